@@ -1,0 +1,1 @@
+"""The loop that takes research ideas through plan, edit, run and feedback."""

@@ -1,0 +1,93 @@
+"""template.toml as people write it, checked field by field."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Direction = Literal["higher", "lower", "unknown"]
+Source = Literal["final_info", "evaluation"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Metric(_Strict):
+    """A number that a run reports: `path` leads to it through the keys of `source`.json."""
+
+    name: str
+    source: Source = "final_info"
+    path: tuple[str, ...]
+    direction: Direction = "unknown"
+    unit: str = ""
+    resolution: Annotated[float, Field(ge=0)] = 0.0
+    target: float | None = None
+    reading: str = ""
+    primary: bool = False
+
+
+class Control(_Strict):
+    """A number that must equal the baseline's, within `tolerance` of it (relative), for a comparison to be fair."""
+
+    name: str
+    source: Source = "final_info"
+    path: tuple[str, ...]
+    tolerance: Annotated[float, Field(ge=0)] = 0.0
+
+
+class StepLimits(_Strict):
+    """Wall-clock limits of the supervised steps in seconds, and the size at which a log is cut in MiB."""
+
+    run_s: Annotated[float, Field(gt=0)] = 1800.0
+    smoke_s: Annotated[float, Field(gt=0)] = 120.0
+    evaluate_s: Annotated[float, Field(gt=0)] = 600.0
+    plot_s: Annotated[float, Field(gt=0)] = 300.0
+    log_mib: Annotated[float, Field(gt=0)] = 16.0
+
+
+class Environment(_Strict):
+    """How the experiment's own interpreter is made; `install` is a list of pip argument lists."""
+
+    python: str = ">=3.11"
+    install: tuple[tuple[str, ...], ...] = ()
+    check: str = ""
+    variables: dict[str, str] = {}
+
+
+class Evaluation(_Strict):
+    """The sealed second step: `{sealed}`, `{out_dir}` and `{evaluation}` are filled in.
+
+    `runs_experiment_code` says that the command executes code the model wrote: its results are then self-reported.
+    """
+
+    command: str
+    runs_experiment_code: bool
+
+
+class Profile(_Strict):
+    """One scale of the experiment; profiles/<name>.json is what the experiment reads."""
+
+    summary: str = ""
+    limits: StepLimits | None = None
+
+
+class TemplateSpec(_Strict):
+    """All of template.toml."""
+
+    schema_version: Literal[1] = 1
+    name: str
+    summary: str = ""
+    command: str = "python experiment.py --out_dir={out_dir}"
+    run_files: tuple[str, ...] = ("experiment.py",)
+    editable: tuple[str, ...] = ("experiment.py", "plot.py", "notes.txt")
+    smoke: bool = False
+    plot: str = "python plot.py"
+    default_profile: str = ""
+    limits: StepLimits = StepLimits()
+    environment: Environment = Environment()
+    evaluate: Evaluation | None = None
+    metrics: tuple[Metric, ...] = ()
+    controls: tuple[Control, ...] = ()
+    profiles: dict[str, Profile] = {}

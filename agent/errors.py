@@ -1,0 +1,89 @@
+"""Exceptions of the project: each means that work cannot go on. Expected failures of an experiment are values instead.
+
+    ScientistError                  exit code
+    ├── UsageError                  2   bad input, named with its file and field
+    ├── Locked                      5   another process works on the workspace
+    ├── IntegrityError              6   code, template or journal disagree
+    │   └── JournalCorrupt          6   a line of the journal is damaged
+    └── ProviderError               3   the model could not be asked
+        ├── ProviderUnavailable     3   outage, rate limit: worth another try later
+        └── ProviderRefused         3   key, quota, unknown model: needs a person
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+__all__ = [
+    "IntegrityError",
+    "JournalCorrupt",
+    "Locked",
+    "ProviderError",
+    "ProviderRefused",
+    "ProviderUnavailable",
+    "ScientistError",
+    "UsageError",
+]
+
+
+class ScientistError(Exception):
+    """Base of all; `str()` is one line fit for a terminal."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(ScientistError):
+    """What the user gave cannot be used: `where` names the file, field or option, `remedy` what to do next."""
+
+    exit_code = 2
+
+    def __init__(self, where: str, problem: str, remedy: str = "") -> None:
+        self.where, self.problem, self.remedy = where, problem, remedy
+        super().__init__(f"{where}: {problem}" + (f"; {remedy}" if remedy else ""))
+
+
+class Locked(ScientistError):
+    """Another process holds the workspace; `holder` says which."""
+
+    exit_code = 5
+
+    def __init__(self, workspace: Path, holder: str, remedy: str) -> None:
+        self.workspace, self.holder, self.remedy = workspace, holder, remedy
+        super().__init__(f"{workspace}: locked by {holder}; {remedy}")
+
+
+class IntegrityError(ScientistError):
+    """The workspace contradicts its journal; nothing was changed."""
+
+    exit_code = 6
+
+    def __init__(self, where: str, problem: str, remedy: str) -> None:
+        self.where, self.problem, self.remedy = where, problem, remedy
+        super().__init__(f"{where}: {problem}; {remedy}")
+
+
+class JournalCorrupt(IntegrityError):
+    """Line `line` (1-based) of the journal at `path` is damaged; nothing was changed."""
+
+    def __init__(self, path: Path, line: int, problem: str) -> None:
+        self.path, self.line = path, line
+        super().__init__(f"{path}:{line}", problem, "restore the file from a copy, or launch the idea again")
+
+
+class ProviderError(ScientistError):
+    """A model call failed for good; the conversation is as it was before the call."""
+
+    exit_code = 3
+
+    def __init__(self, model: str, problem: str) -> None:
+        self.model, self.problem = model, problem
+        super().__init__(f"{model}: {problem}")
+
+
+class ProviderUnavailable(ProviderError):
+    """Outage, rate limit or empty answer that outlasted the patience of the caller."""
+
+
+class ProviderRefused(ProviderError):
+    """Key, quota, permission or model name: asking again cannot help before a person acts."""
