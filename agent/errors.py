@@ -1,13 +1,13 @@
 """Exceptions of the project: each means that work cannot go on. Expected failures of an experiment are values instead.
 
-    ScientistError                  exit code
-    ├── UsageError                  2   bad input, named with its file and field
-    ├── Locked                      5   another process works on the workspace
-    ├── IntegrityError              6   code, template or journal disagree
-    │   └── JournalCorrupt          6   a line of the journal is damaged
-    └── ProviderError               3   the model could not be asked
-        ├── ProviderUnavailable     3   outage, rate limit: worth another try later
-        └── ProviderRefused         3   key, quota, unknown model: needs a person
+ScientistError                  exit code
+├── UsageError                  2   bad input, named with its file and field
+├── Locked                      5   another process works on the workspace
+├── IntegrityError              6   code, template or journal disagree
+│   └── JournalCorrupt          6   a line of the journal is damaged
+└── ProviderError               3   the model could not be asked
+    ├── ProviderUnavailable     3   outage, rate limit: worth another try later
+    └── ProviderRefused         3   key, quota, unknown model: needs a person
 """
 
 from __future__ import annotations

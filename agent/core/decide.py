@@ -1,0 +1,147 @@
+"""The rules: what to do next, from the state alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.core.events import Paused, Purpose, Stage, Step
+from agent.core.limits import Limits
+from agent.core.state import Candidate, State
+
+
+@dataclass(frozen=True, slots=True)
+class AskModel:
+    """Send the conversation and wait for the reply."""
+
+    purpose: Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyReply:
+    """Read the reply (a blob), apply its edit and commit, or refuse it."""
+
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lint:
+    """Check the candidate against the last good code."""
+
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartStep:
+    """Start a supervised process in a new folder."""
+
+    step: Step
+    folder: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitStep:
+    """Wait for a supervised process and read what it left."""
+
+    step: Step
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Make the candidate's outputs the run's: run_N/, tag, facts in notes.txt."""
+
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Commit the last good code again; with `gives_up` the run number is spent."""
+
+    gives_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Stop here; a resume goes on."""
+
+    pause: Paused
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The idea is over, with at least one completed run."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The idea is over without a result."""
+
+    reason: str
+
+
+Effect = AskModel | ApplyReply | Lint | StartStep | AwaitStep | Publish | Restore
+Action = Effect | Pause | Finish | GiveUp
+
+
+def decide(state: State, limits: Limits) -> Action:
+    """The next action. The state must not have ended."""
+    if state.pause:
+        return Pause(state.pause)
+    if state.open_step:
+        return AwaitStep(state.open_step, state.open_folder)
+    if state.candidate:
+        return _try(state, state.candidate)
+    if state.reply is not None:
+        return ApplyReply(state.reply)
+    match state.stage:
+        case Stage.BASELINE:
+            return GiveUp(f"the template's own experiment fails: {state.failures[-1].summary}")
+        case Stage.EXPERIMENTS:
+            return _experiment(state, limits)
+        case Stage.PLOT if not state.completed_runs:
+            return GiveUp(f"no run was completed within {limits.max_runs} run numbers")
+        case Stage.PLOT:
+            return AskModel(Purpose.PLOT)
+        case Stage.NOTES:
+            return Finish() if state.attempts_spent else AskModel(Purpose.NOTES)
+
+
+def _experiment(state: State, limits: Limits) -> Action:
+    if state.given_up_in_row >= limits.give_ups:
+        return GiveUp(f"{state.given_up_in_row} run numbers in a row were given up")
+    if state.attempts_spent >= limits.attempts:
+        return Restore(gives_up=True)
+    if state.conversation.refusals:
+        last = state.conversation.refusals > limits.repairs
+        return AskModel(Purpose.WHOLE if last else Purpose.REPAIR)
+    # The same failure for the third time: a new conversation that no longer holds the code that failed.
+    if state.repeats >= 3 and not state.clean:
+        return Restore(gives_up=False)
+    if state.failures:
+        return AskModel(Purpose.FIX)
+    return AskModel(Purpose.NEXT if state.rows else Purpose.PLAN)
+
+
+def _try(state: State, candidate: Candidate) -> Action:
+    """The first check that the candidate has not passed yet."""
+    if state.stage is Stage.PLOT:
+        return StartStep(Step.PLOT, f"plot.{state.serial}", candidate.commit)
+    if not candidate.linted:
+        return Lint(candidate.commit)
+    for step in steps_of(state):
+        if step not in candidate.passed:
+            return StartStep(step, folder_of(state.run, state.serial, step), candidate.commit)
+    return Publish(state.run)
+
+
+def steps_of(state: State) -> tuple[Step, ...]:
+    """The supervised steps that a run consists of, in order."""
+    smoke = (Step.SMOKE,) if state.launched.smoke else ()
+    evaluate = (Step.EVALUATE,) if state.launched.evaluates else ()
+    return (*smoke, Step.RUN, *evaluate)
+
+
+def folder_of(run: int, serial: int, step: Step) -> str:
+    """The step's folder under .agent/attempts: run_3.2 for the run itself, run_3.2.smoke for its smoke test."""
+    return f"run_{run}.{serial}" + ("" if step is Step.RUN else f".{step}")

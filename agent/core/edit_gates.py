@@ -1,0 +1,112 @@
+"""What no edit may do: replace text by a placeholder for it, or leave Python that does not parse."""
+
+from __future__ import annotations
+
+import ast
+import re
+import symtable
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["BadPython", "find_bad_python", "find_placeholders"]
+
+_NOUN = (
+    r"(?:code|content|contents|text|file|function|functions|method|methods|class|classes|script|implementation|logic|"
+    r"notes?|details?|sections?|lines?|part|parts|body|imports?|results?|entries|entry|runs?)"
+)
+_KEPT = (
+    r"(?:unchanged|unmodified|the\s+same|same\s+as\s+(?:before|above|original)|as\s+(?:before|is)|remains?|"
+    r"omitted|truncated|goes\s+here|here)"
+)
+_WHICH = (
+    r"(?:rest|remainder|remaining|existing|previous|original|other|earlier|prior|same|unchanged|preceding|following)"
+)
+_DOTS = r"(?:\.{3}|…)"
+_COMMENT = re.compile(r"^(?:#+|//+|--+|/\*+|<!--+|;+|%+)\s*(.*?)\s*(?:\*+/|--+>)?$")
+_BRACKETED = re.compile(r"^[\[(<{]\s*(.*?)\s*[\])>}][.:]?$")
+_REST_OF = re.compile(
+    rf"^(?:the\s+)?(?:rest|remainder)\s+of\s+(?:(?:the|your|my|this)\s+)?(?:\w+\s+){{0,3}}{_NOUN}\b", re.IGNORECASE
+)
+_WHICH_NOUN = re.compile(rf"\b{_WHICH}\b(?:\s+\w+){{0,2}}?\s+{_NOUN}\b", re.IGNORECASE)
+_KEPT_RE = re.compile(rf"\b{_KEPT}\b", re.IGNORECASE)
+_KEEP = re.compile(rf"^keep\b.*\b(?:{_WHICH}|{_NOUN})\b.*\b{_KEPT}\b", re.IGNORECASE)
+_WHOLE_KEPT = re.compile(rf"^(?:{_KEPT}|no\s+changes?(?:\s+(?:here|needed))?)[.!]?$", re.IGNORECASE)
+_STUB = re.compile(r"^(?:\.{3}|pass)\s*#\s*(.*)$")
+_BARE_DOTS = re.compile(rf"^(?:{_DOTS}|\[{_DOTS}\]|\({_DOTS}\)|(?:#|//)\s*{_DOTS})$")
+
+
+def _is_placeholder_text(text: str, dotted: bool) -> bool:
+    """Whether the words of a comment or bracket stand for text left out; dotted: there is an ellipsis beside them."""
+    text = text.strip(" \t.…-=*()[]")
+    if not text:
+        return False
+    if _REST_OF.match(text) or _WHOLE_KEPT.match(text) or _KEEP.match(text):
+        return True
+    which, kept = bool(_WHICH_NOUN.search(text)), bool(_KEPT_RE.search(text))
+    return (
+        (which and (kept or dotted))
+        or (dotted and kept)
+        or (dotted and bool(re.match(rf"^{_WHICH}\b", text, re.IGNORECASE)))
+    )
+
+
+def _is_placeholder(line: str) -> bool:
+    text = line.strip()
+    if not text or (text[0] not in "#/-*<;%[({.…p"):
+        return False
+    dotted = "..." in text or "…" in text
+    if stub := _STUB.match(text):
+        return _is_placeholder_text(stub[1], dotted=True)
+    comment = _COMMENT.match(text)
+    inner = comment[1] if comment else text
+    bracketed = _BRACKETED.match(inner)
+    if not comment and not bracketed:
+        return bool(re.match(rf"^{_DOTS}.*\S.*{_DOTS}$", text)) and _is_placeholder_text(text, dotted=True)
+    return _is_placeholder_text(bracketed[1] if bracketed else inner, dotted)
+
+
+def _is_bare_dots(replace: Sequence[str], i: int, is_python: bool) -> bool:
+    """Whether line i is an ellipsis that stands for text: in Python one that is no body and not inside brackets."""
+    if not _BARE_DOTS.match(replace[i].strip()):
+        return False
+    if not is_python or replace[i].strip() not in ("...",):
+        return True
+    above = next((line.strip() for line in reversed(replace[:i]) if line.strip()), "")
+    return not above.endswith((":", ",", "(", "[", "{", '"""', "'''", "=")) and not re.search(r":\s*#", above)
+
+
+def find_placeholders(path: str, replace: Sequence[str]) -> list[int]:
+    """Indices of REPLACE lines that stand for text left out, unless the file has the same line: the caller asks it."""
+    is_python = path.endswith(".py")
+    return [i for i, line in enumerate(replace) if _is_placeholder(line) or _is_bare_dots(replace, i, is_python)]
+
+
+@dataclass(frozen=True, slots=True)
+class BadPython:
+    """line: 1-based, at most the number of lines of the text."""
+
+    line: int
+    message: str
+
+
+def find_bad_python(text: str) -> BadPython | None:
+    """Why a text is no Python, None where it is."""
+    text = text.removeprefix("\ufeff")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            symtable.symtable(text, "<edit>", "exec")  # parses too, and a third faster for making no tree
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return _ask_ast(text)
+    return None
+
+
+def _ask_ast(text: str) -> BadPython | None:
+    try:
+        ast.parse(text)
+    except SyntaxError as e:
+        return BadPython(min(max(e.lineno or 1, 1), text.count("\n") + 1), e.msg)
+    except (ValueError, RecursionError, MemoryError) as e:
+        return BadPython(1, str(e) or type(e).__name__)
+    return None

@@ -1,0 +1,69 @@
+"""What an edit is made of and what becomes of it: the values that the modules of the edit engine pass to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["Block", "EditResult", "Reason", "Rejected"]
+
+
+class Reason(StrEnum):
+    """Why a block was refused; the phrases are stable, so that they can be counted and compared."""
+
+    NOT_FOUND = "SEARCH not found"
+    AMBIGUOUS = "SEARCH matches several places"
+    OTHER_FILE = "SEARCH is in another file"
+    NO_FILE = "no file named"
+    UNCLEAR_FILE = "file named unclearly"
+    UNSAFE_PATH = "path not allowed"
+    NOT_EDITABLE = "file not editable"
+    NO_SUCH_FILE = "file does not exist"
+    PLACEHOLDER = "placeholder in REPLACE"
+    UNPAIRED_DOTS = "lines of dots do not pair"
+    MALFORMED = "malformed block"
+    SYNTAX = "Python does not parse"
+    NOT_WHOLE = "neither a whole file nor whole functions"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One requested change.
+
+    path: as in the editable list once resolved, else as the reply has it, "" where none is named. search and replace
+    end with a newline unless empty; a whole file or function has an empty search. line: 1-based line of the reply.
+    """
+
+    path: str
+    search: str
+    replace: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A block that was not applied.
+
+    line: 1-based line of the file that the hint is about, None where there is none. hint: text for the model, with the
+    real lines of the file, numbered, wherever there are any to show.
+    """
+
+    path: str
+    block: Block
+    reason: Reason
+    line: int | None
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class EditResult:
+    """files: what to write, the input itself where a block is rejected; staged: the input with the good blocks applied.
+
+    changed: whether files differs from the input.
+    """
+
+    files: dict[str, str]
+    staged: dict[str, str]
+    applied: list[Block]
+    rejected: list[Rejected]
+    changed: bool

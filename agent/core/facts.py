@@ -1,0 +1,64 @@
+"""What the orchestrator writes into notes.txt: facts of a run, apart from the model's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agent.core.baseline import BaselineRow
+from agent.core.prompts import number
+from agent.core.spec import Metric
+from agent.core.state import State
+from agent.core.verdict import Verdict
+
+
+def run_facts(
+    state: State,
+    metrics: Sequence[Metric],
+    baselines: Sequence[BaselineRow],
+    verdict: Verdict | None,
+    settings: dict[str, float | int | str | bool],
+) -> str:
+    """The section of a completed run."""
+    assert state.candidate
+    values = state.candidate.values
+    lines = [f"## Run {state.run}", ""]
+    if state.launched.control:
+        lines += [f"{state.launched.control[0].upper()}{state.launched.control[1:]}.", ""]
+    lines += [f"Commit {state.candidate.commit[:12]}, seed {state.run}, {state.attempts_spent + 1} attempt(s)."]
+    lines += [f"Results are {'verified' if state.launched.verified else 'self-reported'}.", ""]
+    reference = baselines[0] if baselines else None
+    for name in [m.name for m in metrics] or sorted(values):
+        if name in values:
+            against = _against(reference, name)
+            lines.append(f"- {name} = {number(values[name])}{against}")
+    if verdict:
+        lines += ["", f"Verdict: {verdict.kind.value}. {verdict.reason}"]
+    if settings:
+        lines += ["", "Settings: " + ", ".join(f"{k}={v}" for k, v in settings.items())]
+    lines += [f"Failed before: {failure.summary}" for failure in state.failures]
+    return "\n".join(lines) + "\n"
+
+
+def _against(reference: BaselineRow | None, name: str) -> str:
+    if not reference or name not in reference.means:
+        return ""
+    deviation = reference.deviations[name]
+    spread = f" ± {number(deviation)}" if deviation is not None else ""
+    return f" (baseline {reference.name}: {number(reference.means[name])}{spread}, {reference.seeds} seed(s))"
+
+
+def failure_facts(state: State) -> str:
+    """The section of a run number that was given up."""
+    lines = [f"## Run {state.run}: given up", "", f"{state.attempts_spent} attempt(s) failed:", ""]
+    return "\n".join(lines + [f"- {failure.summary}" for failure in state.failures]) + "\n"
+
+
+def summarise_attempts(state: State) -> str:
+    """What was tried, run by run, in one line each."""
+    lines = []
+    for row in state.rows:
+        what = "completed" if row.completed else "given up"
+        lines.append(f"run {row.run} ({what}): " + ("; ".join(row.failures) or row.subject))
+    if state.failures:
+        lines.append(f"run {state.run}: " + "; ".join(f.summary for f in state.failures))
+    return "\n".join(lines)

@@ -1,0 +1,111 @@
+"""An idea file: one research idea or a list of them, as researchers write them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from agent.errors import UsageError
+
+
+class Idea(BaseModel):
+    """What to study. Only Title and Experiment are required; unknown fields are kept and shown to the model."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    Name: str = ""
+    Title: str
+    Experiment: str
+    Technical_Details: str = ""
+    Implementation_Plan: str = ""
+    Abstract: str = ""
+
+    @field_validator("Title", "Experiment")
+    @classmethod
+    def _not_blank(cls, text: str) -> str:
+        if not text.strip():
+            raise ValueError("must not be blank")
+        return text
+
+    @property
+    def slug(self) -> str:
+        """The name as a folder name: lower-case letters, digits and underscores, at most 60 characters."""
+        return re.sub(r"[^a-z0-9]+", "_", (self.Name or self.Title).lower()).strip("_")[:60] or "idea"
+
+    def to_json(self) -> str:
+        return json.dumps(self.model_dump(), indent=2, ensure_ascii=False) + "\n"
+
+    def details(self) -> Mapping[str, Any]:
+        """The fields that tell a reader what to do: scores and self-assessments left out."""
+        skip = re.compile(r"(Interestingness|Feasibility|Novelty|Research_Impact|Overall_Score|novel$)", re.IGNORECASE)
+        return {k: v for k, v in self.model_dump().items() if v not in ("", None) and not skip.search(k)}
+
+
+def parse_ideas(text: str, where: str) -> list[Idea]:
+    """All ideas of a file; `where` names it in errors.
+
+    Raises: UsageError naming the idea and the field.
+    """
+    try:
+        raw = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UsageError(
+            f"{where}:{error.lineno}", f"not JSON: {error.msg}", "an idea file is a JSON object or a list of them"
+        ) from error
+    items = raw if isinstance(raw, list) else [raw]
+    if not items:
+        raise UsageError(where, "holds no idea")
+    ideas = [_parse_idea(item, f"{where}: idea {number}") for number, item in enumerate(items, start=1)]
+    return _with_unique_names(ideas, where)
+
+
+def _parse_idea(item: object, where: str) -> Idea:
+    if not isinstance(item, dict):
+        raise UsageError(where, f"is a {type(item).__name__}, not an object with Title and Experiment")
+    try:
+        return Idea.model_validate({k: _as_text(k, v) for k, v in item.items()})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        problem = f"field {field} is missing" if first["type"] == "missing" else f"field {field}: {first['msg']}"
+        raise UsageError(where, problem, 'give every idea a "Title" and an "Experiment"') from error
+
+
+def _as_text(field: str, value: object) -> object:
+    """Steps given as a list become lines: people write Experiment both ways."""
+    if field in Idea.model_fields and isinstance(value, list):
+        return "\n".join(str(v) for v in value)
+    return value
+
+
+def _with_unique_names(ideas: Sequence[Idea], where: str) -> list[Idea]:
+    seen: dict[str, int] = {}
+    for number, idea in enumerate(ideas, start=1):
+        if idea.slug in seen:
+            raise UsageError(
+                f"{where}: idea {number}",
+                f"has the same name as idea {seen[idea.slug]}: {idea.slug}",
+                "give each a Name of its own",
+            )
+        seen[idea.slug] = number
+    return list(ideas)
+
+
+def choose_ideas(ideas: Sequence[Idea], wanted: Sequence[str], where: str) -> list[Idea]:
+    """Those named in `wanted`, by name or by number counted from 1; all if none is named.
+
+    Raises: UsageError listing the names there are.
+    """
+    if not wanted:
+        return list(ideas)
+    chosen: list[Idea] = []
+    for name in wanted:
+        match = [i for n, i in enumerate(ideas, start=1) if name in (i.slug, i.Name, i.Title, str(n))]
+        if not match:
+            raise UsageError(where, f"holds no idea {name!r}", "it has: " + ", ".join(i.slug for i in ideas))
+        chosen += [i for i in match if i not in chosen]
+    return chosen

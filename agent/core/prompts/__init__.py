@@ -1,0 +1,94 @@
+"""Requests in words: a Jinja2 file beside the function that fills it. The only files that core reads are these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from agent.core.edit import Rejected
+from agent.core.events import Purpose
+from agent.core.messages import Message
+from agent.core.turn import Refusal
+from agent.core.view import RowView, TurnView
+
+SUBJECT_CHARS = 60
+FAILURE_CHARS = 90
+
+
+def render_opening(view: TurnView) -> list[Message]:
+    """A new conversation: fixed rules, then what stays the same for the whole idea, then what this turn is about."""
+    return [Message("system", _fill("system.j2", view=view)), Message("user", _fill("turn.j2", view=view))]
+
+
+def render_repair(view: TurnView) -> str:
+    """The user's next word in a conversation whose last reply led to no attempt."""
+    return _fill("repair.j2", view=view)
+
+
+def render_refusal(refusal: Refusal, shown: Mapping[str, str]) -> str:
+    """What was wrong with a reply, with the real lines; the staged files where good blocks of it changed them."""
+    staged = {name: text for name, text in refusal.staged.items() if shown.get(name) != text}
+    blocks = {r.path for r in refusal.rejected}
+    return _fill(
+        "refusal.j2",
+        refusal=refusal,
+        staged={name: text for name, text in staged.items() if name in blocks},
+        kept=sorted(name for name in staged if name not in blocks),
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("agent.core", "prompts"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=False,
+        autoescape=False,
+    )
+    environment.filters |= {"fenced": fenced, "row": row_line, "number": number, "rejected": rejected_title}
+    environment.globals |= {"Purpose": Purpose}
+    return environment
+
+
+def _fill(name: str, **values: Any) -> str:
+    return _environment().get_template(name).render(**values).strip()
+
+
+def fenced(text: str, language: str = "") -> str:
+    """The text in a fence longer than any run of backticks within it."""
+    longest = 0
+    run = 0
+    for character in text:
+        run = run + 1 if character == "`" else 0
+        longest = max(longest, run)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
+def number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def row_line(row: RowView, view: TurnView) -> str:
+    """One past run in one line of bounded length, so that the last prompt is hardly longer than the second."""
+    if not row.completed:
+        return f"run {row.run} | given up | {_cut(row.failures[-1] if row.failures else row.subject, FAILURE_CHARS)}"
+    names = [m.name for m in view.metrics] or list(row.values)[:6]
+    numbers = " ".join(f"{name}={number(row.values[name])}" for name in names if name in row.values)
+    verdict = f" ({row.verdict.kind.value})" if row.verdict else ""
+    return f"run {row.run} | {numbers}{verdict} | {_cut(row.subject.partition(': ')[2] or row.subject, SUBJECT_CHARS)}"
+
+
+def rejected_title(rejected: Rejected) -> str:
+    where = f"{rejected.path}: " if rejected.path else ""
+    return f"{where}{rejected.reason} (block at line {rejected.block.line} of your reply)"
+
+
+def _cut(text: str, width: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"

@@ -1,0 +1,137 @@
+"""The journal folded into one value: everything that `decide` and the prompts need to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agent.core.events import (
+    Ended,
+    Launched,
+    Paused,
+    Purpose,
+    Stage,
+    Started,
+    Step,
+)
+from agent.core.failure import Failure
+from agent.core.limits import Limits
+from agent.core.reply import PlanItem
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Code on trial: a commit, what it has passed, what it has measured."""
+
+    commit: str
+    subject: str
+    item: int | None = None
+    linted: bool = False
+    passed: tuple[Step, ...] = ()
+    folders: dict[Step, str] = field(default_factory=dict)
+    values: dict[str, float] = field(default_factory=dict)
+    gpu_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """The chat of one attempt: blobs of the last request and reply, and what was said of the reply."""
+
+    purpose: Purpose = Purpose.PLAN
+    request: str = ""
+    reply: str = ""
+    refusals: int = 0
+    feedback: str = ""
+    staged: str | None = None
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """What became of one run number."""
+
+    run: int
+    completed: bool
+    subject: str
+    commit: str
+    attempts: int
+    values: dict[str, float] = field(default_factory=dict)
+    settings: dict[str, float | int | str | bool] = field(default_factory=dict)
+    failures: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What was used up. `unknown_costs` counts calls whose price nobody knows."""
+
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost_usd: float = 0.0
+    unknown_costs: int = 0
+    model_s: float = 0.0
+    step_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One idea, as its journal tells it.
+
+    run: the run number at work, from 1 (0: the baseline run). serial: number of the attempt folder, never used twice
+    in a run. head: the newest commit. good, good_code: the newest commit whose run completed (at first the
+    template's) and the digest of its run files. tried: digest of the code of the last attempt. clean: head holds the good
+    code. subject: what the run number at work is for, in the words of its first edit.
+    """
+
+    launched: Launched
+    stage: Stage
+    head: str
+    good: str
+    good_code: str
+    tried: str
+    run: int = 1
+    serial: int = 1
+    steps: int = 0
+    attempts_spent: int = 0
+    clean: bool = True
+    plan: tuple[PlanItem, ...] = ()
+    done_items: tuple[int, ...] = ()
+    rows: tuple[RunRow, ...] = ()
+    given_up_in_row: int = 0
+    failures: tuple[Failure, ...] = ()
+    lost_in_row: int = 0
+    conversation: Conversation = field(default_factory=Conversation)
+    reply: str | None = None
+    candidate: Candidate | None = None
+    failed_commit: str = ""
+    subject: str = ""
+    open_step: Step | None = None
+    open_folder: str = ""
+    pending: Started | None = None
+    pause: Paused | None = None
+    ended: Ended | None = None
+    baseline_values: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    spent: Spent = field(default_factory=Spent)
+
+    @property
+    def limits(self) -> Limits:
+        return self.launched.limits
+
+    @property
+    def completed_runs(self) -> int:
+        return sum(row.completed for row in self.rows)
+
+    @property
+    def failure(self) -> Failure | None:
+        """The last failed attempt of the run number at work."""
+        return self.failures[-1] if self.failures else None
+
+    @property
+    def repeats(self) -> int:
+        """How often the last failure has struck in this run number."""
+        return sum(f.fingerprint == self.failures[-1].fingerprint for f in self.failures) if self.failures else 0
+
+    @property
+    def next_item(self) -> PlanItem | None:
+        return next((item for item in self.plan if item.number not in self.done_items), None)

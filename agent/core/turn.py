@@ -1,0 +1,170 @@
+"""What a reply leads to: an edit with an intent, or a refusal that says what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from agent.core.code import digest_code
+from agent.core.edit import EditResult, Rejected, apply_reply, apply_whole, has_blocks
+from agent.core.events import Intent, Purpose, Stage
+from agent.core.reply import ParsedReply, Plan, PlanItem, merge_plan, parse_reply, strip_reasoning
+from agent.core.state import State
+
+SUBJECT_WIDTH = 72
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A reply that can be carried out: `changes` are the new texts of the files that it alters."""
+
+    intent: Intent
+    changes: dict[str, str]
+    subject: str
+    code: str
+    plan: tuple[PlanItem, ...] | None = None
+    item: int | None = None
+    dropped: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A reply that leads to no attempt. `staged` are the files with its good blocks applied, where there are any."""
+
+    summary: str
+    rejected: tuple[Rejected, ...] = ()
+    applied: int = 0
+    staged: dict[str, str] = field(default_factory=dict)
+    plan: tuple[PlanItem, ...] | None = None
+
+
+def read_reply(
+    state: State,
+    reply: str,
+    files: Mapping[str, str],
+    staged: Mapping[str, str],
+    *,
+    purpose: Purpose,
+    editable: Collection[str],
+    run_files: Collection[str],
+) -> Edit | Refusal:
+    """Decide what a reply leads to. `files` is the branch's newest commit, `staged` what earlier good blocks made of it."""
+    parsed = parse_reply(reply)
+    base = {**files, **staged}
+    allowed = editable_at(state.stage, editable)
+    result = _edit(base, reply, purpose, state.repeats, allowed)
+    plan = _merge(state, parsed)
+    fatal = [r for r in result.rejected if state.stage is not Stage.EXPERIMENTS or r.path != "notes.txt"]
+    if fatal:
+        return Refusal(_count_rejected(fatal), tuple(fatal), len(result.applied), _changed(files, result.staged), plan)
+    changes = _changed(files, result.files)
+    dropped = "; ".join(f"notes.txt: {r.reason}" for r in result.rejected)
+    match state.stage:
+        case Stage.NOTES if not changes:
+            return Refusal("the reply does not edit notes.txt", plan=plan)
+        case Stage.NOTES:
+            return Edit(Intent.NOTES, changes, "Describe the study in notes.txt", state.tried, dropped=dropped)
+        case Stage.PLOT:
+            return Edit(Intent.PLOT, changes, "Plot the results", state.tried, plan, dropped=dropped)
+        case Stage.EXPERIMENTS | Stage.BASELINE:
+            return _experiment(state, parsed, reply, files, changes, run_files, plan, dropped)
+        case _:
+            assert_never(state.stage)
+
+
+def editable_at(stage: Stage, editable: Collection[str]) -> tuple[str, ...]:
+    """The files that a reply may change at this stage, of those the template allows."""
+    match stage:
+        case Stage.NOTES:
+            return ("notes.txt",)
+        case Stage.PLOT:
+            return tuple(name for name in editable if name in ("plot.py", "notes.txt"))
+        case Stage.EXPERIMENTS | Stage.BASELINE:
+            return tuple(editable)
+        case _:
+            assert_never(stage)
+
+
+def _edit(base: dict[str, str], reply: str, purpose: Purpose, repeats: int, allowed: Collection[str]) -> EditResult:
+    asked_for_whole = purpose is Purpose.WHOLE or (purpose is Purpose.FIX and repeats > 1)
+    if asked_for_whole and not has_blocks(reply):
+        return apply_whole(base, reply, editable=allowed)
+    return apply_reply(base, reply, editable=allowed)
+
+
+def _experiment(
+    state: State,
+    parsed: ParsedReply,
+    reply: str,
+    files: Mapping[str, str],
+    changes: dict[str, str],
+    run_files: Collection[str],
+    plan: tuple[PlanItem, ...] | None,
+    dropped: str,
+) -> Edit | Refusal:
+    item = next((i for i in plan or state.plan if i.number not in state.done_items), None)
+    number = item.number if item else None
+    subject = subject_of(state, item, reply)
+    edits_code = any(name in run_files for name in changes)
+    code = digest_code({**files, **changes}, run_files)
+    refuse = _Refuser({name: text for name, text in changes.items() if name not in run_files}, plan)
+    if parsed.all_completed and not edits_code:
+        if not state.completed_runs:
+            return refuse("ALL_COMPLETED came before any run was completed")
+        return Edit(Intent.FINISH, changes, "Close the experiments", state.tried, plan, dropped=dropped)
+    if parsed.replicate and not edits_code:
+        if not state.completed_runs or not state.clean:
+            return refuse("REPLICATE needs a completed run whose code is the present one")
+        return Edit(Intent.REPLICATE, changes, subject, state.good_code, plan, number, dropped)
+    names = ", ".join(run_files)
+    if not has_blocks(reply) and not changes:
+        return refuse(f"the reply holds no SEARCH/REPLACE block, so {names} is unchanged and nothing was run")
+    if not edits_code:
+        return refuse(f"the reply changes nothing in {names}, which the run command uses")
+    if code == state.tried:
+        return refuse(f"the edit leaves the code of {names} as it was in the last attempt")
+    if code == state.good_code:
+        return refuse(f"the edit brings {names} back to the last completed code, which was run already")
+    return Edit(Intent.RUN, changes, subject, code, plan, number, dropped)
+
+
+@dataclass(frozen=True, slots=True)
+class _Refuser:
+    """A reply whose edit says nothing new: what it changed beside the code is kept for the repair."""
+
+    changes: dict[str, str]
+    plan: tuple[PlanItem, ...] | None
+
+    def __call__(self, summary: str) -> Refusal:
+        return Refusal(summary, staged=self.changes, plan=self.plan)
+
+
+def _merge(state: State, parsed: ParsedReply) -> tuple[PlanItem, ...] | None:
+    if parsed.plan is None:
+        return None
+    old = Plan(state.plan) if state.plan else None
+    return merge_plan(old, parsed.plan, state.done_items).items
+
+
+def _changed(files: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in new.items() if files.get(name) != text}
+
+
+def _count_rejected(rejected: Collection[Rejected]) -> str:
+    first = next(iter(rejected))
+    more = f" and {len(rejected) - 1} more" if len(rejected) > 1 else ""
+    return f"{first.path or 'a block'}: {first.reason}{more}"
+
+
+def subject_of(state: State, item: PlanItem | None, reply: str) -> str:
+    """One line of what and why for the commit: the failure that it mends, the plan item, or the reply's first words."""
+    if state.failures:
+        text = f"mend {state.failures[-1].summary}"
+    elif item:
+        text = item.text.splitlines()[0]
+    else:
+        lines = (line.strip(" #*`>-") for line in strip_reasoning(reply).splitlines())
+        text = next((line for line in lines if len(line) > 3 and "SEARCH" not in line), "edit")
+    line = f"Run {state.run}: {' '.join(text.replace('*', '').split())}"
+    return line if len(line) <= SUBJECT_WIDTH else line[: SUBJECT_WIDTH - 1].rstrip() + "…"

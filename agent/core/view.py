@@ -1,0 +1,125 @@
+"""Everything that one request shows, before it is put into words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agent.core.baseline import Baseline, BaselineRow, judge_run, primary_metric, summarise
+from agent.core.events import Purpose, Stage
+from agent.core.failure import Failure
+from agent.core.idea import Idea
+from agent.core.reply import PlanItem
+from agent.core.search import Setting, settings_of
+from agent.core.spec import Metric, TemplateSpec
+from agent.core.state import RunRow, State
+from agent.core.turn import editable_at
+from agent.core.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class RowView:
+    """One past run as the model sees it. `settings` are its searched constants, `verdict` of the primary metric."""
+
+    run: int
+    completed: bool
+    subject: str
+    values: dict[str, float]
+    settings: dict[str, Setting]
+    verdict: Verdict | None
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnView:
+    """What the model may know at this turn. `files` are the texts shown, the rest of `editable` only named."""
+
+    purpose: Purpose
+    workspace: str
+    run: int
+    max_runs: int
+    attempt: int
+    max_attempts: int
+    idea: Idea
+    brief: str
+    command: str
+    run_files: tuple[str, ...]
+    editable: tuple[str, ...]
+    metrics: tuple[Metric, ...]
+    primary: Metric | None
+    baselines: tuple[BaselineRow, ...]
+    plan: tuple[PlanItem, ...]
+    done_items: tuple[int, ...]
+    rows: tuple[RowView, ...]
+    files: dict[str, str]
+    failure: Failure | None = None
+    repeats: int = 0
+    failed_diff: str = ""
+    restored: bool = False
+    feedback: str = ""
+    settings: dict[str, Setting] = field(default_factory=dict)
+
+
+def view_turn(
+    state: State,
+    spec: TemplateSpec,
+    *,
+    purpose: Purpose,
+    idea: Idea,
+    brief: str,
+    command: str,
+    baselines: Sequence[Baseline],
+    files: Mapping[str, str],
+    failed_diff: str = "",
+    feedback: str = "",
+) -> TurnView:
+    """The view of the turn that is due. `files` are all texts of the newest commit, staged edits included."""
+    editable = editable_at(state.stage, spec.editable)
+    seen = next((row.values for row in state.rows if row.completed), None)
+    reference = tuple(baselines) or baseline_of(state)
+    primary = primary_metric(spec, seen or (reference[0].values if reference else None))
+    return TurnView(
+        purpose=purpose,
+        workspace=state.launched.workspace,
+        run=state.run,
+        max_runs=state.limits.max_runs,
+        attempt=state.attempts_spent + 1,
+        max_attempts=state.limits.attempts if state.stage is Stage.EXPERIMENTS else state.limits.plot_attempts,
+        idea=idea,
+        brief=brief,
+        command=command,
+        run_files=spec.run_files,
+        editable=editable,
+        metrics=spec.metrics,
+        primary=primary,
+        baselines=summarise(reference),
+        plan=state.plan,
+        done_items=state.done_items,
+        rows=tuple(view_row(row, spec, primary, reference) for row in state.rows),
+        files={name: files[name] for name in shown_files(state.stage, spec) if name in files},
+        failure=state.failure,
+        repeats=state.repeats,
+        failed_diff=failed_diff,
+        restored=state.clean and bool(state.failures),
+        feedback=feedback,
+        settings={k: v for name in spec.run_files for k, v in settings_of(files.get(name, "")).items()},
+    )
+
+
+def baseline_of(state: State) -> tuple[Baseline, ...]:
+    """The run of the template's own code, where that stood in for a baseline."""
+    return (Baseline("run 0", 0, state.baseline_values),) if state.baseline_values else ()
+
+
+def view_row(row: RunRow, spec: TemplateSpec, primary: Metric | None, baselines: Sequence[Baseline]) -> RowView:
+    verdict = judge_run(spec, primary, row.values, baselines) if row.completed and primary and baselines else None
+    return RowView(row.run, row.completed, row.subject, row.values, row.settings, verdict, row.failures)
+
+
+def shown_files(stage: Stage, spec: TemplateSpec) -> tuple[str, ...]:
+    """The files whose text a request carries: those that this stage is about. The rest would cost tokens at every turn."""
+    if stage is Stage.PLOT:
+        return ("plot.py",)
+    if stage is Stage.NOTES:
+        return ("notes.txt",)
+    return spec.run_files

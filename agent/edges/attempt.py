@@ -1,0 +1,169 @@
+"""The folder of a supervised step: what the experiment finds there, and what it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from agent.core.baseline import Baseline
+from agent.core.events import Step
+from agent.edges.files import fsync_folder, write_durably
+from agent.edges.run_env import resolve_command, run_environment
+from agent.edges.step import StepSpec
+from agent.edges.template import Template
+from agent.edges.untrusted import Untrusted, read_untrusted
+from agent.edges.workspace import Workspace
+
+EVALUATION = "evaluation.json"
+RESULTS_CAP_BYTES = 64 << 20
+FIGURES = (".png", ".pdf", ".svg")
+FIGURE_CAP_BYTES = 32 << 20
+
+
+def prepare_step(
+    workspace: Workspace,
+    template: Template,
+    step: Step,
+    folder: str,
+    code: Mapping[str, str],
+    *,
+    run: int,
+    interpreter: Path,
+    inherited: Mapping[str, str],
+    run_outputs: Path | None = None,
+    data: Path | None = None,
+) -> StepSpec:
+    """Fill the step's `work` folder and say what to run there.
+
+    `run_outputs` is the folder of the run that an evaluation reads. Published runs are linked.
+    """
+    place = workspace.step_folder(folder)
+    work = place / "work"
+    for part in (work, place / "home", place / "tmp"):
+        part.mkdir(parents=True, exist_ok=True)
+    for name, text in code.items():
+        target = work / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(text.encode("utf-8", "surrogateescape"))
+    if template.profile_text:
+        (work / "profile.json").write_text(template.profile_text, "utf-8")
+    if step is Step.PLOT:
+        (work / "baselines.json").write_text(_baselines_json(template.baselines), "utf-8")
+    _link_inputs(workspace, work, run if step in (Step.SMOKE, Step.RUN) else None)
+    if run_outputs:
+        _link(work / f"run_{run}", run_outputs)
+    if data:
+        _link(work / "data", data)
+        _link(workspace.attempts / "data", data)  # AI-Scientist's experiments read ../../data
+    limits = _limits(template)
+    deadline_s = {
+        Step.SMOKE: limits.smoke_s,
+        Step.RUN: limits.run_s,
+        Step.EVALUATE: limits.evaluate_s,
+        Step.PLOT: limits.plot_s,
+    }[step]
+    return StepSpec(
+        argv=resolve_command(command_of(template, step, run), interpreter),
+        env=run_environment(
+            interpreter=interpreter,
+            sealed=template.sealed,
+            home=place / "home",
+            tmp=place / "tmp",
+            seed=run,
+            smoke=step is Step.SMOKE,
+            extra=template.spec.environment.variables,
+            inherited=inherited,
+        ),
+        deadline_s=deadline_s,
+        log_cap_mib=limits.log_mib,
+        stop_file=workspace.stop_file,
+    )
+
+
+def command_of(template: Template, step: Step, run: int) -> str:
+    """The step's command line, placeholders filled in."""
+    spec = template.spec
+    match step:
+        case Step.SMOKE | Step.RUN:
+            command = spec.command
+        case Step.EVALUATE:
+            assert spec.evaluate
+            command = spec.evaluate.command
+        case Step.PLOT:
+            command = spec.plot
+    fields = {"{out_dir}": f"run_{run}", "{sealed}": str(template.sealed or ""), "{evaluation}": EVALUATION}
+    for field, value in fields.items():
+        command = command.replace(field, value if " " not in value else f"'{value}'")
+    return command
+
+
+def _limits(template: Template):  # type: ignore[no-untyped-def]
+    profile = template.spec.profiles.get(template.profile)
+    return (profile and profile.limits) or template.spec.limits
+
+
+def _baselines_json(baselines: Sequence[Baseline]) -> str:
+    rows = [{"name": b.name, "seed": b.seed, "metrics": b.values} for b in baselines]
+    return json.dumps(rows, indent=1)
+
+
+def _link_inputs(workspace: Workspace, work: Path, without: int | None) -> None:
+    for published in sorted(workspace.path.glob("run_*")):
+        if published.is_dir() and published.name != f"run_{without}":
+            _link(work / published.name, published)
+
+
+def _link(name: Path, target: Path) -> None:
+    if not name.is_symlink() and not name.exists():
+        name.symlink_to(target)
+
+
+def read_output(work: Path, *parts: str) -> str | Untrusted | None:
+    """A JSON file that a step left under `work`, as text; None where there is none."""
+    content = read_untrusted(work.joinpath(*parts), RESULTS_CAP_BYTES, within=work)
+    return content.decode("utf-8", "replace") if isinstance(content, bytes) else content
+
+
+def publish_run(workspace: Workspace, run: int, run_step: Path, evaluate_step: Path | None, key: str) -> Path:
+    """Move a completed run's outputs to run_N/, with its log and evaluation; done before, it changes nothing."""
+    final = workspace.run_folder(run)
+    if final.exists():
+        return final
+    building = workspace.agent / "tmp" / f"publish-{key}"
+    source = run_step / "work" / f"run_{run}"
+    if not building.exists():
+        source.rename(building)
+    shutil.copyfile(run_step / "log.txt", building / "log.txt")
+    if evaluate_step:
+        text = read_output(evaluate_step / "work", EVALUATION)
+        assert isinstance(text, str), "an evaluation that passed has left its file"
+        write_durably(building / EVALUATION, text.encode())
+    building.rename(final)
+    fsync_folder(workspace.path)
+    return final
+
+
+def collect_figures(workspace: Workspace, plot_step: Path) -> list[str]:
+    """Copy the figures that plot.py left to plots/, and return their names."""
+    work = plot_step / "work"
+    target = workspace.path / "plots"
+    names = []
+    for entry in sorted(os.scandir(work), key=lambda e: e.name):
+        if not entry.name.endswith(FIGURES):
+            continue
+        content = read_untrusted(Path(entry.path), FIGURE_CAP_BYTES, within=work)
+        if isinstance(content, bytes):
+            target.mkdir(exist_ok=True)
+            write_durably(target / entry.name, content)
+            names.append(entry.name)
+    return names
+
+
+def spec_json(spec: StepSpec) -> str:
+    """What was started, without the environment's values."""
+    fields = asdict(spec) | {"env": sorted(spec.env), "stop_file": str(spec.stop_file)}
+    return json.dumps(fields)

@@ -1,0 +1,56 @@
+"""A log file that keeps its beginning and its end, however much is written to it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+TAIL_BYTES = 64 * 1024
+
+
+class CappedLog:
+    """The first `cap_bytes` go to the file as they come; of the rest the last 64 KiB are appended on `close`.
+
+    Never raises: when the disk is full the log ends there, and its writer goes on.
+    """
+
+    def __init__(self, path: Path, cap_bytes: int) -> None:
+        self._path, self._room = path, cap_bytes
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+        self._tail = bytearray()
+        self._over = 0
+        self._is_broken = False
+
+    def write(self, data: bytes) -> None:
+        """Take a piece of the stream."""
+        head, rest = data[: self._room], data[self._room :]
+        self._room -= len(head)
+        self._put(head)
+        if rest:
+            self._over += len(rest)
+            self._tail += rest[-TAIL_BYTES:]
+            del self._tail[:-TAIL_BYTES]
+
+    def close(self) -> None:
+        """Append the tail, and put all of it on disk."""
+        cut = self._over - len(self._tail)
+        if cut:
+            self._put(f"\n[... {cut} bytes cut ...]\n".encode("ascii"))
+        self._put(bytes(self._tail))
+        try:
+            os.fsync(self._descriptor)
+        except OSError as error:
+            self._complain(error)
+        os.close(self._descriptor)
+
+    def _put(self, data: bytes) -> None:
+        while data and not self._is_broken:
+            try:
+                data = data[os.write(self._descriptor, data) :]
+            except OSError as error:
+                self._complain(error)
+
+    def _complain(self, error: OSError) -> None:
+        self._is_broken = True
+        print(f"{self._path.name}: {error}", file=sys.stderr, flush=True)

@@ -1,0 +1,96 @@
+"""One orchestrator a workspace: a kernel lock, and beside it who holds it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from agent.edges.files import write_durably
+from agent.edges.processes import Identity, is_running, read_process
+from agent.errors import Locked, UsageError
+
+LOCK = "lock"
+HOLDER = "holder.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The process that holds a workspace; `start_ticks` tells it from a later one with the same pid."""
+
+    host: str
+    pid: int
+    boot_id: str
+    start_ticks: int
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+    def is_alive(self) -> bool | None:
+        """None where it cannot be told from this host."""
+        if self.host != os.uname().nodename:
+            return None
+        return self.boot_id == _boot_id() and is_running(Identity(self.pid, self.start_ticks))
+
+
+def this_process() -> Holder:
+    process = read_process(os.getpid())
+    assert process
+    return Holder(os.uname().nodename, process.pid, _boot_id(), process.start_ticks)
+
+
+def read_holder(folder: Path) -> Holder | None:
+    """Who last took the lock and did not give it back; None where nobody did."""
+    try:
+        return Holder(**json.loads((folder / HOLDER).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+@contextmanager
+def hold_lock(folder: Path) -> Iterator[None]:
+    """Hold the workspace whose .agent folder this is.
+
+    Raises: Locked, naming the holder; UsageError where the filesystem has no locks.
+    """
+    workspace = folder.parent
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        holder = read_holder(folder)
+        raise Locked(workspace, str(holder or "another process"), "wait for it, or `scientist stop` it") from error
+    except NotImplementedError as error:
+        raise UsageError(str(workspace), "its filesystem has no file locks", "use a folder on another one") from error
+    try:
+        holder = read_holder(folder)
+        if holder and holder.is_alive() is None:
+            raise Locked(workspace, str(holder), f"if it is gone, run: scientist unlock {workspace}")
+        write_durably(folder / HOLDER, json.dumps(asdict(this_process())).encode())
+        try:
+            yield
+        finally:
+            (folder / HOLDER).unlink(missing_ok=True)
+    finally:
+        lock.release()
+
+
+def break_lock(folder: Path) -> Holder | None:
+    """Forget a holder that is dead or on another host, and return it.
+
+    Raises: Locked where the holder is alive here.
+    """
+    holder = read_holder(folder)
+    if holder and holder.is_alive():
+        raise Locked(folder.parent, str(holder), "`scientist stop` it first")
+    (folder / HOLDER).unlink(missing_ok=True)
+    return holder
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()

@@ -1,0 +1,125 @@
+"""Processes as /proc shows them: which belong to a tree, which of them still run, how much memory they hold."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Identity:
+    """A process that a later one with the same pid cannot be mistaken for; `start_ticks` counts from boot."""
+
+    pid: int
+    start_ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One line of /proc/<pid>/stat."""
+
+    pid: int
+    parent: int
+    session: int
+    start_ticks: int
+    is_dead: bool
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.pid, self.start_ticks)
+
+
+def read_process(pid: int) -> Process | None:
+    """None when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - read thousands of times a second
+            line = file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = line[line.rindex(b")") + 2 :].split()  # the name before it may hold spaces and brackets
+    # The first thread may have ended while others run: that process is no zombie yet.
+    is_dead = fields[0] in (b"Z", b"X", b"x") and int(fields[17]) <= 1
+    return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]), is_dead)
+
+
+def is_running(identity: Identity) -> bool:
+    """Whether this very process still runs; a zombie does not."""
+    process = read_process(identity.pid)
+    return process is not None and process.identity == identity and not process.is_dead
+
+
+def all_processes() -> list[Process]:
+    """Every process of this pid namespace, zombies included."""
+    with os.scandir("/proc") as entries:
+        pids = [int(entry.name) for entry in entries if entry.name.isdigit()]
+    return [process for pid in pids if (process := read_process(pid)) is not None]
+
+
+def running_below(roots: Iterable[int]) -> list[Process]:
+    """The running descendants of some processes, whatever group or session they moved to; not the roots themselves."""
+    children: defaultdict[int, list[Process]] = defaultdict(list)
+    for process in all_processes():
+        children[process.parent].append(process)
+    found: dict[int, Process] = {}
+    waiting = list(roots)
+    while waiting:
+        for process in children.pop(waiting.pop(), []):
+            found[process.pid] = process
+            waiting.append(process.pid)
+    return [process for process in found.values() if not process.is_dead]
+
+
+def glance_below(pid: int) -> list[Process]:
+    """`running_below` for one root that reads only the tree: cheap on a crowded host, may miss a process being born."""
+    found: list[Process] = []
+    waiting = [pid]
+    while waiting:
+        for child in _children_listed(waiting.pop()):
+            process = read_process(child)
+            if process is not None and not process.is_dead:
+                found.append(process)
+                waiting.append(child)
+    return found
+
+
+def send_signal(identities: Iterable[Identity], signal_number: int) -> None:
+    """Signal those that still run."""
+    for identity in identities:
+        if is_running(identity):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(identity.pid, signal_number)
+
+
+def resident_bytes(processes: Iterable[Process]) -> int:
+    """Sum of resident sizes; memory that processes share is counted in each."""
+    total = 0
+    for process in processes:
+        with contextlib.suppress(OSError, IndexError):
+            total += int(Path(f"/proc/{process.pid}/statm").read_bytes().split()[1]) * _PAGE_BYTES
+    return total
+
+
+def proportional_bytes(processes: Iterable[Process]) -> int:
+    """Sum of proportional sizes: shared memory is counted once. Slow for a process of many GiB."""
+    total = 0
+    for process in processes:
+        try:
+            lines = Path(f"/proc/{process.pid}/smaps_rollup").read_bytes().splitlines()
+        except OSError:
+            total += resident_bytes([process])
+            continue
+        total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(b"Pss:"))
+    return total
+
+
+def _children_listed(pid: int) -> Iterator[int]:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                yield from map(int, (thread / "children").read_bytes().split())

@@ -1,0 +1,82 @@
+"""The environment of a run: an allow-list, and an interpreter put first."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from agent.errors import UsageError
+
+_INHERITED = re.compile(
+    r"""
+    LANG | LANGUAGE | LC_[A-Z]+ | TZ
+    | PATH | LD_LIBRARY_PATH
+    | CUDA_(VISIBLE_DEVICES|DEVICE_ORDER|HOME|PATH|MODULE_LOADING|CACHE_PATH) | NVIDIA_[A-Z_]+
+    | (HIP|ROCR)_VISIBLE_DEVICES | ROCM_PATH
+    | (OMP|MKL|OPENBLAS|NUMEXPR|NUMBA|RAYON|TORCH)_NUM_THREADS
+    """,
+    re.VERBOSE,
+)
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH")
+_DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
+_PYTHON = re.compile(r"python(3(\.\d+)?)?")
+
+
+def run_environment(
+    *,
+    interpreter: Path,
+    sealed: Path | None,
+    home: Path,
+    tmp: Path,
+    seed: int,
+    smoke: bool,
+    extra: Mapping[str, str],
+    inherited: Mapping[str, str],
+) -> dict[str, str]:
+    """The complete environment of a step.
+
+    Of `inherited` only locale, time zone, device and thread settings pass; `extra`, the template's variables, may
+    change those, but nothing that is set here.
+    """
+    passed = {
+        name: value for name, value in inherited.items() if _INHERITED.fullmatch(name) and not _SECRET.search(name)
+    }
+    environment = {"LANG": "C.UTF-8"} | passed | dict(extra)
+    search = environment.get("PATH") or _DEFAULT_PATH
+    folders = [str(interpreter.parent), *(folder for folder in search.split(":") if folder.startswith("/"))]
+    environment |= {
+        "PATH": ":".join(dict.fromkeys(folders)),
+        "HOME": str(home),
+        "TMPDIR": str(tmp),
+        "USER": "experiment",  # getpass asks for these before the password database, which a sandbox may hide
+        "LOGNAME": "experiment",
+        "PYTHONUTF8": "1",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONNOUSERSITE": "1",
+        "MPLBACKEND": "Agg",
+        "SCIENTIST_SEED": str(seed),
+    }
+    for name, value in (("SCIENTIST_SMOKE", "1" if smoke else None), ("PYTHONPATH", sealed and str(sealed))):
+        environment.pop(name, None)
+        if value:
+            environment[name] = value
+    return environment
+
+
+def resolve_command(command: str, interpreter: Path) -> tuple[str, ...]:
+    """Split a command line as a shell would, with `python` in front replaced by the experiment's interpreter.
+
+    Raises: UsageError when it is empty or a quote is not closed.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UsageError("command", f"{command!r}: {error}") from error
+    if not words:
+        raise UsageError("command", "is empty")
+    if _PYTHON.fullmatch(words[0]):
+        words[0] = str(interpreter)
+    return tuple(words)

@@ -1,0 +1,185 @@
+"""The folder of one supervised step: what its files are called, and how they are written and read.
+
+Shared by the supervisor and the orchestrator, so it needs nothing but the standard library. Linux only (/proc, prctl).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from agent.core.failure import ExitRecord
+from agent.edges.processes import Identity, read_process
+
+SPEC = "spec.json"
+CLAIM = "claim"
+HEARTBEAT = "heartbeat"
+CHILD = "child.json"
+EXIT = "exit.json"
+LOG = "log.txt"
+STDOUT = "stdout.txt"
+STDERR = "stderr.txt"
+SUPERVISOR_LOG = "supervisor.log"
+WORK = "work"
+
+ClaimedBy = Literal["supervisor", "resume"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepSpec:
+    """What to run: `env` is the complete environment, `log_cap_mib` the size at which each log is cut.
+
+    The command runs in the folder `work` of its step; when `stop_file` appears it is killed.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    deadline_s: float
+    log_cap_mib: float
+    stop_file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who owns a step: a process that can be told from a later one with the same pid."""
+
+    pid: int
+    host: str
+    boot_id: str
+    pid_namespace: str
+    start_ticks: int
+    by: ClaimedBy
+
+    def is_local(self) -> bool:
+        """Whether this process sees the claim's pid: the same kernel since boot, the same pid namespace."""
+        return (self.boot_id, self.pid_namespace) == (_boot_id(), _pid_namespace())
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """The command of a step and the processes seen below it, so that a leftover tree can be killed."""
+
+    pid: int
+    start_ticks: int
+    tree: tuple[Identity, ...]
+
+
+def write_spec(folder: Path, spec: StepSpec) -> None:
+    """Write spec.json durably."""
+    fields: dict[str, Any] = {"argv": list(spec.argv), "env": dict(spec.env), "cwd": WORK}
+    fields |= {"deadline_s": spec.deadline_s, "log_cap_mib": spec.log_cap_mib, "stop_file": str(spec.stop_file)}
+    write_durably(folder / SPEC, _dump(fields))
+
+
+def read_spec(folder: Path) -> StepSpec:
+    """Raises: OSError, ValueError, KeyError when spec.json is absent or not one."""
+    fields = json.loads((folder / SPEC).read_bytes())
+    return StepSpec(
+        argv=tuple(fields["argv"]),
+        env=fields["env"],
+        deadline_s=float(fields["deadline_s"]),
+        log_cap_mib=float(fields["log_cap_mib"]),
+        stop_file=Path(fields["stop_file"]),
+    )
+
+
+def claim(folder: Path, by: ClaimedBy) -> bool:
+    """Make this process the owner of the step; False when it has one already.
+
+    The file is written aside and linked into place: the same exclusion as O_EXCL, on NFS too, and no crash can leave
+    a claim that is empty.
+    """
+    process = read_process(os.getpid())
+    assert process is not None
+    owner = Claim(process.pid, os.uname().nodename, _boot_id(), _pid_namespace(), process.start_ticks, by)
+    aside = folder / f".{CLAIM}.{owner.host}.{owner.pid}"
+    _write_synced(aside, _dump(asdict(owner)))
+    try:
+        os.link(aside, folder / CLAIM)
+    except FileExistsError:
+        return aside.stat().st_nlink == 2  # NFS may repeat a link whose first answer was lost
+    finally:
+        aside.unlink()
+        _sync_folder(folder)
+    return True
+
+
+def read_claim(folder: Path) -> Claim | None:
+    """Raises: ValueError when the file is not a claim."""
+    try:
+        return Claim(**json.loads((folder / CLAIM).read_bytes()))
+    except FileNotFoundError:
+        return None
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+
+
+def write_child(folder: Path, child: Child) -> None:
+    """Record the command's processes; atomic, but not worth an fsync each second."""
+    aside = folder / f".{CHILD}"
+    aside.write_bytes(_dump(asdict(child)))
+    aside.replace(folder / CHILD)
+
+
+def read_child(folder: Path) -> Child | None:
+    """None when no command was started, or the record cannot be read."""
+    try:
+        fields = json.loads((folder / CHILD).read_bytes())
+        tree = tuple(Identity(**identity) for identity in fields["tree"])
+        return Child(fields["pid"], fields["start_ticks"], tree)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_exit(folder: Path, record: ExitRecord) -> None:
+    """Write exit.json durably: the last act of a step."""
+    write_durably(folder / EXIT, _dump(asdict(record)))
+
+
+def read_exit(folder: Path) -> ExitRecord | None:
+    """Raises: ValueError when the file is not an exit record."""
+    try:
+        return ExitRecord(**json.loads((folder / EXIT).read_bytes()))
+    except FileNotFoundError:
+        return None
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Replace a file so that after a crash it holds the old content or the new."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    _write_synced(aside, content)
+    aside.replace(path)
+    _sync_folder(path.parent)
+
+
+def _dump(fields: Mapping[str, Any]) -> bytes:
+    return (json.dumps(fields) + "\n").encode("ascii")
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+
+
+def _pid_namespace() -> str:
+    return str(Path("/proc/self/ns/pid").readlink())

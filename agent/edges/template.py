@@ -1,0 +1,232 @@
+"""Templates on disk: found by name, checked, copied once per launch, and read as one value."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from agent.core.baseline import Baseline
+from agent.core.results import means_metrics, read_number
+from agent.core.spec import Control, Environment, Metric, TemplateSpec
+from agent.edges.files import fsync_folder
+from agent.errors import IntegrityError, UsageError
+
+TEMPLATE_FILE = "template.toml"
+_SKIPPED_FOLDERS = frozenset({"__pycache__", ".git", ".ipynb_checkpoints", ".venv"})
+_NOT_CODE = frozenset({TEMPLATE_FILE, "prompt.md", "prompt.json", "seed_ideas.json", "requirements.txt", "README.md"})
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template at one of its profiles.
+
+    brief: task and field, for the model. files: what goes into a workspace's repository. profile_text: content of
+    profile.json, empty where the template has no profiles. foreign: an AI-Scientist folder, without template.toml.
+    """
+
+    spec: TemplateSpec
+    folder: Path
+    hash: str
+    brief: str
+    files: dict[str, str]
+    profile: str
+    profile_text: str
+    baselines: tuple[Baseline, ...]
+    foreign: bool
+
+    @property
+    def sealed(self) -> Path | None:
+        folder = self.folder / "sealed"
+        return folder if folder.is_dir() else None
+
+
+def find_template(name: str, roots: Sequence[Path]) -> Path:
+    """The folder that `name` means: itself a folder, or one of that name under a root.
+
+    Raises: UsageError listing the templates there are.
+    """
+    candidates = [Path(name), *(root / name for root in roots)]
+    for folder in candidates:
+        if (folder / TEMPLATE_FILE).is_file() or (folder / "experiment.py").is_file():
+            return folder.resolve()
+    for folder in candidates:
+        if folder.is_dir():
+            raise UsageError(f"template {folder}", "has no experiment.py", "add one, or name another template")
+    known = sorted({f.name for f in list_templates(roots)})
+    raise UsageError(f"template {name!r}", "not found", "there are: " + (", ".join(known) or "none"))
+
+
+def list_templates(roots: Sequence[Path]) -> list[Path]:
+    """Every template folder under the roots."""
+    folders = [f for root in roots if root.is_dir() for f in sorted(root.iterdir()) if f.is_dir()]
+    return [f for f in folders if (f / TEMPLATE_FILE).is_file() or (f / "experiment.py").is_file()]
+
+
+def read_spec(folder: Path) -> TemplateSpec:
+    """template.toml of the folder, or what stands for it in an AI-Scientist folder.
+
+    Raises: UsageError naming file and field.
+    """
+    path = folder / TEMPLATE_FILE
+    if not path.is_file():
+        return _foreign_spec(folder)
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+        return TemplateSpec.model_validate(raw)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(str(path), f"is not TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise UsageError(str(path), f"field {field}: {first['msg']}") from error
+
+
+def load_template(folder: Path, profile: str = "") -> Template:
+    """Read a template folder at a profile (its default one if none is named).
+
+    Raises: UsageError naming the file at fault.
+    """
+    spec = read_spec(folder)
+    for name in spec.run_files:
+        if not (folder / name).is_file():
+            raise UsageError(f"template {folder}", f"has no {name}", "its command runs that file")
+    foreign = not (folder / TEMPLATE_FILE).is_file()
+    profile = profile or spec.default_profile
+    return Template(
+        spec=spec,
+        folder=folder,
+        hash=hash_folder(folder),
+        brief=_read_brief(folder),
+        files=_read_code(folder, spec),
+        profile=profile,
+        profile_text=_read_profile(folder, profile),
+        baselines=_foreign_baseline(folder) if foreign else _read_baselines(folder, spec, profile),
+        foreign=foreign,
+    )
+
+
+def freeze_template(folder: Path, store: Path) -> Path:
+    """Copy the whole template to `store`/<hash>, once, and return the copy."""
+    name = hash_folder(folder)
+    copy = store / name
+    if copy.is_dir():
+        check_frozen(copy)
+        return copy
+    store.mkdir(parents=True, exist_ok=True)
+    temporary = store / f".{name}.{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.copytree(folder, temporary, ignore=lambda _, names: [n for n in names if n in _SKIPPED_FOLDERS])
+    temporary.rename(copy)
+    fsync_folder(store)
+    return copy
+
+
+def check_frozen(copy: Path) -> None:
+    """Raises: IntegrityError where a frozen template is gone or was changed."""
+    if not copy.is_dir():
+        raise IntegrityError(f"template {copy}", "is missing", "put the frozen copy back; a resume uses no other")
+    if hash_folder(copy) != copy.name:
+        raise IntegrityError(
+            f"template {copy}", "was changed since launch", "put the frozen copy back, or launch the idea again"
+        )
+
+
+def hash_folder(folder: Path) -> str:
+    """First 16 hex digits of a SHA-256 over every file's relative path and content."""
+    total = hashlib.sha256()
+    for path in sorted(_walk(folder)):
+        total.update(str(path.relative_to(folder)).encode() + b"\0")
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()[:16]
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            if path.name not in _SKIPPED_FOLDERS:
+                yield from _walk(path)
+        elif path.is_file():
+            yield path
+
+
+def _read_text(path: Path) -> str:
+    return path.read_bytes().decode("utf-8", "surrogateescape")
+
+
+def _read_code(folder: Path, spec: TemplateSpec) -> dict[str, str]:
+    """The named files, every other Python file beside them, and a notes.txt to write in."""
+    names = {*spec.editable, *spec.run_files} | {p.name for p in folder.glob("*.py")}
+    found = {n: _read_text(folder / n) for n in sorted(names - _NOT_CODE) if (folder / n).is_file()}
+    return {"notes.txt": "# Notes\n"} | found
+
+
+def _read_brief(folder: Path) -> str:
+    if (folder / "prompt.md").is_file():
+        return _read_text(folder / "prompt.md").strip()
+    if (folder / "prompt.json").is_file():
+        prompt = _read_json(folder / "prompt.json")
+        if isinstance(prompt, dict):
+            return "\n\n".join(str(prompt[key]) for key in ("system", "task_description") if prompt.get(key))
+    return ""
+
+
+def _read_json(path: Path) -> object:
+    try:
+        return json.loads(_read_text(path))
+    except ValueError as error:
+        raise UsageError(str(path), f"is not JSON: {error}") from error
+
+
+def _read_profile(folder: Path, profile: str) -> str:
+    profiles = sorted(p.stem for p in (folder / "profiles").glob("*.json"))
+    if not profile and not profiles:
+        return ""
+    path = folder / "profiles" / f"{profile}.json"
+    if profile not in profiles:
+        raise UsageError(
+            f"template {folder.name}", f"has no profile {profile!r}", "it has: " + (", ".join(profiles) or "none")
+        )
+    _read_json(path)
+    return _read_text(path)
+
+
+def _read_baselines(folder: Path, spec: TemplateSpec, profile: str) -> tuple[Baseline, ...]:
+    found = []
+    for path in sorted((folder / "baselines" / profile).glob("*.json")):
+        raw = _read_json(path)
+        if not isinstance(raw, dict) or "name" not in raw:
+            raise UsageError(str(path), "is not a baseline: it needs name, seed, final_info and evaluation")
+        declared: list[Metric | Control] = [*spec.metrics, *spec.controls]
+        readings = [(m.name, read_number(raw.get(m.source), m.path)) for m in declared]
+        found.append(Baseline(str(raw["name"]), int(raw.get("seed", 0)), {n: v for n, v in readings if v is not None}))
+    return tuple(found)
+
+
+def _foreign_spec(folder: Path) -> TemplateSpec:
+    """An AI-Scientist folder: fixed names, metrics are whatever its final_info.json has under `means`."""
+    requirements = folder / "requirements.txt"
+    install = (("-r", "requirements.txt"),) if requirements.is_file() else ()
+    return TemplateSpec(
+        name=folder.name,
+        summary="AI-Scientist folder",
+        editable=tuple(n for n in ("experiment.py", "plot.py") if (folder / n).is_file()) + ("notes.txt",),
+        environment=Environment(install=install),
+        plot="python plot.py" if (folder / "plot.py").is_file() else "",
+    )
+
+
+def _foreign_baseline(folder: Path) -> tuple[Baseline, ...]:
+    path = folder / "run_0" / "final_info.json"
+    if not path.is_file():
+        return ()
+    info = _read_json(path)
+    means = means_metrics(info) if isinstance(info, dict) else {}
+    return (Baseline("run_0", 0, means),) if means else ()

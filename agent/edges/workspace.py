@@ -1,0 +1,163 @@
+"""Workspaces and batches on disk: made whole or not at all, found again by anyone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from agent.core.code import digest_code
+from agent.core.events import Launched
+from agent.core.fold import fold
+from agent.core.idea import Idea
+from agent.core.state import State
+from agent.edges.files import fsync_folder, write_durably
+from agent.edges.journal import Journal
+from agent.edges.repo import Repo
+from agent.edges.template import Template, check_frozen, load_template
+from agent.errors import IntegrityError, UsageError
+
+BATCH_FILE = "batch.json"
+TEMPLATES = ".templates"
+BATCH_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The folder of one idea: a git work tree with a journal under .agent/."""
+
+    path: Path
+
+    @property
+    def agent(self) -> Path:
+        return self.path / ".agent"
+
+    @property
+    def attempts(self) -> Path:
+        return self.agent / "attempts"
+
+    @property
+    def stop_file(self) -> Path:
+        return self.agent / "stop"
+
+    def step_folder(self, name: str) -> Path:
+        return self.attempts / name
+
+    def run_folder(self, run: int) -> Path:
+        return self.path / f"run_{run}"
+
+    def journal(self) -> Journal:
+        return Journal(self.agent)
+
+    def repo(self) -> Repo:
+        return Repo(self.path)
+
+    def idea(self, repo: Repo, commit: str) -> Idea:
+        return Idea.model_validate_json(repo.read(commit, ("idea.json",))["idea.json"])
+
+
+def template_store(workspaces: Path) -> Path:
+    return workspaces / TEMPLATES
+
+
+def frozen_template(workspace: Workspace, launched: Launched) -> Template:
+    """The copy of the template that the workspace was launched with.
+
+    Raises: IntegrityError where it is gone or was changed.
+    """
+    for folder in workspace.path.parents:
+        copy = folder / TEMPLATES / launched.template_hash
+        if copy.is_dir():
+            check_frozen(copy)
+            return load_template(copy, launched.profile)
+    raise IntegrityError(
+        f"template {launched.template_hash}", f"no frozen copy above {workspace.path}", f"put {TEMPLATES} back"
+    )
+
+
+def create_batch(
+    workspaces: Path, name: str, ideas: Sequence[Idea], template: Template, launched: Launched
+) -> list[Workspace]:
+    """Make `workspaces`/`name` with one workspace an idea; all appear at once, by one rename.
+
+    Raises: UsageError where the folder cannot be written.
+    """
+    final = workspaces / name
+    building = workspaces / f".{name}.{os.getpid()}"
+    try:
+        building.mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(
+            str(workspaces), f"cannot be written: {error.strerror}", "name another with --workspaces"
+        ) from error
+    try:
+        for idea in ideas:
+            _create(building / idea.slug, idea, template, replace(launched, workspace=idea.slug, title=idea.Title))
+        index = {"schema_version": BATCH_SCHEMA, "workspaces": [idea.slug for idea in ideas]}
+        write_durably(building / BATCH_FILE, json.dumps(index, indent=2).encode() + b"\n")
+        building.rename(final)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    fsync_folder(workspaces)
+    return [Workspace(final / idea.slug) for idea in ideas]
+
+
+def _create(path: Path, idea: Idea, template: Template, launched: Launched) -> None:
+    workspace = Workspace(path)
+    for folder in (path, workspace.agent, workspace.agent / "tmp", workspace.attempts):
+        folder.mkdir()
+    message = f"Start from template {template.spec.name}\n\n{idea.Title}"
+    first = workspace.repo().create(template.files | {"idea.json": idea.to_json()}, message)
+    code = digest_code(template.files, template.spec.run_files)
+    workspace.journal().append(replace(launched, commit=first, code=code))
+
+
+def open_workspace(path: Path) -> Workspace:
+    """Raises: UsageError where the folder is none."""
+    if not (path / ".agent" / "journal.jsonl").is_file():
+        raise UsageError(str(path), "is not a workspace: it has no .agent/journal.jsonl", "see: scientist status")
+    return Workspace(path.resolve())
+
+
+def find_workspaces(root: Path) -> list[Workspace]:
+    """Every workspace at or below `root`: a workspace, a batch, or a folder of batches."""
+    if (root / ".agent" / "journal.jsonl").is_file():
+        return [Workspace(root.resolve())]
+    if not root.is_dir():
+        return []
+    batches = [root] if (root / BATCH_FILE).is_file() else sorted(p.parent for p in root.glob(f"[!.]*/{BATCH_FILE}"))
+    found: list[Workspace] = []
+    for batch in batches:
+        names = json.loads((batch / BATCH_FILE).read_text("utf-8"))["workspaces"]
+        found += [Workspace((batch / name).resolve()) for name in names if (batch / name / ".agent").is_dir()]
+    return found
+
+
+def check_untouched(workspace: Workspace, repo: Repo, state: State) -> None:
+    """Raises: IntegrityError where branch or work tree are not as the journal left them.
+
+    While an effect is open its commit may be on top already: the effect then finds it.
+    """
+    head = repo.head()
+    if head != state.head and not (state.pending and repo.find_step(state.pending.key) == head):
+        raise IntegrityError(
+            str(workspace.path),
+            f"branch main is at {head[:10]}, the journal at {state.head[:10]}",
+            f"git -C {workspace.path} update-ref refs/heads/main {state.head}, then resume",
+        )
+    dirty = repo.dirty_files()
+    if dirty and not state.pending:
+        raise IntegrityError(
+            f"{workspace.path}: {', '.join(dirty)}",
+            "was changed by hand",
+            "keep the change elsewhere and `git checkout` the file, then resume",
+        )
+
+
+def read_state(workspace: Workspace) -> State:
+    """The workspace's journal, folded."""
+    return fold(workspace.journal().events)

@@ -1,0 +1,97 @@
+"""The only driver: fold the journal, decide, act, append; until the idea pauses or ends."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import astuple
+from typing import assert_never
+
+from agent.core.decide import (
+    ApplyReply,
+    AskModel,
+    AwaitStep,
+    Effect,
+    Finish,
+    GiveUp,
+    Lint,
+    Pause,
+    Publish,
+    Restore,
+    StartStep,
+    decide,
+)
+from agent.core.events import Ended, Event, Finished, Paused, PauseKind, Resumed, Started
+from agent.core.facts import summarise_attempts
+from agent.core.fold import advance, fold
+from agent.core.state import State
+from agent.edges.journal import Journal
+from agent.effects import Effects
+
+Watcher = Callable[[Event, State], None]
+
+
+class Loop:
+    """Takes one workspace from where its journal stands to a pause or the end.
+
+    watch: told of every event just stored, with the state after it.
+    """
+
+    def __init__(self, effects: Effects, *, watch: Watcher = lambda event, state: None) -> None:
+        self._effects = effects
+        self._journal: Journal = effects.journal
+        self._watch = watch
+        self.state = fold(self._journal.events)
+
+    def run(self) -> State:
+        """Go on until the idea pauses or ends. Whatever interrupts this, a later `run` goes on from the journal."""
+        self._effects.workspace.stop_file.unlink(missing_ok=True)
+        if len(self._journal.events) > 1 and not self.state.ended:
+            self._append(Resumed())
+        while not self.state.ended:
+            action = decide(self.state, self.state.limits)
+            match action:
+                case Pause():
+                    if self._journal.events[-1] != action.pause:
+                        self._append(action.pause)
+                    return self.state
+                case Finish():
+                    self._append(Ended(True, self._summary(), self.state.warnings))
+                case GiveUp():
+                    self._append(Ended(False, f"{action.reason}\n{summarise_attempts(self.state)}".strip()))
+                case AskModel() | ApplyReply() | Lint() | StartStep() | AwaitStep() | Publish() | Restore():
+                    self._act(action)
+                case _:
+                    assert_never(action)
+        return self.state
+
+    def _act(self, action: Effect) -> None:
+        if self._effects.workspace.stop_file.exists() and not isinstance(action, AwaitStep):
+            self._append(Paused(PauseKind.STOP, "stopped by request"))
+            return
+        key = step_key(action, self.state)
+        begun = self.state.pending is not None and self.state.pending.key == key
+        if not begun:
+            state = self.state
+            turn = state.conversation.refusals
+            self._append(Started(key, type(action).__name__, state.run, state.serial, turn))
+        result = self._effects.perform(action, self.state, key, begun=begun)
+        self._append(Finished(key, result))
+
+    def _append(self, event: Event) -> None:
+        self._journal.append(event)
+        self.state = advance(self.state, event)
+        self._watch(event, self.state)
+
+    def _summary(self) -> str:
+        state = self.state
+        given_up = len(state.rows) - state.completed_runs
+        return f"{state.completed_runs} runs completed" + (f", {given_up} given up" if given_up else "")
+
+
+def step_key(action: Effect, state: State) -> str:
+    """Names one effect of one workspace for ever: the same after a crash, never the same for two effects."""
+    launched = state.launched
+    inputs = (launched.workspace, launched.commit, type(action).__name__, astuple(action))
+    place = (state.run, state.serial, state.conversation.refusals, state.steps)
+    return hashlib.sha256(repr((inputs, place)).encode()).hexdigest()[:20]

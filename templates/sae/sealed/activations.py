@@ -1,0 +1,70 @@
+"""Synthetic activations with known true features: the data of every run, drawn by sae_lens.synthetic.
+
+A training batch is a pure function of (profile, seed, index), whatever else the run draws from torch's global generator:
+two runs with the same seed see the same data, so their difference is the change's and not the data's. Evaluation samples
+come from another stream of seeds. The feature directions, hierarchy and correlations are those of the profile alone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lean_sae_lens
+import numpy as np
+import torch
+from torch import Tensor
+
+lean_sae_lens.install()
+
+from sae_lens.synthetic.synthetic_model import SyntheticModel, SyntheticModelConfig  # noqa: E402
+
+TRAINING, EVALUATION = 0, 1
+
+
+def read_profile(path: str | Path = "profile.json") -> dict[str, Any]:
+    """The profile that the run was started with; `synthetic` in it is a SyntheticModelConfig as a dict."""
+    return json.loads(Path(path).read_text())
+
+
+def build_model(profile: dict[str, Any]) -> SyntheticModel:
+    """The synthetic model: feature directions (num_features, hidden_dim), firing probabilities, hierarchy, correlations.
+
+    Deterministic: seeded by profile["synthetic"]["seed"], not by the run's seed.
+    """
+    # Compensation lifts rare children of rare parents to probability 1 given the parent; sae_lens warns of each clamp.
+    logging.getLogger("sae_lens").setLevel(logging.ERROR)
+    config = SyntheticModelConfig.from_dict(profile["synthetic"])
+    model = SyntheticModel(config)
+    return model.requires_grad_(False)
+
+
+class Stream:
+    """Draws reproducible samples: call number i depends on (stream, seed, i) and on nothing else."""
+
+    def __init__(self, model: SyntheticModel, stream: int, seed: int) -> None:
+        self.model = model
+        self._key = (stream, seed)
+        self._calls = 0
+
+    def sample(self, batch_size: int) -> Tensor:
+        """True feature activations, float32 >= 0, (batch_size, num_features); torch's global generator is left as it was."""
+        words = np.random.SeedSequence([*self._key, self._calls]).generate_state(1)
+        self._calls += 1
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(words[0]))
+            return self.model.activation_generator.sample(batch_size)
+
+
+def batches(profile: dict[str, Any], *, seed: int, steps: int, batch_size: int) -> Iterator[Tensor]:
+    """Training activations: `steps` tensors x (batch_size, hidden_dim), float32, on the CPU, without gradient.
+
+    x = true_activations @ feature_vectors + bias; about profile["true_l0"] features are active in a row.
+    """
+    model = build_model(profile)
+    stream = Stream(model, TRAINING, seed)
+    for _ in range(steps):
+        yield model.feature_dict(stream.sample(batch_size))

@@ -1,0 +1,282 @@
+"""Plans and commands in replies as models write them, and what only looks like one."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from agent.core.reply import Plan, PlanItem, merge_plan, parse_reply, strip_reasoning
+
+
+def items(reply: str) -> list[tuple[int, str]] | None:
+    plan = parse_reply(reply).plan
+    return None if plan is None else [(item.number, item.text) for item in plan.items]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "PLAN:",
+        "**PLAN:**",
+        "**PLAN**:",
+        "## PLAN",
+        "### Plan:",
+        "Plan:",
+        "plan :",
+        "__Plan:__",
+        "**Revised Experiment Plan**:",
+    ],
+)
+@pytest.mark.parametrize("gap", ["\n", "\n\n", "\r\n"])
+def test_headers(header: str, gap: str) -> None:
+    assert items(f"Some thoughts.\n{header}{gap}1. first{gap[-1:]}2. second\n\nBye.") == [(1, "first"), (2, "second")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["The plan: do it well.", "My PLAN is:", "> PLAN:", "    PLAN: x", "planning:", "Explanation:", "- PLAN", "Plan"],
+)
+def test_lines_that_are_no_header(line: str) -> None:
+    assert items(f"{line}\n1. first\n") is None
+
+
+def test_items_keep_their_continuation_lines() -> None:
+    reply = (
+        "PLAN:\n"
+        "1. **Run 1**: threshold schedule\n"
+        "   - hypothesis: f1 rises by 0.02\n"
+        "     (refuted below 0.005)\n"
+        "lazy line\n"
+        "\n"
+        "   still run 1\n"
+        "   1. a step\n"
+        "2) ablation\n"
+        "\n"
+        "3. final\n"
+        "\n"
+        "I will begin now:\n"
+        "4. not an item\n"
+    )
+    assert items(reply) == [
+        (
+            1,
+            "**Run 1**: threshold schedule\n   - hypothesis: f1 rises by 0.02\n     (refuted below 0.005)\nlazy line\n"
+            "   still run 1\n   1. a step",
+        ),
+        (2, "ablation"),
+        (3, "final"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        "```python\n3. code\n```",
+        "experiment.py\n<<<<<<< SEARCH\n3. old\n=======\n3. new\n>>>>>>> REPLACE",
+        "## Changes\n3. other list",
+        "---\n3. other list",
+        "REPLICATE\n3. x",
+    ],
+)
+def test_a_plan_ends_where_something_else_begins(after: str) -> None:
+    found = items(f"PLAN:\n1. one\n2. two\n{after}\n")
+    assert found is not None
+    assert [number for number, _ in found] == [1, 2]
+
+
+def test_bold_numbers_and_indented_lists() -> None:
+    assert items("PLAN:\n  **1.** one\n     more\n  **2.** two\n") == [(1, "one\n     more"), (2, "two")]
+    assert items("Plan:\n- 1. one\n- 2. two\n") == [(1, "one"), (2, "two")]
+    assert items("PLAN: 1. one\n2. two") == [(1, "one"), (2, "two")]
+
+
+def test_numbers_are_kept_where_they_rise_and_counted_where_not() -> None:
+    assert items("PLAN:\n3. c\n5. e\n") == [(3, "c"), (5, "e")]
+    assert items("PLAN:\n1. a\n1. b\n1. c\n") == [(1, "a"), (2, "b"), (3, "c")]
+
+
+def test_the_paragraph_before_the_items_is_kept() -> None:
+    plan = parse_reply("PLAN:\n\nComponents:\n- gate (USE_GATE)\n\n1. gate on\n").plan
+    assert plan == Plan((PlanItem(1, "gate on"),), "Components:\n- gate (USE_GATE)")
+
+
+def test_a_list_far_below_a_header_is_not_its_plan() -> None:
+    assert items("Plan:\n\nI keep to it.\n\nThis changes:\n1. the learning rate\n") is None
+    assert items("## Plan\n\n## Changes\n1. the learning rate\n") is None
+    assert items("PLAN:\n```\n1. a\n```\n") is None
+    assert items("PLAN:\nas before.\n") is None
+    assert items("PLAN:") is None
+
+
+def test_the_last_plan_counts() -> None:
+    assert items("PLAN:\n1. old\n\nNo, better:\n\nPLAN:\n1. new\n\nPlan: as above\n") == [(1, "new")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ALL_COMPLETED",
+        "  ALL_COMPLETED  ",
+        "**ALL_COMPLETED**",
+        "`ALL_COMPLETED`",
+        "'ALL_COMPLETED'",
+        '"ALL_COMPLETED".',
+        "ALL_COMPLETED.",
+        "**ALL_COMPLETED.**",
+        "ALL\\_COMPLETED",
+        "“ALL_COMPLETED”",
+        "ALL_COMPLETED\r",
+    ],
+)
+def test_all_completed_alone_on_a_line(line: str) -> None:
+    assert parse_reply(f"All is done.\n{line}\n").all_completed
+    assert parse_reply(line).all_completed
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "I will answer ALL_COMPLETED when done.",
+        "Not yet ALL_COMPLETED",
+        "ALL_COMPLETED is not yet due.",
+        "all_completed",
+        "ALL COMPLETED",
+        "NOT_ALL_COMPLETED",
+        "ALL_COMPLETED_SOON",
+        "> ALL_COMPLETED",
+        "- ALL_COMPLETED",
+        "    ALL_COMPLETED",
+        "\tALL_COMPLETED",
+        "```\nALL_COMPLETED\n```",
+        "~~~text\nALL_COMPLETED\n~~~",
+        "````\n```\nALL_COMPLETED\n```\n````",
+        "```\nALL_COMPLETED",
+        "1. ```\n   ALL_COMPLETED\n   ```",
+        "notes.txt\n<<<<<<< SEARCH\n=======\nALL_COMPLETED\n>>>>>>> REPLACE",
+        "notes.txt\n```\n<<<<<<< SEARCH\n```\n=======\n```\nALL_COMPLETED\n>>>>>>> REPLACE\n```",
+        "<<<<<<<SEARCH\nALL_COMPLETED\n=======\n>>>>>>>REPLACE",
+        "<think>\nALL_COMPLETED\n</think>\nNo.",
+        "<think>\nALL_COMPLETED",
+        "<THINKING>is it\nALL_COMPLETED\n</THINKING> no",
+        "so it is\nALL_COMPLETED\n</think>\nNo: run 2 is missing.",
+        "<reasoning>\n```\n</reasoning>\nNo.\n```\nALL_COMPLETED\n```",
+        "",
+    ],
+)
+def test_what_only_looks_like_all_completed(reply: str) -> None:
+    assert not parse_reply(reply).all_completed
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "```python\nx = 1\n```\n",
+        "<think>\n```\nnever closed\n</think>\n",
+        "experiment.py\n<<<<<<< SEARCH\n```\n=======\n>>>>>>> REPLACE\n",
+        "```\n<<<<<<< SEARCH\n# <think>\n=======\n>>>>>>> REPLACE\n```\n",
+        "The tag `<think>` is mine.\n",
+        "I strip <think> tags in the evaluator.\n",
+        "~~~\n```\n~~~\n",
+        "1. x\n\n",
+    ],
+)
+def test_words_after_code_and_reasoning_count(before: str) -> None:
+    assert parse_reply(before + "ALL_COMPLETED\n").all_completed
+    assert parse_reply(before + "REPLICATE\n").replicate
+
+
+def test_commands_do_not_imply_each_other() -> None:
+    reply = parse_reply("REPLICATE\n")
+    assert reply.replicate and not reply.all_completed and reply.plan is None
+    assert not parse_reply("REPLICATED\nI will REPLICATE it.").replicate
+
+
+@pytest.mark.parametrize(
+    ("text", "stripped"),
+    [
+        ("a<think>b</think>c", "ac"),
+        ("<think>a\nb</think>c\nd", "\nc\nd"),
+        ("<think>a\nb", "\n"),
+        ("x\n<reasoning>\na\n</reasoning>\ny", "x\n\n\n\ny"),
+        ("<think>a</think>b<thinking>c</thinking>d", "bd"),
+        ("a\nb\n</think>\nc", "\n\n\nc"),
+        ("<think>a <think> b</think> c\n</think>\nd", "\n\nd"),
+        ("```\n<think>\n```\nx", "```\n<think>\n```\nx"),
+        ("say `</think>`\nx", "say `</think>`\nx"),
+        ("no <think> here", "no <think> here"),
+        ("a <b>bold</b>", "a <b>bold</b>"),
+    ],
+)
+def test_strip_reasoning(text: str, stripped: str) -> None:
+    assert strip_reasoning(text) == stripped
+
+
+_pieces = st.lists(
+    st.sampled_from(
+        ["<think>", "</think>", "<reasoning>", "</reasoning>", "```", "\n", "\n", "\r\n", "`", "x", " ", "PLAN:", "1. ",
+         "> ", "<<<<<<< SEARCH", ">>>>>>> REPLACE", "=======", "ALL_COMPLETED", "**", "    "]
+    ),
+    max_size=25,
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(_pieces)
+@example(["</think>", "<think>", "\n", "</think>"])
+def test_any_reply_is_read_and_no_line_moves(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    stripped = strip_reasoning(text)
+    assert stripped.count("\n") == text.count("\n")
+    assert len(stripped) <= len(text)
+    reply = parse_reply(text)
+    assert not reply.all_completed or "ALL_COMPLETED" in stripped
+    if reply.plan:
+        numbers = [item.number for item in reply.plan.items]
+        assert numbers == sorted(set(numbers)) and numbers
+        assert all(item.text.strip() for item in reply.plan.items)
+
+
+def plan(*texts: str, start: int = 1) -> Plan:
+    return Plan(tuple(PlanItem(start + i, text) for i, text in enumerate(texts)))
+
+
+def test_a_new_plan_replaces_the_old_one() -> None:
+    new = plan("x", "y")
+    assert merge_plan(None, new, ()) == new
+    assert merge_plan(plan("a", "b", "c"), new, ()) == new
+    assert merge_plan(None, new, {1}) == new
+
+
+def test_done_items_that_were_dropped_stay_in_front() -> None:
+    merged = merge_plan(plan("a", "b", "c"), plan("x", "y", start=2), {1})
+    assert [(i.number, i.text) for i in merged.items] == [(1, "a"), (2, "x"), (3, "y")]
+
+
+def test_new_items_that_would_take_a_done_number_are_counted_on() -> None:
+    merged = merge_plan(plan("a", "b", "c"), plan("x", "y"), {1, 2})
+    assert [(i.number, i.text) for i in merged.items] == [(1, "a"), (2, "b"), (3, "x"), (4, "y")]
+
+
+def test_a_repeated_item_keeps_the_number_under_which_it_is_done() -> None:
+    merged = merge_plan(plan("**Run 1**: gate\n - why", "b", "c"), plan("Run 1: gate (done)", "x", "c"), {1})
+    assert [(i.number, i.text) for i in merged.items] == [(1, "Run 1: gate (done)"), (2, "x"), (3, "c")]
+    moved = merge_plan(plan("a", "b"), plan("x", "a"), {1})
+    assert [(i.number, i.text) for i in moved.items] == [(2, "x"), (1, "a")]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from("abcdef"), unique=True, max_size=5),
+    st.lists(st.sampled_from("abcxyz"), min_size=1, max_size=5),
+    st.sets(st.integers(1, 6)),
+)
+def test_merging_loses_no_done_item_and_repeats_no_number(old: list[str], new: list[str], done: set[int]) -> None:
+    merged = merge_plan(plan(*old), plan(*new), done)
+    numbers = [item.number for item in merged.items]
+    assert len(set(numbers)) == len(numbers)
+    assert {i.text for i in plan(*old).items if i.number in done} <= {i.text for i in merged.items}
+    assert set(new) <= {i.text for i in merged.items}
+    for item in plan(*old).items:
+        if item.number in done:
+            assert next(i.number for i in merged.items if i.text == item.text) == item.number

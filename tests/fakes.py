@@ -1,0 +1,50 @@
+"""Stand-ins at the Protocols. Each is as simple as it can be and still tell the truth about what it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from agent.edges.llm import ModelReply, Request
+from agent.errors import ProviderError
+
+Line = str | ProviderError | Callable[[Request], str]
+
+
+@dataclass
+class ScriptedModel:
+    """Says its lines in order and keeps every request; asked for more, it fails the test."""
+
+    lines: Iterable[Line]
+    name: str = "scripted/model"
+    requests: list[Request] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._rest: Iterator[Line] = iter(self.lines)
+
+    def ask(self, request: Request) -> ModelReply:
+        self.requests.append(request)
+        line = next(self._rest, None)
+        assert line is not None, f"asked once more than scripted, for: {request.messages[-1].content[-2000:]}"
+        if isinstance(line, ProviderError):
+            raise line
+        text = line if isinstance(line, str) else line(request)
+        return ModelReply(text, self.name, tokens_in=100, tokens_out=10, cost_usd=0.001)
+
+
+@dataclass
+class FakeClock:
+    """Seconds since the epoch that pass only when told to."""
+
+    now: float = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def block(path: str, search: str, replace: str) -> str:
+    """A SEARCH/REPLACE block as models write them."""
+    return f"{path}\n```python\n<<<<<<< SEARCH\n{search}=======\n{replace}>>>>>>> REPLACE\n```\n"

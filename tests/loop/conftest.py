@@ -1,0 +1,84 @@
+"""A workspace on the two-second template, with real git, real supervised processes and a scripted model."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from agent.core.events import Event, Launched
+from agent.core.idea import Idea
+from agent.core.limits import Limits
+from agent.core.state import State
+from agent.edges.lint import Linter
+from agent.edges.llm import Model
+from agent.edges.runner import LocalRunner, Runner
+from agent.edges.template import Template, freeze_template, load_template
+from agent.edges.workspace import Workspace, create_batch, template_store
+from agent.effects import Effects
+from agent.loop import Loop
+from agent.steps import Steps
+from tests.fakes import Line, ScriptedModel
+
+QUADRATIC = Path(__file__).parent.parent / "data" / "quadratic"
+IDEA = Idea(Name="momentum", Title="Momentum helps", Experiment="Try momentum and learning rates.")
+
+
+@dataclass
+class Study:
+    """One workspace and what it takes to run it."""
+
+    workspace: Workspace
+    template: Template
+
+    def loop(
+        self,
+        model: Model | Iterable[Line],
+        *,
+        runner: Runner | None = None,
+        watch: Callable[[Event, State], None] | None = None,
+    ) -> Loop:
+        repo = self.workspace.repo()
+        effects = Effects(
+            workspace=self.workspace,
+            journal=self.workspace.journal(),
+            repo=repo,
+            template=self.template,
+            idea=IDEA,
+            model=ScriptedModel(model) if isinstance(model, list | tuple) else model,  # type: ignore[arg-type]
+            linter=Linter(),
+            steps=Steps(self.workspace, repo, self.template, runner or LocalRunner(), dict(os.environ), time.sleep),
+        )
+        return Loop(effects, watch=watch or (lambda event, state: None))
+
+
+@pytest.fixture
+def make_study(tmp_path: Path) -> Callable[..., Study]:
+    def make(folder: Path = QUADRATIC, *, profile: str = "", limits: Limits | None = None, **changes: object) -> Study:
+        root = tmp_path / "work spaces"
+        template = load_template(freeze_template(folder, template_store(root)), profile)
+        launched = Launched(
+            template=template.spec.name,
+            template_hash=template.hash,
+            profile=template.profile,
+            model="scripted/model",
+            python=sys.executable,
+            limits=limits or Limits(max_runs=3),
+            smoke=template.spec.smoke,
+            evaluates=template.spec.evaluate is not None,
+            has_baseline=bool(template.baselines),
+        )
+        (workspace,) = create_batch(root, "batch", [IDEA], template, replace(launched, **changes))  # type: ignore[arg-type]
+        return Study(workspace, template)
+
+    return make
+
+
+@pytest.fixture
+def study(make_study: Callable[..., Study]) -> Study:
+    return make_study()

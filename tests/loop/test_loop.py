@@ -1,0 +1,130 @@
+"""The whole loop on the two-second template: real git, real processes, a scripted model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from agent.core.events import Ended, Finished, Paused, PauseKind, Started
+from agent.core.limits import Limits
+from agent.core.messages import Rules, normalise
+from agent.errors import ProviderRefused
+from tests.fakes import ScriptedModel, block
+from tests.loop.conftest import Study
+
+PLAN = "PLAN:\n1. Raise the learning rate; expect score above 0.9; refuted below 0.7\n2. Add momentum\n\n"
+LR = "LR = 0.02  # search: log 1e-3..0.4\n"
+FASTER = block("experiment.py", LR, "LR = 0.1  # search: log 1e-3..0.4\n")
+MOMENTUM = block("experiment.py", "MOMENTUM = 0.0  # search: 0.0..0.9\n", "MOMENTUM = 0.3  # search: 0.0..0.9\n")
+DONE = "Both hypotheses hold.\n\nALL_COMPLETED\n"
+NO_PLOT_EDIT = "plot.py is fine as it is.\n"
+NOTES = block("notes.txt", "", "The learning rate was too low.\n")
+
+
+def test_an_idea_goes_from_plan_to_notes(study: Study) -> None:
+    model = ScriptedModel([PLAN + FASTER, MOMENTUM, DONE, NO_PLOT_EDIT, NOTES])
+    state = study.loop(model).run()
+
+    assert state.ended and state.ended.completed, state.ended
+    assert [row.completed for row in state.rows] == [True, True]
+    assert state.rows[0].values["score"] > 0.95
+    path = study.workspace.path
+    assert json.loads((path / "run_1/final_info.json").read_text())["steps"] == 40
+    assert json.loads((path / "run_2/evaluation.json").read_text())["score"] == state.rows[1].values["score"]
+    assert (path / "run_1/metrics.jsonl").exists() and (path / "run_1/log.txt").exists()
+    assert (path / "plots/losses.png").read_bytes().startswith(b"\x89PNG")
+    notes = (path / "notes.txt").read_text()
+    assert "## Run 1" in notes and "Verdict: " in notes and "The learning rate was too low." in notes
+    assert study.workspace.repo().dirty_files() == []
+
+
+def test_git_tells_every_edit_with_trailers_and_every_run_with_its_metrics(study: Study) -> None:
+    study.loop([PLAN + FASTER, MOMENTUM, DONE, NO_PLOT_EDIT, NOTES]).run()
+    repo = study.workspace.repo()
+    edits = [c for c in repo.log() if "experiment.py" in c.files][1:]
+    assert [c.subject for c in edits] == [
+        "Run 1: Raise the learning rate; expect score above 0.9; refuted below 0…",
+        "Run 2: Add momentum",
+    ]
+    assert {**edits[1].trailers, "Step-Id": ""} == {
+        "Run": "2",
+        "Attempt": "1",
+        "Plan-Item": "2",
+        "Model": "scripted/model",
+        "Step-Id": "",
+    }
+    stored = json.loads(repo.tag_message("run/2").partition("\n\n")[2])
+    assert stored["metrics"]["score"] > 0.9 and stored["settings"] == {"LR": 0.1, "MOMENTUM": 0.3}
+    assert repo.resolve("run/2") == edits[1].sha
+
+
+def test_every_request_is_well_formed_and_begins_alike(study: Study) -> None:
+    model = ScriptedModel([PLAN + FASTER, MOMENTUM, DONE, NO_PLOT_EDIT, NOTES])
+    study.loop(model).run()
+    for request in model.requests:
+        messages = list(request.messages)
+        assert messages == normalise(messages, Rules())
+        assert [m.role for m in messages][-1] == "user"
+    first, second = model.requests[0].messages, model.requests[1].messages
+    assert first[0] == second[0]
+    shared = next(n for n, (a, b) in enumerate(zip(first[1].content, second[1].content, strict=False)) if a != b)
+    assert "# Baseline" in second[1].content[:shared]
+
+
+def test_the_next_request_holds_the_results_with_their_reading(study: Study) -> None:
+    model = ScriptedModel([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES])
+    study.loop(model).run()
+    said = model.requests[1].messages[-1].content
+    assert "Run 1 completed." in said and "Verdict: no difference. score 0.99" in said
+    assert "1 is the minimum found exactly" in said
+    assert "plain, 5 seeds: score=0.6782" in said
+
+
+def test_runs_are_used_up_then_plots_and_notes_follow(make_study: Callable[..., Study]) -> None:
+    study = make_study(limits=Limits(max_runs=1))
+    state = study.loop([PLAN + FASTER, NO_PLOT_EDIT, NOTES]).run()
+    assert state.ended and state.ended.completed and len(state.rows) == 1
+
+
+def test_replicate_runs_the_same_code_with_another_seed(study: Study) -> None:
+    state = study.loop([PLAN + FASTER, "REPLICATE\n", DONE, NO_PLOT_EDIT, NOTES]).run()
+    assert [row.commit for row in state.rows][0] != "" and len(state.rows) == 2
+    assert state.rows[0].values["score"] != state.rows[1].values["score"]
+    assert state.rows[0].settings == state.rows[1].settings
+
+
+def test_a_provider_that_refuses_pauses_and_a_resume_asks_again(study: Study) -> None:
+    first = study.loop([ProviderRefused("scripted/model", "insufficient balance")]).run()
+    assert first.pause and first.pause.kind is PauseKind.PROVIDER and "insufficient balance" in first.pause.reason
+    assert first.attempts_spent == 0 and not study.workspace.run_folder(1).exists()
+
+    state = study.loop([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES]).run()
+    assert state.ended and state.ended.completed
+
+
+def test_stop_pauses_before_the_next_step(study: Study) -> None:
+    def stop(_: object) -> str:
+        study.workspace.stop_file.touch()
+        return PLAN + FASTER
+
+    state = study.loop([stop]).run()
+    assert state.pause == Paused(PauseKind.STOP, "stopped by request")
+    state = study.loop([DONE, NO_PLOT_EDIT, NOTES]).run()
+    assert state.ended and state.ended.completed and state.completed_runs == 1
+
+
+def test_every_effect_is_announced_before_it_happens(study: Study) -> None:
+    study.loop([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES]).run()
+    events = study.workspace.journal().events
+    assert isinstance(events[-1], Ended)
+    keys = [e.key for e in events if isinstance(e, Started)]
+    assert keys == [e.key for e in events if isinstance(e, Finished)] and len(set(keys)) == len(keys)
+
+
+def test_a_template_without_baseline_runs_its_own_code_first(make_study: Callable[..., Study]) -> None:
+    study = make_study(has_baseline=False)
+    model = ScriptedModel([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES])
+    state = study.loop(model).run()
+    assert state.baseline_values["score"] < state.rows[0].values["score"]
+    assert (study.workspace.path / "run_0/final_info.json").exists()
+    assert study.workspace.repo().resolve("run/0") == state.launched.commit
