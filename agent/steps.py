@@ -27,7 +27,7 @@ POLL_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The edges that supervised steps need. `inherited` is the environment that a run may draw from, by an allow-list."""
+    """The edges of supervised steps. `inherited` is the environment that a run may draw from, by an allow-list."""
 
     workspace: Workspace
     repo: Repo
@@ -37,7 +37,7 @@ class Steps:
     sleep: Callable[[float], None]
 
     def start(self, state: State, action: StartStep, begun: bool) -> Result:
-        """Start the step, or find the one that an earlier try started; one that nobody began is closed to late comers."""
+        """Start the step, or find what an earlier try started; one that nobody began is closed to late comers."""
         folder = self.workspace.step_folder(action.folder)
         if begun:
             folder.mkdir(parents=True, exist_ok=True)

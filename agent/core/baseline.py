@@ -50,7 +50,7 @@ def summarise(baselines: Sequence[Baseline]) -> tuple[BaselineRow, ...]:
 def judge_run(
     spec: TemplateSpec, metric: Metric, values: Mapping[str, float], baselines: Sequence[Baseline]
 ) -> Verdict | None:
-    """The metric's verdict against the first baseline, whose controls must match; None where the run lacks the metric."""
+    """The metric's verdict against the first baseline, whose controls must match; None for a run without it."""
     if metric.name not in values:
         return None
     first = [b for b in baselines if b.name == baselines[0].name]

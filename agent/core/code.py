@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 
 
 def digest_code(files: Mapping[str, str], names: Collection[str]) -> str:
-    """SHA-256 over the named files: Python by its syntax tree, so that comments and layout do not count, others by bytes."""
+    """SHA-256 over the named files: Python by its syntax tree (comments and layout do not count), others by bytes."""
     total = hashlib.sha256()
     for name in sorted(names):
         total.update(name.encode() + b"\0" + _meaning(name, files.get(name)).encode("utf-8", "replace") + b"\0")

@@ -7,7 +7,7 @@ one does, and staged never holds such a text.
 
 Two blocks ask for nothing and count as applied: one whose SEARCH equals its REPLACE, and one whose SEARCH is gone
 because an earlier block of the same reply did exactly what it asks for. A block whose REPLACE merely stands somewhere
-in the file is refused, with the line in the hint: in the seed logs the model then meant something else as often as not.
+in the file is refused, with the line in the hint: in the seed logs the model meant something else as often as not.
 
 An empty line just above ======= or >>>>>>> REPLACE is layout where the other half of the block lacks it.
 `apply_whole` (edit_whole) takes whole files and functions instead, for the last turn of a repair.

@@ -89,8 +89,7 @@ class Workbench:
         elif isinstance(target, Reason):
             hint = path_hint(target, shown, self._editable, self._fitting(found))
             nearest = self._nearest(found) if target is Reason.NO_FILE else ""
-            self.reject(found.as_block(shown), target, None, f"{hint}
-{nearest}".rstrip())
+            self.reject(found.as_block(shown), target, None, f"{hint}\n{nearest}".rstrip())
         else:
             self.put(self._divide(found, path))
 

@@ -28,6 +28,7 @@ _MAX_SHOWN = 80
 _CONTEXT = 2
 _MAX_DIFFERENCES = 8
 _MIN_RATIO = 0.6
+_MAX_LINE = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,12 @@ class Nearest:
 
 def _numbered(lines: Sequence[str], start: int, stop: int) -> list[str]:
     width = len(str(stop))
-    return [f"{i + 1:>{width}} | {lines[i]}" for i in range(start, stop)]
+    return [f"{i + 1:>{width}} | {_shorten(lines[i])}" for i in range(start, stop)]
+
+
+def _shorten(line: str) -> str:
+    """A line as it is, or the start of one so long that it would drown the rest."""
+    return line if len(line) <= _MAX_LINE else f"{line[:_MAX_LINE]} [and {len(line) - _MAX_LINE} characters more]"
 
 
 def show_lines(lines: Sequence[str], start: int, stop: int, context: int = _CONTEXT) -> str:
@@ -129,9 +135,11 @@ def _differences(file: Sequence[str], near: Nearest, search: Sequence[str]) -> l
     for tag, i1, i2, j1, j2 in codes:
         if tag == "equal":
             continue
-        told += [f"  SEARCH has: {line}" for line in search[i1:i2][:3] if line.strip()]
+        told += [f"  SEARCH has: {_shorten(line)}" for line in search[i1:i2][:3] if line.strip()]
         told += [
-            f"  file has, line {near.start + j + 1}: {here[j]}" for j in range(j1, min(j2, j1 + 3)) if here[j].strip()
+            f"  file has, line {near.start + j + 1}: {_shorten(here[j])}"
+            for j in range(j1, min(j2, j1 + 3))
+            if here[j].strip()
         ]
     return told[: 2 * _MAX_DIFFERENCES]
 

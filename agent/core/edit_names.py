@@ -55,15 +55,14 @@ def _is_name(token: str, editable: Collection[str]) -> bool:
         return True
     if not token or re.search(r"\s", token) or "://" in token:
         return False
-    base = re.split(r"[/\\]", token)[-1]
-    stem, dot, extension = base.rpartition(".")
-    if base in _BARE_NAMES or (dot and (stem or "/" in token) and _EXTENSION.match(extension)):
+    parts = re.split(r"[/\\]", token)
+    stem, dot, extension = parts[-1].rpartition(".")
+    if parts[-1] in _BARE_NAMES or any(PurePosixPath(e).name == parts[-1] for e in editable):
         return True
-    return (
-        any(PurePosixPath(e).name == base for e in editable)
-        or bool(re.match(r"^(?:\.{1,2}/|/|~/|[A-Za-z]:\\)", token))
-        or (".git" in re.split(r"[/\\]", token))
-    )
+    if dot and (_EXTENSION.match(extension) if stem else len(parts) > 1):
+        return True
+    hidden = any(part.startswith(".") for part in parts)
+    return len(parts) > 1 and (parts[0] in ("", "~") or bool(dot) or hidden or bool(re.match(r"^[A-Za-z]:$", parts[0])))
 
 
 def _bare(text: str) -> str:

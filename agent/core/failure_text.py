@@ -27,14 +27,15 @@ _PROGRESS: Final = re.compile(
     r"|\[\d+:\d\d(?::\d\d)?(?:<[^,\]]*)?,[^\]]*/(?:s|it|[a-z]+)\b[^\]]*\]"  # its total unknown: 12it [00:04, 3.2it/s]
     r"|\d{1,3}(?:\.\d+)?%\s?\[[=>#. ]*"  # wget
     r"|^\s*\d+/(?:\d+|Unknown)\s*(?:\[[=>.]+\]|[━─╸╺]+)"  # keras
-    r"|[━╸╺]{4,}.*(?:\d%|\d/\d|\d:\d\d|\d\s?[kMG]i?B)"  # rich, pip
-    r"|(?:-{8,}|\#{3,})\s+\d{1,3}(?:\.\d+)?%"  # rich in ASCII, curl
+    r"|(?:(?<!-)-{8,}|(?<!\#)\#{3,})\s+\d{1,3}(?:\.\d+)?%"  # rich in ASCII, curl
     r"|^\s*[⠁-⣿]"  # spinners
     r"|^\W*(?:epoch|step|batch|iter(?:ation)?s?|progress|(?:down|up)?loading|training|validati\w+|evaluati\w+"
     r"|processing|map|filter|tokeni[sz]ing|fetching|extracting|generating)\b[\s:\#\d/()\[\]=-]*"
     r"(?:\S+\s*:)?\s*\d{1,3}(?:\.\d+)?\s?%\s*(?:$|[\[(|,.])",
     re.IGNORECASE,
 )
+_HINT: Final = re.compile(r"[%/━⠁-⣿]")
+_AMOUNT: Final = re.compile(r"\d%|\d/\d|\d:\d\d|\d\s?[kMG]i?B")
 _GLUED: Final = re.compile(r"(?P<bar>.*?\d{1,3}(?:\.\d+)?%\s?\|[^|]*\|[^\[\]]*\[[^\[\]]*\])(?P<rest>\s*\S.*)")
 _ERROR_STATE: Final = re.compile(r"Traceback \(|\b\w*(?:Error|Exception)\b:")
 
@@ -52,7 +53,11 @@ def fold(text: str) -> list[str]:
 
 def is_progress(line: str) -> bool:
     """Whether a line is a state of a progress bar."""
-    return _PROGRESS.search(line[:2000]) is not None and _TRACEBACK not in line
+    start = line[:500]
+    if not _HINT.search(start) or _TRACEBACK in line:
+        return False
+    is_rich = "━━━━" in start and _AMOUNT.search(start) is not None
+    return is_rich or _PROGRESS.search(start) is not None
 
 
 def cut_line(line: str, limit: int = _LINE_CHARS) -> str:
@@ -163,9 +168,11 @@ def _fold_repeats(lines: Sequence[str]) -> list[str]:
 def _find_repeats(lines: Sequence[str], start: int) -> tuple[int, int]:
     """(period, times) of the block of lines that begins at `start`; (1, 1) where it does not repeat three times."""
     for period in range(1, _LONGEST_PERIOD + 1):
-        block = lines[start : start + period]
         end = start + period
-        while lines[end : end + period] == block and len(block) == period:
+        if end >= len(lines) or lines[end] != lines[start]:
+            continue
+        block = lines[start:end]
+        while lines[end : end + period] == block:
             end += period
         if (times := (end - start) // period) > 2 and any(line.strip() for line in block):
             return period, times

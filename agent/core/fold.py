@@ -159,7 +159,7 @@ def _refused(state: State, refused: Refused) -> State:
         summary=refused.summary,
     )
     state = replace(state, reply=None, conversation=talk, plan=state.plan if refused.plan is None else refused.plan)
-    # One reply, its repairs, then one turn that asks for a whole function or file; the plot and notes turns get one try.
+    # One reply, its repairs, one turn that asks for a whole function or file; the plot and notes turns get one try.
     tries = state.limits.repairs + 2 if state.stage is Stage.EXPERIMENTS else 1
     if talk.refusals < tries:
         return state

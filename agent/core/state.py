@@ -79,8 +79,8 @@ class State:
 
     run: the run number at work, from 1 (0: the baseline run). serial: number of the attempt folder, never used twice
     in a run. head: the newest commit. good, good_code: the newest commit whose run completed (at first the
-    template's) and the digest of its run files. tried: digest of the code of the last attempt. clean: head holds the good
-    code. subject: what the run number at work is for, in the words of its first edit.
+    template's) and the digest of its run files. tried: digest of the code of the last attempt. clean: head holds
+    the good code. subject: what the run number at work is for, in the words of its first edit.
     """
 
     launched: Launched

@@ -49,7 +49,7 @@ def read_reply(
     editable: Collection[str],
     run_files: Collection[str],
 ) -> Edit | Refusal:
-    """Decide what a reply leads to. `files` is the branch's newest commit, `staged` what earlier good blocks made of it."""
+    """Decide what a reply leads to. `files` is the newest commit, `staged` what earlier good blocks made of it."""
     parsed = parse_reply(reply)
     base = {**files, **staged}
     allowed = editable_at(state.stage, editable)

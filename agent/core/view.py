@@ -117,7 +117,7 @@ def view_row(row: RunRow, spec: TemplateSpec, primary: Metric | None, baselines:
 
 
 def shown_files(stage: Stage, spec: TemplateSpec) -> tuple[str, ...]:
-    """The files whose text a request carries: those that this stage is about. The rest would cost tokens at every turn."""
+    """The files whose text a request carries: those of this stage. The rest would cost tokens at every turn."""
     if stage is Stage.PLOT:
         return ("plot.py",)
     if stage is Stage.NOTES:

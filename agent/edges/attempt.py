@@ -6,11 +6,11 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from agent.core.baseline import Baseline
 from agent.core.events import Step
+from agent.core.spec import StepLimits
 from agent.edges.files import fsync_folder, write_durably
 from agent.edges.run_env import resolve_command, run_environment
 from agent.edges.step import StepSpec
@@ -101,7 +101,7 @@ def command_of(template: Template, step: Step, run: int) -> str:
     return command
 
 
-def _limits(template: Template):  # type: ignore[no-untyped-def]
+def _limits(template: Template) -> StepLimits:
     profile = template.spec.profiles.get(template.profile)
     return (profile and profile.limits) or template.spec.limits
 
@@ -161,9 +161,3 @@ def collect_figures(workspace: Workspace, plot_step: Path) -> list[str]:
             write_durably(target / entry.name, content)
             names.append(entry.name)
     return names
-
-
-def spec_json(spec: StepSpec) -> str:
-    """What was started, without the environment's values."""
-    fields = asdict(spec) | {"env": sorted(spec.env), "stop_file": str(spec.stop_file)}
-    return json.dumps(fields)

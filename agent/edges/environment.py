@@ -24,7 +24,7 @@ WHERE = "template environment"
 MARKER = ".complete"
 LAST_LINES = 15
 
-_MINORS = (11, 12, 13, 14, 10, 9)
+_MINORS = (11, 12, 13, 14, 10, 9)  # those first for which most packages have wheels
 _ASK_VERSION = "import sys; print('.'.join(map(str, sys.version_info[:3])))"
 _REQUIREMENTS = ("-r", "--requirement", "-c", "--constraint")
 _NEWS = ("Collecting ", "Downloading ", "Building ", "Preparing ", "Installing ", "Successfully ")
@@ -177,9 +177,20 @@ def _candidates(search: str | None) -> Iterator[Path]:
     for name in (*(f"python3.{minor}" for minor in _MINORS), "python3", "python"):
         found = shutil.which(name, path=search)
         if found:
-            yield Path(found).absolute()
+            yield _outside_of_environments(Path(found).absolute())
     if search is None:
-        yield Path(sys.executable)
+        yield _outside_of_environments(Path(sys.executable))
+
+
+def _outside_of_environments(python: Path) -> Path:
+    """The interpreter that an active environment was made from: what is built shall not depend on who was active."""
+    try:
+        lines = (python.parent.parent / "pyvenv.cfg").read_text("utf-8", errors="replace").splitlines()
+    except OSError:
+        return python
+    homes = [value.strip() for key, _, value in (line.partition("=") for line in lines) if key.strip() == "home"]
+    base = Path(homes[0], python.name) if homes else python
+    return base if os.access(base, os.X_OK) else python
 
 
 def _version_of(python: Path) -> str | None:

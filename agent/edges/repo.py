@@ -176,7 +176,7 @@ class Repo:
         return None
 
     def read(self, commit: str, names: tuple[str, ...] | None = None) -> dict[str, str]:
-        """Texts of the commit's files, all of them or those named that it has; bytes that are not UTF-8 as surrogates."""
+        """Texts of the commit's files, or of those named that it has; bytes that are not UTF-8 as surrogates."""
         listed = self._run("ls-tree", "-r", "-z", "--name-only", commit).split("\0")
         wanted = [n for n in listed if n and (names is None or n in names)]
         return {name: self._run("cat-file", "blob", f"{commit}:{name}", strip=False) for name in wanted}

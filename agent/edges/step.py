@@ -10,10 +10,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from agent.core.failure import ExitRecord
 from agent.edges.processes import Identity, read_process
+
+if TYPE_CHECKING:
+    from agent.core.failure import ExitRecord
 
 SPEC = "spec.json"
 CLAIM = "claim"
@@ -142,6 +144,8 @@ def write_exit(folder: Path, record: ExitRecord) -> None:
 
 def read_exit(folder: Path) -> ExitRecord | None:
     """Raises: ValueError when the file is not an exit record."""
+    from agent.core.failure import ExitRecord  # not above: a supervisor shall claim its step before it loads this
+
     try:
         return ExitRecord(**json.loads((folder / EXIT).read_bytes()))
     except FileNotFoundError:

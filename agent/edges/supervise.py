@@ -19,9 +19,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import IO, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
-from agent.core.failure import ExitRecord
 from agent.edges import step
 from agent.edges.capped_log import CappedLog
 from agent.edges.processes import (
@@ -34,6 +33,9 @@ from agent.edges.processes import (
     send_signal,
 )
 from agent.edges.step import Child, StepSpec
+
+if TYPE_CHECKING:
+    from agent.core.failure import ExitRecord
 
 TERM_GRACE_S = 2.0
 LEFTOVER_GRACE_S = 0.5  # multiprocessing's resource tracker needs a moment to remove shared memory
@@ -100,6 +102,9 @@ class _Supervision:
     """The life of one command, driven by `_turn`: read what it wrote, bury the dead, beat the heart."""
 
     def __init__(self, folder: Path, spec: StepSpec, stop: _StopSignal, libc: ctypes.CDLL) -> None:
+        from agent.core.failure import ExitRecord  # half of the start-up time, so once the step is claimed
+
+        self._exit_record = ExitRecord  # and before it runs: the installed code may change meanwhile
         self._folder, self._spec, self._stop, self._libc = folder, spec, stop, libc
         self._selector = selectors.DefaultSelector()
         self._selector.register(stop.wake, selectors.EVENT_READ, None)
@@ -272,7 +277,7 @@ class _Supervision:
         code = None if self._status is None else os.waitstatus_to_exitcode(self._status)
         if code is None and error is None:
             code = -signal.SIGKILL  # sent, and never seen to arrive
-        return ExitRecord(
+        return self._exit_record(
             exit_code=code if code is not None and code >= 0 else None,
             signal=-code if code is not None and code < 0 else None,
             timed_out=ending == "timed out",

@@ -217,7 +217,7 @@ def _foreign_spec(folder: Path) -> TemplateSpec:
     return TemplateSpec(
         name=folder.name,
         summary="AI-Scientist folder",
-        editable=tuple(n for n in ("experiment.py", "plot.py") if (folder / n).is_file()) + ("notes.txt",),
+        editable=(*(n for n in ("experiment.py", "plot.py") if (folder / n).is_file()), "notes.txt"),
         environment=Environment(install=install),
         plot="python plot.py" if (folder / "plot.py").is_file() else "",
     )

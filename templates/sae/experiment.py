@@ -223,8 +223,6 @@ def train(profile: dict, seed: int, smoke: bool, out_dir: Path) -> dict[str, flo
     history: list[dict[str, float]] = []
     started = time.perf_counter()
     for index, x in enumerate(batches(profile, seed=seed, steps=steps, batch_size=profile["batch_size"])):
-        if index == 0:
-            sae.b_dec.data.copy_(x.mean(dim=0))
         metrics = trainer.step(index, x)
         if not metrics["loss"] < float("inf"):
             raise FloatingPointError(f"loss is {metrics['loss']} at step {index}")

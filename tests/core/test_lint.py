@@ -167,6 +167,56 @@ def test_classes_whose_bases_are_known_are_checked(base: str) -> None:
     assert messages(code) == ["Net() has no parameter 'size'; it takes width"]
 
 
+DATACLASS = """
+    import dataclasses
+    from dataclasses import dataclass, field
+
+    {decorator}
+    class Config:
+        '''Settings.'''
+
+        lr: float
+        steps: int = 10
+        sizes: list[int] = field(default_factory=list)
+
+        def total(self): ...
+
+    Config({arguments})
+"""
+
+
+@pytest.mark.parametrize("decorator", ["@dataclass", "@dataclasses.dataclass(frozen=True, slots=True)", "@dataclass()"])
+def test_fields_of_a_dataclass_are_its_parameters(decorator: str) -> None:
+    def call(arguments: str) -> list[str]:
+        return messages(DATACLASS.format(decorator=decorator, arguments=arguments))
+
+    assert call("0.1, 20, sizes=[1]") == []
+    assert call("learning_rate=0.1") == ["Config() has no parameter 'learning_rate'; it takes lr, steps, sizes"]
+    assert call("steps=3") == ["Config() needs 'lr', which the call does not pass"]
+    assert call("1, 2, 3, 4") == ["Config() takes 3 positional arguments, 4 are given"]
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "@dataclass(kw_only=True)\nclass f:\n    a: int = 0",
+        "@dataclass(init=False)\nclass f:\n    a: int = 0",
+        "@dataclass(**options)\nclass f:\n    a: int = 0",
+        "@final\n@dataclass\nclass f:\n    a: int = 0",
+        "@dataclass\nclass f(Base):\n    a: int = 0",
+        "@dataclass\nclass f:\n    _: KW_ONLY\n    a: int = 0",
+        "@dataclass\nclass f:\n    a: t.ClassVar[int] = 0",
+        "@dataclass\nclass f:\n    a: 'ClassVar[int]' = 0",
+        "@dataclass\nclass f:\n    a: int = field(init=False, default=0)",
+        "@dataclass\nclass f:\n    if fast:\n        a: int = 0",
+        "@dataclass\nclass f:\n    a: int = 0\n    def __init__(self, b): ...",
+        "@attrs.dataclass\nclass f:\n    a: int = 0",
+    ],
+)
+def test_doubtful_dataclasses_are_left_alone(definition: str) -> None:
+    assert messages(f"from dataclasses import dataclass, field, KW_ONLY\n{definition}\nf(1, 2, x=2)") == []
+
+
 def test_method_of_the_same_name_hides_no_function() -> None:
     code = "def train(steps): ...\nclass Net:\n    def train(self): return train()"
     assert messages(code) == ["train() needs 'steps', which the call does not pass"]

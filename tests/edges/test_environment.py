@@ -79,6 +79,16 @@ def test_find_python_falls_back_to_our_own() -> None:
     assert find_python(f"=={VERSION}").exists()
 
 
+def test_find_python_looks_behind_an_active_environment(tmp_path: Path) -> None:
+    base = fake_python(tmp_path / "usr", "python3.11", "3.11.9")
+    fake_python(tmp_path / "venv", "unused", "")
+    fake_python(tmp_path / "venv" / "bin", "python3.11", "3.11.9")
+    search = str(tmp_path / "venv" / "bin")
+    assert find_python(">=3.11", search) == tmp_path / "venv" / "bin" / "python3.11"
+    (tmp_path / "venv" / "pyvenv.cfg").write_text(f"home = {base.parent}\nversion = 3.11.9\n")
+    assert find_python(">=3.11", search) == base
+
+
 def test_spec_that_is_none_is_named() -> None:
     with pytest.raises(UsageError, match=r"environment\.python: 'three' is no version range"):
         find_python("three")

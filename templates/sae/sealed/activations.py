@@ -7,6 +7,8 @@ come from another stream of seeds. The feature directions, hierarchy and correla
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -38,7 +40,9 @@ def build_model(profile: dict[str, Any]) -> SyntheticModel:
     # Compensation lifts rare children of rare parents to probability 1 given the parent; sae_lens warns of each clamp.
     logging.getLogger("sae_lens").setLevel(logging.ERROR)
     config = SyntheticModelConfig.from_dict(profile["synthetic"])
-    model = SyntheticModel(config)
+    # The directions are spread apart by gradient descent, under a progress bar that cannot be turned off.
+    with torch.enable_grad(), contextlib.redirect_stderr(io.StringIO()):
+        model = SyntheticModel(config)
     return model.requires_grad_(False)
 
 

@@ -1,0 +1,96 @@
+"""Commands, settings, and the boundary where errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from agent.errors import ScientistError, UsageError
+
+SETTINGS_FILE = "scientist.toml"
+
+app = typer.Typer(
+    name="scientist",
+    help="Runs research ideas through plan, edit, lint, run, evaluate and feedback, and survives the night.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("ai-scientist-loop"))
+        raise typer.Exit
+
+
+@app.callback()
+def settings(
+    context: typer.Context,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    context.default_map = read_settings(Path(SETTINGS_FILE))
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Options by command as scientist.toml gives them, below the command line and SCIENTIST_*.
+
+    Raises: UsageError naming the file.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        sections = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(str(path), f"is not TOML: {error}") from error
+    commands = {c.name or (c.callback.__name__ if c.callback else "") for c in app.registered_commands}
+    for name, options in sections.items():
+        if name not in commands or not isinstance(options, dict):
+            raise UsageError(str(path), f"[{name}] is no command", "write [launch] and below it max_runs = 5")
+    return {name: {k.replace("-", "_"): v for k, v in options.items()} for name, options in sections.items()}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command and exit with its code."""
+    # litellm would fetch a price list when imported.
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    import agent.cli.commands  # noqa: F401 - registers the commands
+
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code of one command; what went wrong is one line on standard error."""
+    try:
+        code = app(arguments, prog_name="scientist", standalone_mode=False)
+    except TyperException as error:
+        context = getattr(error, "ctx", None)
+        say(f"{context.command_path if context else 'scientist'}: {error.format_message()}")
+        return 2
+    except ScientistError as error:
+        say(f"scientist: {error}")
+        return error.exit_code
+    except (KeyboardInterrupt, Abort):
+        say("scientist: interrupted")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def say(message: str) -> None:
+    """A message for the person at the terminal; data goes to standard output."""
+    typer.echo(message, err=True)

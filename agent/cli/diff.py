@@ -1,0 +1,38 @@
+"""scientist diff: what changed between two runs or commits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.cli.app import app
+from agent.cli.options import WorkspaceArg
+from agent.errors import UsageError
+
+if TYPE_CHECKING:
+    from agent.edges.repo import Repo
+
+
+@app.command()
+def diff(
+    path: WorkspaceArg,
+    a: Annotated[str, typer.Argument(metavar="A", help="Run number, tag or commit; 'start' is the template.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The same; by default the newest commit.")] = "HEAD",
+) -> None:
+    """Show the code difference between two runs or commits."""
+    from agent.edges.workspace import open_workspace, read_state
+
+    workspace = open_workspace(path)
+    repo = workspace.repo()
+    first = read_state(workspace).launched.commit
+    typer.echo(repo.diff(_commit(repo, a, first), _commit(repo, b, first)), nl=False)
+
+
+def _commit(repo: Repo, name: str, first: str) -> str:
+    if name == "start":
+        return first
+    found = repo.resolve(f"run/{name}" if name.isdigit() else name)
+    if found is None:
+        raise UsageError(name, "is no completed run, tag or commit of this workspace", "see: scientist history")
+    return found

@@ -1,0 +1,193 @@
+"""Take workspaces to their end or a pause: what launch and resume share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from agent.cli.app import say
+from agent.core.events import Event
+from agent.core.fold import fold
+from agent.core.state import State
+from agent.edges.lint import Linter
+from agent.edges.llm import LiteLLMModel, Model
+from agent.edges.lock import hold_lock
+from agent.edges.runner import LocalRunner, Running
+from agent.edges.sweep import CONTROL, SWEEP, SweepModel
+from agent.edges.template import Template
+from agent.edges.workspace import Workspace, check_untouched, frozen_template, read_state
+from agent.effects import Effects
+from agent.errors import ScientistError, UsageError
+from agent.loop import Loop
+from agent.report.progress import describe
+from agent.steps import Steps
+
+NO_SANDBOX = (
+    "warning: there is no sandbox yet: the code that the model writes runs with your rights, "
+    "and can read and change all that you can. Use a machine or account where that is acceptable."
+)
+SECOND_INTERRUPT_S = 1.5
+# Worst first: a batch exits with the worst of its workspaces.
+SEVERITY = (130, 6, 5, 2, 1, 4, 3, 0)
+
+
+def require_git() -> None:
+    """Raises: UsageError where git is not installed."""
+    if shutil.which("git") is None:
+        raise UsageError("git", "is not installed, or not on PATH", "install it: every edit becomes a git commit")
+
+
+def make_model(name: str, patience_s: float, stop_file: Path) -> Model:
+    """The model of that name. While it waits for a provider, a stop request ends the wait."""
+    if name == SWEEP:
+        return SweepModel()
+
+    def sleep(seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if stop_file.exists():
+                raise StopRequested("stopped by request while waiting for the provider")
+            time.sleep(min(0.2, left))
+
+    return LiteLLMModel(name, patience_s=patience_s, sleep=sleep)
+
+
+class StopRequested(ScientistError):
+    """`scientist stop` was called while a model call waited."""
+
+    exit_code = 3
+
+
+def announce_model(name: str) -> None:
+    """What a person must know of the model before anything runs."""
+    say(f"{CONTROL}." if name == SWEEP else NO_SANDBOX)
+
+
+def load_keys() -> None:
+    """Keys from .env join the environment; what is set there already stays."""
+    from dotenv import load_dotenv
+
+    load_dotenv(Path(".env"))
+
+
+def drive_all(workspaces: Sequence[Workspace]) -> int:
+    """Run each workspace in turn, and return the worst exit code."""
+    codes = []
+    for workspace in workspaces:
+        try:
+            codes.append(drive(workspace))
+        except KeyboardInterrupt:
+            interrupt(workspace)
+            return 130
+        except ScientistError as error:
+            say(f"scientist: {error}")
+            codes.append(error.exit_code)
+    return worst(codes)
+
+
+def worst(codes: Sequence[int]) -> int:
+    return min(codes, key=SEVERITY.index, default=0)
+
+
+def drive(workspace: Workspace) -> int:
+    """Run one workspace under its lock, and return its exit code.
+
+    Raises: Locked, IntegrityError; KeyboardInterrupt, with the run going on.
+    """
+    name = workspace.path.name
+    with hold_lock(workspace.agent):
+        loop = open_loop(workspace)
+        if loop.state.ended:
+            say(f"{name}: has ended already: {loop.state.ended.summary.splitlines()[0]}")
+        else:
+            loop.run()
+        state = loop.state
+    report(workspace, state)
+    return exit_code(state)
+
+
+def exit_code(state: State) -> int:
+    if state.ended:
+        return 0 if state.ended.completed else 1
+    return 3
+
+
+def open_loop(workspace: Workspace) -> Loop:
+    """A loop on the workspace's journal, once code, template and journal agree.
+
+    Raises: IntegrityError where they do not; UsageError where the experiment's interpreter is gone.
+    """
+    journal, repo = workspace.journal(), workspace.repo()
+
+    def watch(event: Event, state: State) -> None:
+        line = describe(event, state)
+        if line:
+            for part in line.splitlines():
+                say(f"[{workspace.path.name}] {time.strftime('%H:%M:%S')} {part}")
+
+    state = fold(journal.events)
+    template = frozen_template(workspace, state.launched)
+    if not state.ended:
+        check_untouched(workspace, repo, state)
+        check_interpreter(state, template)
+    effects = Effects(
+        workspace=workspace,
+        journal=journal,
+        repo=repo,
+        template=template,
+        idea=workspace.idea(repo, state.launched.commit),
+        model=make_model(state.launched.model, state.limits.patience_s, workspace.stop_file),
+        linter=Linter(),
+        steps=Steps(workspace, repo, template, LocalRunner(), dict(os.environ), time.sleep),
+    )
+    return Loop(effects, watch=watch)
+
+
+def check_interpreter(state: State, template: Template) -> None:
+    """Raises: UsageError where the interpreter that runs were started with is no longer there."""
+    if not os.access(state.launched.python, os.X_OK):
+        raise UsageError(
+            state.launched.python,
+            "the experiment's interpreter is gone",
+            f"rebuild it: scientist setup {template.folder}",
+        )
+
+
+def report(workspace: Workspace, state: State) -> None:
+    """How the idea stands, and what to do next."""
+    control = f" ({state.launched.control})" if state.launched.control else ""
+    if state.ended:
+        how = "completed" if state.ended.completed else "failed"
+        typer.echo(f"{workspace.path}: {how}, {state.completed_runs} completed runs{control}")
+        typer.echo(f"  look: scientist show {workspace.path}    edits: scientist history {workspace.path}")
+    else:
+        reason = state.pause.reason if state.pause else "interrupted"
+        typer.echo(f"{workspace.path}: paused: {reason}{control}")
+        typer.echo(f"  go on: scientist resume {workspace.path}")
+
+
+def interrupt(workspace: Workspace) -> None:
+    """After Ctrl-C: a run that is going goes on, unless a second Ctrl-C follows at once."""
+    try:
+        state = read_state(workspace)
+    except (ScientistError, KeyboardInterrupt):
+        return
+    runner = LocalRunner()
+    folder = workspace.step_folder(state.open_folder) if state.open_folder else None
+    if folder is None and state.pending and state.pending.kind == "StartStep":
+        folder = max(workspace.attempts.glob("*.*"), key=lambda p: p.stat().st_mtime, default=None)
+    if folder is None or not isinstance(runner.poll(folder), Running):
+        say(f"interrupted; nothing is running; go on: scientist resume {workspace.path}")
+        return
+    say(f"interrupted; {folder.name} goes on. Ctrl-C again within {SECOND_INTERRUPT_S:g} s kills it.")
+    say(f"  go on: scientist resume {workspace.path}    stop it: scientist stop {workspace.path}")
+    try:
+        time.sleep(SECOND_INTERRUPT_S)
+    except KeyboardInterrupt:
+        runner.kill(folder)
+        say(f"killed {folder.name}; go on: scientist resume {workspace.path}")

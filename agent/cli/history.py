@@ -1,0 +1,53 @@
+"""scientist history: every edit of an idea and what became of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from agent.cli.app import app
+from agent.cli.options import Json, WorkspaceArg
+
+if TYPE_CHECKING:
+    from agent.report.history import EditRow
+
+
+@app.command()
+def history(path: WorkspaceArg, as_json: Json = False) -> None:
+    """Show every edit and what became of it."""
+    from agent.edges.workspace import open_workspace
+    from agent.report.history import edit_rows, outcomes
+
+    workspace = open_workspace(path)
+    rows = edit_rows(workspace.repo().log(), outcomes(workspace.journal().events))
+    if as_json:
+        edits = [_to_json(row) for row in rows]
+        typer.echo(json.dumps({"schema_version": 1, "workspace": str(workspace.path), "edits": edits}, indent=1))
+        return
+    for row in rows:
+        stamp = time.strftime("%H:%M:%S", time.localtime(row.commit.time))
+        size = f"+{row.commit.insertions} -{row.commit.deletions}"
+        typer.echo(f"{row.commit.sha[:10]} {stamp} {size:>9}  {row.commit.subject}")
+        said = row.outcome.failure or " ".join(f"{k}={v:.4g}" for k, v in row.outcome.metrics.items())
+        if row.outcome.outcome in ("failed", "completed"):
+            typer.echo(f"{'':>31}{row.outcome.outcome}: {said}")
+
+
+def _to_json(row: EditRow) -> dict[str, Any]:
+    return {
+        "commit": row.commit.sha,
+        "time": row.commit.time,
+        "run": row.run,
+        "attempt": row.attempt,
+        "subject": row.commit.subject,
+        "files": list(row.commit.files),
+        "insertions": row.commit.insertions,
+        "deletions": row.commit.deletions,
+        "model": row.model,
+        "outcome": row.outcome.outcome,
+        "metrics": row.outcome.metrics,
+        "failure": row.outcome.failure,
+    }

@@ -1,0 +1,161 @@
+"""scientist launch: a batch of ideas, one after another."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.cli.app import app, say
+from agent.cli.options import DEFAULT_WORKSPACES, WorkspacesDir, environment_cache, template_roots
+from agent.errors import UsageError
+
+if TYPE_CHECKING:
+    from agent.core.events import Launched
+    from agent.core.idea import Idea
+    from agent.edges.template import Template
+
+
+@app.command()
+def launch(
+    ideas: Annotated[Path, typer.Argument(metavar="IDEAS.json", help="One idea or a list of them.")],
+    idea: Annotated[
+        list[str] | None, typer.Option("--idea", help="Only this one, by name or number; may be repeated.")
+    ] = None,
+    template: Annotated[
+        str, typer.Option("--template", envvar="SCIENTIST_TEMPLATE", help="Name or folder of the template.")
+    ] = "sae",
+    profile: Annotated[str, typer.Option("--profile", envvar="SCIENTIST_PROFILE", help="Scale to run at.")] = "",
+    model: Annotated[
+        str, typer.Option("--model", envvar="SCIENTIST_MODEL", help="litellm name, or offline/sweep.")
+    ] = "offline/sweep",
+    max_runs: Annotated[int, typer.Option("--max-runs", min=1, help="Runs an idea may use.")] = 10,
+    python: Annotated[
+        Path | None, typer.Option("--python", help="Interpreter of the experiment, instead of the template's own.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Folder that the experiment finds as ./data.")] = None,
+    workspaces: WorkspacesDir = DEFAULT_WORKSPACES,
+) -> None:
+    """Launch a batch of ideas."""
+    from agent.cli.drive import announce_model, drive_all, load_keys, require_git
+    from agent.core.idea import choose_ideas
+    from agent.edges.template import find_template, freeze_template, load_template
+    from agent.edges.workspace import create_batch, template_store
+
+    require_git()
+    chosen = choose_ideas(read_ideas(ideas), idea or [], str(ideas))
+    source = load_template(find_template(template, template_roots()), profile)
+    load_keys()
+    check_model(model, source)
+    if data and not data.is_dir():
+        raise UsageError(f"--data {data}", "is not a folder")
+    check_writable(workspaces)
+    announce_model(model)
+    interpreter = choose_interpreter(source, python)
+    frozen = load_template(freeze_template(source.folder, template_store(workspaces.absolute())), source.profile)
+    launched = describe_launch(frozen, model, interpreter, max_runs, data)
+    made = create_batch(workspaces.absolute(), batch_name(ideas, workspaces), chosen, frozen, launched)
+    for workspace in made:
+        say(f"workspace {workspace.path}")
+    raise typer.Exit(drive_all(made))
+
+
+def read_ideas(path: Path) -> list[Idea]:
+    """Raises: UsageError where the file cannot be read or used."""
+    from agent.core.idea import parse_ideas
+
+    try:
+        text = path.read_text("utf-8-sig")
+    except OSError as error:
+        raise UsageError(
+            str(path), f"cannot be read: {error.strerror}", "name an ideas file, as ideas/sae_synth.json"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(str(path), f"is not UTF-8: {error}") from error
+    return parse_ideas(text, str(path))
+
+
+def check_model(name: str, template: Template) -> None:
+    """Raises: UsageError where the model cannot be asked."""
+    from agent.edges.sweep import SWEEP, ranges_in
+
+    if name == SWEEP:
+        if not ranges_in({n: template.files[n] for n in template.spec.run_files if n in template.files}):
+            files = ", ".join(template.spec.run_files)
+            raise UsageError(
+                f"--model {SWEEP}",
+                f"{files} of template {template.spec.name} marks no search range",
+                "mark one (LR = 1e-3  # search: log 1e-4..1e-2) or name a language model",
+            )
+        return
+    if name.startswith("offline/") or "/" not in name:
+        raise UsageError(
+            f"--model {name}", "is unknown", "write provider/model, as deepseek/deepseek-reasoner, or offline/sweep"
+        )
+    from agent.edges.llm import check_model as check_provider
+
+    check_provider(name, os.environ)
+
+
+def check_writable(folder: Path) -> None:
+    """Raises: UsageError where the workspaces folder cannot be made or written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(
+            str(folder), f"cannot be written: {error.strerror}", "name another folder with --workspaces"
+        ) from error
+
+
+def choose_interpreter(template: Template, wanted: Path | None) -> Path:
+    """--python, else the template's environment, built if need be, else our own interpreter.
+
+    Raises: UsageError where the interpreter does not run or the environment cannot be built.
+    """
+    from agent.cli.environment import build, check_python
+
+    if wanted:
+        return check_python(wanted)
+    if not template.spec.environment.install:
+        return Path(sys.executable)
+    return build(template.spec.environment, template.folder, environment_cache())
+
+
+def describe_launch(template: Template, model: str, python: Path, max_runs: int, data: Path | None) -> Launched:
+    from agent.core.baseline import primary_metric
+    from agent.core.events import Launched
+    from agent.core.limits import Limits
+    from agent.edges.sweep import CONTROL, SWEEP
+
+    spec = template.spec
+    primary = primary_metric(spec)
+    return Launched(
+        template=spec.name,
+        template_hash=template.hash,
+        profile=template.profile,
+        model=model,
+        control=CONTROL if model == SWEEP else "",
+        python=str(python),
+        limits=Limits(max_runs=max_runs),
+        smoke=spec.smoke,
+        evaluates=spec.evaluate is not None,
+        has_baseline=bool(template.baselines),
+        primary=primary.name if primary else "",
+        verified=spec.evaluate is not None and not spec.evaluate.runs_experiment_code,
+        data=str(data.absolute()) if data else "",
+    )
+
+
+def batch_name(ideas: Path, workspaces: Path) -> str:
+    """Date, time and ideas file, made unique."""
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", ideas.stem)
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{stem}"
+    return name if not (workspaces / name).exists() else f"{name}-{os.getpid()}"

@@ -1,0 +1,140 @@
+"""scientist show: an idea, or one of its runs, in full."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agent.cli.app import app
+from agent.cli.options import Json, WorkspaceArg
+from agent.errors import UsageError
+
+if TYPE_CHECKING:
+    from agent.core.state import RunRow, State
+    from agent.edges.template import Template
+    from agent.edges.workspace import Workspace
+
+
+@app.command()
+def show(
+    path: WorkspaceArg,
+    run: Annotated[int | None, typer.Argument(metavar="[RUN]", help="Run number.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show an idea's plan and runs, or one run with the line that repeats it."""
+    from agent.edges.workspace import frozen_template, open_workspace, read_state
+
+    workspace = open_workspace(path)
+    state = read_state(workspace)
+    template = frozen_template(workspace, state.launched)
+    if run is None:
+        found = describe_idea(workspace, state, template)
+    else:
+        row = next((r for r in state.rows if r.run == run), None)
+        if row is None:
+            known = ", ".join(str(r.run) for r in state.rows) or "none yet"
+            raise UsageError(f"{path}: run {run}", "is not over, or does not exist", f"over are: {known}")
+        found = describe_run(workspace, state, template, row)
+    if as_json:
+        typer.echo(json.dumps({"schema_version": 1} | found, indent=2, ensure_ascii=False))
+    else:
+        print_fields(found)
+
+
+def describe_idea(workspace: Workspace, state: State, template: Template) -> dict[str, Any]:
+    launched = state.launched
+    ended = state.ended
+    return {
+        "workspace": str(workspace.path),
+        "title": launched.title,
+        "template": f"{launched.template} ({launched.profile})" if launched.profile else launched.template,
+        "model": launched.model,
+        "control": launched.control,
+        "results": "verified" if launched.verified else "self-reported",
+        "outcome": ended.summary if ended else (state.pause.reason if state.pause else "not over"),
+        "warnings": list(state.warnings),
+        "plan": [f"{i.number}. {'[done] ' if i.number in state.done_items else ''}{i.text}" for i in state.plan],
+        "runs": [_row_line(row, state, template) for row in state.rows],
+    }
+
+
+def _row_line(row: RunRow, state: State, template: Template) -> str:
+    from agent.core.baseline import primary_metric
+    from agent.core.prompts import number
+    from agent.core.view import baseline_of, view_row
+
+    if not row.completed:
+        return f"run {row.run}: given up after {row.attempts} attempts: {row.failures[-1] if row.failures else ''}"
+    view = view_row(
+        row, template.spec, primary_metric(template.spec, row.values), template.baselines or baseline_of(state)
+    )
+    values = " ".join(f"{name}={number(value)}" for name, value in row.values.items())
+    return f"run {row.run}: {values} ({view.verdict.kind.value if view.verdict else 'no verdict'})"
+
+
+def describe_run(workspace: Workspace, state: State, template: Template, row: RunRow) -> dict[str, Any]:
+    from agent.core.baseline import judge_run, primary_metric
+    from agent.core.view import baseline_of
+
+    baselines = template.baselines or baseline_of(state)
+    metric = primary_metric(template.spec, row.values)
+    verdict = judge_run(template.spec, metric, row.values, baselines) if metric and baselines else None
+    return {
+        "workspace": str(workspace.path),
+        "run": row.run,
+        "completed": row.completed,
+        "control": state.launched.control,
+        "subject": row.subject,
+        "commit": row.commit,
+        "attempts": row.attempts,
+        "failures": list(row.failures),
+        "seconds": round(row.seconds, 1),
+        "metrics": row.values,
+        "settings": row.settings,
+        "verdict": f"{verdict.kind.value}: {verdict.reason}" if verdict else "no verdict",
+        "results": "verified" if state.launched.verified else "self-reported",
+        "repeat": repeat_line(workspace, state, template, row) if row.completed else "",
+    }
+
+
+def repeat_line(workspace: Workspace, state: State, template: Template, row: RunRow) -> str:
+    """A shell line that runs the same code once more in a new folder."""
+    from pathlib import Path
+
+    from agent.core.events import Step
+    from agent.edges.attempt import command_of
+    from agent.edges.run_env import resolve_command
+
+    quoted = shlex.quote
+    variables = {"SCIENTIST_SEED": str(row.run)} | template.spec.environment.variables
+    if template.sealed:
+        variables["PYTHONPATH"] = str(template.sealed)
+    parts = [
+        "mkdir repeat",
+        f"git -C {quoted(str(workspace.path))} archive {row.commit[:12]} | tar -x -C repeat",
+        "cd repeat",
+    ]
+    if template.profile_text:
+        parts.append(f"cp {quoted(str(template.folder / 'profiles' / (template.profile + '.json')))} profile.json")
+    command = resolve_command(command_of(template, Step.RUN, row.run), Path(state.launched.python))
+    setting = " ".join(f"{name}={quoted(value)}" for name, value in variables.items())
+    return " && ".join([*parts, f"env {setting} {shlex.join(command)}"])
+
+
+def print_fields(found: dict[str, Any]) -> None:
+    for name, value in found.items():
+        if value in ("", [], {}, None):
+            continue
+        if isinstance(value, list):
+            typer.echo(f"{name}:")
+            for item in value:
+                typer.echo("  " + str(item).replace("\n", "\n  "))
+        elif isinstance(value, dict):
+            typer.echo(
+                f"{name}: " + " ".join(f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in value.items())
+            )
+        else:
+            typer.echo(f"{name}: {value}")

@@ -1,0 +1,94 @@
+"""scientist status: how every idea stands."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.cli.app import app, say
+from agent.cli.options import DEFAULT_WORKSPACES, Json
+
+if TYPE_CHECKING:
+    from agent.edges.workspace import Workspace
+    from agent.report.status import Standing
+
+
+@app.command()
+def status(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="[DIR]", envvar="SCIENTIST_WORKSPACES", help="Workspace, batch, or folder of batches."),
+    ] = DEFAULT_WORKSPACES,
+    as_json: Json = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show again every two seconds until all have ended.")] = False,
+) -> None:
+    """Show how ideas stand."""
+    while True:
+        standings = read_standings(folder)
+        if as_json:
+            typer.echo(json.dumps({"schema_version": 1, "workspaces": [asdict(s) for s in standings]}, indent=2))
+        elif not standings:
+            say(f"{folder}: holds no workspace; begin with: scientist launch ideas/sae_synth.json")
+        else:
+            print_standings(standings)
+        if not watch or all(s.state in ("completed", "failed") for s in standings):
+            return
+        time.sleep(2)
+
+
+def read_standings(folder: Path) -> list[Standing]:
+    from agent.edges.workspace import find_workspaces
+
+    return [read_standing(workspace) for workspace in find_workspaces(folder)]
+
+
+def read_standing(workspace: Workspace) -> Standing:
+    from agent.core.fold import fold
+    from agent.edges.lock import read_holder
+    from agent.edges.workspace import frozen_template
+    from agent.report.status import stand
+
+    events = workspace.journal().events
+    state = fold(events)
+    template = frozen_template(workspace, state.launched)
+    holder = read_holder(workspace.agent)
+    is_held = holder is not None and holder.is_alive() is not False
+    return stand(str(workspace.path), state, template.spec, template.baselines, is_held=is_held, fresh=len(events) == 1)
+
+
+def print_standings(standings: list[Standing]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if not console.is_terminal:
+        for s in standings:
+            typer.echo(
+                " ".join([s.path, s.state, s.phase, f"run {s.run}/{s.max_runs}", describe_best(s), s.reason]).rstrip()
+            )
+    else:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in ("idea", "state", "phase", "run", "best", "tokens", "cost", "reason"):
+            table.add_column(column, overflow="fold")
+        for s in standings:
+            cost = "-" if s.cost_usd is None else f"${s.cost_usd:.2f}"
+            tokens = f"{s.tokens_in + s.tokens_out:,}"
+            cells = (s.name, s.state, s.phase, f"{s.run}/{s.max_runs}", describe_best(s), tokens, cost, s.reason)
+            table.add_row(*(str(cell) for cell in cells))
+        console.print(table)
+    for control in sorted({s.control for s in standings if s.control}):
+        typer.echo(f"{', '.join(s.name for s in standings if s.control == control)}: {control}")
+
+
+def describe_best(standing: Standing) -> str:
+    best = standing.best
+    if best is None:
+        return "-"
+    against = f", baseline {best.baseline:.4g}" if best.baseline is not None else ""
+    trust = "verified" if best.verified else "self-reported"
+    return f"run {best.run} {best.metric}={best.value:.4g} ({best.verdict}{against}; {trust})"

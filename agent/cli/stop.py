@@ -1,0 +1,27 @@
+"""scientist stop: end the work on a workspace, whichever host it is on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent.cli.app import app
+from agent.errors import UsageError
+
+
+@app.command()
+def stop(path: Annotated[Path, typer.Argument(metavar="WS", help="Workspace or batch.")]) -> None:
+    """Stop the orchestrator and the run of a workspace; resume goes on."""
+    from agent.edges.workspace import find_workspaces, read_state
+
+    found = find_workspaces(path)
+    if not found:
+        raise UsageError(str(path), "holds no workspace", "see: scientist status")
+    for workspace in found:
+        if read_state(workspace).ended:
+            typer.echo(f"{workspace.path}: has ended already")
+            continue
+        workspace.stop_file.touch()
+        typer.echo(f"{workspace.path}: asked to stop; go on: scientist resume {workspace.path}")

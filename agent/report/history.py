@@ -1,0 +1,84 @@
+"""The edits of an idea and what became of each: git's commits joined with the journal's events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.core.events import Applied, Closed, Event, Finished, Intent, Linted, Published, Refused, Restored, Step
+from agent.edges.repo import Commit
+
+__all__ = ["EditRow", "Outcome", "edit_rows", "outcomes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a commit: completed, failed, restored, or nothing yet."""
+
+    outcome: str
+    metrics: dict[str, float]
+    failure: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EditRow:
+    """One commit of the branch, as `history` shows it."""
+
+    commit: Commit
+    run: int | None
+    attempt: int | None
+    model: str | None
+    outcome: Outcome
+
+
+_NOTHING = Outcome("", {}, None)
+
+
+def outcomes(events: Sequence[Event]) -> dict[str, Outcome]:
+    """By commit. A replication adds to the commit whose code it ran."""
+    found: dict[str, Outcome] = {}
+    trial = ""
+    for event in events:
+        if not isinstance(event, Finished):
+            continue
+        match event.result:
+            case Applied(intent=Intent.RUN | Intent.PLOT) as applied:
+                trial = applied.commit or trial
+            case Applied() as applied if applied.commit:
+                found[applied.commit] = Outcome("applied", {}, None)
+            case Linted(failure=failure) | Closed(failure=failure) if failure and trial:
+                found[trial] = Outcome("failed", {}, failure.summary)
+            case Closed(step=Step.PLOT) if trial:
+                found.setdefault(trial, Outcome("plotted", {}, None))
+            case Published() as published:
+                if trial:
+                    found[trial] = Outcome("completed", published.values, None)
+                if published.commit:
+                    found[published.commit] = Outcome("recorded", {}, None)
+            case Restored() as restored if restored.commit:
+                found[restored.commit] = Outcome("gave up" if restored.gives_up else "restored", {}, None)
+            case _:
+                pass
+    return found
+
+
+def edit_rows(commits: Sequence[Commit], known: Mapping[str, Outcome]) -> list[EditRow]:
+    """Commits oldest first, each with its outcome."""
+    rows = []
+    for commit in commits:
+        run, attempt = commit.trailers.get("Run"), commit.trailers.get("Attempt")
+        rows.append(
+            EditRow(
+                commit,
+                int(run) if run else None,
+                int(attempt) if attempt else None,
+                commit.trailers.get("Model"),
+                known.get(commit.sha, _NOTHING),
+            )
+        )
+    return rows
+
+
+def refusals(events: Sequence[Event]) -> list[str]:
+    """Why replies led to no commit, in order."""
+    return [e.result.summary for e in events if isinstance(e, Finished) and isinstance(e.result, Refused)]

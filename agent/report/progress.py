@@ -1,0 +1,82 @@
+"""A journal event in words, for somebody who watches a launch."""
+
+from __future__ import annotations
+
+from agent.core.events import (
+    Applied,
+    Asked,
+    AskFailed,
+    Closed,
+    Ended,
+    Event,
+    Finished,
+    Launched,
+    Linted,
+    Opened,
+    Paused,
+    Published,
+    Refused,
+    Restored,
+    Resumed,
+    Started,
+    Step,
+    Voided,
+)
+from agent.core.prompts import number
+from agent.core.state import State
+
+
+def describe(event: Event, state: State) -> str | None:
+    """One line for the event with the state after it; None for what nobody watches for."""
+    match event:
+        case Finished():
+            return _describe_result(event, state)
+        case Paused():
+            return f"paused: {event.reason}"
+        case Resumed():
+            return "resumed"
+        case Ended():
+            lines = [("completed: " if event.completed else "failed: ") + event.summary]
+            return "\n".join(lines + [f"warning: {warning}" for warning in event.warnings])
+        case Launched() | Started():
+            return None
+
+
+def _describe_result(event: Finished, state: State) -> str | None:
+    result = event.result
+    match result:
+        case Asked():
+            tokens = f", {result.tokens_in} + {result.tokens_out} tokens" if result.tokens_in else ""
+            return f"asked {result.model} to {result.purpose.value} ({result.seconds:.1f} s{tokens})"
+        case AskFailed():
+            return f"model call failed: {result.reason}"
+        case Applied():
+            done = f"commit {result.commit[:10]} {result.subject}" if result.commit else f"no edit: {result.subject}"
+            return done + (f" (left out: {result.dropped})" if result.dropped else "")
+        case Refused():
+            return f"reply refused: {result.summary}"
+        case Linted():
+            return f"lint failed: {result.failure.summary}" if result.failure else None
+        case Opened():
+            return f"{result.folder}: started"
+        case Voided():
+            return f"{result.folder}: closed, {result.reason}"
+        case Closed():
+            if result.failure:
+                return f"{result.folder}: {result.failure.summary}"
+            return f"{result.folder}: {result.step.value} ended well in {result.seconds:.1f} s"
+        case Published():
+            values = " ".join(f"{name}={number(value)}" for name, value in result.values.items())
+            return f"run {result.run} completed: {values}"
+        case Restored():
+            what = "given up" if result.gives_up else "restored"
+            return f"{what}, back to the code of {result.restores[:10]}"
+
+
+def is_milestone(event: Event) -> bool:
+    """Whether a short view shows the event: a run's end, not each of its steps."""
+    if isinstance(event, Finished):
+        if isinstance(event.result, Closed):
+            return event.result.failure is not None or event.result.step is Step.RUN
+        return not isinstance(event.result, Opened)
+    return True

@@ -1,0 +1,129 @@
+"""How an idea stands: one value for the terminal and for `status --json`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agent.core.baseline import Baseline, judge_run, primary_metric, summarise
+from agent.core.events import Stage
+from agent.core.spec import TemplateSpec
+from agent.core.state import State
+from agent.core.view import baseline_of
+
+__all__ = ["Best", "Standing", "WorkState", "best_run", "stand"]
+
+
+class WorkState(StrEnum):
+    """What a workspace is doing."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STALLED = "stalled"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best completed run by the primary metric; `baseline` is the mean of the baseline's seeds."""
+
+    run: int
+    metric: str
+    value: float
+    baseline: float | None
+    verdict: str
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One line of status. `cost_usd` is None where no call's price is known."""
+
+    name: str
+    path: str
+    state: WorkState
+    phase: str
+    run: int
+    max_runs: int
+    reason: str
+    cost_usd: float | None
+    tokens_in: int
+    tokens_out: int
+    best: Best | None
+    control: str
+
+
+def stand(
+    path: str, state: State, spec: TemplateSpec, baselines: Sequence[Baseline], *, is_held: bool, fresh: bool
+) -> Standing:
+    """`is_held`: a live orchestrator has the lock. `fresh`: nothing has happened since launch."""
+    work, reason = _work_state(state, is_held, fresh)
+    spent = state.spent
+    return Standing(
+        name=state.launched.workspace,
+        path=path,
+        state=work,
+        phase=phase_of(state),
+        run=state.run,
+        max_runs=state.limits.max_runs,
+        reason=reason,
+        cost_usd=None if spent.unknown_costs and not spent.cost_usd else round(spent.cost_usd, 6),
+        tokens_in=spent.tokens_in,
+        tokens_out=spent.tokens_out,
+        best=best_run(state, spec, baselines),
+        control=state.launched.control,
+    )
+
+
+def _work_state(state: State, is_held: bool, fresh: bool) -> tuple[WorkState, str]:
+    if state.ended:
+        work = WorkState.COMPLETED if state.ended.completed else WorkState.FAILED
+        return work, state.ended.summary.splitlines()[0]
+    if is_held:
+        return WorkState.RUNNING, ""
+    if state.pause:
+        return WorkState.PAUSED, state.pause.reason
+    if fresh:
+        return WorkState.PENDING, ""
+    going = f"; {state.open_folder} may be going on" if state.open_folder else ""
+    return WorkState.STALLED, f"no orchestrator works on it{going}"
+
+
+def phase_of(state: State) -> str:
+    """The step at work, in a word."""
+    if state.ended:
+        return "ended"
+    if state.open_step:
+        return state.open_step.value
+    if state.candidate:
+        return "check"
+    if state.reply is not None:
+        return "edit"
+    return "ask" if state.stage is Stage.EXPERIMENTS else state.stage.value
+
+
+def best_run(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) -> Best | None:
+    """None where no run is completed, or the metric has no direction to be best in."""
+    done = [row for row in state.rows if row.completed]
+    reference = tuple(baselines) or baseline_of(state)
+    metric = primary_metric(spec, done[0].values if done else None)
+    if metric is None or metric.direction == "unknown":
+        return None
+    scored = [row for row in done if metric.name in row.values]
+    if not scored:
+        return None
+    choose = min if metric.direction == "lower" else max
+    row = choose(scored, key=lambda r: r.values[metric.name])
+    verdict = judge_run(spec, metric, row.values, reference) if reference else None
+    means = summarise(reference)[0].means if reference else {}
+    return Best(
+        row.run,
+        metric.name,
+        row.values[metric.name],
+        means.get(metric.name),
+        verdict.kind.value if verdict else "no verdict",
+        state.launched.verified,
+    )
