@@ -181,7 +181,9 @@ class Effects:
         where = {"Run": str(state.run), "Attempt": str(state.attempts_spent + 1)}
         if state.stage in (Stage.PLOT, Stage.NOTES):
             where = {"Stage": state.stage.value}
-        return where | ({"Control": state.launched.control} if state.launched.control else {}) | {"Step-Id": key}
+        if state.launched.control:
+            where["Control"] = state.launched.control.removeprefix("control: ")
+        return where | {"Step-Id": key}
 
     def _commit(self, changes: Mapping[str, str], subject: str, trailers: Mapping[str, str], key: str) -> str:
         """The commit of this key, made now or found; empty where nothing changes."""

@@ -39,20 +39,20 @@ class Loop:
 
     def __init__(self, effects: Effects, *, watch: Watcher = lambda event, state: None) -> None:
         self._effects = effects
-        self._journal: Journal = effects.journal
+        self.journal: Journal = effects.journal
         self._watch = watch
-        self.state = fold(self._journal.events)
+        self.state = fold(self.journal.events)
 
     def run(self) -> State:
         """Go on until the idea pauses or ends. Whatever interrupts this, a later `run` goes on from the journal."""
         self._effects.workspace.stop_file.unlink(missing_ok=True)
-        if len(self._journal.events) > 1 and not self.state.ended:
+        if len(self.journal.events) > 1 and not self.state.ended:
             self._append(Resumed())
         while not self.state.ended:
             action = decide(self.state, self.state.limits)
             match action:
                 case Pause():
-                    if self._journal.events[-1] != action.pause:
+                    if self.journal.events[-1] != action.pause:
                         self._append(action.pause)
                     return self.state
                 case Finish():
@@ -79,7 +79,7 @@ class Loop:
         self._append(Finished(key, result))
 
     def _append(self, event: Event) -> None:
-        self._journal.append(event)
+        self.journal.append(event)
         self.state = advance(self.state, event)
         self._watch(event, self.state)
 

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 @app.command()
 def history(path: WorkspaceArg, as_json: Json = False) -> None:
     """Show every edit and what became of it."""
+    from agent.core.events import Launched
     from agent.edges.workspace import open_workspace
     from agent.report.history import edit_rows, outcomes
 
     workspace = open_workspace(path)
-    rows = edit_rows(workspace.repo().log(), outcomes(workspace.journal().events))
+    events = workspace.journal().events
+    rows = edit_rows(workspace.repo().log(), outcomes(events))
     if as_json:
         edits = [_to_json(row) for row in rows]
         typer.echo(json.dumps({"schema_version": 1, "workspace": str(workspace.path), "edits": edits}, indent=1))
@@ -34,6 +36,8 @@ def history(path: WorkspaceArg, as_json: Json = False) -> None:
         said = row.outcome.failure or " ".join(f"{k}={v:.4g}" for k, v in row.outcome.metrics.items())
         if row.outcome.outcome in ("failed", "completed"):
             typer.echo(f"{'':>31}{row.outcome.outcome}: {said}")
+    control = next((e.control for e in events if isinstance(e, Launched)), "")
+    typer.echo(control, nl=bool(control))
 
 
 def _to_json(row: EditRow) -> dict[str, Any]:

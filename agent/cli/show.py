@@ -126,6 +126,9 @@ def repeat_line(workspace: Workspace, state: State, template: Template, row: Run
 
 def print_fields(found: dict[str, Any]) -> None:
     for name, value in found.items():
+        if name == "control":
+            typer.echo(value, nl=bool(value))
+            continue
         if value in ("", [], {}, None):
             continue
         if isinstance(value, list):

@@ -85,7 +85,8 @@ class Workbench:
         shown = path or found.name or self._last_name or ""
         if found.problem:
             hint = f"The block at line {found.line} of the reply is malformed: {found.problem}. Send it again whole."
-            self.reject(found.as_block(shown), Reason.MALFORMED, None, hint)
+            own = shown if found.splits else ""  # whose a marker on its own is, nobody knows
+            self.reject(found.as_block(own), Reason.MALFORMED, None, hint)
         elif isinstance(target, Reason):
             hint = path_hint(target, shown, self._editable, self._fitting(found))
             nearest = self._nearest(found) if target is Reason.NO_FILE else ""

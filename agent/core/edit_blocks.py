@@ -20,7 +20,7 @@ _DIVIDER = re.compile(r"^\s*(={5,9})\s*$")
 _CLOSER = re.compile(r"^\s*>{5,9} ?REPLACE\b\s*[`~]*\s*$", re.IGNORECASE)
 _MERGED_CLOSER = re.compile(r"^\s*={5,9}\s*>{5,9} ?REPLACE\s*$", re.IGNORECASE)
 _FOREIGN = re.compile(
-    r"^(?:<{5,9}|>{5,9})(?:\s+\S.*)?\s*$|^\s*(?:<{5,9}|>{5,9}) ?(?:SEARCH|REPLACE|ORIGINAL|UPDATED|HEAD)\b",
+    r"^(?:<{7}|>{7})(?:\s+\S.*)?\s*$|^\s*(?:<{5,9}|>{5,9}) ?(?:SEARCH|REPLACE|ORIGINAL|UPDATED|HEAD)\b",
     re.IGNORECASE,
 )
 _TAG = r"(?:[a-z]+:)?(?:think|thinking|thought|thoughts|reasoning|reflection|scratchpad)"

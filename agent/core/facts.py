@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from agent.core.baseline import BaselineRow
@@ -23,7 +24,7 @@ def run_facts(
     values = state.candidate.values
     lines = [f"## Run {state.run}", ""]
     if state.launched.control:
-        lines += [f"{state.launched.control[0].upper()}{state.launched.control[1:]}.", ""]
+        lines += [state.launched.control, ""]
     lines += [f"Commit {state.candidate.commit[:12]}, seed {state.run}, {state.attempts_spent + 1} attempt(s)."]
     lines += [f"Results are {'verified' if state.launched.verified else 'self-reported'}.", ""]
     reference = baselines[0] if baselines else None
@@ -50,7 +51,7 @@ def _against(reference: BaselineRow | None, name: str) -> str:
 def failure_facts(state: State) -> str:
     """The section of a run number that was given up."""
     lines = [f"## Run {state.run}: given up", "", f"{state.attempts_spent} attempt(s) failed:", ""]
-    return "\n".join(lines + [f"- {failure.summary}" for failure in state.failures]) + "\n"
+    return "\n".join(lines + [f"- {told}" for told in _counted([f.summary for f in state.failures])]) + "\n"
 
 
 def summarise_attempts(state: State) -> str:
@@ -58,7 +59,12 @@ def summarise_attempts(state: State) -> str:
     lines = []
     for row in state.rows:
         what = "completed" if row.completed else "given up"
-        lines.append(f"run {row.run} ({what}): " + ("; ".join(row.failures) or row.subject))
+        lines.append(f"run {row.run} ({what}): " + ("; ".join(_counted(row.failures)) or row.subject))
     if state.failures:
-        lines.append(f"run {state.run}: " + "; ".join(f.summary for f in state.failures))
+        lines.append(f"run {state.run}: " + "; ".join(_counted([f.summary for f in state.failures])))
     return "\n".join(lines)
+
+
+def _counted(texts: Sequence[str]) -> list[str]:
+    """Each text once, with how often it came."""
+    return [text if count == 1 else f"{text} ({count} times)" for text, count in Counter(texts).items()]

@@ -131,22 +131,27 @@ def bad_results(
     summary = cut_line(problems[0] if problems else "the results cannot be used", _SUMMARY_CHARS - 30) + more
     listed = "\n".join(f"- {cut_line(problem, 300)}" for problem in problems[:20])
     signature = tuple(sorted({mask(problem) for problem in problems}))
-    return _build(FailureKind.BAD_RESULTS, summary, exit, output, signature, f"Problems with the results:\n{listed}")
+    return _build(FailureKind.BAD_RESULTS, summary, exit, output, signature, f"Problems:\n{cut_middle(listed, 1500)}")
 
 
 def lint_failure(findings: Sequence[str]) -> Failure:
     """New findings of a linter, each "file:line:column: CODE message" (source lines may follow)."""
-    first = findings[0].strip().split("\n", 1)[0] if findings else "lint failed"
-    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-    summary = cut_line(_one_line(first), _SUMMARY_CHARS) + more
-    detail = cut_middle("\n".join(cut_line(line) for finding in findings for line in finding.split("\n")), DETAIL_CHARS)
-    signature = sorted({mask(_FINDING_PLACE.sub("", finding.strip().split("\n", 1)[0])) for finding in findings})
-    found = _FINDING_PLACE.match(first)
-    location = Location(found["file"], int(found["line"]), "") if found else None
-    return Failure(FailureKind.LINT, summary, detail, location, _fingerprint(FailureKind.LINT, *signature))
+    heads = [finding.strip().split("\n", 1)[0][:1000] for finding in findings] or ["lint failed"]
+    places = [_PLACE.match(head) for head in heads]
+    more = f" (and {len(heads) - 1} more)" if len(heads) > 1 else ""
+    signature = {mask(head[place.end() :] if place else head) for head, place in zip(heads, places, strict=True)}
+    shown = "\n".join(cut_line(line) for finding in findings for line in finding.split("\n"))
+    first = places[0]
+    return Failure(
+        FailureKind.LINT,
+        cut_line(_one_line(heads[0]), _SUMMARY_CHARS) + more,
+        cut_middle(shown, DETAIL_CHARS) or heads[0],
+        Location(first["file"], int(first["line"]), "") if first else None,
+        _fingerprint(FailureKind.LINT, *sorted(signature)),
+    )
 
 
-_FINDING_PLACE: Final = re.compile(r"(?:\./)?(?P<file>[^:\n]+):(?P<line>\d{1,9}):(?:\d+:)?\s*(?:error:\s*)?")
+_PLACE: Final = re.compile(r"(?:\./)?(?P<file>[^:\n]+):(?P<line>\d{1,9}):(?:\d+:)?\s*(?:error:\s*)?")
 
 
 def as_smoke(failure: Failure) -> Failure:
@@ -214,9 +219,9 @@ def _build(
     facts += "peak memory unknown" if exit.max_rss_gib is None else f"peak memory {exit.max_rss_gib:.1f} GiB"
     parts = [summary, f"How it ended: {facts}.", *_explain(kind, exit, output)]
     if opening:
-        parts.append(cut_middle(opening, 1500))
+        parts.append(opening)
     if output.chain:
-        parts.append(render_chain(output.chain, output.own_files, _CHAIN_CHARS))
+        parts.append(render_chain(output.chain, output.own_files, _CHAIN_CHARS - len(opening)))
         if output.earlier:
             earlier = render_chain(output.earlier, output.own_files, _EARLIER_CHARS)
             parts.append(f"An earlier traceback in the same output:\n{earlier}")

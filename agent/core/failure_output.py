@@ -90,11 +90,13 @@ def say_streams(output: Output, left: int) -> str:
     out_size = sum(len(line) + 1 for line in output.out[-count:])
     err = take_last(output.err, count, max(left // 2, left - out_size))
     out = take_last(output.out, count, left - sum(len(line) + 1 for line in err))
-    return f"{_say_stream('stderr', err)}\n\n{_say_stream('stdout', out)}"
+    return f"{_say_stream('stderr', err, output.err)}\n\n{_say_stream('stdout', out, output.out)}"
 
 
-def _say_stream(name: str, lines: Sequence[str]) -> str:
-    return f"Last lines of {name}:\n" + "\n".join(lines) if lines else f"{name} was empty."
+def _say_stream(name: str, shown: Sequence[str], lines: Sequence[str]) -> str:
+    if shown:
+        return f"Last lines of {name}:\n" + "\n".join(shown)
+    return f"{name}: {len(lines)} lines left out." if lines else f"{name} was empty."
 
 
 def sign_chain(output: Output) -> tuple[str, ...]:

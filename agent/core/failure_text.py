@@ -47,7 +47,8 @@ def fold(text: str) -> list[str]:
     but the tab; blank lines neither repeat nor stand at an end.
     """
     writable = _without_middle(text).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    states = [state for raw in writable.split("\n") for state in _last_states(raw)]
+    spaced = re.sub(r"\n{3,}", "\n\n", writable)
+    states = [state for raw in spaced.split("\n") for state in _last_states(raw)]
     return [cut_line(line) for line in _fold_repeats(_fold_bars(states))]
 
 
@@ -64,24 +65,27 @@ def cut_line(line: str, limit: int = _LINE_CHARS) -> str:
     """The line with its middle left out where it is longer than `limit` characters."""
     if len(line) <= limit:
         return line
-    note = f" [... {len(line) - limit} characters ...] "
-    keep = max(limit - len(note), 2)
-    return line[: keep * 2 // 3] + note + line[len(line) - keep // 3 :]
+    keep = max(limit - 35, 3)
+    head, tail = line[: keep * 2 // 3], line[len(line) - keep // 3 :]
+    return f"{head} [... {len(line) - len(head) - len(tail)} characters ...] {tail}"
 
 
 def cut_middle(text: str, limit: int) -> str:
-    """The text within `limit` characters, by leaving out whole lines of its middle."""
+    """The text within `limit` characters (at least 200), by leaving out lines of its middle."""
     if len(text) <= limit:
         return text
-    lines = text.split("\n")
-    head: list[str] = []
+    lines = [cut_line(line, limit // 4) for line in text.split("\n")]
+    if sum(len(line) + 1 for line in lines) <= limit:
+        return "\n".join(lines)
     budget = limit * 2 // 5
-    while lines and len(lines[0]) + 1 <= budget:
-        budget -= len(lines[0]) + 1
-        head.append(lines.pop(0))
+    count = 0
+    while count < len(lines) and len(lines[count]) + 1 <= budget:
+        budget -= len(lines[count]) + 1
+        count += 1
+    head = lines[:count]
     used = sum(len(line) + 1 for line in head) + 40
-    tail = take_last(lines, len(lines), limit - used)
-    return "\n".join([*head, f"[... {len(lines) - len(tail)} lines left out ...]", *tail])
+    tail = take_last(lines[count:], len(lines), limit - used)
+    return "\n".join([*head, f"[... {len(lines) - count - len(tail)} lines left out ...]", *tail])
 
 
 def take_last(lines: Sequence[str], count: int, max_chars: int) -> list[str]:
@@ -186,7 +190,7 @@ _MASKS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"0x[0-9a-fA-F]+"), "#"),
     (re.compile(r"(?:(?<=^)|(?<=[\s'\"(=:,\[<]))(?:~|[A-Za-z]:)?[/\\](?:[^\s'\"/\\:]+[/\\])*(?=[^\s'\"/\\:])"), ""),
     (re.compile(r"\btmp[A-Za-z0-9_]{6,10}\b"), "tmp#"),
-    (re.compile(r"\b(?=[0-9a-f-]*\d)[0-9a-f]{8,}(?:-[0-9a-f]{4,}){0,4}\b"), "#"),
+    (re.compile(r"\b(?!\d+e?\d*\b)(?=[a-f]*\d)[0-9a-f]{8,}(?:-[0-9a-f]{4,}){0,4}\b"), "#"),
     (re.compile(r"(?<![A-Za-z_\d])\d+(?:\s?[x×]\s?\d+)+\b"), "#"),
     (re.compile(r"(?<![A-Za-z_\d#])[-+]?\d[\d_]*(?:[.,]\d+)*(?:e[-+]?\d+)?(?:\s?(?:[kKMGT]i?B|bytes)\b)?"), "#"),
     (re.compile(r"(?<![\w])[-+]?(?:nan|inf)\b", re.IGNORECASE), "#"),

@@ -84,19 +84,21 @@ def parse_results(
         return ResultsProblem(source, (f"{name} is not valid JSON: {error}",))
     if not isinstance(data, dict):
         return ResultsProblem(source, (f"{name} holds {_name_type(data)}, not an object",))
+    values, problems = _read_metrics(raw, [metric for metric in metrics if metric.source == source], name)
+    return ResultsProblem(source, problems) if problems else Results(source, values, data)
+
+
+def _read_metrics(raw: object, metrics: Sequence[Metric], name: str) -> tuple[dict[str, float], tuple[str, ...]]:
+    """The finite values by metric name, and what is wrong with the others."""
     values: dict[str, float] = {}
     problems: list[str] = []
     for metric in metrics:
-        if metric.source != source:
-            continue
         value = _finite_number(read_path(raw, metric.path))
         if isinstance(value, str):
             problems.append(f"{metric.name} ({name}: {list(metric.path)}) {value}")
         else:
             values[metric.name] = value
-    if problems:
-        return ResultsProblem(source, tuple(problems))
-    return Results(source, values, data)
+    return values, tuple(problems)
 
 
 def read_path(data: object, path: Sequence[str]) -> object:

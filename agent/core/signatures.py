@@ -25,7 +25,7 @@ _PLAIN_BASES = {
 _HARMLESS_OPTIONS = {"repr", "eq", "order", "unsafe_hash", "frozen", "match_args", "slots"}  # of dataclass()
 
 # Names that can change a definition behind the reader's back.
-_UNSETTLING_NAMES = {"globals", "vars", "locals", "exec", "setattr", "__builtins__"}
+_UNSETTLING_NAMES = {"globals", "locals", "exec", "__builtins__"}
 _UNSETTLING_ATTRIBUTES = {"__init__", "__new__", "__call__", "__defaults__", "__kwdefaults__", "__code__", "__class__"}
 
 
@@ -92,7 +92,14 @@ def _is_unsettled(module: ast.Module) -> bool:
                 return True
             case ast.Attribute(attr=name, ctx=ast.Store() | ast.Del()) if name in _UNSETTLING_ATTRIBUTES:
                 return True
-            case ast.Attribute(attr="modules" | "__dict__"):
+            case ast.Call(func=ast.Name(id="vars"), args=[]) | ast.Attribute(value=ast.Name(id="sys"), attr="modules"):
+                return True
+            case ast.Call(func=ast.Name(id="setattr"), args=[_, ast.Constant(value=name), _]):
+                if name in _UNSETTLING_ATTRIBUTES:
+                    return True
+            case ast.Call(func=ast.Name(id="setattr"), args=[ast.Name(id="self"), _, _]):
+                pass
+            case ast.Call(func=ast.Name(id="setattr")):
                 return True
             case ast.ImportFrom(names=[ast.alias(name="*")]):
                 return True

@@ -112,6 +112,8 @@ def _read_at(lines: Sequence[str], index: int, relation: str) -> Raised | None:
         before = "\n".join(lines[max(0, index - 2) : index])
         ignored = _IGNORED.search(before) is not None
         prefix = " " * len(header["prefix"]) + "| " if header["group"] else header["prefix"]
+        if index + 1 < len(lines) and not lines[index + 1].startswith(prefix + "  "):
+            prefix = ""  # words that came before the header on its line
         return _read_body(lines, index, index + 1, prefix, relation, ignored)
     if found := _FATAL.match(line):
         return _read_fatal(lines, index, found["message"], relation)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import git
@@ -20,6 +21,7 @@ from agent.edges.files import write_durably
 from agent.errors import IntegrityError
 
 BRANCH = "refs/heads/main"
+COMMITS_KEPT = 8
 EXCLUDED = ("run_*/", ".agent/", "plots/")
 
 _CONFIG = (
@@ -57,6 +59,7 @@ class Repo:
         self.folder = folder
         self._scratch = folder / ".agent" / "tmp"
         self._git = git.Git(str(folder))
+        self._read: dict[str, dict[str, str]] = {}  # by commit, which never changes
         self._git.update_environment(
             GIT_DIR=str(folder / ".git"),
             GIT_WORK_TREE=str(folder),
@@ -125,8 +128,7 @@ class Repo:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_durably(path, text.encode("utf-8", "surrogateescape"))
         self._past_stale_lock("index.lock")
-        self._run("read-tree", BRANCH)
-        self._run("update-index", "-q", "--refresh") if not self.dirty_files() else None
+        self._run("reset", "--quiet", "--mixed", BRANCH)
 
     def _write_tree(self, parent: str, changes: Mapping[str, str]) -> str:
         self._scratch.mkdir(parents=True, exist_ok=True)
@@ -135,10 +137,11 @@ class Repo:
         try:
             if parent:
                 self._run("read-tree", parent, env=private)
-            for name, text in changes.items():
-                with self._message_file(text) as path:
-                    blob = self._run("hash-object", "-w", "--no-filters", str(path))
-                self._run("update-index", "--add", "--cacheinfo", f"100644,{blob},{name}", env=private)
+            with ExitStack() as stack:
+                paths = [str(stack.enter_context(self._message_file(text))) for text in changes.values()]
+                blobs = self._run("hash-object", "-w", "--no-filters", *paths).split()
+            entries = [("--cacheinfo", f"100644,{blob},{name}") for blob, name in zip(blobs, changes, strict=True)]
+            self._run("update-index", "--add", *chain.from_iterable(entries), env=private)
             return self._run("write-tree", env=private)
         finally:
             index.unlink(missing_ok=True)
@@ -177,9 +180,17 @@ class Repo:
 
     def read(self, commit: str, names: tuple[str, ...] | None = None) -> dict[str, str]:
         """Texts of the commit's files, or of those named that it has; bytes that are not UTF-8 as surrogates."""
-        listed = self._run("ls-tree", "-r", "-z", "--name-only", commit).split("\0")
-        wanted = [n for n in listed if n and (names is None or n in names)]
-        return {name: self._run("cat-file", "blob", f"{commit}:{name}", strip=False) for name in wanted}
+        if commit not in self._read:
+            while len(self._read) >= COMMITS_KEPT:
+                self._read.pop(next(iter(self._read)))
+            listed = self._run("ls-tree", "-r", "-z", "--name-only", commit).split("\0")
+            self._read[commit] = {name: self._text_of(f"{commit}:{name}") for name in listed if name}
+        files = self._read[commit]
+        return {name: text for name, text in files.items() if names is None or name in names}
+
+    def _text_of(self, blob: str) -> str:
+        content: bytes = self._git.get_object_data(blob)[3]
+        return content.decode("utf-8", "surrogateescape")
 
     def tag(self, name: str, commit: str, message: str) -> None:
         """Make an annotated tag; one that exists is left if it names the same commit.

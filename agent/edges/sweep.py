@@ -52,21 +52,11 @@ def _next_trial(view: TurnView) -> str:
     changed = {name: value for name, value in values.items() if value != ranges[name].value}
     said = ", ".join(f"{name}={_show(value)}" for name, value in changed.items())
     parts = [f"{CONTROL}.\n"]
-    if view.purpose is Purpose.PLAN:
-        parts.append(_plan(view, ranges))
-    parts.append(f"Run {view.run} tries {said}.\n")
+    refuted = f"{view.primary.name} stays inside the baseline's band" if view.primary else "nothing improves"
+    parts.append(f"PLAN:\n{view.run}. {said}; no improvement if {refuted}\n")
     for file, found in by_file.items():
         parts += [_block(file, r, changed[r.name]) for r in found if r.name in changed]
     return "\n".join(parts)
-
-
-def _plan(view: TurnView, ranges: Mapping[str, SearchRange]) -> str:
-    names = ", ".join(ranges)
-    lines = [
-        f"{n}. Trial {n} of a search over {names}; refuted if no trial leaves the baseline's band."
-        for n in range(1, view.max_runs + 1)
-    ]
-    return "PLAN:\n" + "\n".join(lines) + "\n"
 
 
 def _block(file: str, found: SearchRange, value: Setting) -> str:
@@ -134,7 +124,7 @@ def _notes(view: TurnView) -> str:
     name = view.primary.name if view.primary else ""
     scored = [row for row in view.rows if row.completed and name in row.values]
     lower = view.primary is not None and view.primary.direction == "lower"
-    lines = ["", "## Summary", "", f"{CONTROL[0].upper()}{CONTROL[1:]}.", ""]
+    lines = ["", "## Summary", "", CONTROL, ""]
     if scored:
         best = (min if lower else max)(scored, key=lambda row: row.values[name])
         settings = ", ".join(f"{key}={_show(value)}" for key, value in best.settings.items())

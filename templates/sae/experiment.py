@@ -3,11 +3,12 @@
     python experiment.py --out_dir=run_1
 
 Reads profile.json (scale and data) beside it, SCIENTIST_SEED (0 if unset) and SCIENTIST_SMOKE (1: a few steps only).
-Writes to out_dir: final_info.json, metrics.jsonl, sae.safetensors (W_enc, b_enc, W_dec, b_dec, ...) and sae_config.json.
+Writes to out_dir: final_info.json, metrics.jsonl, sae_config.json, sae.safetensors (W_enc, b_enc, W_dec, b_dec, ...).
 
-The evaluator imports this file, calls load_sae(run_dir) and then encode(x) on samples never trained on. It decodes by itself,
-z @ W_dec + b_dec, so reconstruction must keep that form. encode must treat every row of a batch on its own.
-Same seed and profile, same result. Starting point: TopK with AuxK (Gao et al. 2024, "Scaling and evaluating sparse autoencoders").
+The evaluator imports this file, calls load_sae(run_dir) and then encode(x) on samples never trained on. It decodes by
+itself, z @ W_dec + b_dec, so reconstruction must keep that form. encode must treat every row of a batch on its own.
+Same seed and profile, same result.
+Starting point: TopK with AuxK (Gao et al. 2024, "Scaling and evaluating sparse autoencoders").
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from activations import batches, read_profile
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-# What an idea may tune. Trailing comments give the range that a hyper-parameter sweep searches. LR starts at the published
-# rule 2e-4 * sqrt(16384 / d_sae); nothing here was tuned on this task.
+# What an idea may tune. Trailing comments give the range that a hyper-parameter sweep searches.
+# LR starts at the published rule 2e-4 * sqrt(16384 / d_sae); nothing here was tuned on this task.
 LR = 1.6e-3  # search: log 1e-4..1e-2
 WARMUP = 50  # search: int 0..200
 DECAY_FRACTION = 0.2  # search: 0.0..0.8
 AUX_COEF = 0.03125  # search: 0.0..0.2
 DEAD_AFTER = 50  # search: int 10..200
-ENC_SCALE = 1.0  # search: 0.1..1.0
+ENC_SCALE = 1.0  # search: 0.1..2.0
 DEC_NORM = "unit"  # search: one of "unit", "free"
 
 # What makes runs comparable comes from profile.json: steps, batch_size (so tokens), d_sae and k. Leave it there.
@@ -229,7 +230,9 @@ def train(profile: dict, seed: int, smoke: bool, out_dir: Path) -> dict[str, flo
         history.append(metrics)
         if index % LOG_EVERY == 0 or index == steps - 1:
             log_metrics(metrics_path, index, metrics)
-            print(f"step {index:4d}  loss {metrics['loss']:.4f}  explained variance {metrics['explained_variance']:.4f}")
+            print(
+                f"step {index:4d}  loss {metrics['loss']:.4f}  explained variance {metrics['explained_variance']:.4f}"
+            )
     save_sae(sae, str(out_dir))
     return {
         "tokens": steps * profile["batch_size"],

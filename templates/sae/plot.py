@@ -3,8 +3,8 @@
     python plot.py
 
 Reads run_*/{final_info,evaluation}.json and run_*/metrics.jsonl, and baselines.json if it is there: a list of
-{"name", "seed", "metrics": {metric: value}}. Writes f1_by_run.png, training_curves.png and f1_against_l0.png. A run that
-lacks a metric is left out of that figure; a figure without data is not written.
+{"name", "seed", "metrics": {metric: value}}. Writes f1_by_run.png, training_curves.png and f1_against_l0.png.
+A run that lacks a metric is left out of that figure; a figure without data is not written.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import matplotlib
 import numpy as np
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 PRIMARY = "f1"
 CURVES = ("loss", "explained_variance", "l0", "dead_fraction")
@@ -125,8 +125,8 @@ def plot_curves(runs: list[Run]) -> None:
                 axis.plot(*run.curves[name], color=colour, lw=1.2, label=run.name)
         axis.set_xlabel("step")
         axis.set_title(name.replace("_", " "), fontsize=10)
-        if name == "loss":
-            axis.set_yscale("log")
+        if name == "dead_fraction":
+            axis.set_ylim(-0.02, max(0.2, axis.get_ylim()[1]))
     axes[0][-1].legend(frameon=False, fontsize=7, ncols=1 + len(runs) // 8)
     save(figure, "training_curves.png")
 
@@ -140,7 +140,7 @@ def plot_tradeoff(runs: list[Run], baselines: list[dict[str, float]]) -> None:
     figure, axis = plt.subplots(figsize=(5.0, 3.8))
     if both:
         l0 = values_of(both, "l0")
-        axis.axvspan(0.9 * l0.mean(), 1.1 * l0.mean(), color="0.93", label="comparable L0")
+        axis.axvspan(0.9 * l0.mean(), 1.1 * l0.mean(), color="0.9", label="comparable L0")
         axis.plot(l0, values_of(both, PRIMARY), "x", color="0.3", label="baseline seeds")
     axis.plot([run.metrics["l0"] for run in scored], [run.metrics[PRIMARY] for run in scored], "o", label="runs")
     for run in scored:
@@ -154,7 +154,7 @@ def plot_tradeoff(runs: list[Run], baselines: list[dict[str, float]]) -> None:
     axis.set_xlabel("L0, mean active latents per token")
     axis.set_ylabel("F1")
     axis.margins(0.15)
-    axis.legend(frameon=False, fontsize=8)
+    axis.legend(fontsize=8)
     save(figure, "f1_against_l0.png")
 
 

@@ -117,7 +117,7 @@ def test_paths_outside_are_refused(name: str):
 
 
 def test_an_absolute_path_is_refused_though_its_basename_is_editable():
-    assert reasons(edit(block("import math\n", "import os\n", "/work/x/experiment.py"))) == [Reason.UNSAFE_PATH]
+    assert reasons(edit(block("import math\n", "import os\n", "/home/x/experiment.py"))) == [Reason.UNSAFE_PATH]
 
 
 def test_a_file_outside_the_editable_list_is_refused_and_the_list_is_named():
@@ -306,6 +306,17 @@ def test_a_placeholder_that_the_file_holds_is_text():
 def test_a_malformed_block_is_never_dropped_silently(reply: str):
     result = edit(reply)
     assert Reason.MALFORMED in reasons(result) and result.files == FILES
+
+
+def test_a_marker_on_its_own_after_a_block_of_notes_refuses_the_reply():
+    reply = block("import math\n", "import cmath\n") + block("Run 0\n", "Run 1\n", "notes.txt")
+    result = edit(reply + "experiment.py\nSTEPS\n=======\nSTEP\n>>>>>>> REPLACE\n")
+    assert reasons(result) == [Reason.MALFORMED] and result.files == FILES
+
+
+def test_a_block_of_notes_that_was_cut_lets_the_rest_apply():
+    result = edit(block("import math\n", "import cmath as math\n") + "notes.txt\n<<<<<<< SEARCH\nRun 0\n=======\nRun")
+    assert reasons(result) == [Reason.MALFORMED] and result.files["experiment.py"].startswith("import cmath")
 
 
 # Python

@@ -92,7 +92,8 @@ def test_methods_are_replaced_within_their_class():
 
 
 def test_a_whole_class_is_replaced():
-    body = "class Net(Base):\n    size = 4\n\n    def __init__(self):\n        pass\n\n    def loss(self):\n        return 1\n\n    def new(self):\n        pass\n"
+    methods = "def __init__(s):\n        pass\n\n    def loss(s):\n        return 1\n\n    def new(s):\n        ...\n"
+    body = f"class Net(Base):\n    size = 4\n\n    {methods}"
     new = experiment(whole(body))
     assert body in new and "# about f" in new and '__name__ == "__main__"' in new and '"""A net."""' not in new
 

@@ -472,7 +472,7 @@ _fragments = st.sampled_from(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(_fragments, max_size=30).map("".join), st.lists(_fragments, max_size=10).map("".join), st.integers(-9, 140)
 )

@@ -111,6 +111,9 @@ def test_possible_and_open_calls_are_fine(call: str) -> None:
         "def f(): ...\nfor f in fs: pass",
         "def f(): ...\ndef main(f): f(1)",
         "def f(): ...\nsys.modules[__name__] = fake",
+        "def f(): ...\nvars()['f'] = print",
+        "def f(): ...\nsetattr(here, name, print)",
+        "class f:\n    def __init__(self): ...\nsetattr(f, '__init__', g)",
         "class f: ...",
         "class f(Base):\n    def __init__(self): ...",
         "class f(metaclass=M):\n    def __init__(self): ...",
@@ -220,6 +223,13 @@ def test_doubtful_dataclasses_are_left_alone(definition: str) -> None:
 def test_method_of_the_same_name_hides_no_function() -> None:
     code = "def train(steps): ...\nclass Net:\n    def train(self): return train()"
     assert messages(code) == ["train() needs 'steps', which the call does not pass"]
+
+
+@pytest.mark.parametrize(
+    "line", ["print(vars(args))", "setattr(self, key, 1)", "setattr(x, 'lr', 1)", "net.modules()", "a.__dict__"]
+)
+def test_everyday_reflection_blinds_nothing(line: str) -> None:
+    assert messages(f"def f(): ...\n{line}\nf(1)") == ["f() takes 0 positional arguments, 1 are given"]
 
 
 def test_other_files_are_not_read() -> None:

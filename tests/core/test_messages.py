@@ -24,7 +24,7 @@ _conversations = st.lists(st.builds(Message, _roles, _anything), max_size=9)
 _rules = st.sampled_from([WITH_SYSTEM, WITHOUT_SYSTEM])
 _spoken = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=8).filter(str.strip)
 
-moderate = settings(max_examples=40, deadline=None)
+moderate = settings(max_examples=30, deadline=None)
 
 
 def merged(messages: list[Message], role: str) -> str:

@@ -221,7 +221,7 @@ _pieces = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(_pieces)
 @example(["</think>", "<think>", "\n", "</think>"])
 def test_any_reply_is_read_and_no_line_moves(pieces: list[str]) -> None:
@@ -265,7 +265,7 @@ def test_a_repeated_item_keeps_the_number_under_which_it_is_done() -> None:
     assert [(i.number, i.text) for i in moved.items] == [(2, "x"), (1, "a")]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.sampled_from("abcdef"), unique=True, max_size=5),
     st.lists(st.sampled_from("abcxyz"), min_size=1, max_size=5),

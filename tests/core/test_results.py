@@ -115,7 +115,7 @@ def test_text_that_cannot_be_written_is_made_writable() -> None:
     assert result.data == {"f1": 1, "\ufffd": "\ufffd é \U0001f600"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.text(max_size=5),
@@ -129,7 +129,7 @@ def test_any_object_is_read_and_can_be_written_again(value: object) -> None:
     json.dumps(result.data, allow_nan=False).encode()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.text(max_size=30))
 def test_any_text_gives_a_value(text: str) -> None:
     assert isinstance(parse_results(text, [F1], "evaluation"), ResultsProblem | Results)

@@ -152,7 +152,7 @@ def test_what_is_not_finite_has_no_verdict(bad: float) -> None:
     assert judge(metric(), 0.5, [0.4, bad], []).kind is VerdictKind.NO_VERDICT
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.floats(-1e100, 1e100), min_size=2, max_size=8),
     st.floats(-1e100, 1e100),

@@ -59,7 +59,14 @@ class Study:
 
 @pytest.fixture
 def make_study(tmp_path: Path) -> Callable[..., Study]:
-    def make(folder: Path = QUADRATIC, *, profile: str = "", limits: Limits | None = None, **changes: object) -> Study:
+    def make(
+        folder: Path = QUADRATIC,
+        *,
+        profile: str = "",
+        limits: Limits | None = None,
+        batch: str = "batch",
+        **changes: object,
+    ) -> Study:
         root = tmp_path / "work spaces"
         template = load_template(freeze_template(folder, template_store(root)), profile)
         launched = Launched(
@@ -73,7 +80,7 @@ def make_study(tmp_path: Path) -> Callable[..., Study]:
             evaluates=template.spec.evaluate is not None,
             has_baseline=bool(template.baselines),
         )
-        (workspace,) = create_batch(root, "batch", [IDEA], template, replace(launched, **changes))  # type: ignore[arg-type]
+        (workspace,) = create_batch(root, batch, [IDEA], template, replace(launched, **changes))  # type: ignore[arg-type]
         return Study(workspace, template)
 
     return make

@@ -88,7 +88,7 @@ def test_runs_are_used_up_then_plots_and_notes_follow(make_study: Callable[..., 
 
 def test_replicate_runs_the_same_code_with_another_seed(study: Study) -> None:
     state = study.loop([PLAN + FASTER, "REPLICATE\n", DONE, NO_PLOT_EDIT, NOTES]).run()
-    assert [row.commit for row in state.rows][0] != "" and len(state.rows) == 2
+    assert state.rows[0].commit and len(state.rows) == 2
     assert state.rows[0].values["score"] != state.rows[1].values["score"]
     assert state.rows[0].settings == state.rows[1].settings
 

@@ -128,7 +128,10 @@ def test_003_results_come_back_and_the_plan_is_revised(study: Study) -> None:
     assert "Try a rate of 0.2" in said(model, 2) and "Add momentum" not in said(model, 2)
 
 
-BAR = "import sys, time\nfor n in range(30):\n    sys.stderr.write(f'\\rTraining:  {n * 3}%|###   | {n}/30 [00:01<00:02, 9.1it/s]')\n"
+BAR = """import sys
+for n in range(30):
+    sys.stderr.write(f'\\rTraining:  {n * 3}%|###   | {n}/30 [00:01<00:02, 9.1it/s]')
+"""
 
 
 def crash(body: str) -> str:
@@ -151,7 +154,7 @@ def test_004_a_run_that_fails_silently_is_told_in_words(
     make_study: Callable[..., Study], body: str, told: list[str]
 ) -> None:
     study = make_study(limits=Limits(max_runs=2))
-    shorter = study.template.spec.limits.model_copy(update={"run_s": 1.5})
+    shorter = study.template.spec.limits.model_copy(update={"run_s": 5.0})
     object.__setattr__(study.template, "spec", study.template.spec.model_copy(update={"limits": shorter}))
     mend = (
         "PLAN:\n1. Only the rate\n\n"

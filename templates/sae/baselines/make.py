@@ -2,10 +2,11 @@
 
     python templates/sae/baselines/make.py --python PATH [--profile synth] [--seeds 0 1 2 3 4]
 
---python is an interpreter in which the template's requirements.txt is installed. Each seed runs in a temporary folder laid
-out as the orchestrator lays out a run, with the same commands and variables. Seeds that have a file already are skipped, so
-an interrupted call can be repeated; delete a file to make it again (and all of them after a change of experiment.py, the
-profile or the evaluator). For one seed and one set of pins the numbers repeat on the same machine, apart from the seconds.
+--python is an interpreter in which the template's requirements.txt is installed. Each seed runs in a temporary folder
+laid out as the orchestrator lays out a run, with the same commands and variables. Seeds that have a file already are
+skipped, so an interrupted call can be repeated; delete a file to make it again (and all of them after a change of
+experiment.py, the profile or the evaluator). For one seed and one set of pins the numbers repeat on the same machine,
+apart from the seconds.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Synthetic activations with known true features: the data of every run, drawn by sae_lens.synthetic.
 
-A training batch is a pure function of (profile, seed, index), whatever else the run draws from torch's global generator:
-two runs with the same seed see the same data, so their difference is the change's and not the data's. Evaluation samples
-come from another stream of seeds. The feature directions, hierarchy and correlations are those of the profile alone.
+A training batch is a pure function of (profile, seed, index), whatever else the run draws from torch's global
+generator: two runs with the same seed see the same data, so their difference is the change's and not the data's.
+Evaluation samples come from another stream of seeds. The feature directions, hierarchy and correlations are those of
+the profile alone.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def read_profile(path: str | Path = "profile.json") -> dict[str, Any]:
 
 
 def build_model(profile: dict[str, Any]) -> SyntheticModel:
-    """The synthetic model: feature directions (num_features, hidden_dim), firing probabilities, hierarchy, correlations.
+    """The synthetic model: directions (num_features, hidden_dim), firing probabilities, hierarchy, correlations.
 
     Deterministic: seeded by profile["synthetic"]["seed"], not by the run's seed.
     """
@@ -55,7 +56,7 @@ class Stream:
         self._calls = 0
 
     def sample(self, batch_size: int) -> Tensor:
-        """True feature activations, float32 >= 0, (batch_size, num_features); torch's global generator is left as it was."""
+        """True feature activations >= 0, (batch_size, num_features), float32; the global generator is left alone."""
         words = np.random.SeedSequence([*self._key, self._calls]).generate_state(1)
         self._calls += 1
         with torch.random.fork_rng(devices=[]):

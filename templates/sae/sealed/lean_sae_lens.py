@@ -1,10 +1,10 @@
 """sae_lens.synthetic without the language-model stack that `import sae_lens` loads.
 
-sae_lens is an application for language models: its __init__ pulls in transformers, transformer_lens, datasets and wandb
-(gigabytes to install, several seconds to import). Its synthetic half needs torch, numpy, scipy and safetensors. `install()`
-registers the package `sae_lens` with its real folder but without running __init__, and gives stand-ins for the libraries
-that are imported for their names only and are not installed. All code that samples activations or computes scores is
-sae_lens's own, unchanged.
+sae_lens is made for language models: its __init__ pulls in transformers, transformer_lens, datasets and wandb, slow to
+install and several seconds to import. Its synthetic half needs torch, numpy, scipy and safetensors. `install()`
+registers the package `sae_lens` with its real folder but without running __init__, and gives stand-ins for the
+libraries that are imported for their names only and are not installed. All code that samples activations or computes
+scores is sae_lens's own, unchanged.
 
 Source: sae-lens 6.54.12, sae_lens/__init__.py and the imports of sae_lens/synthetic/*.py, sae_lens/evals.py.
 """
@@ -22,9 +22,7 @@ from pathlib import Path
 from types import ModuleType
 
 # Imported by the modules we use, never called by them. A real installation is preferred where there is one.
-NAME_ONLY = frozenset(
-    {"datasets", "dotenv", "einops", "huggingface_hub", "pandas", "requests", "transformer_lens", "transformers", "yaml"}
-)
+NAME_ONLY = frozenset({"einops", "huggingface_hub", "pandas", "transformer_lens", "transformers", "yaml"})
 # The same, inside sae_lens: its language-model data loader and its index of published SAEs.
 NAME_ONLY_INSIDE = ("sae_lens.training.activations_store", "sae_lens.loading.pretrained_sae_loaders")
 
@@ -32,7 +30,9 @@ NAME_ONLY_INSIDE = ("sae_lens.training.activations_store", "sae_lens.loading.pre
 class _StandIn(ModuleType):
     """A module whose every public name is an empty class, so that imports, annotations and base classes work."""
 
-    __path__: list[str] = []
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__path__: list[str] = []
 
     def __getattr__(self, name: str) -> type:
         if name.startswith("__"):

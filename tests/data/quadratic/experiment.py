@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import random
+import time
 from pathlib import Path
 
 LR = 0.02  # search: log 1e-3..0.4
@@ -41,6 +42,8 @@ def main():
     profile = json.loads(Path("profile.json").read_text())
     if os.environ.get("SCIENTIST_SMOKE"):
         profile["steps"] = 3
+    else:
+        time.sleep(profile.get("pause_s", 0.0))
     trainer, losses = run_training(profile, int(os.environ["SCIENTIST_SEED"]))
     with (out / "metrics.jsonl").open("w") as file:
         for step, loss in enumerate(losses):
