@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import git
 
@@ -74,12 +75,19 @@ class Repo:
             LC_ALL="C.UTF-8",
         )
 
-    def _run(self, *arguments: str, env: Mapping[str, str] | None = None, strip: bool = True) -> str:
+    def _run(
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        stdin: BinaryIO | None = None,
+        strip: bool = True,
+    ) -> str:
         options = [part for setting in _CONFIG for part in ("-c", setting)]
         try:
             out = self._git.execute(
                 ["git", *options, *arguments],
                 env=dict(env or {}),
+                istream=stdin,
                 strip_newline_in_stdout=strip,
                 stdout_as_string=False,
             )
@@ -183,14 +191,22 @@ class Repo:
         if commit not in self._read:
             while len(self._read) >= COMMITS_KEPT:
                 self._read.pop(next(iter(self._read)))
-            listed = self._run("ls-tree", "-r", "-z", "--name-only", commit).split("\0")
-            self._read[commit] = {name: self._text_of(f"{commit}:{name}") for name in listed if name}
+            self._read[commit] = self._read_tree(commit)
         files = self._read[commit]
         return {name: text for name, text in files.items() if names is None or name in names}
 
-    def _text_of(self, blob: str) -> str:
-        content: bytes = self._git.get_object_data(blob)[3]
-        return content.decode("utf-8", "surrogateescape")
+    def _read_tree(self, commit: str) -> dict[str, str]:
+        entries = [e.partition("\t") for e in self._run("ls-tree", "-r", "-z", commit).split("\0") if e]
+        blobs = {name: about.split()[2] for about, _, name in entries}
+        with self._message_file("".join(f"{blob}\n" for blob in blobs.values())) as path, path.open("rb") as wanted:
+            out = self._run("cat-file", "--batch", stdin=wanted, strip=False).encode("utf-8", "surrogateescape")
+        texts: dict[str, str] = {}
+        for name in blobs:  # "<sha> blob <size>", the content, a newline
+            header, _, out = out.partition(b"\n")
+            size = int(header.split()[2])
+            texts[name] = out[:size].decode("utf-8", "surrogateescape")
+            out = out[size + 1 :]
+        return texts
 
     def tag(self, name: str, commit: str, message: str) -> None:
         """Make an annotated tag; one that exists is left if it names the same commit.
