@@ -108,7 +108,8 @@ class Steps:
         if record.exit_code != 0 or record.timed_out or record.stopped or record.error:
             original = self.repo.read(state.launched.commit)
             added = _imports(code) - _imports(original)
-            return {}, diagnose(record, stdout, stderr, own_files=own, edited_imports=added)
+            gpu = Path("/dev/nvidiactl").exists()
+            return {}, diagnose(record, stdout, stderr, own_files=own, edited_imports=added, gpu_expected=gpu)
         if action.step is Step.PLOT:
             return {}, None
         source: Source = "evaluation" if action.step is Step.EVALUATE else "final_info"

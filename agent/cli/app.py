@@ -64,8 +64,9 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and exit with its code."""
-    # litellm would fetch a price list when imported.
+    # When imported, litellm would fetch a price list, and GitPython raise where there is no git.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     import agent.cli.commands  # noqa: F401 - registers the commands
 
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))

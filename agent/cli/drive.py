@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,12 +35,6 @@ SECOND_INTERRUPT_S = 1.5
 SEVERITY = (130, 6, 5, 2, 1, 4, 3, 0)
 
 
-def require_git() -> None:
-    """Raises: UsageError where git is not installed."""
-    if shutil.which("git") is None:
-        raise UsageError("git", "is not installed, or not on PATH", "install it: every edit becomes a git commit")
-
-
 def make_model(name: str, patience_s: float, stop_file: Path) -> Model:
     """The model of that name. While it waits for a provider, a stop request ends the wait."""
     if name == SWEEP:
@@ -69,9 +62,11 @@ def announce_model(name: str) -> None:
 
 
 def load_keys() -> None:
-    """Keys from .env join the environment; what is set there already stays."""
+    """Keys from .env join the environment; what is set there already stays, and a blank key is none."""
     from dotenv import load_dotenv
 
+    for name in [n for n, value in os.environ.items() if n.endswith("_API_KEY") and not value.strip()]:
+        del os.environ[name]
     load_dotenv(Path(".env"))
 
 

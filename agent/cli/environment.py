@@ -18,7 +18,7 @@ def check_python(path: Path) -> Path:
     try:
         done = subprocess.run([path, "-c", "print(6 * 7)"], capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise UsageError(f"--python {path}", f"cannot be run: {error}") from error
+        raise UsageError(f"--python {path}", f"cannot be run: {getattr(error, 'strerror', error)}") from error
     if done.stdout.strip() != "42":
         raise UsageError(f"--python {path}", "is not a Python interpreter")
     return Path(os.path.abspath(path))  # noqa: PTH100 - a virtual environment's python must stay a link

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent.cli.app import app, say
-from agent.cli.options import DEFAULT_WORKSPACES, WorkspacesDir, environment_cache, template_roots
+from agent.cli.options import DEFAULT_WORKSPACES, WorkspacesDir, environment_cache, require_git, template_roots
 from agent.errors import UsageError
 
 if TYPE_CHECKING:
     from agent.core.events import Launched
     from agent.core.idea import Idea
+    from agent.core.limits import Limits
     from agent.edges.template import Template
 
 
@@ -38,16 +39,22 @@ def launch(
     python: Annotated[
         Path | None, typer.Option("--python", help="Interpreter of the experiment, instead of the template's own.")
     ] = None,
+    patience_s: Annotated[
+        float,
+        typer.Option("--patience-s", envvar="SCIENTIST_PATIENCE_S", min=0, help="How long to repeat a model call."),
+    ] = 6 * 3600.0,
     data: Annotated[Path | None, typer.Option("--data", help="Folder that the experiment finds as ./data.")] = None,
     workspaces: WorkspacesDir = DEFAULT_WORKSPACES,
 ) -> None:
     """Launch a batch of ideas."""
-    from agent.cli.drive import announce_model, drive_all, load_keys, require_git
+    require_git()
+    from agent.cli.drive import announce_model, drive_all, load_keys
+    from agent.cli.environment import check_python
     from agent.core.idea import choose_ideas
+    from agent.core.limits import Limits
     from agent.edges.template import find_template, freeze_template, load_template
     from agent.edges.workspace import create_batch, template_store
 
-    require_git()
     chosen = choose_ideas(read_ideas(ideas), idea or [], str(ideas))
     source = load_template(find_template(template, template_roots()), profile)
     load_keys()
@@ -55,10 +62,11 @@ def launch(
     if data and not data.is_dir():
         raise UsageError(f"--data {data}", "is not a folder")
     check_writable(workspaces)
+    interpreter = check_python(python) if python else None
     announce_model(model)
-    interpreter = choose_interpreter(source, python)
+    interpreter = interpreter or choose_interpreter(source)
     frozen = load_template(freeze_template(source.folder, template_store(workspaces.absolute())), source.profile)
-    launched = describe_launch(frozen, model, interpreter, max_runs, data)
+    launched = describe_launch(frozen, model, interpreter, Limits(max_runs=max_runs, patience_s=patience_s), data)
     made = create_batch(workspaces.absolute(), batch_name(ideas, workspaces), chosen, frozen, launched)
     for workspace in made:
         say(f"workspace {workspace.path}")
@@ -115,24 +123,21 @@ def check_writable(folder: Path) -> None:
         ) from error
 
 
-def choose_interpreter(template: Template, wanted: Path | None) -> Path:
-    """--python, else the template's environment, built if need be, else our own interpreter.
+def choose_interpreter(template: Template) -> Path:
+    """The template's environment, built if need be, else our own interpreter.
 
-    Raises: UsageError where the interpreter does not run or the environment cannot be built.
+    Raises: UsageError where the environment cannot be built.
     """
-    from agent.cli.environment import build, check_python
+    from agent.cli.environment import build
 
-    if wanted:
-        return check_python(wanted)
     if not template.spec.environment.install:
         return Path(sys.executable)
     return build(template.spec.environment, template.folder, environment_cache())
 
 
-def describe_launch(template: Template, model: str, python: Path, max_runs: int, data: Path | None) -> Launched:
+def describe_launch(template: Template, model: str, python: Path, limits: Limits, data: Path | None) -> Launched:
     from agent.core.baseline import primary_metric
     from agent.core.events import Launched
-    from agent.core.limits import Limits
     from agent.edges.sweep import CONTROL, SWEEP
 
     spec = template.spec
@@ -144,7 +149,7 @@ def describe_launch(template: Template, model: str, python: Path, max_runs: int,
         model=model,
         control=CONTROL if model == SWEEP else "",
         python=str(python),
-        limits=Limits(max_runs=max_runs),
+        limits=limits,
         smoke=spec.smoke,
         evaluates=spec.evaluate is not None,
         has_baseline=bool(template.baselines),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from agent.errors import UsageError
 
 WorkspacesDir = Annotated[
     Path, typer.Option("--workspaces", envvar="SCIENTIST_WORKSPACES", help="Folder of all batches.")
@@ -14,6 +17,12 @@ WorkspacesDir = Annotated[
 WorkspaceArg = Annotated[Path, typer.Argument(metavar="WS", help="Folder of one idea.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with a schema_version.")]
 DEFAULT_WORKSPACES = Path("workspaces")
+
+
+def require_git() -> None:
+    """Raises: UsageError where git is not installed."""
+    if shutil.which("git") is None:
+        raise UsageError("git", "is not installed, or not on PATH", "install it: every edit becomes a git commit")
 
 
 def template_roots() -> list[Path]:

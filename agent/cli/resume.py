@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agent.cli.app import app, say
-from agent.cli.options import DEFAULT_WORKSPACES, WorkspacesDir
+from agent.cli.options import DEFAULT_WORKSPACES, WorkspacesDir, require_git
 from agent.errors import UsageError
 
 
@@ -19,10 +19,10 @@ def resume(
     workspaces: WorkspacesDir = DEFAULT_WORKSPACES,
 ) -> None:
     """Go on with workspaces that paused, crashed or wait."""
-    from agent.cli.drive import announce_model, drive_all, load_keys, require_git
+    require_git()
+    from agent.cli.drive import announce_model, drive_all, load_keys
     from agent.edges.workspace import find_workspaces, read_state
 
-    require_git()
     if bool(paths) == all_:
         raise UsageError("resume", "name workspaces, or --all", "see: scientist status")
     for root in paths or []:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -69,6 +68,8 @@ class LiteLLMModel:
 
     def _ask_once(self, request: Request) -> ModelReply:
         litellm = load_litellm()
+        import openai
+
         try:
             response = litellm.completion(
                 model=self.name,
@@ -78,16 +79,13 @@ class LiteLLMModel:
                 max_retries=0,
                 drop_params=True,
             )
-        except litellm.exceptions.APIError as error:
-            raise _translate(self.name, error) from error
-        except litellm.exceptions.OpenAIError as error:
+        except openai.OpenAIError as error:  # the root of every error that litellm raises for a provider
             raise _translate(self.name, error) from error
         return _read_response(self.name, response)
 
 
 def load_litellm() -> Any:
-    """litellm takes two seconds to import and would fetch a price list: it is imported when first used."""
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    """litellm takes two seconds to import: it is imported when first used."""
     import litellm
 
     litellm.suppress_debug_info = True

@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from agent.edges.files import write_durably
-from agent.edges.processes import Identity, is_running, read_process
+from agent.edges.processes import Identity, boot_id, is_running, read_process
 from agent.errors import Locked, UsageError
 
 LOCK = "lock"
@@ -35,13 +35,13 @@ class Holder:
         """None where it cannot be told from this host."""
         if self.host != os.uname().nodename:
             return None
-        return self.boot_id == _boot_id() and is_running(Identity(self.pid, self.start_ticks))
+        return self.boot_id == boot_id() and is_running(Identity(self.pid, self.start_ticks))
 
 
 def this_process() -> Holder:
     process = read_process(os.getpid())
     assert process
-    return Holder(os.uname().nodename, process.pid, _boot_id(), process.start_ticks)
+    return Holder(os.uname().nodename, process.pid, boot_id(), process.start_ticks)
 
 
 def read_holder(folder: Path) -> Holder | None:
@@ -90,7 +90,3 @@ def break_lock(folder: Path) -> Holder | None:
         raise Locked(folder.parent, str(holder), "`scientist stop` it first")
     (folder / HOLDER).unlink(missing_ok=True)
     return holder
-
-
-def _boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()

@@ -35,6 +35,11 @@ class Process:
         return Identity(self.pid, self.start_ticks)
 
 
+def boot_id() -> str:
+    """The kernel's name for the time since it was booted."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+
+
 def read_process(pid: int) -> Process | None:
     """None when there is no such process."""
     try:

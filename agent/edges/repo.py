@@ -37,7 +37,19 @@ _CONFIG = (
     "commit.gpgSign=false",
     "tag.gpgSign=false",
     "protocol.allow=never",
+    "i18n.commitEncoding=UTF-8",
+    "i18n.logOutputEncoding=UTF-8",
+    "trailer.separators=:",
 )
+
+# Left by a git hook or a shell that we were started from. GitPython passes our own environment on, so they are emptied.
+_UNSET = {
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES": "",
+    "GIT_CONFIG_COUNT": "0",
+    "GIT_CONFIG_PARAMETERS": "",
+    "GIT_NAMESPACE": "",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +75,11 @@ class Repo:
         self._read: dict[str, dict[str, str]] = {}  # by commit, which never changes
         self._git.update_environment(
             GIT_DIR=str(folder / ".git"),
+            GIT_COMMON_DIR=str(folder / ".git"),
+            GIT_INDEX_FILE=str(folder / ".git" / "index"),
+            GIT_OBJECT_DIRECTORY=str(folder / ".git" / "objects"),
             GIT_WORK_TREE=str(folder),
+            **_UNSET,
             GIT_CONFIG_NOSYSTEM="1",
             GIT_CONFIG_GLOBAL="/dev/null",
             GIT_CONFIG_SYSTEM="/dev/null",
@@ -118,25 +134,26 @@ class Repo:
         """Commit the changed texts on top of the branch, bring the work tree up to it, and return the commit."""
         parent = self.head()
         tree = self._write_tree(parent, changes)
-        body = message.rstrip() + "\n"
+        body = _printable(message).rstrip() + "\n"
         if trailers:
             body += "\n" + "".join(f"{name}: {_one_line(value)}\n" for name, value in trailers.items())
         options = ["-p", parent] if parent else []
         with self._message_file(body) as path:
             sha = self._run("commit-tree", tree, *options, "-F", str(path))
+        self._past_stale_lock("HEAD.lock")
         self._past_stale_lock(BRANCH + ".lock")
         self._run("update-ref", BRANCH, sha, parent or "0" * 40)
         self.check_out(changes)
         return sha
 
     def check_out(self, changes: Mapping[str, str]) -> None:
-        """Write the texts into the work tree and refresh git's index."""
+        """Write the texts into the work tree and bring git's index up to the branch, without a look at other files."""
         for name, text in changes.items():
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(path, text.encode("utf-8", "surrogateescape"))
+            write_durably(path, _bytes(text))
         self._past_stale_lock("index.lock")
-        self._run("reset", "--quiet", "--mixed", BRANCH)
+        self._run("read-tree", BRANCH)
 
     def _write_tree(self, parent: str, changes: Mapping[str, str]) -> str:
         self._scratch.mkdir(parents=True, exist_ok=True)
@@ -158,7 +175,7 @@ class Repo:
     def _message_file(self, text: str) -> Iterator[Path]:
         self._scratch.mkdir(parents=True, exist_ok=True)
         path = self._scratch / f"text.{time.monotonic_ns()}"
-        path.write_bytes(text.encode("utf-8", "surrogateescape"))
+        path.write_bytes(_bytes(text))
         try:
             yield path
         finally:
@@ -223,16 +240,16 @@ class Repo:
             raise IntegrityError(
                 f"tag {name}", f"names {present[:10]}, not {commit[:10]}", "remove the tag, then resume"
             )
-        with self._message_file(message) as path:
+        self._past_stale_lock(f"refs/tags/{name}.lock")
+        with self._message_file(_printable(message)) as path:
             self._run("tag", "--annotate", name, commit, "--cleanup=verbatim", "-F", str(path))
 
     def tag_message(self, name: str) -> str:
         return self._run("for-each-ref", "--format=%(contents)", f"refs/tags/{name}")
 
     def dirty_files(self) -> list[str]:
-        """Tracked files of the work tree that differ from the branch."""
-        out = self._run("diff", "--no-ext-diff", "--no-textconv", "--name-only", "-z", BRANCH)
-        return [name for name in out.split("\0") if name]
+        """Tracked files of the work tree that differ from the branch, by bytes: git itself would run filters."""
+        return [name for name, text in self.read(self.head()).items() if _read_bytes(self.folder / name) != _bytes(text)]
 
     def diff(self, a: str, b: str, *paths: str) -> str:
         """Unified diff from a to b: commits, tags or run numbers made into tags by the caller."""
@@ -270,6 +287,23 @@ def _parse_commit(part: str) -> Commit:
 
 def _one_line(value: str) -> str:
     return " ".join(value.split())
+
+
+def _printable(message: str) -> str:
+    """Without control characters: git refuses some, and `log` tells fields apart by others."""
+    return "".join(c if c in "\n\t" or c.isprintable() or c.isspace() else "\ufffd" for c in message)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _read_bytes(path: Path) -> bytes | None:
+    """None for what is no regular file."""
+    try:
+        return path.read_bytes() if path.is_file() and not path.is_symlink() else None
+    except OSError:
+        return None
 
 
 def metrics_message(title: str, values: Mapping[str, object]) -> str:

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from agent.edges.processes import Identity, read_process
+from agent.edges.files import fsync_folder, write_durably
+from agent.edges.processes import Identity, boot_id, read_process
 
 if TYPE_CHECKING:
     from agent.core.failure import ExitRecord
@@ -58,7 +59,7 @@ class Claim:
 
     def is_local(self) -> bool:
         """Whether this process sees the claim's pid: the same kernel since boot, the same pid namespace."""
-        return (self.boot_id, self.pid_namespace) == (_boot_id(), _pid_namespace())
+        return (self.boot_id, self.pid_namespace) == (boot_id(), _pid_namespace())
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def claim(folder: Path, by: ClaimedBy) -> bool:
     """
     process = read_process(os.getpid())
     assert process is not None
-    owner = Claim(process.pid, os.uname().nodename, _boot_id(), _pid_namespace(), process.start_ticks, by)
+    owner = Claim(process.pid, os.uname().nodename, boot_id(), _pid_namespace(), process.start_ticks, by)
     aside = folder / f".{CLAIM}.{owner.host}.{owner.pid}"
     _write_synced(aside, _dump(asdict(owner)))
     try:
@@ -106,7 +107,7 @@ def claim(folder: Path, by: ClaimedBy) -> bool:
         return aside.stat().st_nlink == 2  # NFS may repeat a link whose first answer was lost
     finally:
         aside.unlink()
-        _sync_folder(folder)
+        fsync_folder(folder)
     return True
 
 
@@ -154,14 +155,6 @@ def read_exit(folder: Path) -> ExitRecord | None:
         raise ValueError(str(error)) from error
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Replace a file so that after a crash it holds the old content or the new."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    _write_synced(aside, content)
-    aside.replace(path)
-    _sync_folder(path.parent)
-
-
 def _dump(fields: Mapping[str, Any]) -> bytes:
     return (json.dumps(fields) + "\n").encode("ascii")
 
@@ -171,18 +164,6 @@ def _write_synced(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
 
 
 def _pid_namespace() -> str:

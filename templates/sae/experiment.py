@@ -26,7 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 # What an idea may tune. Trailing comments give the range that a hyper-parameter sweep searches.
-# LR starts at the published rule 2e-4 * sqrt(16384 / d_sae); nothing here was tuned on this task.
+# LR starts at the published rule 2e-4 * sqrt(16384 / d_sae); no value here was chosen by its score on this task.
 LR = 1.6e-3  # search: log 1e-4..1e-2
 WARMUP = 50  # search: int 0..200
 DECAY_FRACTION = 0.2  # search: 0.0..0.8

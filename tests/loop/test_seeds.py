@@ -145,7 +145,7 @@ def crash(body: str) -> str:
     [
         (BAR + "os._exit(1)", ["printed no error", "exit code 1", "Training:"]),
         ("import signal\nos.kill(os.getpid(), signal.SIGKILL)", ["SIGKILL", "memory"]),
-        ("import time\nprint('waiting for a lock', flush=True)\ntime.sleep(600)", ["timed out", "waiting for a lock"]),
+        ("print('waiting for a lock', flush=True)\ntime.sleep(600)", ["timed out", "waiting for a lock"]),
         ("print('all good')\nraise SystemExit(0)", ["wrote no run_1/final_info.json", "all good"]),
     ],
     ids=["progress bars only", "killed by a signal", "hang", "exit 0 without results"],

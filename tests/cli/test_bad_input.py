@@ -1,0 +1,134 @@
+"""Bad input costs one clear line and exit 2, and leaves no half-made workspace."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import QUADRATIC, Scientist
+
+
+def refuse(scientist: Scientist, folder: Path, *arguments: object, **extra: str) -> str:
+    """The one line that a refused launch prints."""
+    done = scientist(*arguments, **extra)
+    assert done.returncode == 2, (done.returncode, done.stderr)
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert not list(folder.glob("workspaces/*")), list(folder.glob("workspaces/*"))
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "ideas file.json: cannot be read: No such file"),
+        ("{", "ideas file.json:1: not JSON"),
+        ("[]", "holds no idea"),
+        ("[1]", "idea 1: is a int, not an object"),
+        ('{"Experiment": "x"}', "idea 1: field Title is missing"),
+        ('[{"Title": "a", "Experiment": "b"}, {"Title": "c"}]', "idea 2: field Experiment is missing"),
+        ('{"Title": "a", "Experiment": "  "}', "field Experiment"),
+        ('[{"Title": "a", "Experiment": "b"}, {"Title": "A", "Experiment": "c"}]', "same name as idea 1"),
+    ],
+)
+def test_an_ideas_file_that_cannot_be_used(scientist: Scientist, folder: Path, content: str | None, said: str) -> None:
+    if content is not None:
+        (folder / "ideas file.json").write_text(content)
+    assert said in refuse(scientist, folder, "launch", "ideas file.json", "--template", QUADRATIC)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--template", "nowhere"], "template 'nowhere': not found"),
+        (["--profile", "huge"], "has no profile 'huge'; it has: slow, small"),
+        (["--model", "nobody/nothing"], "litellm knows no such provider"),
+        (["--model", "offline/dream"], "is unknown"),
+        (["--model", "deepseek/deepseek-reasoner"], "DEEPSEEK_API_KEY not set"),
+        (["--idea", "gravity"], "holds no idea 'gravity'; it has: momentum, rates"),
+        (["--max-runs", "0"], "Invalid value for '--max-runs'"),
+        (["--max-runs", "-3"], "Invalid value for '--max-runs'"),
+        (["--max-runs", "many"], "Invalid value for '--max-runs'"),
+        (["--python", "/bin/true"], "is not a Python interpreter"),
+        (["--python", "/nowhere/python"], "cannot be run"),
+        (["--data", "/nowhere"], "is not a folder"),
+        (["--colour"], "No such option"),
+    ],
+)
+def test_an_option_that_cannot_be_used(scientist: Scientist, folder: Path, options: list[str], said: str) -> None:
+    chosen = ["--template", str(QUADRATIC)] if "--template" not in options else []
+    assert said in refuse(scientist, folder, "launch", "ideas.json", *chosen, *options, DEEPSEEK_API_KEY="")
+
+
+def test_a_template_without_experiment_is_named(scientist: Scientist, folder: Path) -> None:
+    (folder / "hollow").mkdir()
+    assert "hollow: has no experiment.py" in refuse(scientist, folder, "launch", "ideas.json", "--template", "hollow")
+    shutil.copy(QUADRATIC / "template.toml", folder / "hollow")
+    assert "hollow: has no experiment.py" in refuse(scientist, folder, "launch", "ideas.json", "--template", "hollow")
+
+
+def test_a_template_field_that_is_wrong_is_named(scientist: Scientist, folder: Path) -> None:
+    shutil.copytree(QUADRATIC, folder / "odd")
+    toml = folder / "odd" / "template.toml"
+    toml.write_text(toml.read_text().replace("run_s = 20", "run_s = -20"))
+    line = refuse(scientist, folder, "launch", "ideas.json", "--template", "odd")
+    assert "template.toml: field limits.run_s" in line
+
+
+def test_an_environment_that_cannot_be_built_shows_pips_last_lines(scientist: Scientist, folder: Path) -> None:
+    shutil.copytree(QUADRATIC, folder / "needy")
+    toml = folder / "needy" / "template.toml"
+    toml.write_text(toml.read_text() + '\n[environment]\ninstall = [["--no-index", "no-such-package-at-all"]]\n')
+    done = scientist("launch", "ideas.json", "--template", "needy", SCIENTIST_CACHE=str(folder / "cache"))
+    assert done.returncode == 2
+    assert "no-such-package-at-all" in done.stderr and "No matching distribution" in done.stderr
+    assert not list(folder.glob("workspaces/*"))
+
+
+def test_a_sweep_needs_a_marked_range(scientist: Scientist, folder: Path) -> None:
+    shutil.copytree(QUADRATIC, folder / "plain")
+    code = folder / "plain" / "experiment.py"
+    code.write_text(code.read_text().replace("# search:", "# once:"))
+    assert "marks no search range" in refuse(scientist, folder, "launch", "ideas.json", "--template", "plain")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_write_permission_is_named(scientist: Scientist, folder: Path) -> None:
+    (folder / "locked").mkdir(mode=0o500)
+    arguments = ("launch", "ideas.json", "--template", QUADRATIC, "--workspaces", "locked/w")
+    assert "cannot be written" in refuse(scientist, folder, *arguments)
+
+
+def test_a_workspaces_folder_that_is_a_file_is_named(scientist: Scientist, folder: Path) -> None:
+    (folder / "taken").write_text("")
+    arguments = ("launch", "ideas.json", "--template", QUADRATIC, "--workspaces", "taken")
+    assert "taken: cannot be written" in refuse(scientist, folder, *arguments)
+
+
+def test_a_machine_without_git_is_told(scientist: Scientist, folder: Path) -> None:
+    line = refuse(scientist, folder, "launch", "ideas.json", "--template", QUADRATIC, PATH="/nowhere")
+    assert "git: is not installed" in line
+
+
+@pytest.mark.parametrize("command", [["show"], ["history"], ["logs"], ["diff"], ["resume"], ["stop"], ["unlock"]])
+def test_a_folder_that_is_no_workspace(scientist: Scientist, folder: Path, command: list[str]) -> None:
+    more = ["start"] if command == ["diff"] else []
+    assert "workspace" in refuse(scientist, folder, *command, "ideas.json", *more)
+
+
+def test_runs_and_commits_that_do_not_exist(scientist: Scientist, folder: Path) -> None:
+    scientist("launch", "ideas.json", "--idea", "1", "--template", QUADRATIC, "--max-runs", 1)
+    (workspace,) = folder.glob("workspaces/*/momentum")
+    for arguments, said in [
+        (("show", workspace, 7), "run 7: is not over"),
+        (("logs", workspace, 7), "has no log"),
+        (("diff", workspace, "start", "--output=x"), "No such option"),
+        (("diff", workspace, "start", "nowhere"), "is no completed run, tag or commit"),
+    ]:
+        done = scientist(*arguments)
+        assert done.returncode == 2 and said in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert json.loads(scientist("status", "--json").stdout)["workspaces"][0]["state"] == "completed"

@@ -1,0 +1,94 @@
+"""The commands as a user types them, on the two-second template with the offline sweep."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import QUADRATIC, Scientist, only_workspace
+
+CONTROL = "control: hyper-parameter sweep; the idea was not implemented"
+
+
+@pytest.fixture
+def launched(scientist: Scientist, folder: Path) -> Path:
+    done = scientist("launch", "ideas.json", "--idea", "momentum", "--template", QUADRATIC, "--max-runs", 2)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith(CONTROL)
+    assert "completed, 2 completed runs" in done.stdout and CONTROL in done.stdout
+    return only_workspace(folder)
+
+
+def test_every_reading_command_reads_what_launch_made(launched: Path, scientist: Scientist) -> None:
+    status = json.loads(scientist("status", "--json").stdout)
+    (idea,) = status["workspaces"]
+    assert status["schema_version"] == 1
+    assert (idea["name"], idea["state"], idea["phase"], idea["run"], idea["max_runs"]) == (
+        "momentum", "completed", "ended", 2, 2,
+    )  # fmt: skip
+    assert idea["best"]["metric"] == "score" and idea["best"]["verified"] is True
+    assert idea["control"] == CONTROL
+    assert CONTROL in scientist("status").stdout
+
+    history = json.loads(scientist("history", launched, "--json").stdout)
+    runs = [e for e in history["edits"] if e["outcome"] == "completed"]
+    assert [e["run"] for e in runs] == [1, 2] and all("score" in e["metrics"] for e in runs)
+    assert runs[0]["files"] == ["experiment.py"] and runs[0]["model"] == "offline/sweep"
+    assert CONTROL in scientist("history", launched).stdout
+
+    shown = scientist("show", launched).stdout
+    assert "run 2: " in shown and CONTROL in shown
+    run = json.loads(scientist("show", launched, 2, "--json").stdout)
+    assert run["metrics"]["score"] == idea["best"]["value"] or idea["best"]["run"] == 1
+    assert "+LR = " in scientist("diff", launched, "start", 1).stdout
+    assert scientist("logs", launched, 1).returncode == 0
+    assert "losses.png" in [p.name for p in (launched / "plots").iterdir()]
+
+
+def test_the_line_that_repeats_a_run_gives_its_numbers(launched: Path, scientist: Scientist, tmp_path: Path) -> None:
+    run = json.loads(scientist("show", launched, 1, "--json").stdout)
+    subprocess.run(["bash", "-ec", run["repeat"]], cwd=tmp_path, check=True, capture_output=True)
+    again = json.loads((tmp_path / "repeat/run_1/final_info.json").read_text())
+    assert again["final_loss"] == run["metrics"]["final_loss"]
+
+
+def test_a_batch_runs_one_idea_after_another_and_keeps_an_index(scientist: Scientist, folder: Path) -> None:
+    done = scientist("launch", "ideas.json", "--template", QUADRATIC, "--max-runs", 1)
+    assert done.returncode == 0, done.stderr
+    names = [w["name"] for w in json.loads(scientist("status", "--json").stdout)["workspaces"]]
+    assert names == ["momentum", "rates"]
+    assert "has ended already" in scientist("resume", only_workspace(folder)).stderr
+    assert scientist("resume", "--all").returncode == 0
+
+
+def test_setup_templates_and_ideas_list_what_there_is(scientist: Scientist, folder: Path) -> None:
+    listed = json.loads(scientist("templates", "--json", SCIENTIST_TEMPLATES=str(QUADRATIC.parent)).stdout)
+    assert [t["name"] for t in listed["templates"]] == ["quadratic"]
+    assert listed["templates"][0]["profiles"] == ["slow", "small"]
+    assert "1. momentum: Momentum helps" in scientist("ideas", "ideas.json").stdout
+    assert scientist("setup", QUADRATIC).stdout.strip().rpartition("/")[2].startswith("python")
+
+
+def test_settings_file_gives_defaults_below_the_command_line(scientist: Scientist, folder: Path) -> None:
+    (folder / "scientist.toml").write_text(f'[launch]\ntemplate = "{QUADRATIC}"\nmax-runs = 1\nidea = ["rates"]\n')
+    assert scientist("launch", "ideas.json").returncode == 0
+    (idea,) = json.loads(scientist("status", "--json").stdout)["workspaces"]
+    assert (idea["name"], idea["max_runs"]) == ("rates", 1)
+    (folder / "scientist.toml").write_text("[lunch]\n")
+    refused = scientist("status")
+    assert refused.returncode == 2 and "[lunch] is no command" in refused.stderr
+
+
+def test_a_real_model_is_warned_of_before_anything_runs(scientist: Scientist, folder: Path) -> None:
+    """The provider cannot be reached: the idea pauses, and says how to go on."""
+    (folder / "scientist.toml").write_text("[launch]\n")
+    done = scientist(
+        "launch", "ideas.json", "--idea", "1", "--template", QUADRATIC, "--model", "openai/gpt-none",
+        OPENAI_API_KEY="sk-canary", OPENAI_API_BASE="http://127.0.0.1:9/v1", SCIENTIST_PATIENCE_S="0",
+    )  # fmt: skip
+    assert "warning: there is no sandbox yet" in done.stderr.splitlines()[0]
+    assert done.returncode == 3 and "scientist resume" in done.stdout
+    assert "sk-canary" not in done.stderr + done.stdout

@@ -1,0 +1,122 @@
+"""Kill, Ctrl-C once and twice, and stop: the run goes on or ends as promised, and resume reaches the same end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from agent.core.events import Finished, Opened, Step
+from agent.edges.runner import LocalRunner, Running, StepStatus
+from agent.edges.workspace import Workspace
+from tests.cli.conftest import QUADRATIC, Scientist, only_workspace
+
+LAUNCH = ("launch", "ideas.json", "--idea", "1", "--template", QUADRATIC, "--profile", "slow", "--max-runs", "1")
+Begin = Callable[..., subprocess.Popen[str]]
+
+
+def wait_for(condition: Callable[[], bool], limit_s: float = 30.0) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def status_of(folder: Path, step: str = "run_1.1") -> StepStatus | None:
+    found = list(folder.glob(f"workspaces/*/momentum/.agent/attempts/{step}"))
+    return LocalRunner().poll(found[0]) if found else None
+
+
+def wait_for_run(folder: Path) -> None:
+    wait_for(lambda: isinstance(status_of(folder), Running))
+
+
+def runs_opened(workspace: Path) -> list[str]:
+    results = [e.result for e in Workspace(workspace).journal().events if isinstance(e, Finished)]
+    return [r.folder for r in results if isinstance(r, Opened) and r.step is Step.RUN]
+
+
+def state_of(scientist: Scientist) -> str:
+    return str(json.loads(scientist("status", "--json").stdout)["workspaces"][0]["state"])
+
+
+def test_a_run_outlives_its_killed_orchestrator_and_is_adopted(
+    begin: Begin, scientist: Scientist, folder: Path
+) -> None:
+    process = begin(*LAUNCH)
+    wait_for_run(folder)
+    process.kill()
+    process.communicate()
+    assert isinstance(status_of(folder), Running)
+    assert state_of(scientist) == "stalled"
+    resumed = scientist("resume", "--all")
+    assert resumed.returncode == 0, resumed.stderr
+    assert runs_opened(only_workspace(folder)) == ["run_1.1"]
+
+
+def test_one_interrupt_leaves_the_run_going(begin: Begin, scientist: Scientist, folder: Path) -> None:
+    process = begin(*LAUNCH)
+    wait_for_run(folder)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=20)
+    assert time.monotonic() - begun < 4.0  # promised within 2 s on an idle machine
+    assert process.returncode == 130
+    assert "run_1.1 goes on" in told and "scientist resume" in told and "scientist stop" in told
+    assert isinstance(status_of(folder), Running)
+    assert scientist("resume", "--all").returncode == 0
+    assert runs_opened(only_workspace(folder)) == ["run_1.1"]
+
+
+def test_a_second_interrupt_kills_the_run(begin: Begin, scientist: Scientist, folder: Path) -> None:
+    process = begin(*LAUNCH)
+    wait_for_run(folder)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.7)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    wait_for(lambda: not isinstance(status_of(folder), Running))
+    assert scientist("resume", "--all").returncode in (0, 3)
+    if state_of(scientist) == "paused":
+        assert scientist("resume", "--all").returncode == 0
+    assert state_of(scientist) == "completed"
+
+
+def test_stop_ends_orchestrator_and_run_and_resume_goes_on(begin: Begin, scientist: Scientist, folder: Path) -> None:
+    process = begin(*LAUNCH)
+    wait_for_run(folder)
+    asked = scientist("stop", only_workspace(folder))
+    assert asked.returncode == 0 and "scientist resume" in asked.stdout
+    _, told = process.communicate(timeout=20)
+    assert process.returncode == 3 and "stopped by request" in told
+    assert state_of(scientist) == "paused"
+    assert scientist("resume", "--all").returncode == 0
+    assert runs_opened(only_workspace(folder)) == ["run_1.1", "run_1.2"]
+    shown = json.loads(scientist("show", only_workspace(folder), 1, "--json").stdout)
+    assert shown["attempts"] == 1  # what the user stopped spends no attempt
+
+
+def test_a_second_resume_names_the_holder(begin: Begin, scientist: Scientist, folder: Path) -> None:
+    process = begin(*LAUNCH)
+    wait_for_run(folder)
+    refused = scientist("resume", only_workspace(folder))
+    assert refused.returncode == 5 and f"process {process.pid} on" in refused.stderr
+    assert state_of(scientist) == "running"
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_ideas_that_never_began_are_pending_and_resumed(begin: Begin, scientist: Scientist, folder: Path) -> None:
+    process = begin("launch", "ideas.json", "--template", QUADRATIC, "--profile", "slow", "--max-runs", "1")
+    wait_for_run(folder)
+    process.kill()
+    process.communicate()
+    states = {w["name"]: w["state"] for w in json.loads(scientist("status", "--json").stdout)["workspaces"]}
+    assert states == {"momentum": "stalled", "rates": "pending"}
+    assert scientist("resume", "--all").returncode == 0
+    states = {w["name"]: w["state"] for w in json.loads(scientist("status", "--json").stdout)["workspaces"]}
+    assert states == {"momentum": "completed", "rates": "completed"}
