@@ -30,7 +30,7 @@ from agent.core.failure import (
 )
 from agent.core.idea import Idea
 from agent.core.lint import Finding, check_calls, new_findings
-from agent.core.messages import Message, normalise, rules_for, to_dicts
+from agent.core.messages import Message, normalise, rules_for, to_dicts, without_surrogates
 from agent.core.prompts import render_opening, render_refusal, render_repair
 from agent.core.search import settings_of
 from agent.core.state import State
@@ -130,7 +130,7 @@ class Effects:
         return Asked(
             purpose=purpose,
             request=request,
-            reply=self.journal.put(answer.text),
+            reply=self.journal.put(without_surrogates(answer.text)),
             model=answer.model,
             tokens_in=answer.tokens_in,
             tokens_out=answer.tokens_out,

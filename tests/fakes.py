@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from agent.core.failure import ExitRecord
 from agent.edges.llm import ModelReply, Request
+from agent.edges.runner import Exited, StepStatus, Unclaimed
+from agent.edges.step import StepSpec
 from agent.errors import ProviderError
 
 Line = str | ProviderError | Callable[[Request], str]
@@ -48,3 +52,29 @@ class FakeClock:
 def block(path: str, search: str, replace: str) -> str:
     """A SEARCH/REPLACE block as models write them."""
     return f"{path}\n```python\n<<<<<<< SEARCH\n{search}=======\n{replace}>>>>>>> REPLACE\n```\n"
+
+
+@dataclass
+class InstantRunner:
+    """Ends every step as it starts: `act(folder, spec)` leaves what an experiment would have left."""
+
+    act: Callable[[Path, StepSpec], None]
+    record: ExitRecord = field(default_factory=lambda: ExitRecord(0, None, False, False, 60.0, 0.01, 0.1))
+    started: list[Path] = field(default_factory=list)
+
+    def start(self, folder: Path, spec: StepSpec) -> None:
+        self.started.append(folder)
+        (folder / "log.txt").write_text("")
+        self.act(folder, spec)
+
+    def poll(self, folder: Path) -> StepStatus:
+        return Exited(self.record) if folder in self.started else Unclaimed()
+
+    def take_claim(self, folder: Path) -> bool:
+        return folder not in self.started
+
+    def kill(self, folder: Path) -> None:
+        """Nothing is left to kill."""
+
+    def read_streams(self, folder: Path, limit_bytes: int) -> tuple[str, str]:
+        return "", ""

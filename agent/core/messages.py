@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["CONTINUE", "OPENING", "Message", "Role", "Rules", "normalise", "rules_for", "to_dicts"]
+__all__ = [
+    "CONTINUE",
+    "OPENING",
+    "Message",
+    "Role",
+    "Rules",
+    "normalise",
+    "rules_for",
+    "to_dicts",
+    "without_surrogates",
+]
 
 Role = Literal["system", "user", "assistant"]
 
@@ -72,7 +82,7 @@ def normalise(messages: Sequence[Message], rules: Rules) -> list[Message]:
     Idempotent. Append-only: where `messages` ends with a user message that is not blank, the result for
     `messages + [assistant, user]`, both not blank, starts with the result for `messages`.
     """
-    cleaned = [Message(m.role, _without_surrogates(m.content)) for m in messages if m.content.strip()]
+    cleaned = [Message(m.role, without_surrogates(m.content)) for m in messages if m.content.strip()]
     system = _SEPARATOR.join(m.content for m in cleaned if m.role == "system")
     turns = [m for m in cleaned if m.role != "system"]
     if not system and not turns:
@@ -103,6 +113,6 @@ def _merge_neighbours(turns: Sequence[Message]) -> list[Message]:
     return [Message(role, _SEPARATOR.join(contents)) for role, contents in groups]
 
 
-def _without_surrogates(text: str) -> str:
+def without_surrogates(text: str) -> str:
     """Halves of a surrogate pair that stand together become the character they mean, the others U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -70,6 +70,8 @@ def _range_of(line: str) -> SearchRange | None:
     if not span or not isinstance(value, int | float) or float(span["low"]) >= float(span["high"]):
         return None
     kind = span["kind"] or ""
+    if kind == "log" and float(span["low"]) <= 0:
+        return None
     return SearchRange(
         match["name"], line, value, float(span["low"]), float(span["high"]), log=kind == "log", integer=kind == "int"
     )

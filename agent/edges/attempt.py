@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,6 +55,8 @@ def prepare_step(
     if step is Step.PLOT:
         (work / "baselines.json").write_text(_baselines_json(template.baselines), "utf-8")
     _link_inputs(workspace, work, run if step in (Step.SMOKE, Step.RUN) else None)
+    if template.foreign and run and (template.folder / "run_0").is_dir():
+        _link(work / "run_0", template.folder / "run_0")  # AI-Scientist's plot.py draws it as the baseline
     if run_outputs:
         _link(work / f"run_{run}", run_outputs)
     if data:
@@ -97,7 +100,7 @@ def command_of(template: Template, step: Step, run: int) -> str:
             command = spec.plot
     fields = {"{out_dir}": f"run_{run}", "{sealed}": str(template.sealed or ""), "{evaluation}": EVALUATION}
     for field, value in fields.items():
-        command = command.replace(field, value if " " not in value else f"'{value}'")
+        command = command.replace(field, shlex.quote(value))
     return command
 
 
@@ -137,14 +140,24 @@ def publish_run(workspace: Workspace, run: int, run_step: Path, evaluate_step: P
     source = run_step / "work" / f"run_{run}"
     if not building.exists():
         source.rename(building)
+    _clear(building / "log.txt")
     shutil.copyfile(run_step / "log.txt", building / "log.txt")
     if evaluate_step:
+        _clear(building / EVALUATION)
         text = read_output(evaluate_step / "work", EVALUATION)
         assert isinstance(text, str), "an evaluation that passed has left its file"
         write_durably(building / EVALUATION, text.encode())
     building.rename(final)
     fsync_folder(workspace.path)
     return final
+
+
+def _clear(path: Path) -> None:
+    """Make room for a file of ours: an experiment may have put a link or a folder there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def collect_figures(workspace: Workspace, plot_step: Path) -> list[str]:

@@ -89,10 +89,7 @@ class Journal:
         except OSError as error:
             raise JournalWriteFailed(self.path, str(error)) from error
         try:
-            if os.fstat(descriptor).st_size != self._size:
-                raise IntegrityError(
-                    str(self.path), "was written by somebody else", "stop the other writer, then resume"
-                )
+            self._check_sole_writer(os.fstat(descriptor).st_size)
             try:
                 written = os.write(descriptor, text)
                 if written != len(text):
@@ -107,9 +104,14 @@ class Journal:
             fsync_folder(self.folder)
         self._size += len(text)
 
+    def _check_sole_writer(self, size: int) -> None:
+        if size != self._size + len(self._torn):
+            raise IntegrityError(str(self.path), "was written by somebody else", "stop the other writer, then resume")
+
     def _rescue_torn_tail(self) -> None:
         if not self._torn:
             return
+        self._check_sole_writer(self.path.stat().st_size)
         rescue = self.folder / "rescue"
         rescue.mkdir(exist_ok=True)
         name = hashlib.sha256(self._torn).hexdigest()[:12]
@@ -172,11 +174,11 @@ def _parse_line(path: Path, number: int, raw: bytes, previous: str) -> Line:
         value = json.loads(raw.decode())
         link = value.pop("sha256")
         seq, stamp = value["seq"], value["time"]
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise JournalCorrupt(path, number + 1, f"is not an event ({error})") from error
     if seq != number:
         raise JournalCorrupt(path, number + 1, f"has seq {seq} where {number} was due")
-    if link != _link(previous, value):
+    if link != _link(previous, value) or raw + b"\n" != _encode(value | {"sha256": link}):
         raise JournalCorrupt(path, number + 1, "does not match its sha256: it or a line before it was altered")
     try:
         return Line(seq, stamp, from_json(value["event"]), link)

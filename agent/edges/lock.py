@@ -59,14 +59,16 @@ def hold_lock(folder: Path) -> Iterator[None]:
     Raises: Locked, naming the holder; UsageError where the filesystem has no locks.
     """
     workspace = folder.parent
-    lock = FileLock(folder / LOCK)
+    lock = FileLock(folder / LOCK, fallback_to_soft=False)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
         holder = read_holder(folder)
         raise Locked(workspace, str(holder or "another process"), "wait for it, or `scientist stop` it") from error
-    except NotImplementedError as error:
-        raise UsageError(str(workspace), "its filesystem has no file locks", "use a folder on another one") from error
+    except (NotImplementedError, OSError) as error:
+        raise UsageError(
+            str(workspace), f"its filesystem gives no file lock: {error}", "use a folder on another one"
+        ) from error
     try:
         holder = read_holder(folder)
         if holder and holder.is_alive() is None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
+from unicodedata import category
 
 import git
 
@@ -249,7 +250,8 @@ class Repo:
 
     def dirty_files(self) -> list[str]:
         """Tracked files of the work tree that differ from the branch, by bytes: git itself would run filters."""
-        return [name for name, text in self.read(self.head()).items() if _read_bytes(self.folder / name) != _bytes(text)]
+        files = self.read(self.head())
+        return [name for name, text in files.items() if _read_bytes(self.folder / name) != _bytes(text)]
 
     def diff(self, a: str, b: str, *paths: str) -> str:
         """Unified diff from a to b: commits, tags or run numbers made into tags by the caller."""
@@ -267,13 +269,14 @@ class Repo:
     def log(self) -> list[Commit]:
         """All commits of the branch, oldest first, with what each changed."""
         form = "%x01%H%x00%ct%x00%s%x00%(trailers:only,unfold,separator=%x1f)%x00"
-        out = self._run("log", "--reverse", "--no-ext-diff", "--no-textconv", "--numstat", f"--format={form}", BRANCH)
+        shown = ("--no-ext-diff", "--no-textconv", "--no-renames", "--numstat", "-z")
+        out = self._run("log", "--reverse", *shown, f"--format={form}", BRANCH)
         return [_parse_commit(part) for part in out.split("\x01")[1:]]
 
 
 def _parse_commit(part: str) -> Commit:
     sha, stamp, subject, trailers, rest = part.split("\0", 4)
-    rows = [line.split("\t") for line in rest.splitlines() if line.count("\t") == 2]
+    rows = [entry.lstrip("\n").split("\t", 2) for entry in rest.split("\0") if entry.count("\t") >= 2]
     return Commit(
         sha,
         float(stamp),
@@ -291,7 +294,7 @@ def _one_line(value: str) -> str:
 
 def _printable(message: str) -> str:
     """Without control characters: git refuses some, and `log` tells fields apart by others."""
-    return "".join(c if c in "\n\t" or c.isprintable() or c.isspace() else "\ufffd" for c in message)
+    return "".join("\ufffd" if c not in "\n\t" and category(c) in ("Cc", "Cs") else c for c in message)
 
 
 def _bytes(text: str) -> bytes:

@@ -123,9 +123,21 @@ def freeze_template(folder: Path, store: Path) -> Path:
     store.mkdir(parents=True, exist_ok=True)
     temporary = store / f".{name}.{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(folder, temporary, ignore=lambda _, names: [n for n in names if n in _SKIPPED_FOLDERS])
-    temporary.rename(copy)
+    try:
+        shutil.copytree(
+            folder,
+            temporary,
+            ignore=lambda _, names: [n for n in names if n in _SKIPPED_FOLDERS],
+            ignore_dangling_symlinks=True,
+        )
+        temporary.rename(copy)
+    except OSError:
+        if not copy.is_dir():  # else another launch was faster
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     fsync_folder(store)
+    check_frozen(copy)
     return copy
 
 
@@ -140,17 +152,17 @@ def check_frozen(copy: Path) -> None:
 
 
 def hash_folder(folder: Path) -> str:
-    """First 16 hex digits of a SHA-256 over every file's relative path and content."""
+    """First 16 hex digits of a SHA-256 over every file's relative path and content; links count as what they name."""
     total = hashlib.sha256()
     for path in sorted(_walk(folder)):
-        total.update(str(path.relative_to(folder)).encode() + b"\0")
+        total.update(os.fsencode(path.relative_to(folder)) + b"\0")
         total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()[:16]
 
 
 def _walk(folder: Path) -> Iterator[Path]:
     for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
+        if path.is_dir():
             if path.name not in _SKIPPED_FOLDERS:
                 yield from _walk(path)
         elif path.is_file():
