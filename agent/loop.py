@@ -44,8 +44,10 @@ class Loop:
         self.state = fold(self.journal.events)
 
     def run(self) -> State:
-        """Go on until the idea pauses or ends. Whatever interrupts this, a later `run` goes on from the journal."""
-        self._effects.workspace.stop_file.unlink(missing_ok=True)
+        """Go on until the idea pauses or ends. Whatever interrupts this, a later `run` goes on from the journal.
+
+        A stop file pauses the idea before its next step; whoever wants to go on removes it first.
+        """
         if len(self.journal.events) > 1 and not self.state.ended:
             self._append(Resumed())
         while not self.state.ended:

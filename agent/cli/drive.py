@@ -70,12 +70,12 @@ def load_keys() -> None:
     load_dotenv(Path(".env"))
 
 
-def drive_all(workspaces: Sequence[Workspace]) -> int:
-    """Run each workspace in turn, and return the worst exit code."""
+def drive_all(workspaces: Sequence[Workspace], *, resumed: bool = False) -> int:
+    """Run each workspace in turn, and return the worst exit code; `resumed` withdraws earlier requests to stop."""
     codes = []
     for workspace in workspaces:
         try:
-            codes.append(drive(workspace))
+            codes.append(drive(workspace, resumed=resumed))
         except KeyboardInterrupt:
             interrupt(workspace)
             return 130
@@ -89,19 +89,21 @@ def worst(codes: Sequence[int]) -> int:
     return min(codes, key=SEVERITY.index, default=0)
 
 
-def drive(workspace: Workspace) -> int:
+def drive(workspace: Workspace, *, resumed: bool) -> int:
     """Run one workspace under its lock, and return its exit code.
 
     Raises: Locked, IntegrityError; KeyboardInterrupt, with the run going on.
     """
-    name = workspace.path.name
     with hold_lock(workspace.agent):
+        if resumed:
+            workspace.stop_file.unlink(missing_ok=True)
         loop = open_loop(workspace)
         if loop.state.ended:
-            say(f"{name}: has ended already: {loop.state.ended.summary.splitlines()[0]}")
-        else:
-            loop.run()
-        state = loop.state
+            say(f"{workspace.path}: has ended already: {loop.state.ended.summary.splitlines()[0]}")
+            return exit_code(loop.state)
+        if resumed:
+            announce_model(loop.state.launched.model)
+        state = loop.run()
     report(workspace, state)
     return exit_code(state)
 

@@ -44,9 +44,15 @@ def build(environment: Environment, template: Path, cache: Path) -> Path:
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("starting", total=None)
             python = build_environment(
-                environment, template, cache, lambda line: progress.update(task, description=line[:100])
+                environment,
+                template,
+                cache,
+                lambda line: progress.update(task, description=line[:100]),
+                inherited=os.environ,
             )
     else:
-        python = build_environment(environment, template, cache, lambda line: say(f"  {line[:100]}"))
+        python = build_environment(
+            environment, template, cache, lambda line: say(f"  {line[:100]}"), inherited=os.environ
+        )
     say(f"environment ready in {time.monotonic() - started:.0f} s: {python}")
     return python

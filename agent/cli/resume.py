@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.app import app, say
+from agent.cli.app import app
 from agent.cli.options import DEFAULT_WORKSPACES, WorkspacesDir, require_git
 from agent.errors import UsageError
 
@@ -20,8 +20,8 @@ def resume(
 ) -> None:
     """Go on with workspaces that paused, crashed or wait."""
     require_git()
-    from agent.cli.drive import announce_model, drive_all, load_keys
-    from agent.edges.workspace import find_workspaces, read_state
+    from agent.cli.drive import drive_all, load_keys
+    from agent.edges.workspace import find_workspaces
 
     if bool(paths) == all_:
         raise UsageError("resume", "name workspaces, or --all", "see: scientist status")
@@ -29,12 +29,5 @@ def resume(
         if not find_workspaces(root):
             raise UsageError(str(root), "holds no workspace", "see: scientist status")
     found = [w for root in paths or [workspaces] for w in find_workspaces(root)]
-    states = {w.path: read_state(w) for w in found}
-    due = [w for w in found if not states[w.path].ended]
-    for workspace in found:
-        if workspace not in due:
-            say(f"{workspace.path}: has ended already")
     load_keys()
-    for name in sorted({states[w.path].launched.model for w in due}):
-        announce_model(name)
-    raise typer.Exit(drive_all(due))
+    raise typer.Exit(drive_all(found, resumed=True))

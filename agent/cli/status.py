@@ -12,6 +12,7 @@ import typer
 
 from agent.cli.app import app, say
 from agent.cli.options import DEFAULT_WORKSPACES, Json
+from agent.errors import IntegrityError
 
 if TYPE_CHECKING:
     from agent.edges.workspace import Workspace
@@ -29,22 +30,30 @@ def status(
 ) -> None:
     """Show how ideas stand."""
     while True:
-        standings = read_standings(folder)
+        standings, damaged = read_standings(folder)
         if as_json:
             typer.echo(json.dumps({"schema_version": 1, "workspaces": [asdict(s) for s in standings]}, indent=2))
-        elif not standings:
+        elif not standings and not damaged:
             say(f"{folder}: holds no workspace; begin with: scientist launch ideas/sae_synth.json")
         else:
             print_standings(standings)
-        if not watch or all(s.state in ("completed", "failed") for s in standings):
-            return
+        if damaged or not watch or all(s.state in ("completed", "failed") for s in standings):
+            raise typer.Exit(6 if damaged else 0)
         time.sleep(2)
 
 
-def read_standings(folder: Path) -> list[Standing]:
+def read_standings(folder: Path) -> tuple[list[Standing], bool]:
+    """How the workspaces stand that can be read, and whether there are others, which are named."""
     from agent.edges.workspace import find_workspaces
 
-    return [read_standing(workspace) for workspace in find_workspaces(folder)]
+    found, damaged = [], False
+    for workspace in find_workspaces(folder):
+        try:
+            found.append(read_standing(workspace))
+        except IntegrityError as error:
+            say(f"scientist: {error}")
+            damaged = True
+    return found, damaged
 
 
 def read_standing(workspace: Workspace) -> Standing:

@@ -50,7 +50,7 @@ def summarise(baselines: Sequence[Baseline]) -> tuple[BaselineRow, ...]:
 def judge_run(
     spec: TemplateSpec, metric: Metric, values: Mapping[str, float], baselines: Sequence[Baseline]
 ) -> Verdict | None:
-    """The metric's verdict against the first baseline, whose controls must match; None for a run without it."""
+    """The metric's verdict against the first baseline, whose controls the run must report and match; None for a run without the metric."""
     if metric.name not in values:
         return None
     first = [b for b in baselines if b.name == baselines[0].name]
@@ -58,12 +58,12 @@ def judge_run(
     controls = [
         ControlReading(
             control.name,
-            values[control.name],
+            values.get(control.name),
             statistics.fmean(b.values[control.name] for b in first if control.name in b.values),
             control.tolerance,
         )
         for control in spec.controls
-        if control.name in values and any(control.name in b.values for b in first)
+        if any(control.name in b.values for b in first)
     ]
     return judge(metric, values[metric.name], known, controls)
 

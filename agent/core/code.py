@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import warnings
 from collections.abc import Collection, Mapping
 
 
@@ -20,40 +21,29 @@ def _meaning(name: str, text: str | None) -> str:
         return "absent"
     if name.endswith(".py"):
         try:
-            return ast.dump(ast.parse(text.removeprefix("\ufeff")))
-        except (SyntaxError, ValueError):
+            tree = _parse(text)
+            return ast.dump(tree) if tree else "text:" + text
+        except RecursionError:
             return "text:" + text
     return "text:" + text
 
 
+def _parse(text: str) -> ast.Module | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(text.removeprefix("\ufeff"))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+
+
 def imported_modules(text: str) -> frozenset[str]:
     """Top-level names of the modules that Python text imports; none where it does not parse."""
-    try:
-        tree = ast.parse(text.removeprefix("\ufeff"))
-    except (SyntaxError, ValueError):
-        return frozenset()
+    tree = _parse(text)
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(tree) if tree else ():
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.split(".")[0])
     return frozenset(names)
-
-
-def definition_of(text: str, function: str) -> str:
-    """Source of the function or method of that name, with its decorators; empty where it is not found exactly once."""
-    try:
-        tree = ast.parse(text.removeprefix("\ufeff"))
-    except (SyntaxError, ValueError):
-        return ""
-    name = function.rpartition(".")[2]
-    found = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name
-    ]
-    if len(found) != 1 or found[0].end_lineno is None:
-        return ""
-    first = min([found[0].lineno, *(d.lineno for d in found[0].decorator_list)])
-    return "\n".join(text.splitlines()[first - 1 : found[0].end_lineno])

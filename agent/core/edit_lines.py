@@ -59,7 +59,7 @@ def splice(lines: Lines, splices: Sequence[Splice]) -> Lines:
 
     The splices are in order and do not overlap. A last line without newline stays so unless replaced or followed.
     """
-    newline = "\r\n" if 2 * lines.ends.count("\r\n") > len(lines.ends) else "\n"
+    newline = "\r\n" if lines.ends.count("\r\n") > lines.ends.count("\n") else "\n"
     text: list[str] = []
     ends: list[str] = []
     done = 0

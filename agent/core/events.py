@@ -268,7 +268,7 @@ _ADAPTER: TypeAdapter[Any] = TypeAdapter(Event)
 
 
 def to_json(event: Launched | Started | Finished | Paused | Resumed | Ended) -> Any:
-    """The event as JSON values, fields at their defaults left out where reading puts them back."""
+    """The event as JSON values, every field named."""
     return _ADAPTER.dump_python(event, mode="json")
 
 

@@ -139,13 +139,15 @@ def _applied(state: State, applied: Applied) -> State:
                 state, tried=applied.code, clean=False, candidate=trial, subject=state.subject or applied.subject
             )
         case Intent.REPLICATE:
-            return replace(state, candidate=replace(trial, linted=True), subject=state.subject or applied.subject)
+            return replace(
+                state, tried=applied.code, candidate=replace(trial, linted=True), subject=applied.subject
+            )
         case Intent.FINISH:
             return replace(_new_attempt(state), stage=Stage.PLOT, failures=(), attempts_spent=0)
         case Intent.PLOT:
             return replace(state, candidate=replace(trial, linted=True))
         case Intent.NOTES:
-            return replace(_new_attempt(state), stage=Stage.NOTES, attempts_spent=state.limits.plot_attempts)
+            return replace(_new_attempt(state), stage=Stage.NOTES, attempts_spent=1)
         case _:
             assert_never(applied.intent)
 
@@ -265,15 +267,13 @@ def _restored(state: State, restored: Restored) -> State:
 
 
 def _next_run(state: State, row: RunRow) -> State:
-    """The run number is spent, and with it the plan item that it was for."""
-    item = state.candidate.item if state.candidate else None
-    if item is None and state.next_item:
-        item = state.next_item.number
+    """The run number is spent, and with it the plan item that it was for: the next one, where no candidate is left."""
+    due = state.candidate.item if state.candidate else state.next_item and state.next_item.number
     last = row.run >= state.limits.max_runs
     return replace(
         _new_attempt(state),
         rows=(*state.rows, row),
-        done_items=state.done_items if item is None else (*state.done_items, item),
+        done_items=state.done_items if due is None else (*state.done_items, due),
         run=row.run + (not last),
         serial=1,
         attempts_spent=0,

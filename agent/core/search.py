@@ -16,7 +16,8 @@ from dataclasses import dataclass
 Setting = float | int | str | bool
 
 _LINE = re.compile(
-    r"^(?P<name>[A-Za-z_]\w*)(?:\s*:[^=]+)?\s*=\s*(?P<value>[^#\n]+?)\s*#\s*search:\s*(?P<range>.+?)\s*$"
+    r"^(?P<name>[A-Za-z_]\w*)(?:\s*:[^=]+)?\s*=\s*"
+    r"""(?P<value>"[^"\n]*"|'[^'\n]*'|[^#\n]+?)\s*#\s*search:\s*(?P<range>.+?)\s*$"""
 )
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _SPAN = re.compile(rf"^(?P<kind>log|int)?\s*(?P<low>{_NUMBER})\s*\.\.\s*(?P<high>{_NUMBER})$")
@@ -40,7 +41,7 @@ class SearchRange:
         match = _LINE.match(self.line)
         assert match, self.line
         start, end = match.span("value")
-        literal = json.dumps(value) if isinstance(value, str) else repr(value)
+        literal = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
         return self.line[:start] + literal + self.line[end:]
 
 

@@ -13,6 +13,7 @@ from agent.core.reply import ParsedReply, Plan, PlanItem, merge_plan, parse_repl
 from agent.core.state import State
 
 SUBJECT_WIDTH = 72
+CLOSING_FILES = frozenset({"notes.txt", "plot.py"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,9 @@ def read_reply(
         case Stage.PLOT:
             return Edit(Intent.PLOT, changes, "Plot the results", state.tried, plan, dropped=dropped)
         case Stage.EXPERIMENTS | Stage.BASELINE:
-            return _experiment(state, parsed, reply, files, changes, run_files, plan, dropped)
+            # Good blocks of an edit whose other blocks were refused wait for those: alone they are never run.
+            waiting = {} if result.applied else {n: t for n, t in changes.items() if n in run_files}
+            return _experiment(state, parsed, reply, files, changes, waiting, run_files, plan, dropped)
         case _:
             assert_never(state.stage)
 
@@ -99,6 +102,7 @@ def _experiment(
     reply: str,
     files: Mapping[str, str],
     changes: dict[str, str],
+    waiting: dict[str, str],
     run_files: Collection[str],
     plan: tuple[PlanItem, ...] | None,
     dropped: str,
@@ -106,17 +110,18 @@ def _experiment(
     item = next((i for i in plan or state.plan if i.number not in state.done_items), None)
     number = item.number if item else None
     subject = subject_of(state, item, reply)
+    changes = {name: text for name, text in changes.items() if name not in waiting}
     edits_code = any(name in run_files for name in changes)
     code = digest_code({**files, **changes}, run_files)
-    refuse = _Refuser({name: text for name, text in changes.items() if name not in run_files}, plan)
-    if parsed.all_completed and not edits_code:
+    refuse = _Refuser({name: text for name, text in changes.items() if name not in run_files} | waiting, plan)
+    if parsed.all_completed and changes.keys() <= CLOSING_FILES:
         if not state.completed_runs:
             return refuse("ALL_COMPLETED came before any run was completed")
         return Edit(Intent.FINISH, changes, "Close the experiments", state.tried, plan, dropped=dropped)
     if parsed.replicate and not edits_code:
         if not state.completed_runs or not state.clean:
             return refuse("REPLICATE needs a completed run whose code is the present one")
-        return Edit(Intent.REPLICATE, changes, subject, state.good_code, plan, number, dropped)
+        return _replicate(state, changes, item, plan, dropped)
     names = ", ".join(run_files)
     if not has_blocks(reply) and not changes:
         return refuse(f"the reply holds no SEARCH/REPLACE block, so {names} is unchanged and nothing was run")
@@ -127,6 +132,16 @@ def _experiment(
     if code == state.good_code:
         return refuse(f"the edit brings {names} back to the last completed code, which was run already")
     return Edit(Intent.RUN, changes, subject, code, plan, number, dropped)
+
+
+def _replicate(
+    state: State, changes: dict[str, str], item: PlanItem | None, plan: tuple[PlanItem, ...] | None, dropped: str
+) -> Edit:
+    """The last completed run once more; it is what the plan has next only where the plan says so."""
+    copied = next(row.run for row in reversed(state.rows) if row.completed)
+    number = item.number if item and "replicat" in item.text.lower() else None
+    subject = f"Run {state.run}: replicate run {copied}"
+    return Edit(Intent.REPLICATE, changes, subject, state.good_code, plan, number, dropped)
 
 
 @dataclass(frozen=True, slots=True)

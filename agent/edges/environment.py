@@ -64,8 +64,8 @@ def build_environment(
     cache: Path,
     on_progress: Progress,
     *,
+    inherited: Mapping[str, str],
     search: str | None = None,
-    inherited: Mapping[str, str] = os.environ,
 ) -> Path:
     """Find or build the environment, and return its interpreter; one process builds, others wait for it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -110,12 +111,16 @@ def _read_response(name: str, response: Any) -> ModelReply:
 
 
 _REFUSED_STATUS = frozenset({400, 401, 402, 403, 404, 413, 422})
+_KEY = re.compile(r"\b(?:sk|gsk|xai|pplx|hf|r8|nvapi)[-_][\w-]{12,}|\bAIza[\w-]{20,}|(?<=[Bb]earer )\S{8,}")
 _REFUSED_TEXT = ("insufficient_quota", "exceeded your current quota", "insufficient balance", "invalid api key")
 
 
 def _translate(name: str, error: Exception) -> ProviderUnavailable | ProviderRefused:
-    """Text first, then status: litellm's classes alone mislead (a spent quota comes as a rate limit)."""
-    text = " ".join(str(error).split())[:500]
+    """Text first, then status: litellm's classes alone mislead (a spent quota comes as a rate limit).
+
+    Some providers quote the key that they refuse; the text goes to terminal and journal, so keys are blotted out.
+    """
+    text = _KEY.sub("[key]", " ".join(str(error).split()))[:500]
     if any(sign in text.lower() for sign in _REFUSED_TEXT):
         return ProviderRefused(name, text)
     if getattr(error, "status_code", None) in _REFUSED_STATUS:

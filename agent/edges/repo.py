@@ -135,11 +135,11 @@ class Repo:
         """Commit the changed texts on top of the branch, bring the work tree up to it, and return the commit."""
         parent = self.head()
         tree = self._write_tree(parent, changes)
-        body = _printable(message).rstrip() + "\n"
+        body = message.rstrip() + "\n"
         if trailers:
             body += "\n" + "".join(f"{name}: {_one_line(value)}\n" for name, value in trailers.items())
         options = ["-p", parent] if parent else []
-        with self._message_file(body) as path:
+        with self._message_file(_printable(body)) as path:
             sha = self._run("commit-tree", tree, *options, "-F", str(path))
         self._past_stale_lock("HEAD.lock")
         self._past_stale_lock(BRANCH + ".lock")

@@ -29,7 +29,7 @@ class SweepModel:
         view = request.view
         match view.purpose:
             case Purpose.PLOT:
-                text = "plot.py draws what a sweep needs; it is run as it is.\n"
+                text = f"{CONTROL}.\n\nplot.py draws what a sweep needs; it is run as it is.\n"
             case Purpose.NOTES:
                 text = _notes(view)
             case _:

@@ -99,9 +99,10 @@ def create_batch(
         index = {"schema_version": BATCH_SCHEMA, "workspaces": [idea.slug for idea in ideas]}
         write_durably(building / BATCH_FILE, json.dumps(index, indent=2).encode() + b"\n")
         building.rename(final)
-    except BaseException:
+    except OSError as error:
+        raise UsageError(str(final), f"cannot be made: {error.strerror}", "launch again, or elsewhere") from error
+    finally:
         shutil.rmtree(building, ignore_errors=True)
-        raise
     fsync_folder(workspaces)
     return [Workspace(final / idea.slug) for idea in ideas]
 

@@ -35,17 +35,19 @@ _NOTHING = Outcome("", {}, None)
 
 
 def outcomes(events: Sequence[Event]) -> dict[str, Outcome]:
-    """By commit. A replication adds to the commit whose code it ran."""
+    """By commit. Where a run tried no commit of its own, the one that records its results stands for it."""
     found: dict[str, Outcome] = {}
     trial = ""
     for event in events:
         if not isinstance(event, Finished):
             continue
         match event.result:
-            case Applied(intent=Intent.RUN | Intent.PLOT) as applied:
-                trial = applied.commit or trial
+            case Applied(intent=Intent.RUN | Intent.REPLICATE | Intent.PLOT) as applied:
+                trial = applied.commit
             case Applied() as applied if applied.commit:
                 found[applied.commit] = Outcome("applied", {}, None)
+            case Closed(infrastructure=True):
+                pass
             case Linted(failure=failure) | Closed(failure=failure) if failure and trial:
                 found[trial] = Outcome("failed", {}, failure.summary)
             case Closed(step=Step.PLOT) if trial:
@@ -54,7 +56,8 @@ def outcomes(events: Sequence[Event]) -> dict[str, Outcome]:
                 if trial:
                     found[trial] = Outcome("completed", published.values, None)
                 if published.commit:
-                    found[published.commit] = Outcome("recorded", {}, None)
+                    done = Outcome("completed", published.values, None)
+                    found[published.commit] = Outcome("recorded", {}, None) if trial else done
             case Restored() as restored if restored.commit:
                 found[restored.commit] = Outcome("gave up" if restored.gives_up else "restored", {}, None)
             case _:

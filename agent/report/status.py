@@ -81,7 +81,7 @@ def stand(
 def _work_state(state: State, is_held: bool, fresh: bool) -> tuple[WorkState, str]:
     if state.ended:
         work = WorkState.COMPLETED if state.ended.completed else WorkState.FAILED
-        return work, state.ended.summary.splitlines()[0]
+        return work, state.ended.summary.partition("\n")[0]
     if is_held:
         return WorkState.RUNNING, ""
     if state.pause:

@@ -3,7 +3,8 @@
     python experiment.py --out_dir=run_1
 
 Reads profile.json (scale and data) beside it, SCIENTIST_SEED (0 if unset) and SCIENTIST_SMOKE (1: a few steps only).
-Writes to out_dir: final_info.json, metrics.jsonl, sae_config.json, sae.safetensors (W_enc, b_enc, W_dec, b_dec, ...).
+Writes to out_dir: final_info.json, metrics.jsonl, density.json (firing densities of the latents), sae_config.json and
+sae.safetensors (W_enc, b_enc, W_dec, b_dec, ...).
 
 The evaluator imports this file, calls load_sae(run_dir) and then encode(x) on samples never trained on. It decodes by
 itself, z @ W_dec + b_dec, so reconstruction must keep that form. encode must treat every row of a batch on its own.
@@ -39,6 +40,7 @@ DEC_NORM = "unit"  # search: one of "unit", "free"
 ADAM_BETAS = (0.9, 0.999)
 CLIP_NORM = 1.0
 LOG_EVERY = 20
+DENSITY_SHARE = 0.1  # of the steps, the last ones, over which firing densities are counted
 SMOKE_STEPS = 8
 
 
@@ -124,6 +126,7 @@ class Trainer:
         self.dead_after = dead_after
         self.optimizer = torch.optim.Adam(sae.parameters(), lr=LR, betas=ADAM_BETAS, fused=True)
         self.steps_since_fired = torch.zeros(sae.config.d_sae, dtype=torch.long)  # (d_sae,)
+        self.firing = FiringCounter(sae.config.d_sae)
 
     def dead_latents(self) -> Tensor:
         """True where a latent has not fired for dead_after steps, (d_sae,)."""
@@ -157,6 +160,8 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         (loss + AUX_COEF * aux).backward()
         self.update_parameters()
+        if index >= int((1.0 - DENSITY_SHARE) * self.steps):
+            self.firing.update(z)
         fired = (z != 0).any(dim=0)  # (d_sae,)
         self.steps_since_fired = torch.where(fired, 0, self.steps_since_fired + 1)
         return {
@@ -191,6 +196,52 @@ def explained_variance(x: Tensor, x_hat: Tensor) -> float:
     residual = (x - x_hat).pow(2).sum()
     total = (x - x.mean(dim=0)).pow(2).sum()
     return 1.0 - (residual / total).item()
+
+
+# --------------------------------------------------------------------------------------------------------- diagnostics
+
+
+class FiringCounter:
+    """Counts how often each latent fires, for the density of the last share of training."""
+
+    def __init__(self, d_sae: int) -> None:
+        self.fired = torch.zeros(d_sae, dtype=torch.long)  # (d_sae,)
+        self.rows = 0
+
+    def update(self, z: Tensor) -> None:
+        """Count one batch of latents z (batch, d_sae)."""
+        self.fired += (z != 0).sum(dim=0)
+        self.rows += z.shape[0]
+
+    def density(self) -> Tensor:
+        """Share of rows on which each latent fired, (d_sae,); zeros before the first update."""
+        return self.fired.float() / max(1, self.rows)
+
+
+def density_histogram(density: Tensor) -> dict[str, list[float]]:
+    """Latents by log10 of their firing density: ten bins from 1e-5 to 1, those that never fire apart.
+
+    A healthy dictionary has one hump; a second one near 1 are latents that are always on, one far left are dying.
+    """
+    edges = torch.linspace(-5.0, 0.0, 11)  # (11,)
+    alive = density[density > 0].log10().clamp(-5.0, 0.0)
+    counts = torch.histogram(alive, edges).hist
+    return {"log10_edges": edges.tolist(), "counts": counts.tolist(), "silent": [float((density == 0).sum())]}
+
+
+def decoder_coherence(w_dec: Tensor) -> float:
+    """Mean over latents of the largest |cosine| to another latent's decoder row; 0 orthogonal, 1 all have a twin.
+
+    Shapes: w_dec (d_sae, d_in). Costs d_sae^2 d_in operations, so it is measured once, after training.
+    """
+    rows = nn.functional.normalize(w_dec, dim=1)  # (d_sae, d_in)
+    cosine = (rows @ rows.T).abs().fill_diagonal_(0.0)  # (d_sae, d_sae)
+    return cosine.max(dim=1).values.mean().item()
+
+
+def flops_per_token(config: SAEConfig) -> int:
+    """Multiplications and additions of one forward pass: dense encoder, decoder of the k active latents."""
+    return 2 * config.d_in * config.d_sae + 2 * config.d_in * config.k
 
 
 # ------------------------------------------------------------------------------------------------------------------ run
@@ -234,6 +285,8 @@ def train(profile: dict, seed: int, smoke: bool, out_dir: Path) -> dict[str, flo
                 f"step {index:4d}  loss {metrics['loss']:.4f}  explained variance {metrics['explained_variance']:.4f}"
             )
     save_sae(sae, str(out_dir))
+    density = trainer.firing.density()  # (d_sae,)
+    (out_dir / "density.json").write_text(json.dumps(density_histogram(density)) + "\n")
     return {
         "tokens": steps * profile["batch_size"],
         "steps": steps,
@@ -241,10 +294,13 @@ def train(profile: dict, seed: int, smoke: bool, out_dir: Path) -> dict[str, flo
         "k": sae.config.k,
         "seed": seed,
         "parameters": sum(p.numel() for p in sae.parameters()),
+        "flops_per_token": flops_per_token(sae.config),
         "final_loss": mean_of_last(history, "loss"),
         "train_explained_variance": mean_of_last(history, "explained_variance"),
         "train_l0": mean_of_last(history, "l0"),
-        "alive_fraction": 1.0 - history[-1]["dead_fraction"],
+        "alive_fraction": (density > 0).float().mean().item(),
+        "median_density": density.median().item(),
+        "decoder_coherence": decoder_coherence(sae.W_dec.detach()),
         "train_seconds": time.perf_counter() - started,
     }
 

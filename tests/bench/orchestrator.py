@@ -23,7 +23,7 @@ SCIENTIST = Path(sys.executable).parent / "scientist"
 
 def own_time_a_run_s(root: Path, runs: int) -> float:
     """Seconds of the orchestrator's own for each completed run; plots and notes included."""
-    workspace, loop = make_loop(root, Alternating(), max_runs=runs, runner=real_runner())
+    _, loop = make_loop(root, Alternating(), max_runs=runs, runner=real_runner())
     begun = time.perf_counter()
     state = loop.run()
     wall_s = time.perf_counter() - begun
@@ -83,9 +83,8 @@ def main() -> None:
             journal.append(event)
             times.append(time.perf_counter() - begun)
         times.sort()
-        print(
-            f"journal append, median     {times[len(times) // 2] * 1e3:8.2f} ms  (goal 5), p99 {times[int(len(times) * 0.99)] * 1e3:.2f} ms"
-        )
+        p99 = times[int(len(times) * 0.99)] * 1e3
+        print(f"journal append, median     {times[len(times) // 2] * 1e3:8.2f} ms  (goal 5), p99 {p99:.2f} ms")
         read = median_s(lambda: Journal(root / "append"), 3)
         folded = median_s(lambda: fold(journal.events), 3)
         print(f"fold of {len(events)} events       {folded:8.3f} s   (goal 1), reading and checking them {read:.3f} s")

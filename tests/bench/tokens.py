@@ -1,4 +1,6 @@
-"""Tokens of a scripted conversation with failures and plan revisions. Run: python -m tests.bench.tokens [TEMPLATE [MODEL]]
+"""Tokens of a scripted conversation with failures and revised plans.
+
+Run: python -m tests.bench.tokens [TEMPLATE [MODEL]]
 
 Ten completed runs on a template (templates/sae): a lint failure in run 2, a revised plan in runs 3 and 7, a crash in
 run 4, a SEARCH that matches nothing in run 6. Counted by litellm.token_counter for the named model.
@@ -8,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import tempfile
 from collections import defaultdict
@@ -80,7 +81,7 @@ class Conversation:
         if view.purpose is Purpose.NOTES:
             return block("notes.txt", "", "What was found.\n" * 20)
         code, n = view.files["experiment.py"], view.run
-        first = next(line for line in code.splitlines() if re.match(r"class \w+", line)) + "\n"
+        first = next(line for line in code.splitlines() if line.startswith("def main(")) + "\n"
         new = block("experiment.py", first, term(n) + "\n\n" + first)
         if view.purpose is Purpose.FIX:
             bad = "broken_name" if n == 2 else "crash_here"
@@ -110,7 +111,7 @@ class Crashing(InstantRunner):
             "\nTraceback (most recent call last):\n"
             '  File "experiment.py", line 310, in <module>\n    main()\n'
             '  File "experiment.py", line 288, in main\n    crash_here()\n'
-            "RuntimeError: The size of tensor a (64) must match the size of tensor b (256) at non-singleton dimension 1\n"
+            "RuntimeError: The size of tensor a (64) must match tensor b (256) at dimension 1\n"
         )
         return "", bar + trace
 
@@ -119,13 +120,12 @@ def leave_results(folder: Path, spec: StepSpec) -> None:
     out = next((a.partition("=")[2] for a in spec.argv if a.startswith("--out_dir=")), None)
     if out:
         (folder / "work" / out).mkdir(exist_ok=True)
-        info = {"tokens": 716800, "d_sae": 256, "k": 6, "final_loss": 0.31, "seconds": 21.0}
+        info = {"tokens": 716800, "k": 6, "final_loss": 0.31, "train_seconds": 21.0}
         (folder / "work" / out / "final_info.json").write_text(json.dumps(info))
     else:
         found = {"f1": 0.481, "mcc": 0.62, "l0": 6.0, "explained_variance": 0.81, "dead_fraction": 0.01}
-        (folder / "work" / EVALUATION).write_text(
-            json.dumps(found | {"uniqueness": 0.7, "precision": 0.5, "recall": 0.5})
-        )
+        found |= {"uniqueness": 0.7, "precision": 0.5, "recall": 0.5, "d_sae": 256}
+        (folder / "work" / EVALUATION).write_text(json.dumps(found))
 
 
 def main() -> None:

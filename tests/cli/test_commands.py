@@ -48,6 +48,19 @@ def test_every_reading_command_reads_what_launch_made(launched: Path, scientist:
     assert "losses.png" in [p.name for p in (launched / "plots").iterdir()]
 
 
+def test_a_damaged_workspace_is_named_and_the_others_are_shown(
+    launched: Path, scientist: Scientist, folder: Path
+) -> None:
+    scientist("launch", "ideas.json", "--idea", "rates", "--template", QUADRATIC, "--max-runs", 1)
+    journal = launched / ".agent" / "journal.jsonl"
+    journal.write_text(journal.read_text().replace('"run":1', '"run":2', 1))
+    done = scientist("status", "--json")
+    assert done.returncode == 6 and f"{journal}:" in done.stderr
+    assert [w["name"] for w in json.loads(done.stdout)["workspaces"]] == ["rates"]
+    refused = scientist("resume", launched)
+    assert refused.returncode == 6 and f"{journal}:" in refused.stderr
+
+
 def test_the_line_that_repeats_a_run_gives_its_numbers(launched: Path, scientist: Scientist, tmp_path: Path) -> None:
     run = json.loads(scientist("show", launched, 1, "--json").stdout)
     subprocess.run(["bash", "-ec", run["repeat"]], cwd=tmp_path, check=True, capture_output=True)

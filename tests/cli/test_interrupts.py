@@ -100,6 +100,15 @@ def test_stop_ends_orchestrator_and_run_and_resume_goes_on(begin: Begin, scienti
     assert shown["attempts"] == 1  # what the user stopped spends no attempt
 
 
+def test_stopping_a_batch_keeps_its_later_ideas_from_starting(begin: Begin, scientist: Scientist, folder: Path) -> None:
+    process = begin("launch", "ideas.json", "--template", QUADRATIC, "--profile", "slow", "--max-runs", "1")
+    wait_for_run(folder)
+    scientist("stop", only_workspace(folder).parent)
+    process.communicate(timeout=30)
+    assert process.returncode == 3
+    assert not list(only_workspace(folder, "rates").glob(".agent/attempts/*"))
+
+
 def test_a_second_resume_names_the_holder(begin: Begin, scientist: Scientist, folder: Path) -> None:
     process = begin(*LAUNCH)
     wait_for_run(folder)

@@ -427,3 +427,8 @@ def test_no_reply_raises_or_breaks_the_rules(reply: str):
         ast.parse(result.files[path])
         ast.parse(result.staged[path])
     assert all(r.hint and str(r.reason) and r.block.line >= 1 for r in result.rejected)
+
+
+def test_a_replaced_last_line_without_newline_takes_the_line_end_of_its_file():
+    result = apply_reply({"notes.txt": "0\r\n1"}, block("1\n", "new\n", "notes.txt"), editable=["notes.txt"])
+    assert result.files["notes.txt"] == "0\r\nnew\r\n"

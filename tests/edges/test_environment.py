@@ -113,12 +113,12 @@ def test_package_is_installed_checked_and_found_again(template: Path, tmp_path: 
     assert subprocess.check_output([python, "-c", code], text=True) == f"42 {python.parent.parent}\n"
 
     news.clear()
-    assert build_environment(env, template, cache, news.append) == python
+    assert build_environment(env, template, cache, news.append, inherited=os.environ) == python
     assert news == []
 
     other = env.model_copy(update={"check": "raise SystemExit('no kernels')"})
     with pytest.raises(UsageError, match="`check` failed with exit code 1:\nno kernels"):
-        build_environment(other, template, cache, news.append)
+        build_environment(other, template, cache, news.append, inherited=os.environ)
     assert news == ["Checking the environment"]  # a changed check installs nothing anew
     assert environment_for(other, template, cache) is None
 
@@ -127,7 +127,7 @@ def test_failing_install_is_named_with_its_last_lines(template: Path, tmp_path: 
     cache = tmp_path / "cache"
     env = Environment(python=f"=={VERSION}", install=(("--quiet", "a"), ("-r", "requirements.txt")))
     with pytest.raises(UsageError, match=r"`pip install --quiet a` failed with exit code 1:\n.*No module named pip"):
-        build_environment(env, template, cache, silent, search=bare)
+        build_environment(env, template, cache, silent, inherited=os.environ, search=bare)
 
     pip = "import sys\nassert '--quiet' not in sys.argv or sys.exit(0)\n"
     pip += "print(*range(30), 'ERROR: no match', sep='\\n', file=sys.stderr)\nsys.exit(2)\n"
@@ -137,7 +137,7 @@ def test_failing_install_is_named_with_its_last_lines(template: Path, tmp_path: 
     (tmp_path / "pip.py").write_text(pip)
     python.write_text(python.read_text().replace("then exec", f"then {make_pip}exec"))
     with pytest.raises(UsageError) as caught:
-        build_environment(env, template, cache, silent, search=bare)
+        build_environment(env, template, cache, silent, inherited=os.environ, search=bare)
     first, *last = caught.value.problem.strip().splitlines()
     assert first == "`pip install -r requirements.txt` failed with exit code 2:"
     assert last == [*map(str, range(16, 30)), "ERROR: no match"]
@@ -147,20 +147,20 @@ def test_failing_install_is_named_with_its_last_lines(template: Path, tmp_path: 
 
 def test_interrupted_build_is_begun_anew(template: Path, tmp_path: Path, bare: str) -> None:
     env, cache = Environment(python=f"=={VERSION}"), tmp_path / "cache"
-    python = build_environment(env, template, cache, silent, search=bare)
+    python = build_environment(env, template, cache, silent, inherited=os.environ, search=bare)
     (python.parent.parent / MARKER).unlink()
     (python.parent.parent / "half").touch()
     assert environment_for(env, template, cache, bare) is None
-    assert build_environment(env, template, cache, silent, search=bare) == python
+    assert build_environment(env, template, cache, silent, inherited=os.environ, search=bare) == python
     assert not (python.parent.parent / "half").exists()
 
 
 def test_environment_whose_interpreter_is_gone_is_built_anew(template: Path, tmp_path: Path, bare: str) -> None:
     env, cache = Environment(python=f"=={VERSION}"), tmp_path / "cache"
-    python = build_environment(env, template, cache, silent, search=bare)
+    python = build_environment(env, template, cache, silent, inherited=os.environ, search=bare)
     python.unlink()
     assert environment_for(env, template, cache, bare) is None
-    assert build_environment(env, template, cache, silent, search=bare).exists()
+    assert build_environment(env, template, cache, silent, inherited=os.environ, search=bare).exists()
 
 
 def test_two_builds_at_once_build_once(template: Path, tmp_path: Path, bare: str) -> None:
@@ -168,7 +168,7 @@ def test_two_builds_at_once_build_once(template: Path, tmp_path: Path, bare: str
     news: list[str] = []
 
     def build(_: int) -> Path:
-        return build_environment(env, template, tmp_path / "cache", news.append, search=bare)
+        return build_environment(env, template, tmp_path / "cache", news.append, inherited=os.environ, search=bare)
 
     with ThreadPoolExecutor(2) as pool:
         assert len(set(pool.map(build, range(2)))) == 1
@@ -204,6 +204,6 @@ def test_hash_follows_requirements_local_packages_and_arguments(template: Path, 
 
 def test_building_an_empty_environment_is_quick(template: Path, tmp_path: Path, bare: str) -> None:
     started_s = time.monotonic()
-    python = build_environment(Environment(python=f"=={VERSION}"), template, tmp_path / "c", silent, search=bare)
+    python = build_environment(Environment(python=f"=={VERSION}"), template, tmp_path / "c", silent, inherited=os.environ, search=bare)
     assert subprocess.call([python, "-c", "pass"]) == 0
     assert time.monotonic() - started_s < 10

@@ -151,7 +151,9 @@ EVENT = st.one_of(
                 Published,
                 run=st.integers(0, 99),
                 values=st.dictionaries(TEXT, NUMBER, max_size=3),
-                settings=st.dictionaries(TEXT, NUMBER | TEXT | st.booleans() | st.integers(-(10**9), 10**9), max_size=3),
+                settings=st.dictionaries(
+                    TEXT, NUMBER | TEXT | st.booleans() | st.integers(-(10**9), 10**9), max_size=3
+                ),
             ),
             st.builds(
                 Closed,
@@ -169,10 +171,7 @@ EVENT = st.one_of(
 def test_whatever_is_appended_is_read(folder: Path, events: list[Event]) -> None:
     (folder / "journal.jsonl").unlink(missing_ok=True)
     fill(folder, events)
-    assert Journal(folder).events == events
-    types = [type(v) for e in events if isinstance(e, Finished) for v in getattr(e.result, "settings", {}).values()]
-    read = Journal(folder).events
-    assert types == [type(v) for e in read if isinstance(e, Finished) for v in getattr(e.result, "settings", {}).values()]
+    assert repr(Journal(folder).events) == repr(events), "1 is not True, nor 1.0"
 
 
 # A torn tail
@@ -234,7 +233,7 @@ def test_a_kill_while_appending_loses_no_event_that_was_acknowledged(folder: Pat
 # Damage
 
 
-def assert_corrupt(folder: Path, content: bytes, line: int, problem: str = "") -> None:
+def assert_corrupt(folder: Path, content: bytes, line: int, problem: str = ".") -> None:
     path = folder / "journal.jsonl"
     path.write_bytes(content)
     before = everything(folder)
@@ -257,15 +256,20 @@ def test_any_altered_byte_is_found_in_its_line(folder: Path) -> None:
             assert_corrupt(folder, whole[:place] + bytes([byte]) + whole[place + 1 :], line)
 
 
-@pytest.mark.parametrize("old,new", [('"seq":1', '"seq": 1'), ("\\ud83d", "\\uD83D"), ('","time"', '" ,"time"')])
+@pytest.mark.parametrize(
+    "old,new",
+    [
+        ('{"seq":1,', '{"seq":1 ,'),
+        ('"seq":1,"time":1700000000.0', '"seq":1,"time":17e8'),
+        ("\\ud83d", "\\uD83D"),
+        ('{"seq":1', ' {"seq":1'),
+    ],
+)
 def test_a_line_that_means_the_same_but_is_written_otherwise_is_found(folder: Path, old: str, new: str) -> None:
     fill(folder, [EVENTS[0], Paused(PauseKind.STOP, "\ud83d"), Resumed()])
     whole = (folder / "journal.jsonl").read_text()
-    altered = whole.replace(old, new)
-    if altered == whole:
-        altered = whole.replace('"seq":1,"time"', '"seq":1 ,"time"')
-    assert altered != whole
-    assert_corrupt(folder, altered.encode(), 2, "was altered")
+    assert whole.count(old) == 1
+    assert_corrupt(folder, whole.replace(old, new).encode(), 2, "was altered")
 
 
 def test_swapped_missing_doubled_and_foreign_lines_are_found(folder: Path) -> None:
@@ -351,7 +355,7 @@ try:
         journal.append(Paused(PauseKind.STOP, "x" * 5000))
         count += 1
 except JournalWriteFailed as error:
-    assert "No space left" in str(error), error
+    assert "No space left" in str(error) or "bytes were written" in str(error), error
 assert len(Journal(folder).events) == count > 5
 try:
     journal.put("y" * 80_000)

@@ -109,6 +109,8 @@ def test_stop_pauses_before_the_next_step(study: Study) -> None:
 
     state = study.loop([stop]).run()
     assert state.pause == Paused(PauseKind.STOP, "stopped by request")
+    assert study.loop([]).run().pause == state.pause  # asked to stop before it began
+    study.workspace.stop_file.unlink()
     state = study.loop([DONE, NO_PLOT_EDIT, NOTES]).run()
     assert state.ended and state.ended.completed and state.completed_runs == 1
 
@@ -128,3 +130,14 @@ def test_a_template_without_baseline_runs_its_own_code_first(make_study: Callabl
     assert state.baseline_values["score"] < state.rows[0].values["score"]
     assert (study.workspace.path / "run_0/final_info.json").exists()
     assert study.workspace.repo().resolve("run/0") == state.launched.commit
+
+
+def test_a_reply_may_hold_half_a_character_and_control_characters(make_study: Callable[..., Study]) -> None:
+    odd = "half \ud83d nul \0 bell \x07 byte \udcff end"
+    study = make_study(limits=Limits(max_runs=1))
+    plan = f"PLAN:\n1. Raise the rate, {odd}\n\n"
+    state = study.loop([plan + FASTER + block("notes.txt", "", f"{odd}\n"), NO_PLOT_EDIT, NOTES]).run()
+    assert state.ended and state.ended.completed and not state.warnings
+    assert "half \ufffd nul \0 bell \x07 byte \ufffd end" in (study.workspace.path / "notes.txt").read_text()
+    (edit, *_) = [c for c in study.workspace.repo().log() if "experiment.py" in c.files][1:]
+    assert edit.subject.startswith("Run 1: Raise the rate, half \ufffd nul \ufffd bell \ufffd byte")

@@ -10,12 +10,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from agent.core.edit import Rejected
 from agent.core.events import Purpose
+from agent.core.failure_text import cut_middle
 from agent.core.messages import Message
 from agent.core.turn import Refusal
 from agent.core.view import RowView, TurnView
 
 SUBJECT_CHARS = 60
 FAILURE_CHARS = 90
+METRICS_IN_ROW = 4
+GIST_CHARS = 60
+NOTES_CHARS = 6000
 
 
 def render_opening(view: TurnView) -> list[Message]:
@@ -51,6 +55,7 @@ def _environment() -> Environment:
         autoescape=False,
     )
     environment.filters |= {"fenced": fenced, "row": row_line, "number": number, "rejected": rejected_title}
+    environment.filters |= {"gist": gist, "notes_cut": lambda text: cut_middle(text, NOTES_CHARS)}
     environment.globals |= {"Purpose": Purpose}
     return environment
 
@@ -78,10 +83,18 @@ def row_line(row: RowView, view: TurnView) -> str:
     """One past run in one line of bounded length, so that the last prompt is hardly longer than the second."""
     if not row.completed:
         return f"run {row.run} | given up | {_cut(row.failures[-1] if row.failures else row.subject, FAILURE_CHARS)}"
-    names = [m.name for m in view.metrics] or list(row.values)[:6]
-    numbers = " ".join(f"{name}={number(row.values[name])}" for name in names if name in row.values)
+    names = [m.name for m in view.metrics] or list(row.values)
+    primary = view.primary.name if view.primary else ""
+    names.sort(key=lambda name: name != primary)
+    shown = [name for name in names if name in row.values][:METRICS_IN_ROW]
+    numbers = " ".join(f"{name}={number(row.values[name])}" for name in shown)
     verdict = f" ({row.verdict.kind.value})" if row.verdict else ""
     return f"run {row.run} | {numbers}{verdict} | {_cut(row.subject.partition(': ')[2] or row.subject, SUBJECT_CHARS)}"
+
+
+def gist(text: str) -> str:
+    """A done plan item: what it was, no longer what it expected."""
+    return _cut(text, GIST_CHARS)
 
 
 def rejected_title(rejected: Rejected) -> str:

@@ -20,6 +20,7 @@ import lean_sae_lens
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 lean_sae_lens.install()
 
@@ -57,19 +58,38 @@ class Stream:
 
     def sample(self, batch_size: int) -> Tensor:
         """True feature activations >= 0, (batch_size, num_features), float32; the global generator is left alone."""
-        words = np.random.SeedSequence([*self._key, self._calls]).generate_state(1)
         self._calls += 1
+        return self.sample_at(self._calls - 1, batch_size)
+
+    def sample_at(self, index: int, batch_size: int) -> Tensor:
+        """What call number `index` of `sample` draws."""
+        words = np.random.SeedSequence([*self._key, index]).generate_state(1)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(words[0]))
             return self.model.activation_generator.sample(batch_size)
 
 
+class TrainingSet(Dataset[Tensor]):
+    """Item i is training batch i, (batch_size, hidden_dim): the same whoever draws it, and in whatever order."""
+
+    def __init__(self, profile: dict[str, Any], *, seed: int, steps: int, batch_size: int) -> None:
+        self.model = build_model(profile)
+        self.stream = Stream(self.model, TRAINING, seed)
+        self.steps, self.batch_size = steps, batch_size
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.model.feature_dict(self.stream.sample_at(index, self.batch_size))
+
+
 def batches(profile: dict[str, Any], *, seed: int, steps: int, batch_size: int) -> Iterator[Tensor]:
     """Training activations: `steps` tensors x (batch_size, hidden_dim), float32, on the CPU, without gradient.
 
-    x = true_activations @ feature_vectors + bias; about profile["true_l0"] features are active in a row.
+    x = true_activations @ feature_vectors + bias. Sampling costs twice what training does, so profile["samplers"]
+    processes draw ahead; their number changes the time and not the batches.
     """
-    model = build_model(profile)
-    stream = Stream(model, TRAINING, seed)
-    for _ in range(steps):
-        yield model.feature_dict(stream.sample(batch_size))
+    data = TrainingSet(profile, seed=seed, steps=steps, batch_size=batch_size)
+    workers = profile["samplers"]
+    yield from DataLoader(data, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None)

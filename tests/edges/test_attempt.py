@@ -1,0 +1,307 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.core.events import Launched, Step
+from agent.core.idea import Idea
+from agent.edges import attempt as module
+from agent.edges.attempt import FIGURE_CAP_BYTES, collect_figures, command_of, prepare_step, publish_run, read_output
+from agent.edges.step import StepSpec
+from agent.edges.template import Template, freeze_template, load_template
+from agent.edges.untrusted import Untrusted
+from agent.edges.workspace import Workspace, create_batch, template_store
+
+QUADRATIC = Path(__file__).parent.parent / "data" / "quadratic"
+CODE = {"experiment.py": "LR = 1\r\n", "sub/odd.txt": "\udcff\n", "notes.txt": ""}
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Template:
+    return load_template(freeze_template(QUADRATIC, template_store(tmp_path / "o'brien's work")))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, template: Template) -> Workspace:
+    idea = Idea(Name="momentum", Title="T", Experiment="E")
+    return create_batch(tmp_path / "o'brien's work", "batch", [idea], template, Launched())[0]
+
+
+def prepare(
+    workspace: Workspace, template: Template, step: Step, folder: str, *, run: int = 3, **options: Path
+) -> tuple[StepSpec, Path]:
+    inherited = {"PATH": os.defpath, "DEEPSEEK_API_KEY": "sk-canary", "LANG": "C.UTF-8"}
+    interpreter = Path(sys.executable)
+    spec = prepare_step(
+        workspace, template, step, folder, CODE, run=run, interpreter=interpreter, inherited=inherited, **options
+    )
+    return spec, workspace.step_folder(folder) / "work"
+
+
+def make_run(workspace: Workspace, run: int) -> Path:
+    folder = workspace.run_folder(run)
+    folder.mkdir()
+    (folder / "final_info.json").write_text("{}")
+    return folder
+
+
+# What a step finds
+
+
+def test_a_run_finds_code_profile_and_earlier_runs(workspace: Workspace, template: Template) -> None:
+    for run in (0, 1, 2):
+        make_run(workspace, run)
+    (workspace.path / "run_of_mine.txt").touch()
+    spec, work = prepare(workspace, template, Step.RUN, "run_3.1")
+    names = {"experiment.py", "sub", "notes.txt", "profile.json", "run_0", "run_1", "run_2"}
+    assert {p.name for p in work.iterdir()} == names
+    assert (work / "experiment.py").read_bytes() == b"LR = 1\r\n" and (work / "sub/odd.txt").read_bytes() == b"\xff\n"
+    assert (work / "profile.json").read_text() == template.profile_text
+    assert (work / "run_2" / "final_info.json").read_text() == "{}"
+    assert (work / "run_2").readlink() == workspace.path / "run_2"
+    assert spec.argv == (sys.executable, "experiment.py", "--out_dir=run_3")
+    assert (spec.deadline_s, spec.log_cap_mib, spec.stop_file) == (20, 1, workspace.agent / "stop")
+    assert spec.env["SCIENTIST_SEED"] == "3" and "SCIENTIST_SMOKE" not in spec.env
+    assert spec.env["PYTHONPATH"] == str(template.folder / "sealed")
+    assert spec.env["HOME"] == str(work.parent / "home") and Path(spec.env["TMPDIR"]).is_dir()
+    assert "sk-canary" not in str(spec)
+
+
+def test_a_run_does_not_find_its_own_published_outputs(workspace: Workspace, template: Template) -> None:
+    make_run(workspace, 3)
+    for step, folder in ((Step.SMOKE, "run_3.1.smoke"), (Step.RUN, "run_3.1")):
+        assert not os.path.lexists(prepare(workspace, template, step, folder)[1] / "run_3")
+
+
+def test_a_smoke_test_is_told_so(workspace: Workspace, template: Template) -> None:
+    spec, _ = prepare(workspace, template, Step.SMOKE, "run_3.1.smoke")
+    assert spec.env["SCIENTIST_SMOKE"] == "1" and spec.deadline_s == 10
+
+
+def test_an_evaluation_finds_the_outputs_of_its_run(workspace: Workspace, template: Template) -> None:
+    _, run_work = prepare(workspace, template, Step.RUN, "run_3.1")
+    (run_work / "run_3").mkdir()
+    (run_work / "run_3" / "state.json").write_text("7")
+    spec, work = prepare(workspace, template, Step.EVALUATE, "run_3.1.evaluate", run_outputs=run_work / "run_3")
+    assert (work / "run_3" / "state.json").read_text() == "7"
+    script = str(template.folder / "sealed" / "evaluate.py")
+    assert "'" in script and " " in script
+    assert spec.argv == (sys.executable, script, "--run_dir=run_3", "--out=evaluation.json")
+
+
+def test_a_plot_finds_every_run_and_the_baselines(workspace: Workspace, template: Template) -> None:
+    make_run(workspace, 3)
+    spec, work = prepare(workspace, template, Step.PLOT, "plot.1")
+    baselines = json.loads((work / "baselines.json").read_text())
+    assert [(b["name"], b["seed"]) for b in baselines] == [("plain", n) for n in range(5)]
+    assert baselines[0]["metrics"] == template.baselines[0].values
+    assert (work / "run_3").is_symlink() and spec.argv == (sys.executable, "plot.py")
+
+
+def test_only_a_plot_is_given_the_baselines(workspace: Workspace, template: Template) -> None:
+    assert not (prepare(workspace, template, Step.RUN, "run_3.1")[1] / "baselines.json").exists()
+
+
+def test_data_is_found_where_either_kind_of_experiment_looks(
+    workspace: Workspace, template: Template, tmp_path: Path
+) -> None:
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets" / "train.bin").write_bytes(b"1")
+    for folder in ("run_3.1", "run_3.2"):
+        _, work = prepare(workspace, template, Step.RUN, folder, data=tmp_path / "datasets")
+        assert (work / "data" / "train.bin").read_bytes() == b"1"
+        assert (work / ".." / ".." / "data" / "train.bin").read_bytes() == b"1"
+
+
+def test_an_ai_scientist_plot_finds_the_run_that_came_with_the_template(
+    workspace: Workspace, template: Template
+) -> None:
+    (template.folder / "run_0").mkdir()
+    (template.folder / "run_0" / "final_info.json").write_text("{}")
+    foreign = replace(template, foreign=True)
+    assert (prepare(workspace, foreign, Step.PLOT, "plot.1")[1] / "run_0" / "final_info.json").exists()
+    assert not (prepare(workspace, foreign, Step.RUN, "run_0.1", run=0)[1] / "run_0").exists()
+    assert not (prepare(workspace, template, Step.PLOT, "plot.2")[1] / "run_0").exists()
+
+
+def test_a_template_without_profiles_leaves_no_profile(workspace: Workspace, template: Template) -> None:
+    assert not (prepare(workspace, replace(template, profile_text=""), Step.RUN, "r")[1] / "profile.json").exists()
+
+
+def test_limits_of_the_profile_come_before_those_of_the_template(workspace: Workspace, template: Template) -> None:
+    slow = {"small": {"limits": {"run_s": 99, "log_mib": 2}}}
+    spec = type(template.spec).model_validate(template.spec.model_dump() | {"profiles": slow})
+    made, _ = prepare(workspace, replace(template, spec=spec), Step.RUN, "run_3.1")
+    assert (made.deadline_s, made.log_cap_mib) == (99, 2)
+
+
+def test_the_placeholders_of_a_command_are_filled(template: Template) -> None:
+    spec = template.spec.model_copy(update={"command": "python experiment.py --out_dir={out_dir} --keep={other}"})
+    assert command_of(replace(template, spec=spec), Step.RUN, 12) == (
+        "python experiment.py --out_dir=run_12 --keep={other}"
+    )
+
+
+# What a run leaves
+
+
+@pytest.fixture
+def steps(workspace: Workspace) -> tuple[Path, Path]:
+    """The folders of a run that completed and of its evaluation."""
+    run, evaluate = workspace.step_folder("run_3.1"), workspace.step_folder("run_3.1.evaluate")
+    (run / "work" / "run_3" / "sub").mkdir(parents=True)
+    (run / "work" / "run_3" / "final_info.json").write_text('{"loss": 1}')
+    (run / "work" / "run_3" / "sub" / "weights.bin").write_bytes(b"\0")
+    (run / "log.txt").write_bytes(b"the log \xff")
+    (evaluate / "work").mkdir(parents=True)
+    (evaluate / "work" / "evaluation.json").write_text('{"score": 0.5}')
+    return run, evaluate
+
+
+PUBLISHED = {
+    "final_info.json": b'{"loss": 1}',
+    "sub/weights.bin": b"\0",
+    "log.txt": b"the log \xff",
+    "evaluation.json": b'{"score": 0.5}',
+}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if not p.is_dir()}
+
+
+def test_a_run_is_published_whole_with_log_and_evaluation(workspace: Workspace, steps: tuple[Path, Path]) -> None:
+    assert publish_run(workspace, 3, *steps, "key") == workspace.path / "run_3"
+    assert contents(workspace.path / "run_3") == PUBLISHED
+    assert list((workspace.agent / "tmp").iterdir()) == []
+
+
+def test_publishing_again_changes_nothing(workspace: Workspace, steps: tuple[Path, Path]) -> None:
+    publish_run(workspace, 3, *steps, "key")
+    (steps[0] / "log.txt").write_text("another")
+    (steps[0] / "work" / "run_3").mkdir()
+    publish_run(workspace, 3, *steps, "key")
+    publish_run(workspace, 3, *steps, "another key")
+    assert contents(workspace.path / "run_3") == PUBLISHED
+
+
+def test_a_run_without_evaluation_is_published_as_it_is(workspace: Workspace, steps: tuple[Path, Path]) -> None:
+    publish_run(workspace, 3, steps[0], None, "key")
+    assert contents(workspace.path / "run_3") == {k: v for k, v in PUBLISHED.items() if k != "evaluation.json"}
+
+
+class Crash(BaseException):
+    """The orchestrator is gone."""
+
+
+def test_a_crash_at_any_step_of_publishing_leaves_nothing_half_published(
+    workspace: Workspace, steps: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted before and after every change to the disk in turn, and then begun anew."""
+    saved = workspace.agent / "saved"
+    shutil.copytree(workspace.attempts, saved)
+    crashes = 0
+    for point in range(100):
+        left = point
+
+        def crash_at(function: Callable[..., object]) -> Callable[..., object]:
+            def call(*arguments: object, **options: object) -> object:
+                nonlocal left
+                left -= 1
+                if left == -1:
+                    raise Crash
+                result = function(*arguments, **options)
+                left -= 1
+                if left == -1:
+                    raise Crash
+                return result
+
+            return call
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "rename", crash_at(Path.rename))
+            patch.setattr(shutil, "copyfile", crash_at(shutil.copyfile))
+            patch.setattr(module, "_clear", crash_at(module._clear))
+            patch.setattr(module, "write_durably", crash_at(module.write_durably))
+            patch.setattr(module, "fsync_folder", crash_at(module.fsync_folder))
+            try:
+                publish_run(workspace, 3, *steps, "key")
+            except Crash:
+                crashes += 1
+            else:
+                break
+        final = workspace.path / "run_3"
+        assert not final.exists() or contents(final) == PUBLISHED
+        publish_run(workspace, 3, *steps, "key")
+        assert contents(final) == PUBLISHED
+        shutil.rmtree(final)
+        shutil.rmtree(workspace.attempts)
+        shutil.copytree(saved, workspace.attempts)
+    assert crashes >= 14
+
+
+@pytest.mark.parametrize("name", ["log.txt", "evaluation.json"])
+@pytest.mark.parametrize("planted", ["link", "dangling link", "folder", "pipe", "file"])
+def test_what_an_experiment_planted_under_our_names_is_replaced(
+    workspace: Workspace, steps: tuple[Path, Path], tmp_path: Path, name: str, planted: str
+) -> None:
+    place = steps[0] / "work" / "run_3" / name
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    match planted:
+        case "link":
+            place.symlink_to(precious)
+        case "dangling link":
+            place.symlink_to(tmp_path / "absent")
+        case "folder":
+            (place / "sub").mkdir(parents=True)
+        case "pipe":
+            os.mkfifo(place)
+        case "file":
+            place.write_text("forged")
+    publish_run(workspace, 3, *steps, "key")
+    assert contents(workspace.path / "run_3") == PUBLISHED
+    assert precious.read_text() == "mine" and not (tmp_path / "absent").exists()
+
+
+def test_an_output_is_read_unless_a_link_leads_out(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    (work / "run_1").mkdir(parents=True)
+    assert read_output(work, "run_1", "final_info.json") is None
+    (work / "run_1" / "final_info.json").write_bytes(b'{"a": "\xff"}')
+    assert read_output(work, "run_1", "final_info.json") == '{"a": "\ufffd"}'
+    (work / "run_2").symlink_to(work / "run_1")
+    assert isinstance(read_output(work, "run_2", "final_info.json"), Untrusted)
+
+
+def test_figures_are_collected_from_regular_files_alone(workspace: Workspace, tmp_path: Path) -> None:
+    step = workspace.step_folder("plot.1")
+    work = step / "work"
+    work.mkdir(parents=True)
+    (tmp_path / "secret.png").write_text("key")
+    for name in ("b.png", "a figure's é.pdf", "c.svg"):
+        (work / name).write_bytes(name.encode())
+    (work / "link.png").symlink_to(tmp_path / "secret.png")
+    os.link(tmp_path / "secret.png", work / "hard.png")
+    os.mkfifo(work / "pipe.png")
+    (work / "folder.png").mkdir()
+    (work / "folder.png" / "inner.png").touch()
+    (work / "text.txt").touch()
+    with (work / "huge.png").open("wb") as file:
+        file.truncate(FIGURE_CAP_BYTES + 1)
+    names = ["a figure's é.pdf", "b.png", "c.svg"]
+    assert collect_figures(workspace, step) == names == collect_figures(workspace, step)
+    assert contents(workspace.path / "plots") == {name: name.encode() for name in names}
+
+
+def test_a_plot_that_left_no_figure_makes_no_folder(workspace: Workspace) -> None:
+    (workspace.step_folder("plot.1") / "work").mkdir(parents=True)
+    assert collect_figures(workspace, workspace.step_folder("plot.1")) == []
+    assert not (workspace.path / "plots").exists()

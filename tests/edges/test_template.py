@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.core.baseline import Baseline
+from agent.edges.template import (
+    check_frozen,
+    find_template,
+    freeze_template,
+    hash_folder,
+    list_templates,
+    load_template,
+    read_spec,
+)
+from agent.errors import IntegrityError, UsageError
+
+QUADRATIC = Path(__file__).parent.parent / "data" / "quadratic"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return shutil.copytree(QUADRATIC, tmp_path / "a template's folder" / "quadratic")
+
+
+def refusal(call: Callable[[], object]) -> str:
+    with pytest.raises(UsageError) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# template.toml
+
+
+@pytest.mark.parametrize(
+    "old,new,field",
+    [
+        ("schema_version = 1", "schema_version = 2", "field schema_version: "),
+        ('name = "quadratic"', "", "field name: Field required"),
+        ("smoke = true", 'smoke = "perhaps"', "field smoke: "),
+        ("smoke = true", "smok = true", "field smok: Extra inputs"),
+        ("run_s = 20", "run_s = 0", "field limits.run_s: "),
+        ("run_s = 20", "run_s = true\nminutes = 3", "field limits.minutes: Extra inputs"),
+        ('direction = "higher"', 'direction = "up"', "field metrics.0.direction: "),
+        ('path = ["steps"]', 'path = "steps"', "field controls.0.path: "),
+        ("runs_experiment_code = false", "", "field evaluate.runs_experiment_code: Field required"),
+        ("smoke = true", "smoke = true\nsmoke = false", "is not TOML: "),
+        ("smoke = true", "smoke = ", "is not TOML: "),
+    ],
+)
+def test_a_mistake_is_named_with_file_and_field(folder: Path, old: str, new: str, field: str) -> None:
+    path = folder / "template.toml"
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+    said = refusal(lambda: read_spec(folder))
+    assert said.startswith(f"{path}: {field}")
+
+
+def test_a_file_that_is_not_utf_8_is_named(folder: Path) -> None:
+    (folder / "template.toml").write_bytes(b'name = "\xff"')
+    assert refusal(lambda: read_spec(folder)).startswith(f"{folder / 'template.toml'}: is not TOML: ")
+
+
+def test_a_run_file_that_is_not_there_is_named(folder: Path) -> None:
+    (folder / "experiment.py").unlink()
+    assert "has no experiment.py" in refusal(lambda: load_template(folder))
+
+
+def test_an_unknown_profile_is_named_with_those_there_are(folder: Path) -> None:
+    said = refusal(lambda: load_template(folder, "huge"))
+    assert "has no profile 'huge'" in said and "it has: slow, small" in said
+    assert "has no profile '../profiles/small'" in refusal(lambda: load_template(folder, "../profiles/small"))
+
+
+def test_a_profile_that_is_not_json_is_named(folder: Path) -> None:
+    (folder / "profiles" / "small.json").write_text("{")
+    assert f"{folder / 'profiles' / 'small.json'}: is not JSON" in refusal(lambda: load_template(folder))
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '{"seed": 0}'])
+def test_a_baseline_that_is_none_is_named(folder: Path, content: str) -> None:
+    path = folder / "baselines" / "small" / "plain-seed3.json"
+    path.write_text(content)
+    assert refusal(lambda: load_template(folder)).startswith(f"{path}: is not ")
+
+
+def test_a_template_is_read_at_its_default_profile(folder: Path) -> None:
+    template = load_template(folder)
+    assert template.profile == "small" and json.loads(template.profile_text)["steps"]
+    assert [b.seed for b in template.baselines] == [0, 1, 2, 3, 4]
+    assert set(template.baselines[0].values) == {"score", "final_loss", "steps"}
+    assert set(template.files) == {"experiment.py", "plot.py", "notes.txt"}
+    assert template.brief == (folder / "prompt.md").read_text().strip()
+    assert template.sealed == folder / "sealed" and not template.foreign
+    assert load_template(folder, "slow").profile_text == (folder / "profiles" / "slow.json").read_text()
+
+
+def test_every_python_file_beside_the_experiment_comes_along_byte_for_byte(folder: Path) -> None:
+    (folder / "model.py").write_bytes(b"\xef\xbb\xbfX = '\xff'\r\n")
+    files = load_template(folder).files
+    assert files["model.py"].encode("utf-8", "surrogateescape") == b"\xef\xbb\xbfX = '\xff'\r\n"
+
+
+# Found by name
+
+
+def test_a_template_is_found_by_name_and_by_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    roots = [folder.parent / "absent", folder.parent]
+    assert find_template("quadratic", roots) == find_template(str(folder), []) == folder
+    assert list_templates(roots) == [folder]
+    monkeypatch.chdir(folder)
+    assert find_template(".", []) == folder
+
+
+def test_a_name_that_is_not_found_lists_those_there_are(folder: Path) -> None:
+    said = refusal(lambda: find_template("cubic", [folder.parent]))
+    assert "'cubic'" in said and "there are: quadratic" in said
+    assert "there are: none" in refusal(lambda: find_template("cubic", []))
+
+
+def test_a_folder_without_experiment_is_named(folder: Path) -> None:
+    (folder.parent / "empty").mkdir()
+    assert "has no experiment.py" in refusal(lambda: find_template("empty", [folder.parent]))
+    assert list_templates([folder.parent]) == [folder]
+
+
+# Frozen
+
+
+def test_freezing_copies_everything_once(folder: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    copy = freeze_template(folder, store)
+    assert copy == store / hash_folder(folder) and hash_folder(copy) == copy.name
+    assert (copy / "sealed" / "evaluate.py").read_bytes() == (folder / "sealed" / "evaluate.py").read_bytes()
+    stamp = copy.stat()
+    assert freeze_template(folder, store) == copy == freeze_template(copy, store)
+    assert copy.stat().st_ino == stamp.st_ino and [p.name for p in store.iterdir()] == [copy.name]
+
+
+def test_changing_the_template_makes_another_copy_and_leaves_the_first(folder: Path, tmp_path: Path) -> None:
+    first = freeze_template(folder, tmp_path / "store")
+    (folder / "experiment.py").write_text("changed = 1\n")
+    second = freeze_template(folder, tmp_path / "store")
+    assert first != second
+    check_frozen(first)
+    check_frozen(second)
+
+
+def test_every_byte_and_every_path_counts(tmp_path: Path) -> None:
+    folder = tmp_path / "t"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "experiment.py").write_bytes(b"ab")
+    (folder / "sub" / "b.py").write_bytes(b"c")
+    hashes = {hash_folder(folder)}
+
+    def expect_another() -> None:
+        size = len(hashes)
+        hashes.add(hash_folder(folder))
+        assert len(hashes) == size + 1
+
+    for content in (b"aB", b"\x00b", b"abc", b"a", b"", b"ab\n"):
+        (folder / "experiment.py").write_bytes(content)
+        expect_another()
+    (folder / "sub" / "b.py").rename(folder / "sub" / "B.py")
+    expect_another()
+    (folder / "sub" / "B.py").rename(folder / "b.py")
+    expect_another()
+    (folder / "empty").touch()
+    expect_another()
+    (folder / os.fsdecode(b"not UTF-8 \xff")).touch()
+    expect_another()
+    (folder / "new\nline").touch()
+    expect_another()
+
+
+def test_the_place_of_the_folder_and_what_python_leaves_do_not_count(folder: Path, tmp_path: Path) -> None:
+    before = hash_folder(folder)
+    moved = folder.rename(tmp_path / "elsewhere")
+    for name in ("__pycache__/a.pyc", "sealed/__pycache__/b.pyc", ".git/config", ".venv/bin/python"):
+        (moved / name).parent.mkdir(parents=True, exist_ok=True)
+        (moved / name).write_text("x")
+    assert hash_folder(moved) == before
+    copy = freeze_template(moved, tmp_path / "store")
+    assert not list(copy.rglob("__pycache__")) and not (copy / ".git").exists()
+
+
+def test_links_are_frozen_as_what_they_name(folder: Path, tmp_path: Path) -> None:
+    data = tmp_path / "datasets"
+    data.mkdir()
+    (data / "train.bin").write_bytes(b"1")
+    (folder / "data").symlink_to(data)
+    (folder / "one").symlink_to(data / "train.bin")
+    (folder / ".#experiment.py").symlink_to("user@host.1234")  # an editor's lock
+    copy = freeze_template(folder, tmp_path / "store")
+    check_frozen(copy)
+    assert load_template(copy).hash == copy.name == hash_folder(folder)
+    assert (copy / "data" / "train.bin").read_bytes() == b"1" and not (copy / "one").is_symlink()
+    (data / "train.bin").write_bytes(b"2")
+    assert hash_folder(folder) != copy.name
+    check_frozen(copy)
+
+
+@pytest.mark.parametrize("change", ["add", "alter", "remove", "all"])
+def test_a_frozen_copy_that_changed_is_refused_even_by_a_new_launch(folder: Path, tmp_path: Path, change: str) -> None:
+    copy = freeze_template(folder, tmp_path / "store")
+    match change:
+        case "add":
+            (copy / "new.txt").touch()
+        case "alter":
+            (copy / "plot.py").write_text("")
+        case "remove":
+            (copy / "plot.py").unlink()
+        case "all":
+            shutil.rmtree(copy)
+    with pytest.raises(IntegrityError, match="is missing" if change == "all" else "was changed"):
+        check_frozen(copy)
+    if change != "all":
+        with pytest.raises(IntegrityError, match="was changed"):
+            freeze_template(folder, tmp_path / "store")
+
+
+def test_two_launches_that_freeze_at_once_agree(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = tmp_path / "store"
+    copytree = shutil.copytree
+
+    def another_is_faster(*arguments: object, **options: object) -> object:
+        monkeypatch.undo()
+        copytree(folder, store / hash_folder(folder))
+        return copytree(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(shutil, "copytree", another_is_faster)
+    copy = freeze_template(folder, store)
+    assert [p.name for p in store.iterdir()] == [copy.name]
+    check_frozen(copy)
+
+
+def test_a_copy_that_fails_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(OSError):
+        freeze_template(folder, tmp_path / "store")
+    assert list((tmp_path / "store").iterdir()) == []
+
+
+# AI-Scientist's layout
+
+EXPERIMENT = """import argparse, json, os
+parser = argparse.ArgumentParser()
+parser.add_argument("--out_dir", default="run_0")
+out = parser.parse_args().out_dir
+os.makedirs(out, exist_ok=True)
+LR = 0.1
+info = {"toy": {"means": {"loss": LR ** 2, "seconds": 1.0}, "stderrs": {"loss": 0.1}, "final_info_dict": {}}}
+with open(os.path.join(out, "final_info.json"), "w") as f:
+    json.dump(info, f)
+print("done")
+"""
+
+
+CURVES = json.dumps([0.123456789] * 250_000)  # three megabytes
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    folder = tmp_path / "toy"
+    (folder / "run_0").mkdir(parents=True)
+    (folder / "experiment.py").write_text(EXPERIMENT)
+    (folder / "plot.py").write_text("print('plot')\n")
+    (folder / "prompt.json").write_text(
+        json.dumps({"system": "You are ambitious.", "task_description": "Lower the loss."})
+    )
+    (folder / "seed_ideas.json").write_text(json.dumps([{"Name": "a", "Title": "b", "Experiment": "c"}]))
+    means = '{"loss": 0.5, "seconds": 2, "note": "text", "nan": NaN}'
+    (folder / "run_0" / "final_info.json").write_text(f'{{"toy": {{"means": {means}, "curves": {CURVES}}}}}')
+    return folder
+
+
+def test_an_ai_scientist_folder_is_read_without_template_toml(foreign: Path) -> None:
+    template = load_template(foreign)
+    assert template.foreign and template.spec.name == "toy"
+    assert template.spec.command == "python experiment.py --out_dir={out_dir}"
+    assert template.spec.editable == ("experiment.py", "plot.py", "notes.txt")
+    assert template.spec.metrics == () and template.spec.evaluate is None and not template.spec.smoke
+    assert template.brief == "You are ambitious.\n\nLower the loss."
+    assert set(template.files) == {"experiment.py", "plot.py", "notes.txt"}
+    assert template.baselines == (Baseline("run_0", 0, {"loss": 0.5, "seconds": 2.0}),)
+    assert template.profile == template.profile_text == "" and template.sealed is None
+
+
+def test_an_ai_scientist_folder_needs_no_more_than_experiment_py(foreign: Path) -> None:
+    for name in ("plot.py", "prompt.json", "seed_ideas.json", "run_0/final_info.json"):
+        (foreign / name).unlink()
+    template = load_template(foreign)
+    assert template.baselines == () and template.brief == "" and template.spec.plot == ""
+    assert template.spec.editable == ("experiment.py", "notes.txt")
+
+
+def test_an_ai_scientist_folder_installs_its_requirements(foreign: Path) -> None:
+    assert read_spec(foreign).environment.install == ()
+    (foreign / "requirements.txt").write_text("numpy\n")
+    assert read_spec(foreign).environment.install == (("-r", "requirements.txt"),)
+
+
+@pytest.mark.parametrize("name", ["prompt.json", "run_0/final_info.json"])
+def test_a_broken_json_file_of_an_ai_scientist_folder_is_named(foreign: Path, name: str) -> None:
+    (foreign / name).write_text('{"toy": ')
+    assert refusal(lambda: load_template(foreign)).startswith(f"{foreign / name}: is not JSON")
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"toy": {"means": {}}}', '{"toy": {"means": {"loss": null}}}'])
+def test_results_without_a_number_are_no_baseline(foreign: Path, content: str) -> None:
+    (foreign / "run_0" / "final_info.json").write_text(content)
+    assert load_template(foreign).baselines == ()
+
+
+def test_an_ai_scientist_folder_has_no_profiles(foreign: Path) -> None:
+    assert "has no profile 'small'; it has: none" in refusal(lambda: load_template(foreign, "small"))

@@ -1,0 +1,57 @@
+"""Keys in the orchestrator's environment reach neither a run nor anything on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+
+import pytest
+
+from tests.fakes import block
+from tests.loop.conftest import Study
+from tests.loop.test_loop import DONE, FASTER, NO_PLOT_EDIT, NOTES, PLAN
+
+CANARY = "sk-canary-5e8f2a71c0"
+NAMES = ("DEEPSEEK_API_KEY", "OPENAI_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "NVIDIA_API_KEY", "SSH_AUTH_SOCK")
+SPY = '''
+
+def spy():
+    """Write down all that a run can read of its own and its supervisor's environment."""
+    seen = {"environ": dict(os.environ), "argv": Path("/proc/self/cmdline").read_text("latin-1")}
+    seen["self"] = Path("/proc/self/environ").read_bytes().decode("latin-1")
+    seen["parent"] = Path(f"/proc/{os.getppid()}/environ").read_bytes().decode("latin-1")
+    print(json.dumps(seen))
+    return seen
+'''
+TRAINING = "def run_training(profile, seed):\n"
+MADE = "    out.mkdir(exist_ok=True)\n"
+REPORT = '    (out / "final_info.json").write_text(json.dumps({"final_loss": losses[-1], "steps": profile["steps"]}))\n'
+SPYING = (
+    block("experiment.py", TRAINING, SPY.lstrip("\n") + "\n\n" + TRAINING)
+    + block("experiment.py", MADE, MADE + "    spied = spy()\n")
+    + block("experiment.py", REPORT, REPORT.replace("}))", ', "spied": spied}))'))
+)
+
+
+def test_a_key_reaches_no_run_and_no_file(make_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.setenv(name, CANARY)
+    study = make_study()
+    state = study.loop([PLAN + FASTER + SPYING, DONE, NO_PLOT_EDIT, NOTES]).run()
+    assert state.ended and state.ended.completed, state
+
+    spied = json.loads((study.workspace.path / "run_1" / "final_info.json").read_text())["spied"]
+    assert spied["environ"]["SCIENTIST_SEED"] == "1" and "SCIENTIST_SEED=1" in spied["self"]
+    assert "PATH=" in spied["parent"], "the supervisor's environment was read"
+    assert CANARY not in json.dumps(spied)
+    assert not set(NAMES) & set(spied["environ"])
+
+    assert os.environ["DEEPSEEK_API_KEY"] == CANARY
+    files = [p for p in study.workspace.path.parent.parent.rglob("*") if p.is_file()]
+    kinds = {"journal.jsonl", "log.txt", "stdout.txt", "spec.json", "claim", "supervisor.log", "final_info.json"}
+    assert kinds <= {p.name for p in files} and any("blobs" in p.parts for p in files)
+    assert [p for p in files if CANARY.encode() in p.read_bytes()] == []
+    repo = study.workspace.repo()
+    committed = repo.diff(state.launched.commit, state.head) + repo.tag_message("run/1")
+    assert "spied" in committed and CANARY not in committed
