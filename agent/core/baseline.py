@@ -50,7 +50,10 @@ def summarise(baselines: Sequence[Baseline]) -> tuple[BaselineRow, ...]:
 def judge_run(
     spec: TemplateSpec, metric: Metric, values: Mapping[str, float], baselines: Sequence[Baseline]
 ) -> Verdict | None:
-    """The metric's verdict against the first baseline, whose controls the run must report and match; None for a run without the metric."""
+    """The metric's verdict against the first baseline; None for a run without the metric.
+
+    A control that the baseline reports must be reported by the run too, and agree.
+    """
     if metric.name not in values:
         return None
     first = [b for b in baselines if b.name == baselines[0].name]

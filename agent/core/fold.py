@@ -139,9 +139,7 @@ def _applied(state: State, applied: Applied) -> State:
                 state, tried=applied.code, clean=False, candidate=trial, subject=state.subject or applied.subject
             )
         case Intent.REPLICATE:
-            return replace(
-                state, tried=applied.code, candidate=replace(trial, linted=True), subject=applied.subject
-            )
+            return replace(state, tried=applied.code, candidate=replace(trial, linted=True), subject=applied.subject)
         case Intent.FINISH:
             return replace(_new_attempt(state), stage=Stage.PLOT, failures=(), attempts_spent=0)
         case Intent.PLOT:
@@ -268,7 +266,8 @@ def _restored(state: State, restored: Restored) -> State:
 
 def _next_run(state: State, row: RunRow) -> State:
     """The run number is spent, and with it the plan item that it was for: the next one, where no candidate is left."""
-    due = state.candidate.item if state.candidate else state.next_item and state.next_item.number
+    of_next = state.next_item.number if state.next_item else None
+    due = state.candidate.item if state.candidate else of_next
     last = row.run >= state.limits.max_runs
     return replace(
         _new_attempt(state),

@@ -44,7 +44,7 @@ def prepare_step(
     """
     place = workspace.step_folder(folder)
     work = place / "work"
-    for part in (work, place / "home", place / "tmp"):
+    for part in (work, place / "home"):
         part.mkdir(parents=True, exist_ok=True)
     for name, text in code.items():
         target = work / name
@@ -75,7 +75,6 @@ def prepare_step(
             interpreter=interpreter,
             sealed=template.sealed,
             home=place / "home",
-            tmp=place / "tmp",
             seed=run,
             smoke=step is Step.SMOKE,
             extra=template.spec.environment.variables,

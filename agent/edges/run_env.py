@@ -29,7 +29,6 @@ def run_environment(
     interpreter: Path,
     sealed: Path | None,
     home: Path,
-    tmp: Path,
     seed: int,
     smoke: bool,
     extra: Mapping[str, str],
@@ -49,7 +48,6 @@ def run_environment(
     environment |= {
         "PATH": ":".join(dict.fromkeys(folders)),
         "HOME": str(home),
-        "TMPDIR": str(tmp),
         "USER": "experiment",  # getpass asks for these before the password database, which a sandbox may hide
         "LOGNAME": "experiment",
         "PYTHONUTF8": "1",

@@ -1,7 +1,7 @@
 """Supervisor of one step: `python -m agent.edges.supervise [--detach] <step folder>`, locally and in a Slurm job.
 
-It claims the folder, runs the command of spec.json with exactly the environment given there, keeps its output, and
-writes exit.json once the command and everything it left behind are dead. Imports little, so that it starts at once.
+It claims the folder, runs the command of spec.json with the environment given there and a TMPDIR of its own, keeps its
+output, and writes exit.json once the command and everything it left behind are dead. Imports little, so that it starts at once.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import fcntl
 import os
 import resource
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +43,7 @@ TERM_GRACE_S = 2.0
 LEFTOVER_GRACE_S = 0.5  # multiprocessing's resource tracker needs a moment to remove shared memory
 KILL_PATIENCE_S = 30.0  # a process in uninterruptible sleep may never die
 EXIT_PATIENCE_S = 600.0  # a full disk may be emptied
+TEMPORARY_ROOT = "/tmp"
 POLL_S = 0.2
 BEAT_S = 1.0
 PIPE_BYTES = 1 << 20
@@ -116,9 +119,17 @@ class _Supervision:
         self._child = Child(0, 0, ())
         self._status: int | None = None
         self._peak_bytes = 0
+        self._tmp = ""
 
     def run(self) -> ExitRecord:
-        """Run the command to its end and that of its tree."""
+        """Run the command to its end and that of its tree; what it left in its TMPDIR goes with it."""
+        try:
+            return self._run()
+        finally:
+            if self._tmp:
+                shutil.rmtree(self._tmp, ignore_errors=True)
+
+    def _run(self) -> ExitRecord:
         self._beat()
         try:
             self._start()
@@ -152,10 +163,12 @@ class _Supervision:
             self._turn(BEAT_S)
 
     def _start(self) -> None:
+        # Short, and not in the step's folder: sockets of worker processes are made here, and their paths hold 107 bytes.
+        self._tmp = tempfile.mkdtemp(prefix="sci-", dir=TEMPORARY_ROOT)
         process = subprocess.Popen(
             self._spec.argv,
             cwd=self._folder / step.WORK,
-            env=self._spec.env,
+            env={**self._spec.env, "TMPDIR": self._tmp},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

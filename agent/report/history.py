@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.core.events import Applied, Closed, Event, Finished, Intent, Linted, Published, Refused, Restored, Step
+from agent.core.events import Applied, Closed, Event, Finished, Intent, Linted, Published, Restored, Step
 from agent.edges.repo import Commit
 
 __all__ = ["EditRow", "Outcome", "edit_rows", "outcomes"]
@@ -80,8 +80,3 @@ def edit_rows(commits: Sequence[Commit], known: Mapping[str, Outcome]) -> list[E
             )
         )
     return rows
-
-
-def refusals(events: Sequence[Event]) -> list[str]:
-    """Why replies led to no commit, in order."""
-    return [e.result.summary for e in events if isinstance(e, Finished) and isinstance(e.result, Refused)]

@@ -204,6 +204,8 @@ def test_hash_follows_requirements_local_packages_and_arguments(template: Path, 
 
 def test_building_an_empty_environment_is_quick(template: Path, tmp_path: Path, bare: str) -> None:
     started_s = time.monotonic()
-    python = build_environment(Environment(python=f"=={VERSION}"), template, tmp_path / "c", silent, inherited=os.environ, search=bare)
+    python = build_environment(
+        Environment(python=f"=={VERSION}"), template, tmp_path / "c", silent, inherited=os.environ, search=bare
+    )
     assert subprocess.call([python, "-c", "pass"]) == 0
     assert time.monotonic() - started_s < 10

@@ -31,7 +31,6 @@ from agent.core.events import (
     Step,
 )
 from agent.core.failure import ExitRecord
-from agent.core.reply import PlanItem
 from agent.edges.journal import FIRST_LINK, Journal, JournalWriteFailed
 from agent.errors import IntegrityError, JournalCorrupt
 from tests.fakes import FakeClock

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -402,13 +403,18 @@ def test_objects_and_references_are_asked_to_reach_the_disk(
 
 
 @pytest.mark.parametrize("lock", ["index.lock", "HEAD.lock", f"{BRANCH}.lock", "refs/tags/run/1.lock"])
-def test_a_lock_that_a_killed_git_left_is_moved_to_rescue(repo: Repo, folder: Path, lock: str) -> None:
+def test_a_lock_that_a_killed_git_left_is_moved_to_rescue(
+    repo: Repo, folder: Path, monkeypatch: pytest.MonkeyPatch, lock: str
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
     path = folder / ".git" / lock
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"half an index")
     sha = repo.commit({"notes.txt": "after the crash\n"}, "Run 1")
     repo.tag("run/1", sha, "Run 1")
     assert repo.head() == sha == repo.resolve("run/1")
+    assert sum(waited) == pytest.approx(1.0)
     assert_clean(folder)
     assert [p.read_bytes() for p in (folder / ".agent" / "rescue").iterdir()] == [b"half an index"]
 
@@ -448,6 +454,9 @@ def test_a_kill_at_any_moment_of_a_commit_loses_and_doubles_nothing(repo: Repo, 
         )
         assert process.stdout
         assert int(process.stdout.readline()) == number
+        if round_ == 11:
+            number += 1
+            assert int(process.stdout.readline()) == number, "a slow machine gets there too"
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.011 * round_ + 0.003)
         os.killpg(process.pid, 9)

@@ -50,7 +50,6 @@ def make(*, smoke: bool = False, sealed: Path | None = None, extra: Mapping[str,
         interpreter=PYTHON,
         sealed=sealed,
         home=Path("/step/home"),
-        tmp=Path("/step/tmp"),
         seed=7,
         smoke=smoke,
         extra=extra or {},
@@ -62,7 +61,6 @@ def test_allowed_variables_pass_and_the_rest_is_set() -> None:
     assert make() == {
         "PATH": "/opt/env with space/bin:/usr/bin:/bin",
         "HOME": "/step/home",
-        "TMPDIR": "/step/tmp",
         "USER": "experiment",
         "LOGNAME": "experiment",
         "PYTHONUTF8": "1",
@@ -95,7 +93,7 @@ def test_template_variables_change_settings_but_not_what_is_ours() -> None:
 
 def test_defaults_without_anything_inherited() -> None:
     environment = run_environment(
-        interpreter=PYTHON, sealed=None, home=Path("/h"), tmp=Path("/t"), seed=0, smoke=False, extra={}, inherited={}
+        interpreter=PYTHON, sealed=None, home=Path("/h"), seed=0, smoke=False, extra={}, inherited={}
     )
     assert environment["PATH"] == "/opt/env with space/bin:/usr/local/bin:/usr/bin:/bin"
     assert environment["LANG"] == "C.UTF-8"

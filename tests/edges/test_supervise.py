@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -49,7 +50,7 @@ def test_normal_exit_leaves_a_record_and_both_streams(folder: Path) -> None:
     assert (folder / step.HEARTBEAT).exists()
 
 
-def test_command_runs_in_work_with_no_input_no_core_and_exactly_its_environment(folder: Path) -> None:
+def test_command_runs_in_work_with_no_input_no_core_its_environment_and_a_tmpdir(folder: Path) -> None:
     code = (
         "import os, sys, json, resource; print(json.dumps([os.getcwd(), sys.stdin.read(), os.getsid(0) == os.getpid(),"
     )
@@ -58,7 +59,7 @@ def test_command_runs_in_work_with_no_input_no_core_and_exactly_its_environment(
     cwd, stdin, leads_session, core, environment = json.loads((folder / step.STDOUT).read_text())
     assert cwd == str((folder / step.WORK).resolve())
     assert (stdin, leads_session, core) == ("", True, 0)
-    assert environment == f"PATH={os.defpath}\0"
+    assert re.fullmatch(rf"PATH={os.defpath}\0TMPDIR=/tmp/sci-\w+\0", environment)
 
 
 def test_exception_is_exit_code_one_with_its_traceback(folder: Path) -> None:
@@ -246,7 +247,24 @@ def test_supervisor_starts_fast_and_imports_little() -> None:
         "agent",
         "agent.edges",
         "agent.edges.capped_log",
+        "agent.edges.files",
         "agent.edges.processes",
         "agent.edges.step",
         "agent.edges.supervise",
     }
+
+
+def test_worker_processes_can_share_memory_however_deep_the_workspace_lies(tmp_path: Path) -> None:
+    """Sockets of multiprocessing lie in TMPDIR, and the path of one holds 107 bytes."""
+    folder = tmp_path / ("deep" * 20) / ("deeper" * 15)
+    (folder / step.WORK).mkdir(parents=True)
+    code = """
+import os, tempfile
+from multiprocessing.connection import Listener
+Listener(family="AF_UNIX").close()
+open(os.path.join(tempfile.gettempdir(), "left"), "w").close()
+print(os.environ["TMPDIR"])
+"""
+    record = run_python(code, folder)
+    assert record.exit_code == 0, (folder / "stderr.txt").read_text()
+    assert not Path((folder / "stdout.txt").read_text().strip()).exists()
