@@ -77,7 +77,11 @@ class Loop:
             state = self.state
             turn = state.conversation.refusals
             self._append(Started(key, type(action).__name__, state.run, state.serial, turn))
-        result = self._effects.perform(action, self.state, key, begun=begun)
+        try:
+            result = self._effects.perform(action, self.state, key, begun=begun)
+        except OSError as error:  # a full or failing disk: the same action again once it is mended
+            self._append(Paused(PauseKind.INFRASTRUCTURE, f"{type(action).__name__}: {error}"))
+            return
         self._append(Finished(key, result))
 
     def _append(self, event: Event) -> None:

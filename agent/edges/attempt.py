@@ -8,11 +8,12 @@ import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import assert_never
 
 from agent.core.baseline import Baseline
 from agent.core.events import Step
 from agent.core.spec import StepLimits
-from agent.edges.files import fsync_folder, write_durably
+from agent.edges.files import fsync_folder, fsync_tree, write_durably
 from agent.edges.run_env import resolve_command, run_environment
 from agent.edges.step import StepSpec
 from agent.edges.template import Template
@@ -46,14 +47,7 @@ def prepare_step(
     work = place / "work"
     for part in (work, place / "home"):
         part.mkdir(parents=True, exist_ok=True)
-    for name, text in code.items():
-        target = work / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(text.encode("utf-8", "surrogateescape"))
-    if template.profile_text:
-        (work / "profile.json").write_text(template.profile_text, "utf-8")
-    if step is Step.PLOT:
-        (work / "baselines.json").write_text(_baselines_json(template.baselines), "utf-8")
+    _write_inputs(work, template, step, code)
     _link_inputs(workspace, work, run if step in (Step.SMOKE, Step.RUN) else None)
     if template.foreign and run and (template.folder / "run_0").is_dir():
         _link(work / "run_0", template.folder / "run_0")  # AI-Scientist's plot.py draws it as the baseline
@@ -63,12 +57,6 @@ def prepare_step(
         _link(work / "data", data)
         _link(workspace.attempts / "data", data)  # AI-Scientist's experiments read ../../data
     limits = _limits(template)
-    deadline_s = {
-        Step.SMOKE: limits.smoke_s,
-        Step.RUN: limits.run_s,
-        Step.EVALUATE: limits.evaluate_s,
-        Step.PLOT: limits.plot_s,
-    }[step]
     return StepSpec(
         argv=resolve_command(command_of(template, step, run), interpreter),
         env=run_environment(
@@ -80,7 +68,7 @@ def prepare_step(
             extra=template.spec.environment.variables,
             inherited=inherited,
         ),
-        deadline_s=deadline_s,
+        deadline_s=_deadline_s(limits, step),
         log_cap_mib=limits.log_mib,
         stop_file=workspace.stop_file,
     )
@@ -101,6 +89,31 @@ def command_of(template: Template, step: Step, run: int) -> str:
     for field, value in fields.items():
         command = command.replace(field, shlex.quote(value))
     return command
+
+
+def _write_inputs(work: Path, template: Template, step: Step, code: Mapping[str, str]) -> None:
+    for name, text in code.items():
+        target = work / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(text.encode("utf-8", "surrogateescape"))
+    if template.profile_text:
+        (work / "profile.json").write_text(template.profile_text, "utf-8")
+    if step is Step.PLOT:
+        (work / "baselines.json").write_text(_baselines_json(template.baselines), "utf-8")
+
+
+def _deadline_s(limits: StepLimits, step: Step) -> float:
+    match step:
+        case Step.SMOKE:
+            return limits.smoke_s
+        case Step.RUN:
+            return limits.run_s
+        case Step.EVALUATE:
+            return limits.evaluate_s
+        case Step.PLOT:
+            return limits.plot_s
+        case _:
+            assert_never(step)
 
 
 def _limits(template: Template) -> StepLimits:
@@ -146,6 +159,7 @@ def publish_run(workspace: Workspace, run: int, run_step: Path, evaluate_step: P
         text = read_output(evaluate_step / "work", EVALUATION)
         assert isinstance(text, str), "an evaluation that passed has left its file"
         write_durably(building / EVALUATION, text.encode())
+    fsync_tree(building)
     building.rename(final)
     fsync_folder(workspace.path)
     return final

@@ -15,6 +15,20 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def fsync_tree(folder: Path) -> None:
+    """Make every regular file and folder below `folder` survive a power cut; links are not followed."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = Path(place, name)
+            if path.is_file() and not path.is_symlink():
+                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+        fsync_folder(Path(place))
+
+
 def write_durably(path: Path, content: bytes) -> None:
     """Replace or create `path` by temporary file, fsync and rename; a failure leaves no temporary file."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

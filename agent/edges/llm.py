@@ -45,7 +45,7 @@ class Model(Protocol):
 
 
 class LiteLLMModel:
-    """Any model that litellm can reach; `environment` holds the keys.
+    """Any model that litellm can reach, with the keys that it finds in the environment.
 
     litellm itself retries nothing: `patience_s` and `sleep` are tenacity's.
     """

@@ -7,6 +7,7 @@ external diff programs are switched off: the repository's content was written by
 
 from __future__ import annotations
 
+import errno
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -110,6 +111,8 @@ class Repo:
             )
         except git.GitCommandError as error:
             problem = str(error.stderr).strip().removeprefix("stderr:").strip(" '\n")
+            if "No space left on device" in problem:
+                raise OSError(errno.ENOSPC, f"git {arguments[0]}: {problem}", str(self.folder)) from error
             raise IntegrityError(
                 str(self.folder), f"git {arguments[0]} failed: {problem}", "mend the repository, then resume"
             ) from error

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from agent.core.baseline import Baseline
 from agent.core.results import means_metrics, read_number
 from agent.core.spec import Control, Environment, Metric, TemplateSpec
-from agent.edges.files import fsync_folder
+from agent.edges.files import fsync_folder, fsync_tree
 from agent.errors import IntegrityError, UsageError
 
 TEMPLATE_FILE = "template.toml"
@@ -130,6 +130,7 @@ def freeze_template(folder: Path, store: Path) -> Path:
             ignore=lambda _, names: [n for n in names if n in _SKIPPED_FOLDERS],
             ignore_dangling_symlinks=True,
         )
+        fsync_tree(temporary)
         temporary.rename(copy)
     except OSError:
         if not copy.is_dir():  # else another launch was faster

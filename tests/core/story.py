@@ -184,11 +184,15 @@ class Story:
 
     def complete_run(self, score: float = 0.5, *, code: str = "", intent: Intent = Intent.RUN, **edit: object) -> None:
         self.apply(intent, code, **edit)  # type: ignore[arg-type]
+        self.finish_run({"score": score})
+
+    def finish_run(self, values: dict[str, float]) -> None:
+        """All checks of the candidate end well."""
         if isinstance(self.action, Lint):
             self.tell(Linted())
         while isinstance(self.action, StartStep):
-            self.run_step({"score": score})
-        self.publish({"score": score})
+            self.run_step(values)
+        self.publish(values)
 
     def give_up_run(self) -> None:
         """Every attempt fails, each in its own way."""

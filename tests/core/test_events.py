@@ -124,9 +124,7 @@ EVENTS: dict[type, st.SearchStrategy[object]] = {
     Finished: st.builds(Finished, key=text, result=st.one_of(*RESULTS.values())),
     Paused: st.builds(Paused, kind=st.sampled_from(PauseKind), reason=text),
     Resumed: st.builds(Resumed),
-    Ended: st.builds(
-        Ended, completed=st.booleans(), summary=text, warnings=st.lists(text, max_size=2).map(tuple)
-    ),
+    Ended: st.builds(Ended, completed=st.booleans(), summary=text, warnings=st.lists(text, max_size=2).map(tuple)),
 }
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 from agent.core.events import Ended, Finished, Paused, PauseKind, Started
 from agent.core.limits import Limits
 from agent.core.messages import Rules, normalise
+from agent.edges.step import StepSpec
 from agent.errors import ProviderRefused
-from tests.fakes import ScriptedModel, block
+from tests.fakes import InstantRunner, ScriptedModel, block
 from tests.loop.conftest import Study
 
 PLAN = "PLAN:\n1. Raise the learning rate; expect score above 0.9; refuted below 0.7\n2. Add momentum\n\n"
@@ -141,3 +144,17 @@ def test_a_reply_may_hold_half_a_character_and_control_characters(make_study: Ca
     assert "half \ufffd nul \0 bell \x07 byte \ufffd end" in (study.workspace.path / "notes.txt").read_text()
     (edit, *_) = [c for c in study.workspace.repo().log() if "experiment.py" in c.files][1:]
     assert edit.subject.startswith("Run 1: Raise the rate, half \ufffd nul \ufffd bell \ufffd byte")
+
+
+def test_a_full_disk_pauses_and_a_resume_goes_on(study: Study) -> None:
+    class FullDisk(InstantRunner):
+        def start(self, folder: Path, spec: StepSpec) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+
+    state = study.loop([PLAN + FASTER], runner=FullDisk(lambda folder, spec: None)).run()
+    assert state.pause and state.pause.kind is PauseKind.INFRASTRUCTURE
+    assert "StartStep: [Errno 28] No space left on device" in state.pause.reason
+    assert state.attempts_spent == 0
+
+    state = study.loop([DONE, NO_PLOT_EDIT, NOTES]).run()
+    assert state.ended and state.ended.completed and state.rows[0].attempts == 1

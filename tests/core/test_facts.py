@@ -1,0 +1,79 @@
+"""The sections that the orchestrator writes into notes.txt."""
+
+from __future__ import annotations
+
+from agent.core.baseline import Baseline, summarise
+from agent.core.events import Linted
+from agent.core.facts import failure_facts, run_facts, summarise_attempts
+from agent.core.limits import Limits
+from agent.core.spec import Metric
+from agent.core.verdict import Verdict, VerdictKind
+from tests.core.story import Story, failure
+
+METRICS = (Metric(name="score", path=("score",)), Metric(name="loss", path=("loss",)))
+BASELINES = summarise([Baseline("plain", seed, {"score": value}) for seed, value in enumerate((0.4, 0.5, 0.6))])
+VERDICT = Verdict(VerdictKind.BETTER, 0.5, 0.4, 0.6, "score 0.9 against 0.5")
+
+
+def trial(story: Story) -> Story:
+    story.apply()
+    story.tell(Linted())
+    story.run_step({"score": 0.90001, "loss": 0.1, "tokens": 1000.0})
+    return story
+
+
+def test_facts_of_a_run_tell_numbers_baseline_verdict_and_settings() -> None:
+    story = trial(Story(verified=True))
+    text = run_facts(story.state, METRICS, BASELINES, VERDICT, {"LR": 0.1, "NORM": "unit"})
+    assert text == (
+        "## Run 1\n\nCommit c1, seed 1, 1 attempt(s).\nResults are verified.\n\n"
+        "- score = 0.9 (baseline plain: 0.5 ± 0.1, 3 seed(s))\n- loss = 0.1\n\n"
+        "Verdict: better. score 0.9 against 0.5\n\nSettings: LR=0.1, NORM=unit\n"
+    )
+
+
+def test_facts_say_that_results_are_self_reported_and_count_attempts_and_failures() -> None:
+    story = Story()
+    story.fail_attempt(failure("AError: no"))
+    text = run_facts(trial(story).state, METRICS, (), None, {})
+    assert "seed 1, 2 attempt(s)." in text and "Results are self-reported." in text
+    assert text.endswith("Failed before: AError: no\n")
+    assert "Verdict" not in text and "Settings" not in text and "baseline" not in text
+
+
+def test_facts_of_a_control_say_that_the_idea_was_not_implemented() -> None:
+    control = "control: hyper-parameter sweep; the idea was not implemented"
+    assert control in run_facts(trial(Story(control=control)).state, METRICS, (), None, {})
+    assert "control" not in run_facts(trial(Story()).state, METRICS, (), None, {})
+
+
+def test_where_no_metric_is_declared_every_number_is_told() -> None:
+    lines = run_facts(trial(Story()).state, (), (), None, {}).splitlines()
+    assert [line for line in lines if line.startswith("- ")] == ["- loss = 0.1", "- score = 0.9", "- tokens = 1000"]
+
+
+def test_one_seed_has_no_spread() -> None:
+    single = summarise([Baseline("plain", 0, {"score": 0.4})])
+    assert "(baseline plain: 0.4, 1 seed(s))" in run_facts(trial(Story()).state, METRICS, single, None, {})
+
+
+def test_a_run_given_up_tells_each_failure_once_with_its_count() -> None:
+    story = Story(Limits(attempts=3))
+    for name in ("AError: no", "BError: no", "AError: no"):
+        story.fail_attempt(failure(name))
+    assert failure_facts(story.state) == (
+        "## Run 1: given up\n\n3 attempt(s) failed:\n\n- AError: no (2 times)\n- BError: no\n"
+    )
+
+
+def test_all_that_was_tried_is_summed_up_run_by_run() -> None:
+    story = Story(Limits(attempts=2))
+    assert summarise_attempts(story.state) == ""
+    story.complete_run()
+    story.give_up_run()
+    story.fail_attempt(failure("CError: no"))
+    assert summarise_attempts(story.state).splitlines() == [
+        "run 1 (completed): Run 1: edit c1",
+        "run 2 (given up): Error0: no; Error1: no",
+        "run 3: CError: no",
+    ]

@@ -1,0 +1,340 @@
+"""Requests in words: every purpose, fences, bounded rows, and bytes that stay the same from the front."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from jinja2 import UndefinedError
+
+from agent.core.baseline import Baseline
+from agent.core.edit import apply_reply
+from agent.core.events import Intent, Purpose
+from agent.core.failure import Failure, FailureKind
+from agent.core.idea import Idea
+from agent.core.limits import Limits
+from agent.core.prompts import (
+    _fill,
+    fenced,
+    number,
+    render_opening,
+    render_refusal,
+    render_repair,
+    row_line,
+)
+from agent.core.reply import PlanItem
+from agent.core.spec import Metric, TemplateSpec
+from agent.core.turn import Refusal
+from agent.core.verdict import Verdict, VerdictKind
+from agent.core.view import RowView, TurnView, view_turn
+from tests.core.story import PLAN, Story, failure
+from tests.fakes import block
+
+METRICS = tuple(
+    Metric(name=name, path=(name,), direction="higher", resolution=0.01, reading=f"What {name} says. " * 4)
+    for name in ("score", "explained_variance", "dead_fraction", "mcc", "uniqueness", "l0")
+)
+SPEC = TemplateSpec(name="t", metrics=METRICS)
+BARE = TemplateSpec(name="t")
+IDEA = Idea(Name="momentum", Title="Momentum helps", Experiment="Add momentum.\nMeasure.", Abstract="Why not. " * 60)
+BASELINES = [Baseline("plain", seed, {metric.name: 0.5 + seed / 100 for metric in METRICS}) for seed in range(5)]
+FILES = {
+    "experiment.py": "".join(f"def step_{n}(x, rate=0.{n}):\n    return x * rate + {n}\n\n\n" for n in range(110)),
+    "plot.py": 'TITLE = """```"""\n',
+    "notes.txt": "Words.\n",
+}
+LONG_PLAN = tuple(
+    PlanItem(n, f"Study {n}: " + "raise the rate and expect a higher score by 0.05. " * 3) for n in range(1, 11)
+)
+
+
+def view(story: Story, purpose: Purpose, *, spec: TemplateSpec = SPEC, **rest: str) -> TurnView:
+    return view_turn(
+        story.state,
+        spec,
+        purpose=purpose,
+        idea=IDEA,
+        brief="The field in brief. " * 100,
+        command="python experiment.py --out_dir=run_N",
+        baselines=BASELINES if spec is SPEC else [],
+        files=FILES,
+        **rest,  # type: ignore[arg-type]
+    )
+
+
+def said(story: Story, purpose: Purpose, **rest: object) -> str:
+    system, user = render_opening(view(story, purpose, **rest))  # type: ignore[arg-type]
+    assert (system.role, user.role) == ("system", "user")
+    return user.content
+
+
+def now(story: Story, purpose: Purpose, **rest: object) -> str:
+    """What the turn itself is about, below what all turns share."""
+    return said(story, purpose, **rest).rpartition("# Now\n\n")[2]
+
+
+def stories() -> dict[str, Story]:
+    completed, given_up, failed, repeated, restored, edits = (Story(Limits(attempts=6)) for _ in range(6))
+    completed.complete_run(0.9, plan=PLAN, item=1)
+    given_up.give_up_run()
+    failed.complete_run()
+    failed.fail_attempt()
+    for _ in range(2):
+        repeated.fail_attempt()
+    for _ in range(3):
+        restored.fail_attempt()
+    restored.restore(gives_up=False)
+    for _ in range(4):
+        edits.refuse()
+    return {
+        "fresh": Story(),
+        "completed": completed,
+        "given up": given_up,
+        "failed": failed,
+        "repeated": repeated,
+        "restored": restored,
+        "edits": edits,
+    }
+
+
+STORIES = stories()
+
+
+@pytest.mark.parametrize("spec", [SPEC, BARE], ids=["declared", "bare"])
+@pytest.mark.parametrize(
+    ("name", "purpose"),
+    [
+        (name, purpose)
+        for name, story in STORIES.items()
+        for purpose in Purpose
+        if (purpose is not Purpose.FIX or story.state.failures) and (purpose is not Purpose.NEXT or story.state.rows)
+    ],
+)
+def test_every_purpose_is_put_into_words(name: str, purpose: Purpose, spec: TemplateSpec) -> None:
+    story = STORIES[name]
+    for text in (said(story, purpose, spec=spec), render_repair(view(story, purpose, spec=spec, feedback="Not so."))):
+        assert text == text.strip() and "None" not in text and "Undefined" not in text
+        assert "{{" not in text and "{%" not in text
+
+
+def test_a_name_that_a_template_does_not_know_is_an_error() -> None:
+    with pytest.raises(UndefinedError):
+        _fill("repair.j2")
+
+
+def test_a_value_that_looks_like_a_template_is_left_as_it_is() -> None:
+    story = Story()
+    files = {"experiment.py": "X = '{{ view.idea }}{% if %}'\n"}
+    shown = replace(view(story, Purpose.PLAN), files=files, brief="<b>{{ 1 + 1 }}</b>")
+    text = render_opening(shown)[1].content
+    assert "X = '{{ view.idea }}{% if %}'" in text and "<b>{{ 1 + 1 }}</b>" in text
+
+
+# What each turn says
+
+
+def test_the_first_turn_asks_for_a_plan_and_an_edit() -> None:
+    assert now(STORIES["fresh"], Purpose.PLAN).startswith("You have up to 10 runs")
+
+
+def test_the_next_turn_tells_results_with_their_verdict() -> None:
+    text = now(STORIES["completed"], Purpose.NEXT)
+    assert "Run 1 completed." in text and "Verdict: better." in text and "- score = 0.9" in text
+    assert "Now run 2 of at most 10" in text
+    assert "- score = 0.9" in now(STORIES["completed"], Purpose.NEXT, spec=BARE)
+
+
+def test_the_turn_after_a_run_given_up_asks_for_a_new_plan() -> None:
+    text = now(STORIES["given up"], Purpose.NEXT)
+    assert "Run 1 was given up after 6 failed attempts" in text and "The last failure: Error5: no" in text
+    assert "Revise the PLAN:" in text
+
+
+def test_a_first_failure_shows_the_failed_edit_and_says_that_the_files_hold_it() -> None:
+    text = now(STORIES["failed"], Purpose.FIX, failed_diff="-a\n+b")
+    assert "Attempt 1 of run 2 failed: ValueError: shapes differ" in text and "```diff\n-a\n+b\n```" in text
+    assert "The files above already contain the failed edit." in text
+    assert "This is attempt 2 of 6." in text
+
+
+def test_the_same_failure_again_asks_for_the_whole_function() -> None:
+    text = now(STORIES["repeated"], Purpose.FIX, feedback="train")
+    assert "rewrite the whole function train:" in text and "already contain" not in text
+
+
+def test_after_a_restore_another_way_is_asked_for_and_the_failed_code_is_not_shown() -> None:
+    text = now(STORIES["restored"], Purpose.FIX)
+    assert "struck 3 times" in text and "the files above are the last good code" in text
+    assert "already contain" not in text and "diff" not in text.splitlines()
+
+
+def test_files_are_not_said_to_hold_an_edit_that_never_applied() -> None:
+    text = now(STORIES["edits"], Purpose.FIX)
+    assert "already contain" not in text and "The files above do not contain it." in text
+
+
+def test_the_plot_turn_shows_why_the_last_figure_failed() -> None:
+    story = Story(Limits(max_runs=1))
+    story.complete_run()
+    assert "The last version failed" not in now(story, Purpose.PLOT)
+    story.apply(Intent.PLOT)
+    story.run_step(failed=failure("KeyError: loss"))
+    assert "The last version failed: KeyError: loss" in now(story, Purpose.PLOT)
+
+
+def test_a_repair_asks_for_blocks_and_the_last_for_whole_functions() -> None:
+    repair = render_repair(view(Story(), Purpose.REPAIR, feedback="SEARCH not found"))
+    whole = render_repair(view(Story(), Purpose.WHOLE, feedback="SEARCH not found"))
+    assert repair.startswith("SEARCH not found") and whole.startswith("SEARCH not found")
+    assert "Send only the blocks that failed" in repair
+    assert "Do not send SEARCH/REPLACE blocks this time" in whole and "only the blocks" not in whole
+
+
+# Refusals
+
+
+def test_a_refusal_shows_the_block_the_real_lines_and_the_staged_file() -> None:
+    files = {"experiment.py": "LR = 0.1\nBETA = 0.9\n"}
+    good, bad = block("experiment.py", "LR = 0.1\n", "LR = 0.2\n"), block("experiment.py", "BETA = 1\n", "BETA = 2\n")
+    result = apply_reply(files, good + bad, editable=["experiment.py"])
+    refusal = Refusal("experiment.py: SEARCH not found", tuple(result.rejected), 1, result.staged)
+    text = render_refusal(refusal, files)
+    assert "## experiment.py: SEARCH not found (block at line 11 of your reply)" in text
+    assert "```\nBETA = 1\n```" in text and "1 other block was good and need not be sent again." in text
+    assert "experiment.py with the good blocks applied:\n```python\nLR = 0.2\nBETA = 0.9\n```" in text
+    assert result.rejected[0].hint in text
+
+
+def test_a_staged_file_is_not_shown_where_no_good_block_changed_it() -> None:
+    files = {"experiment.py": "LR = 0.1\n"}
+    result = apply_reply(files, block("experiment.py", "BETA = 1\n", "BETA = 2\n"), editable=["experiment.py"])
+    text = render_refusal(Refusal("s", tuple(result.rejected), 0, result.staged), files)
+    assert "with the good blocks applied" not in text and "other block" not in text
+
+
+def test_a_refusal_without_bad_blocks_says_that_nothing_was_run_and_what_is_kept() -> None:
+    text = render_refusal(Refusal("the reply changes nothing", staged={"notes.txt": "More.\n"}), {})
+    assert text == (
+        "Nothing was run: the reply changes nothing.\nYour edits to notes.txt are kept and need not be sent again."
+    )
+    assert render_refusal(Refusal("no block"), {}) == "Nothing was run: no block."
+
+
+# Fences
+
+
+@given(st.text(alphabet="`~a\n ", max_size=40))
+@example("```")
+@example("a\n`````\nb")
+@settings(max_examples=60, deadline=None)
+def test_a_fence_is_longer_than_any_backticks_within_it(text: str) -> None:
+    first, *body, last = fenced(text, "python").split("\n")
+    assert first == last + "python" and set(last) == {"`"} and len(last) >= 3
+    assert "\n".join(body) == text.rstrip()
+    assert last not in "\n".join(body)
+
+
+def test_files_failures_and_blocks_with_fences_of_their_own_are_fenced_around() -> None:
+    assert '````python\nTITLE = """```"""\n````' in said(at_plot(), Purpose.PLOT)
+    odd = Failure(FailureKind.EXCEPTION, "E", "````\nfour", None, "f")
+    story = Story()
+    story.fail_attempt(odd)
+    assert "`````\n````\nfour\n`````" in now(story, Purpose.FIX)
+
+
+def at_plot() -> Story:
+    story = Story(Limits(max_runs=1))
+    story.complete_run()
+    return story
+
+
+# Size and stability
+
+
+def study(runs: int) -> Story:
+    """Before run `runs`: every fourth run was given up, all others completed."""
+    story = Story(Limits(attempts=1))
+    for run in range(1, runs):
+        if run % 4 == 0:
+            story.give_up_run()
+        else:
+            story.apply(plan=LONG_PLAN if run == 1 else None, item=run)
+            story.finish_run({metric.name: 0.5 + run / 50 for metric in METRICS})
+    return story
+
+
+STUDIES = {runs: study(runs) for runs in (1, 2, 6, 10)}
+
+
+def test_the_prompt_of_run_ten_is_at_most_a_fifth_longer_than_that_of_run_two() -> None:
+    sizes = {
+        runs: sum(len(m.content) for m in render_opening(view(STUDIES[runs], Purpose.NEXT))) for runs in (2, 6, 10)
+    }
+    assert len(STUDIES[10].state.rows) == 9
+    assert sizes[6] <= 1.2 * sizes[2] and sizes[10] <= 1.2 * sizes[2], sizes
+
+
+def test_the_system_text_and_what_the_idea_keeps_are_the_same_bytes_at_every_run() -> None:
+    openings = [
+        render_opening(view(story, Purpose.PLAN if runs == 1 else Purpose.NEXT)) for runs, story in STUDIES.items()
+    ]
+    failing = Story()
+    failing.fail_attempt()
+    openings.append(render_opening(view(failing, Purpose.FIX, failed_diff="-a\n+b")))
+    assert len({system.content for system, _ in openings}) == 1
+    shared = openings[0][1].content.partition("# Present files")[0]
+    assert all(user.content.startswith(shared) for _, user in openings)
+    assert all(word in shared for word in ("# Task", "# Idea", "# Metrics", "# Baseline", "plain, 5 seeds: score=0.52"))
+
+
+def row(**changes: object) -> RowView:
+    verdict = Verdict(VerdictKind.NOT_COMPARABLE, 0.5, None, None, "tokens differ")
+    values = {metric.name: 1 / 3 for metric in METRICS}
+    plain = RowView(10, True, "Run 10: Widen the net", values, {}, verdict, ())
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+@given(subject=st.text(max_size=400), failures=st.lists(st.text(max_size=400), max_size=5), completed=st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_a_row_is_one_line_of_bounded_length(subject: str, failures: list[str], completed: bool) -> None:
+    line = row_line(
+        row(subject=subject, failures=tuple(failures), completed=completed), view(STORIES["fresh"], Purpose.NEXT)
+    )
+    assert len(line) <= 220 and len(line.splitlines()) == 1
+    assert line.startswith("run 10 | ")
+
+
+def test_a_row_shows_the_primary_metric_first_and_few_others() -> None:
+    metrics = (METRICS[1], METRICS[0].model_copy(update={"primary": True}), *METRICS[2:])
+    shown = replace(view(STORIES["fresh"], Purpose.NEXT), metrics=metrics, primary=metrics[1])
+    line = row_line(row(), shown)
+    assert line == (
+        "run 10 | score=0.3333 explained_variance=0.3333 dead_fraction=0.3333 mcc=0.3333 (not comparable) | "
+        "Widen the net"
+    )
+
+
+def test_many_numbers_of_an_undeclared_kind_do_not_lengthen_a_row() -> None:
+    values = {f"means_{n}": float(n) for n in range(1000)}
+    bare = view(STORIES["completed"], Purpose.NEXT, spec=BARE)
+    assert len(row_line(row(values=values, verdict=None), bare)) < 150
+
+
+def test_a_row_given_up_tells_its_last_failure() -> None:
+    gave_up = row(completed=False, failures=("AError: no", "BError: no"), verdict=None)
+    assert row_line(gave_up, view(STORIES["fresh"], Purpose.NEXT)) == "run 10 | given up | BError: no"
+
+
+def test_done_plan_items_are_cut_to_their_gist_and_open_ones_are_whole() -> None:
+    text = said(STUDIES[6], Purpose.NEXT)
+    assert f"10. {LONG_PLAN[9].text.strip()}" in text and LONG_PLAN[0].text.strip() not in text
+    assert "1. [done] Study 1: raise the rate" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(None, "-"), (0.123456, "0.1235"), (1e-9, "1e-09"), (1000.0, "1000"), (0.0, "0")]
+)
+def test_numbers_have_four_digits(value: float | None, shown: str) -> None:
+    assert number(value) == shown
