@@ -25,7 +25,7 @@ def run_facts(
     lines = [f"## Run {state.run}", ""]
     if state.launched.control:
         lines += [state.launched.control, ""]
-    lines += [f"Commit {state.candidate.commit[:12]}, seed {state.run}, {state.attempts_spent + 1} attempt(s)."]
+    lines += [f"Commit {state.candidate.commit[:12]}, seed {state.run}, attempt {state.attempts_spent + 1}."]
     lines += [f"Results are {'verified' if state.launched.verified else 'self-reported'}.", ""]
     reference = baselines[0] if baselines else None
     for name in [m.name for m in metrics] or sorted(values):
@@ -45,12 +45,13 @@ def _against(reference: BaselineRow | None, name: str) -> str:
         return ""
     deviation = reference.deviations[name]
     spread = f" ± {number(deviation)}" if deviation is not None else ""
-    return f" (baseline {reference.name}: {number(reference.means[name])}{spread}, {reference.seeds} seed(s))"
+    seeds = f"{reference.seeds} seeds" if reference.seeds > 1 else "1 seed"
+    return f" (baseline {reference.name}: {number(reference.means[name])}{spread}, {seeds})"
 
 
 def failure_facts(state: State) -> str:
     """The section of a run number that was given up."""
-    lines = [f"## Run {state.run}: given up", "", f"{state.attempts_spent} attempt(s) failed:", ""]
+    lines = [f"## Run {state.run}: given up", "", f"Failed attempts: {state.attempts_spent}.", ""]
     return "\n".join(lines + [f"- {told}" for told in _counted([f.summary for f in state.failures])]) + "\n"
 
 

@@ -1,7 +1,7 @@
 """Supervisor of one step: `python -m agent.edges.supervise [--detach] <step folder>`, locally and in a Slurm job.
 
 It claims the folder, runs the command of spec.json with the environment given there and a TMPDIR of its own, keeps its
-output, and writes exit.json once the command and everything it left behind are dead. Imports little, so that it starts at once.
+output, and writes exit.json once the command and everything it left behind are dead. Imports little, to start at once.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class _Supervision:
             self._turn(BEAT_S)
 
     def _start(self) -> None:
-        # Short, and not in the step's folder: sockets of worker processes are made here, and their paths hold 107 bytes.
+        # Short, not in the step's folder: worker processes make their sockets here, whose paths hold 107 bytes.
         self._tmp = tempfile.mkdtemp(prefix="sci-", dir=TEMPORARY_ROOT)
         process = subprocess.Popen(
             self._spec.argv,

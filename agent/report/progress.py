@@ -25,6 +25,8 @@ from agent.core.events import (
 from agent.core.prompts import number
 from agent.core.state import State
 
+METRICS_SHOWN = 5
+
 
 def describe(event: Event, state: State) -> str | None:
     """One line for the event with the state after it; None for what nobody watches for."""
@@ -66,7 +68,8 @@ def _describe_result(event: Finished, state: State) -> str | None:
                 return f"{result.folder}: {result.failure.summary}"
             return f"{result.folder}: {result.step.value} ended well in {result.seconds:.1f} s"
         case Published():
-            values = " ".join(f"{name}={number(value)}" for name, value in result.values.items())
+            names = sorted(result.values, key=lambda name: name != state.launched.primary)[:METRICS_SHOWN]
+            values = " ".join(f"{name}={number(result.values[name])}" for name in names)
             return f"run {result.run} completed: {values}"
         case Restored():
             what = "given up" if result.gives_up else "restored"

@@ -18,6 +18,7 @@ import numpy as np
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from scipy import stats
 
 PRIMARY = "f1"
 CURVES = ("loss", "explained_variance", "l0", "dead_fraction")
@@ -90,17 +91,29 @@ def save(figure: plt.Figure, name: str) -> None:
     plt.close(figure)
 
 
+def prediction_half_width(values: np.ndarray) -> float:
+    """Half of the 95 % interval in which one more run is expected: t(n-1) s sqrt(1 + 1/n); 0 for a single value."""
+    n = len(values)
+    if n < 2:
+        return 0.0
+    return float(stats.t.ppf(0.975, n - 1) * values.std(ddof=1) * np.sqrt(1 + 1 / n))
+
+
 def plot_primary(runs: list[Run], baselines: list[dict[str, float]]) -> None:
-    """One dot per run; the band is the baseline's mean and two standard deviations of its seeds."""
+    """One dot per run; the band is where one more baseline run is expected."""
     scored = [run for run in runs if PRIMARY in run.metrics]
     reference = values_of(baselines, PRIMARY)
     if not scored and not len(reference):
         return
     figure, axis = plt.subplots(figsize=(max(5.0, 1.5 + 0.6 * len(scored)), 3.6))
     if len(reference):
-        mean, spread = reference.mean(), 2 * reference.std(ddof=1) if len(reference) > 1 else 0.0
+        mean, spread = reference.mean(), prediction_half_width(reference)
         axis.axhline(mean, color="0.4", lw=1)
-        label = f"baseline, mean ± 2 sd of {len(reference)} seeds" if len(reference) > 1 else "baseline, one seed"
+        label = (
+            f"baseline, 95 % band for one run from {len(reference)} seeds"
+            if len(reference) > 1
+            else "baseline, one seed"
+        )
         axis.axhspan(mean - spread, mean + spread, color="0.85", label=label)
     positions = np.arange(len(scored))
     axis.plot(positions, [run.metrics[PRIMARY] for run in scored], "o", color="C0", label="runs")

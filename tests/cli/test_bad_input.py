@@ -5,21 +5,35 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import agent.cli.commands
+from agent.cli import app
 from tests.cli.conftest import QUADRATIC, Scientist
 
+Refuse = Callable[..., str]
 
-def refuse(scientist: Scientist, folder: Path, *arguments: object, **extra: str) -> str:
-    """The one line that a refused launch prints."""
-    done = scientist(*arguments, **extra)
-    assert done.returncode == 2, (done.returncode, done.stderr)
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, done.stderr
-    assert not list(folder.glob("workspaces/*")), list(folder.glob("workspaces/*"))
-    return lines[0]
+
+@pytest.fixture
+def refuse(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refuse:
+    """Give the arguments to the command, in this process, and return the one line that it prints."""
+
+    def run_refused(*arguments: object, **extra: str) -> str:
+        monkeypatch.chdir(folder)
+        for name, value in extra.items():
+            monkeypatch.setenv(name, value)
+        assert agent.cli.commands
+        code = app.run([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        assert code == 2, said.err
+        assert said.out == "" and len(said.err.strip().splitlines()) == 1, said
+        assert not list(folder.glob("workspaces/*")), list(folder.glob("workspaces/*"))
+        return said.err.strip()
+
+    return run_refused
 
 
 @pytest.mark.parametrize(
@@ -35,10 +49,10 @@ def refuse(scientist: Scientist, folder: Path, *arguments: object, **extra: str)
         ('[{"Title": "a", "Experiment": "b"}, {"Title": "A", "Experiment": "c"}]', "same name as idea 1"),
     ],
 )
-def test_an_ideas_file_that_cannot_be_used(scientist: Scientist, folder: Path, content: str | None, said: str) -> None:
+def test_an_ideas_file_that_cannot_be_used(refuse: Refuse, folder: Path, content: str | None, said: str) -> None:
     if content is not None:
         (folder / "ideas file.json").write_text(content)
-    assert said in refuse(scientist, folder, "launch", "ideas file.json", "--template", QUADRATIC)
+    assert said in refuse("launch", "ideas file.json", "--template", QUADRATIC)
 
 
 @pytest.mark.parametrize(
@@ -59,23 +73,23 @@ def test_an_ideas_file_that_cannot_be_used(scientist: Scientist, folder: Path, c
         (["--colour"], "No such option"),
     ],
 )
-def test_an_option_that_cannot_be_used(scientist: Scientist, folder: Path, options: list[str], said: str) -> None:
+def test_an_option_that_cannot_be_used(refuse: Refuse, folder: Path, options: list[str], said: str) -> None:
     chosen = ["--template", str(QUADRATIC)] if "--template" not in options else []
-    assert said in refuse(scientist, folder, "launch", "ideas.json", *chosen, *options, DEEPSEEK_API_KEY="")
+    assert said in refuse("launch", "ideas.json", *chosen, *options, DEEPSEEK_API_KEY="")
 
 
-def test_a_template_without_experiment_is_named(scientist: Scientist, folder: Path) -> None:
+def test_a_template_without_experiment_is_named(refuse: Refuse, folder: Path) -> None:
     (folder / "hollow").mkdir()
-    assert "hollow: has no experiment.py" in refuse(scientist, folder, "launch", "ideas.json", "--template", "hollow")
+    assert "hollow: has no experiment.py" in refuse("launch", "ideas.json", "--template", "hollow")
     shutil.copy(QUADRATIC / "template.toml", folder / "hollow")
-    assert "hollow: has no experiment.py" in refuse(scientist, folder, "launch", "ideas.json", "--template", "hollow")
+    assert "hollow: has no experiment.py" in refuse("launch", "ideas.json", "--template", "hollow")
 
 
-def test_a_template_field_that_is_wrong_is_named(scientist: Scientist, folder: Path) -> None:
+def test_a_template_field_that_is_wrong_is_named(refuse: Refuse, folder: Path) -> None:
     shutil.copytree(QUADRATIC, folder / "odd")
     toml = folder / "odd" / "template.toml"
     toml.write_text(toml.read_text().replace("run_s = 20", "run_s = -20"))
-    line = refuse(scientist, folder, "launch", "ideas.json", "--template", "odd")
+    line = refuse("launch", "ideas.json", "--template", "odd")
     assert "template.toml: field limits.run_s" in line
 
 
@@ -89,35 +103,35 @@ def test_an_environment_that_cannot_be_built_shows_pips_last_lines(scientist: Sc
     assert not list(folder.glob("workspaces/*"))
 
 
-def test_a_sweep_needs_a_marked_range(scientist: Scientist, folder: Path) -> None:
+def test_a_sweep_needs_a_marked_range(refuse: Refuse, folder: Path) -> None:
     shutil.copytree(QUADRATIC, folder / "plain")
     code = folder / "plain" / "experiment.py"
     code.write_text(code.read_text().replace("# search:", "# once:"))
-    assert "marks no search range" in refuse(scientist, folder, "launch", "ideas.json", "--template", "plain")
+    assert "marks no search range" in refuse("launch", "ideas.json", "--template", "plain")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_write_permission_is_named(scientist: Scientist, folder: Path) -> None:
+def test_a_folder_without_write_permission_is_named(refuse: Refuse, folder: Path) -> None:
     (folder / "locked").mkdir(mode=0o500)
     arguments = ("launch", "ideas.json", "--template", QUADRATIC, "--workspaces", "locked/w")
-    assert "cannot be written" in refuse(scientist, folder, *arguments)
+    assert "cannot be written" in refuse(*arguments)
 
 
-def test_a_workspaces_folder_that_is_a_file_is_named(scientist: Scientist, folder: Path) -> None:
+def test_a_workspaces_folder_that_is_a_file_is_named(refuse: Refuse, folder: Path) -> None:
     (folder / "taken").write_text("")
     arguments = ("launch", "ideas.json", "--template", QUADRATIC, "--workspaces", "taken")
-    assert "taken: cannot be written" in refuse(scientist, folder, *arguments)
+    assert "taken: cannot be written" in refuse(*arguments)
 
 
-def test_a_machine_without_git_is_told(scientist: Scientist, folder: Path) -> None:
-    line = refuse(scientist, folder, "launch", "ideas.json", "--template", QUADRATIC, PATH="/nowhere")
+def test_a_machine_without_git_is_told(refuse: Refuse, folder: Path) -> None:
+    line = refuse("launch", "ideas.json", "--template", QUADRATIC, PATH="/nowhere")
     assert "git: is not installed" in line
 
 
 @pytest.mark.parametrize("command", [["show"], ["history"], ["logs"], ["diff"], ["resume"], ["stop"], ["unlock"]])
-def test_a_folder_that_is_no_workspace(scientist: Scientist, folder: Path, command: list[str]) -> None:
+def test_a_folder_that_is_no_workspace(refuse: Refuse, folder: Path, command: list[str]) -> None:
     more = ["start"] if command == ["diff"] else []
-    assert "workspace" in refuse(scientist, folder, *command, "ideas.json", *more)
+    assert "workspace" in refuse(*command, "ideas.json", *more)
 
 
 def test_runs_and_commits_that_do_not_exist(scientist: Scientist, folder: Path) -> None:

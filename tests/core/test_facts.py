@@ -26,8 +26,8 @@ def test_facts_of_a_run_tell_numbers_baseline_verdict_and_settings() -> None:
     story = trial(Story(verified=True))
     text = run_facts(story.state, METRICS, BASELINES, VERDICT, {"LR": 0.1, "NORM": "unit"})
     assert text == (
-        "## Run 1\n\nCommit c1, seed 1, 1 attempt(s).\nResults are verified.\n\n"
-        "- score = 0.9 (baseline plain: 0.5 ± 0.1, 3 seed(s))\n- loss = 0.1\n\n"
+        "## Run 1\n\nCommit c1, seed 1, attempt 1.\nResults are verified.\n\n"
+        "- score = 0.9 (baseline plain: 0.5 ± 0.1, 3 seeds)\n- loss = 0.1\n\n"
         "Verdict: better. score 0.9 against 0.5\n\nSettings: LR=0.1, NORM=unit\n"
     )
 
@@ -36,7 +36,7 @@ def test_facts_say_that_results_are_self_reported_and_count_attempts_and_failure
     story = Story()
     story.fail_attempt(failure("AError: no"))
     text = run_facts(trial(story).state, METRICS, (), None, {})
-    assert "seed 1, 2 attempt(s)." in text and "Results are self-reported." in text
+    assert "seed 1, attempt 2." in text and "Results are self-reported." in text
     assert text.endswith("Failed before: AError: no\n")
     assert "Verdict" not in text and "Settings" not in text and "baseline" not in text
 
@@ -54,7 +54,7 @@ def test_where_no_metric_is_declared_every_number_is_told() -> None:
 
 def test_one_seed_has_no_spread() -> None:
     single = summarise([Baseline("plain", 0, {"score": 0.4})])
-    assert "(baseline plain: 0.4, 1 seed(s))" in run_facts(trial(Story()).state, METRICS, single, None, {})
+    assert "(baseline plain: 0.4, 1 seed)" in run_facts(trial(Story()).state, METRICS, single, None, {})
 
 
 def test_a_run_given_up_tells_each_failure_once_with_its_count() -> None:
@@ -62,7 +62,7 @@ def test_a_run_given_up_tells_each_failure_once_with_its_count() -> None:
     for name in ("AError: no", "BError: no", "AError: no"):
         story.fail_attempt(failure(name))
     assert failure_facts(story.state) == (
-        "## Run 1: given up\n\n3 attempt(s) failed:\n\n- AError: no (2 times)\n- BError: no\n"
+        "## Run 1: given up\n\nFailed attempts: 3.\n\n- AError: no (2 times)\n- BError: no\n"
     )
 
 

@@ -1,0 +1,29 @@
+"""No test reaches beyond this machine: a model call that is not scripted or served on loopback raises."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+# As agent.cli.app.main sets them: without these litellm fetches a price list when it is imported.
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+os.environ["GIT_PYTHON_REFRESH"] = "quiet"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def only_loopback() -> Iterator[None]:
+    """Connections to any other address fail the test that makes them."""
+    connect = socket.socket.connect
+
+    def connect_to_loopback(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"a test tried to reach {address[0]}")
+        connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect_to_loopback)
+        yield

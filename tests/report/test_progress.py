@@ -1,0 +1,109 @@
+"""Journal events in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from agent.core.events import (
+    Applied,
+    Asked,
+    AskFailed,
+    Closed,
+    Ended,
+    Event,
+    Finished,
+    Launched,
+    Linted,
+    Opened,
+    Paused,
+    PauseKind,
+    Published,
+    Purpose,
+    Refused,
+    Restored,
+    Result,
+    Resumed,
+    Started,
+    Step,
+    Voided,
+)
+from agent.report.progress import describe, is_milestone
+from tests.core.story import Story, failure
+
+STATE = Story().state
+FAILED = failure("AError: no")
+ASKED = Asked(purpose=Purpose.FIX, model="m", tokens_in=100, tokens_out=20, seconds=1.25)
+
+
+@pytest.mark.parametrize(
+    ("result", "line"),
+    [
+        (ASKED, "asked m to fix (1.2 s, 100 + 20 tokens)"),
+        (Asked(purpose=Purpose.PLAN, model="offline/sweep"), "asked offline/sweep to plan (0.0 s)"),
+        (AskFailed(reason="m: overloaded"), "model call failed: m: overloaded"),
+        (Applied(commit="0123456789abcdef", subject="Run 1: go"), "commit 0123456789 Run 1: go"),
+        (Applied(commit="", subject="Run 2: replicate run 1"), "no edit: Run 2: replicate run 1"),
+        (Applied(commit="c1", subject="s", dropped="notes.txt: x"), "commit c1 s (left out: notes.txt: x)"),
+        (Refused(summary="no block"), "reply refused: no block"),
+        (Linted(), None),
+        (Linted(failure=FAILED), "lint failed: AError: no"),
+        (Opened(step=Step.RUN, folder="run_1.1"), "run_1.1: started"),
+        (Voided(folder="run_1.1", reason="no supervisor had begun"), "run_1.1: closed, no supervisor had begun"),
+        (Closed(step=Step.SMOKE, folder="run_1.1.smoke", seconds=2.04), "run_1.1.smoke: smoke ended well in 2.0 s"),
+        (Closed(folder="run_1.1", failure=FAILED, seconds=2.0), "run_1.1: AError: no"),
+        (Published(run=3, values={"f1": 0.123456, "loss": 2.0}), "run 3 completed: f1=0.1235 loss=2"),
+        (Restored(restores="0123456789abcdef"), "restored, back to the code of 0123456789"),
+        (Restored(restores="c0", gives_up=True), "given up, back to the code of c0"),
+    ],
+)
+def test_results_in_words(result: Result, line: str | None) -> None:
+    assert describe(Finished("key", result), STATE) == line
+
+
+def test_a_completed_run_shows_its_primary_metric_first_and_few_others() -> None:
+    state = replace(STATE, launched=replace(STATE.launched, primary="f1"))
+    values = {"a": 1.0, "b": 2.0, "c": 3.0, "d": 4.0, "e": 5.0, "f1": 0.5}
+    told = describe(Finished("key", Published(run=1, values=values)), state)
+    assert told == "run 1 completed: f1=0.5 a=1 b=2 c=3 d=4"
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (Launched(), None),
+        (Started("key", "AskModel", 1, 1, 0), None),
+        (Paused(PauseKind.STOP, "stopped by request"), "paused: stopped by request"),
+        (Resumed(), "resumed"),
+        (
+            Ended(True, "2 runs completed", ("no figures: KeyError",)),
+            "completed: 2 runs completed\nwarning: no figures: KeyError",
+        ),
+        (Ended(False, "no run was completed"), "failed: no run was completed"),
+    ],
+)
+def test_events_in_words(event: Event, line: str | None) -> None:
+    assert describe(event, STATE) == line
+
+
+@pytest.mark.parametrize(
+    ("result", "shown"),
+    [
+        (Opened(), False),
+        (Closed(step=Step.SMOKE), False),
+        (Closed(step=Step.EVALUATE), False),
+        (Closed(step=Step.SMOKE, failure=FAILED), True),
+        (Closed(step=Step.RUN), True),
+        (ASKED, True),
+        (Refused(), True),
+        (Published(), True),
+    ],
+)
+def test_a_short_view_shows_ends_and_failures_not_every_step(result: Result, shown: bool) -> None:
+    assert is_milestone(Finished("key", result)) is shown
+
+
+@pytest.mark.parametrize("event", [Paused(PauseKind.STOP, "s"), Resumed(), Ended(True, "s")])
+def test_pauses_and_ends_are_always_shown(event: Event) -> None:
+    assert is_milestone(event)

@@ -1,0 +1,164 @@
+"""How an idea stands: its state, its step, its best run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from agent.core.baseline import Baseline
+from agent.core.events import Asked, AskFailed, Ended, Intent, Linted, Opened, Paused, PauseKind, Refused, Step
+from agent.core.limits import Limits
+from agent.core.spec import Direction, Metric, TemplateSpec
+from agent.core.state import State
+from agent.report import status
+from agent.report.status import Best, Standing, WorkState, best_run, phase_of, stand
+from tests.core.story import Story
+
+BASELINES = [Baseline("plain", seed, {"score": value}) for seed, value in enumerate((0.48, 0.5, 0.52))]
+
+
+def spec(direction: Direction = "higher") -> TemplateSpec:
+    return TemplateSpec(name="t", metrics=(Metric(name="score", path=("score",), direction=direction),))
+
+
+def standing(state: State, *, is_held: bool = False, fresh: bool = False) -> Standing:
+    return stand("/w/momentum", state, spec(), BASELINES, is_held=is_held, fresh=fresh)
+
+
+def after(*scores: float, limits: Limits | None = None, verified: bool = False) -> Story:
+    story = Story(limits or Limits(), verified=verified)
+    for score in scores:
+        story.complete_run(score)
+    return story
+
+
+def test_the_module_offers_what_it_says() -> None:
+    assert all(hasattr(status, name) for name in status.__all__)
+
+
+# The state
+
+
+def test_an_idea_just_launched_is_pending() -> None:
+    assert standing(Story().state, fresh=True).state is WorkState.PENDING
+
+
+def test_an_idea_that_somebody_works_on_is_running() -> None:
+    told = standing(Story().state, is_held=True, fresh=True)
+    assert (told.state, told.reason) == (WorkState.RUNNING, "")
+
+
+def test_an_idea_that_nobody_works_on_is_stalled() -> None:
+    told = standing(after(0.5).state)
+    assert (told.state, told.reason) == (WorkState.STALLED, "no orchestrator works on it")
+
+
+def test_a_stalled_idea_names_the_run_that_may_be_going_on() -> None:
+    story = Story()
+    story.apply()
+    story.tell(Linted(), Opened(step=Step.RUN, folder="run_1.1"))
+    assert standing(story.state).reason == "no orchestrator works on it; run_1.1 may be going on"
+
+
+def test_a_paused_idea_says_why_until_somebody_works_on_it_again() -> None:
+    story = Story()
+    story.tell(AskFailed(reason="insufficient balance"))
+    told = standing(story.state)
+    assert (told.state, told.reason) == (WorkState.PAUSED, "insufficient balance")
+    assert standing(story.state, is_held=True).state is WorkState.RUNNING
+
+
+@pytest.mark.parametrize(("completed", "state"), [(True, WorkState.COMPLETED), (False, WorkState.FAILED)])
+@pytest.mark.parametrize("is_held", [True, False])
+def test_an_ended_idea_tells_the_first_line_of_its_summary(completed: bool, state: WorkState, is_held: bool) -> None:
+    story = Story()
+    story.hear(Paused(PauseKind.STOP, "stopped"))
+    story.hear(Ended(completed, "the end\nrun 1 (given up): AError"))
+    told = standing(story.state, is_held=is_held)
+    assert (told.state, told.reason, told.phase) == (state, "the end", "ended")
+
+
+def test_an_end_without_words_is_still_an_end() -> None:
+    story = Story()
+    story.hear(Ended(True, ""))
+    assert (standing(story.state).state, standing(story.state).reason) == (WorkState.COMPLETED, "")
+
+
+# The phase
+
+
+def test_the_phase_is_the_step_at_work() -> None:
+    story = Story(Limits(max_runs=1), smoke=True)
+    seen = [phase_of(story.state)]
+    story.ask()
+    seen.append(phase_of(story.state))
+    story.tell(Refused(summary="no block"))
+    story.apply()
+    seen.append(phase_of(story.state))
+    story.tell(Linted(), Opened(step=Step.SMOKE, folder="run_1.1.smoke"))
+    seen.append(phase_of(story.state))
+    assert seen == ["ask", "edit", "check", "smoke"]
+    story = after(0.5, limits=Limits(max_runs=1))
+    assert phase_of(story.state) == "plot"
+    story.apply(Intent.PLOT)
+    story.run_step()
+    assert phase_of(story.state) == "notes"
+
+
+# Money and tokens
+
+
+def test_cost_is_unknown_where_no_price_is_known_and_a_sum_of_what_is_known_otherwise() -> None:
+    story = Story()
+    assert standing(story.state).cost_usd == 0.0
+    story.tell(Asked(cost_usd=None, tokens_in=7, tokens_out=3), Refused(summary="no block"))
+    told = standing(story.state)
+    assert (told.cost_usd, told.tokens_in, told.tokens_out) == (None, 7, 3)
+    story.tell(Asked(cost_usd=0.25, tokens_in=1, tokens_out=1))
+    assert standing(story.state).cost_usd == 0.25
+
+
+def test_run_name_and_budget_are_told() -> None:
+    told = standing(after(0.5, 0.6).state)
+    assert (told.name, told.path, told.run, told.max_runs) == ("momentum", "/w/momentum", 3, 10)
+
+
+# The best run
+
+
+@pytest.mark.parametrize(("direction", "run"), [("higher", 2), ("lower", 3)])
+def test_the_best_run_is_that_of_the_metrics_direction(direction: Direction, run: int) -> None:
+    best = best_run(after(0.5, 0.9, 0.1).state, spec(direction), BASELINES)
+    assert best and best.run == run
+
+
+def test_the_best_run_comes_with_its_baseline_verdict_and_trust() -> None:
+    best = best_run(after(0.9, verified=True).state, spec(), BASELINES)
+    assert best == Best(1, "score", 0.9, 0.5, "better", True)
+    best = best_run(after(0.9).state, spec(), [])
+    assert best == Best(1, "score", 0.9, None, "no verdict", False)
+
+
+def test_runs_given_up_and_runs_without_the_metric_are_never_best() -> None:
+    story = Story(Limits(attempts=1))
+    story.give_up_run()
+    assert best_run(story.state, spec(), BASELINES) is None
+    story.complete_run(0.4)
+    assert (best := best_run(story.state, spec(), BASELINES)) and best.run == 2
+    rows = (*story.state.rows, replace(story.state.rows[-1], run=3, values={"loss": 9.0}))
+    assert (best := best_run(replace(story.state, rows=rows), spec(), BASELINES)) and best.run == 2
+
+
+def test_without_a_direction_no_run_is_best() -> None:
+    assert best_run(after(0.5).state, spec("unknown"), BASELINES) is None
+    assert best_run(after(0.5).state, TemplateSpec(name="t"), BASELINES) is None
+
+
+def test_run_zero_stands_in_for_a_baseline() -> None:
+    story = Story(has_baseline=False)
+    story.run_step({"score": 0.4})
+    story.publish({"score": 0.4})
+    story.complete_run(0.6)
+    best = best_run(story.state, spec(), [])
+    assert best and (best.baseline, best.verdict) == (0.4, "no verdict")
