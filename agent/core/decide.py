@@ -101,6 +101,8 @@ def decide(state: State, limits: Limits) -> Action:
             return _experiment(state, limits)
         case Stage.PLOT if not state.completed_runs:
             return GiveUp(f"no run was completed within {limits.max_runs} run numbers")
+        case Stage.PLOT if not state.clean:
+            return Restore(gives_up=False)
         case Stage.PLOT:
             return AskModel(Purpose.PLOT)
         case Stage.NOTES:

@@ -141,13 +141,20 @@ def _applied(state: State, applied: Applied) -> State:
         case Intent.REPLICATE:
             return replace(state, tried=applied.code, candidate=replace(trial, linted=True), subject=applied.subject)
         case Intent.FINISH:
-            return replace(_new_attempt(state), stage=Stage.PLOT, failures=(), attempts_spent=0)
+            return _finish(state)
         case Intent.PLOT:
             return replace(state, candidate=replace(trial, linted=True))
         case Intent.NOTES:
             return replace(_new_attempt(state), stage=Stage.NOTES, attempts_spent=1)
         case _:
             assert_never(applied.intent)
+
+
+def _finish(state: State) -> State:
+    """The model is done; a run number that it leaves in the middle is named, so that its failures are not forgotten."""
+    left = f"run {state.run} was left after {state.attempts_spent} failed attempts"
+    warnings = (*state.warnings, f"{left}: {state.failures[-1].summary}") if state.failures else state.warnings
+    return replace(_new_attempt(state), stage=Stage.PLOT, failures=(), attempts_spent=0, warnings=warnings)
 
 
 def _refused(state: State, refused: Refused) -> State:

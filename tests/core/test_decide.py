@@ -401,6 +401,16 @@ def test_plots_have_two_attempts_then_the_idea_goes_on_with_a_warning() -> None:
     assert story.state.warnings == ("no figures: KeyError: loss",)
 
 
+def test_finishing_in_the_middle_of_a_run_restores_the_good_code_and_names_what_was_left() -> None:
+    story = Story(Limits())
+    story.complete_run()
+    story.fail_attempt(failure("ValueError: shapes"))
+    story.apply(Intent.FINISH)
+    story.restore(gives_up=False)
+    assert story.state.clean and story.action == AskModel(Purpose.PLOT)
+    assert story.state.warnings == ("run 2 was left after 1 failed attempts: ValueError: shapes",)
+
+
 def test_an_edit_of_the_plot_that_does_not_apply_is_one_of_its_two_attempts() -> None:
     story = Story(Limits(max_runs=1))
     story.complete_run()
