@@ -445,6 +445,7 @@ def test_failed_attempts_of_the_last_run_leave_the_plot_its_own_budget() -> None
     story.fail_attempt()
     story.fail_attempt(failure("BError: no"))
     story.apply(Intent.FINISH)
+    story.restore(gives_up=False)
     assert story.state.stage is Stage.PLOT and story.state.attempts_spent == 0 and not story.state.failures
     story.apply(Intent.PLOT)
     story.run_step(failed=failure("KeyError: loss"))

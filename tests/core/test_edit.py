@@ -391,7 +391,7 @@ def _slice_edits(draw: st.DrawFn) -> tuple[list[str], int, int, list[str]]:
 
 
 @given(_slice_edits(), st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_replacing_any_unique_slice_is_exact(
     case: tuple[list[str], int, int, list[str]], newline: str, bom: bool, final: bool
 ):
@@ -413,7 +413,7 @@ _fragments = st.sampled_from(_FRAGMENTS.replace("\n", "|").split("|"))
 
 
 @given(st.lists(_fragments | st.text(max_size=20), max_size=25).map("\n".join))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_no_reply_raises_or_breaks_the_rules(reply: str):
     files = dict(FILES)
     result = apply_reply(files, reply, editable=EDITABLE)

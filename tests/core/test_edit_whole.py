@@ -184,7 +184,7 @@ _parts = st.sampled_from(
 
 
 @given(st.lists(_parts | st.text(max_size=10), max_size=20).map("\n".join))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_no_reply_raises(reply: str):
     result = edit(reply)
     assert result.rejected == [] or result.files == FILES or all(r.path == "notes.txt" for r in result.rejected)
