@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
@@ -26,8 +26,11 @@ from agent.core.events import (
 )
 from agent.core.facts import failure_facts, run_facts
 from agent.core.failure import (
+    DETAIL_CHARS,
+    FailureKind,
     lint_failure,
 )
+from agent.core.failure_text import cut_middle
 from agent.core.idea import Idea
 from agent.core.lint import Finding, check_calls, new_findings
 from agent.core.messages import Message, normalise, rules_for, to_dicts, without_surrogates
@@ -36,7 +39,7 @@ from agent.core.search import settings_of
 from agent.core.state import State
 from agent.core.turn import Refusal, read_reply
 from agent.core.view import TurnView, baseline_of, shown_files, view_turn
-from agent.edges.attempt import publish_run
+from agent.edges.attempt import limits_of, publish_run
 from agent.edges.journal import Journal
 from agent.edges.lint import Linter
 from agent.edges.llm import Model, Request
@@ -95,9 +98,7 @@ class Effects:
         if purpose is Purpose.FIX and not state.clean and state.failed_commit:
             failed_diff = self.repo.diff(f"{state.failed_commit}~1", state.failed_commit, *spec.run_files)
             failed_diff = failed_diff if len(failed_diff) <= DIFF_CHARS else ""
-        if purpose is Purpose.FIX and state.failure and state.failure.location:
-            feedback = state.failure.location.function
-        return view_turn(
+        view = view_turn(
             state,
             spec,
             purpose=purpose,
@@ -108,7 +109,12 @@ class Effects:
             files=files,
             failed_diff=failed_diff,
             feedback=feedback,
+            limits=limits_of(self.template),
         )
+        if view.failure and view.failure.kind is FailureKind.EDIT:  # its detail is a blob: what was said of the reply
+            detail = cut_middle(self.journal.get(view.failure.detail), DETAIL_CHARS)
+            view = replace(view, failure=replace(view.failure, detail=detail))
+        return view
 
     def _ask(self, state: State, purpose: Purpose, begun: bool) -> Result:
         view = self.view(state, purpose)

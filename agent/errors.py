@@ -3,6 +3,7 @@
 ScientistError                  exit code
 ├── UsageError                  2   bad input, named with its file and field
 ├── Locked                      5   another process works on the workspace
+├── StopRequested               3   `scientist stop` came while a model call waited
 ├── IntegrityError              6   code, template or journal disagree
 │   └── JournalCorrupt          6   a line of the journal is damaged
 └── ProviderError               3   the model could not be asked
@@ -23,6 +24,7 @@ __all__ = [
     "ProviderRefused",
     "ProviderUnavailable",
     "ScientistError",
+    "StopRequested",
     "UsageError",
 ]
 
@@ -51,6 +53,12 @@ class Locked(ScientistError):
     def __init__(self, workspace: Path, holder: str, remedy: str) -> None:
         self.workspace, self.holder, self.remedy = workspace, holder, remedy
         super().__init__(f"{workspace}: locked by {holder}; {remedy}")
+
+
+class StopRequested(ScientistError):
+    """`scientist stop` was called while a model call waited for its next try."""
+
+    exit_code = 3
 
 
 class IntegrityError(ScientistError):

@@ -27,6 +27,7 @@ from agent.core.fold import advance, fold
 from agent.core.state import State
 from agent.edges.journal import Journal
 from agent.effects import Effects
+from agent.errors import StopRequested
 
 Watcher = Callable[[Event, State], None]
 
@@ -79,6 +80,9 @@ class Loop:
             self._append(Started(key, type(action).__name__, state.run, state.serial, turn))
         try:
             result = self._effects.perform(action, self.state, key, begun=begun)
+        except StopRequested as error:
+            self._append(Paused(PauseKind.STOP, str(error)))
+            return
         except OSError as error:  # a full or failing disk: the same action again once it is mended
             self._append(Paused(PauseKind.INFRASTRUCTURE, f"{type(action).__name__}: {error}"))
             return

@@ -73,6 +73,8 @@ class Steps:
             match status:
                 case Running():
                     self.sleep(POLL_S)
+                case Exited() if status.record.stopped and not self.workspace.stop_file.exists():
+                    return _lost(action, "it was killed when its orchestrator ended")
                 case Exited():
                     return self._close(state, action, folder, status.record)
                 case Lost():

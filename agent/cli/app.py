@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
+import tempfile
+import time
 import tomllib
+import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,11 +59,16 @@ def read_settings(path: Path) -> dict[str, Any]:
         sections = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(str(path), f"is not TOML: {error}") from error
-    commands = {c.name or (c.callback.__name__ if c.callback else "") for c in app.registered_commands}
+    commands = {c.callback.__name__: c.callback for c in app.registered_commands if c.callback}
+    defaults: dict[str, Any] = {}
     for name, options in sections.items():
         if name not in commands or not isinstance(options, dict):
-            raise UsageError(str(path), f"[{name}] is no command", "write [launch] and below it max_runs = 5")
-    return {name: {k.replace("-", "_"): v for k, v in options.items()} for name, options in sections.items()}
+            raise UsageError(str(path), f"[{name}] is no command", "write [launch] and below it max-runs = 5")
+        defaults[name] = {option.replace("-", "_"): value for option, value in options.items()}
+        unknown = defaults[name].keys() - inspect.signature(commands[name]).parameters
+        if unknown:
+            raise UsageError(str(path), f"[{name}] has no option {min(unknown)}", f"see: scientist {name} --help")
+    return defaults
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -89,7 +98,22 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        say(f"scientist: unexpected {describe_surprise(error, Path(tempfile.gettempdir()))}")
+        return 1
     return code if isinstance(code, int) else 0
+
+
+def describe_surprise(error: Exception, folder: Path) -> str:
+    """One line for an error that should not be; its traceback is kept in `folder`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"scientist-{time.time_ns()}.traceback"
+        path.write_text("".join(traceback.format_exception(error)), "utf-8", errors="replace")
+        where = f"; traceback in {path}"
+    except OSError:
+        where = ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{where}"
 
 
 def say(message: str) -> None:

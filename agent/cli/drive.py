@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from agent.cli.app import say
+from agent.cli.app import describe_surprise, say
 from agent.core.events import Event
 from agent.core.fold import fold
 from agent.core.state import State
@@ -21,7 +21,7 @@ from agent.edges.sweep import CONTROL, SWEEP, SweepModel
 from agent.edges.template import Template
 from agent.edges.workspace import Workspace, check_untouched, frozen_template, read_state
 from agent.effects import Effects
-from agent.errors import ScientistError, UsageError
+from agent.errors import ScientistError, StopRequested, UsageError
 from agent.loop import Loop
 from agent.report.progress import describe
 from agent.steps import Steps
@@ -50,12 +50,6 @@ def make_model(name: str, patience_s: float, stop_file: Path) -> Model:
     return LiteLLMModel(name, patience_s=patience_s, sleep=sleep)
 
 
-class StopRequested(ScientistError):
-    """`scientist stop` was called while a model call waited."""
-
-    exit_code = 3
-
-
 def announce_model(name: str) -> None:
     """What a person must know of the model before anything runs."""
     say(f"{CONTROL}." if name == SWEEP else NO_SANDBOX)
@@ -82,6 +76,9 @@ def drive_all(workspaces: Sequence[Workspace], *, resumed: bool = False) -> int:
         except ScientistError as error:
             say(f"scientist: {error}")
             codes.append(error.exit_code)
+        except Exception as error:  # one idea's surprise must not cost the others their night
+            say(f"scientist: {workspace.path}: unexpected {describe_surprise(error, workspace.agent / 'rescue')}")
+            codes.append(3)
     return worst(codes)
 
 

@@ -152,6 +152,7 @@ def describe_launch(template: Template, model: str, python: Path, limits: Limits
         limits=limits,
         smoke=spec.smoke,
         evaluates=spec.evaluate is not None,
+        plots=bool(spec.plot),
         has_baseline=bool(template.baselines),
         primary=primary.name if primary else "",
         verified=spec.evaluate is not None and not spec.evaluate.runs_experiment_code,

@@ -23,6 +23,7 @@ def logs(
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as the log grows.")] = False,
 ) -> None:
     """Print the log of a run; by default of the newest step."""
+    from agent.edges.runner import LocalRunner, Running
     from agent.edges.workspace import open_workspace
 
     log = _find_log(open_workspace(path).path, run)
@@ -32,8 +33,7 @@ def logs(
             sys.stdout.buffer.write(chunk)
             sys.stdout.buffer.flush()
             if not chunk:
-                is_over = (log.parent / "exit.json").exists() or not (log.parent / "claim").exists()
-                if is_over or not follow:
+                if not follow or not isinstance(LocalRunner().poll(log.parent), Running):
                     return
                 time.sleep(0.3)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agent.cli.app import app
 from agent.cli.options import DEFAULT_WORKSPACES, WorkspacesDir, require_git
-from agent.errors import UsageError
+from agent.errors import IntegrityError, UsageError
+
+if TYPE_CHECKING:
+    from agent.edges.workspace import Workspace
 
 
 @app.command()
@@ -29,5 +32,17 @@ def resume(
         if not find_workspaces(root):
             raise UsageError(str(root), "holds no workspace", "see: scientist status")
     found = [w for root in paths or [workspaces] for w in find_workspaces(root)]
+    if all_:
+        found = [w for w in found if not has_ended(w)]
     load_keys()
     raise typer.Exit(drive_all(found, resumed=True))
+
+
+def has_ended(workspace: Workspace) -> bool:
+    """A damaged workspace has not: its resume says what is wrong."""
+    from agent.edges.workspace import read_state
+
+    try:
+        return read_state(workspace).ended is not None
+    except IntegrityError:
+        return False

@@ -56,7 +56,7 @@ def describe_idea(workspace: Workspace, state: State, template: Template) -> dic
         "results": "verified" if launched.verified else "self-reported",
         "outcome": ended.summary if ended else (state.pause.reason if state.pause else "not over"),
         "warnings": list(state.warnings),
-        "plan": [f"{i.number}. {'[done] ' if i.number in state.done_items else ''}{i.text}" for i in state.plan],
+        "plan": [f"{i.number}. {'[over] ' if i.number in state.done_items else ''}{i.text}" for i in state.plan],
         "runs": [_row_line(row, state, template) for row in state.rows],
     }
 

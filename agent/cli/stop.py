@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.app import app
-from agent.errors import UsageError
+from agent.cli.app import app, say
+from agent.errors import IntegrityError, UsageError
 
 
 @app.command()
@@ -20,8 +20,11 @@ def stop(path: Annotated[Path, typer.Argument(metavar="WS", help="Workspace or b
     if not found:
         raise UsageError(str(path), "holds no workspace", "see: scientist status")
     for workspace in found:
-        if read_state(workspace).ended:
-            typer.echo(f"{workspace.path}: has ended already")
-            continue
+        try:
+            if read_state(workspace).ended:
+                typer.echo(f"{workspace.path}: has ended already")
+                continue
+        except IntegrityError as error:  # it may be at work all the same
+            say(f"scientist: {error}")
         workspace.stop_file.touch()
         typer.echo(f"{workspace.path}: asked to stop; go on: scientist resume {workspace.path}")

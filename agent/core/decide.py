@@ -99,9 +99,9 @@ def decide(state: State, limits: Limits) -> Action:
             return GiveUp(f"the template's own experiment fails: {state.failures[-1].summary}")
         case Stage.EXPERIMENTS:
             return _experiment(state, limits)
-        case Stage.PLOT if not state.completed_runs:
+        case Stage.PLOT | Stage.NOTES if not state.completed_runs:
             return GiveUp(f"no run was completed within {limits.max_runs} run numbers")
-        case Stage.PLOT if not state.clean:
+        case Stage.PLOT | Stage.NOTES if not state.clean:
             return Restore(gives_up=False)
         case Stage.PLOT:
             return AskModel(Purpose.PLOT)

@@ -96,7 +96,7 @@ class AskFailed:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A reply was carried out. `code` is the digest of the run files, `commit` None where nothing changed."""
+    """A reply was carried out. `code` is the digest of the run files, `commit` empty where nothing changed."""
 
     type: Literal["applied"] = "applied"
     intent: Intent = Intent.RUN
@@ -209,6 +209,7 @@ class Launched:
     code: str = ""
     smoke: bool = False
     evaluates: bool = False
+    plots: bool = True
     has_baseline: bool = False
     primary: str = ""
     verified: bool = False

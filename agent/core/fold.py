@@ -139,7 +139,7 @@ def _applied(state: State, applied: Applied) -> State:
                 state, tried=applied.code, clean=False, candidate=trial, subject=state.subject or applied.subject
             )
         case Intent.REPLICATE:
-            return replace(state, tried=applied.code, candidate=replace(trial, linted=True), subject=applied.subject)
+            return replace(state, tried=applied.code, candidate=replace(trial, linted=True))
         case Intent.FINISH:
             return _finish(state)
         case Intent.PLOT:
@@ -154,7 +154,12 @@ def _finish(state: State) -> State:
     """The model is done; a run number that it leaves in the middle is named, so that its failures are not forgotten."""
     left = f"run {state.run} was left after {state.attempts_spent} failed attempts"
     warnings = (*state.warnings, f"{left}: {state.failures[-1].summary}") if state.failures else state.warnings
-    return replace(_new_attempt(state), stage=Stage.PLOT, failures=(), attempts_spent=0, warnings=warnings)
+    return replace(_new_attempt(state), stage=_closing(state), failures=(), attempts_spent=0, warnings=warnings)
+
+
+def _closing(state: State) -> Stage:
+    """What follows the last experiment: figures, where the template draws any."""
+    return Stage.PLOT if state.launched.plots else Stage.NOTES
 
 
 def _refused(state: State, refused: Refused) -> State:
@@ -183,7 +188,7 @@ def _closed(state: State, closed: Closed) -> State:
         open_folder="",
         lost_in_row=state.lost_in_row + 1 if lost else 0,
         spent=replace(state.spent, step_s=state.spent.step_s + closed.seconds),
-        candidate=replace(state.candidate, folders=folders, gpu_s=state.candidate.gpu_s + closed.seconds),
+        candidate=replace(state.candidate, folders=folders, step_s=state.candidate.step_s + closed.seconds),
     )
     if closed.infrastructure:
         return _set_back(state, closed, lost)
@@ -250,7 +255,7 @@ def _published(state: State, published: Published) -> State:
         values=published.values,
         settings=published.settings,
         failures=tuple(f.summary for f in state.failures),
-        seconds=candidate.gpu_s,
+        seconds=candidate.step_s,
     )
     state = replace(state, good=state.head, good_code=state.tried, clean=True, given_up_in_row=0)
     return _next_run(state, row)
@@ -285,5 +290,5 @@ def _next_run(state: State, row: RunRow) -> State:
         attempts_spent=0,
         failures=(),
         subject="",
-        stage=Stage.PLOT if last else state.stage,
+        stage=_closing(state) if last else state.stage,
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from agent.core.messages import scrub
 from agent.errors import UsageError
 
 
@@ -51,7 +52,7 @@ def parse_ideas(text: str, where: str) -> list[Idea]:
     Raises: UsageError naming the idea and the field.
     """
     try:
-        raw = json.loads(text)
+        raw = scrub(json.loads(text))
     except json.JSONDecodeError as error:
         raise UsageError(
             f"{where}:{error.lineno}", f"not JSON: {error.msg}", "an idea file is a JSON object or a list of them"
@@ -67,7 +68,7 @@ def _parse_idea(item: object, where: str) -> Idea:
     if not isinstance(item, dict):
         raise UsageError(where, f"is a {type(item).__name__}, not an object with Title and Experiment")
     try:
-        return Idea.model_validate({k: _as_text(k, v) for k, v in item.items()})
+        return Idea.model_validate({k: _as_text(k, v) for k, v in item.items() if v is not None})
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])

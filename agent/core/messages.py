@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 __all__ = [
     "CONTINUE",
@@ -14,6 +14,7 @@ __all__ = [
     "Rules",
     "normalise",
     "rules_for",
+    "scrub",
     "to_dicts",
     "without_surrogates",
 ]
@@ -116,3 +117,16 @@ def _merge_neighbours(turns: Sequence[Message]) -> list[Message]:
 def without_surrogates(text: str) -> str:
     """Halves of a surrogate pair that stand together become the character they mean, the others U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def scrub(value: Any) -> Any:
+    """JSON values with every text in them through without_surrogates: JSON readers refuse half a character."""
+    match value:
+        case str():
+            return without_surrogates(value)
+        case list():
+            return [scrub(item) for item in value]
+        case dict():
+            return {scrub(key): scrub(item) for key, item in value.items()}
+        case _:
+            return value

@@ -64,6 +64,8 @@ def _range_of(line: str) -> SearchRange | None:
         value = ast.literal_eval(match["value"])
         if match["range"].startswith("one of "):
             choices = ast.literal_eval("(" + match["range"].removeprefix("one of ") + ",)")
+            if not all(isinstance(scalar, int | float | str) for scalar in (value, *choices)):
+                return None
             return SearchRange(match["name"], line, value, choices=choices)
     except (ValueError, SyntaxError):
         return None

@@ -29,7 +29,7 @@ class Candidate:
     passed: tuple[Step, ...] = ()
     folders: dict[Step, str] = field(default_factory=dict)
     values: dict[str, float] = field(default_factory=dict)
-    gpu_s: float = 0.0
+    step_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

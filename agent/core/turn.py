@@ -56,7 +56,7 @@ def read_reply(
     allowed = editable_at(state.stage, editable)
     result = _edit(base, reply, purpose, state.repeats, allowed)
     plan = _merge(state, parsed)
-    fatal = [r for r in result.rejected if state.stage is not Stage.EXPERIMENTS or r.path != "notes.txt"]
+    fatal = [r for r in result.rejected if state.stage is Stage.NOTES or r.path != "notes.txt"]
     if fatal:
         return Refusal(_count_rejected(fatal), tuple(fatal), len(result.applied), _changed(files, result.staged), plan)
     changes = _changed(files, result.files)
@@ -70,7 +70,8 @@ def read_reply(
             return Edit(Intent.PLOT, changes, "Plot the results", state.tried, plan, dropped=dropped)
         case Stage.EXPERIMENTS | Stage.BASELINE:
             # Good blocks of an edit whose other blocks were refused wait for those: alone they are never run.
-            waiting = {} if result.applied else {n: t for n, t in changes.items() if n in run_files}
+            answered = any(block.path in run_files for block in result.applied)
+            waiting = {} if answered else {n: t for n, t in changes.items() if n in run_files}
             return _experiment(state, parsed, reply, files, changes, waiting, run_files, plan, dropped)
         case _:
             assert_never(state.stage)
@@ -124,7 +125,7 @@ def _experiment(
         return _replicate(state, changes, item, plan, dropped)
     names = ", ".join(run_files)
     if not has_blocks(reply) and not changes:
-        return refuse(f"the reply holds no SEARCH/REPLACE block, so {names} is unchanged and nothing was run")
+        return refuse(f"the reply holds no SEARCH/REPLACE block, so {names} is unchanged and no run was started")
     if not edits_code:
         return refuse(f"the reply changes nothing in {names}, which the run command uses")
     if code == state.tried:

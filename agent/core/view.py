@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from agent.core.baseline import Baseline, BaselineRow, judge_run, primary_metric, summarise
 from agent.core.events import Purpose, Stage
-from agent.core.failure import Failure
+from agent.core.failure import Failure, FailureKind
 from agent.core.idea import Idea
 from agent.core.reply import PlanItem
 from agent.core.search import Setting, settings_of
-from agent.core.spec import Metric, TemplateSpec
+from agent.core.spec import Control, Metric, StepLimits, TemplateSpec
 from agent.core.state import RunRow, State
 from agent.core.turn import editable_at
 from agent.core.verdict import Verdict
@@ -32,7 +32,10 @@ class RowView:
 
 @dataclass(frozen=True, slots=True)
 class TurnView:
-    """What the model may know at this turn. `files` are the texts shown, the rest of `editable` only named."""
+    """What the model may know at this turn. `files` are the texts shown, the rest of `editable` only named.
+
+    code_failure: what is still wrong with the code, where `failure` is a reply that could not be used.
+    """
 
     purpose: Purpose
     workspace: str
@@ -53,10 +56,16 @@ class TurnView:
     rows: tuple[RowView, ...]
     files: dict[str, str]
     failure: Failure | None = None
+    code_failure: Failure | None = None
     repeats: int = 0
     failed_diff: str = ""
     restored: bool = False
     feedback: str = ""
+    function: str = ""
+    limits: StepLimits = field(default_factory=StepLimits)
+    controls: tuple[Control, ...] = ()
+    smoke: bool = False
+    figures: bool = True
     settings: dict[str, Setting] = field(default_factory=dict)
 
 
@@ -72,8 +81,9 @@ def view_turn(
     files: Mapping[str, str],
     failed_diff: str = "",
     feedback: str = "",
+    limits: StepLimits | None = None,
 ) -> TurnView:
-    """The view of the turn that is due. `files` are all texts of the newest commit, staged edits included."""
+    """The view of the turn that is due. `files` are all texts of the newest commit."""
     editable = editable_at(state.stage, spec.editable)
     seen = next((row.values for row in state.rows if row.completed), None)
     reference = tuple(baselines) or baseline_of(state)
@@ -98,12 +108,31 @@ def view_turn(
         rows=tuple(view_row(row, spec, primary, reference) for row in state.rows),
         files={name: files[name] for name in shown_files(state.stage, spec) if name in files},
         failure=state.failure,
+        code_failure=_code_failure(state),
         repeats=state.repeats,
         failed_diff=failed_diff,
         restored=state.clean and bool(state.failures),
         feedback=feedback,
+        function=_failed_function(state),
+        limits=limits or spec.limits,
+        controls=spec.controls,
+        smoke=spec.smoke,
+        figures=not any(warning.startswith("no figures") for warning in state.warnings),
         settings={k: v for name in spec.run_files for k, v in settings_of(files.get(name, "")).items()},
     )
+
+
+def _code_failure(state: State) -> Failure | None:
+    """The last failure of the code that the files hold, where a reply that led to nothing came after it."""
+    if state.clean or not state.failures or state.failures[-1].kind is not FailureKind.EDIT:
+        return None
+    return next((f for f in reversed(state.failures) if f.kind is not FailureKind.EDIT), None)
+
+
+def _failed_function(state: State) -> str:
+    """The function in which the last failure struck; empty for one outside any."""
+    place = state.failure.location if state.failure else None
+    return place.function if place and not place.function.startswith("<") else ""
 
 
 def baseline_of(state: State) -> tuple[Baseline, ...]:

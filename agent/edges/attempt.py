@@ -19,6 +19,7 @@ from agent.edges.step import StepSpec
 from agent.edges.template import Template
 from agent.edges.untrusted import Untrusted, read_untrusted
 from agent.edges.workspace import Workspace
+from agent.errors import IntegrityError
 
 EVALUATION = "evaluation.json"
 RESULTS_CAP_BYTES = 64 << 20
@@ -48,7 +49,7 @@ def prepare_step(
     for part in (work, place / "home"):
         part.mkdir(parents=True, exist_ok=True)
     _write_inputs(work, template, step, code)
-    _link_inputs(workspace, work, run if step in (Step.SMOKE, Step.RUN) else None)
+    _link_inputs(workspace, work, None if step is Step.PLOT else run)
     if template.foreign and run and (template.folder / "run_0").is_dir():
         _link(work / "run_0", template.folder / "run_0")  # AI-Scientist's plot.py draws it as the baseline
     if run_outputs:
@@ -56,7 +57,7 @@ def prepare_step(
     if data:
         _link(work / "data", data)
         _link(workspace.attempts / "data", data)  # AI-Scientist's experiments read ../../data
-    limits = _limits(template)
+    limits = limits_of(template)
     return StepSpec(
         argv=resolve_command(command_of(template, step, run), interpreter),
         env=run_environment(
@@ -116,7 +117,8 @@ def _deadline_s(limits: StepLimits, step: Step) -> float:
             assert_never(step)
 
 
-def _limits(template: Template) -> StepLimits:
+def limits_of(template: Template) -> StepLimits:
+    """The limits of the template's profile, else the template's."""
     profile = template.spec.profiles.get(template.profile)
     return (profile and profile.limits) or template.spec.limits
 
@@ -144,12 +146,17 @@ def read_output(work: Path, *parts: str) -> str | Untrusted | None:
 
 
 def publish_run(workspace: Workspace, run: int, run_step: Path, evaluate_step: Path | None, key: str) -> Path:
-    """Move a completed run's outputs to run_N/, with its log and evaluation; done before, it changes nothing."""
+    """Move a completed run's outputs to run_N/, with its log and evaluation; done before, it changes nothing.
+
+    Raises: IntegrityError where a folder of that name came from elsewhere.
+    """
     final = workspace.run_folder(run)
-    if final.exists():
-        return final
     building = workspace.agent / "tmp" / f"publish-{key}"
     source = run_step / "work" / f"run_{run}"
+    if final.exists() and (source.exists() or building.exists()):
+        raise IntegrityError(str(final), "is there already and was not published", "move it away, then resume")
+    if final.exists():
+        return final
     if not building.exists():
         source.rename(building)
     _clear(building / "log.txt")
@@ -159,6 +166,9 @@ def publish_run(workspace: Workspace, run: int, run_step: Path, evaluate_step: P
         text = read_output(evaluate_step / "work", EVALUATION)
         assert isinstance(text, str), "an evaluation that passed has left its file"
         write_durably(building / EVALUATION, text.encode())
+    for path in building.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(0o444)  # later runs find it linked into their folders
     fsync_tree(building)
     building.rename(final)
     fsync_folder(workspace.path)

@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from agent.core.events import Event, from_json, to_json
+from agent.core.messages import scrub
 from agent.edges.files import fsync_folder, write_durably
 from agent.errors import IntegrityError, JournalCorrupt, ScientistError
 
@@ -74,7 +75,7 @@ class Journal:
         seq = len(self.lines)
         now = self._clock()
         last = self.lines[-1].sha256 if self.lines else FIRST_LINK
-        body = {"seq": seq, "time": round(now, 6), "event": to_json(event)}
+        body = {"seq": seq, "time": round(now, 6), "event": scrub(to_json(event))}
         link = _link(last, body)
         self._write(_encode(body | {"sha256": link}))
         line = Line(seq, now, event, link)

@@ -8,6 +8,7 @@ from zlib import crc32
 
 from agent.core.events import Purpose
 from agent.core.search import SearchRange, Setting, search_ranges
+from agent.core.verdict import VerdictKind
 from agent.core.view import TurnView
 from agent.edges.llm import ModelReply, Request
 from agent.errors import ProviderRefused
@@ -126,7 +127,8 @@ def _notes(view: TurnView) -> str:
     lower = view.primary is not None and view.primary.direction == "lower"
     lines = ["", "## Summary", "", CONTROL, ""]
     if scored:
-        best = (min if lower else max)(scored, key=lambda row: row.values[name])
+        fair = [row for row in scored if not (row.verdict and row.verdict.kind is VerdictKind.NOT_COMPARABLE)]
+        best = (min if lower else max)(fair or scored, key=lambda row: row.values[name])
         settings = ", ".join(f"{key}={_show(value)}" for key, value in best.settings.items())
         verdict = f": {best.verdict.kind.value}. {best.verdict.reason}" if best.verdict else "."
         lines += [

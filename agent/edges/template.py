@@ -17,6 +17,7 @@ from agent.core.baseline import Baseline
 from agent.core.results import means_metrics, read_number
 from agent.core.spec import Control, Environment, Metric, TemplateSpec
 from agent.edges.files import fsync_folder, fsync_tree
+from agent.edges.run_env import resolve_command
 from agent.errors import IntegrityError, UsageError
 
 TEMPLATE_FILE = "template.toml"
@@ -98,6 +99,9 @@ def load_template(folder: Path, profile: str = "") -> Template:
     for name in spec.run_files:
         if not (folder / name).is_file():
             raise UsageError(f"template {folder}", f"has no {name}", "its command runs that file")
+    for command in (spec.command, spec.evaluate.command if spec.evaluate else "", spec.plot):
+        if command:
+            resolve_command(command, Path("python"))
     foreign = not (folder / TEMPLATE_FILE).is_file()
     profile = profile or spec.default_profile
     return Template(

@@ -23,6 +23,7 @@ from agent.errors import IntegrityError, UsageError
 BATCH_FILE = "batch.json"
 TEMPLATES = ".templates"
 BATCH_SCHEMA = 1
+WRITING_EFFECTS = frozenset({"ApplyReply", "Publish", "Restore"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +134,16 @@ def find_workspaces(root: Path) -> list[Workspace]:
     batches = [root] if (root / BATCH_FILE).is_file() else sorted(p.parent for p in root.glob(f"[!.]*/{BATCH_FILE}"))
     found: list[Workspace] = []
     for batch in batches:
-        names = json.loads((batch / BATCH_FILE).read_text("utf-8"))["workspaces"]
+        names = _read_batch(batch / BATCH_FILE)
         found += [Workspace((batch / name).resolve()) for name in names if (batch / name / ".agent").is_dir()]
     return found
+
+
+def _read_batch(path: Path) -> list[str]:
+    try:
+        return [str(name) for name in json.loads(path.read_text("utf-8"))["workspaces"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(str(path), f"is not a batch's index: {error}", "name the workspaces themselves") from error
 
 
 def check_untouched(workspace: Workspace, repo: Repo, state: State) -> None:
@@ -151,7 +159,7 @@ def check_untouched(workspace: Workspace, repo: Repo, state: State) -> None:
             f"git -C {workspace.path} update-ref refs/heads/main {state.head}, then resume",
         )
     dirty = repo.dirty_files()
-    if dirty and not state.pending:
+    if dirty and not (state.pending and state.pending.kind in WRITING_EFFECTS):
         raise IntegrityError(
             f"{workspace.path}: {', '.join(dirty)}",
             "was changed by hand",

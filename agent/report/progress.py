@@ -19,7 +19,6 @@ from agent.core.events import (
     Restored,
     Resumed,
     Started,
-    Step,
     Voided,
 )
 from agent.core.prompts import number
@@ -38,7 +37,8 @@ def describe(event: Event, state: State) -> str | None:
         case Resumed():
             return "resumed"
         case Ended():
-            lines = [("completed: " if event.completed else "failed: ") + event.summary]
+            control = f" ({state.launched.control})" if state.launched.control else ""
+            lines = [("completed: " if event.completed else "failed: ") + event.summary + control]
             return "\n".join(lines + [f"warning: {warning}" for warning in event.warnings])
         case Launched() | Started():
             return None
@@ -74,12 +74,3 @@ def _describe_result(event: Finished, state: State) -> str | None:
         case Restored():
             what = "given up" if result.gives_up else "restored"
             return f"{what}, back to the code of {result.restores[:10]}"
-
-
-def is_milestone(event: Event) -> bool:
-    """Whether a short view shows the event: a run's end, not each of its steps."""
-    if isinstance(event, Finished):
-        if isinstance(event.result, Closed):
-            return event.result.failure is not None or event.result.step is Step.RUN
-        return not isinstance(event.result, Opened)
-    return True

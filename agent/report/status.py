@@ -10,6 +10,7 @@ from agent.core.baseline import Baseline, judge_run, primary_metric, summarise
 from agent.core.events import Stage
 from agent.core.spec import TemplateSpec
 from agent.core.state import State
+from agent.core.verdict import VerdictKind
 from agent.core.view import baseline_of
 
 __all__ = ["Best", "Standing", "WorkState", "best_run", "stand"]
@@ -106,7 +107,10 @@ def phase_of(state: State) -> str:
 
 
 def best_run(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) -> Best | None:
-    """None where no run is completed, or the metric has no direction to be best in."""
+    """The best of the runs that compare with the baseline, of all where none does.
+
+    None where no run is completed, or the metric has no direction to be best in.
+    """
     done = [row for row in state.rows if row.completed]
     reference = tuple(baselines) or baseline_of(state)
     metric = primary_metric(spec, done[0].values if done else None)
@@ -115,9 +119,11 @@ def best_run(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) ->
     scored = [row for row in done if metric.name in row.values]
     if not scored:
         return None
+    verdicts = {row.run: judge_run(spec, metric, row.values, reference) if reference else None for row in scored}
+    fair = [row for row in scored if getattr(verdicts[row.run], "kind", None) is not VerdictKind.NOT_COMPARABLE]
     choose = min if metric.direction == "lower" else max
-    row = choose(scored, key=lambda r: r.values[metric.name])
-    verdict = judge_run(spec, metric, row.values, reference) if reference else None
+    row = choose(fair or scored, key=lambda r: r.values[metric.name])
+    verdict = verdicts[row.run]
     means = summarise(reference)[0].means if reference else {}
     return Best(
         row.run,

@@ -12,7 +12,7 @@ from jinja2 import UndefinedError
 from agent.core.baseline import Baseline
 from agent.core.edit import apply_reply
 from agent.core.events import Intent, Purpose
-from agent.core.failure import Failure, FailureKind
+from agent.core.failure import Failure, FailureKind, Location
 from agent.core.idea import Idea
 from agent.core.limits import Limits
 from agent.core.prompts import (
@@ -160,8 +160,15 @@ def test_a_first_failure_shows_the_failed_edit_and_says_that_the_files_hold_it()
 
 
 def test_the_same_failure_again_asks_for_the_whole_function() -> None:
-    text = now(STORIES["repeated"], Purpose.FIX, feedback="train")
-    assert "rewrite the whole function train:" in text and "already contain" not in text
+    text = now(STORIES["repeated"], Purpose.FIX)
+    assert "rewrite the whole function:" in text and "already contain" not in text
+    inside = replace(failure(), location=Location("experiment.py", 7, "train"))
+    outside = replace(failure(), location=Location("experiment.py", 7, "<module>"))
+    for place, asked in [(inside, "rewrite the whole function train:"), (outside, "rewrite the whole function:")]:
+        story = Story()
+        story.fail_attempt(place)
+        story.fail_attempt(place)
+        assert asked in now(story, Purpose.FIX)
 
 
 def test_after_a_restore_another_way_is_asked_for_and_the_failed_code_is_not_shown() -> None:
@@ -172,7 +179,18 @@ def test_after_a_restore_another_way_is_asked_for_and_the_failed_code_is_not_sho
 
 def test_files_are_not_said_to_hold_an_edit_that_never_applied() -> None:
     text = now(STORIES["edits"], Purpose.FIX)
-    assert "already contain" not in text and "The files above do not contain it." in text
+    assert "already contain" not in text and "the files above do not contain it." in text
+
+
+def test_a_crash_is_not_forgotten_when_the_replies_after_it_could_not_be_used() -> None:
+    story = Story()
+    story.fail_attempt(failure("IndexError: 7"))
+    while story.state.attempts_spent < 2:
+        story.refuse("experiment.py: SEARCH not found")
+    text = now(story, Purpose.FIX)
+    assert "failed: experiment.py: SEARCH not found" in text
+    assert "still to be mended: IndexError: 7" in text and "IndexError: 7\nand where" in text
+    assert "Send the edit that mends the failure of the code." in text
 
 
 def test_the_plot_turn_shows_why_the_last_figure_failed() -> None:
@@ -216,10 +234,8 @@ def test_a_staged_file_is_not_shown_where_no_good_block_changed_it() -> None:
 
 def test_a_refusal_without_bad_blocks_says_that_nothing_was_run_and_what_is_kept() -> None:
     text = render_refusal(Refusal("the reply changes nothing", staged={"notes.txt": "More.\n"}), {})
-    assert text == (
-        "Nothing was run: the reply changes nothing.\nYour edits to notes.txt are kept and need not be sent again."
-    )
-    assert render_refusal(Refusal("no block"), {}) == "Nothing was run: no block."
+    assert text == ("The reply changes nothing.\nYour edits to notes.txt are kept and need not be sent again.")
+    assert render_refusal(Refusal("no block"), {}) == "No block."
 
 
 # Fences
@@ -332,7 +348,7 @@ def test_a_row_given_up_tells_its_last_failure() -> None:
 def test_done_plan_items_are_cut_to_their_gist_and_open_ones_are_whole() -> None:
     text = said(STUDIES[6], Purpose.NEXT)
     assert f"10. {LONG_PLAN[9].text.strip()}" in text and LONG_PLAN[0].text.strip() not in text
-    assert "1. [done] Study 1: raise the rate" in text
+    assert "1. [over] Study 1: raise the rate" in text
 
 
 @pytest.mark.parametrize(

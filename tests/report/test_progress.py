@@ -29,7 +29,7 @@ from agent.core.events import (
     Step,
     Voided,
 )
-from agent.report.progress import describe, is_milestone
+from agent.report.progress import describe
 from tests.core.story import Story, failure
 
 STATE = Story().state
@@ -85,25 +85,3 @@ def test_a_completed_run_shows_its_primary_metric_first_and_few_others() -> None
 )
 def test_events_in_words(event: Event, line: str | None) -> None:
     assert describe(event, STATE) == line
-
-
-@pytest.mark.parametrize(
-    ("result", "shown"),
-    [
-        (Opened(), False),
-        (Closed(step=Step.SMOKE), False),
-        (Closed(step=Step.EVALUATE), False),
-        (Closed(step=Step.SMOKE, failure=FAILED), True),
-        (Closed(step=Step.RUN), True),
-        (ASKED, True),
-        (Refused(), True),
-        (Published(), True),
-    ],
-)
-def test_a_short_view_shows_ends_and_failures_not_every_step(result: Result, shown: bool) -> None:
-    assert is_milestone(Finished("key", result)) is shown
-
-
-@pytest.mark.parametrize("event", [Paused(PauseKind.STOP, "s"), Resumed(), Ended(True, "s")])
-def test_pauses_and_ends_are_always_shown(event: Event) -> None:
-    assert is_milestone(event)

@@ -12,6 +12,7 @@ from agent.core.edit import Rejected
 from agent.core.events import Purpose
 from agent.core.failure_text import cut_middle
 from agent.core.messages import Message
+from agent.core.spec import Control
 from agent.core.turn import Refusal
 from agent.core.view import RowView, TurnView
 
@@ -24,7 +25,8 @@ NOTES_CHARS = 6000
 
 def render_opening(view: TurnView) -> list[Message]:
     """A new conversation: fixed rules, then what stays the same for the whole idea, then what this turn is about."""
-    return [Message("system", _fill("system.j2", view=view)), Message("user", _fill("turn.j2", view=view))]
+    system = "closing.j2" if view.purpose in (Purpose.PLOT, Purpose.NOTES) else "system.j2"
+    return [Message("system", _fill(system, view=view)), Message("user", _fill("turn.j2", view=view))]
 
 
 def render_repair(view: TurnView) -> str:
@@ -55,7 +57,12 @@ def _environment() -> Environment:
         autoescape=False,
     )
     environment.filters |= {"fenced": fenced, "row": row_line, "number": number, "rejected": rejected_title}
-    environment.filters |= {"gist": gist, "notes_cut": lambda text: cut_middle(text, NOTES_CHARS)}
+    environment.filters |= {
+        "control": control_line,
+        "capitalise": capitalise,
+        "gist": gist,
+        "notes_cut": lambda text: cut_middle(text, NOTES_CHARS),
+    }
     environment.globals |= {"Purpose": Purpose}
     return environment
 
@@ -90,6 +97,16 @@ def row_line(row: RowView, view: TurnView) -> str:
     numbers = " ".join(f"{name}={number(row.values[name])}" for name in shown)
     verdict = f" ({row.verdict.kind.value})" if row.verdict else ""
     return f"run {row.run} | {numbers}{verdict} | {_cut(row.subject.partition(': ')[2] or row.subject, SUBJECT_CHARS)}"
+
+
+def control_line(control: Control) -> str:
+    """A control and how near to the baseline's it must be."""
+    return f"{control.name} (within {control.tolerance:.0%})" if control.tolerance else control.name
+
+
+def capitalise(text: str) -> str:
+    """The first letter large, the others as they are."""
+    return text[:1].upper() + text[1:]
 
 
 def gist(text: str) -> str:
