@@ -151,11 +151,7 @@ class Journal:
 
 
 def _encode(value: object) -> bytes:
-    """One line of UTF-8; only a text that UTF-8 cannot hold (a lone surrogate) makes it escape what is not ASCII."""
-    try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":")).encode() + b"\n"
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 def _link(previous: str, body: dict[str, object]) -> str:

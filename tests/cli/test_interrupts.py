@@ -80,9 +80,7 @@ def test_a_second_interrupt_kills_the_run(begin: Begin, scientist: Scientist, fo
     process.communicate(timeout=20)
     assert process.returncode == 130
     wait_for(lambda: not isinstance(status_of(folder), Running))
-    assert scientist("resume", "--all").returncode in (0, 3)
-    if state_of(scientist) == "paused":
-        assert scientist("resume", "--all").returncode == 0
+    assert scientist("resume", "--all").returncode == 0
     assert state_of(scientist) == "completed"
 
 
@@ -107,6 +105,19 @@ def test_stopping_a_batch_keeps_its_later_ideas_from_starting(begin: Begin, scie
     process.communicate(timeout=30)
     assert process.returncode == 3
     assert not list(only_workspace(folder, "rates").glob(".agent/attempts/*"))
+
+
+def test_a_change_by_hand_during_a_run_is_refused_and_kept(begin: Begin, scientist: Scientist, folder: Path) -> None:
+    process = begin(*LAUNCH)
+    wait_for_run(folder)
+    process.kill()
+    process.communicate()
+    code = only_workspace(folder) / "experiment.py"
+    mine = code.read_text() + "# mine\n"
+    code.write_text(mine)
+    refused = scientist("resume", "--all")
+    assert refused.returncode == 6 and "was changed by hand" in refused.stderr
+    assert code.read_text() == mine
 
 
 def test_a_second_resume_names_the_holder(begin: Begin, scientist: Scientist, folder: Path) -> None:

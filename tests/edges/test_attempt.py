@@ -186,7 +186,6 @@ def test_a_run_is_published_whole_with_log_and_evaluation(workspace: Workspace, 
 def test_publishing_again_changes_nothing(workspace: Workspace, steps: tuple[Path, Path]) -> None:
     publish_run(workspace, 3, *steps, "key")
     (steps[0] / "log.txt").write_text("another")
-    (steps[0] / "work" / "run_3").mkdir()
     publish_run(workspace, 3, *steps, "key")
     publish_run(workspace, 3, *steps, "another key")
     assert contents(workspace.path / "run_3") == PUBLISHED

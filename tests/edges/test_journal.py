@@ -31,6 +31,7 @@ from agent.core.events import (
     Step,
 )
 from agent.core.failure import ExitRecord
+from agent.core.messages import without_surrogates
 from agent.edges.journal import FIRST_LINK, Journal, JournalWriteFailed
 from agent.errors import IntegrityError, JournalCorrupt
 from tests.fakes import FakeClock
@@ -122,9 +123,9 @@ def test_every_event_is_one_write_and_one_fsync(folder: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("text", ["\ud83d", "a\udcffb", "\x00\x1f\r\n\u2028\ufeff", "\U0001f600é", '\\"\\u0041'])
-def test_any_text_survives(folder: Path, text: str) -> None:
+def test_any_text_survives_but_for_half_characters_in_events(folder: Path, text: str) -> None:
     fill(folder, [EVENTS[0], Paused(PauseKind.STOP, text), Resumed()])
-    assert Journal(folder).events == [EVENTS[0], Paused(PauseKind.STOP, text), Resumed()]
+    assert Journal(folder).events == [EVENTS[0], Paused(PauseKind.STOP, without_surrogates(text)), Resumed()]
     assert (folder / "journal.jsonl").read_bytes().count(b"\n") == 3
     assert Journal(folder).get(Journal(folder).put(text)) == text
 
@@ -260,12 +261,11 @@ def test_any_altered_byte_is_found_in_its_line(folder: Path) -> None:
     [
         ('{"seq":1,', '{"seq":1 ,'),
         ('"seq":1,"time":1700000000.0', '"seq":1,"time":17e8'),
-        ("\\ud83d", "\\uD83D"),
         ('{"seq":1', ' {"seq":1'),
     ],
 )
 def test_a_line_that_means_the_same_but_is_written_otherwise_is_found(folder: Path, old: str, new: str) -> None:
-    fill(folder, [EVENTS[0], Paused(PauseKind.STOP, "\ud83d"), Resumed()])
+    fill(folder, [EVENTS[0], Paused(PauseKind.STOP, "again"), Resumed()])
     whole = (folder / "journal.jsonl").read_text()
     assert whole.count(old) == 1
     assert_corrupt(folder, whole.replace(old, new).encode(), 2, "was altered")

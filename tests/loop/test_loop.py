@@ -7,11 +7,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from agent.core.events import Ended, Finished, Paused, PauseKind, Started
 from agent.core.limits import Limits
 from agent.core.messages import Rules, normalise
 from agent.edges.step import StepSpec
-from agent.errors import ProviderRefused
+from agent.errors import IntegrityError, ProviderRefused
 from tests.fakes import InstantRunner, ScriptedModel, block
 from tests.loop.conftest import Study
 
@@ -158,3 +160,33 @@ def test_a_full_disk_pauses_and_a_resume_goes_on(study: Study) -> None:
 
     state = study.loop([DONE, NO_PLOT_EDIT, NOTES]).run()
     assert state.ended and state.ended.completed and state.rows[0].attempts == 1
+
+
+def test_a_template_that_draws_nothing_goes_on_to_its_notes(make_study: Callable[..., Study]) -> None:
+    state = make_study(plots=False).loop([PLAN + FASTER, DONE, NOTES]).run()
+    assert state.ended and state.ended.completed and not state.warnings
+
+
+def test_a_run_folder_from_elsewhere_is_refused_and_not_published(study: Study) -> None:
+    stale = study.workspace.run_folder(1)
+    stale.mkdir()
+    (stale / "state.json").write_text('{"x": 100.0}')
+    with pytest.raises(IntegrityError, match="is there already and was not published"):
+        study.loop([PLAN + FASTER]).run()
+    stale.rename(stale.with_name("mine"))
+    state = study.loop([DONE, NO_PLOT_EDIT, NOTES]).run()
+    assert state.ended and state.ended.completed and state.rows[0].values["score"] > 0.9
+
+
+def test_a_mark_on_something_that_is_no_scalar_is_passed_over(study: Study) -> None:
+    marked = block("experiment.py", LR, "LR = 0.1\nBETAS = (0.9, 0.99)  # search: one of (0.9, 0.99), (0.8, 0.9)\n")
+    study.loop([PLAN + marked, DONE, NO_PLOT_EDIT, NOTES]).run()
+    state = study.loop([]).state  # read again from the journal
+    assert state.ended and state.ended.completed and state.rows[0].settings == {"MOMENTUM": 0.0}
+
+
+def test_half_a_character_in_an_event_leaves_a_journal_that_can_be_read(study: Study) -> None:
+    latin = block("experiment.py", LR, "LR = undefined  # caf\udce9\n")
+    study.loop([PLAN + latin, ProviderRefused("scripted/model", "no key \ud83d")]).run()
+    state = study.loop([]).state
+    assert state.failure and "F821" in state.failure.summary and state.pause

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -183,6 +184,10 @@ def test_an_idea_without_a_working_edit_ends_as_failed_within_its_budgets(make_s
     state = study.loop(model).run()
     assert state.ended and not state.ended.completed
     assert len(model.requests) == 3 * 4 * 4  # runs given up, attempts of each, replies of each attempt
+    for request in model.requests:
+        told = request.messages[-1].content
+        assert not re.search(r"\b[0-9a-f]{64}\b", told), "a name of a blob in place of its text"
+    assert "The reply holds no SEARCH/REPLACE block" in model.requests[4].messages[-1].content
     assert "3 run numbers in a row were given up" in state.ended.summary
     assert "run 3 (given up): the reply holds no SEARCH/REPLACE block" in state.ended.summary
     assert opened(study, Step.RUN) == [] and opened(study, Step.SMOKE) == []
@@ -204,3 +209,19 @@ def test_the_same_failure_changes_strategy(study: Study) -> None:
     assert "raise ValueError" not in said(model, 3).partition("# Present files")[2].partition("# Now")[0]
     restores = [c for c in study.workspace.repo().log() if "Restores" in c.trailers]
     assert len(restores) == 1
+
+
+def test_half_an_edit_is_never_run_with_a_word_for_the_notes_in_place_of_its_other_half(study: Study) -> None:
+    wrong = block("experiment.py", "MOMENTUM = 0.1\n", "MOMENTUM = 0.5\n")
+    right = block("experiment.py", "MOMENTUM = 0.0  # search: 0.0..0.9\n", "MOMENTUM = 0.5\n")
+    model = play(study, [PLAN + FASTER + wrong, block("notes.txt", "", "Only a word.\n"), right, *ENDING])
+    assert "changes nothing in experiment.py" in said(model, 2)
+    code = study.workspace.repo().read("run/1")["experiment.py"]
+    assert "LR = 0.1 " in code and "MOMENTUM = 0.5\n" in code
+
+
+def test_a_crash_is_still_told_after_replies_that_could_not_be_used(study: Study) -> None:
+    crashing = block("experiment.py", OUT, OUT + "    raise IndexError('seven')\n")
+    mend = block("experiment.py", "    raise IndexError('seven')\n", "") + FASTER
+    model = play(study, [PLAN + crashing, *["thinking"] * 4, mend, *ENDING])
+    assert "still to be mended" in said(model, 5) and "IndexError: seven" in said(model, 5)
