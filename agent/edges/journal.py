@@ -171,11 +171,12 @@ def _parse_line(path: Path, number: int, raw: bytes, previous: str) -> Line:
         value = json.loads(raw.decode())
         link = value.pop("sha256")
         seq, stamp = value["seq"], value["time"]
+        is_whole = link == _link(previous, value) and raw + b"\n" == _encode(value | {"sha256": link})
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise JournalCorrupt(path, number + 1, f"is not an event ({error})") from error
     if seq != number:
         raise JournalCorrupt(path, number + 1, f"has seq {seq} where {number} was due")
-    if link != _link(previous, value) or raw + b"\n" != _encode(value | {"sha256": link}):
+    if not is_whole:
         raise JournalCorrupt(path, number + 1, "does not match its sha256: it or a line before it was altered")
     try:
         return Line(seq, stamp, from_json(value["event"]), link)
