@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -78,7 +80,18 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     import agent.cli.commands  # noqa: F401 - registers the commands
 
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def end(number: int, _frame: object) -> None:
+    """A request to end, or a terminal that closed: locks are given back, runs go on."""
+    with contextlib.suppress(OSError):
+        name = signal.Signals(number).name
+        say(f"scientist: ended by {name}; a run that is going goes on; go on: scientist resume --all")
+    sys.exit(128 + number)
 
 
 def run(arguments: list[str]) -> int:

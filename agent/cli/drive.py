@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,7 +62,10 @@ def load_keys() -> None:
 
     for name in [n for n, value in os.environ.items() if n.endswith("_API_KEY") and not value.strip()]:
         del os.environ[name]
-    load_dotenv(Path(".env"))
+    try:
+        load_dotenv(Path(".env"))
+    except UnicodeDecodeError as error:
+        raise UsageError(".env", f"is not UTF-8: {error}") from error
 
 
 def drive_all(workspaces: Sequence[Workspace], *, resumed: bool = False) -> int:
@@ -76,6 +80,9 @@ def drive_all(workspaces: Sequence[Workspace], *, resumed: bool = False) -> int:
         except ScientistError as error:
             say(f"scientist: {error}")
             codes.append(error.exit_code)
+        except OSError as error:
+            say(f"scientist: {workspace.path}: {error}; free space or mend the disk, then resume")
+            codes.append(3)
         except Exception as error:  # one idea's surprise must not cost the others their night
             say(f"scientist: {workspace.path}: unexpected {describe_surprise(error, workspace.agent / 'rescue')}")
             codes.append(3)
@@ -155,14 +162,15 @@ def check_interpreter(state: State, template: Template) -> None:
 def report(workspace: Workspace, state: State) -> None:
     """How the idea stands, and what to do next."""
     control = f" ({state.launched.control})" if state.launched.control else ""
+    quoted = shlex.quote(str(workspace.path))
     if state.ended:
         how = "completed" if state.ended.completed else "failed"
         typer.echo(f"{workspace.path}: {how}, {state.completed_runs} completed runs{control}")
-        typer.echo(f"  look: scientist show {workspace.path}    edits: scientist history {workspace.path}")
+        typer.echo(f"  look: scientist show {quoted}    edits: scientist history {quoted}")
     else:
         reason = state.pause.reason if state.pause else "interrupted"
         typer.echo(f"{workspace.path}: paused: {reason}{control}")
-        typer.echo(f"  go on: scientist resume {workspace.path}")
+        typer.echo(f"  go on: scientist resume {quoted}")
 
 
 def interrupt(workspace: Workspace) -> None:
@@ -171,17 +179,17 @@ def interrupt(workspace: Workspace) -> None:
         state = read_state(workspace)
     except (ScientistError, KeyboardInterrupt):
         return
-    runner = LocalRunner()
+    runner, quoted = LocalRunner(), shlex.quote(str(workspace.path))
     folder = workspace.step_folder(state.open_folder) if state.open_folder else None
     if folder is None and state.pending and state.pending.kind == "StartStep":
         folder = max(workspace.attempts.glob("*.*"), key=lambda p: p.stat().st_mtime, default=None)
     if folder is None or not isinstance(runner.poll(folder), Running):
-        say(f"interrupted; nothing is running; go on: scientist resume {workspace.path}")
+        say(f"interrupted; nothing is running; go on: scientist resume {quoted}")
         return
     say(f"interrupted; {folder.name} goes on. Ctrl-C again within {SECOND_INTERRUPT_S:g} s kills it.")
-    say(f"  go on: scientist resume {workspace.path}    stop it: scientist stop {workspace.path}")
+    say(f"  go on: scientist resume {quoted}    stop it: scientist stop {quoted}")
     try:
         time.sleep(SECOND_INTERRUPT_S)
     except KeyboardInterrupt:
         runner.kill(folder)
-        say(f"killed {folder.name}; go on: scientist resume {workspace.path}")
+        say(f"killed {folder.name}; go on: scientist resume {quoted}")

@@ -35,7 +35,7 @@ def launch(
     model: Annotated[
         str, typer.Option("--model", envvar="SCIENTIST_MODEL", help="litellm name, or offline/sweep.")
     ] = "offline/sweep",
-    max_runs: Annotated[int, typer.Option("--max-runs", min=1, help="Runs an idea may use.")] = 10,
+    max_runs: Annotated[int, typer.Option("--max-runs", min=1, max=9999, help="Runs an idea may use.")] = 10,
     python: Annotated[
         Path | None, typer.Option("--python", help="Interpreter of the experiment, instead of the template's own.")
     ] = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli.app import app
+from agent.cli.app import app, say
 from agent.cli.options import DEFAULT_WORKSPACES, WorkspacesDir, require_git
 from agent.errors import IntegrityError, UsageError
 
@@ -34,6 +34,8 @@ def resume(
     found = [w for root in paths or [workspaces] for w in find_workspaces(root)]
     if all_:
         found = [w for w in found if not has_ended(w)]
+        if not found:
+            say(f"{workspaces}: nothing to resume")
     load_keys()
     raise typer.Exit(drive_all(found, resumed=True))
 

@@ -12,7 +12,7 @@ import typer
 
 from agent.cli.app import app, say
 from agent.cli.options import DEFAULT_WORKSPACES, Json
-from agent.errors import IntegrityError
+from agent.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from agent.edges.workspace import Workspace
@@ -30,6 +30,8 @@ def status(
 ) -> None:
     """Show how ideas stand."""
     while True:
+        if folder != DEFAULT_WORKSPACES and not folder.is_dir():
+            raise UsageError(str(folder), "is no folder", "name a workspace, a batch, or the folder of all batches")
         standings, damaged = read_standings(folder)
         if as_json:
             typer.echo(json.dumps({"schema_version": 1, "workspaces": [asdict(s) for s in standings]}, indent=2))

@@ -34,8 +34,8 @@ class Idea(BaseModel):
 
     @property
     def slug(self) -> str:
-        """The name as a folder name: lower-case letters, digits and underscores, at most 60 characters."""
-        return re.sub(r"[^a-z0-9]+", "_", (self.Name or self.Title).lower()).strip("_")[:60] or "idea"
+        """The name as a folder name: letters of any script, digits and underscores, at most 60 characters."""
+        return re.sub(r"\W+", "_", (self.Name or self.Title).lower()).strip("_")[:60] or "idea"
 
     def to_json(self) -> str:
         return json.dumps(self.model_dump(), indent=2, ensure_ascii=False) + "\n"
@@ -52,11 +52,13 @@ def parse_ideas(text: str, where: str) -> list[Idea]:
     Raises: UsageError naming the idea and the field.
     """
     try:
-        raw = scrub(json.loads(text))
+        raw = scrub(json.loads(text, object_pairs_hook=lambda pairs: _object_of(pairs, where)))
     except json.JSONDecodeError as error:
         raise UsageError(
             f"{where}:{error.lineno}", f"not JSON: {error.msg}", "an idea file is a JSON object or a list of them"
         ) from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(where, f"cannot be read: {error}") from error
     items = raw if isinstance(raw, list) else [raw]
     if not items:
         raise UsageError(where, "holds no idea")
@@ -74,6 +76,14 @@ def _parse_idea(item: object, where: str) -> Idea:
         field = ".".join(str(part) for part in first["loc"])
         problem = f"field {field} is missing" if first["type"] == "missing" else f"field {field}: {first['msg']}"
         raise UsageError(where, problem, 'give every idea a "Title" and an "Experiment"') from error
+
+
+def _object_of(pairs: Sequence[tuple[str, Any]], where: str) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1)
+        raise UsageError(where, f"field {twice} stands twice in one object")
+    return found
 
 
 def _as_text(field: str, value: object) -> object:

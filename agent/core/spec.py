@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Direction = Literal["higher", "lower", "unknown"]
 Source = Literal["final_info", "evaluation"]
@@ -14,12 +15,30 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _check_name(name: str) -> str:
+    if name.startswith("/") or not name or any(part in ("..", ".git", ".agent", "") for part in name.split("/")):
+        raise ValueError(f"{name!r} is no path inside the template")
+    return name
+
+
+def _check_placeholders(command: str) -> str:
+    unknown = set(re.findall(r"\{(\w*)\}", command)) - {"out_dir", "sealed", "evaluation"}
+    if unknown:
+        raise ValueError(f"{{{min(unknown)}}} is unknown; there are {{out_dir}}, {{sealed}} and {{evaluation}}")
+    return command
+
+
+FileName = Annotated[str, AfterValidator(_check_name)]
+Command = Annotated[str, AfterValidator(_check_placeholders)]
+KeyPath = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
 class Metric(_Strict):
     """A number that a run reports: `path` leads to it through the keys of `source`.json."""
 
     name: str
     source: Source = "final_info"
-    path: tuple[str, ...]
+    path: KeyPath
     direction: Direction = "unknown"
     unit: str = ""
     resolution: Annotated[float, Field(ge=0)] = 0.0
@@ -33,7 +52,7 @@ class Control(_Strict):
 
     name: str
     source: Source = "final_info"
-    path: tuple[str, ...]
+    path: KeyPath
     tolerance: Annotated[float, Field(ge=0)] = 0.0
 
 
@@ -62,7 +81,7 @@ class Evaluation(_Strict):
     `runs_experiment_code` says that the command executes code the model wrote: its results are then self-reported.
     """
 
-    command: str
+    command: Command
     runs_experiment_code: bool
 
 
@@ -79,9 +98,9 @@ class TemplateSpec(_Strict):
     schema_version: Literal[1] = 1
     name: str
     summary: str = ""
-    command: str = "python experiment.py --out_dir={out_dir}"
-    run_files: tuple[str, ...] = ("experiment.py",)
-    editable: tuple[str, ...] = ("experiment.py", "plot.py", "notes.txt")
+    command: Command = "python experiment.py --out_dir={out_dir}"
+    run_files: tuple[FileName, ...] = ("experiment.py",)
+    editable: tuple[FileName, ...] = ("experiment.py", "plot.py", "notes.txt")
     smoke: bool = False
     plot: str = "python plot.py"
     default_profile: str = ""

@@ -12,6 +12,7 @@ from agent.core.view import TurnView
 from agent.errors import ProviderRefused, ProviderUnavailable, UsageError
 
 REQUEST_TIMEOUT_S = 600.0
+SHORTEST_TIMEOUT_S = 10.0
 LONGEST_WAIT_S = 120.0
 
 
@@ -75,7 +76,7 @@ class LiteLLMModel:
             response = litellm.completion(
                 model=self.name,
                 messages=to_dicts(request.messages),
-                timeout=REQUEST_TIMEOUT_S,
+                timeout=min(REQUEST_TIMEOUT_S, max(SHORTEST_TIMEOUT_S, self._patience_s)),
                 num_retries=0,
                 max_retries=0,
                 drop_params=True,

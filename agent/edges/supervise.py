@@ -73,7 +73,8 @@ def main(arguments: list[str]) -> int:
 def _supervise(folder: Path, spec: StepSpec, announce: Callable[[], object]) -> int:
     stop = _StopSignal()
     claimed = step.claim(folder, "supervisor")
-    announce()
+    with contextlib.suppress(BrokenPipeError):  # whoever started us may be gone
+        announce()
     if claimed:
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

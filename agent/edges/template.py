@@ -136,6 +136,9 @@ def freeze_template(folder: Path, store: Path) -> Path:
         )
         fsync_tree(temporary)
         temporary.rename(copy)
+    except shutil.Error as error:
+        path, _, problem = error.args[0][0]
+        raise UsageError(f"template {folder}", f"{path} cannot be copied: {problem}") from error
     except OSError:
         if not copy.is_dir():  # else another launch was faster
             raise

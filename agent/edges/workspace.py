@@ -18,7 +18,7 @@ from agent.edges.files import fsync_folder, write_durably
 from agent.edges.journal import Journal
 from agent.edges.repo import Repo
 from agent.edges.template import Template, check_frozen, load_template
-from agent.errors import IntegrityError, UsageError
+from agent.errors import IntegrityError, JournalCorrupt, UsageError
 
 BATCH_FILE = "batch.json"
 TEMPLATES = ".templates"
@@ -51,7 +51,11 @@ class Workspace:
         return self.path / f"run_{run}"
 
     def journal(self) -> Journal:
-        return Journal(self.agent)
+        """Raises: JournalCorrupt where it is damaged, empty or gone."""
+        journal = Journal(self.agent)
+        if not journal.lines:
+            raise JournalCorrupt(journal.path, 1, "the launch is missing")
+        return journal
 
     def repo(self) -> Repo:
         return Repo(self.path)
@@ -115,7 +119,7 @@ def _create(path: Path, idea: Idea, template: Template, launched: Launched) -> N
     message = f"Start from template {template.spec.name}\n\n{idea.Title}"
     first = workspace.repo().create(template.files | {"idea.json": idea.to_json()}, message)
     code = digest_code(template.files, template.spec.run_files)
-    workspace.journal().append(replace(launched, commit=first, code=code))
+    Journal(workspace.agent).append(replace(launched, commit=first, code=code))
 
 
 def open_workspace(path: Path) -> Workspace:
@@ -151,12 +155,20 @@ def check_untouched(workspace: Workspace, repo: Repo, state: State) -> None:
 
     While an effect is open its commit may be on top already: the effect then finds it.
     """
+    gone = [row.run for row in state.rows if row.completed and not workspace.run_folder(row.run).is_dir()]
+    if gone:
+        raise IntegrityError(
+            str(workspace.run_folder(gone[0])), "is missing, though the journal says it was published", "put it back"
+        )
+    if not (workspace.path / ".git").is_dir():
+        raise IntegrityError(str(workspace.path), "is no git repository any more", "put its .git back, then resume")
     head = repo.head()
     if head != state.head and not (state.pending and repo.find_step(state.pending.key) == head):
         raise IntegrityError(
             str(workspace.path),
             f"branch main is at {head[:10]}, the journal at {state.head[:10]}",
-            f"git -C {workspace.path} update-ref refs/heads/main {state.head}, then resume",
+            f"keep it under a name of its own (git -C {workspace.path} branch mine), then go back: "
+            f"git -C {workspace.path} update-ref refs/heads/main {state.head}",
         )
     dirty = repo.dirty_files()
     if dirty and not (state.pending and state.pending.kind in WRITING_EFFECTS):

@@ -91,6 +91,13 @@ def test_a_template_field_that_is_wrong_is_named(refuse: Refuse, folder: Path) -
     toml.write_text(toml.read_text().replace("run_s = 20", "run_s = -20"))
     line = refuse("launch", "ideas.json", "--template", "odd")
     assert "template.toml: field limits.run_s" in line
+    for old, new, field in [
+        ('"plot.py", ', '"../plot.py", ', "editable"),
+        ("--out_dir={out_dir}", "--out_dir={folder}", "command"),
+        ('path = ["steps"]', "path = []", "controls.0.path"),
+    ]:
+        toml.write_text((QUADRATIC / "template.toml").read_text().replace(old, new, 1))
+        assert f"template.toml: field {field}" in refuse("launch", "ideas.json", "--template", "odd")
 
 
 def test_an_environment_that_cannot_be_built_shows_pips_last_lines(scientist: Scientist, folder: Path) -> None:

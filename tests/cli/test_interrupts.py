@@ -140,3 +140,18 @@ def test_ideas_that_never_began_are_pending_and_resumed(begin: Begin, scientist:
     assert scientist("resume", "--all").returncode == 0
     states = {w["name"]: w["state"] for w in json.loads(scientist("status", "--json").stdout)["workspaces"]}
     assert states == {"momentum": "completed", "rates": "completed"}
+
+
+def test_a_request_to_end_gives_the_lock_back_and_leaves_the_run_going(
+    begin: Begin, scientist: Scientist, folder: Path
+) -> None:
+    process = begin(*LAUNCH)
+    wait_for_run(folder)
+    process.terminate()
+    _, told = process.communicate(timeout=20)
+    assert process.returncode == 143 and "scientist resume" in told
+    assert not (only_workspace(folder) / ".agent" / "holder.json").exists()
+    assert isinstance(status_of(folder), Running)
+    (only_workspace(folder) / "notes.txt").unlink()
+    refused = scientist("resume", "--all")
+    assert refused.returncode == 6 and "notes.txt: was changed by hand" in refused.stderr

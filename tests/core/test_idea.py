@@ -69,12 +69,30 @@ def test_a_bad_file_is_refused_with_the_idea_and_the_field(text: str, said: str)
     assert said in refusal(text)
 
 
+def test_half_a_character_in_an_idea_becomes_the_replacement_character() -> None:
+    (idea,) = parse_ideas('{"Title": "a\\ud800b", "Experiment": "e"}', "ideas.json")
+    assert idea.Title == "a\ufffdb" and idea.to_json().encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"Title": "a", "Title": "b", "Experiment": "e"}', "field Title stands twice"),
+        ("[" * 100_000, "cannot be read"),
+        ('{"Title": "a", "Experiment": "e", "N": ' + "1" * 5000 + "}", "cannot be read"),
+    ],
+)
+def test_json_that_hides_or_breaks_something_is_refused(text: str, said: str) -> None:
+    assert said in refusal(text)
+
+
 @given(name=st.text(max_size=80), title=st.text(min_size=1, max_size=80).filter(str.strip))
 @settings(max_examples=25, deadline=None)
 def test_any_name_makes_a_plain_folder_name(name: str, title: str) -> None:
     slug = Idea(Name=name, Title=title, Experiment="e").slug
     assert 1 <= len(slug) <= 60
-    assert set(slug) <= set("abcdefghijklmnopqrstuvwxyz0123456789_") and not slug.startswith("_")
+    assert all(letter.isalnum() or letter == "_" for letter in slug) and not slug.startswith("_")
+    assert len(slug.encode()) <= 255
 
 
 @pytest.mark.parametrize(
@@ -83,7 +101,8 @@ def test_any_name_makes_a_plain_folder_name(name: str, title: str) -> None:
         ("Adaptive-K (v2)", "t", "adaptive_k_v2"),
         ("", "Momentum Helps!", "momentum_helps"),
         ("../../etc", "t", "etc"),
-        ("", "漢字", "idea"),
+        ("", "漢字", "漢字"),
+        ("🙂", "t", "idea"),
     ],
 )
 def test_folder_names(name: str, title: str, slug: str) -> None:

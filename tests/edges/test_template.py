@@ -243,7 +243,7 @@ def test_two_launches_that_freeze_at_once_agree(folder: Path, tmp_path: Path, mo
 
 def test_a_copy_that_fails_leaves_nothing(folder: Path, tmp_path: Path) -> None:
     os.mkfifo(folder / "pipe")
-    with pytest.raises(OSError):
+    with pytest.raises(UsageError, match="pipe cannot be copied"):
         freeze_template(folder, tmp_path / "store")
     assert list((tmp_path / "store").iterdir()) == []
 

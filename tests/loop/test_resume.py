@@ -221,3 +221,12 @@ def test_a_branch_moved_by_hand_is_refused(study: Study) -> None:
     workspace.repo().commit({"experiment.py": "mine\n"}, "By hand")
     with pytest.raises(IntegrityError, match="branch main is at"):
         check_untouched(workspace, workspace.repo(), state)
+
+
+def test_a_published_run_that_is_gone_is_missed(study: Study) -> None:
+    from agent.edges.workspace import check_untouched
+
+    study.loop([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES]).run()
+    study.workspace.run_folder(1).rename(study.workspace.path / "mine")
+    with pytest.raises(IntegrityError, match="run_1: is missing"):
+        check_untouched(study.workspace, study.workspace.repo(), study.loop([]).state)
