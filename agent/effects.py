@@ -38,7 +38,7 @@ from agent.core.prompts import render_opening, render_refusal, render_repair
 from agent.core.search import settings_of
 from agent.core.state import State
 from agent.core.turn import Refusal, read_reply
-from agent.core.view import TurnView, baseline_of, shown_files, view_turn
+from agent.core.view import TurnView, reference_of, shown_files, view_turn
 from agent.edges.attempt import limits_of, publish_run
 from agent.edges.journal import Journal
 from agent.edges.lint import Linter
@@ -236,7 +236,7 @@ class Effects:
         spec = self.template.spec
         code = self.repo.read(candidate.commit, spec.run_files)
         settings = {k: v for text in code.values() for k, v in settings_of(text).items()}
-        baselines = self.template.baselines or baseline_of(state)
+        baselines = reference_of(state, self.template.baselines)
         primary = primary_metric(spec, candidate.values)
         verdict = judge_run(spec, primary, candidate.values, baselines) if primary and baselines else None
         facts = run_facts(state, spec.metrics, summarise(baselines), verdict, settings)

@@ -64,12 +64,12 @@ def describe_idea(workspace: Workspace, state: State, template: Template) -> dic
 def _row_line(row: RunRow, state: State, template: Template) -> str:
     from agent.core.baseline import primary_metric
     from agent.core.prompts import number
-    from agent.core.view import baseline_of, view_row
+    from agent.core.view import reference_of, view_row
 
     if not row.completed:
         return f"run {row.run}: given up after {row.attempts} attempts: {row.failures[-1] if row.failures else ''}"
     view = view_row(
-        row, template.spec, primary_metric(template.spec, row.values), template.baselines or baseline_of(state)
+        row, template.spec, primary_metric(template.spec, row.values), reference_of(state, template.baselines)
     )
     values = " ".join(f"{name}={number(value)}" for name, value in row.values.items())
     return f"run {row.run}: {values} ({view.verdict.kind.value if view.verdict else 'no verdict'})"
@@ -77,9 +77,9 @@ def _row_line(row: RunRow, state: State, template: Template) -> str:
 
 def describe_run(workspace: Workspace, state: State, template: Template, row: RunRow) -> dict[str, Any]:
     from agent.core.baseline import judge_run, primary_metric
-    from agent.core.view import baseline_of
+    from agent.core.view import reference_of
 
-    baselines = template.baselines or baseline_of(state)
+    baselines = reference_of(state, template.baselines)
     metric = primary_metric(template.spec, row.values)
     verdict = judge_run(template.spec, metric, row.values, baselines) if metric and baselines else None
     return {

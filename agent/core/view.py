@@ -86,7 +86,7 @@ def view_turn(
     """The view of the turn that is due. `files` are all texts of the newest commit."""
     editable = editable_at(state.stage, spec.editable)
     seen = next((row.values for row in state.rows if row.completed), None)
-    reference = tuple(baselines) or baseline_of(state)
+    reference = reference_of(state, baselines)
     primary = primary_metric(spec, seen or (reference[0].values if reference else None))
     return TurnView(
         purpose=purpose,
@@ -135,9 +135,10 @@ def _failed_function(state: State) -> str:
     return place.function if place and not place.function.startswith("<") else ""
 
 
-def baseline_of(state: State) -> tuple[Baseline, ...]:
-    """The run of the template's own code, where that stood in for a baseline."""
-    return (Baseline("run 0", 0, state.baseline_values),) if state.baseline_values else ()
+def reference_of(state: State, baselines: Sequence[Baseline]) -> tuple[Baseline, ...]:
+    """What runs are compared with: the template's baselines, else the run of its own code."""
+    own = (Baseline("run 0", 0, state.baseline_values),) if state.baseline_values else ()
+    return tuple(baselines) or own
 
 
 def view_row(row: RunRow, spec: TemplateSpec, primary: Metric | None, baselines: Sequence[Baseline]) -> RowView:

@@ -11,7 +11,7 @@ from agent.core.events import Stage
 from agent.core.spec import TemplateSpec
 from agent.core.state import State
 from agent.core.verdict import VerdictKind
-from agent.core.view import baseline_of
+from agent.core.view import reference_of
 
 __all__ = ["Best", "Standing", "WorkState", "best_run", "stand"]
 
@@ -112,7 +112,7 @@ def best_run(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) ->
     None where no run is completed, or the metric has no direction to be best in.
     """
     done = [row for row in state.rows if row.completed]
-    reference = tuple(baselines) or baseline_of(state)
+    reference = reference_of(state, baselines)
     metric = primary_metric(spec, done[0].values if done else None)
     if metric is None or metric.direction == "unknown":
         return None

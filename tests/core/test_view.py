@@ -13,7 +13,7 @@ from agent.core.limits import Limits
 from agent.core.spec import Metric, TemplateSpec
 from agent.core.state import State
 from agent.core.verdict import VerdictKind
-from agent.core.view import TurnView, baseline_of, shown_files, view_row, view_turn
+from agent.core.view import TurnView, reference_of, shown_files, view_row, view_turn
 from tests.core.story import PLAN, Story, failure
 
 SCORE = Metric(name="score", path=("score",), direction="higher", resolution=0.01)
@@ -127,10 +127,10 @@ def test_run_zero_stands_in_for_a_baseline_only_where_there_is_none() -> None:
     story = Story(has_baseline=False)
     story.run_step({"score": 0.4})
     story.publish({"score": 0.4})
-    assert baseline_of(story.state) == (Baseline("run 0", 0, {"score": 0.4}),)
+    assert reference_of(story.state, ()) == (Baseline("run 0", 0, {"score": 0.4}),)
     assert [row.name for row in view(story.state, baselines=[]).baselines] == ["run 0"]
     assert [row.name for row in view(story.state).baselines] == ["plain"]
-    assert baseline_of(Story().state) == ()
+    assert reference_of(Story().state, ()) == ()
 
 
 def test_where_no_metric_is_declared_the_first_number_of_baseline_or_run_is_primary() -> None:
