@@ -18,6 +18,7 @@ from agent.edges.files import fsync_folder, write_durably
 from agent.errors import IntegrityError, JournalCorrupt, ScientistError
 
 FIRST_LINK = "0" * 64
+_LINK_FIELD = b',"sha256":"'
 
 
 class JournalWriteFailed(ScientistError):
@@ -76,7 +77,7 @@ class Journal:
         now = self._clock()
         last = self.lines[-1].sha256 if self.lines else FIRST_LINK
         body = {"seq": seq, "time": round(now, 6), "event": scrub(to_json(event))}
-        link = _link(last, body)
+        link = _link(last, _encode(body))
         self._write(_encode(body | {"sha256": link}))
         line = Line(seq, now, event, link)
         self.lines.append(line)
@@ -154,8 +155,9 @@ def _encode(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-def _link(previous: str, body: dict[str, object]) -> str:
-    return hashlib.sha256(previous.encode() + _encode(body)).hexdigest()
+def _link(previous: str, body: bytes) -> str:
+    """The hash of an event: over the one before it and the bytes of its own line, without the field that holds this."""
+    return hashlib.sha256(previous.encode() + body).hexdigest()
 
 
 def _read_lines(path: Path, content: bytes) -> Iterator[Line]:
@@ -167,19 +169,19 @@ def _read_lines(path: Path, content: bytes) -> Iterator[Line]:
 
 
 def _parse_line(path: Path, number: int, raw: bytes, previous: str) -> Line:
+    body, _, link = raw.rpartition(_LINK_FIELD)
     try:
-        value = json.loads(raw.decode())
-        link = value.pop("sha256")
+        value = json.loads(body + b"}")
         seq, stamp = value["seq"], value["time"]
-        is_whole = link == _link(previous, value) and raw + b"\n" == _encode(value | {"sha256": link})
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise JournalCorrupt(path, number + 1, f"is not an event ({error})") from error
     if seq != number:
         raise JournalCorrupt(path, number + 1, f"has seq {seq} where {number} was due")
-    if not is_whole:
+    expected = _link(previous, body + b"}\n")
+    if link != expected.encode() + b'"}':
         raise JournalCorrupt(path, number + 1, "does not match its sha256: it or a line before it was altered")
     try:
-        return Line(seq, stamp, from_json(value["event"]), link)
+        return Line(seq, stamp, from_json(value["event"]), expected)
     except (ValidationError, KeyError) as error:
         problem = str(error).splitlines()[0]
         raise JournalCorrupt(path, number + 1, f"is not an event of this version ({problem})") from error

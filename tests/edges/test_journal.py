@@ -274,7 +274,7 @@ def test_a_line_that_means_the_same_but_is_written_otherwise_is_found(folder: Pa
 def test_half_a_character_put_into_a_line_is_found(folder: Path) -> None:
     fill(folder, [EVENTS[0], Paused(PauseKind.STOP, "again"), Resumed()])
     whole = (folder / "journal.jsonl").read_text()
-    assert_corrupt(folder, whole.replace("again", "\\ud83d").encode(), 2, "is not an event")
+    assert_corrupt(folder, whole.replace("again", "\\ud83d").encode(), 2, "was altered")
 
 
 def test_swapped_missing_doubled_and_foreign_lines_are_found(folder: Path) -> None:
