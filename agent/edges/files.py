@@ -29,9 +29,12 @@ def fsync_tree(folder: Path) -> None:
         fsync_folder(Path(place))
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Replace or create `path` by temporary file, fsync and rename; a failure leaves no temporary file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def write_durably(path: Path, content: bytes, *, scratch: Path | None = None) -> None:
+    """Replace or create `path` by temporary file, fsync and rename; a failure leaves no temporary file.
+
+    A kill may leave one: in `scratch`, a folder of the same filesystem, where it is given, else beside `path`.
+    """
+    temporary = (scratch or path.parent) / f".{path.name}.{os.getpid()}.tmp"
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         try:

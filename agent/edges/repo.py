@@ -152,10 +152,11 @@ class Repo:
 
     def check_out(self, changes: Mapping[str, str]) -> None:
         """Write the texts into the work tree and bring git's index up to the branch, without a look at other files."""
+        self._scratch.mkdir(parents=True, exist_ok=True)
         for name, text in changes.items():
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(path, _bytes(text))
+            write_durably(path, _bytes(text), scratch=self._scratch)
         self._past_stale_lock("index.lock")
         self._run("read-tree", BRANCH)
 

@@ -99,3 +99,16 @@ def test_content_and_name_reach_the_disk_in_order(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Path, "rename", record_rename)
     write_durably(tmp_path / "file", b"content")
     assert calls == ["fsync content", "rename", "fsync folder"]
+
+
+def test_a_kill_leaves_its_temporary_file_in_the_scratch_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch, place = tmp_path / "scratch", tmp_path / "place"
+    scratch.mkdir()
+    place.mkdir()
+    seen: list[list[Path]] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: seen.append([*scratch.iterdir(), *place.iterdir()]))
+    write_durably(place / "file", b"new", scratch=scratch)
+    assert [path.parent for path in seen[0]] == [scratch]
+    assert (place / "file").read_bytes() == b"new" and not list(scratch.iterdir())
