@@ -1,95 +1,103 @@
-"""Synthetic activations with known true features: the data of every run, drawn by sae_lens.synthetic.
+"""Training activations for experiments: rows of a file that was prepared once, read in order through a memory map.
 
-A training batch is a pure function of (profile, seed, index), whatever else the run draws from torch's global
-generator: two runs with the same seed see the same data, so their difference is the change's and not the data's.
-Evaluation samples come from another stream of seeds. The feature directions, hierarchy and correlations are those of
-the profile alone.
+SCIENTIST_TRAINING_DATA names the prepared folder: activations.bin, rows x d_in values of float16, bfloat16 or float32,
+shuffled when it was written and scaled so that the mean squared norm is d_in (a language model's; synthetic activations
+keep their own scale, 1), and meta.json. A run reads from a row that its seed chooses and goes on at the first row after
+the last one. The same seed sees the same batches, whatever else the run draws.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import logging
+import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import lean_sae_lens
-import numpy as np
 import torch
+from activation_cache import Damaged, check_sizes, reading
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-lean_sae_lens.install()
+VARIABLE = "SCIENTIST_TRAINING_DATA"
+DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 
-from sae_lens.synthetic.synthetic_model import SyntheticModel, SyntheticModelConfig  # noqa: E402
 
-TRAINING, EVALUATION = 0, 1
+class NoTrainingData(Exception):
+    """There is nothing to read activations from; the message says why, and what to do, in one line."""
 
 
 def read_profile(path: str | Path = "profile.json") -> dict[str, Any]:
-    """The profile that the run was started with; `synthetic` in it is a SyntheticModelConfig as a dict."""
+    """The profile that the run was started with: "steps", "batch_size", "d_in", "d_sae", "k", "threads", "dtype"."""
     return json.loads(Path(path).read_text())
 
 
-def build_model(profile: dict[str, Any]) -> SyntheticModel:
-    """The synthetic model: directions (num_features, hidden_dim), firing probabilities, hierarchy, correlations.
+def meta() -> dict[str, Any]:
+    """What the data is: "rows", "d_in", "dtype", "scale" (the factor already applied), "data_id".
 
-    Deterministic: seeded by profile["synthetic"]["seed"], not by the run's seed.
+    Raises: NoTrainingData.
     """
-    # Compensation lifts rare children of rare parents to probability 1 given the parent; sae_lens warns of each clamp.
-    logging.getLogger("sae_lens").setLevel(logging.ERROR)
-    config = SyntheticModelConfig.from_dict(profile["synthetic"])
-    # The directions are spread apart by gradient descent, under a progress bar that cannot be turned off.
-    with torch.enable_grad(), contextlib.redirect_stderr(io.StringIO()):
-        model = SyntheticModel(config)
-    return model.requires_grad_(False)
+    folder = training_folder()
+    try:
+        return json.loads((folder / "meta.json").read_text())
+    except (OSError, ValueError) as e:
+        raise NoTrainingData(f"{folder / 'meta.json'} cannot be read: {e}; prepare the data again") from e
 
 
-class Stream:
-    """Draws reproducible samples: call number i depends on (stream, seed, i) and on nothing else."""
+def batches(*, seed: int, steps: int, batch_size: int) -> Iterator[Tensor]:
+    """Training activations: `steps` tensors x (batch_size, d_in), float32, on the CPU, without gradient.
 
-    def __init__(self, model: SyntheticModel, stream: int, seed: int) -> None:
-        self.model = model
-        self._key = (stream, seed)
-        self._calls = 0
-
-    def sample(self, batch_size: int) -> Tensor:
-        """True feature activations >= 0, (batch_size, num_features), float32; the global generator is left alone."""
-        self._calls += 1
-        return self.sample_at(self._calls - 1, batch_size)
-
-    def sample_at(self, index: int, batch_size: int) -> Tensor:
-        """What call number `index` of `sample` draws."""
-        words = np.random.SeedSequence([*self._key, index]).generate_state(1)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(words[0]))
-            return self.model.activation_generator.sample(batch_size)
-
-
-class TrainingSet(Dataset[Tensor]):
-    """Item i is training batch i, (batch_size, hidden_dim): the same whoever draws it, and in whatever order."""
-
-    def __init__(self, profile: dict[str, Any], *, seed: int, steps: int, batch_size: int) -> None:
-        self.model = build_model(profile)
-        self.stream = Stream(self.model, TRAINING, seed)
-        self.steps, self.batch_size = steps, batch_size
-
-    def __len__(self) -> int:
-        return self.steps
-
-    def __getitem__(self, index: int) -> Tensor:
-        return self.model.feature_dict(self.stream.sample_at(index, self.batch_size))
-
-
-def batches(profile: dict[str, Any], *, seed: int, steps: int, batch_size: int) -> Iterator[Tensor]:
-    """Training activations: `steps` tensors x (batch_size, hidden_dim), float32, on the CPU, without gradient.
-
-    x = true_activations @ feature_vectors + bias. Sampling costs twice what training does, so profile["samplers"]
-    processes draw ahead; their number changes the time and not the batches.
+    Raises: NoTrainingData; ValueError if steps < 0 or batch_size < 1.
     """
-    data = TrainingSet(profile, seed=seed, steps=steps, batch_size=batch_size)
-    workers = profile["samplers"]
-    yield from DataLoader(data, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None)
+    if steps < 0 or batch_size < 1:
+        raise ValueError(f"steps {steps}, batch_size {batch_size}: expected at least 0 and 1")
+    folder = training_folder()
+    try:
+        with reading(folder):  # kept from being evicted meanwhile
+            rows = open_rows(folder)
+            start = first_row(seed, len(rows))
+            for _ in range(steps):
+                yield take(rows, start, batch_size)
+                start = (start + batch_size) % len(rows)
+    except Damaged as e:
+        raise NoTrainingData(f"{e}; prepare the data again") from e
+
+
+def training_folder() -> Path:
+    """The folder that SCIENTIST_TRAINING_DATA names.
+
+    Raises: NoTrainingData if it is unset or no folder.
+    """
+    name = os.environ.get(VARIABLE, "")
+    if not name:
+        raise NoTrainingData(f"{VARIABLE} is not set: it names the folder that prepare.py made")
+    if not Path(name).is_dir():
+        raise NoTrainingData(f"{VARIABLE} names {name}, which is no folder: prepare the data again")
+    return Path(name)
+
+
+def open_rows(folder: Path) -> Tensor:
+    """All rows, (rows, d_in) in their stored dtype, mapped from the file and read as they are used.
+
+    Raises: Damaged if a file is missing or has not the size that it was made with.
+    """
+    check_sizes(folder)
+    found = json.loads((folder / "meta.json").read_text())
+    shape, dtype = (found["rows"], found["d_in"]), DTYPES[found["dtype"]]
+    path = folder / "activations.bin"
+    if path.stat().st_size != shape[0] * shape[1] * dtype.itemsize or not shape[0]:
+        raise Damaged(folder, f"activations.bin does not hold {shape[0]} rows of {shape[1]} {found['dtype']} values")
+    return torch.from_file(str(path), shared=False, size=shape[0] * shape[1], dtype=dtype).view(shape)
+
+
+def first_row(seed: int, rows: int) -> int:
+    """Where a run with this seed begins to read."""
+    return random.Random(f"first row {seed}").randrange(rows)
+
+
+def take(rows: Tensor, start: int, count: int) -> Tensor:
+    """`count` rows from `start` on, (count, d_in) float32, going on at row 0 after the last."""
+    end = start + count
+    if end <= len(rows):
+        return rows[start:end].to(torch.float32, copy=True)
+    return rows[torch.arange(start, end) % len(rows)].float()
