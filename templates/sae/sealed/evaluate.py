@@ -1,167 +1,117 @@
-"""Scores a trained SAE against the true features: run_dir -> one flat JSON file.
+"""Scores a trained SAE: run_dir -> one JSON file. No code of the run is executed in this process.
 
-    python evaluate.py --run_dir=run_1 --out=evaluation.json [--profile=profile.json] [--eval_seed=0]
+    python evaluate.py --run_dir=run_1 --out=evaluation.json [--profile=profile.json] [--eval_seed=0] [--also=NAME]
 
-Encoding goes through `load_sae(run_dir).encode` of the experiment.py in the working directory, so these results are
-self-reported. Decoding is done here: x_hat = z @ W_dec + b_dec from <run_dir>/sae.safetensors.
-Shapes: W_dec (d_sae, d_in), b_dec (d_in,), z = encode(x) (batch, d_sae) for x (batch, d_in), all float32.
-Source of the scores: sae_lens.synthetic.evals.eval_sae_on_synthetic_data, sae-lens 6.54.12.
+Reads the whole profile ("hidden" included), experiment.py and baselines.json in the working directory, and the
+prepared data that SCIENTIST_EVALUATION_DATA names. The run's encode answers from a process of its own, which is given
+activations and nothing else (encoder.py). This process decodes, x_hat = z @ W_dec + b_dec; decoder.py says how a run
+declares that it needs another way, which makes its result self-reported. What a run says of itself is not read.
+
+The file is written when the run's process is dead: the scores, "data_id", "encode" ("served" or "graph"),
+"encode_reason", and "self_reported" with its reason where that is so. hidden.encode = "graph" asks for the graph.
+Exit code 1: the last line on stderr says what is wrong with the SAE, above it stands what its code printed last.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import hashlib
+import importlib
 import json
 import math
+import os
+import shutil
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
-from activations import EVALUATION, Stream, build_model, read_profile
-from sae_lens.synthetic.evals import eval_sae_on_synthetic_data
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
+from decoder import WEIGHTS, Decoder, read_declarations, read_decoder, self_report
+from encoder import BrokenSAE, Patience, ServedDecoder, open_encoder
+from encoder_faults import CannotEvaluate
 
-BATCH = 4096
-# Rows encoded alone and inside a batch may differ by float rounding at a tie, in no more than this share of decisions.
-ROW_TOLERANCE = 1e-4
+SCORERS = {"synthetic": "score_synthetic", "language_model": "score_language_model"}
+DATA = "SCIENTIST_EVALUATION_DATA"
 
 
-class BrokenSAE(Exception):
-    """The run's SAE cannot be scored; the message says what is wrong with it in one line."""
+def read_profile(path: Path) -> dict[str, Any]:
+    """The whole profile.
 
-
-class Candidate:
-    """What sae_lens's evaluation asks of an SAE: the experiment's encode, and a decoder that is read from the file."""
-
-    def __init__(self, sae: Any, w_dec: Tensor, b_dec: Tensor) -> None:
-        self.sae, self.W_dec, self.b_dec = sae, w_dec, b_dec
-
-    def eval(self) -> Candidate:
-        if hasattr(self.sae, "eval"):
-            self.sae.eval()
-        return self
-
-    def encode(self, x: Tensor) -> Tensor:
-        z = self.sae.encode(x)  # (batch, d_sae)
-        expected = (x.shape[0], self.W_dec.shape[0])
-        if tuple(z.shape) != expected:
-            raise BrokenSAE(f"encode returned shape {tuple(z.shape)}, expected (batch, d_sae) = {expected}")
-        z = z.detach().float()
-        if not torch.isfinite(z).all():
-            raise BrokenSAE("encode returned NaN or infinite latents")
-        return z
-
-    def decode(self, z: Tensor) -> Tensor:
-        return z @ self.W_dec + self.b_dec  # (batch, d_in)
-
-
-def load_experiment(path: Path) -> ModuleType:
-    """Import experiment.py from its path.
-
-    Raises: BrokenSAE if the file or its load_sae is missing.
+    Raises: CannotEvaluate if it lacks what decides how to evaluate.
     """
-    if not path.is_file():
-        raise BrokenSAE(f"{path} is missing")
-    spec = importlib.util.spec_from_file_location("experiment", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["experiment"] = module
-    spec.loader.exec_module(module)
-    if not hasattr(module, "load_sae"):
-        raise BrokenSAE(f"{path} has no load_sae(run_dir)")
-    return module
-
-
-def read_decoder(path: Path, d_in: int) -> tuple[Tensor, Tensor]:
-    """W_dec (d_sae, d_in) and b_dec (d_in,) as float32.
-
-    Raises: BrokenSAE if the file, a tensor, a shape or a value is wrong.
-    """
-    if not path.is_file():
-        raise BrokenSAE(f"{path} is missing")
     try:
-        tensors = load_file(path)
-    except SafetensorError as e:
-        raise BrokenSAE(f"{path} is not a safetensors file: {e}") from e
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise BrokenSAE(f"{name} in {path} holds NaN or infinite values")
-    missing = {"W_dec", "b_dec"} - tensors.keys()
-    if missing:
-        raise BrokenSAE(f"{path} lacks {', '.join(sorted(missing))}")
-    w_dec, b_dec = tensors["W_dec"].float(), tensors["b_dec"].float()
-    if w_dec.ndim != 2 or w_dec.shape[1] != d_in or tuple(b_dec.shape) != (d_in,):
-        raise BrokenSAE(f"W_dec {tuple(w_dec.shape)}, b_dec {tuple(b_dec.shape)}: expected (d_sae, {d_in}), ({d_in},)")
-    return w_dec, b_dec
+        profile = json.loads(path.read_text())
+        source = profile["hidden"]["source"]
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise CannotEvaluate(f"{path} is no profile with hidden.source: {e!r}") from e
+    if source not in SCORERS:
+        raise CannotEvaluate(f"{path}: hidden.source {source!r} is unknown; known: {', '.join(SCORERS)}")
+    return profile
 
 
-def check_rows_are_independent(candidate: Candidate, x: Tensor) -> None:
-    """An encoder that looks at its neighbours in the batch would score differently in another batch.
-
-    Raises: BrokenSAE if a row's active latents change when it is encoded in a smaller batch.
-    """
-    few = x[:128]
-    alone = torch.cat([candidate.encode(part) for part in few.split(16)]) != 0  # (128, d_sae)
-    together = candidate.encode(x)[:128] != 0  # (128, d_sae)
-    share = (alone != together).float().mean().item()
-    if share > ROW_TOLERANCE:
-        raise BrokenSAE(
-            f"encode depends on the other rows of the batch ({share:.2%} of latents switch): "
-            "use a fixed threshold at inference"
-        )
+def order_seed(profile: dict[str, Any], decoder: Decoder) -> int:
+    """Decides in which order rows are asked for: the same for the same run, and unknown to it."""
+    hidden = json.dumps(profile["hidden"], sort_keys=True).encode()
+    digest = hashlib.sha256(hidden + decoder.W_dec.numpy().tobytes())
+    return int.from_bytes(digest.digest()[:7], "little")
 
 
-@torch.no_grad()
-def score(sae: Any, w_dec: Tensor, b_dec: Tensor, profile: dict[str, Any], eval_seed: int) -> dict[str, float]:
-    """All scores of one SAE on profile["eval_samples"] fresh samples.
+def evaluate(
+    run_dir: Path, profile_path: Path, eval_seed: int, experiment: Path, patience: Patience, also: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Read the run's tensors, serve its encode, score it; `also` names a language model's evaluations on demand.
 
-    f1, precision, recall: mean over all latents (dead ones count 0) of the latent as a detector of the true feature
-    nearest to its decoder direction. mcc: mean |cos| of the best one-to-one matching. Range of both: [0, 1].
-    """
-    model = build_model(profile)
-    stream = Stream(model, EVALUATION, eval_seed)
-    candidate = Candidate(sae, w_dec, b_dec).eval()
-    check_rows_are_independent(candidate, model.feature_dict(Stream(model, EVALUATION, eval_seed).sample(BATCH)))
-    result = eval_sae_on_synthetic_data(
-        candidate, model.feature_dict, stream, num_samples=profile["eval_samples"], batch_size=BATCH
-    )
-    d_sae = w_dec.shape[0]
-    return {
-        "f1": result.classification.f1_score,
-        "precision": result.classification.precision,
-        "recall": result.classification.recall,
-        "mcc": result.mcc,
-        "uniqueness": result.uniqueness,
-        "l0": result.sae_l0,
-        "true_l0": result.true_l0,
-        "explained_variance": result.explained_variance,
-        "shrinkage": result.shrinkage,
-        "dead_fraction": result.dead_latents / d_sae,
-        "alive_latents": d_sae - result.dead_latents,
-        "d_sae": d_sae,
-        "eval_samples": profile["eval_samples"],
-        "eval_seed": eval_seed,
-    }
-
-
-def evaluate(run_dir: Path, profile_path: Path, eval_seed: int) -> dict[str, float]:
-    """Load, check and score the run's SAE.
-
-    Raises: BrokenSAE if it cannot be scored; whatever the experiment's own load_sae or encode raises.
+    Raises: BrokenSAE if it cannot be scored, CannotEvaluate if that is not its fault.
     """
     profile = read_profile(profile_path)
+    source = profile["hidden"]["source"]
     torch.set_num_threads(profile["threads"])
-    w_dec, b_dec = read_decoder(run_dir / "sae.safetensors", profile["synthetic"]["hidden_dim"])
-    sae = load_experiment(Path("experiment.py").resolve()).load_sae(str(run_dir))
-    scores = score(sae, w_dec, b_dec, profile, eval_seed)
-    bad = [name for name, value in scores.items() if not math.isfinite(value)]
+    decoder = read_decoder(run_dir / WEIGHTS, profile["d_in"])
+    declared = read_declarations(experiment)
+    scorer = importlib.import_module(SCORERS[source])  # before any code of the run could touch its file
+    data = Path(os.environ[DATA]) if os.environ.get(DATA) else None
+    seed = order_seed(profile, decoder)
+    alone, custom = declared["ENCODE"] == "row", declared["DECODER"] == "custom"
+    graph = profile["hidden"].get("encode") == "graph" and alone and not custom
+    with open_encoder(
+        experiment, run_dir.resolve(), decoder, profile=profile, seed=seed, alone=alone, graph=graph, patience=patience
+    ) as encoder:
+        used = ServedDecoder(decoder.W_dec, decoder.b_dec, encoder) if custom else decoder
+        if source == "synthetic":
+            scores = scorer.score(encoder, used, profile, data, eval_seed)
+        else:
+            scores = scorer.score(encoder, used, profile, data, read_baselines(), also)
+        encoder.confirm()
+    scores |= {"encode": encoder.kind, "encode_reason": encoder.reason}
+    if reason := self_report(declared):
+        scores["self_reported"] = reason
+    bad = [name for name, value in scores.items() if isinstance(value, float) and not math.isfinite(value)]
     if bad:
         raise BrokenSAE(f"not finite: {', '.join(bad)}")
     return scores
+
+
+def read_baselines() -> list[dict[str, Any]]:
+    """Rows {"name", "seed", "setting", "metrics"}; none where there is no file."""
+    try:
+        return json.loads(Path("baselines.json").read_text())
+    except FileNotFoundError:
+        return []
+
+
+def write_results(scores: dict[str, Any], path: Path) -> None:
+    """Put the file in place at once; a link or folder planted under its name is replaced, never followed."""
+    descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    with os.fdopen(descriptor, "w") as f:
+        f.write(json.dumps(scores, indent=1) + "\n")
+        f.flush()
+        os.fsync(f.fileno())
+    Path(partial).chmod(0o644)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    Path(partial).replace(path)
 
 
 def main() -> int:
@@ -170,15 +120,23 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--profile", type=Path, default=Path("profile.json"))
     parser.add_argument("--eval_seed", type=int, default=0)
+    parser.add_argument("--answer_s", type=float, default=Patience().answer_s, help="seconds for one batch's latents")
+    parser.add_argument("--also", action="append", default=[], metavar="NAME", help="an evaluation on demand")
     args = parser.parse_args()
+    patience = Patience(answer_s=args.answer_s)
     try:
-        scores = evaluate(args.run_dir, args.profile, args.eval_seed)
+        scores = evaluate(
+            args.run_dir, args.profile, args.eval_seed, Path("experiment.py").resolve(), patience, args.also
+        )
     except BrokenSAE as e:
+        if e.output.strip():
+            print(e.output.rstrip(), file=sys.stderr)
         print(f"evaluate.py: error: {e}", file=sys.stderr)
         return 1
-    partial = args.out.with_name(args.out.name + ".part")
-    partial.write_text(json.dumps(scores, indent=1) + "\n")
-    partial.replace(args.out)
+    except CannotEvaluate as e:
+        print(f"evaluate.py: error: {e}", file=sys.stderr)
+        return 1
+    write_results(scores, args.out)
     return 0
 
 
