@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
-from agent.core.baseline import judge_run, primary_metric, summarise
+from agent.core.baseline import judge_run, primary_metric
 from agent.core.decide import ApplyReply, AskModel, AwaitStep, Effect, Lint, Publish, Restore, StartStep
 from agent.core.events import (
     Applied,
@@ -239,7 +239,7 @@ class Effects:
         baselines = reference_of(state, self.template.baselines)
         primary = primary_metric(spec, candidate.values)
         verdict = judge_run(spec, primary, candidate.values, baselines) if primary and baselines else None
-        facts = run_facts(state, spec.metrics, summarise(baselines), verdict, settings)
+        facts = run_facts(state, spec, baselines, verdict, settings)
         notes = _append(self.repo.read(state.head, ("notes.txt",)).get("notes.txt", ""), facts)
         subject = f"Run {state.run}: record the results in notes.txt"
         commit = self._commit({"notes.txt": notes}, subject, self._trailers(state, key), key)
@@ -248,13 +248,20 @@ class Effects:
             "metrics": candidate.values,
             "settings": settings,
             "seed": state.run,
-            "verified": state.launched.verified,
+            "verified": state.launched.verified and not candidate.self_reported,
+            "self_reported": candidate.self_reported or None,
             "verdict": verdict.kind.value if verdict else None,
             "control": state.launched.control or None,
         }
         self.repo.tag(tag, candidate.commit, metrics_message(candidate.subject, stored))
         return Published(
-            run=state.run, tag=tag, commit=commit, values=candidate.values, settings=settings, seed=state.run
+            run=state.run,
+            tag=tag,
+            commit=commit,
+            values=candidate.values,
+            settings=settings,
+            seed=state.run,
+            self_reported=candidate.self_reported,
         )
 
 

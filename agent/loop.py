@@ -27,7 +27,7 @@ from agent.core.fold import advance, fold
 from agent.core.state import State
 from agent.edges.journal import Journal
 from agent.effects import Effects
-from agent.errors import StopRequested
+from agent.errors import StopRequested, UsageError
 
 Watcher = Callable[[Event, State], None]
 
@@ -83,7 +83,7 @@ class Loop:
         except StopRequested as error:
             self._append(Paused(PauseKind.STOP, str(error)))
             return
-        except OSError as error:  # a full or failing disk: the same action again once it is mended
+        except (OSError, UsageError) as error:  # a failing disk, data that cannot be made: again once it is mended
             self._append(Paused(PauseKind.INFRASTRUCTURE, f"{type(action).__name__}: {error}"))
             return
         self._append(Finished(key, result))

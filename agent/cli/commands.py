@@ -1,8 +1,10 @@
 """All commands: importing this registers them. Each imports what it needs when it runs."""
 
 from agent.cli import (
+    baseline,
     diff,
     history,
+    idea,
     ideas,
     launch,
     logs,
@@ -11,13 +13,16 @@ from agent.cli import (
     show,
     status,
     stop,
+    template,
     templates,
     unlock,
 )
 
 __all__ = [
+    "baseline",
     "diff",
     "history",
+    "idea",
     "ideas",
     "launch",
     "logs",
@@ -26,6 +31,7 @@ __all__ = [
     "show",
     "status",
     "stop",
+    "template",
     "templates",
     "unlock",
 ]

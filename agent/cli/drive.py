@@ -11,15 +11,17 @@ from pathlib import Path
 import typer
 
 from agent.cli.app import describe_surprise, say
+from agent.cli.environment import prepare
 from agent.core.events import Event
 from agent.core.fold import fold
 from agent.core.state import State
 from agent.edges.lint import Linter
 from agent.edges.llm import LiteLLMModel, Model
 from agent.edges.lock import hold_lock
+from agent.edges.prepare import Prepared, PreparedData
 from agent.edges.runner import LocalRunner, Running
 from agent.edges.sweep import CONTROL, SWEEP, SweepModel
-from agent.edges.template import Template
+from agent.edges.template import Template, unplant
 from agent.edges.workspace import Workspace, check_untouched, frozen_template, read_state
 from agent.effects import Effects
 from agent.errors import ScientistError, StopRequested, UsageError
@@ -121,7 +123,8 @@ def exit_code(state: State) -> int:
 def open_loop(workspace: Workspace) -> Loop:
     """A loop on the workspace's journal, once code, template and journal agree.
 
-    Raises: IntegrityError where they do not; UsageError where the experiment's interpreter is gone.
+    Raises: IntegrityError where they do not; UsageError where the experiment's interpreter is gone, or its data cannot
+    be made again.
     """
     journal, repo = workspace.journal(), workspace.repo()
 
@@ -133,9 +136,11 @@ def open_loop(workspace: Workspace) -> Loop:
 
     state = fold(journal.events)
     template = frozen_template(workspace, state.launched)
+    prepared = None
     if not state.ended:
         check_untouched(workspace, repo, state)
         check_interpreter(state, template)
+        prepared = find_data(workspace, state, template)
     effects = Effects(
         workspace=workspace,
         journal=journal,
@@ -144,7 +149,7 @@ def open_loop(workspace: Workspace) -> Loop:
         idea=workspace.idea(repo, state.launched.commit),
         model=make_model(state.launched.model, state.limits.patience_s, workspace.stop_file),
         linter=Linter(),
-        steps=Steps(workspace, repo, template, LocalRunner(), dict(os.environ), time.sleep),
+        steps=Steps(workspace, repo, template, LocalRunner(), dict(os.environ), time.sleep, prepared),
     )
     return Loop(effects, watch=watch)
 
@@ -155,8 +160,28 @@ def check_interpreter(state: State, template: Template) -> None:
         raise UsageError(
             state.launched.python,
             "the experiment's interpreter is gone",
-            f"rebuild it: scientist setup {template.folder}",
+            f"rebuild it: scientist setup {template.folder}"
+            + (f" --profile {template.profile}" if template.profile else ""),
         )
+
+
+def find_data(workspace: Workspace, state: State, template: Template) -> PreparedData | None:
+    """The data that the workspace was launched with, made anew where it is gone; None where it has none.
+
+    Raises: UsageError where it cannot be made; IntegrityError where it would be other data.
+    """
+    if template.spec.prepare is None:
+        return None
+
+    def make() -> Prepared:
+        unplant(template.folder)  # no step's compiled code runs where the user's keys are
+        prepared = prepare(template, Path(state.launched.python), workspace.stop_file.exists)
+        assert prepared
+        return prepared
+
+    found = PreparedData(make, state.launched.training, state.launched.evaluation)
+    found.folders()
+    return found
 
 
 def report(workspace: Workspace, state: State) -> None:

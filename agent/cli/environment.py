@@ -1,4 +1,4 @@
-"""The experiment's interpreter: an existing one checked, or a template's environment built with progress shown."""
+"""What a run needs before it: its interpreter and its data, found or made with progress shown."""
 
 from __future__ import annotations
 
@@ -6,11 +6,21 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.cli.app import say
+from agent.cli.options import data_cache, data_limit_gib
 from agent.core.spec import Environment
 from agent.errors import UsageError
+
+if TYPE_CHECKING:
+    from agent.edges.prepare import Prepared
+    from agent.edges.template import Template
+
+LINE_CHARS = 100
 
 
 def check_python(path: Path) -> Path:
@@ -34,25 +44,60 @@ def build(environment: Environment, template: Path, cache: Path) -> Path:
     ready = environment_for(environment, template, cache)
     if ready:
         return ready
-    say(f"building the environment of template {template.name} (once; it is kept under {cache})")
     started = time.monotonic()
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("starting", total=None)
-            python = build_environment(
-                environment,
-                template,
-                cache,
-                lambda line: progress.update(task, description=line[:100]),
-                inherited=os.environ,
-            )
-    else:
-        python = build_environment(
-            environment, template, cache, lambda line: say(f"  {line[:100]}"), inherited=os.environ
-        )
+    with shown(f"building the environment of template {template.name} (once; it is kept under {cache})") as tell:
+        python = build_environment(environment, template, cache, tell, inherited=os.environ)
     say(f"environment ready in {time.monotonic() - started:.0f} s: {python}")
     return python
+
+
+def prepare(template: Template, interpreter: Path, is_stopped: Callable[[], bool] = lambda: False) -> Prepared | None:
+    """The data of the template's profile, made first where it is not there yet; None where it prepares none.
+
+    Raises: UsageError with the last line of what failed; StopRequested.
+    """
+    from agent.edges.prepare import prepare_data, store_of
+
+    if template.spec.prepare is None:
+        return None
+    store = store_of(data_cache(), template)
+    name = template.spec.name + (f" at profile {template.profile}" if template.profile else "")
+    limit_gib = data_limit_gib()
+    with shown(f"preparing the data of template {name} (once; it is kept under {store})") as tell:
+        prepared = prepare_data(
+            template, interpreter, store, os.environ, tell, max_gib=limit_gib, is_stopped=is_stopped
+        )
+    if prepared.made:
+        say(f"data ready in {prepared.seconds:.0f} s: {prepared.bytes / 2**30:.3g} GiB in {prepared.training}")
+    return prepared
+
+
+@contextmanager
+def shown(title: str) -> Iterator[Callable[[str], None]]:
+    """Lines of progress for the person at the terminal, under a title; no title where no line comes."""
+    with ExitStack() as stack:
+        show: Callable[[str], None] | None = None
+
+        def tell(line: str) -> None:
+            nonlocal show
+            if show is None:
+                say(title)
+                show = stack.enter_context(_spinner()) if sys.stderr.isatty() else _say_line
+            show(line[:LINE_CHARS])
+
+        yield tell
+
+
+@contextmanager
+def _spinner() -> Iterator[Callable[[str], None]]:
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("starting", total=None)
+        yield lambda line: progress.update(task, description=line)
+
+
+def _say_line(line: str) -> None:
+    say(f"  {line}")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agent.core.events import Launched
     from agent.core.idea import Idea
     from agent.core.limits import Limits
+    from agent.edges.prepare import Prepared
     from agent.edges.template import Template
 
 
@@ -49,7 +50,7 @@ def launch(
     """Launch a batch of ideas."""
     require_git()
     from agent.cli.drive import announce_model, drive_all, load_keys
-    from agent.cli.environment import check_python
+    from agent.cli.environment import check_python, prepare
     from agent.core.idea import choose_ideas
     from agent.core.limits import Limits
     from agent.edges.template import find_template, freeze_template, load_template
@@ -66,7 +67,8 @@ def launch(
     announce_model(model)
     interpreter = interpreter or choose_interpreter(source)
     frozen = load_template(freeze_template(source.folder, template_store(workspaces.absolute())), source.profile)
-    launched = describe_launch(frozen, model, interpreter, Limits(max_runs=max_runs, patience_s=patience_s), data)
+    limits = Limits(max_runs=max_runs, patience_s=patience_s)
+    launched = describe_launch(frozen, model, interpreter, limits, data, prepare(frozen, interpreter))
     made = create_batch(workspaces.absolute(), batch_name(ideas, workspaces), chosen, frozen, launched)
     for workspace in made:
         say(f"workspace {workspace.path}")
@@ -135,7 +137,9 @@ def choose_interpreter(template: Template) -> Path:
     return build(template.spec.environment, template.folder, environment_cache())
 
 
-def describe_launch(template: Template, model: str, python: Path, limits: Limits, data: Path | None) -> Launched:
+def describe_launch(
+    template: Template, model: str, python: Path, limits: Limits, data: Path | None, prepared: Prepared | None = None
+) -> Launched:
     from agent.core.baseline import primary_metric
     from agent.core.events import Launched
     from agent.edges.sweep import CONTROL, SWEEP
@@ -157,6 +161,8 @@ def describe_launch(template: Template, model: str, python: Path, limits: Limits
         primary=primary.name if primary else "",
         verified=spec.evaluate is not None and not spec.evaluate.runs_experiment_code,
         data=str(data.absolute()) if data else "",
+        training=prepared.training.name if prepared else "",
+        evaluation=prepared.evaluation.name if prepared else "",
     )
 
 

@@ -31,6 +31,28 @@ def template_roots() -> list[Path]:
     return [Path("templates"), *(Path(p) for p in extra.split(os.pathsep) if p)]
 
 
+def data_cache() -> Path:
+    """Where the data that templates prepared is kept, a folder for each template."""
+    return environment_cache() / "data"
+
+
+def data_limit_gib() -> float | None:
+    """Size to which each template's data is held; None leaves it to the template.
+
+    Raises: UsageError where SCIENTIST_DATA_MAX_GIB is no size.
+    """
+    text = os.environ.get("SCIENTIST_DATA_MAX_GIB", "").strip()
+    if not text:
+        return None
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = 0.0
+    if not 0 < limit < float("inf"):
+        raise UsageError(f"SCIENTIST_DATA_MAX_GIB={text}", "is no size in GiB", "set it to a number such as 100")
+    return limit
+
+
 def environment_cache() -> Path:
     """Where the experiments' virtual environments are kept."""
     base = os.environ.get("SCIENTIST_CACHE")

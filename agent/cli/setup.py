@@ -1,26 +1,30 @@
-"""scientist setup: build a template's environment ahead of the first launch."""
+"""scientist setup: build a template's environment and prepare its data ahead of the first launch."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from agent.cli.app import app
-from agent.cli.options import environment_cache, template_roots
+from agent.cli.options import template_roots
 
 
 @app.command()
 def setup(
     template: Annotated[str, typer.Argument(metavar="TEMPLATE", help="Name or folder of the template.")],
+    profile: Annotated[str, typer.Option("--profile", envvar="SCIENTIST_PROFILE", help="Scale to run at.")] = "",
+    python: Annotated[
+        Path | None, typer.Option("--python", help="Interpreter of the experiment, instead of the template's own.")
+    ] = None,
 ) -> None:
-    """Build a template's environment and print its interpreter."""
-    import sys
+    """Build a template's environment, prepare the profile's data, and print the interpreter."""
+    from agent.cli.environment import check_python, prepare
+    from agent.cli.launch import choose_interpreter
+    from agent.edges.template import find_template, load_template
 
-    from agent.cli.environment import build
-    from agent.edges.template import find_template, read_spec
-
-    folder = find_template(template, template_roots())
-    environment = read_spec(folder).environment
-    python = build(environment, folder, environment_cache()) if environment.install else sys.executable
-    typer.echo(str(python))
+    found = load_template(find_template(template, template_roots()), profile)
+    interpreter = check_python(python) if python else choose_interpreter(found)
+    prepare(found, interpreter)
+    typer.echo(str(interpreter))

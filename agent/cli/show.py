@@ -45,6 +45,8 @@ def show(
 
 
 def describe_idea(workspace: Workspace, state: State, template: Template) -> dict[str, Any]:
+    from agent.core.state import say_trust
+
     launched = state.launched
     ended = state.ended
     return {
@@ -53,30 +55,53 @@ def describe_idea(workspace: Workspace, state: State, template: Template) -> dic
         "template": f"{launched.template} ({launched.profile})" if launched.profile else launched.template,
         "model": launched.model,
         "control": launched.control,
-        "results": "verified" if launched.verified else "self-reported",
+        "results": say_trust(launched, ""),
         "outcome": ended.summary if ended else (state.pause.reason if state.pause else "not over"),
         "warnings": list(state.warnings),
         "plan": [f"{i.number}. {'[over] ' if i.number in state.done_items else ''}{i.text}" for i in state.plan],
+        "baselines": _baseline_lines(state, template),
         "runs": [_row_line(row, state, template) for row in state.rows],
     }
 
 
+def _baseline_lines(state: State, template: Template) -> list[str]:
+    """The frontier that runs are compared with; none where the first baseline alone counts."""
+    from agent.core.baseline import summarise
+    from agent.core.prompts import frontier_lines
+    from agent.core.view import reference_of
+
+    axis = template.spec.frontier
+    reference = reference_of(state, template.baselines)
+    return frontier_lines(summarise(reference, axis), template.spec.metrics, axis) if axis and reference else []
+
+
 def _row_line(row: RunRow, state: State, template: Template) -> str:
     from agent.core.baseline import primary_metric
-    from agent.core.prompts import number
+    from agent.core.state import say_trust
     from agent.core.view import reference_of, view_row
 
     if not row.completed:
         return f"run {row.run}: given up after {row.attempts} attempts: {row.failures[-1] if row.failures else ''}"
-    view = view_row(
-        row, template.spec, primary_metric(template.spec, row.values), reference_of(state, template.baselines)
-    )
-    values = " ".join(f"{name}={number(value)}" for name, value in row.values.items())
-    return f"run {row.run}: {values} ({view.verdict.kind.value if view.verdict else 'no verdict'})"
+    spec = template.spec
+    primary = primary_metric(spec, row.values)
+    view = view_row(row, spec, primary, reference_of(state, template.baselines))
+    first = [primary.name if primary else "", spec.frontier]
+    names = sorted(row.values, key=lambda name: first.index(name) if name in first else len(first))
+    values = " ".join(f"{name}={_say_value(row.values[name])}" for name in names)
+    verdict = view.verdict.kind.value if view.verdict else "no verdict"
+    return f"run {row.run}: {values} ({verdict}; {say_trust(state.launched, row.self_reported)})"
+
+
+def _say_value(value: float) -> str:
+    """Four digits, but counts whole: tokens and widths."""
+    from agent.core.prompts import number
+
+    return str(int(value)) if value.is_integer() and abs(value) < 2**53 else number(value)
 
 
 def describe_run(workspace: Workspace, state: State, template: Template, row: RunRow) -> dict[str, Any]:
     from agent.core.baseline import judge_run, primary_metric
+    from agent.core.state import say_trust
     from agent.core.view import reference_of
 
     baselines = reference_of(state, template.baselines)
@@ -95,17 +120,19 @@ def describe_run(workspace: Workspace, state: State, template: Template, row: Ru
         "metrics": row.values,
         "settings": row.settings,
         "verdict": f"{verdict.kind.value}: {verdict.reason}" if verdict else "no verdict",
-        "results": "verified" if state.launched.verified else "self-reported",
+        "results": say_trust(state.launched, row.self_reported),
         "repeat": repeat_line(workspace, state, template, row) if row.completed else "",
     }
 
 
 def repeat_line(workspace: Workspace, state: State, template: Template, row: RunRow) -> str:
-    """A shell line that runs the same code once more in a new folder."""
+    """A shell line that runs and evaluates the same code once more in a new folder."""
     from pathlib import Path
 
+    from agent.cli.options import data_cache
     from agent.core.events import Step
     from agent.edges.attempt import command_of
+    from agent.edges.prepare import store_of
     from agent.edges.run_env import resolve_command
 
     quoted = shlex.quote
@@ -119,9 +146,15 @@ def repeat_line(workspace: Workspace, state: State, template: Template, row: Run
     ]
     if template.profile_text:
         parts.append(f"cp {quoted(str(template.folder / 'profiles' / (template.profile + '.json')))} profile.json")
-    command = resolve_command(command_of(template, Step.RUN, row.run), Path(state.launched.python))
+    if state.launched.training:
+        store = store_of(data_cache(), template)
+        variables["SCIENTIST_TRAINING_DATA"] = str(store / "training" / state.launched.training)
+        variables["SCIENTIST_EVALUATION_DATA"] = str(store / "evaluation" / state.launched.evaluation)
     setting = " ".join(f"{name}={quoted(value)}" for name, value in variables.items())
-    return " && ".join([*parts, f"env {setting} {shlex.join(command)}"])
+    for step in (Step.RUN, Step.EVALUATE) if template.spec.evaluate else (Step.RUN,):
+        command = resolve_command(command_of(template, step, row.run), Path(state.launched.python))
+        parts.append(f"env {setting} {shlex.join(command)}")
+    return " && ".join(parts)
 
 
 def print_fields(found: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent.cli.app import app, say
-from agent.cli.options import DEFAULT_WORKSPACES, Json
+from agent.cli.options import DEFAULT_WORKSPACES, Json, data_cache
 from agent.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
@@ -29,16 +29,23 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Show again every two seconds until all have ended.")] = False,
 ) -> None:
     """Show how ideas stand."""
+    from agent.edges.prepare import store_size
+
     while True:
         if folder != DEFAULT_WORKSPACES and not folder.is_dir():
             raise UsageError(str(folder), "is no folder", "name a workspace, a batch, or the folder of all batches")
         standings, damaged = read_standings(folder)
+        data = data_cache()
+        size = store_size(data)
         if as_json:
-            typer.echo(json.dumps({"schema_version": 1, "workspaces": [asdict(s) for s in standings]}, indent=2))
+            found = {"workspaces": [asdict(s) for s in standings], "data": {"path": str(data), "bytes": size}}
+            typer.echo(json.dumps({"schema_version": 1} | found, indent=2))
         elif not standings and not damaged:
             say(f"{folder}: holds no workspace; begin with: scientist launch ideas/sae_synth.json")
         else:
             print_standings(standings)
+        if size and not as_json:
+            say(f"prepared data: {size / 2**30:.2f} GiB in {data}")
         if damaged or not watch or all(s.state in ("completed", "failed") for s in standings):
             raise typer.Exit(6 if damaged else 0)
         time.sleep(2)
@@ -100,6 +107,7 @@ def describe_best(standing: Standing) -> str:
     best = standing.best
     if best is None:
         return "-"
-    against = f", baseline {best.baseline:.4g}" if best.baseline is not None else ""
+    where = f" {best.reference}" if best.reference else ""
+    against = f", baseline{where} {best.baseline:.4g}" if best.baseline is not None else ""
     trust = "verified" if best.verified else "self-reported"
     return f"run {best.run} {best.metric}={best.value:.4g} ({best.verdict}{against}; {trust})"

@@ -149,7 +149,10 @@ class Voided:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A supervised step ended. `values` are the declared metrics and controls that it left."""
+    """A supervised step ended. `values` are the declared metrics and controls that it left.
+
+    self_reported: why its evaluation is no verified one; empty where it does not say so.
+    """
 
     type: Literal["closed"] = "closed"
     step: Step = Step.RUN
@@ -159,6 +162,7 @@ class Closed:
     infrastructure: bool = False
     values: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    self_reported: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,7 @@ class Published:
     values: dict[str, float] = field(default_factory=dict)
     settings: dict[str, float | int | str | bool] = field(default_factory=dict)
     seed: int = 0
+    self_reported: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +197,11 @@ Result = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """What was launched. `code` is the digest of the template's run files, `commit` the first commit."""
+    """What was launched. `code` is the digest of the template's run files, `commit` the first commit.
+
+    verified: the template's claim, which a run's own `self_reported` can only lower. training, evaluation: names of
+    the folders of prepared data, which tell one content from another; empty where the template prepares none.
+    """
 
     type: Literal["launched"] = "launched"
     version: int = JOURNAL_VERSION
@@ -214,6 +223,8 @@ class Launched:
     primary: str = ""
     verified: bool = False
     data: str = ""
+    training: str = ""
+    evaluation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

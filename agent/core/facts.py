@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from agent.core.baseline import BaselineRow
+from agent.core.baseline import Baseline, judge_run, summarise
 from agent.core.prompts import number
-from agent.core.spec import Metric
-from agent.core.state import State
+from agent.core.spec import TemplateSpec
+from agent.core.state import State, say_trust
 from agent.core.verdict import Verdict
 
 
 def run_facts(
     state: State,
-    metrics: Sequence[Metric],
-    baselines: Sequence[BaselineRow],
+    spec: TemplateSpec,
+    baselines: Sequence[Baseline],
     verdict: Verdict | None,
     settings: dict[str, float | int | str | bool],
 ) -> str:
@@ -26,11 +26,11 @@ def run_facts(
     if state.launched.control:
         lines += [state.launched.control, ""]
     lines += [f"Commit {state.candidate.commit[:12]}, seed {state.run}, attempt {state.attempts_spent + 1}."]
-    lines += [f"Results are {'verified' if state.launched.verified else 'self-reported'}.", ""]
-    reference = baselines[0] if baselines else None
-    for name in [m.name for m in metrics] or sorted(values):
+    lines += [f"Results are {say_trust(state.launched, state.candidate.self_reported)}.", ""]
+    for name in [m.name for m in spec.metrics] or sorted(values):
         if name in values:
-            against = _against(reference, name)
+            at_axis = bool(spec.frontier)
+            against = _against_frontier(spec, baselines, values, name) if at_axis else _against_first(baselines, name)
             lines.append(f"- {name} = {number(values[name])}{against}")
     if verdict:
         lines += ["", f"Verdict: {verdict.kind.value}. {verdict.reason}"]
@@ -40,7 +40,18 @@ def run_facts(
     return "\n".join(lines) + "\n"
 
 
-def _against(reference: BaselineRow | None, name: str) -> str:
+def _against_frontier(spec: TemplateSpec, baselines: Sequence[Baseline], values: Mapping[str, float], name: str) -> str:
+    """What the frontier gives at the run's own place; empty where it says nothing of the metric."""
+    metric = next((m for m in spec.metrics if m.name == name), None)
+    verdict = judge_run(spec, metric, values, baselines) if metric and baselines else None
+    if verdict is None or verdict.baseline_mean is None:
+        return ""
+    band = f", band {number(verdict.low)} to {number(verdict.high)}" if verdict.low is not None else ""
+    return f" (baseline {verdict.reference}: {number(verdict.baseline_mean)}{band})"
+
+
+def _against_first(baselines: Sequence[Baseline], name: str) -> str:
+    reference = next(iter(summarise(baselines)), None)
     if not reference or name not in reference.means:
         return ""
     deviation = reference.deviations[name]

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Final
 
 from agent.core.failure_cause import find_infrastructure, ran_out_of_memory, relevant_headlines
+from agent.core.failure_memory import advise_on_memory
 from agent.core.failure_output import Location, Output, last_errors, last_word, read_output, say_streams, sign_chain
 from agent.core.failure_text import cut_line, cut_middle, is_progress, mask
 from agent.core.traceback_text import FATAL, render_chain
@@ -193,6 +194,8 @@ def _say_cause(exit: ExitRecord, output: Output, died: bool) -> str:
         peak = "" if exit.max_rss_gib is None else f"; peak memory {exit.max_rss_gib:.1f} GiB"
         killed = f"killed by {_say_signal(_signal_of(exit, output) or 0)} after {_say_seconds(exit.wall_s)}{peak}"
         return killed + _say_place(output) if output.chain and output.chain[-1].type == FATAL else killed
+    if output.chain and output.verdict:  # the program caught what a process of its own printed, and says what it means
+        return cut_line(_one_line(output.verdict), 2 * _SUMMARY_CHARS - 40)
     if output.chain:
         return cut_line(_one_line(output.headline), _SUMMARY_CHARS) + _say_place(output)
     last = last_word(output)
@@ -217,7 +220,8 @@ def _build(
     summary = cut_line(_one_line(summary), 2 * _SUMMARY_CHARS)
     facts = f"{_say_exit(exit)}; ran {_say_seconds(exit.wall_s)} of at most {_say_seconds(exit.deadline_s)}; "
     facts += "peak memory unknown" if exit.max_rss_gib is None else f"peak memory {exit.max_rss_gib:.1f} GiB"
-    parts = [summary, f"How it ended: {facts}.", *_explain(kind, exit, output)]
+    whole = [output.verdict] if len(output.verdict) > _SUMMARY_CHARS else []
+    parts = [summary, f"How it ended: {facts}.", *whole, *_explain(kind, exit, output)]
     if opening:
         parts.append(opening)
     if output.chain:
@@ -234,7 +238,13 @@ def _build(
 def _explain(kind: FailureKind, exit: ExitRecord, output: Output) -> list[str]:
     notes: list[str] = []
     if kind is FailureKind.KILLED and _signal_of(exit, output) == signal.SIGKILL:
-        notes.append("Nobody asked for this signal: the kernel's out-of-memory killer is the usual cause.")
+        told = "Nobody asked for this signal: the kernel's out-of-memory killer is the usual cause."
+        notes.append(f"{told} {advise_on_memory((), '')}")
+    if kind is FailureKind.KILLED and _signal_of(exit, output) == signal.SIGBUS:
+        notes.append("The usual causes are a full disk, or a file mapped into memory that was cut short.")
+    if kind is FailureKind.OUT_OF_MEMORY:
+        texts = relevant_headlines(output.chain, output.own_files) or last_errors(output)
+        notes.append(advise_on_memory(texts, output.own_line))
     quiet = not output.chain and not last_word(output)
     if quiet and kind in (FailureKind.EXCEPTION, FailureKind.KILLED, FailureKind.OUT_OF_MEMORY):
         lines = [line for line in output.err + output.out if line.strip()]

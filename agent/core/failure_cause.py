@@ -12,7 +12,8 @@ __all__ = ["find_infrastructure", "ran_out_of_memory", "relevant_headlines"]
 
 _OUT_OF_MEMORY: Final = re.compile(
     r"MemoryError\b|OutOfMemoryError\b|(?:CUDA|HIP|MPS backend)(?: error:)? out of memory"
-    r"|DefaultCPUAllocator: (?:can't|not enough)|std::bad_alloc|CUBLAS_STATUS_ALLOC_FAILED"
+    r"|DefaultCPUAllocator: (?:can't|not enough)|std::bad_alloc|(?:CUBLAS|CUDNN|CUSOLVER)_STATUS_ALLOC_FAILED"
+    r"|DataLoader worker .{0,40}killed by signal: Killed"
     r"|RESOURCE_EXHAUSTED: Out of memory|Cannot allocate memory|Unable to allocate .{1,40} for an array"
     r"|oom[-_ ]kill|Out of memory: Killed process|Killed process \d+ .*total-vm",
     re.IGNORECASE,

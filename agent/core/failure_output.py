@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agent.core.failure_text import fold, is_progress, mask, take_last
+from agent.core.failure_text import clean, cut_line, fold, is_progress, mask, take_last
 from agent.core.traceback_text import Chain, find_chains, own_name
 
 __all__ = ["Location", "Output", "last_errors", "last_word", "read_output", "say_streams", "sign_chain"]
@@ -24,13 +24,17 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Both streams, folded, with the traceback that ended the process and where it was raised."""
+    """Both streams, folded, with the traceback that ended the process and where it was raised.
+
+    verdict: the last line of stderr, whole, where the program says there why it ends (`evaluate.py: error: ...`).
+    """
 
     err: list[str]
     out: list[str]
     chain: Chain
     earlier: Chain
     own_files: Collection[str]
+    verdict: str = ""
 
     @property
     def location(self) -> Location | None:
@@ -43,13 +47,20 @@ class Output:
         return None
 
     @property
+    def own_line(self) -> str:
+        """The source line of `location`; "" where the traceback does not show it."""
+        frames = [f for r in self.chain for f in r.frames if own_name(f.file, self.own_files) and self.location]
+        found = (f for f in reversed(frames) if self.location and f.line == self.location.line)
+        return next((f.code[0].strip() for f in found if f.code), "")
+
+    @property
     def headline(self) -> str:
         return (self.chain[-1].headline or "a traceback without its end") if self.chain else ""
 
 
 def read_output(stdout: str, stderr: str, own_files: Collection[str]) -> Output:
     """The last traceback ended the process, unless it only says that a worker was interrupted; stderr goes first."""
-    err, out = fold(stderr), fold(stdout)
+    err, out, verdict = fold(stderr), fold(stdout), _read_verdict(stderr)
     for lines in (err, out):
         chains = [chain for chain in find_chains(lines) if not chain[-1].ignored]
         decisive = [chain for chain in chains if chain[-1].type not in ("KeyboardInterrupt", "SystemExit")] or chains
@@ -57,8 +68,18 @@ def read_output(stdout: str, stderr: str, own_files: Collection[str]) -> Output:
             chosen = decisive[-1]
             others = [chain for chain in decisive[:-1] if chain[-1].headline != chosen[-1].headline]
             lines[chosen[0].start : chosen[-1].end] = ["[the traceback above]"]
-            return Output(err, out, chosen, others[-1] if others else (), own_files)
-    return Output(err, out, (), (), own_files)
+            return Output(err, out, chosen, others[-1] if others else (), own_files, verdict)
+    return Output(err, out, (), (), own_files, verdict)
+
+
+_VERDICT: Final = re.compile(r"[\w.-]{1,80}\.py: error: \S.*")
+_VERDICT_CHARS: Final = 1500
+
+
+def _read_verdict(stderr: str) -> str:
+    lines = (clean(line) for line in reversed(stderr[-20_000:].splitlines()))
+    last = next((line for line in lines if line), "")
+    return cut_line(last, _VERDICT_CHARS) if _VERDICT.fullmatch(last) else ""
 
 
 _ERROR_WORDS: Final = re.compile(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["cut_line", "cut_middle", "fold", "is_progress", "mask", "take_last"]
+__all__ = ["clean", "cut_line", "cut_middle", "fold", "is_progress", "mask", "take_last"]
 
 _HEAD_CHARS: Final = 200_000
 _TAIL_CHARS: Final = 800_000
@@ -50,6 +50,12 @@ def fold(text: str) -> list[str]:
     spaced = re.sub(r"\n{3,}", "\n\n", writable)
     states = [state for raw in spaced.split("\n") for state in _last_states(raw)]
     return [cut_line(line) for line in _fold_repeats(_fold_bars(states))]
+
+
+def clean(line: str) -> str:
+    """The line without control characters and escapes, in text that can be written as UTF-8."""
+    writable = line.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return _CONTROL.sub("", _ESCAPE.sub("", writable).replace("\r", " ").replace("\x08", "")).strip()
 
 
 def is_progress(line: str) -> bool:

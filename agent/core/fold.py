@@ -199,6 +199,7 @@ def _closed(state: State, closed: Closed) -> State:
         state.candidate,
         passed=(*state.candidate.passed, closed.step),
         values=state.candidate.values | closed.values,
+        self_reported=closed.self_reported or state.candidate.self_reported,
     )
     state = replace(state, candidate=passed)
     return _plotted(state) if closed.step is Step.PLOT else state
@@ -256,6 +257,7 @@ def _published(state: State, published: Published) -> State:
         settings=published.settings,
         failures=tuple(f.summary for f in state.failures),
         seconds=candidate.step_s,
+        self_reported=published.self_reported,
     )
     state = replace(state, good=state.head, good_code=state.tried, clean=True, given_up_in_row=0)
     return _next_run(state, row)

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from agent.core.messages import scrub
 from agent.errors import UsageError
 
+TITLE_CHARS = 80
+
 
 class Idea(BaseModel):
     """What to study. Only Title and Experiment are required; unknown fields are kept and shown to the model."""
@@ -104,6 +106,25 @@ def _with_unique_names(ideas: Sequence[Idea], where: str) -> list[Idea]:
             )
         seen[idea.slug] = number
     return list(ideas)
+
+
+def new_idea(sentence: str) -> Idea:
+    """An idea of one sentence, with the steps that any idea needs.
+
+    Raises: UsageError where there is nothing in it.
+    """
+    line = " ".join(scrub(sentence).split())
+    if not re.search(r"\w", line):
+        raise UsageError("SENTENCE", "says nothing", 'as: scientist idea new "Warm up the learning rate"')
+    title = line.rstrip(".")
+    title = title if len(title) <= TITLE_CHARS else title[: TITLE_CHARS - 1].rsplit(" ", 1)[0] + "…"
+    slug = re.sub(r"\W+", "_", " ".join(line.lower().split()[:5])).strip("_")[:40]
+    steps = (
+        f"1. Put it into practice, with a constant that switches it off: {line}",
+        "2. Compare on and off at equal cost, all else the same.",
+        "3. Vary its main setting, then repeat the best with another seed.",
+    )
+    return Idea(Name=slug, Title=title, Experiment="\n".join(steps))
 
 
 def choose_ideas(ideas: Sequence[Idea], wanted: Sequence[str], where: str) -> list[Idea]:

@@ -66,7 +66,8 @@ def parse_results(
 ) -> Results | ResultsProblem:
     """Read the text of `source`.json (None: there is no such file) and the declared metrics that come from it.
 
-    A declared metric must be there, a number and finite. Elsewhere NaN and Infinity become null.
+    A declared metric must be there, a number and finite; an optional one may be absent or null. Elsewhere NaN and
+    Infinity become null.
     """
     name = FILE_NAMES[source]
     if text is None:
@@ -93,7 +94,10 @@ def _read_metrics(raw: object, metrics: Sequence[Metric], name: str) -> tuple[di
     values: dict[str, float] = {}
     problems: list[str] = []
     for metric in metrics:
-        value = _finite_number(read_path(raw, metric.path))
+        found = read_path(raw, metric.path)
+        if metric.optional and found in (None, ABSENT):
+            continue
+        value = _finite_number(found)
         if isinstance(value, str):
             problems.append(f"{metric.name} ({name}: {list(metric.path)}) {value}")
         else:

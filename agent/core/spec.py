@@ -9,6 +9,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Direction = Literal["higher", "lower", "unknown"]
 Source = Literal["final_info", "evaluation"]
+Constant = bool | int | float | str
+
+PLACEHOLDERS = frozenset({"out_dir", "sealed", "evaluation", "profile", "store"})
 
 
 class _Strict(BaseModel):
@@ -22,19 +25,30 @@ def _check_name(name: str) -> str:
 
 
 def _check_placeholders(command: str) -> str:
-    unknown = set(re.findall(r"\{(\w*)\}", command)) - {"out_dir", "sealed", "evaluation"}
+    unknown = set(re.findall(r"\{(\w*)\}", command)) - PLACEHOLDERS
     if unknown:
-        raise ValueError(f"{{{min(unknown)}}} is unknown; there are {{out_dir}}, {{sealed}} and {{evaluation}}")
+        known = ", ".join(f"{{{name}}}" for name in sorted(PLACEHOLDERS))
+        raise ValueError(f"{{{min(unknown)}}} is unknown; there are {known}")
     return command
+
+
+def _check_constant(name: str) -> str:
+    if not name.isidentifier():
+        raise ValueError(f"{name!r} is no name of a constant")
+    return name
 
 
 FileName = Annotated[str, AfterValidator(_check_name)]
 Command = Annotated[str, AfterValidator(_check_placeholders)]
+ConstantName = Annotated[str, AfterValidator(_check_constant)]
 KeyPath = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class Metric(_Strict):
-    """A number that a run reports: `path` leads to it through the keys of `source`.json."""
+    """A number that a run reports: `path` leads to it through the keys of `source`.json.
+
+    `profiles` names those that report it, all if empty; an `optional` one may be null or absent.
+    """
 
     name: str
     source: Source = "final_info"
@@ -45,6 +59,8 @@ class Metric(_Strict):
     target: float | None = None
     reading: str = ""
     primary: bool = False
+    optional: bool = False
+    profiles: tuple[str, ...] = ()
 
 
 class Control(_Strict):
@@ -54,6 +70,7 @@ class Control(_Strict):
     source: Source = "final_info"
     path: KeyPath
     tolerance: Annotated[float, Field(ge=0)] = 0.0
+    profiles: tuple[str, ...] = ()
 
 
 class StepLimits(_Strict):
@@ -78,11 +95,33 @@ class Environment(_Strict):
 class Evaluation(_Strict):
     """The sealed second step: `{sealed}`, `{out_dir}` and `{evaluation}` are filled in.
 
-    `runs_experiment_code` says that the command executes code the model wrote: its results are then self-reported.
+    `runs_experiment_code` says that the command's own process executes code the model wrote: its results are then
+    self-reported. Where it does not they are verified, unless evaluation.json holds `self_reported`, a reason.
     """
 
     command: Command
     runs_experiment_code: bool
+
+
+class Preparation(_Strict):
+    """Makes a profile's data before its runs: `{sealed}`, `{profile}` and `{store}` are filled in."""
+
+    command: Command
+    deadline_s: Annotated[float, Field(gt=0)] = 3600.0
+
+
+class BaselineVariant(_Strict):
+    """One line of the frontier: experiment.py with module-level constants set, one of them varied.
+
+    The middle one of `values` is run with `middle_seeds` seeds, the others with `seeds`.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    constants: dict[ConstantName, Constant] = {}
+    vary: ConstantName | Literal[""] = ""
+    values: tuple[Constant, ...] = ()
+    seeds: Annotated[int, Field(ge=1, le=1000)] = 3
+    middle_seeds: Annotated[int, Field(ge=1, le=1000)] = 5
 
 
 class Profile(_Strict):
@@ -90,10 +129,15 @@ class Profile(_Strict):
 
     summary: str = ""
     limits: StepLimits | None = None
+    environment: Environment | None = None
+    baselines: tuple[BaselineVariant, ...] = ()
 
 
 class TemplateSpec(_Strict):
-    """All of template.toml."""
+    """All of template.toml.
+
+    `frontier` names the metric on whose logarithm baselines are interpolated, as l0; empty: the first baseline counts.
+    """
 
     schema_version: Literal[1] = 1
     name: str
@@ -106,7 +150,9 @@ class TemplateSpec(_Strict):
     default_profile: str = ""
     limits: StepLimits = StepLimits()
     environment: Environment = Environment()
+    prepare: Preparation | None = None
     evaluate: Evaluation | None = None
+    frontier: str = ""
     metrics: tuple[Metric, ...] = ()
     controls: tuple[Control, ...] = ()
     profiles: dict[str, Profile] = {}

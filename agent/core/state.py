@@ -30,6 +30,7 @@ class Candidate:
     folders: dict[Step, str] = field(default_factory=dict)
     values: dict[str, float] = field(default_factory=dict)
     step_s: float = 0.0
+    self_reported: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """What became of one run number."""
+    """What became of one run number. `self_reported` is why its results are no verified ones, where they said so."""
 
     run: int
     completed: bool
@@ -58,6 +59,14 @@ class RunRow:
     settings: dict[str, float | int | str | bool] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
     seconds: float = 0.0
+    self_reported: str = ""
+
+
+def say_trust(launched: Launched, self_reported: str) -> str:
+    """The words "verified", or "self-reported" with the reason: the template's claim, which a run can only lower."""
+    if self_reported:
+        return f"self-reported: {self_reported}"
+    return "verified" if launched.verified else "self-reported"
 
 
 @dataclass(frozen=True, slots=True)

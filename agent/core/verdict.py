@@ -11,7 +11,16 @@ from typing import Final
 
 from agent.core.spec import Metric
 
-__all__ = ["ControlReading", "Verdict", "VerdictKind", "judge", "t_quantile_975"]
+__all__ = [
+    "Bar",
+    "ControlReading",
+    "Verdict",
+    "VerdictKind",
+    "differing_controls",
+    "judge",
+    "judge_against",
+    "t_quantile_975",
+]
 
 
 class VerdictKind(Enum):
@@ -38,8 +47,8 @@ class ControlReading:
 class Verdict:
     """The verdict and what it rests on, in the metric's own unit.
 
-    `low` and `high` bound the 95 % prediction interval of one more baseline run: mean ± t(n-1) s sqrt(1 + 1/n). They
-    are None for fewer than two baseline runs.
+    `low` and `high` bound the 95 % prediction interval of one more baseline run; None where no seeds show a spread.
+    reference: the baseline that set the mean, and where on its frontier; empty where there is but one.
     """
 
     kind: VerdictKind
@@ -47,6 +56,20 @@ class Verdict:
     low: float | None
     high: float | None
     reason: str
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Where one more baseline run is expected: `mean` ± `half` with probability 0.95, were the values normal.
+
+    half: None where no setting was run twice. runs: how many it rests on.
+    """
+
+    mean: float
+    half: float | None
+    runs: int
+    reference: str = ""
 
 
 # Student's t, upper 2.5 % point for 1..30 degrees of freedom.
@@ -63,59 +86,58 @@ _SPREAD_FLOOR: Final = 1e-12  # relative: below it the spread is rounding, not s
 def judge(metric: Metric, value: float, baseline: Sequence[float], controls: Sequence[ControlReading]) -> Verdict:
     """Compare one run's `value` with the baseline's runs, one value a seed.
 
-    Runs are comparable only where every control agrees. A difference smaller than the metric's resolution, or inside
-    the seed band, is no difference. Identical baseline runs give no band; the resolution then stands for it, and
-    without one there is no verdict.
+    The interval of one more run is mean ± t(n-1) s sqrt(1 + 1/n). Runs are comparable only where every control agrees.
     """
     if not baseline:
         return Verdict(VerdictKind.NO_VERDICT, None, None, None, "there is no baseline to compare with")
     if not all(math.isfinite(number) for number in (value, *baseline)):
         return Verdict(VerdictKind.NO_VERDICT, None, None, None, f"{metric.name} is not finite everywhere")
-    mean = statistics.fmean(baseline)
-    band = _prediction_interval(baseline, mean)
-    low, high = band or (None, None)
-    kind, reason = _decide(metric, value, mean, band, len(baseline), controls)
-    return Verdict(kind, mean, low, high, reason)
+    n = len(baseline)
+    half = t_quantile_975(n - 1) * statistics.stdev(baseline) * math.sqrt(1 + 1 / n) if n > 1 else None
+    return judge_against(metric, value, Bar(statistics.fmean(baseline), half, n), controls)
 
 
-def _decide(
-    metric: Metric,
-    value: float,
-    mean: float,
-    band: tuple[float, float] | None,
-    seeds: int,
-    controls: Sequence[ControlReading],
-) -> tuple[VerdictKind, str]:
+def judge_against(metric: Metric, value: float, bar: Bar, controls: Sequence[ControlReading]) -> Verdict:
+    """Compare one run's finite `value` with the bar.
+
+    A difference smaller than the metric's resolution, or inside the seed band, is no difference. Identical baseline
+    runs give no band; the resolution then stands for it, and without one there is no verdict.
+    """
+    kind, reason = _decide(metric, value, bar, controls)
+    low, high = (None, None) if bar.half is None else (bar.mean - bar.half, bar.mean + bar.half)
+    return Verdict(kind, bar.mean, low, high, reason, bar.reference)
+
+
+def _decide(metric: Metric, value: float, bar: Bar, controls: Sequence[ControlReading]) -> tuple[VerdictKind, str]:
     if metric.direction == "unknown":
         return VerdictKind.NO_VERDICT, f"the template does not say whether a higher {metric.name} is better"
-    if differing := [_describe(control) for control in controls if not _agrees(control)]:
-        return VerdictKind.NOT_COMPARABLE, "; ".join(differing)
-    if band is None:
+    if differing := differing_controls(controls):
+        return VerdictKind.NOT_COMPARABLE, differing
+    if bar.half is None:
+        if bar.reference:
+            return VerdictKind.NO_VERDICT, f"{bar.reference}: no setting was run with two seeds, so there is no band"
         return VerdictKind.NO_VERDICT, "one baseline run has no seed band"
-    low, high = band
-    difference = value - mean
+    low, high = bar.mean - bar.half, bar.mean + bar.half
+    difference = value - bar.mean
     if abs(difference) < metric.resolution or difference == 0:
-        return VerdictKind.NO_DIFFERENCE, _compare(metric, value, mean, f"less than {metric.resolution:g} apart")
+        return VerdictKind.NO_DIFFERENCE, _compare(metric, value, bar, f"less than {metric.resolution:g} apart")
     if low <= value <= high:
-        return VerdictKind.NO_DIFFERENCE, _compare(metric, value, mean, f"inside the seed band {low:.4g} to {high:.4g}")
-    if metric.resolution == 0 and high - low <= 2 * _SPREAD_FLOOR * abs(mean):
-        return VerdictKind.NO_VERDICT, f"the {seeds} baseline runs are identical, so seeds show no band"
+        return VerdictKind.NO_DIFFERENCE, _compare(metric, value, bar, f"inside the seed band {low:.4g} to {high:.4g}")
+    if metric.resolution == 0 and high - low <= 2 * _SPREAD_FLOOR * abs(bar.mean):
+        return VerdictKind.NO_VERDICT, f"the {bar.runs} baseline runs are identical, so seeds show no band"
     better = (difference > 0) == (metric.direction == "higher")
     kind = VerdictKind.BETTER if better else VerdictKind.WORSE
-    return kind, _compare(metric, value, mean, f"outside the seed band {low:.4g} to {high:.4g} of {seeds} runs")
+    return kind, _compare(metric, value, bar, f"outside the seed band {low:.4g} to {high:.4g} of {bar.runs} runs")
 
 
-def _compare(metric: Metric, value: float, mean: float, relation: str) -> str:
-    return f"{metric.name} {value:.4g} against {mean:.4g}: {relation}"
+def _compare(metric: Metric, value: float, bar: Bar, relation: str) -> str:
+    reference = f" of {bar.reference}" if bar.reference else ""
+    return f"{metric.name} {value:.4g} against {bar.mean:.4g}{reference}: {relation}"
 
 
-def _prediction_interval(baseline: Sequence[float], mean: float) -> tuple[float, float] | None:
-    """Where one more run with another seed falls with probability 0.95, were the values normal; needs two or more."""
-    n = len(baseline)
-    if n < 2:
-        return None
-    half = t_quantile_975(n - 1) * statistics.stdev(baseline) * math.sqrt(1 + 1 / n)
-    return mean - half, mean + half
+def differing_controls(controls: Sequence[ControlReading]) -> str:
+    """The controls that do not agree, each with both readings; empty where all do."""
+    return "; ".join(_describe(control) for control in controls if not _agrees(control))
 
 
 def _agrees(control: ControlReading) -> bool:

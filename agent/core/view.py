@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agent.core.baseline import Baseline, BaselineRow, judge_run, primary_metric, summarise
+from agent.core.baseline import Baseline, BaselineRow, judge_run, primary_metric, reach_of, summarise
 from agent.core.events import Purpose, Stage
 from agent.core.failure import Failure, FailureKind
 from agent.core.idea import Idea
@@ -19,7 +19,10 @@ from agent.core.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class RowView:
-    """One past run as the model sees it. `settings` are its searched constants, `verdict` of the primary metric."""
+    """One past run as the model sees it. `settings` are its searched constants, `verdict` of the primary metric.
+
+    self_reported: why its results are no verified ones, where they said so.
+    """
 
     run: int
     completed: bool
@@ -28,13 +31,15 @@ class RowView:
     settings: dict[str, Setting]
     verdict: Verdict | None
     failures: tuple[str, ...]
+    self_reported: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnView:
     """What the model may know at this turn. `files` are the texts shown, the rest of `editable` only named.
 
-    code_failure: what is still wrong with the code, where `failure` is a reply that could not be used.
+    code_failure: what is still wrong with the code, where `failure` is a reply that could not be used. frontier: the
+    metric along which baselines are interpolated, `reach` where on it runs compare.
     """
 
     purpose: Purpose
@@ -66,6 +71,8 @@ class TurnView:
     controls: tuple[Control, ...] = ()
     smoke: bool = False
     figures: bool = True
+    frontier: str = ""
+    reach: tuple[float, float] | None = None
     settings: dict[str, Setting] = field(default_factory=dict)
 
 
@@ -88,6 +95,7 @@ def view_turn(
     seen = next((row.values for row in state.rows if row.completed), None)
     reference = reference_of(state, baselines)
     primary = primary_metric(spec, seen or (reference[0].values if reference else None))
+    rows = summarise(reference, spec.frontier)
     return TurnView(
         purpose=purpose,
         workspace=state.launched.workspace,
@@ -102,7 +110,7 @@ def view_turn(
         editable=editable,
         metrics=spec.metrics,
         primary=primary,
-        baselines=summarise(reference),
+        baselines=rows,
         plan=state.plan,
         done_items=state.done_items,
         rows=tuple(view_row(row, spec, primary, reference) for row in state.rows),
@@ -118,6 +126,8 @@ def view_turn(
         controls=spec.controls,
         smoke=spec.smoke,
         figures=not any(warning.startswith("no figures") for warning in state.warnings),
+        frontier=spec.frontier,
+        reach=reach_of(reference, spec.frontier, primary.name) if spec.frontier and primary else None,
         settings={k: v for name in spec.run_files for k, v in settings_of(files.get(name, "")).items()},
     )
 
@@ -143,7 +153,9 @@ def reference_of(state: State, baselines: Sequence[Baseline]) -> tuple[Baseline,
 
 def view_row(row: RunRow, spec: TemplateSpec, primary: Metric | None, baselines: Sequence[Baseline]) -> RowView:
     verdict = judge_run(spec, primary, row.values, baselines) if row.completed and primary and baselines else None
-    return RowView(row.run, row.completed, row.subject, row.values, row.settings, verdict, row.failures)
+    return RowView(
+        row.run, row.completed, row.subject, row.values, row.settings, verdict, row.failures, row.self_reported
+    )
 
 
 def shown_files(stage: Stage, spec: TemplateSpec) -> tuple[str, ...]:

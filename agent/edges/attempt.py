@@ -14,6 +14,7 @@ from agent.core.baseline import Baseline
 from agent.core.events import Step
 from agent.core.spec import StepLimits
 from agent.edges.files import fsync_folder, fsync_tree, write_durably
+from agent.edges.prepare import Prepared
 from agent.edges.run_env import resolve_command, run_environment
 from agent.edges.step import StepSpec
 from agent.edges.template import Template
@@ -39,10 +40,12 @@ def prepare_step(
     inherited: Mapping[str, str],
     run_outputs: Path | None = None,
     data: Path | None = None,
+    prepared: Prepared | None = None,
 ) -> StepSpec:
     """Fill the step's `work` folder and say what to run there.
 
-    `run_outputs` is the folder of the run that an evaluation reads. Published runs are linked.
+    `run_outputs` is the folder of the run that an evaluation reads. `prepared` is the profile's data: a run is told
+    where to train, an evaluation also where its own lies. Published runs are linked.
     """
     place = workspace.step_folder(folder)
     work = place / "work"
@@ -68,11 +71,23 @@ def prepare_step(
             smoke=step is Step.SMOKE,
             extra=template.spec.environment.variables,
             inherited=inherited,
-        ),
+        )
+        | (_data_variables(step, prepared) if prepared else {}),
         deadline_s=_deadline_s(limits, step),
         log_cap_mib=limits.log_mib,
         stop_file=workspace.stop_file,
     )
+
+
+def _data_variables(step: Step, prepared: Prepared) -> dict[str, str]:
+    training = {"SCIENTIST_TRAINING_DATA": str(prepared.training)}
+    match step:
+        case Step.SMOKE | Step.RUN:
+            return training
+        case Step.EVALUATE:
+            return training | {"SCIENTIST_EVALUATION_DATA": str(prepared.evaluation)}
+        case Step.PLOT:
+            return {}
 
 
 def command_of(template: Template, step: Step, run: int) -> str:
@@ -98,8 +113,9 @@ def _write_inputs(work: Path, template: Template, step: Step, code: Mapping[str,
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(text.encode("utf-8", "surrogateescape"))
     if template.profile_text:
-        (work / "profile.json").write_text(template.profile_text, "utf-8")
-    if step is Step.PLOT:
+        profile = template.profile_text if step is Step.EVALUATE else template.public_profile
+        (work / "profile.json").write_text(profile, "utf-8")
+    if step in (Step.EVALUATE, Step.PLOT):
         (work / "baselines.json").write_text(_baselines_json(template.baselines), "utf-8")
 
 
@@ -124,7 +140,7 @@ def limits_of(template: Template) -> StepLimits:
 
 
 def _baselines_json(baselines: Sequence[Baseline]) -> str:
-    rows = [{"name": b.name, "seed": b.seed, "metrics": b.values} for b in baselines]
+    rows = [{"name": b.name, "seed": b.seed, "setting": b.setting, "metrics": b.values} for b in baselines]
     return json.dumps(rows, indent=1)
 
 

@@ -19,6 +19,15 @@ _INHERITED = re.compile(
     """,
     re.VERBOSE,
 )
+_DOWNLOADS = re.compile(
+    r"""
+    HF_[A-Z0-9_]+ | HUGGING_?FACE_[A-Z_]+ | TRANSFORMERS_[A-Z_]+
+    | HOME | XDG_CACHE_HOME
+    | (HTTPS?|ALL|NO)_PROXY | (https?|all|no)_proxy
+    | SSL_CERT_(FILE|DIR) | (REQUESTS|CURL)_CA_BUNDLE
+    """,
+    re.VERBOSE,
+)
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH")
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 _PYTHON = re.compile(r"python(3(\.\d+)?)?")
@@ -61,6 +70,31 @@ def run_environment(
         environment.pop(name, None)
         if value:
             environment[name] = value
+    return environment
+
+
+def preparation_environment(
+    *,
+    interpreter: Path,
+    sealed: Path | None,
+    home: Path,
+    extra: Mapping[str, str],
+    inherited: Mapping[str, str],
+    max_gib: float | None,
+) -> dict[str, str]:
+    """The environment of a template's preparation, in which no code of a model runs: a step's, and what downloads need.
+
+    That is the user's HOME (else `home`) with its caches, hub settings and keys, proxies and certificates.
+    """
+    environment = run_environment(
+        interpreter=interpreter, sealed=sealed, home=home, seed=0, smoke=False, extra=extra, inherited=inherited
+    )
+    del environment["SCIENTIST_SEED"]
+    environment |= {
+        name: value for name, value in inherited.items() if _DOWNLOADS.fullmatch(name) and name not in extra
+    }
+    if max_gib is not None:
+        environment["SCIENTIST_DATA_MAX_GIB"] = f"{max_gib:g}"
     return environment
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from agent.core.baseline import Baseline
+from agent.core.baseline import Baseline, in_declared_order
 from agent.core.results import means_metrics, read_number
 from agent.core.spec import Control, Environment, Metric, TemplateSpec
 from agent.edges.files import fsync_folder, fsync_tree
@@ -21,16 +22,17 @@ from agent.edges.run_env import resolve_command
 from agent.errors import IntegrityError, UsageError
 
 TEMPLATE_FILE = "template.toml"
+HIDDEN = "hidden"
 _SKIPPED_FOLDERS = frozenset({"__pycache__", ".git", ".ipynb_checkpoints", ".venv"})
 _NOT_CODE = frozenset({TEMPLATE_FILE, "prompt.md", "prompt.json", "seed_ideas.json", "requirements.txt", "README.md"})
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template at one of its profiles.
+    """A template at one of its profiles: metrics, controls and environment of `spec` are this profile's.
 
-    brief: task and field, for the model. files: what goes into a workspace's repository. profile_text: content of
-    profile.json, empty where the template has no profiles. foreign: an AI-Scientist folder, without template.toml.
+    brief: task and field, for the model. files: what goes into a workspace's repository. profile_text: the profile's
+    file, whole; empty where the template has no profiles. foreign: an AI-Scientist folder, without template.toml.
     """
 
     spec: TemplateSpec
@@ -47,6 +49,14 @@ class Template:
     def sealed(self) -> Path | None:
         folder = self.folder / "sealed"
         return folder if folder.is_dir() else None
+
+    @property
+    def public_profile(self) -> str:
+        """The profile without its key "hidden": what a run may know of it."""
+        profile = json.loads(self.profile_text) if self.profile_text else None
+        if not isinstance(profile, dict) or HIDDEN not in profile:
+            return self.profile_text
+        return json.dumps({key: value for key, value in profile.items() if key != HIDDEN}, indent=1) + "\n"
 
 
 def find_template(name: str, roots: Sequence[Path]) -> Path:
@@ -95,20 +105,24 @@ def load_template(folder: Path, profile: str = "") -> Template:
 
     Raises: UsageError naming the file at fault.
     """
-    spec = read_spec(folder)
-    for name in spec.run_files:
+    whole = read_spec(folder)
+    for name in whole.run_files:
         if not (folder / name).is_file():
             raise UsageError(f"template {folder}", f"has no {name}", "its command runs that file")
-    for command in (spec.command, spec.evaluate.command if spec.evaluate else "", spec.plot):
+    steps = (whole.prepare, whole.evaluate)
+    for command in (whole.command, whole.plot, *(step.command for step in steps if step)):
         if command:
             resolve_command(command, Path("python"))
+    _check_profile_names(folder, whole)
     foreign = not (folder / TEMPLATE_FILE).is_file()
-    profile = profile or spec.default_profile
+    profile = profile or whole.default_profile
+    spec = at_profile(whole, profile)
+    _check_frontier(folder, spec)
     return Template(
         spec=spec,
         folder=folder,
         hash=hash_folder(folder),
-        brief=_read_brief(folder),
+        brief=_read_brief(folder, profile),
         files=_read_code(folder, spec),
         profile=profile,
         profile_text=_read_profile(folder, profile),
@@ -117,12 +131,60 @@ def load_template(folder: Path, profile: str = "") -> Template:
     )
 
 
+def environment_of(spec: TemplateSpec, profile: str) -> Environment:
+    """The profile's own environment, else the template's."""
+    own = spec.profiles.get(profile)
+    return (own and own.environment) or spec.environment
+
+
+def at_profile(spec: TemplateSpec, profile: str) -> TemplateSpec:
+    """The template's description with the metrics, controls and environment of one profile alone."""
+    return spec.model_copy(
+        update={
+            "metrics": tuple(m for m in spec.metrics if not m.profiles or profile in m.profiles),
+            "controls": tuple(c for c in spec.controls if not c.profiles or profile in c.profiles),
+            "environment": environment_of(spec, profile),
+        }
+    )
+
+
+def _check_profile_names(folder: Path, spec: TemplateSpec) -> None:
+    """Raises: UsageError where template.toml names a profile that has no file."""
+    known = _profile_names(folder)
+    fields = [(f"metrics.{i}.profiles", m.profiles) for i, m in enumerate(spec.metrics)]
+    fields += [(f"controls.{i}.profiles", c.profiles) for i, c in enumerate(spec.controls)]
+    for field, names in fields:
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise UsageError(
+                str(folder / TEMPLATE_FILE),
+                f"field {field}: there is no profile {unknown[0]!r}",
+                "there are: " + (", ".join(known) or "none"),
+            )
+
+
+def _check_frontier(folder: Path, spec: TemplateSpec) -> None:
+    """Raises: UsageError where the axis of the frontier is no number that runs of this profile report."""
+    known = [m.name for m in spec.metrics] + [c.name for c in spec.controls]
+    if spec.frontier and spec.frontier not in known:
+        raise UsageError(
+            str(folder / TEMPLATE_FILE),
+            f"field frontier: there is no metric {spec.frontier!r}",
+            "there are: " + (", ".join(dict.fromkeys(known)) or "none"),
+        )
+
+
+def _profile_names(folder: Path) -> list[str]:
+    return sorted(p.stem for p in (folder / "profiles").glob("*.json"))
+
+
 def freeze_template(folder: Path, store: Path) -> Path:
-    """Copy the whole template to `store`/<hash>, once, and return the copy."""
+    """Copy the whole template to `store`/<hash>, once, make the copy's files read-only, and return it."""
     name = hash_folder(folder)
     copy = store / name
     if copy.is_dir():
         check_frozen(copy)
+        unplant(copy)
         return copy
     store.mkdir(parents=True, exist_ok=True)
     temporary = store / f".{name}.{os.getpid()}"
@@ -136,6 +198,7 @@ def freeze_template(folder: Path, store: Path) -> Path:
         )
         fsync_tree(temporary)
         temporary.rename(copy)
+        _make_files_read_only(copy)
     except shutil.Error as error:
         path, _, problem = error.args[0][0]
         raise UsageError(f"template {folder}", f"{path} cannot be copied: {problem}") from error
@@ -147,6 +210,27 @@ def freeze_template(folder: Path, store: Path) -> Path:
     fsync_folder(store)
     check_frozen(copy)
     return copy
+
+
+def _make_files_read_only(copy: Path) -> None:
+    """Against mistakes alone, `check_frozen` is what protects: read-only folders would make `rm -rf` fail."""
+    for place, _, names in os.walk(copy):
+        for name in names:
+            Path(place, name).chmod(0o444)
+
+
+def unplant(copy: Path) -> None:
+    """Remove compiled files that a run put beside sealed sources, to be imported in their place; the hash skips them.
+
+    Raises: OSError where they cannot be removed.
+    """
+    for place, folders, _ in os.walk(copy):
+        if "__pycache__" in folders:
+            folders.remove("__pycache__")
+            planted = Path(place, "__pycache__")
+            while os.path.lexists(planted):
+                with contextlib.suppress(FileNotFoundError):  # another idea's step removes it at the same time
+                    planted.unlink() if planted.is_symlink() else shutil.rmtree(planted)
 
 
 def check_frozen(copy: Path) -> None:
@@ -188,9 +272,11 @@ def _read_code(folder: Path, spec: TemplateSpec) -> dict[str, str]:
     return {"notes.txt": "# Notes\n"} | found
 
 
-def _read_brief(folder: Path) -> str:
+def _read_brief(folder: Path, profile: str) -> str:
+    """prompt.md, followed by profiles/<profile>.md where there is one."""
     if (folder / "prompt.md").is_file():
-        return _read_text(folder / "prompt.md").strip()
+        parts = [folder / "prompt.md", folder / "profiles" / f"{profile}.md"]
+        return "\n\n".join(_read_text(path).strip() for path in parts if path.is_file())
     if (folder / "prompt.json").is_file():
         prompt = _read_json(folder / "prompt.json")
         if isinstance(prompt, dict):
@@ -201,12 +287,14 @@ def _read_brief(folder: Path) -> str:
 def _read_json(path: Path) -> object:
     try:
         return json.loads(_read_text(path))
-    except ValueError as error:
+    except OSError as error:
+        raise UsageError(str(path), f"cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
         raise UsageError(str(path), f"is not JSON: {error}") from error
 
 
 def _read_profile(folder: Path, profile: str) -> str:
-    profiles = sorted(p.stem for p in (folder / "profiles").glob("*.json"))
+    profiles = _profile_names(folder)
     if not profile and not profiles:
         return ""
     path = folder / "profiles" / f"{profile}.json"
@@ -219,15 +307,21 @@ def _read_profile(folder: Path, profile: str) -> str:
 
 
 def _read_baselines(folder: Path, spec: TemplateSpec, profile: str) -> tuple[Baseline, ...]:
-    found = []
-    for path in sorted((folder / "baselines" / profile).glob("*.json")):
-        raw = _read_json(path)
-        if not isinstance(raw, dict) or "name" not in raw:
-            raise UsageError(str(path), "is not a baseline: it needs name, seed, final_info and evaluation")
-        declared: list[Metric | Control] = [*spec.metrics, *spec.controls]
-        readings = [(m.name, read_number(raw.get(m.source), m.path)) for m in declared]
-        found.append(Baseline(str(raw["name"]), int(raw.get("seed", 0)), {n: v for n, v in readings if v is not None}))
-    return tuple(found)
+    found = [_read_baseline(path, spec) for path in sorted((folder / "baselines" / profile).glob("*.json"))]
+    declared_here = spec.profiles.get(profile)
+    return in_declared_order(found, declared_here.baselines if declared_here else ())
+
+
+def _read_baseline(path: Path, spec: TemplateSpec) -> Baseline:
+    raw = _read_json(path)
+    name, seed = (raw.get("name"), raw.get("seed", 0)) if isinstance(raw, dict) else (None, None)
+    if not isinstance(raw, dict) or not isinstance(name, str) or type(seed) is not int:
+        problem = "is not a baseline: it needs name, seed, final_info and evaluation"
+        raise UsageError(str(path), problem, "delete it; `scientist baseline` makes a declared one again")
+    declared: list[Metric | Control] = [*spec.metrics, *spec.controls]
+    readings = [(m.name, read_number(raw.get(m.source), m.path)) for m in declared]
+    values = {n: v for n, v in readings if v is not None}
+    return Baseline(name, seed, values, setting=str(raw.get("setting", "")))
 
 
 def _foreign_spec(folder: Path) -> TemplateSpec:

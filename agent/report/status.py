@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from agent.core.baseline import Baseline, judge_run, primary_metric, summarise
+from agent.core.baseline import Baseline, judge_run, primary_metric
 from agent.core.events import Stage
 from agent.core.spec import TemplateSpec
-from agent.core.state import State
+from agent.core.state import RunRow, State
 from agent.core.verdict import VerdictKind
 from agent.core.view import reference_of
 
@@ -29,7 +29,10 @@ class WorkState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The best completed run by the primary metric; `baseline` is the mean of the baseline's seeds."""
+    """The best completed run by the primary metric.
+
+    baseline: the mean of the baseline's seeds, or what the frontier gives at the run's own place, as `reference` says.
+    """
 
     run: int
     metric: str
@@ -37,6 +40,7 @@ class Best:
     baseline: float | None
     verdict: str
     verified: bool
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +111,10 @@ def phase_of(state: State) -> str:
 
 
 def best_run(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) -> Best | None:
-    """The best of the runs that compare with the baseline, of all where none does.
+    """The best of the verified runs, where there are any; of those, of the runs that compare with the baseline.
 
-    None where no run is completed, or the metric has no direction to be best in.
+    Along a frontier the best is the one farthest from it. None where no run is completed, or the metric has no
+    direction to be best in.
     """
     done = [row for row in state.rows if row.completed]
     reference = reference_of(state, baselines)
@@ -120,16 +125,29 @@ def best_run(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) ->
     if not scored:
         return None
     verdicts = {row.run: judge_run(spec, metric, row.values, reference) if reference else None for row in scored}
-    fair = [row for row in scored if getattr(verdicts[row.run], "kind", None) is not VerdictKind.NOT_COMPARABLE]
-    choose = min if metric.direction == "lower" else max
-    row = choose(fair or scored, key=lambda r: r.values[metric.name])
+    verified = [row for row in scored if is_verified(row, state)]
+    pool = verified or scored
+    fair = [row for row in pool if getattr(verdicts[row.run], "kind", None) is not VerdictKind.NOT_COMPARABLE] or pool
+
+    def lead(row: RunRow) -> float:
+        verdict = verdicts[row.run]
+        bar = verdict.baseline_mean if spec.frontier and verdict else None
+        difference = row.values[metric.name] - (bar or 0.0)
+        return -difference if metric.direction == "lower" else difference
+
+    row = max(fair, key=lead)
     verdict = verdicts[row.run]
-    means = summarise(reference)[0].means if reference else {}
     return Best(
         row.run,
         metric.name,
         row.values[metric.name],
-        means.get(metric.name),
+        verdict.baseline_mean if verdict else None,
         verdict.kind.value if verdict else "no verdict",
-        state.launched.verified,
+        row in verified,
+        verdict.reference if verdict else "",
     )
+
+
+def is_verified(row: RunRow, state: State) -> bool:
+    """Whether the row's numbers were measured by the sealed evaluator alone."""
+    return state.launched.verified and not row.self_reported

@@ -66,6 +66,7 @@ def test_the_line_that_repeats_a_run_gives_its_numbers(launched: Path, scientist
     subprocess.run(["bash", "-ec", run["repeat"]], cwd=tmp_path, check=True, capture_output=True)
     again = json.loads((tmp_path / "repeat/run_1/final_info.json").read_text())
     assert again["final_loss"] == run["metrics"]["final_loss"]
+    assert json.loads((tmp_path / "repeat/evaluation.json").read_text())["score"] == run["metrics"]["score"]
 
 
 def test_a_batch_runs_one_idea_after_another_and_keeps_an_index(scientist: Scientist, folder: Path) -> None:

@@ -98,6 +98,7 @@ RESULTS: dict[type, st.SearchStrategy[object]] = {
         infrastructure=st.booleans(),
         values=values,
         seconds=number,
+        self_reported=text,
     ),
     Published: st.builds(
         Published,
@@ -107,6 +108,7 @@ RESULTS: dict[type, st.SearchStrategy[object]] = {
         values=values,
         settings=st.dictionaries(text, st.booleans() | count | number | text, max_size=3),
         seed=count,
+        self_reported=text,
     ),
     Restored: st.builds(Restored, commit=text, restores=text, gives_up=st.booleans()),
 }
@@ -119,6 +121,8 @@ EVENTS: dict[type, st.SearchStrategy[object]] = {
         smoke=st.booleans(),
         has_baseline=st.booleans(),
         primary=text,
+        training=text,
+        evaluation=text,
     ),
     Started: st.builds(Started, key=text, kind=text, run=count, attempt=count, turn=count),
     Finished: st.builds(Finished, key=text, result=st.one_of(*RESULTS.values())),
@@ -159,6 +163,16 @@ def test_a_setting_keeps_its_type(value: float | int | str | bool) -> None:
 
 def test_an_unknown_cost_is_not_zero() -> None:
     assert to_json(Finished("key", Asked()))["result"]["cost_usd"] is None
+
+
+def test_a_journal_written_before_runs_had_data_and_trust_of_their_own_is_read() -> None:
+    old = to_json(Launched(verified=True))
+    del old["training"], old["evaluation"]
+    assert from_json(old) == Launched(verified=True)
+    for result in (Closed(step=Step.EVALUATE), Published(run=3)):
+        old = to_json(Finished("key", result))
+        del old["result"]["self_reported"]
+        assert from_json(old) == Finished("key", result)
 
 
 def test_the_first_event_tells_the_version_of_the_journal() -> None:

@@ -191,6 +191,116 @@ def test_out_of_memory_without_a_traceback() -> None:
     assert diagnose(ended(None, 9), "", BARS + "\n" + slurm).kind is FailureKind.OUT_OF_MEMORY
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.50 GiB. GPU 0 has a total capacity of "
+            "79.11 GiB of which 1.10 GiB is free. Process 41 has 78.00 GiB memory in use.",
+            "The line `step(x)` asked for 1.5 GiB, and 1.10 GiB was free. ",
+        ),
+        (
+            "RuntimeError: [enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: "
+            "you tried to allocate 1073741824 bytes. Error code 12 (Cannot allocate memory)",
+            "The line `step(x)` asked for 1 GiB, as 268,435,456 float32 values take, a matrix of 16,384 x 16,384. ",
+        ),
+        (
+            "RuntimeError: DefaultCPUAllocator: can't allocate memory: you tried to allocate 14400000004 bytes.",
+            "The line `step(x)` asked for 13.41 GiB, as 3,600,000,001 float32 values take. ",
+        ),
+        (
+            "numpy.core._exceptions._ArrayMemoryError: Unable to allocate 8.00 TiB for an array with shape (16000, 8) "
+            "and data type float64",
+            "The line `step(x)` asked for 8 TiB, for an array of shape (16000, 8) (float64). ",
+        ),
+        ("RuntimeError: DataLoader worker (pid 41) is killed by signal: Killed. ", "`step(x)` ran out of memory."),
+        ("MemoryError", "The line `step(x)` ran out of memory."),
+    ],
+)
+def test_out_of_memory_says_what_asked_for_how_much_and_what_may_be_lowered(error: str, said: str) -> None:
+    failure = diagnose(ended(), "", crash(error, deeper=in_library("torch/nn/functional.py")))
+    assert failure.kind is FailureKind.OUT_OF_MEMORY
+    assert said in failure.detail
+    assert "(batch_size, d_sae and the like) are the profile's and stay" in failure.detail
+
+
+def test_out_of_memory_advises_where_no_line_is_known() -> None:
+    failure = diagnose(ended(None, 9), "", "slurmstepd: error: Detected 1 oom-kill event(s) in StepId=5.0\n")
+    assert failure.kind is FailureKind.OUT_OF_MEMORY
+    assert "are the profile's and stay" in failure.detail and "asked for" not in failure.detail
+
+
+def test_a_kill_by_the_kernel_advises_on_memory_and_another_signal_does_not() -> None:
+    killed = diagnose(ended(None, 9), "step 3 of 700\n", "")
+    assert "out-of-memory killer" in killed.detail and "are the profile's and stay" in killed.detail
+    for number, said in ((11, ""), (7, "a full disk, or a file mapped into memory")):
+        other = diagnose(ended(None, number), "", "")
+        assert said in other.detail and "the profile's" not in other.detail
+
+
+def test_a_loss_that_is_nan_is_told_with_step_and_last_finite_loss() -> None:
+    def nan(step: int, last: float) -> Failure:
+        error = f"FloatingPointError: loss is nan at step {step} of 700; the last finite loss was {last} at {step - 1}"
+        return diagnose(ended(), f"step {step - 1}\n", BARS + "\n" + crash(error))
+
+    failure = nan(412, 0.0312)
+    error = "FloatingPointError: loss is nan at step 412 of 700; the last finite loss was 0.0312 at 411"
+    assert failure.kind is FailureKind.EXCEPTION
+    assert failure.summary == f"{error} (experiment.py:393 in train)"
+    assert error in failure.detail
+    assert nan(17, 4.5).fingerprint == failure.fingerprint  # the same failure, so that the strategy changes
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "OSError: [Errno 28] No space left on device",
+        'SafetensorError: Error while serializing: IoError(Os { code: 28, message: "No space left on device" })',
+        "RuntimeError: unable to write to file </torch_41_3>: No space left on device (28)",
+    ],
+)
+def test_a_full_disk_is_never_the_codes_fault(error: str) -> None:
+    failure = diagnose(ended(), "", crash(error))
+    assert failure.kind is FailureKind.INFRASTRUCTURE
+    assert failure.summary.startswith("no space left on the disk: ")
+    told = diagnose(ended(), "", "evaluate.py: error: cannot write evaluation.json: No space left on device\n")
+    assert told.kind is FailureKind.INFRASTRUCTURE
+
+
+REASON = (
+    "evaluate.py: error: encode answers differently when the batch is split (largest difference 3.1 at row 7); "
+    "it must depend on its own row alone, so take no mean, maximum or rank over the batch; "
+    + "measure it during training, keep it as a buffer of the module, and use that; " * 4
+    + "the end"
+)
+
+
+def test_an_evaluators_reason_comes_through_whole() -> None:
+    failure = diagnose(ended(), "", f"loading\n{REASON}\n")
+    assert len(REASON) > 400 and REASON in failure.detail
+    assert "encode answers differently when the batch is split" in failure.summary
+    assert failure.summary.endswith("the end")
+
+
+def test_an_evaluators_reason_comes_with_the_traceback_of_its_child() -> None:
+    child = crash(
+        "RuntimeError: mat1 and mat2 shapes cannot be multiplied", function="encode", deeper=in_library("t.py")
+    )
+    failure = diagnose(ended(), "", f"{child}evaluate.py: error: encode failed on 4 rows of evaluation data\n")
+    assert failure.kind is FailureKind.EXCEPTION
+    assert failure.summary == "evaluate.py: error: encode failed on 4 rows of evaluation data"
+    assert failure.location == Location("experiment.py", 393, "encode")
+    assert "RuntimeError: mat1 and mat2 shapes cannot be multiplied" in failure.detail
+    assert 'File "experiment.py", line 393, in encode' in failure.detail
+    short = diagnose(ended(), "", f"{child}evaluate.py: error: encode failed\n\n  \x1b[0m\n")
+    assert short.summary == "evaluate.py: error: encode failed" and short.location == failure.location
+
+
+def test_words_printed_before_a_crash_are_not_its_reason() -> None:
+    failure = diagnose(ended(), "", "evaluate.py: error: handled\n" + crash("ValueError: real"))
+    assert failure.summary.startswith("ValueError: real")
+
+
 def test_memory_that_ran_out_earlier_and_was_handled_is_not_the_failure() -> None:
     log = "CUDA out of memory, trying batch 16\n" * 3
     assert diagnose(ended(), log, log + crash("TypeError: no")).kind is FailureKind.EXCEPTION

@@ -19,6 +19,7 @@ from agent.core.events import (
     Opened,
     Paused,
     PauseKind,
+    Published,
     Purpose,
     Refused,
     Restored,
@@ -30,6 +31,7 @@ from agent.core.events import (
 from agent.core.fold import advance, begin, fold
 from agent.core.limits import Limits
 from agent.core.reply import PlanItem
+from agent.core.state import say_trust
 from tests.core.story import PLAN, WELL, Story, failure
 
 LAUNCHED = Launched(commit="c0", code="k0", has_baseline=True)
@@ -194,6 +196,29 @@ def test_values_of_run_and_evaluation_are_joined() -> None:
     story.run_step({"loss": 0.1})
     story.run_step({"score": 0.9})
     assert story.state.candidate and story.state.candidate.values == {"loss": 0.1, "score": 0.9}
+
+
+def test_a_runs_own_word_that_it_is_self_reported_comes_into_its_row_and_ends_with_the_run() -> None:
+    story = Story(evaluates=True, verified=True)
+    story.apply()
+    story.tell(Linted())
+    story.run_step({"loss": 0.1})
+    action = story.action
+    assert isinstance(action, StartStep)
+    opened = Opened(step=action.step, folder=action.folder)
+    story.tell(opened, Closed(step=action.step, folder=action.folder, exit=WELL, self_reported="no encode"))
+    assert story.state.candidate and story.state.candidate.self_reported == "no encode"
+    commit = story.commit()
+    story.tell(Published(run=1, tag="run/1", commit=commit, self_reported=story.state.candidate.self_reported))
+    assert say_trust(story.state.launched, story.state.rows[0].self_reported) == "self-reported: no encode"
+    story.complete_run()
+    assert story.state.rows[1].self_reported == "" and say_trust(story.state.launched, "") == "verified"
+
+
+def test_a_run_can_lower_its_trust_and_not_raise_it() -> None:
+    assert say_trust(Story(verified=False).state.launched, "") == "self-reported"
+    assert say_trust(Story(verified=False).state.launched, "reason") == "self-reported: reason"
+    assert say_trust(Story(verified=True).state.launched, "reason") == "self-reported: reason"
 
 
 # The plan

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core.idea import Idea, choose_ideas, parse_ideas
+from agent.core.idea import Idea, choose_ideas, new_idea, parse_ideas
 from agent.errors import UsageError
 
 ONE = {"Name": "adaptive_k", "Title": "Adaptive k", "Experiment": "Vary k by token."}
@@ -126,3 +126,25 @@ def test_ideas_are_chosen_by_name_slug_title_or_number_once_each() -> None:
 def test_an_idea_that_is_not_there_is_refused_with_those_that_are(wanted: str) -> None:
     with pytest.raises(UsageError, match="it has: adaptive_k, momentum"):
         choose_ideas(parse_ideas(json.dumps([ONE, TWO]), "f"), [wanted], "ideas.json")
+
+
+def test_one_sentence_makes_a_valid_idea() -> None:
+    idea = new_idea("  Warm the\nlearning rate   up, slowly.  ")
+    assert (idea.slug, idea.Title) == ("warm_the_learning_rate_up", "Warm the learning rate up, slowly")
+    assert "Warm the learning rate up, slowly." in idea.Experiment
+    assert parse_ideas(idea.to_json(), "x") == [Idea.model_validate(idea.model_dump())]
+
+
+def test_a_long_sentence_is_cut_in_the_title_alone() -> None:
+    idea = new_idea("word " * 200)
+    assert len(idea.Title) <= 80 and idea.Title.endswith("word…") and idea.Experiment.count("word") == 200
+
+
+def test_half_a_character_does_not_reach_the_file() -> None:
+    assert new_idea("a \ud83d b").to_json().encode("utf-8")
+
+
+@pytest.mark.parametrize("sentence", ["", "  ", "...", "?!"])
+def test_a_sentence_that_says_nothing_is_refused(sentence: str) -> None:
+    with pytest.raises(UsageError, match="says nothing"):
+        new_idea(sentence)

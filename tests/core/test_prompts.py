@@ -25,7 +25,7 @@ from agent.core.prompts import (
     row_line,
 )
 from agent.core.reply import PlanItem
-from agent.core.spec import Metric, TemplateSpec
+from agent.core.spec import Control, Metric, TemplateSpec
 from agent.core.turn import Refusal
 from agent.core.verdict import Verdict, VerdictKind
 from agent.core.view import RowView, TurnView, view_turn
@@ -307,6 +307,29 @@ def test_the_system_text_and_what_the_idea_keeps_are_the_same_bytes_at_every_run
     assert all(word in shared for word in ("# Task", "# Idea", "# Metrics", "# Baseline", "plain, 5 seeds: score=0.52"))
 
 
+def frontier_view() -> TurnView:
+    """Twenty points of six metrics, as wide as real ones."""
+    metrics = [m.model_copy(update={"direction": "unknown"}) if m.name == "l0" else m for m in METRICS]
+    controls = (Control(name="tokens", path=("tokens",)), Control(name="l0", path=("l0",)))
+    spec = SPEC.model_copy(update={"frontier": "l0", "metrics": tuple(metrics), "controls": controls})
+    rows = [
+        Baseline(name, seed, {m.name: (n + 0.5671) / 8.1 + seed / 1000 for m in METRICS}, setting)
+        for name in ("topk", "batchtopk", "jumprelu", "standard")
+        for n, setting in enumerate(("3", "4", "6", "0.0123", "0.0246"))
+        for seed in (1001, 1002, 1003)
+    ]
+    return view_turn(
+        Story().state, spec, purpose=Purpose.PLAN, idea=IDEA, brief="", command="c", baselines=rows, files=FILES
+    )
+
+
+def test_a_frontier_shows_the_axis_the_primary_metric_and_says_how_verdicts_are_made() -> None:
+    text = render_opening(frontier_view())[1].content
+    assert "setting: l0 score±sd explained_variance dead_fraction seeds\ntopk 3: 1.07 1.072±0.001 1.07 1.07 3\n" in text
+    assert "the best baseline at the run's own l0, interpolated over log l0" in text
+    assert "a run outside l0 1.018 to " in text and "It needs the baselines' tokens." in text
+
+
 def row(**changes: object) -> RowView:
     verdict = Verdict(VerdictKind.NOT_COMPARABLE, 0.5, None, None, "tokens differ")
     values = {metric.name: 1 / 3 for metric in METRICS}
@@ -332,6 +355,15 @@ def test_a_row_shows_the_primary_metric_first_and_few_others() -> None:
         "run 10 | score=0.3333 explained_variance=0.3333 dead_fraction=0.3333 mcc=0.3333 (not comparable) | "
         "Widen the net"
     )
+
+
+def test_along_a_frontier_a_row_shows_the_place_on_the_axis_after_the_primary_metric() -> None:
+    assert row_line(row(), frontier_view()).startswith("run 10 | score=0.3333 l0=0.3333 explained_variance=0.3333")
+
+
+def test_a_row_says_that_its_numbers_are_self_reported() -> None:
+    line = row_line(row(self_reported="its decoder is not linear"), view(STORIES["fresh"], Purpose.NEXT))
+    assert "(not comparable, self-reported) | Widen the net" in line
 
 
 def test_many_numbers_of_an_undeclared_kind_do_not_lengthen_a_row() -> None:

@@ -37,7 +37,7 @@ PURE: dict[str, set[str] | None] = {
     "pathlib": {"PurePosixPath"},
     "pydantic": None,
     "re": None,
-    "signal": {"SIGKILL", "SIGTERM", "SIGXCPU", "Signals"},
+    "signal": {"SIGBUS", "SIGKILL", "SIGTERM", "SIGXCPU", "Signals"},
     "statistics": None,
     "symtable": None,
     "tokenize": {"COMMENT", "ENDMARKER", "OP", "STRING", "TokenError", "TokenInfo", "generate_tokens"},

@@ -37,6 +37,17 @@ def test_declared_metrics_are_read_by_path() -> None:
     assert result.data == {"train": {"loss": 2, "steps": 10}}
 
 
+@pytest.mark.parametrize("text", ["{}", '{"f1": null}', '{"f1": 0.5}'])
+def test_an_optional_metric_may_be_null_or_absent(text: str) -> None:
+    result = parse_results(text, [F1.model_copy(update={"optional": True})], "evaluation")
+    assert isinstance(result, Results) and result.values == ({"f1": 0.5} if "0.5" in text else {})
+
+
+@pytest.mark.parametrize("text", ['{"f1": NaN}', '{"f1": "0.5"}', '{"f1": true}', '{"f1": []}', '{"f1": 1e999}'])
+def test_an_optional_metric_that_is_there_is_a_finite_number(text: str) -> None:
+    assert isinstance(parse_results(text, [F1.model_copy(update={"optional": True})], "evaluation"), ResultsProblem)
+
+
 def test_metrics_of_the_other_file_are_not_asked_for() -> None:
     result = parse_results("{}", [F1], "final_info")
     assert isinstance(result, Results) and result.values == {}

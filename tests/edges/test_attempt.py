@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from agent.core.events import Launched, Step
 from agent.core.idea import Idea
 from agent.edges import attempt as module
 from agent.edges.attempt import FIGURE_CAP_BYTES, collect_figures, command_of, prepare_step, publish_run, read_output
+from agent.edges.prepare import Prepared
 from agent.edges.step import StepSpec
 from agent.edges.template import Template, freeze_template, load_template
 from agent.edges.untrusted import Untrusted
@@ -35,7 +37,7 @@ def workspace(tmp_path: Path, template: Template) -> Workspace:
 
 
 def prepare(
-    workspace: Workspace, template: Template, step: Step, folder: str, *, run: int = 3, **options: Path
+    workspace: Workspace, template: Template, step: Step, folder: str, *, run: int = 3, **options: Any
 ) -> tuple[StepSpec, Path]:
     inherited = {"PATH": os.defpath, "DEEPSEEK_API_KEY": "sk-canary", "LANG": "C.UTF-8"}
     interpreter = Path(sys.executable)
@@ -105,7 +107,46 @@ def test_a_plot_finds_every_run_and_the_baselines(workspace: Workspace, template
     assert (work / "run_3").is_symlink() and spec.argv == (sys.executable, "plot.py")
 
 
-def test_only_a_plot_is_given_the_baselines(workspace: Workspace, template: Template) -> None:
+def test_an_evaluation_finds_the_baselines_with_their_settings(workspace: Workspace, template: Template) -> None:
+    rows = tuple(replace(b, setting="LR=1") for b in template.baselines)
+    _, work = prepare(workspace, replace(template, baselines=rows), Step.EVALUATE, "run_3.1.evaluate")
+    baselines = json.loads((work / "baselines.json").read_text())
+    assert baselines[4] == {"name": "plain", "seed": 4, "setting": "LR=1", "metrics": rows[4].values}
+
+
+@pytest.mark.parametrize("step", Step)
+def test_only_an_evaluation_finds_the_hidden_part_of_the_profile(
+    workspace: Workspace, template: Template, step: Step
+) -> None:
+    hiding = replace(template, profile_text='{"steps": 40, "hidden": {"target": 3.5}}')
+    _, work = prepare(workspace, hiding, step, f"run_3.1.{step}")
+    profile = json.loads((work / "profile.json").read_text())
+    assert profile == {"steps": 40} | ({"hidden": {"target": 3.5}} if step is Step.EVALUATE else {})
+    found = [p for p in work.rglob("*") if p.is_file() and "3.5" in p.read_text(errors="replace")]
+    assert [p.name for p in found] == (["profile.json"] if step is Step.EVALUATE else [])
+
+
+@pytest.mark.parametrize(
+    ("step", "names"),
+    [
+        (Step.SMOKE, ["SCIENTIST_TRAINING_DATA"]),
+        (Step.RUN, ["SCIENTIST_TRAINING_DATA"]),
+        (Step.EVALUATE, ["SCIENTIST_EVALUATION_DATA", "SCIENTIST_TRAINING_DATA"]),
+        (Step.PLOT, []),
+    ],
+)
+def test_a_step_is_told_where_its_data_lies(
+    workspace: Workspace, template: Template, tmp_path: Path, step: Step, names: list[str]
+) -> None:
+    data = Prepared(tmp_path / "training" / "k", tmp_path / "evaluation" / "k", bytes=0, made=False, seconds=0.0)
+    spec, _ = prepare(workspace, template, step, f"run_3.1.{step}", prepared=data)
+    assert {n: v for n, v in spec.env.items() if n.endswith("_DATA")} == {
+        name: str(data.training if "TRAINING" in name else data.evaluation) for name in names
+    }
+    assert not [n for n in prepare(workspace, template, step, f"run_3.2.{step}")[0].env if n.endswith("_DATA")]
+
+
+def test_a_run_is_not_given_the_baselines(workspace: Workspace, template: Template) -> None:
     assert not (prepare(workspace, template, Step.RUN, "run_3.1")[1] / "baselines.json").exists()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.edges.run_env import resolve_command, run_environment
+from agent.edges.run_env import preparation_environment, resolve_command, run_environment
 from agent.errors import UsageError
 
 PYTHON = Path("/opt/env with space/bin/python")
@@ -97,6 +97,24 @@ def test_defaults_without_anything_inherited() -> None:
     )
     assert environment["PATH"] == "/opt/env with space/bin:/usr/local/bin:/usr/bin:/bin"
     assert environment["LANG"] == "C.UTF-8"
+
+
+def test_a_preparation_gets_what_downloads_need_and_the_templates_word_comes_first() -> None:
+    inherited = INHERITED | SECRETS | {"HF_HUB_OFFLINE": "0", "ALL_PROXY": "socks5://p"}
+    environment = preparation_environment(
+        interpreter=PYTHON, sealed=None, home=Path("/store"), extra={"HF_HUB_OFFLINE": "1"}, inherited=inherited,
+        max_gib=0.5,
+    )  # fmt: skip
+    added = {name: environment[name] for name in environment.keys() - make().keys()}
+    assert added == {
+        "HF_HUB_OFFLINE": "1",
+        "HF_TOKEN": "canary",
+        "https_proxy": "canary",
+        "HTTP_PROXY": "canary",
+        "ALL_PROXY": "socks5://p",
+        "SCIENTIST_DATA_MAX_GIB": "0.5",
+    }
+    assert environment["HOME"] == "/root" and "SCIENTIST_SEED" not in environment
 
 
 @pytest.mark.parametrize("name", ["python", "python3", "python3.11"])

@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,14 @@ import pytest
 from agent.core.baseline import Baseline
 from agent.edges.template import (
     check_frozen,
+    environment_of,
     find_template,
     freeze_template,
     hash_folder,
     list_templates,
     load_template,
     read_spec,
+    unplant,
 )
 from agent.errors import IntegrityError, UsageError
 
@@ -84,11 +88,32 @@ def test_a_profile_that_is_not_json_is_named(folder: Path) -> None:
     assert f"{folder / 'profiles' / 'small.json'}: is not JSON" in refusal(lambda: load_template(folder))
 
 
-@pytest.mark.parametrize("content", ["{", "[1]", '{"seed": 0}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[1]",
+        '{"seed": 0}',
+        '{"name": null}',
+        '{"name": "a", "seed": "one"}',
+        '{"name": "a", "seed": null}',
+        '{"name": "a", "seed": 1e999}',
+        "[" * 100_000,
+    ],
+)
 def test_a_baseline_that_is_none_is_named(folder: Path, content: str) -> None:
     path = folder / "baselines" / "small" / "plain-seed3.json"
     path.write_text(content)
     assert refusal(lambda: load_template(folder)).startswith(f"{path}: is not ")
+
+
+def test_a_baseline_that_cannot_be_opened_is_named(folder: Path) -> None:
+    path = folder / "baselines" / "small" / "gone-seed1.json"
+    path.symlink_to("nowhere")
+    assert refusal(lambda: load_template(folder)).startswith(f"{path}: cannot be read: ")
+    path.unlink()
+    path.mkdir()
+    assert refusal(lambda: load_template(folder)).startswith(f"{path}: cannot be read: ")
 
 
 def test_a_template_is_read_at_its_default_profile(folder: Path) -> None:
@@ -106,6 +131,69 @@ def test_every_python_file_beside_the_experiment_comes_along_byte_for_byte(folde
     (folder / "model.py").write_bytes(b"\xef\xbb\xbfX = '\xff'\r\n")
     files = load_template(folder).files
     assert files["model.py"].encode("utf-8", "surrogateescape") == b"\xef\xbb\xbfX = '\xff'\r\n"
+
+
+# At a profile
+
+BY_PROFILE = """
+[[metrics]]
+name = "slowness"
+path = ["slowness"]
+profiles = ["slow"]
+
+[[controls]]
+name = "rows"
+path = ["rows"]
+profiles = ["small"]
+
+[profiles.slow.environment]
+install = [["numpy"]]
+variables = { THREADS = "3" }
+"""
+
+
+def test_a_template_holds_what_is_its_profiles_alone(folder: Path) -> None:
+    with (folder / "template.toml").open("a") as file:
+        file.write(BY_PROFILE)
+    small, slow = load_template(folder, "small"), load_template(folder, "slow")
+    assert [m.name for m in small.spec.metrics] == ["score", "final_loss"]
+    assert [m.name for m in slow.spec.metrics] == ["score", "final_loss", "slowness"]
+    assert [c.name for c in small.spec.controls] == ["steps", "rows"]
+    assert [c.name for c in slow.spec.controls] == ["steps"]
+    assert small.spec.environment == read_spec(folder).environment == environment_of(read_spec(folder), "small")
+    assert slow.spec.environment.install == (("numpy",),) and slow.spec.environment.variables == {"THREADS": "3"}
+    assert len(read_spec(folder).metrics) == 3  # the description itself is whole
+
+
+@pytest.mark.parametrize(("kind", "field"), [("metrics", "metrics.2.profiles"), ("controls", "controls.1.profiles")])
+def test_a_profile_that_is_named_and_does_not_exist_is_refused(folder: Path, kind: str, field: str) -> None:
+    with (folder / "template.toml").open("a") as file:
+        file.write(f'\n[[{kind}]]\nname = "x"\npath = ["x"]\nprofiles = ["small", "smal"]\n')
+    said = refusal(lambda: load_template(folder, "slow"))
+    assert said == f"{folder / 'template.toml'}: field {field}: there is no profile 'smal'; there are: slow, small"
+
+
+def test_a_run_may_know_the_profile_without_its_hidden_part(folder: Path) -> None:
+    path = folder / "profiles" / "small.json"
+    assert load_template(folder).public_profile == path.read_text()
+    path.write_text('{"steps": 40, "hidden": {"target": 3.5}, "name": "h\u00e9"}')
+    template = load_template(folder)
+    assert json.loads(template.public_profile) == {"steps": 40, "name": "h\u00e9"}
+    assert "3.5" not in template.public_profile and "3.5" in template.profile_text
+    path.write_text("[1]")
+    assert load_template(folder).public_profile == "[1]"
+
+
+def test_a_preparation_whose_command_is_none_is_refused(folder: Path) -> None:
+    with (folder / "template.toml").open("a") as file:
+        file.write('\n[prepare]\ncommand = "python \'x"\n')
+    assert "No closing quotation" in refusal(lambda: load_template(folder))
+
+
+def test_a_baselines_setting_is_read(folder: Path) -> None:
+    path = folder / "baselines" / "small" / "plain-seed3.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"setting": "LR=0.02"}))
+    assert [(b.seed, b.setting) for b in load_template(folder).baselines if b.setting] == [(3, "LR=0.02")]
 
 
 # Found by name
@@ -207,9 +295,52 @@ def test_links_are_frozen_as_what_they_name(folder: Path, tmp_path: Path) -> Non
     check_frozen(copy)
 
 
+def make_writable(copy: Path) -> None:
+    for path in (copy, *copy.rglob("*")):
+        path.chmod(0o755)
+
+
+def test_files_of_a_frozen_copy_are_read_only(folder: Path, tmp_path: Path) -> None:
+    copy = freeze_template(folder, tmp_path / "store")
+    assert {stat.S_IMODE(path.stat().st_mode) for path in copy.rglob("*") if path.is_file()} == {0o444}
+    assert stat.S_IMODE((folder / "experiment.py").stat().st_mode) & 0o200
+
+
+def test_compiled_files_planted_beside_sealed_sources_are_removed(folder: Path, tmp_path: Path) -> None:
+    copy = freeze_template(folder, tmp_path / "store")
+    make_writable(copy)
+    elsewhere = tmp_path / "precious"
+    elsewhere.mkdir()
+    (elsewhere / "mine").touch()
+    (copy / "sealed" / "__pycache__" / "sub").mkdir(parents=True)
+    (copy / "sealed" / "__pycache__" / "evaluate.cpython-311.pyc").write_bytes(b"forged")
+    (copy / "sealed" / "__pycache__" / "link").symlink_to(elsewhere / "mine")
+    (copy / "profiles" / "__pycache__").symlink_to(elsewhere)
+    check_frozen(copy)  # the hash passes them over
+    unplant(copy)
+    assert not [p for p in copy.rglob("*") if p.name == "__pycache__"]
+    assert (elsewhere / "mine").exists()
+    (copy / "sealed" / "__pycache__").mkdir()
+    freeze_template(folder, tmp_path / "store")  # a launch that finds the copy prepares data with it
+    assert not (copy / "sealed" / "__pycache__").exists()
+
+
+def test_compiled_files_that_two_ideas_remove_at_once_are_no_failure(folder: Path, tmp_path: Path) -> None:
+    copy = freeze_template(folder, tmp_path / "store")
+    for _ in range(20):
+        (copy / "sealed" / "__pycache__").mkdir()
+        for number in range(100):
+            (copy / "sealed" / "__pycache__" / f"{number}.pyc").touch()
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(unplant, [copy] * 4)) == [None] * 4
+        assert not (copy / "sealed" / "__pycache__").exists()
+    check_frozen(copy)
+
+
 @pytest.mark.parametrize("change", ["add", "alter", "remove", "all"])
 def test_a_frozen_copy_that_changed_is_refused_even_by_a_new_launch(folder: Path, tmp_path: Path, change: str) -> None:
     copy = freeze_template(folder, tmp_path / "store")
+    make_writable(copy)
     match change:
         case "add":
             (copy / "new.txt").touch()

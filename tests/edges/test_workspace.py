@@ -240,6 +240,8 @@ def test_a_frozen_template_that_changed_is_refused(batch: list[Workspace], templ
     assert frozen_template(batch[0], launched) == template
     path = template.folder / "sealed" / "evaluate.py"
     text = path.read_text()
+    for place in (path, path.parent):
+        place.chmod(0o755)
     path.write_text(text + "\n")
     with pytest.raises(IntegrityError, match="was changed since launch"):
         frozen_template(batch[0], launched)

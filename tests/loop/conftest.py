@@ -17,6 +17,7 @@ from agent.core.limits import Limits
 from agent.core.state import State
 from agent.edges.lint import Linter
 from agent.edges.llm import Model
+from agent.edges.prepare import PreparedData
 from agent.edges.runner import LocalRunner, Runner
 from agent.edges.template import Template, freeze_template, load_template
 from agent.edges.workspace import Workspace, create_batch, template_store
@@ -42,8 +43,10 @@ class Study:
         *,
         runner: Runner | None = None,
         watch: Callable[[Event, State], None] | None = None,
+        prepared: PreparedData | None = None,
     ) -> Loop:
         repo = self.workspace.repo()
+        inherited = dict(os.environ)
         effects = Effects(
             workspace=self.workspace,
             journal=self.workspace.journal(),
@@ -52,7 +55,9 @@ class Study:
             idea=IDEA,
             model=ScriptedModel(model) if isinstance(model, list | tuple) else model,  # type: ignore[arg-type]
             linter=Linter(),
-            steps=Steps(self.workspace, repo, self.template, runner or LocalRunner(), dict(os.environ), time.sleep),
+            steps=Steps(
+                self.workspace, repo, self.template, runner or LocalRunner(), inherited, time.sleep, prepared=prepared
+            ),
         )
         return Loop(effects, watch=watch or (lambda event, state: None))
 

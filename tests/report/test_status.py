@@ -155,6 +155,33 @@ def test_without_a_direction_no_run_is_best() -> None:
     assert best_run(after(0.5).state, TemplateSpec(name="t"), BASELINES) is None
 
 
+def test_a_verified_run_is_best_before_any_that_is_self_reported() -> None:
+    state = after(0.6, 0.9, 0.7, verified=True).state
+    first, second, third = state.rows
+    rows = (first, replace(second, self_reported="its decoder is not linear"), third)
+    best = best_run(replace(state, rows=rows), spec(), BASELINES)
+    assert best and (best.run, best.verified) == (3, True)
+    none = tuple(replace(row, self_reported="it cannot be served") for row in state.rows)
+    best = best_run(replace(state, rows=none), spec(), BASELINES)
+    assert best and (best.run, best.verified) == (2, False)
+
+
+def test_along_a_frontier_the_best_run_is_the_one_farthest_from_it() -> None:
+    score = Metric(name="score", path=("score",), direction="higher")
+    along = TemplateSpec(name="t", frontier="l0", metrics=(score, Metric(name="l0", path=("l0",))))
+    line = [
+        Baseline("topk", seed, {"score": mean + seed / 100, "l0": l0}, str(l0))
+        for mean, l0 in ((0.3, 4.0), (0.7, 16.0))
+        for seed in (-1, 0, 1)
+    ]
+    state = after(0.45, 0.72, 0.9).state
+    places = (4.0, 16.0, 40.0)
+    rows = tuple(replace(row, values=row.values | {"l0": l0}) for row, l0 in zip(state.rows, places, strict=True))
+    best = best_run(replace(state, rows=rows), along, line)
+    assert best and (best.run, best.verdict, best.reference) == (1, "better", "topk at l0 4")
+    assert best.baseline == pytest.approx(0.3)
+
+
 def test_run_zero_stands_in_for_a_baseline() -> None:
     story = Story(has_baseline=False)
     story.run_step({"score": 0.4})

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from agent.core.baseline import BaselineRow
 from agent.core.edit import Rejected
 from agent.core.events import Purpose
 from agent.core.failure_text import cut_middle
 from agent.core.messages import Message
-from agent.core.spec import Control
+from agent.core.spec import Control, Metric
 from agent.core.turn import Refusal
 from agent.core.view import RowView, TurnView
 
 SUBJECT_CHARS = 60
 FAILURE_CHARS = 90
 METRICS_IN_ROW = 4
+METRICS_IN_FRONTIER = 4
 GIST_CHARS = 60
 NOTES_CHARS = 6000
 
@@ -58,6 +60,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {"fenced": fenced, "row": row_line, "number": number, "rejected": rejected_title}
     environment.filters |= {
+        "frontier": frontier_lines,
         "control": control_line,
         "capitalise": capitalise,
         "gist": gist,
@@ -92,11 +95,28 @@ def row_line(row: RowView, view: TurnView) -> str:
         return f"run {row.run} | given up | {_cut(row.failures[-1] if row.failures else row.subject, FAILURE_CHARS)}"
     names = [m.name for m in view.metrics] or list(row.values)
     primary = view.primary.name if view.primary else ""
-    names.sort(key=lambda name: name != primary)
+    names.sort(key=lambda name: (name != primary, name != view.frontier))
     shown = [name for name in names if name in row.values][:METRICS_IN_ROW]
     numbers = " ".join(f"{name}={number(row.values[name])}" for name in shown)
-    verdict = f" ({row.verdict.kind.value})" if row.verdict else ""
+    remarks = [row.verdict.kind.value] if row.verdict else []
+    remarks += ["self-reported"] if row.self_reported else []
+    verdict = f" ({', '.join(remarks)})" if remarks else ""
     return f"run {row.run} | {numbers}{verdict} | {_cut(row.subject.partition(': ')[2] or row.subject, SUBJECT_CHARS)}"
+
+
+def frontier_lines(rows: Sequence[BaselineRow], metrics: Sequence[Metric], axis: str) -> list[str]:
+    """A head and one short line a setting: the axis, the primary metric with its spread, and few others."""
+    known = {name for row in rows for name in row.means}
+    ranked = sorted((m for m in metrics if m.direction != "unknown" and m.name in known), key=lambda m: not m.primary)
+    names = [axis, *(m.name for m in ranked if m.name != axis)][:METRICS_IN_FRONTIER]
+    lines = ["setting: " + " ".join(names[:1] + [f"{name}±sd" for name in names[1:2]] + names[2:] + ["seeds"])]
+    for row in rows:
+        cells = [f"{row.means[name]:.3g}" if name in row.means else "-" for name in names]
+        spread = row.deviations.get(names[1]) if len(names) > 1 else None
+        if spread is not None:
+            cells[1] = f"{number(row.means[names[1]])}±{spread:.1g}"
+        lines.append(f"{f'{row.name} {row.setting}'.strip()}: {' '.join(cells)} {row.seeds}")
+    return lines
 
 
 def control_line(control: Control) -> str:

@@ -1,0 +1,367 @@
+"""`scientist template new` and `check`, and `scientist idea new`, as a researcher types them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import agent.cli.commands
+from agent.cli import app
+from agent.core.idea import parse_ideas
+from agent.edges.new_template import SCRIPT_CAP_BYTES, make_template
+from agent.edges.template import load_template
+from tests.cli.conftest import QUADRATIC, Scientist
+
+DIGITS = Path(__file__).parent.parent / "data" / "sklearn_digits" / "train.py"
+
+Refuse = Callable[..., str]
+
+# A researcher's script in plain Python: arguments, a seed, a module beside it, printed results.
+PLAIN = '''\
+"""Walk to the minimum of a parabola."""
+import argparse
+import random
+
+from steps import walk
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--lr", type=float, default=0.05)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    random.seed(args.seed)
+    x = walk(random.gauss(0, 1), args.lr, args.steps)
+    error = abs(x - 3)
+    print(f"final error: {error:.4f}")
+
+
+if __name__ == "__main__":
+    main()
+'''
+UNSEEDED = 'error = abs(x - 3) + ("run_again" in os.getcwd())'  # the repeated run has a number of its own
+STEPS = "def walk(x, lr, steps):\n    for _ in range(steps):\n        x -= lr * 2 * (x - 3)\n    return x\n"
+
+
+@pytest.fixture
+def plain(folder: Path) -> Path:
+    """The script and its module, in a folder with a space in its name."""
+    home = folder / "my code"
+    home.mkdir()
+    (home / "steps.py").write_text(STEPS)
+    (home / "train.py").write_text(PLAIN)
+    return home / "train.py"
+
+
+def fill(template: Path) -> None:
+    """What a person does who agrees with every line proposed."""
+    code = (template / "experiment.py").read_text()
+    code = re.sub(r"(?m)^\s*# (FILL|OPTIONAL):.*\n", "", code).replace("#+ ", "")
+    (template / "experiment.py").write_text(code)
+    toml = re.sub(r"(?m)^# FILL:.*\n", "", (template / "template.toml").read_text())
+    (template / "template.toml").write_text(toml.replace("resolution = 0.0\n", "resolution = 0.001\n"))
+    (template / "prompt.md").write_text("Walk to the minimum.\n")
+
+
+@pytest.fixture
+def refuse(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refuse:
+    """Give the arguments to the command, in this process, and return the one line that it prints."""
+
+    def run_refused(*arguments: object) -> str:
+        monkeypatch.chdir(folder)
+        assert agent.cli.commands
+        code = app.run([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        assert code == 2 and said.out == "" and len(said.err.strip().splitlines()) == 1, said
+        return said.err
+
+    return run_refused
+
+
+def new(scientist: Scientist, source: Path, name: str = "walk") -> str:
+    done = scientist("template", "new", name, "--from", source, "--python", sys.executable)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def check(scientist: Scientist, template: object, *options: object) -> tuple[int, str]:
+    done = scientist("template", "check", template, "--python", sys.executable, *options)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout
+
+
+def test_a_plain_script_becomes_a_template_that_runs(scientist: Scientist, folder: Path, plain: Path) -> None:
+    said = new(scientist, plain)
+    template = folder / "templates" / "walk"
+    assert "copied        steps.py" in said and "final_error" in said and "none beyond Python" in said
+    assert plain.read_text() == PLAIN and (template / "steps.py").read_text() == STEPS
+    raw = tomllib.loads((template / "template.toml").read_text())
+    assert raw["run_files"] == ["experiment.py", "steps.py"]
+    assert raw["metrics"][0]["name"] == "final_error" and raw["metrics"][0]["direction"] == "lower"
+
+    code, report = check(scientist, "walk")
+    fills = [line for line in report.splitlines() if line.startswith("mend") and "delete this mark" in line]
+    assert code == 1 and len(fills) == int(re.search(r"to fill: (\d+)", said)[1])  # type: ignore[index]
+    assert all(re.search(r"templates/walk/[\w.]+:\d+: ", line) for line in fills)
+    assert "nothing was run" in report
+
+    fill(template)
+    code, report = check(scientist, "templates/walk")
+    assert code == 0, report
+    assert "seed 1 twice gave the same numbers, seed 2 others" in report
+    assert "offline/sweep can vary LR" in report and "final_error.svg" in report
+
+    assert "make them: scientist baseline walk" in report
+    done = scientist("baseline", "walk", "--python", sys.executable)
+    assert done.returncode == 0 and len(list((template / "baselines/full").glob("*.json"))) == 5, done.stderr
+    (folder / "ideas.json").write_text('{"Title": "Faster", "Experiment": "Try a higher rate."}')
+    done = scientist(
+        "launch", "ideas.json", "--template", "walk", "--max-runs", 2, "--python", sys.executable
+    )  # fmt: skip
+    assert done.returncode == 0 and "completed, 2 completed runs" in done.stdout, done.stderr
+    (idea,) = json.loads(scientist("status", "--json").stdout)["workspaces"]
+    assert idea["best"]["verdict"] in ("better", "worse", "no difference")
+
+
+def test_new_never_overwrites(scientist: Scientist, folder: Path, plain: Path) -> None:
+    new(scientist, plain)
+    mine = folder / "templates" / "walk" / "experiment.py"
+    mine.write_text("mine")
+    again = scientist("template", "new", "walk", "--from", plain)
+    assert again.returncode == 2 and "is there already" in again.stderr and mine.read_text() == "mine"
+    assert [p.name for p in (folder / "templates").iterdir()] == ["walk"]
+
+
+def test_line_ends_and_byte_order_mark_are_kept(scientist: Scientist, folder: Path, plain: Path) -> None:
+    plain.write_bytes(b"\xef\xbb\xbf" + PLAIN.replace("\n", "\r\n").encode())
+    new(scientist, plain)
+    copied = (folder / "templates/walk/experiment.py").read_bytes()
+    assert copied.startswith(b"\xef\xbb\xbf") and copied.count(b"\n") == copied.count(b"\r\n") > PLAIN.count("\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"def f(:\n", "train.py:1: is not Python"),
+        (b"%matplotlib inline\n", "take out the notebook's lines"),
+        (b"# caf\xe9\nx = 1\n", "train.py:1: is not UTF-8"),
+        (b"", "is empty"),
+        (b"#" * (SCRIPT_CAP_BYTES + 1), "is larger than 2 MiB"),
+        (b'{"cells": [], "nbformat": 4}', "is a notebook"),
+        (None, "cannot be read: No such file"),
+    ],
+)
+def test_a_script_that_cannot_be_used(
+    refuse: Refuse, folder: Path, plain: Path, content: bytes | None, said: str
+) -> None:
+    plain.unlink() if content is None else plain.write_bytes(content)
+    assert said in refuse("template", "new", "walk", "--from", plain)
+    assert not (folder / "templates").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("new", "a/b", "--from", "ideas.json"), "is no folder name"),
+        (("new", "..", "--from", "ideas.json"), "is no folder name"),
+        (("new", "walk", "--from", "."), "is no file"),
+        (("new", "walk", "--from", "my code/train.py", "--into", "ideas.json"), "cannot be made"),
+        (("new", "walk", "--from", "my code/train.py", "--python", "/bin/true"), "is not a Python interpreter"),
+        (("new", "walk"), "Missing option '--from'"),
+        (("check", "nowhere"), "not found"),
+        (("check", "ideas.json"), "not found"),
+        (("check", "my code"), "has no experiment.py"),
+        (("check", str(QUADRATIC), "--python", "/nowhere"), "cannot be run"),
+        (("check", str(QUADRATIC), "--data", "/nowhere"), "is not a folder"),
+    ],
+)
+def test_wrong_input_is_one_line(refuse: Refuse, plain: Path, arguments: tuple[str, ...], said: str) -> None:
+    assert said in refuse("template", *arguments)
+
+
+def test_relative_imports_are_copied_and_named(scientist: Scientist, folder: Path, plain: Path) -> None:
+    plain.write_text(PLAIN.replace("from steps", "from .steps"))
+    new(scientist, plain)
+    assert (folder / "templates/walk/steps.py").is_file()
+    assert "write instead: from steps import walk" in (folder / "templates/walk/experiment.py").read_text()
+
+
+def test_modules_are_followed_through_packages(scientist: Scientist, folder: Path, plain: Path) -> None:
+    (plain.parent / "lib").mkdir()
+    (plain.parent / "lib" / "__init__.py").write_text("from . import inner\nimport far\n")
+    (plain.parent / "lib" / "inner.py").write_text("")
+    (plain.parent / "far.py").write_text("import yaml, no_such_module, flake8\n")
+    plain.write_text("import lib\n" + PLAIN)
+    said = new(scientist, plain)
+    assert "copied        far.py, lib/__init__.py, lib/inner.py, steps.py" in said
+    pins = (folder / "templates/walk/requirements.txt").read_text()
+    assert re.search(r"^flake8==[\d.]+$", pins, re.MULTILINE)
+    assert re.search(r"^no_such_module  # FILL: which version", pins, re.MULTILINE)
+
+
+def test_data_beside_the_script_is_named(scientist: Scientist, plain: Path) -> None:
+    (plain.parent / "data").mkdir()
+    (plain.parent / "data" / "x.csv").write_text("1\n")
+    plain.write_text(PLAIN + "\nRAW = open('data/x.csv')\n")
+    assert "data/x.csv: not copied; runs find a folder as ./data with --data DIR" in new(scientist, plain)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A template that is good."""
+    home = tmp_path_factory.mktemp("code")
+    (home / "steps.py").write_text(STEPS)
+    (home / "train.py").write_text(PLAIN)
+    made = make_template("walk", home / "train.py", home / "templates", Path(sys.executable))
+    fill(made.folder)
+    return made.folder
+
+
+@pytest.fixture
+def walk(folder: Path, good: Path) -> Path:
+    """A copy of it to spoil."""
+    return shutil.copytree(good, folder / "templates" / "walk")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new_text", "said"),
+    [
+        ("experiment.py", 'float(error)}', '"much"}', "final_error (final_info.json: ['final_error'])"),
+        ("experiment.py", '{"final_error": float(error)}', '{"a": {"final_error": 1}}', 'path = ["a", "final_error"]'),
+        ("experiment.py", "error = abs(x - 3)", UNSEEDED, "something random is not seeded"),
+        ("experiment.py", '"SCIENTIST_SEED"', '"SEED"', "SCIENTIST_SEED is read nowhere; add: seed ="),
+        ("experiment.py", "import random", "import random, rondom", "No module named 'rondom'"),
+        ("experiment.py", "error = abs", "error = abz", "F821 undefined name 'abz'"),
+        ("experiment.py", "error = abs(", "error = abs((", "E999"),
+        ("template.toml", "run_files = ", "run_file = ", "field run_file: Extra inputs are not permitted"),
+        ("template.toml", "run_s = 1800", "run_s = -1", "field limits.run_s"),
+        ("template.toml", '"steps.py", "plot.py"', '"net.py", "plot.py"', "editable names net.py, which is not there"),
+        ("template.toml", 'direction = "lower"', 'direction = "unknown"', 'add: direction = "higher"'),
+        ("template.toml", "primary = true", 'source = "evaluation"', "add: [evaluate] command ="),
+        ("plot.py", "def main() -> None:", "def main() -> None:\n    1 / 0", "python plot.py: "),
+        ("prompt.md", "Walk to the minimum.", "# Task", "prompt.md: is empty"),
+    ],
+)  # fmt: skip
+def test_what_is_amiss_is_one_line_with_the_remedy(
+    scientist: Scientist, walk: Path, file: str, old: str, new_text: str, said: str
+) -> None:
+    text = (walk / file).read_text()
+    assert old in text
+    (walk / file).write_text(text.replace(old, new_text))
+    code, report = check(scientist, "walk")
+    assert code == 1
+    assert any(said in line for line in report.splitlines() if line.startswith("mend")), report
+
+
+def test_folders_named_as_files_and_a_profile_without_end_are_told(scientist: Scientist, walk: Path) -> None:
+    (walk / "old.py").mkdir()
+    (walk / "profiles" / "big.json").mkdir()
+    (walk / "profiles" / "deep.json").write_text("[" * 100_000)
+    code, report = check(scientist, "walk")
+    assert code == 1 and "big.json: is not JSON: " in report and "deep.json: is not JSON: " in report
+
+
+def test_independent_faults_are_told_in_one_go(scientist: Scientist, walk: Path) -> None:
+    toml = (walk / "template.toml").read_text()
+    (walk / "template.toml").write_text(toml.replace('direction = "lower"', 'direction = "unknown"'))
+    (walk / "prompt.md").write_text("FILL: the task\n")
+    (walk / "experiment.py").write_text((walk / "experiment.py").read_text().replace("error = abs(x - 3)", UNSEEDED))
+    code, report = check(scientist, "walk")
+    assert code == 1 and report.splitlines()[-1].startswith("3 to mend"), report
+
+
+def test_a_run_that_fails_leaves_nothing_unless_kept(scientist: Scientist, walk: Path, tmp_path: Path) -> None:
+    (walk / "experiment.py").write_text((walk / "experiment.py").read_text() + "\nraise SystemExit(3)\n")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    arguments = ("template", "check", "walk", "--python", sys.executable)
+    assert scientist(*arguments, TMPDIR=str(scratch)).returncode == 1 and not list(scratch.iterdir())
+    kept = scientist(*arguments, "--keep", TMPDIR=str(scratch))
+    (folder,) = scratch.iterdir()
+    assert str(folder) in kept.stderr and list(folder.rglob("log.txt"))
+
+
+def test_an_evaluator_is_run_too(scientist: Scientist) -> None:
+    code, report = check(scientist, QUADRATIC)
+    assert code == 0 and "evaluate took" in report and "score 0.7157" in report and "resolution 0.001" in report, report
+    assert check(scientist, QUADRATIC, "--profile", "huge")[1].count("profiles/huge.json: is not there") == 1
+
+
+def test_a_folder_of_ai_scientist_is_tried_as_it_is(scientist: Scientist, folder: Path) -> None:
+    (folder / "old").mkdir()
+    code = "import json, os, sys\nout = sys.argv[1].split('=')[1]\nos.makedirs(out)\n"
+    code += "json.dump({'a': {'means': {'loss': 1.0}}}, open(out + '/final_info.json', 'w'))\n"
+    (folder / "old" / "experiment.py").write_text(code)
+    status, report = check(scientist, "old")
+    assert status == 1 and "SCIENTIST_SEED is read nowhere" in report and "no template.toml" in report
+
+
+def test_an_idea_of_one_sentence(scientist: Scientist, folder: Path) -> None:
+    done = scientist("idea", "new", "Warm the learning rate up - é!")
+    path = folder / "ideas" / "warm_the_learning_rate_up.json"
+    assert done.returncode == 0 and "scientist launch ideas/warm_the_learning_rate_up.json" in done.stdout
+    (idea,) = parse_ideas(path.read_text(), "x")
+    assert idea.Title == "Warm the learning rate up - é!" and "Warm the learning rate up - é!" in idea.Experiment
+    assert "FILL" not in path.read_text()
+    before = path.read_bytes()
+    refused = scientist("idea", "new", "Warm the learning rate up")
+    assert refused.returncode == 2 and "--append" in refused.stderr and path.read_bytes() == before
+
+
+def test_an_idea_is_appended_to_what_is_there(scientist: Scientist, folder: Path) -> None:
+    before = json.loads((folder / "ideas.json").read_text())
+    assert scientist("idea", "new", "Try dropout.", "--out", "ideas.json").returncode == 2
+    assert scientist("idea", "new", "Try dropout.", "--out", "ideas.json", "--append").returncode == 0
+    after = json.loads((folder / "ideas.json").read_text())
+    assert after[:-1] == before and after[-1]["Name"] == "try_dropout"
+    twice = scientist("idea", "new", "Try dropout!", "--out", "ideas.json", "--append")
+    assert twice.returncode == 2 and "same name as idea 3" in twice.stderr
+    assert json.loads((folder / "ideas.json").read_text()) == after
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("  ",), "says nothing"),
+        (("?!",), "says nothing"),
+        (("x y", "--out", "templates"), "is there already"),
+        (("x y", "--out", "ideas.json/x.json"), "cannot be written"),
+        (("x y", "--out", "odd.json", "--append"), "odd.json:1: not JSON"),
+    ],
+)
+def test_an_idea_that_cannot_be_written(refuse: Refuse, folder: Path, arguments: tuple[str, ...], said: str) -> None:
+    (folder / "templates").mkdir()
+    (folder / "odd.json").write_text("{")
+    assert said in refuse("idea", "new", *arguments)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("sklearn") is None and "SCIENTIST_SKLEARN_PYTHON" not in os.environ,
+    reason="scikit-learn is not here",
+)
+def test_the_scikit_learn_script_of_the_readme(scientist: Scientist, folder: Path) -> None:
+    python = os.environ.get("SCIENTIST_SKLEARN_PYTHON", sys.executable)
+    done = scientist("template", "new", "digits", "--from", DIGITS, "--python", python)
+    assert "scikit-learn==" in done.stdout and "to fill: 9" in done.stdout
+    fill(folder / "templates" / "digits")
+    done = scientist("template", "check", "digits", "--python", python)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_scikit_learn_script_is_read_without_scikit_learn(scientist: Scientist, folder: Path) -> None:
+    copy = folder / "digits.py"
+    shutil.copy(DIGITS, copy)
+    new(scientist, copy, "digits")
+    template = load_template(folder / "templates" / "digits")
+    assert [m.name for m in template.spec.metrics] == ["test_accuracy", "test_loss"]
+    assert (folder / "templates/digits/requirements.txt").read_text().startswith("scikit-learn")
