@@ -1,52 +1,110 @@
-"""Draws the runs of this folder: primary metric against the baseline, training curves, F1 against L0.
+"""Draws the runs of this folder against the baselines.
 
     python plot.py
 
-Reads run_*/{final_info,evaluation}.json and run_*/metrics.jsonl, and baselines.json if it is there: a list of
-{"name", "seed", "metrics": {metric: value}}. Writes f1_by_run.png, training_curves.png and f1_against_l0.png.
-A run that lacks a metric is left out of that figure; a figure without data is not written.
+Reads run_*/{final_info,evaluation}.json, run_*/metrics.jsonl and baselines.json: a list of {"name", "seed", "setting",
+"metrics"}, the reference baseline first. profile.json does not say which metric is primary, so each of QUALITY that is
+reported has a panel: f1 is primary for synthetic activations; of a language model's, the template's own small one is
+judged by explained_variance, a larger one by ce_score.
+
+    frontier.png          quality against log L0: a curve for each baseline, runs by their number
+    distance_by_run.png   quality over the best baseline at the run's own L0; no bar beyond the first baseline's L0
+    training_curves.png   metrics.jsonl
+    firing_density.png    latents by the share of rows on which they fire, best runs only
+
+What a run lacks is left out; a figure without data is not written.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import MaxNLocator, NullLocator
 from scipy import stats
 
-PRIMARY = "f1"
-CURVES = ("loss", "explained_variance", "l0", "dead_fraction")
+QUALITY = {"f1": "F1", "explained_variance": "explained variance", "ce_score": "loss recovered"}  # higher is better
+CURVES = ("loss", "sparsity_loss", "aux_loss", "explained_variance", "l0", "dead_fraction")
+END_SLACK = 0.05  # a curve goes on this far beyond its end points, relative, as it does in verdicts
+BEST = 4  # runs in the density figure
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run_N folder: its numbers, and its curves as name -> (steps, values)."""
+    """One run_N folder: its numbers, its curves as name -> (steps, values), its density histogram if any."""
+
+    number: int
+    metrics: dict[str, float]
+    curves: dict[str, tuple[list[float], list[float]]]
+    density: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One metric of a baseline over its settings, by rising L0: log L0 (n,), and each setting's seeds."""
 
     name: str
-    metrics: dict[str, float]
-    curves: dict[str, tuple[list[float], list[float]]] = field(default_factory=dict)
+    log_l0: np.ndarray
+    seeds: list[np.ndarray]
+
+    @property
+    def means(self) -> np.ndarray:
+        return np.array([values.mean() for values in self.seeds])
+
+    def reaches(self, l0: float) -> bool:
+        low, high = np.exp(self.log_l0[[0, -1]])
+        return bool(low * (1 - END_SLACK) <= l0 <= high * (1 + END_SLACK))
+
+    def at(self, l0: float) -> tuple[float, float]:
+        """Mean of one more run at that L0, and half its 95 % interval (0 where no setting was run twice).
+
+        t(m) s sqrt(1 + sum w^2/n) over the two neighbours, w their shares, s their pooled deviation with m degrees of
+        freedom.
+        """
+        left = int(np.clip(np.searchsorted(self.log_l0, np.log(l0)) - 1, 0, max(0, len(self.seeds) - 2)))
+        near = self.seeds[left : left + 2]
+        share = 0.0
+        if len(near) == 2:
+            share = (np.log(l0) - self.log_l0[left]) / (self.log_l0[left + 1] - self.log_l0[left])
+        weights = np.array([1 - share, share])[: len(near)]
+        mean = float(weights @ [values.mean() for values in near])
+        leverage = 1 + sum(w**2 / len(values) for w, values in zip(weights, near, strict=True))
+        for pool in (near, self.seeds):
+            freedom = sum(len(values) - 1 for values in pool)
+            squares = sum(float(((values - values.mean()) ** 2).sum()) for values in pool)
+            if freedom and squares:
+                return mean, float(stats.t.ppf(0.975, freedom) * np.sqrt(squares / freedom * leverage))
+        return mean, 0.0
 
 
-def read_json(path: Path, default: object) -> object:
-    """The file's content, or the default where it is missing or cut short."""
+# -------------------------------------------------------------------------------------------------------------- reading
+
+
+def read_json(path: Path, default: Any) -> Any:
+    """The file's content, or the default where it is missing, cut short or of another type."""
     try:
-        return json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except (OSError, ValueError):
         return default
+    return content if isinstance(content, type(default)) else default
+
+
+def numbers(content: dict[str, Any]) -> dict[str, float]:
+    """What is a finite number."""
+    return {k: float(v) for k, v in content.items() if isinstance(v, int | float) and np.isfinite(v)}
 
 
 def read_curves(path: Path) -> dict[str, tuple[list[float], list[float]]]:
     """metrics.jsonl as name -> (steps, values); lines that do not parse are skipped."""
     curves: dict[str, tuple[list[float], list[float]]] = {}
-    if not path.is_file():
-        return curves
-    for line in path.read_text().splitlines():
+    for line in path.read_text().splitlines() if path.is_file() else ():
         try:
             row = json.loads(line)
             step, name, value = float(row["step"]), row["name"], float(row["value"])
@@ -62,27 +120,52 @@ def read_runs(folder: Path) -> list[Run]:
     """Every run_N in order of N; numbers of evaluation.json win over those of final_info.json."""
     runs = []
     for path in folder.glob("run_*"):
-        if not path.is_dir() or not path.name.removeprefix("run_").isdigit():
-            continue
-        merged = {}
-        for name in ("final_info.json", "evaluation.json"):
-            content = read_json(path / name, {})
-            merged.update(content if isinstance(content, dict) else {})
-        metrics = {k: float(v) for k, v in merged.items() if isinstance(v, int | float) and np.isfinite(v)}
-        runs.append(Run(path.name, metrics, read_curves(path / "metrics.jsonl")))
-    return sorted(runs, key=lambda run: int(run.name.removeprefix("run_")))
+        number = path.name.removeprefix("run_")
+        if path.is_dir() and number.isdigit():
+            found = read_json(path / "final_info.json", {}) | (evaluation := read_json(path / "evaluation.json", {}))
+            density = evaluation.get("density") or evaluation.get("density_histogram") or {}
+            runs.append(Run(int(number), numbers(found), read_curves(path / "metrics.jsonl"), density))
+    return sorted(runs, key=lambda run: run.number)
 
 
-def read_baselines(path: Path) -> list[dict[str, float]]:
-    """The metrics of every baseline run; empty without the file."""
-    rows = read_json(path, [])
-    return [row["metrics"] for row in rows if isinstance(row, dict) and isinstance(row.get("metrics"), dict)]
+def read_baselines(path: Path) -> dict[str, list[Curve]]:
+    """The baselines' curves for each quality metric, in the file's order."""
+    rows = [row for row in read_json(path, []) if isinstance(row, dict) and isinstance(row.get("metrics"), dict)]
+    curves: dict[str, list[Curve]] = {}
+    for metric in QUALITY:
+        for name in dict.fromkeys(row.get("name", "") for row in rows):
+            settings: dict[str, list[tuple[float, float]]] = {}
+            for row in rows:
+                found = numbers(row["metrics"])
+                if row.get("name", "") == name and metric in found and found.get("l0", 0.0) > 0:
+                    settings.setdefault(row.get("setting", ""), []).append((found["l0"], found[metric]))
+            points: dict[float, list[float]] = {}
+            for seeds in settings.values():
+                points.setdefault(float(np.mean([l0 for l0, _ in seeds])), []).extend(value for _, value in seeds)
+            if points:
+                at = sorted(points)
+                curves.setdefault(metric, []).append(Curve(name, np.log(at), [np.array(points[l0]) for l0 in at]))
+    return curves
 
 
-def values_of(rows: list[dict[str, float]], name: str) -> np.ndarray:
-    """That metric of the rows that have it as a finite number, (n,)."""
-    found = [row[name] for row in rows if isinstance(row.get(name), int | float)]
-    return np.array([value for value in found if np.isfinite(value)], dtype=float)
+def distance(run: Run, metric: str, curves: list[Curve]) -> tuple[float, float] | None:
+    """The run's metric over the best baseline at its own L0, and half the baseline's 95 % interval there.
+
+    None without either number, or where the first baseline does not reach that L0.
+    """
+    l0 = run.metrics.get("l0", 0.0)
+    if metric not in run.metrics or l0 <= 0 or not curves or not curves[0].reaches(l0):
+        return None
+    mean, half = max(curve.at(l0) for curve in curves if curve.reaches(l0))
+    return run.metrics[metric] - mean, half
+
+
+# -------------------------------------------------------------------------------------------------------------- drawing
+
+
+def panels(count: int, width: float, height: float) -> tuple[plt.Figure, list[plt.Axes]]:
+    figure, axes = plt.subplots(1, count, figsize=(width * count, height), squeeze=False)
+    return figure, list(axes[0])
 
 
 def save(figure: plt.Figure, name: str) -> None:
@@ -91,92 +174,97 @@ def save(figure: plt.Figure, name: str) -> None:
     plt.close(figure)
 
 
-def prediction_half_width(values: np.ndarray) -> float:
-    """Half of the 95 % interval in which one more run is expected: t(n-1) s sqrt(1 + 1/n); 0 for a single value."""
-    n = len(values)
-    if n < 2:
-        return 0.0
-    return float(stats.t.ppf(0.975, n - 1) * values.std(ddof=1) * np.sqrt(1 + 1 / n))
-
-
-def plot_primary(runs: list[Run], baselines: list[dict[str, float]]) -> None:
-    """One dot per run; the band is where one more baseline run is expected."""
-    scored = [run for run in runs if PRIMARY in run.metrics]
-    reference = values_of(baselines, PRIMARY)
-    if not scored and not len(reference):
+def plot_frontier(runs: list[Run], curves: dict[str, list[Curve]]) -> None:
+    """One curve a baseline, through its settings' means with one standard deviation over seeds; runs by number."""
+    placed = {m: [r for r in runs if m in r.metrics and r.metrics.get("l0", 0.0) > 0] for m in QUALITY}
+    shown = [metric for metric in QUALITY if curves.get(metric) or placed[metric]]
+    if not shown:
         return
-    figure, axis = plt.subplots(figsize=(max(5.0, 1.5 + 0.6 * len(scored)), 3.6))
-    if len(reference):
-        mean, spread = reference.mean(), prediction_half_width(reference)
-        axis.axhline(mean, color="0.4", lw=1)
-        label = (
-            f"baseline, 95 % band for one run from {len(reference)} seeds"
-            if len(reference) > 1
-            else "baseline, one seed"
-        )
-        axis.axhspan(mean - spread, mean + spread, color="0.85", label=label)
-    positions = np.arange(len(scored))
-    axis.plot(positions, [run.metrics[PRIMARY] for run in scored], "o", color="C0", label="runs")
-    axis.set_xticks(positions, [run.name for run in scored], rotation=45, ha="right")
-    axis.set_xlim(-0.6, max(len(scored), 1) - 0.4)
-    axis.set_ylabel("F1 on held-out samples")
-    axis.margins(y=0.2)
-    axis.legend(frameon=False, fontsize=8)
-    save(figure, "f1_by_run.png")
+    figure, axes = panels(len(shown), 5.2, 4.0)
+    for axis, metric in zip(axes, shown, strict=True):
+        for index, curve in enumerate(curves.get(metric, [])):
+            spread = [values.std(ddof=1) if len(values) > 1 else 0.0 for values in curve.seeds]
+            style = {"color": f"C{index}", "marker": ".", "lw": 1.2, "capsize": 2, "label": curve.name}
+            axis.errorbar(np.exp(curve.log_l0), curve.means, spread, **style)
+        for run in placed[metric]:
+            point = (run.metrics["l0"], run.metrics[metric])
+            axis.plot(*point, "o", color="black", ms=4)
+            axis.annotate(str(run.number), point, xytext=(4, 4), textcoords="offset points", fontsize=8)
+        axis.set_xscale("log")
+        axis.xaxis.set_major_locator(MaxNLocator(12, steps=[1, 2, 5, 10]))
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.set_xlabel("L0, active latents per token (log)")
+        axis.set_ylabel(QUALITY[metric])
+        axis.margins(0.1)
+        if curves.get(metric):
+            axis.legend(frameon=False, fontsize=8)
+    save(figure, "frontier.png")
 
 
-def plot_curves(runs: list[Run]) -> None:
-    """Training curves of all runs, one panel a quantity."""
-    names = [name for name in CURVES if any(name in run.curves for run in runs)]
+def plot_distances(runs: list[Run], curves: dict[str, list[Curve]]) -> None:
+    """One bar a run; the grey line is where one more baseline run is expected with probability 0.95."""
+    found = {metric: [distance(run, metric, curves.get(metric, [])) for run in runs] for metric in QUALITY}
+    shown = [metric for metric in QUALITY if any(found[metric])]
+    if not shown:
+        return
+    figure, axes = panels(len(shown), max(4.0, 1.5 + 0.45 * len(runs)), 3.6)
+    for axis, metric in zip(axes, shown, strict=True):
+        axis.axhline(0, color="0.3", lw=1)
+        for place, at in enumerate(found[metric]):
+            if at:
+                axis.bar(place, at[0], 0.6, color="C0" if at[0] > 0 else "C3")
+                axis.errorbar(place, 0, at[1], color="0.5", capsize=3)
+            else:
+                axis.text(place, 0, "not compared", rotation=90, ha="center", va="bottom", fontsize=7, color="0.5")
+        axis.set_xticks(range(len(runs)), [str(run.number) for run in runs])
+        axis.set_xlabel("run")
+        axis.set_ylabel(f"{QUALITY[metric]} over the best baseline at its L0", fontsize=8)
+    save(figure, "distance_by_run.png")
+
+
+def plot_training(runs: list[Run]) -> None:
+    """Training curves of all runs, one panel a quantity; what stays 0 has none."""
+    names = [name for name in CURVES if any(any(run.curves.get(name, ([], []))[1]) for run in runs)]
     if not names:
         return
-    figure, axes = plt.subplots(1, len(names), figsize=(3.4 * len(names), 3.2), squeeze=False)
+    figure, axes = panels(len(names), 3.2, 3.2)
     colours = plt.get_cmap("viridis")(np.linspace(0.0, 0.9, len(runs)))  # (n_runs, 4)
-    for axis, name in zip(axes[0], names, strict=True):
+    for axis, name in zip(axes, names, strict=True):
         for run, colour in zip(runs, colours, strict=True):
-            if name in run.curves:
-                axis.plot(*run.curves[name], color=colour, lw=1.2, label=run.name)
+            axis.plot(*run.curves.get(name, ([], [])), color=colour, lw=1.2, label=f"run {run.number}")
         axis.set_xlabel("step")
         axis.set_title(name.replace("_", " "), fontsize=10)
-        if name == "dead_fraction":
-            axis.set_ylim(-0.02, max(0.2, axis.get_ylim()[1]))
-    axes[0][-1].legend(frameon=False, fontsize=7, ncols=1 + len(runs) // 8)
+    axes[-1].legend(frameon=False, fontsize=7, ncols=1 + len(runs) // 8)
     save(figure, "training_curves.png")
 
 
-def plot_tradeoff(runs: list[Run], baselines: list[dict[str, float]]) -> None:
-    """F1 against L0; the shaded strip is the L0 at which runs may be compared, 10 % around the baseline's mean."""
-    scored = [run for run in runs if PRIMARY in run.metrics and "l0" in run.metrics]
-    both = [row for row in baselines if len(values_of([row], PRIMARY)) and len(values_of([row], "l0"))]
-    if not scored and not both:
+def plot_density(runs: list[Run], curves: dict[str, list[Curve]]) -> None:
+    """Latents by log10 of the share of rows on which they fire; the best runs, over the baselines where that can be."""
+    drawn = [run for run in runs if {"log10_edges", "counts"} <= run.density.keys()]
+    if not drawn:
         return
-    figure, axis = plt.subplots(figsize=(5.0, 3.8))
-    if both:
-        l0 = values_of(both, "l0")
-        axis.axvspan(0.9 * l0.mean(), 1.1 * l0.mean(), color="0.9", label="comparable L0")
-        axis.plot(l0, values_of(both, PRIMARY), "x", color="0.3", label="baseline seeds")
-    axis.plot([run.metrics["l0"] for run in scored], [run.metrics[PRIMARY] for run in scored], "o", label="runs")
-    for run in scored:
-        axis.annotate(
-            run.name.removeprefix("run_"),
-            (run.metrics["l0"], run.metrics[PRIMARY]),
-            textcoords="offset points",
-            xytext=(5, 4),
-            fontsize=8,
-        )
-    axis.set_xlabel("L0, mean active latents per token")
-    axis.set_ylabel("F1")
-    axis.margins(0.15)
-    axis.legend(fontsize=8)
-    save(figure, "f1_against_l0.png")
+    metric = next((metric for metric in QUALITY if any(metric in run.metrics for run in drawn)), "")
+    over = {run.number: distance(run, metric, curves.get(metric, [])) for run in drawn}
+    lowest = float("-inf")
+    drawn.sort(key=lambda r: ((over[r.number] or (lowest,))[0], r.metrics.get(metric, lowest)), reverse=True)
+    figure, (axis,) = panels(1, 5.2, 3.6)
+    for index, run in enumerate(drawn[:BEST]):
+        silent = sum(np.atleast_1d(run.density.get("silent", run.density.get("never", 0))))
+        label = f"run {run.number}" + (f", {silent:g} never fire" if silent else "")
+        axis.stairs(run.density["counts"], run.density["log10_edges"], color=f"C{index}", lw=1.4, label=label)
+    axis.set_xlabel("log10 of the share of rows on which a latent fires")
+    axis.set_ylabel("latents")
+    axis.legend(frameon=False, fontsize=8)
+    save(figure, "firing_density.png")
 
 
 def main() -> None:
-    runs = read_runs(Path())
-    baselines = read_baselines(Path("baselines.json"))
-    plot_primary(runs, baselines)
-    plot_curves(runs)
-    plot_tradeoff(runs, baselines)
+    runs, curves = read_runs(Path()), read_baselines(Path("baselines.json"))
+    plot_frontier(runs, curves)
+    plot_distances(runs, curves)
+    plot_training(runs)
+    plot_density(runs, curves)
 
 
 if __name__ == "__main__":
