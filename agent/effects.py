@@ -238,7 +238,12 @@ class Effects:
         settings = {k: v for text in code.values() for k, v in settings_of(text).items()}
         baselines = reference_of(state, self.template.baselines)
         primary = primary_metric(spec, candidate.values)
-        verdict = judge_run(spec, primary, candidate.values, baselines) if primary and baselines else None
+        trust = candidate.self_reported
+        verdict = (
+            judge_run(spec, primary, candidate.values, baselines, self_reported=trust)
+            if primary and baselines
+            else None
+        )
         facts = run_facts(state, spec, baselines, verdict, settings)
         notes = _append(self.repo.read(state.head, ("notes.txt",)).get("notes.txt", ""), facts)
         subject = f"Run {state.run}: record the results in notes.txt"

@@ -60,7 +60,9 @@ def baseline(
     interpreter = check_python(python) if python else choose_interpreter(found)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
-    bench = Bench(found, interpreter, dict(os.environ), environment_cache() / "baselines", prepare(found, interpreter))
+    prepare(found, interpreter)  # before any row, so that its trouble is told once
+    scratch = environment_cache() / "baselines"
+    bench = Bench(found, interpreter, dict(os.environ), scratch, lambda: prepare(found, interpreter))
     raise typer.Exit(run_rows(bench, rows, parallel, redo))
 
 
@@ -189,9 +191,7 @@ def describe_row(template: Template, made: Made) -> str:
     primary = primary_metric(template.spec, values)
     names = dict.fromkeys([primary.name if primary else "", template.spec.frontier])
     shown = " ".join(f"{name}={number(values[name])}" for name in names if name in values)
-    reason = made.trial.evaluation.get("self_reported")
-    trust = f" (self-reported: {reason})" if reason else ""
-    return f"{made.row.task.stem}: {shown} in {say_seconds(sum(made.trial.seconds.values()))}{trust}"
+    return f"{made.row.task.stem}: {shown} in {say_seconds(sum(made.trial.seconds.values()))}"
 
 
 def describe_failure(made: Made, failure: Failure) -> str:

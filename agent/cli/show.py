@@ -106,7 +106,10 @@ def describe_run(workspace: Workspace, state: State, template: Template, row: Ru
 
     baselines = reference_of(state, template.baselines)
     metric = primary_metric(template.spec, row.values)
-    verdict = judge_run(template.spec, metric, row.values, baselines) if metric and baselines else None
+    trust = row.self_reported
+    verdict = (
+        judge_run(template.spec, metric, row.values, baselines, self_reported=trust) if metric and baselines else None
+    )
     return {
         "workspace": str(workspace.path),
         "run": row.run,

@@ -77,14 +77,23 @@ def say_setting(value: bool | int | float | str) -> str:
 
 
 def judge_run(
-    spec: TemplateSpec, metric: Metric, values: Mapping[str, float], baselines: Sequence[Baseline]
+    spec: TemplateSpec,
+    metric: Metric,
+    values: Mapping[str, float],
+    baselines: Sequence[Baseline],
+    *,
+    self_reported: str = "",
 ) -> Verdict | None:
     """The metric's verdict against the first setting of the first baseline or, where there is an axis, the frontier.
 
     None for a run without the metric. A control that the baseline reports must be reported by the run too, and agree.
+    `self_reported`: why the run's results are not verified where the template's are; it then compares with none.
     """
     if metric.name not in values:
         return None
+    if self_reported and spec.evaluate and not spec.evaluate.runs_experiment_code:
+        reason = f"self-reported, where the baselines are verified: {self_reported}"
+        return _without_bar(VerdictKind.NOT_COMPARABLE, reason)
     first = [b for b in baselines if b.name == baselines[0].name]
     if spec.frontier and baselines:
         return _judge_at_axis(spec, metric, values, baselines, first)

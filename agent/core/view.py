@@ -152,7 +152,9 @@ def reference_of(state: State, baselines: Sequence[Baseline]) -> tuple[Baseline,
 
 
 def view_row(row: RunRow, spec: TemplateSpec, primary: Metric | None, baselines: Sequence[Baseline]) -> RowView:
-    verdict = judge_run(spec, primary, row.values, baselines) if row.completed and primary and baselines else None
+    verdict = None
+    if row.completed and primary and baselines:
+        verdict = judge_run(spec, primary, row.values, baselines, self_reported=row.self_reported)
     return RowView(
         row.run, row.completed, row.subject, row.values, row.settings, verdict, row.failures, row.self_reported
     )

@@ -56,13 +56,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What every run of a baseline needs; `scratch` holds the runs' folders and locks, apart from the template."""
+    """What every run of a baseline needs.
+
+    scratch holds the runs' folders and locks, apart from the template. prepare finds the profile's data or, where it
+    was evicted since, makes it again; None where there is none.
+    """
 
     template: Template
     interpreter: Path
     inherited: Mapping[str, str]
     scratch: Path
-    prepared: Prepared | None = None
+    prepare: Callable[[], Prepared | None] = lambda: None
 
     @property
     def place(self) -> Path:
@@ -148,12 +152,15 @@ def _run_row(bench: Bench, row: Row, sleep: Callable[[float], None]) -> Made:
         seed=row.task.seed,
         interpreter=bench.interpreter,
         inherited=bench.inherited,
-        prepared=bench.prepared,
+        prepared=bench.prepare(),
         sleep=sleep,
     )
     if trial.failure:
         return Made(row, trial=trial, folder=folder)
-    task = row.task
+    task, evaluate = row.task, bench.template.spec.evaluate
+    reason = trial.evaluation.get("self_reported")
+    if reason and evaluate and not evaluate.runs_experiment_code:
+        raise UsageError(f"baseline {task.stem}", f"is self-reported ({reason})", "a baseline must be verified")
     stored = {
         "name": task.name,
         "setting": task.setting,

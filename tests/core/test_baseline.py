@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.baseline import Baseline, in_declared_order, judge_run, primary_metric, reach_of, summarise
-from agent.core.spec import BaselineVariant, Control, Direction, Metric, TemplateSpec
+from agent.core.spec import BaselineVariant, Control, Direction, Evaluation, Metric, TemplateSpec
 from agent.core.verdict import Verdict, VerdictKind
 
 F1 = Metric(name="f1", path=("f1",), direction="higher", resolution=0.001)
@@ -253,3 +253,17 @@ def test_declared_variants_come_first_in_their_order_and_in_that_of_their_values
     ordered = in_declared_order(rows, variants)
     assert [(b.name, b.setting) for b in ordered] == [("topk", "9"), ("topk", "10"), ("relu", ""), ("old", "")]
     assert in_declared_order(rows, []) == tuple(rows)
+
+
+@pytest.mark.parametrize("runs_experiment_code", [False, True])
+def test_a_run_that_could_not_be_verified_compares_only_with_baselines_that_are_not_either(
+    runs_experiment_code: bool,
+) -> None:
+    evaluate = Evaluation(command="python evaluate.py", runs_experiment_code=runs_experiment_code)
+    spec = ALONG.model_copy(update={"evaluate": evaluate})
+    verdict = judge_run(spec, F1, run(0.9), FRONTIER, self_reported="its decoder is not linear")
+    assert verdict
+    if runs_experiment_code:
+        assert verdict.kind is VerdictKind.BETTER
+    else:
+        assert verdict.kind is VerdictKind.NOT_COMPARABLE and verdict.reason.endswith("its decoder is not linear")
