@@ -54,7 +54,7 @@ DEAD_AFTER = 50  # search: int 10..200
 ENC_SCALE = 1.0  # search: 0.1..2.0
 DEC_NORM = "unit"  # search: one of "unit", "free"
 
-# JumpReLU, in units of pre-activations of x with mean squared norm d_in.
+# JumpReLU, in units of pre-activations.
 THRESHOLD = 0.1
 BANDWIDTH = 0.1
 
@@ -97,7 +97,7 @@ class SAE(nn.Module):
         self.b_dec = nn.Parameter(torch.zeros(config.d_in))  # (d_in,)
         if config.architecture == "jumprelu":
             self.log_threshold = nn.Parameter(torch.full((config.d_sae,), THRESHOLD).log())  # (d_sae,)
-        self.register_buffer("threshold", torch.zeros(()))  # BatchTopK at inference
+        self.register_buffer("threshold", torch.tensor(-1.0))  # BatchTopK at inference; -1: not known yet
 
     def encode(self, x: Tensor) -> Tensor:
         """Sparse latents z >= 0, (batch, d_sae), each row alone. The evaluator calls this, after eval()."""
