@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,28 +11,8 @@ import data_plan
 import pytest
 from data_plan import Refused
 
-from tests.templates.sae.conftest import SEALED
+from tests.templates.sae.profiles import PROFILES, changed, profile_of
 from tests.templates.sae.small_model import small_profile
-
-PROFILES = SEALED.parent / "profiles"
-
-
-def profile_of(name: str) -> dict[str, Any]:
-    return json.loads((PROFILES / f"{name}.json").read_text())
-
-
-def changed(profile: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """A copy with the value at a dotted path changed, or removed if the value is `...`."""
-    profile = copy.deepcopy(profile)
-    *parents, last = path.split(".")
-    place = profile
-    for name in parents:
-        place = place.setdefault(name, {})
-    if value is ...:
-        place.pop(last, None)
-    else:
-        place[last] = value
-    return profile
 
 
 @pytest.mark.parametrize("path", sorted(PROFILES.glob("*.json")), ids=lambda path: path.stem)

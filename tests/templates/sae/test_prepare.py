@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.sae
 
 from tests.templates.sae.conftest import SEALED  # noqa: E402
-from tests.templates.sae.test_data_plan import changed, profile_of  # noqa: E402
+from tests.templates.sae.profiles import changed, profile_of  # noqa: E402
 
 ROOT = SEALED.parents[2]
 
@@ -174,7 +174,7 @@ base = Path(sys.argv[1])
 tempfile.TemporaryDirectory = lambda prefix: contextlib.nullcontext(os.environ["HF_HOME"])
 import language_model, prepare
 from tests.templates.sae import small_model as small
-from tests.templates.sae.test_data_plan import changed
+from tests.templates.sae.profiles import changed
 texts = list(small.sentences(400, seed=5))
 module = types.ModuleType("evaluation_data")
 def make(profile, folder):
