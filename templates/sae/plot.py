@@ -63,19 +63,26 @@ class Curve:
         return bool(low * (1 - END_SLACK) <= l0 <= high * (1 + END_SLACK))
 
     def at(self, l0: float) -> tuple[float, float]:
-        """Mean of one more run at that L0, and half its 95 % interval (0 where no setting was run twice).
+        """Mean of one more run there, and half its 95 % interval (0 where no setting was run twice), as in verdicts.
 
-        t(m) s sqrt(1 + sum w^2/n) over the two neighbours, w their shares, s their pooled deviation with m degrees of
-        freedom.
+        Mean of the parabolas in log L0 through the neighbours and one point more on either side. t(m) s sqrt(1 + sum
+        w^2/n) over the points used, w their weights, s their pooled deviation with m degrees of freedom.
         """
-        left = int(np.clip(np.searchsorted(self.log_l0, np.log(l0)) - 1, 0, max(0, len(self.seeds) - 2)))
-        near = self.seeds[left : left + 2]
-        share = 0.0
-        if len(near) == 2:
-            share = (np.log(l0) - self.log_l0[left]) / (self.log_l0[left + 1] - self.log_l0[left])
-        weights = np.array([1 - share, share])[: len(near)]
-        mean = float(weights @ [values.mean() for values in near])
-        leverage = 1 + sum(w**2 / len(values) for w, values in zip(weights, near, strict=True))
+        x, last = np.log(l0) - self.log_l0, len(self.seeds) - 1  # (n,)
+        weights = np.zeros(last + 1)
+        if np.abs(x).min() < 1e-9 or last == 0:
+            weights[np.abs(x).argmin()] = 1.0
+        else:
+            left = int(np.clip(np.searchsorted(self.log_l0, np.log(l0)) - 1, 0, last - 1))
+            is_inside = x[0] > 0 > x[-1] and last > 1
+            starts = [s for s in (left - 1, left) if 0 <= s <= last - 2] if is_inside else [left]
+            for start in starts:
+                used = range(start, start + (3 if is_inside else 2))
+                for i in used:
+                    weights[i] += np.prod([x[j] / (x[j] - x[i]) for j in used if j != i]) / len(starts)
+        near = [values for w, values in zip(weights, self.seeds, strict=True) if w]
+        mean = float(weights @ self.means)
+        leverage = 1 + sum(w**2 / len(values) for w, values in zip(weights, self.seeds, strict=True))
         for pool in (near, self.seeds):
             freedom = sum(len(values) - 1 for values in pool)
             squares = sum(float(((values - values.mean()) ** 2).sum()) for values in pool)

@@ -99,3 +99,10 @@ def test_interval_of_one_setting_is_that_of_one_more_run(plot: ModuleType) -> No
     mean, half = plot.Curve("topk", np.log([4.0]), [values]).at(4.1)
     assert mean == pytest.approx(0.52)
     assert half == pytest.approx(4.30265 * 0.02 * (1 + 1 / 3) ** 0.5, rel=1e-5)  # t of two degrees of freedom
+
+
+def test_a_baseline_that_bends_as_a_parabola_is_met_between_its_points_as_verdicts_meet_it(plot: ModuleType) -> None:
+    log_l0 = np.log([2.0, 4.0, 8.0, 16.0])
+    curve = plot.Curve("topk", log_l0, [np.array([value]) for value in 0.3 + 0.2 * log_l0 - 0.1 * log_l0**2])
+    for l0 in (2.5, 5.0, 11.0):
+        assert curve.at(l0)[0] == pytest.approx(0.3 + 0.2 * np.log(l0) - 0.1 * np.log(l0) ** 2)
