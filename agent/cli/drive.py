@@ -15,13 +15,14 @@ from agent.cli.environment import prepare
 from agent.core.events import Event
 from agent.core.fold import fold
 from agent.core.state import State
+from agent.edges.frozen import unplant
 from agent.edges.lint import Linter
 from agent.edges.llm import LiteLLMModel, Model
 from agent.edges.lock import hold_lock
 from agent.edges.prepare import Prepared, PreparedData
 from agent.edges.runner import LocalRunner, Running
 from agent.edges.sweep import CONTROL, SWEEP, SweepModel
-from agent.edges.template import Template, unplant
+from agent.edges.template import Template
 from agent.edges.workspace import Workspace, check_untouched, frozen_template, read_state
 from agent.effects import Effects
 from agent.errors import ScientistError, StopRequested, UsageError

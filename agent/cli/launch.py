@@ -53,7 +53,8 @@ def launch(
     from agent.cli.environment import check_python, prepare
     from agent.core.idea import choose_ideas
     from agent.core.limits import Limits
-    from agent.edges.template import find_template, freeze_template, load_template
+    from agent.edges.frozen import freeze_template
+    from agent.edges.template import find_template, load_template
     from agent.edges.workspace import create_batch, template_store
 
     chosen = choose_ideas(read_ideas(ideas), idea or [], str(ideas))

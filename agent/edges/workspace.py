@@ -15,9 +15,10 @@ from agent.core.fold import fold
 from agent.core.idea import Idea
 from agent.core.state import State
 from agent.edges.files import fsync_folder, write_durably
+from agent.edges.frozen import check_frozen
 from agent.edges.journal import Journal
 from agent.edges.repo import Repo
-from agent.edges.template import Template, check_frozen, load_template
+from agent.edges.template import Template, load_template
 from agent.errors import IntegrityError, JournalCorrupt, UsageError
 
 BATCH_FILE = "batch.json"

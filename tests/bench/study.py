@@ -14,11 +14,12 @@ from pathlib import Path
 from agent.core.events import Launched
 from agent.core.idea import Idea
 from agent.core.limits import Limits
+from agent.edges.frozen import freeze_template
 from agent.edges.lint import Linter
 from agent.edges.llm import Model, ModelReply, Request
 from agent.edges.runner import LocalRunner, Runner
 from agent.edges.step import StepSpec
-from agent.edges.template import freeze_template, load_template
+from agent.edges.template import load_template
 from agent.edges.workspace import Workspace, create_batch, template_store
 from agent.effects import Effects
 from agent.loop import Loop

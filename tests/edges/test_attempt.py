@@ -15,9 +15,10 @@ from agent.core.events import Launched, Step
 from agent.core.idea import Idea
 from agent.edges import attempt as module
 from agent.edges.attempt import FIGURE_CAP_BYTES, collect_figures, command_of, prepare_step, publish_run, read_output
+from agent.edges.frozen import freeze_template
 from agent.edges.prepare import Prepared
 from agent.edges.step import StepSpec
-from agent.edges.template import Template, freeze_template, load_template
+from agent.edges.template import Template, load_template
 from agent.edges.untrusted import Untrusted
 from agent.edges.workspace import Workspace, create_batch, template_store
 

@@ -15,7 +15,8 @@ from agent.core.code import digest_code
 from agent.core.events import Launched, Started
 from agent.core.idea import Idea
 from agent.edges import workspace as module
-from agent.edges.template import Template, freeze_template, load_template
+from agent.edges.frozen import freeze_template
+from agent.edges.template import Template, load_template
 from agent.edges.workspace import (
     Workspace,
     check_untouched,

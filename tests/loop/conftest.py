@@ -15,11 +15,12 @@ from agent.core.events import Event, Launched
 from agent.core.idea import Idea
 from agent.core.limits import Limits
 from agent.core.state import State
+from agent.edges.frozen import freeze_template
 from agent.edges.lint import Linter
 from agent.edges.llm import Model
 from agent.edges.prepare import PreparedData
 from agent.edges.runner import LocalRunner, Runner
-from agent.edges.template import Template, freeze_template, load_template
+from agent.edges.template import Template, load_template
 from agent.edges.workspace import Workspace, create_batch, template_store
 from agent.effects import Effects
 from agent.loop import Loop
