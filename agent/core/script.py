@@ -95,11 +95,6 @@ class Script:
     length: int
     files: tuple[str, ...]
 
-    @property
-    def in_protocol(self) -> bool:
-        """Whether nothing need be added: an output folder, final_info.json, and the seed that it is told."""
-        return self.output is not None and self.results.file == "final_info.json" and self.reads_seed
-
 
 def read_script(text: str, where: str) -> Script:
     """Read Python source; `where` names it in errors.

@@ -52,14 +52,9 @@ def prepare_step(
     for part in (work, place / "home"):
         part.mkdir(parents=True, exist_ok=True)
     _write_inputs(work, template, step, code)
-    _link_inputs(workspace, work, None if step is Step.PLOT else run)
-    if template.foreign and run and (template.folder / "run_0").is_dir():
-        _link(work / "run_0", template.folder / "run_0")  # AI-Scientist's plot.py draws it as the baseline
+    _link_inputs(workspace, template, work, None if step is Step.PLOT else run, data)
     if run_outputs:
         _link(work / f"run_{run}", run_outputs)
-    if data:
-        _link(work / "data", data)
-        _link(workspace.attempts / "data", data)  # AI-Scientist's experiments read ../../data
     limits = limits_of(template)
     return StepSpec(
         argv=resolve_command(command_of(template, step, run), interpreter),
@@ -144,10 +139,16 @@ def _baselines_json(baselines: Sequence[Baseline]) -> str:
     return json.dumps(rows, indent=1)
 
 
-def _link_inputs(workspace: Workspace, work: Path, without: int | None) -> None:
+def _link_inputs(workspace: Workspace, template: Template, work: Path, run: int | None, data: Path | None) -> None:
+    """Other published runs than `run`, and what an AI-Scientist's folder expects to find."""
     for published in sorted(workspace.path.glob("run_*")):
-        if published.is_dir() and published.name != f"run_{without}":
+        if published.is_dir() and published.name != f"run_{run}":
             _link(work / published.name, published)
+    if template.foreign and run != 0 and (template.folder / "run_0").is_dir():
+        _link(work / "run_0", template.folder / "run_0")  # AI-Scientist's plot.py draws it as the baseline
+    if data:
+        _link(work / "data", data)
+        _link(workspace.attempts / "data", data)  # AI-Scientist's experiments read ../../data
 
 
 def _link(name: Path, target: Path) -> None:

@@ -11,9 +11,10 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -115,8 +116,6 @@ def prepare_data(
 
     Raises: UsageError naming template and profile, with the last line of what failed; StopRequested.
     """
-    spec = template.spec.prepare
-    assert spec, "a template that prepares nothing has no data"
     where = f"template {template.spec.name}" + (f", profile {template.profile}" if template.profile else "")
     try:
         store.mkdir(parents=True, exist_ok=True)
@@ -130,35 +129,48 @@ def prepare_data(
         inherited=inherited,
         max_gib=max_gib,
     )
+    spec = template.spec.prepare
+    assert spec, "a template that prepares nothing has no data"
     argv = resolve_command(_command(template, store), interpreter)
-    deadline_s = time.monotonic() + spec.deadline_s
     with tempfile.TemporaryFile() as output:
         try:
-            process = subprocess.Popen(
-                argv,
-                cwd=store,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
+            process = _start(argv, store, environment, output)
         except OSError as error:
             raise UsageError(where, f"its data cannot be prepared: {argv[0]}: {error.strerror}") from error
         with process:
             try:
-                last = _listen(process, deadline_s, on_progress, is_stopped)
+                last = _listen(process, time.monotonic() + spec.deadline_s, on_progress, is_stopped)
             except TimeoutError as error:
                 problem = f"preparing its data took longer than {spec.deadline_s:g} s and was stopped"
                 raise UsageError(where, problem, "raise prepare.deadline_s in template.toml") from error
             finally:
                 _end(process)
-        output.seek(max(0, output.seek(0, os.SEEK_END) - ANSWER_CAP_BYTES))
-        answer = output.read().decode("utf-8", "replace").strip().splitlines()
+        answer = _last_line(output)
     if process.returncode != 0:
         said = f": {last}" if last else " without a word"
         raise UsageError(where, f"its data cannot be prepared, {_say_end(process.returncode)}{said}")
-    return _read_answer(answer[-1] if answer else "", where)
+    return _read_answer(answer, where)
+
+
+def _start(
+    argv: Sequence[str], store: Path, environment: Mapping[str, str], output: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    """The command in a process group of its own, its standard error as a pipe."""
+    return subprocess.Popen(
+        argv,
+        cwd=store,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def _last_line(output: IO[bytes]) -> str:
+    output.seek(max(0, output.seek(0, os.SEEK_END) - ANSWER_CAP_BYTES))
+    lines = output.read().decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else ""
 
 
 def _command(template: Template, store: Path) -> str:

@@ -144,13 +144,13 @@ def test_a_script_in_the_protocol_needs_nothing() -> None:
         """
     )
     script = read_script(text, "train.py")
-    assert script.in_protocol and script.marked == ("LR",)
+    assert script.reads_seed and script.marked == ("LR",)
     assert additions(script) == () and with_additions(text, ()) == text
 
 
 def test_marks_taken_off_give_a_script_that_keeps_the_protocol() -> None:
     script = read_script(filled(ARGPARSE), "train.py")
-    assert script.in_protocol and script.reads_smoke
+    assert script.reads_seed and script.reads_smoke
     assert script.marked == ("LR",)
     assert additions(script) == ()
 
@@ -168,7 +168,7 @@ def test_marks_change_no_meaning_and_keep_line_ends(ends: str, bom: str) -> None
 def test_a_script_without_arguments_gets_a_folder_a_seed_and_results() -> None:
     text = "import numpy as np\nSEED = 3\nEPOCHS = 50\nacc = np.float64(0.5)\nprint(f'accuracy: {acc:.3f}')\n"
     script = read_script(filled(text), "train.py")
-    assert script.in_protocol and script.reads_smoke
+    assert script.reads_seed and script.reads_smoke
     assert read_script(text, "t").seed_constant is not None
 
 
