@@ -47,6 +47,17 @@ def test_every_contradiction_is_told_with_its_line() -> None:
     assert "[[metrics]]" in to_mend(check_spec(TemplateSpec(name="t", smoke=True), "t.toml"))[0]
 
 
+def test_a_varied_baseline_without_a_frontier_is_remarked() -> None:
+    varied = {"name": "topk", "vary": "K", "values": [4, 8]}
+    profiles = {"small": {"baselines": [varied]}}
+    (remark,) = check_spec(spec(profiles=profiles), "t.toml")
+    assert remark.level == "note" and "profile small varies topk without a frontier" in remark.text
+    fixed = spec(
+        {"name": "l0", "path": ["l0"], "direction": "higher", "primary": True}, frontier="l0", profiles=profiles
+    )
+    assert list(check_spec(fixed, "t.toml")) == []
+
+
 def test_numbers_that_nobody_declared_are_named() -> None:
     info = {"acc": 0.5, "test": {"loss": 1.0}, "note": "x", "curve": [1, 2], "flag": True}
     (remark,) = check_results(spec(), info, "t.toml")
