@@ -30,7 +30,7 @@ from agent.edges.workspace import Workspace
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "templates" / "sae"
 PROFILES = ("gemma-2-2b", "synth", "tiny")
-WITH_BASELINES = ("synth",)
+WITH_BASELINES = ("synth", "tiny")
 ARCHITECTURES = ("topk", "batch_topk", "jumprelu", "standard")
 IDEA_FILES = {"sae_synth.json": 3, "sae_variants.json": 5}
 TEXTS = ("Name", "Title", "Experiment", "Technical_Details", "Implementation_Plan", "Interestingness_Evaluation")

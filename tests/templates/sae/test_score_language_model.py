@@ -23,7 +23,7 @@ import json, os, shutil, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-import bench_evaluations, bench_workplace
+import bench_evaluations, bench_report, bench_workplace
 import score_language_model as scorer
 from encoder_faults import BrokenSAE, CannotEvaluate
 from tests.templates.sae import small_sae as small
@@ -136,7 +136,7 @@ drifted.mkdir()
 del result["eval_result_metrics"]["sparsity"]["l0"]
 (drifted / "drifted_custom_sae_eval_results.json").write_text(json.dumps(result))
 try:
-    bench_evaluations.read_results("core", drifted, named, bench_evaluations.CORE, bench_evaluations.Report())
+    bench_report.read_results("core", drifted, named, bench_evaluations.CORE, bench_report.Report())
 except CannotEvaluate as e:
     found["drift"] = str(e)
 
