@@ -1,0 +1,73 @@
+"""Faults that a test scripts; each mode says them in its provider's words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+
+from tests.provider.wire import Headers, Response
+
+__all__ = ["FAULTS", "Act", "Fault"]
+
+
+class Act(Enum):
+    """What a fault does to the connection or to the reply; REFUSE answers with an error in the provider's words."""
+
+    REFUSE = "refuse"
+    SEND = "send"
+    RESET = "reset"
+    HANG = "hang"
+    CUT = "cut"
+    BLANK = "blank"
+    LENGTH = "length"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What one request meets instead of a reply.
+
+    `response` is sent as it is (SEND). `retry_after_s` goes out as Retry-After, or as Gemini's RetryInfo.
+    `hang_s`: how long a HANG holds the connection before it is closed without an answer.
+    """
+
+    name: str
+    act: Act = Act.REFUSE
+    response: Response | None = None
+    retry_after_s: float | None = None
+    hang_s: float = 600.0
+
+
+HTML: Headers = (("Content-Type", "text/html"),)
+MAINTENANCE = b"<!DOCTYPE html><html><head><title>Maintenance</title></head><body><h1>Back soon</h1></body></html>"
+BAD_GATEWAY = b"<html><head><title>502 Bad Gateway</title></head><body><center>nginx</center></body></html>"
+
+FAULTS = MappingProxyType(
+    {
+        fault.name: fault
+        for fault in (
+            Fault("rate_limit"),
+            Fault("rate_limit_retry_after", retry_after_s=2.0),
+            Fault("tpm_limit"),
+            Fault("daily_limit"),
+            Fault("server_500"),
+            Fault("bad_gateway_502", Act.SEND, Response(502, BAD_GATEWAY, HTML)),
+            Fault("overloaded_529"),
+            Fault("reset", Act.RESET),
+            Fault("hang", Act.HANG),
+            Fault("empty_body", Act.SEND, Response(200, b"")),
+            Fault("html", Act.SEND, Response(200, MAINTENANCE, HTML)),
+            Fault("empty_choices", Act.BLANK),
+            Fault("cut_stream", Act.CUT),
+            Fault("finish_length", Act.LENGTH),
+            Fault("context_length"),
+            Fault("content_policy"),
+            Fault("insufficient_quota"),
+            Fault("key_401"),
+            Fault("balance_402"),
+            Fault("forbidden_403"),
+            Fault("unknown_404"),
+            Fault("unknown_parameter"),
+        )
+    }
+)
