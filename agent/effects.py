@@ -5,51 +5,61 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import assert_never
+from typing import Any, assert_never
 
+from agent.asking import Asker, model_for
 from agent.core.baseline import judge_run, primary_metric
-from agent.core.decide import ApplyReply, AskModel, AwaitStep, Effect, Lint, Publish, Restore, StartStep
+from agent.core.decide import (
+    ApplyReply,
+    AskModel,
+    AwaitStep,
+    Effect,
+    Lint,
+    Publish,
+    ReadReview,
+    Restore,
+    StartStep,
+)
+from agent.core.edit import has_blocks
 from agent.core.events import (
     Applied,
-    Asked,
-    AskFailed,
+    Handed,
     Linted,
     Published,
-    Purpose,
     Refused,
     Restored,
     Result,
+    Reviewed,
+    Role,
     Stage,
     Step,
 )
-from agent.core.facts import failure_facts, run_facts
-from agent.core.failure import (
-    DETAIL_CHARS,
-    FailureKind,
-    lint_failure,
-)
-from agent.core.failure_text import cut_middle
-from agent.core.idea import Idea
+from agent.core.facts import failure_facts, review_facts, run_facts
+from agent.core.failure import lint_failure
+from agent.core.idea import revise_idea
 from agent.core.lint import Finding, check_calls, new_findings
-from agent.core.messages import Message, normalise, rules_for, to_dicts, without_surrogates
-from agent.core.prompts import render_opening, render_refusal, render_repair
+from agent.core.miss import Miss
+from agent.core.prompts import capitalise, render_no_change, render_refusal
+from agent.core.reasoning import strip_reasoning
+from agent.core.review import Done, Review, read_review
+from agent.core.roles import REVIEW_MISSES
 from agent.core.search import settings_of
 from agent.core.state import State
-from agent.core.turn import Refusal, read_reply
-from agent.core.view import TurnView, reference_of, shown_files, view_turn
-from agent.edges.attempt import limits_of, publish_run
+from agent.core.talk import excerpt_staged, load_talk
+from agent.core.turn import Edit, Handover, Refusal, read_reply
+from agent.core.view import reference_of, shown_files
+from agent.edges.attempt import publish_run
 from agent.edges.journal import Journal
+from agent.edges.ledger import Ledger
 from agent.edges.lint import Linter
-from agent.edges.llm import Model, Request
+from agent.edges.llm import Models
 from agent.edges.repo import Repo, metrics_message
 from agent.edges.template import Template
 from agent.edges.workspace import Workspace
-from agent.errors import ProviderError, ProviderRefused
+from agent.errors import UsageError
 from agent.steps import Steps
-
-DIFF_CHARS = 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +70,21 @@ class Effects:
     journal: Journal
     repo: Repo
     template: Template
-    idea: Idea
-    model: Model
+    models: Models
     linter: Linter
     steps: Steps
+    ledger: Ledger = field(default_factory=Ledger)
     monotonic: Callable[[], float] = time.monotonic
 
     def perform(self, action: Effect, state: State, key: str, *, begun: bool) -> Result:
         """Do the action once; `begun` says that an earlier try may have done it already."""
         match action:
             case AskModel():
-                return self._ask(state, action.purpose, begun)
+                return self.asker.ask(state, action.purpose, begun)
             case ApplyReply():
                 return self._apply(state, action, key)
+            case ReadReview():
+                return self._read_review(state, action, key)
             case Lint():
                 return self._lint(state, action)
             case StartStep():
@@ -86,64 +98,10 @@ class Effects:
             case _:
                 assert_never(action)
 
-    # The model
-
-    def view(self, state: State, purpose: Purpose) -> TurnView:
-        """What the model is shown at this turn."""
-        spec = self.template.spec
-        files = self.repo.read(state.head)
-        talk = state.conversation
-        feedback = self.journal.get(talk.feedback) if talk.feedback else ""
-        failed_diff = ""
-        if purpose is Purpose.FIX and not state.clean and state.failed_commit:
-            failed_diff = self.repo.diff(f"{state.failed_commit}~1", state.failed_commit, *spec.run_files)
-            failed_diff = failed_diff if len(failed_diff) <= DIFF_CHARS else ""
-        view = view_turn(
-            state,
-            spec,
-            purpose=purpose,
-            idea=self.idea,
-            brief=self.template.brief,
-            command=spec.command.replace("{out_dir}", "run_N"),
-            baselines=self.template.baselines,
-            files=files,
-            failed_diff=failed_diff,
-            feedback=feedback,
-            limits=limits_of(self.template),
-        )
-        if view.failure and view.failure.kind is FailureKind.EDIT:  # its detail is a blob: what was said of the reply
-            detail = cut_middle(self.journal.get(view.failure.detail), DETAIL_CHARS)
-            view = replace(view, failure=replace(view.failure, detail=detail))
-        return view
-
-    def _ask(self, state: State, purpose: Purpose, begun: bool) -> Result:
-        view = self.view(state, purpose)
-        talk = state.conversation
-        if purpose in (Purpose.REPAIR, Purpose.WHOLE):
-            past = [Message(**m) for m in json.loads(self.journal.get(talk.request))["messages"]]
-            reply = Message("assistant", self.journal.get(talk.reply))
-            messages = [*past, reply, Message("user", render_repair(view))]
-        else:
-            messages = render_opening(view)
-        messages = normalise(messages, rules_for(self.model.name))
-        stored = {"model": self.model.name, "purpose": purpose.value, "messages": to_dicts(messages)}
-        request = self.journal.put(json.dumps(stored, ensure_ascii=False, indent=1))
-        started = self.monotonic()
-        try:
-            answer = self.model.ask(Request(tuple(messages), view))
-        except ProviderError as error:
-            return AskFailed(reason=str(error), refused=isinstance(error, ProviderRefused))
-        return Asked(
-            purpose=purpose,
-            request=request,
-            reply=self.journal.put(without_surrogates(answer.text)),
-            model=answer.model,
-            tokens_in=answer.tokens_in,
-            tokens_out=answer.tokens_out,
-            cost_usd=answer.cost_usd,
-            seconds=self.monotonic() - started,
-            repeated=begun,
-        )
+    @property
+    def asker(self) -> Asker:
+        """Who asks the models."""
+        return Asker(self.workspace, self.journal, self.repo, self.template, self.models, self.ledger, self.monotonic)
 
     # The code
 
@@ -152,6 +110,7 @@ class Effects:
         files = self.repo.read(state.head)
         talk = state.conversation
         staged = json.loads(self.journal.get(talk.staged)) if talk.staged else {}
+        seen = load_talk(self.journal.get(talk.request)).shown if talk.request else {}
         outcome = read_reply(
             state,
             self.journal.get(action.reply),
@@ -160,16 +119,47 @@ class Effects:
             purpose=talk.purpose,
             editable=spec.editable,
             run_files=spec.run_files,
+            shown=seen,
+            instruction=self.journal.get(talk.instruction) if talk.instruction else "",
         )
-        if isinstance(outcome, Refusal):
-            shown = {name: staged.get(name, files[name]) for name in shown_files(state.stage, spec) if name in files}
-            return Refused(
-                summary=outcome.summary,
-                feedback=self.journal.put(render_refusal(outcome, shown)),
-                staged=self.journal.put(json.dumps(outcome.staged)) if outcome.staged else None,
-                plan=outcome.plan,
-            )
-        trailers = self._trailers(state, key) | {"Model": self.model.name}
+        match outcome:
+            case Refusal():
+                base = {**files, **staged}
+                told = excerpt_staged(outcome, files, base, seen)
+                refused = self._refuse(state, action.reply, told, base)
+                return replace(refused, staged=self._keep_staged(outcome))
+            case Handover():
+                kept = self.journal.put(json.dumps(outcome.staged)) if outcome.staged else None
+                words = self.journal.put(outcome.instruction)
+                return Handed(instruction=words, staged=kept, plan=outcome.plan, item=outcome.item)
+            case Edit():
+                return self._carry_out(state, outcome, key)
+            case _:
+                assert_never(outcome)
+
+    def _refuse(self, state: State, reply: str, refusal: Refusal, files: Mapping[str, str]) -> Refused:
+        """What was wrong, for whoever repairs it: the planner, once the editor's own repairs are spent."""
+        talk = state.conversation
+        if talk.asked_by and talk.refusals + 1 >= state.tries:
+            words = strip_reasoning(self.journal.get(reply))
+            feedback = render_no_change(refusal.summary, "" if has_blocks(words) else words)
+        else:
+            shown = shown_files(state.stage, self.template.spec)
+            feedback = render_refusal(refusal, {name: files[name] for name in shown if name in files})
+        return Refused(
+            summary=refusal.summary,
+            feedback=self.journal.put(feedback),
+            plan=refusal.plan,
+        )
+
+    def _keep_staged(self, refusal: Refusal) -> str | None:
+        return self.journal.put(json.dumps(refusal.staged)) if refusal.staged else None
+
+    def _carry_out(self, state: State, outcome: Edit, key: str) -> Applied:
+        role = state.conversation.role
+        trailers = self._trailers(state, key) | {"Model": model_for(self.models, role).name}
+        if role is Role.EDITOR:
+            trailers["Planner"] = self.models.planner.name
         if outcome.item is not None:
             trailers["Plan-Item"] = str(outcome.item)
         return Applied(
@@ -225,6 +215,62 @@ class Effects:
         return Restored(
             commit=self._commit(changes, subject, trailers, key), restores=state.good, gives_up=action.gives_up
         )
+
+    def _read_review(self, state: State, action: ReadReview, key: str) -> Result:
+        """A judgement to keep in notes.txt and, where it revises the idea, in idea.json; or what could not be read."""
+        talk = state.reviewing
+        assert talk
+        found = read_review(self.journal.get(action.reply), cut=talk.cut)
+        if isinstance(found, Done) and talk.draft:
+            found, settled = read_review(self.journal.get(talk.draft)), True
+        else:
+            settled = talk.rounds >= state.launched.reflections
+        if isinstance(found, Done):
+            found = Miss("there is no review yet that could be done with")
+        refused = ""
+        if isinstance(found, Review) and found.changes:
+            refused = self._check_revision(state, found)
+            if refused and talk.misses < REVIEW_MISSES:
+                found = Miss(f"the revised idea is refused: {refused}", found.line, "REVISED IDEA:")
+        if isinstance(found, Miss):
+            return Refused(summary=f"review: {found.problem}", feedback=self.journal.put(f"{capitalise(str(found))}."))
+        reviewed = Reviewed(
+            run=talk.run,
+            judgement=found.judgement.value,
+            reason=found.reason,
+            suggestions=found.suggestions,
+            version=state.idea_version,
+            refused=refused,
+            final=settled,
+        )
+        return self._keep_review(state, reviewed, {} if refused else found.changes, key) if settled else reviewed
+
+    def _check_revision(self, state: State, review: Review) -> str:
+        """Why the fields cannot be the idea's; empty where they can."""
+        idea = self.workspace.idea(self.repo, state.head)
+        try:
+            revise_idea(idea, review.changes, state.launched.primary)
+        except UsageError as error:
+            return f"{error.where} {error.problem}"
+        return ""
+
+    def _keep_review(self, state: State, reviewed: Reviewed, changed: Mapping[str, Any], key: str) -> Reviewed:
+        files = self.repo.read(state.head, ("idea.json", "notes.txt"))
+        idea = self.workspace.idea(self.repo, state.head)
+        revised = revise_idea(idea, changed, state.launched.primary) if changed else idea
+        changes, subject = {}, f"Run {reviewed.run}: the reviewer judges the idea {reviewed.judgement}"
+        if revised != idea:
+            changes = {f"idea.v{reviewed.version}.json": files["idea.json"], "idea.json": revised.to_json()}
+            reviewed = replace(reviewed, version=reviewed.version + 1)
+            subject = f"Run {reviewed.run}: the reviewer revises the idea, version {reviewed.version}"
+        changes["notes.txt"] = _append(files.get("notes.txt", ""), review_facts(reviewed, revised=bool(changes)))
+        trailers = {
+            "Run": str(reviewed.run),
+            "Model": model_for(self.models, Role.REVIEWER).name,
+            "Idea-Version": str(reviewed.version),
+            "Step-Id": key,
+        }
+        return replace(reviewed, commit=self._commit(changes, subject, trailers, key))
 
     # The runs
 

@@ -4,11 +4,13 @@ ScientistError                  exit code
 ├── UsageError                  2   bad input, named with its file and field
 ├── Locked                      5   another process works on the workspace
 ├── StopRequested               3   `scientist stop` came while a model call waited
+├── BudgetSpent                 4   a model call would pass a limit of tokens or money, and was not made
 ├── IntegrityError              6   code, template or journal disagree
 │   └── JournalCorrupt          6   a line of the journal is damaged
 └── ProviderError               3   the model could not be asked
     ├── ProviderUnavailable     3   outage, rate limit: worth another try later
     └── ProviderRefused         3   key, quota, unknown model: needs a person
+        └── ContextTooLong      3   the prompt is longer than the model takes: a shorter one may pass
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from pathlib import Path
 from typing import ClassVar
 
 __all__ = [
+    "BudgetSpent",
+    "ContextTooLong",
     "IntegrityError",
     "JournalCorrupt",
     "Locked",
@@ -61,6 +65,16 @@ class StopRequested(ScientistError):
     exit_code = 3
 
 
+class BudgetSpent(ScientistError):
+    """A model call would pass a limit; nothing was sent. `remedy` holds the options of `resume` that make room."""
+
+    exit_code = 4
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        self.reason, self.remedy = reason, remedy
+        super().__init__(reason)
+
+
 class IntegrityError(ScientistError):
     """The workspace contradicts its journal; nothing was changed."""
 
@@ -95,3 +109,11 @@ class ProviderUnavailable(ProviderError):
 
 class ProviderRefused(ProviderError):
     """Key, quota, permission or model name: asking again cannot help before a person acts."""
+
+
+class ContextTooLong(ProviderRefused):
+    """The prompt is longer than the model takes; `window_tokens` is what it takes, where the provider said so."""
+
+    def __init__(self, model: str, problem: str, window_tokens: int | None = None) -> None:
+        self.window_tokens = window_tokens
+        super().__init__(model, problem)

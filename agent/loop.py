@@ -17,6 +17,7 @@ from agent.core.decide import (
     Lint,
     Pause,
     Publish,
+    ReadReview,
     Restore,
     StartStep,
     decide,
@@ -25,6 +26,7 @@ from agent.core.events import Ended, Event, Finished, Paused, PauseKind, Resumed
 from agent.core.facts import summarise_attempts
 from agent.core.fold import advance, fold
 from agent.core.state import State
+from agent.edges.inbox import take_in
 from agent.edges.journal import Journal
 from agent.effects import Effects
 from agent.errors import StopRequested, UsageError
@@ -44,14 +46,18 @@ class Loop:
         self._watch = watch
         self.state = fold(self.journal.events)
 
-    def run(self) -> State:
+    def run(self, resumed: Resumed | None = None) -> State:
         """Go on until the idea pauses or ends. Whatever interrupts this, a later `run` goes on from the journal.
 
-        A stop file pauses the idea before its next step; whoever wants to go on removes it first.
+        A stop file pauses the idea before its next step; whoever wants to go on removes it first. `resumed` holds what
+        a person changed; what was told before comes before it.
         """
-        if len(self.journal.events) > 1 and not self.state.ended:
-            self._append(Resumed())
+        self._listen()
+        resumed = resumed or Resumed()
+        if (resumed != Resumed() or len(self.journal.events) > 1) and not self.state.ended:
+            self._append(resumed)
         while not self.state.ended:
+            self._listen()
             action = decide(self.state, self.state.limits)
             match action:
                 case Pause():
@@ -62,7 +68,16 @@ class Loop:
                     self._append(Ended(True, self._summary(), self.state.warnings))
                 case GiveUp():
                     self._append(Ended(False, f"{action.reason}\n{summarise_attempts(self.state)}".strip()))
-                case AskModel() | ApplyReply() | Lint() | StartStep() | AwaitStep() | Publish() | Restore():
+                case (
+                    AskModel()
+                    | ApplyReply()
+                    | ReadReview()
+                    | Lint()
+                    | StartStep()
+                    | AwaitStep()
+                    | Publish()
+                    | Restore()
+                ):
                     self._act(action)
                 case _:
                     assert_never(action)
@@ -87,6 +102,11 @@ class Loop:
             self._append(Paused(PauseKind.INFRASTRUCTURE, f"{type(action).__name__}: {error}"))
             return
         self._append(Finished(key, result))
+
+    def _listen(self) -> None:
+        """What a person told meanwhile joins the journal, once."""
+        if not self.state.ended:
+            take_in(self._effects.workspace.agent, {word.id for word in self.state.words}, self._append)
 
     def _append(self, event: Event) -> None:
         self.journal.append(event)

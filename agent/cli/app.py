@@ -20,6 +20,7 @@ from typer.exceptions import Abort, TyperException
 from agent.errors import ScientistError, UsageError
 
 SETTINGS_FILE = "scientist.toml"
+MODELS_SECTION = "models"
 
 app = typer.Typer(
     name="scientist",
@@ -63,6 +64,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise UsageError(str(path), f"is not TOML: {error}") from error
     commands = {c.callback.__name__: c.callback for c in app.registered_commands if c.callback}
     defaults: dict[str, Any] = {}
+    sections.pop(MODELS_SECTION, None)  # rules per model, read when a model is made
     for name, options in sections.items():
         if name not in commands or not isinstance(options, dict):
             raise UsageError(str(path), f"[{name}] is no command", "write [launch] and below it max-runs = 5")

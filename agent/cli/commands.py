@@ -3,6 +3,7 @@
 from agent.cli import (
     baseline,
     diff,
+    doctor,
     history,
     idea,
     ideas,
@@ -13,6 +14,7 @@ from agent.cli import (
     show,
     status,
     stop,
+    tell,
     template,
     templates,
     unlock,
@@ -21,6 +23,7 @@ from agent.cli import (
 __all__ = [
     "baseline",
     "diff",
+    "doctor",
     "history",
     "idea",
     "ideas",
@@ -31,6 +34,7 @@ __all__ = [
     "show",
     "status",
     "stop",
+    "tell",
     "template",
     "templates",
     "unlock",

@@ -5,28 +5,32 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import typer
 
 from agent.cli.app import describe_surprise, say
 from agent.cli.environment import prepare
-from agent.core.events import Event
+from agent.cli.models import ModelSettings, make_models, read_model_settings
+from agent.core.events import Event, PauseKind, Resumed
 from agent.core.fold import fold
 from agent.core.state import State
 from agent.edges.frozen import unplant
+from agent.edges.ledger import Ledger
 from agent.edges.lint import Linter
-from agent.edges.llm import LiteLLMModel, Model
 from agent.edges.lock import hold_lock
 from agent.edges.prepare import Prepared, PreparedData
+from agent.edges.prices import price_of
+from agent.edges.replay import PREFIX, is_replay
 from agent.edges.runner import LocalRunner, Running
-from agent.edges.sweep import CONTROL, SWEEP, SweepModel
+from agent.edges.sweep import CONTROL, SWEEP
 from agent.edges.template import Template
 from agent.edges.workspace import Workspace, check_untouched, frozen_template, read_state
 from agent.effects import Effects
-from agent.errors import ScientistError, StopRequested, UsageError
+from agent.errors import ScientistError, UsageError
 from agent.loop import Loop
+from agent.report.pause import ways_on
 from agent.report.progress import describe
 from agent.steps import Steps
 
@@ -39,23 +43,10 @@ SECOND_INTERRUPT_S = 1.5
 SEVERITY = (130, 6, 5, 2, 1, 4, 3, 0)
 
 
-def make_model(name: str, patience_s: float, stop_file: Path) -> Model:
-    """The model of that name. While it waits for a provider, a stop request ends the wait."""
-    if name == SWEEP:
-        return SweepModel()
-
-    def sleep(seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            if stop_file.exists():
-                raise StopRequested("stopped by request while waiting for the provider")
-            time.sleep(min(0.2, left))
-
-    return LiteLLMModel(name, patience_s=patience_s, sleep=sleep)
-
-
 def announce_model(name: str) -> None:
     """What a person must know of the model before anything runs."""
+    if is_replay(name):
+        say(f"replay of {name.removeprefix(PREFIX)}: no model is asked.")
     say(f"{CONTROL}." if name == SWEEP else NO_SANDBOX)
 
 
@@ -71,12 +62,17 @@ def load_keys() -> None:
         raise UsageError(".env", f"is not UTF-8: {error}") from error
 
 
-def drive_all(workspaces: Sequence[Workspace], *, resumed: bool = False) -> int:
-    """Run each workspace in turn, and return the worst exit code; `resumed` withdraws earlier requests to stop."""
+def drive_all(workspaces: Sequence[Workspace], *, resumed: Callable[[State], Resumed] | None = None) -> int:
+    """Run each workspace in turn, and return the worst exit code.
+
+    resumed: what a person changes of a workspace as it goes on; that withdraws earlier requests to stop.
+    """
     codes = []
+    settings = read_model_settings()
+    ledger = Ledger(lambda model: price_of(model, settings.rules))
     for workspace in workspaces:
         try:
-            codes.append(drive(workspace, resumed=resumed))
+            codes.append(drive(workspace, ledger, settings, resumed=resumed))
         except KeyboardInterrupt:
             interrupt(workspace)
             return 130
@@ -96,7 +92,13 @@ def worst(codes: Sequence[int]) -> int:
     return min(codes, key=SEVERITY.index, default=0)
 
 
-def drive(workspace: Workspace, *, resumed: bool) -> int:
+def drive(
+    workspace: Workspace,
+    ledger: Ledger,
+    settings: ModelSettings,
+    *,
+    resumed: Callable[[State], Resumed] | None = None,
+) -> int:
     """Run one workspace under its lock, and return its exit code.
 
     Raises: Locked, IntegrityError; KeyboardInterrupt, with the run going on.
@@ -104,13 +106,13 @@ def drive(workspace: Workspace, *, resumed: bool) -> int:
     with hold_lock(workspace.agent):
         if resumed:
             workspace.stop_file.unlink(missing_ok=True)
-        loop = open_loop(workspace)
+        loop = open_loop(workspace, ledger, settings)
         if loop.state.ended:
             say(f"{workspace.path}: has ended already: {loop.state.ended.summary.splitlines()[0]}")
             return exit_code(loop.state)
         if resumed:
             announce_model(loop.state.launched.model)
-        state = loop.run()
+        state = loop.run(resumed(loop.state) if resumed else None)
     report(workspace, state)
     return exit_code(state)
 
@@ -118,10 +120,10 @@ def drive(workspace: Workspace, *, resumed: bool) -> int:
 def exit_code(state: State) -> int:
     if state.ended:
         return 0 if state.ended.completed else 1
-    return 3
+    return 4 if state.pause and state.pause.kind is PauseKind.BUDGET else 3
 
 
-def open_loop(workspace: Workspace) -> Loop:
+def open_loop(workspace: Workspace, ledger: Ledger, settings: ModelSettings) -> Loop:
     """A loop on the workspace's journal, once code, template and journal agree.
 
     Raises: IntegrityError where they do not; UsageError where the experiment's interpreter is gone, or its data cannot
@@ -147,10 +149,10 @@ def open_loop(workspace: Workspace) -> Loop:
         journal=journal,
         repo=repo,
         template=template,
-        idea=workspace.idea(repo, state.launched.commit),
-        model=make_model(state.launched.model, state.limits.patience_s, workspace.stop_file),
+        models=make_models(state.launched, state.limits, workspace.stop_file, settings),
         linter=Linter(),
         steps=Steps(workspace, repo, template, LocalRunner(), dict(os.environ), time.sleep, prepared),
+        ledger=ledger,
     )
     return Loop(effects, watch=watch)
 
@@ -187,7 +189,7 @@ def find_data(workspace: Workspace, state: State, template: Template) -> Prepare
 
 def report(workspace: Workspace, state: State) -> None:
     """How the idea stands, and what to do next."""
-    control = f" ({state.launched.control})" if state.launched.control else ""
+    control = f" ({state.launched.remark})" if state.launched.remark else ""
     quoted = shlex.quote(str(workspace.path))
     if state.ended:
         how = "completed" if state.ended.completed else "failed"
@@ -196,7 +198,8 @@ def report(workspace: Workspace, state: State) -> None:
     else:
         reason = state.pause.reason if state.pause else "interrupted"
         typer.echo(f"{workspace.path}: paused: {reason}{control}")
-        typer.echo(f"  go on: scientist resume {quoted}")
+        for purpose, command in ways_on(str(workspace.path), state):
+            typer.echo(f"  {purpose}: {command}")
 
 
 def interrupt(workspace: Workspace) -> None:

@@ -34,8 +34,8 @@ def check_python(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 - a virtual environment's python must stay a link
 
 
-def build(environment: Environment, template: Path, cache: Path) -> Path:
-    """The environment's interpreter, built first where it is not there yet.
+def build(environment: Environment, template: Path, cache: Path, whose: str = "") -> Path:
+    """The environment's interpreter, built first where it is not there yet; `whose` it is, by default the template's.
 
     Raises: UsageError with pip's last lines where it cannot be built.
     """
@@ -45,7 +45,8 @@ def build(environment: Environment, template: Path, cache: Path) -> Path:
     if ready:
         return ready
     started = time.monotonic()
-    with shown(f"building the environment of template {template.name} (once; it is kept under {cache})") as tell:
+    whose = whose or f"template {template.name}"
+    with shown(f"building the environment of {whose} (once; it is kept under {cache})") as tell:
         python = build_environment(environment, template, cache, tell, inherited=os.environ)
     say(f"environment ready in {time.monotonic() - started:.0f} s: {python}")
     return python

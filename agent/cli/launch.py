@@ -6,13 +6,26 @@ import os
 import re
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agent.cli.app import app, say
-from agent.cli.options import DEFAULT_WORKSPACES, WorkspacesDir, environment_cache, require_git, template_roots
+from agent.cli.options import (
+    DEFAULT_WORKSPACES,
+    BatchMaxCostUsd,
+    BatchMaxTokens,
+    Editor,
+    MaxCostUsd,
+    MaxTokens,
+    PauseBefore,
+    WorkspacesDir,
+    environment_cache,
+    require_git,
+    template_roots,
+)
 from agent.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,8 +47,24 @@ def launch(
     ] = "sae",
     profile: Annotated[str, typer.Option("--profile", envvar="SCIENTIST_PROFILE", help="Scale to run at.")] = "",
     model: Annotated[
-        str, typer.Option("--model", envvar="SCIENTIST_MODEL", help="litellm name, or offline/sweep.")
+        str, typer.Option("--model", envvar="SCIENTIST_MODEL", help="litellm name, offline/sweep, or replay/WS.")
     ] = "offline/sweep",
+    fallback_model: Annotated[
+        list[str] | None,
+        typer.Option("--fallback-model", help="Asked where the model cannot answer; may be repeated, first first."),
+    ] = None,
+    editor_model: Annotated[
+        str, typer.Option("--editor-model", help="Writes the edits that --model plans in prose.")
+    ] = "",
+    reviewer_model: Annotated[
+        str, typer.Option("--reviewer-model", help="Judges the idea after each completed run, and may revise it.")
+    ] = "",
+    reflections: Annotated[
+        int, typer.Option("--reflections", min=0, max=9, help="How often the reviewer may look at a review again.")
+    ] = 0,
+    editor: Annotated[
+        Editor, typer.Option("--editor", help="What makes edits of a model's words: our engine, or aider.")
+    ] = Editor.BLOCKS,
     max_runs: Annotated[int, typer.Option("--max-runs", min=1, max=9999, help="Runs an idea may use.")] = 10,
     python: Annotated[
         Path | None, typer.Option("--python", help="Interpreter of the experiment, instead of the template's own.")
@@ -45,22 +74,45 @@ def launch(
         typer.Option("--patience-s", envvar="SCIENTIST_PATIENCE_S", min=0, help="How long to repeat a model call."),
     ] = 6 * 3600.0,
     data: Annotated[Path | None, typer.Option("--data", help="Folder that the experiment finds as ./data.")] = None,
+    max_tokens: MaxTokens = None,
+    max_cost_usd: MaxCostUsd = None,
+    batch_max_tokens: BatchMaxTokens = None,
+    batch_max_cost_usd: BatchMaxCostUsd = None,
+    pause_before: Annotated[
+        PauseBefore, typer.Option("--pause-before", help="Wait for a person before each run, or each run's plan.")
+    ] = PauseBefore.NONE,
     workspaces: WorkspacesDir = DEFAULT_WORKSPACES,
 ) -> None:
     """Launch a batch of ideas."""
     require_git()
     from agent.cli.drive import announce_model, drive_all, load_keys
     from agent.cli.environment import check_python, prepare
+    from agent.cli.models import check_models
+    from agent.core.budget import change_limits
     from agent.core.idea import choose_ideas
     from agent.core.limits import Limits
     from agent.edges.frozen import freeze_template
+    from agent.edges.refs import find_refs
+    from agent.edges.replay import replay_name
     from agent.edges.template import find_template, load_template
     from agent.edges.workspace import create_batch, template_store
 
     chosen = choose_ideas(read_ideas(ideas), idea or [], str(ideas))
+    refs = {one.slug: find_refs(ideas, one.slug) for one in chosen}
     source = load_template(find_template(template, template_roots()), profile)
     load_keys()
-    check_model(model, source)
+    fallbacks = tuple(fallback_model or ())
+    model = replay_name(model)
+    editor_model, reviewer_model = replay_name(editor_model), replay_name(reviewer_model)
+    check_roles(model, editor_model, reviewer_model, editor)
+    check_models(
+        source,
+        model,
+        editor_model=editor_model,
+        reviewer_model=reviewer_model,
+        fallbacks=fallbacks,
+        editor=editor.value,
+    )
     if data and not data.is_dir():
         raise UsageError(f"--data {data}", "is not a folder")
     check_writable(workspaces)
@@ -68,9 +120,24 @@ def launch(
     announce_model(model)
     interpreter = interpreter or choose_interpreter(source)
     frozen = load_template(freeze_template(source.folder, template_store(workspaces.absolute())), source.profile)
-    limits = Limits(max_runs=max_runs, patience_s=patience_s)
+    limits = change_limits(
+        Limits(max_runs=max_runs, patience_s=patience_s),
+        max_tokens=max_tokens,
+        max_cost_usd=max_cost_usd,
+        batch_max_tokens=batch_max_tokens,
+        batch_max_cost_usd=batch_max_cost_usd,
+    )
     launched = describe_launch(frozen, model, interpreter, limits, data, prepare(frozen, interpreter))
-    made = create_batch(workspaces.absolute(), batch_name(ideas, workspaces), chosen, frozen, launched)
+    launched = replace(
+        launched,
+        pause_before=pause_before.setting,
+        fallbacks=fallbacks,
+        editor=editor.value,
+        editor_model=editor_model,
+        reviewer_model=reviewer_model,
+        reflections=reflections,
+    )
+    made = create_batch(workspaces.absolute(), batch_name(ideas, workspaces), chosen, frozen, launched, refs)
     for workspace in made:
         say(f"workspace {workspace.path}")
     raise typer.Exit(drive_all(made))
@@ -91,26 +158,14 @@ def read_ideas(path: Path) -> list[Idea]:
     return parse_ideas(text, str(path))
 
 
-def check_model(name: str, template: Template) -> None:
-    """Raises: UsageError where the model cannot be asked."""
-    from agent.edges.sweep import SWEEP, ranges_in
+def check_roles(model: str, editor_model: str, reviewer_model: str, editor: Editor) -> None:
+    """Raises: UsageError where the planner is the sweep, which edits by itself and implements no idea to be judged."""
+    from agent.edges.sweep import SWEEP
 
-    if name == SWEEP:
-        if not ranges_in({n: template.files[n] for n in template.spec.run_files if n in template.files}):
-            files = ", ".join(template.spec.run_files)
-            raise UsageError(
-                f"--model {SWEEP}",
-                f"{files} of template {template.spec.name} marks no search range",
-                "mark one (LR = 1e-3  # search: log 1e-4..1e-2) or name a language model",
-            )
-        return
-    if name.startswith("offline/") or "/" not in name:
-        raise UsageError(
-            f"--model {name}", "is unknown", "write provider/model, as deepseek/deepseek-reasoner, or offline/sweep"
-        )
-    from agent.edges.llm import check_model as check_provider
-
-    check_provider(name, os.environ)
+    aider = "--editor aider" if editor is Editor.AIDER else ""
+    named = "--editor-model" if editor_model else "--reviewer-model" if reviewer_model else aider
+    if model == SWEEP and named:
+        raise UsageError(named, f"{SWEEP} takes no other model's help", "name a language model with --model")
 
 
 def check_writable(folder: Path) -> None:
@@ -141,9 +196,9 @@ def choose_interpreter(template: Template) -> Path:
 def describe_launch(
     template: Template, model: str, python: Path, limits: Limits, data: Path | None, prepared: Prepared | None = None
 ) -> Launched:
+    from agent.cli.replay import control_of
     from agent.core.baseline import primary_metric
     from agent.core.events import Launched
-    from agent.edges.sweep import CONTROL, SWEEP
 
     spec = template.spec
     primary = primary_metric(spec)
@@ -152,7 +207,7 @@ def describe_launch(
         template_hash=template.hash,
         profile=template.profile,
         model=model,
-        control=CONTROL if model == SWEEP else "",
+        control=control_of(model),
         python=str(python),
         limits=limits,
         smoke=spec.smoke,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,40 @@ WorkspacesDir = Annotated[
 WorkspaceArg = Annotated[Path, typer.Argument(metavar="WS", help="Folder of one idea.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with a schema_version.")]
 DEFAULT_WORKSPACES = Path("workspaces")
+
+
+class PauseBefore(StrEnum):
+    """Where an idea waits for a person."""
+
+    NONE = "none"
+    RUN = "run"
+    PLAN = "plan"
+
+    @property
+    def setting(self) -> str:
+        """As a launch stores it."""
+        return "" if self is PauseBefore.NONE else self.value
+
+
+class Editor(StrEnum):
+    """What makes edits of a model's words."""
+
+    BLOCKS = "blocks"
+    AIDER = "aider"
+
+
+MaxTokens = Annotated[
+    int | None, typer.Option("--max-tokens", min=0, help="Tokens an idea may use, in and out; 0: no limit.")
+]
+MaxCostUsd = Annotated[
+    float | None, typer.Option("--max-cost-usd", min=0, help="USD an idea's model calls may cost; 0: no limit.")
+]
+BatchMaxTokens = Annotated[
+    int | None, typer.Option("--batch-max-tokens", min=0, help="Tokens for all ideas of the batch; 0: no limit.")
+]
+BatchMaxCostUsd = Annotated[
+    float | None, typer.Option("--batch-max-cost-usd", min=0, help="USD for all ideas of the batch; 0: no limit.")
+]
 
 
 def require_git() -> None:

@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent.cli.app import app, say
-from agent.cli.options import DEFAULT_WORKSPACES, WorkspacesDir, require_git
+from agent.cli.options import (
+    DEFAULT_WORKSPACES,
+    BatchMaxCostUsd,
+    BatchMaxTokens,
+    MaxCostUsd,
+    MaxTokens,
+    PauseBefore,
+    WorkspacesDir,
+    require_git,
+)
 from agent.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
+    from agent.core.state import State
     from agent.edges.workspace import Workspace
 
 
@@ -19,11 +29,20 @@ if TYPE_CHECKING:
 def resume(
     paths: Annotated[list[Path] | None, typer.Argument(metavar="WS...", help="Workspaces or batches.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every workspace that has not ended.")] = False,
+    max_tokens: MaxTokens = None,
+    max_cost_usd: MaxCostUsd = None,
+    batch_max_tokens: BatchMaxTokens = None,
+    batch_max_cost_usd: BatchMaxCostUsd = None,
+    pause_before: Annotated[
+        PauseBefore | None, typer.Option("--pause-before", help="From now on, wait for a person there, or nowhere.")
+    ] = None,
     workspaces: WorkspacesDir = DEFAULT_WORKSPACES,
 ) -> None:
-    """Go on with workspaces that paused, crashed or wait."""
+    """Go on with workspaces that paused, crashed or wait; what waits for approval has it."""
     require_git()
     from agent.cli.drive import drive_all, load_keys
+    from agent.core.budget import change_limits
+    from agent.core.events import Resumed
     from agent.edges.workspace import find_workspaces
 
     if bool(paths) == all_:
@@ -37,7 +56,19 @@ def resume(
         if not found:
             say(f"{workspaces}: nothing to resume")
     load_keys()
-    raise typer.Exit(drive_all(found, resumed=True))
+
+    def change(state: State) -> Resumed:
+        limits = change_limits(
+            state.limits,
+            max_tokens=max_tokens,
+            max_cost_usd=max_cost_usd,
+            batch_max_tokens=batch_max_tokens,
+            batch_max_cost_usd=batch_max_cost_usd,
+        )
+        setting = None if pause_before is None else pause_before.setting
+        return Resumed(limits=None if limits == state.limits else limits, pause_before=setting)
+
+    raise typer.Exit(drive_all(found, resumed=change))
 
 
 def has_ended(workspace: Workspace) -> bool:

@@ -46,17 +46,27 @@ def show(
 
 def describe_idea(workspace: Workspace, state: State, template: Template) -> dict[str, Any]:
     from agent.core.state import say_trust
+    from agent.core.told import say_word
+    from agent.report.pause import ways_on
+    from agent.report.spending import say_batch_limits, say_cost, say_tokens
 
     launched = state.launched
     ended = state.ended
+    spent = (say_tokens(state.spent, state.limits), say_cost(state.spent, state.limits), say_batch_limits(state.limits))
     return {
         "workspace": str(workspace.path),
         "title": launched.title,
         "template": f"{launched.template} ({launched.profile})" if launched.profile else launched.template,
         "model": launched.model,
-        "control": launched.control,
+        "editor": launched.editor_model or (launched.editor if launched.separate_editor else ""),
+        "reviewer": launched.reviewer_model,
+        "idea": f"version {state.idea_version}, revised by the reviewer" if state.idea_version > 1 else "",
+        "control": launched.remark,
         "results": say_trust(launched, ""),
         "outcome": ended.summary if ended else (state.pause.reason if state.pause else "not over"),
+        "next": [f"{purpose}: {command}" for purpose, command in ways_on(str(workspace.path), state)],
+        "spent": ", ".join(part for part in spent if part),
+        "told": [say_word(word) for word in state.words],
         "warnings": list(state.warnings),
         "plan": [f"{i.number}. {'[over] ' if i.number in state.done_items else ''}{i.text}" for i in state.plan],
         "baselines": _baseline_lines(state, template),
@@ -89,7 +99,8 @@ def _row_line(row: RunRow, state: State, template: Template) -> str:
     names = sorted(row.values, key=lambda name: first.index(name) if name in first else len(first))
     values = " ".join(f"{name}={_say_value(row.values[name])}" for name in names)
     verdict = view.verdict.kind.value if view.verdict else "no verdict"
-    return f"run {row.run}: {values} ({verdict}; {say_trust(state.launched, row.self_reported)})"
+    judged = f"; idea {row.review.judgement}" if row.review else ""
+    return f"run {row.run}: {values} ({verdict}; {say_trust(state.launched, row.self_reported)}{judged})"
 
 
 def _say_value(value: float) -> str:
@@ -114,7 +125,7 @@ def describe_run(workspace: Workspace, state: State, template: Template, row: Ru
         "workspace": str(workspace.path),
         "run": row.run,
         "completed": row.completed,
-        "control": state.launched.control,
+        "control": state.launched.remark,
         "subject": row.subject,
         "commit": row.commit,
         "attempts": row.attempts,
@@ -124,6 +135,12 @@ def describe_run(workspace: Workspace, state: State, template: Template, row: Ru
         "settings": row.settings,
         "verdict": f"{verdict.kind.value}: {verdict.reason}" if verdict else "no verdict",
         "results": say_trust(state.launched, row.self_reported),
+        "hypothesis": row.item.hypothesis if row.item else "",
+        "expected": row.item.expected if row.item else "",
+        "refuted_if": row.item.refuted_if if row.item else "",
+        "judgement": row.review.judgement if row.review else "",
+        "review": row.review.reason if row.review else "",
+        "suggestions": list(row.review.suggestions) if row.review else [],
         "repeat": repeat_line(workspace, state, template, row) if row.completed else "",
     }
 

@@ -82,6 +82,7 @@ def read_standing(workspace: Workspace) -> Standing:
 def print_standings(standings: list[Standing]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console()
     if not console.is_terminal:
@@ -89,15 +90,15 @@ def print_standings(standings: list[Standing]) -> None:
             typer.echo(
                 " ".join([s.path, s.state, s.phase, f"run {s.run}/{s.max_runs}", describe_best(s), s.reason]).rstrip()
             )
+            if s.spent:
+                typer.echo(f"  used: {s.spent}")
     else:
         table = Table(box=None, header_style="bold", pad_edge=False)
-        for column in ("idea", "state", "phase", "run", "best", "tokens", "cost", "reason"):
+        for column in ("idea", "state", "phase", "run", "best", "used", "reason"):
             table.add_column(column, overflow="fold")
         for s in standings:
-            cost = "-" if s.cost_usd is None else f"${s.cost_usd:.2f}"
-            tokens = f"{s.tokens_in + s.tokens_out:,}"
-            cells = (s.name, s.state, s.phase, f"{s.run}/{s.max_runs}", describe_best(s), tokens, cost, s.reason)
-            table.add_row(*(str(cell) for cell in cells))
+            cells = (s.name, s.state, s.phase, f"{s.run}/{s.max_runs}", describe_best(s), s.spent or "-", s.reason)
+            table.add_row(*(Text(str(cell)) for cell in cells))  # a reason may hold brackets, which are no markup
         console.print(table)
     for control in sorted({s.control for s in standings if s.control}):
         typer.echo(f"{', '.join(s.name for s in standings if s.control == control)}: {control}")

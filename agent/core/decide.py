@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent.core.events import Paused, Purpose, Stage, Step
+from agent.core.approval import wait_for_plan, wait_for_run
+from agent.core.events import Paused, Purpose, Role, Stage, Step
 from agent.core.limits import Limits
 from agent.core.state import Candidate, State
 
@@ -19,6 +20,13 @@ class AskModel:
 @dataclass(frozen=True, slots=True)
 class ApplyReply:
     """Read the reply (a blob), apply its edit and commit, or refuse it."""
+
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadReview:
+    """Read the reviewer's reply (a blob): a judgement to keep, a draft, or nothing that can be read."""
 
     reply: str
 
@@ -80,7 +88,7 @@ class GiveUp:
     reason: str
 
 
-Effect = AskModel | ApplyReply | Lint | StartStep | AwaitStep | Publish | Restore
+Effect = AskModel | ApplyReply | ReadReview | Lint | StartStep | AwaitStep | Publish | Restore
 Action = Effect | Pause | Finish | GiveUp
 
 
@@ -93,7 +101,9 @@ def decide(state: State, limits: Limits) -> Action:
     if state.candidate:
         return _try(state, state.candidate)
     if state.reply is not None:
-        return ApplyReply(state.reply)
+        return ReadReview(state.reply) if state.reviewing else ApplyReply(state.reply)
+    if state.reviewing:
+        return AskModel(Purpose.REFLECT if state.reviewing.draft else Purpose.REVIEW)
     match state.stage:
         case Stage.BASELINE:
             return GiveUp(f"the template's own experiment fails: {state.failures[-1].summary}")
@@ -110,18 +120,24 @@ def decide(state: State, limits: Limits) -> Action:
 
 
 def _experiment(state: State, limits: Limits) -> Action:
-    if state.given_up_in_row >= limits.give_ups:
+    if state.given_up_in_row >= limits.give_ups and not state.completed_runs:
         return GiveUp(f"{state.given_up_in_row} run numbers in a row were given up")
     if state.attempts_spent >= limits.attempts:
         return Restore(gives_up=True)
     if state.conversation.refusals:
         last = state.conversation.refusals > limits.repairs
         return AskModel(Purpose.WHOLE if last else Purpose.REPAIR)
+    if state.conversation.role is Role.EDITOR:
+        return AskModel(Purpose.EDIT)
     # The same failure for the third time: a new conversation that no longer holds the code that failed.
     if state.repeats >= 3 and not state.clean:
         return Restore(gives_up=False)
+    if state.set_aside and not state.clean:
+        return Restore(gives_up=False)
     if state.failures:
         return AskModel(Purpose.FIX)
+    if wait := wait_for_plan(state):
+        return Pause(wait)
     return AskModel(Purpose.NEXT if state.rows else Purpose.PLAN)
 
 
@@ -131,6 +147,8 @@ def _try(state: State, candidate: Candidate) -> Action:
         return StartStep(Step.PLOT, f"plot.{state.serial}", candidate.commit)
     if not candidate.linted:
         return Lint(candidate.commit)
+    if wait := wait_for_run(state, candidate):
+        return Pause(wait)
     for step in steps_of(state):
         if step not in candidate.passed:
             return StartStep(step, folder_of(state.run, state.serial, step), candidate.commit)

@@ -20,17 +20,21 @@ from collections.abc import Collection, Mapping
 from agent.core.edit_apply import Workbench
 from agent.core.edit_blocks import find_blocks
 from agent.core.edit_result import Block, EditResult, Reason, Rejected
+from agent.core.edit_shown import Ranges
 from agent.core.edit_whole import apply_whole
 
 __all__ = ["Block", "EditResult", "Reason", "Rejected", "apply_reply", "apply_whole", "has_blocks", "parse_blocks"]
 
 
-def apply_reply(files: Mapping[str, str], reply: str, *, editable: Collection[str]) -> EditResult:
+def apply_reply(
+    files: Mapping[str, str], reply: str, *, editable: Collection[str], shown: Mapping[str, Ranges] | None = None
+) -> EditResult:
     """Apply every SEARCH/REPLACE block of a reply to files (path -> text), or none; nothing else in it is acted on.
 
-    editable: relative paths that blocks may change or create. Never raises on any reply, never changes files.
+    editable: relative paths that blocks may change or create. shown: of files that the model saw in part, which lines;
+    a block that touches others is refused. Never raises on any reply, never changes files.
     """
-    bench = Workbench(files, editable)
+    bench = Workbench(files, editable, shown)
     for found in find_blocks(reply, editable):
         bench.apply(found)
     return bench.result()

@@ -11,6 +11,7 @@ from agent.core.edit_hint import (
     ambiguous_hint,
     find_nearest,
     not_found_hint,
+    not_shown_hint,
     other_file_hint,
     path_hint,
     placeholder_hint,
@@ -20,6 +21,7 @@ from agent.core.edit_lines import Splice, splice, split_body, split_lines
 from agent.core.edit_match import Ambiguous, Match, Missing, Outcome, match_block
 from agent.core.edit_names import resolve_path
 from agent.core.edit_result import Block, EditResult, Reason, Rejected
+from agent.core.edit_shown import Ranges, carry, hidden_in_match, hidden_in_text, move
 
 __all__ = ["NOTES", "Step", "Workbench", "edit_text"]
 
@@ -66,10 +68,13 @@ class Step:
 class Workbench:
     """Takes blocks in the order of the reply; `result` closes it."""
 
-    def __init__(self, files: Mapping[str, str], editable: Collection[str]) -> None:
+    def __init__(
+        self, files: Mapping[str, str], editable: Collection[str], shown: Mapping[str, Ranges] | None = None
+    ) -> None:
         self._original = dict(files)
         self._editable = list(dict.fromkeys(editable))
         self.staged = dict(files)
+        self._shown = dict(shown or {})
         self._steps: list[Step] = []
         self._rejected: list[Rejected] = []
         self._last_name: str | None = None
@@ -105,6 +110,8 @@ class Workbench:
         after = edit_text(text, block)
         if isinstance(after, Missing) and text is not None and self._is_done(block):
             after = text
+        if isinstance(after, str) and text is not None and self._refuse_unseen(block, text):
+            return None
         if isinstance(after, str):
             self._steps.append(Step(block, text, after))
             self.staged[block.path] = after
@@ -112,9 +119,16 @@ class Workbench:
         return self._reject_unmatched(block, text or "", after)
 
     def replace_text(self, block: Block, after: str) -> None:
-        """Take a whole new text for a file."""
+        """Take a whole new text for a file, or take down that it would change what was not shown."""
+        before = self.staged.get(block.path)
+        if before is not None and block.path in self._shown:
+            hidden = hidden_in_text(self._shown[block.path], before, after)
+            if hidden:
+                return self._reject_unseen(block, before, hidden)
+            self._shown[block.path] = carry(self._shown[block.path], before, after)
         self._steps.append(Step(block, self.staged.get(block.path), after, whole=True))
         self.staged[block.path] = after
+        return None
 
     def reject(self, block: Block, reason: Reason, line: int | None, hint: str) -> None:
         self._rejected.append(Rejected(block.path, block, reason, line, hint))
@@ -183,6 +197,25 @@ class Workbench:
             line, hint = placeholder_hint(block.path, lines, search, lazy)
             self.reject(block, Reason.PLACEHOLDER, line, hint)
         return lazy is not None
+
+    def _refuse_unseen(self, block: Block, text: str) -> bool:
+        """Refuse a block that touches lines which the model was not shown; else follow the shown lines through it."""
+        if block.path not in self._shown or _is_blank(block.search) or block.search == block.replace:
+            return False
+        ranges, lines, search = self._shown[block.path], split_lines(text).text, split_body(block.search)
+        found = match_block(block.path, lines, search, _with_tail_of(search, split_body(block.replace)))
+        if not isinstance(found, Match):
+            return False
+        hidden = hidden_in_match(ranges, lines, search, found)
+        if hidden:
+            self._reject_unseen(block, text, hidden)
+        else:
+            self._shown[block.path] = move(ranges, len(lines), found)
+        return bool(hidden)
+
+    def _reject_unseen(self, block: Block, text: str, hidden: Sequence[int]) -> None:
+        hint = not_shown_hint(block.path, split_lines(text).text, hidden)
+        self.reject(block, Reason.NOT_SHOWN, hidden[0], hint)
 
     def _reject_unmatched(self, block: Block, text: str, outcome: Outcome) -> None:
         lines, search = split_lines(text).text, split_body(block.search)

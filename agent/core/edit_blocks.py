@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from agent.core.edit_names import find_info_name, find_name, is_heading, mentioned
 from agent.core.edit_result import Block
+from agent.core.reasoning import strip_reasoning
 
 __all__ = ["FENCE", "FoundBlock", "find_blocks", "visible_lines"]
 
@@ -23,9 +24,6 @@ _FOREIGN = re.compile(
     r"^(?:<{7}|>{7})(?:\s+\S.*)?\s*$|^\s*(?:<{5,9}|>{5,9}) ?(?:SEARCH|REPLACE|ORIGINAL|UPDATED|HEAD)\b",
     re.IGNORECASE,
 )
-_TAG = r"(?:[a-z]+:)?(?:think|thinking|thought|thoughts|reasoning|reflection|scratchpad)"
-_OPENER = re.compile(rf"<({_TAG})(?:\s[^<>]*)?>|◁(think)▷", re.IGNORECASE)
-_LONE_CLOSER = re.compile(rf"^\s*(?:</{_TAG}\s*>|◁/think▷)|(?<!`)(?:</{_TAG}\s*>|◁/think▷)\s*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,29 +45,6 @@ class FoundBlock:
         return Block(path, "".join(f"{s}\n" for s in search), "".join(f"{r}\n" for r in replace), self.line)
 
 
-def _blank_reasoning(lines: list[str], i: int) -> None:
-    """Blank the reasoning that opens on line i, to its closing tag or, unless it opens in mid-sentence, to the end."""
-    opener = _OPENER.search(lines[i])
-    while opener and not (lines[i][: opener.start()].count("`") % 2):
-        closer = re.compile(rf"</{re.escape(opener[1])}\s*>" if opener[1] else "◁/think▷", re.IGNORECASE)
-        start, rest = opener.start(), lines[i][opener.end() :]
-        for j in range(i, len(lines)):
-            found = closer.search(rest if j == i else lines[j])
-            if found:
-                tail = (rest if j == i else lines[j])[found.end() :]
-                lines[i : j + 1] = [
-                    lines[i][:start] + (tail if j == i else ""),
-                    *[""] * (j - i - 1),
-                    *([tail] if j > i else []),
-                ]
-                break
-        else:
-            if not lines[i][:start].strip():
-                lines[i:] = [""] * (len(lines) - i)
-            return
-        opener = _OPENER.search(lines[i])
-
-
 def _block_end(lines: Sequence[str], head: int) -> int | None:
     """Index of the line that closes the block opened at head; None where another opens first or the reply ends."""
     divided = False
@@ -84,7 +59,7 @@ def _block_end(lines: Sequence[str], head: int) -> int | None:
 
 def visible_lines(reply: str) -> tuple[list[str], list[tuple[int, int | None]]]:
     """The lines of the reply with reasoning blanked, and the (first, last) index of each block; None: not closed."""
-    lines = [line.removesuffix("\r") for line in reply.split("\n")]
+    lines = [line.removesuffix("\r") for line in strip_reasoning(reply).split("\n")]
     spans: list[tuple[int, int | None]] = []
     i = 0
     while i < len(lines):
@@ -92,15 +67,6 @@ def visible_lines(reply: str) -> tuple[list[str], list[tuple[int, int | None]]]:
             end = _block_end(lines, i)
             spans.append((i, end))
             i = i if end is None else end
-        else:
-            _blank_reasoning(lines, i)
-            lone = _LONE_CLOSER.search(lines[i])
-            if lone:  # the provider kept the opening tag to itself: all before the closing one was reasoning
-                lines[:i] = [""] * i
-                lines[i] = lines[i][lone.end() :]
-                spans.clear()
-            if _HEAD.match(lines[i]):
-                continue
         i += 1
     return lines, spans
 
@@ -150,6 +116,15 @@ def _splits(body: Sequence[str], marks: int) -> tuple[tuple[tuple[str, ...], tup
     return tuple((tuple(body[:i]), tuple(body[i + 1 :])) for i in alike)
 
 
+def _say_unclosed(lines: Sequence[str], stop: int) -> str:
+    """Where the closing marker is missed: at the next block, or at the reply's last words."""
+    said = "no line >>>>>>> REPLACE closes it"
+    if stop < len(lines):
+        return f"{said} before line {stop + 1}, {lines[stop].strip()[:60]!r}, opens another"
+    number = next((n for n in range(len(lines), 0, -1) if lines[n - 1].strip()), 1)
+    return f"{said} before the reply ends at line {number}, {lines[number - 1].strip()[:60]!r}"
+
+
 def find_blocks(reply: str, editable: Collection[str] = ()) -> list[FoundBlock]:
     lines, spans = visible_lines(reply)
     found: list[FoundBlock] = []
@@ -168,7 +143,7 @@ def find_blocks(reply: str, editable: Collection[str] = ()) -> list[FoundBlock]:
         if end is None:
             last = next((s for s, _ in spans if s > head), len(lines))
         splits = _splits(lines[head + 1 : last], len(mark[1]))
-        problem = "no line >>>>>>> REPLACE closes it" if end is None else "" if splits else "no line ======= divides it"
+        problem = _say_unclosed(lines, last) if end is None else "" if splits else "no line ======= divides it"
         found.append(FoundBlock(head + 1, name, mention, splits or ((tuple(lines[head + 1 : last]), ()),), problem))
         floor = head + 1 if end is None else last + 1
     return sorted(found, key=lambda b: b.line)

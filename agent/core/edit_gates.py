@@ -17,7 +17,7 @@ _NOUN = (
 )
 _KEPT = (
     r"(?:unchanged|unmodified|the\s+same|same\s+as\s+(?:before|above|original)|as\s+(?:before|is)|remains?|"
-    r"omitted|truncated|goes\s+here|here)"
+    r"omitted|not\s+shown|truncated|goes\s+here|here)"
 )
 _WHICH = (
     r"(?:rest|remainder|remaining|existing|previous|original|other|earlier|prior|same|unchanged|preceding|following)"

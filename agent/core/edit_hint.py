@@ -17,6 +17,7 @@ __all__ = [
     "ambiguous_hint",
     "find_nearest",
     "not_found_hint",
+    "not_shown_hint",
     "other_file_hint",
     "path_hint",
     "placeholder_hint",
@@ -26,6 +27,7 @@ __all__ = [
 
 _MAX_SHOWN = 80
 _CONTEXT = 2
+_UNSEEN_CONTEXT = 12
 _MAX_DIFFERENCES = 8
 _MIN_RATIO = 0.6
 _MAX_LINE = 600
@@ -184,6 +186,13 @@ def not_found_hint(block: Block, lines: Sequence[str], reason: Reason, eater: Bl
         said.append(f"Nothing in {block.path} is like this SEARCH; it has {len(lines)} lines and begins:")
         return None, "\n".join([*said, show_lines(lines, 0, min(10, len(lines)), context=0)])
     return near.start + 1, "\n".join([*said, _show_nearest(block.path, lines, near, search)])
+
+
+def not_shown_hint(path: str, lines: Sequence[str], hidden: Sequence[int]) -> str:
+    """hidden: 1-based numbers of the lines that the block touches unseen; those around them may be needed too."""
+    head = f"This edit touches lines of {path} that you had not been shown. They are these; send the block again if it"
+    shown = show_lines(lines, hidden[0] - 1, hidden[-1], context=_UNSEEN_CONTEXT)
+    return f"{head} still does what you mean:\n{shown}"
 
 
 def ambiguous_hint(path: str, lines: Sequence[str], starts: Sequence[int], count: int) -> str:

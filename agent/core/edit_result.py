@@ -23,6 +23,7 @@ class Reason(StrEnum):
     UNPAIRED_DOTS = "lines of dots do not pair"
     MALFORMED = "malformed block"
     SYNTAX = "Python does not parse"
+    NOT_SHOWN = "lines were not shown"
     NOT_WHOLE = "neither a whole file nor whole functions"
 
 

@@ -26,6 +26,7 @@ from agent.core.edit_hint import path_hint, show_lines, syntax_hint
 from agent.core.edit_lines import Splice, splice, split_body, split_lines
 from agent.core.edit_names import find_info_name, find_name, resolve_path
 from agent.core.edit_result import Block, EditResult, Reason
+from agent.core.edit_shown import Ranges
 
 __all__ = ["apply_whole"]
 
@@ -50,10 +51,15 @@ class _Refusal:
     why: str
 
 
-def apply_whole(files: Mapping[str, str], reply: str, *, editable: Collection[str]) -> EditResult:
-    """Apply every whole file and whole function of a reply to files (path -> text), or none of them."""
+def apply_whole(
+    files: Mapping[str, str], reply: str, *, editable: Collection[str], shown: Mapping[str, Ranges] | None = None
+) -> EditResult:
+    """Apply every whole file and whole function of a reply to files (path -> text), or none of them.
+
+    shown: of files that the model saw in part, which lines; what would change others is refused.
+    """
     fenced = _find_fenced(reply, editable)
-    bench = Workbench(files, editable)
+    bench = Workbench(files, editable, shown)
     taken = {_put_fenced(bench, f, editable) for f in fenced}
     for found in find_blocks(reply, editable):
         if found.name is not None and resolve_path(found.name, editable) in taken:

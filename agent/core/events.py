@@ -3,75 +3,38 @@
 Launched            once, first
 Started, Finished   around every effect; same key
 Paused, Resumed     work stopped for a reason that time or a person can remove
+Told                a researcher's word for the model, at any time
 Ended               once, last
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
 from agent.core.failure import ExitRecord, Failure
+from agent.core.kinds import Intent as Intent
+from agent.core.kinds import PauseKind as PauseKind
+from agent.core.kinds import Purpose as Purpose
+from agent.core.kinds import Role as Role
+from agent.core.kinds import Stage as Stage
+from agent.core.kinds import Step as Step
 from agent.core.limits import Limits
 from agent.core.reply import PlanItem
 
 JOURNAL_VERSION = 1
 
 
-class Stage(StrEnum):
-    """Where an idea stands."""
-
-    BASELINE = "baseline"
-    EXPERIMENTS = "experiments"
-    PLOT = "plot"
-    NOTES = "notes"
-
-
-class Step(StrEnum):
-    """A supervised process."""
-
-    SMOKE = "smoke"
-    RUN = "run"
-    EVALUATE = "evaluate"
-    PLOT = "plot"
-
-
-class Purpose(StrEnum):
-    """Why the model is asked."""
-
-    PLAN = "plan"
-    NEXT = "next"
-    FIX = "fix"
-    REPAIR = "repair"
-    WHOLE = "whole"
-    PLOT = "plot"
-    NOTES = "notes"
-
-
-class Intent(StrEnum):
-    """What a reply leads to once its edit is in place."""
-
-    RUN = "run"
-    REPLICATE = "replicate"
-    FINISH = "finish"
-    PLOT = "plot"
-    NOTES = "notes"
-
-
-class PauseKind(StrEnum):
-    """What has to change before work can go on."""
-
-    PROVIDER = "provider"
-    INFRASTRUCTURE = "infrastructure"
-    STOP = "stop"
-
-
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A reply arrived; `request` and `reply` are blobs. Unknown cost is None, never zero."""
+    """A reply arrived; `request` and `reply` are blobs. Unknown cost is None, never zero.
+
+    tokens_cached: part of tokens_in. chars: of the request as rendered; 0 where that is not known. finish_reason: the
+    provider's word for why the reply ends; "length" where it was cut.
+    """
 
     type: Literal["asked"] = "asked"
     purpose: Purpose = Purpose.PLAN
@@ -83,15 +46,24 @@ class Asked:
     cost_usd: float | None = None
     seconds: float = 0.0
     repeated: bool = False
+    role: Role = Role.PLANNER
+    tokens_cached: int = 0
+    chars: int = 0
+    requests: int = 1
+    finish_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class AskFailed:
-    """The call failed for good; the conversation is as it was."""
+    """The call failed for good, or a budget forbade it; the conversation is as it was.
+
+    remedy: options of `resume` that would allow it; empty where the provider, not a budget, stood in the way.
+    """
 
     type: Literal["ask_failed"] = "ask_failed"
     reason: str = ""
     refused: bool = False
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +90,36 @@ class Refused:
     feedback: str = ""
     staged: str | None = None
     plan: tuple[PlanItem, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """The planner's prose goes to the editor: `instruction` is its blob, `staged` files that its own blocks changed."""
+
+    type: Literal["handed"] = "handed"
+    instruction: str = ""
+    staged: str | None = None
+    plan: tuple[PlanItem, ...] | None = None
+    item: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """The reviewer judged the idea by one run.
+
+    final: no round of reflection follows. commit: of the judgement in notes.txt and of the revised idea, where there
+    is one; version: of idea.json after it. refused: why a revision was left out.
+    """
+
+    type: Literal["reviewed"] = "reviewed"
+    run: int = 0
+    judgement: str = ""
+    reason: str = ""
+    suggestions: tuple[str, ...] = ()
+    commit: str = ""
+    version: int = 1
+    refused: str = ""
+    final: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,18 @@ class Restored:
 
 
 Result = Annotated[
-    Asked | AskFailed | Applied | Refused | Linted | Opened | Voided | Closed | Published | Restored,
+    Asked
+    | AskFailed
+    | Applied
+    | Refused
+    | Handed
+    | Reviewed
+    | Linted
+    | Opened
+    | Voided
+    | Closed
+    | Published
+    | Restored,
     Field(discriminator="type"),
 ]
 
@@ -201,6 +214,8 @@ class Launched:
 
     verified: the template's claim, which a run's own `self_reported` can only lower. training, evaluation: names of
     the folders of prepared data, which tell one content from another; empty where the template prepares none.
+    editor_model: who turns the planner's prose into blocks, reviewer_model: who judges runs; empty where nobody does.
+    reflections: rounds in which the reviewer may change a review.
     """
 
     type: Literal["launched"] = "launched"
@@ -225,6 +240,23 @@ class Launched:
     data: str = ""
     training: str = ""
     evaluation: str = ""
+    pause_before: str = ""
+    editor: str = "blocks"
+    editor_model: str = ""
+    reviewer_model: str = ""
+    fallbacks: tuple[str, ...] = ()
+    reflections: int = 0
+
+    @property
+    def separate_editor(self) -> bool:
+        """Whether another than the planner writes the edits."""
+        return bool(self.editor_model) or self.editor != "blocks"
+
+    @property
+    def remark(self) -> str:
+        """What every line about this idea must say: that it is a control, or a replay of another workspace."""
+        replayed = f"replay of {self.model.removeprefix('replay/')}" if self.model.startswith("replay/") else ""
+        return "; ".join(part for part in (self.control, replayed) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,18 +282,30 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """Work stopped; `resume` goes on."""
+    """Work stopped; `resume` goes on, with the options of `remedy` where there are any."""
 
     kind: PauseKind
     reason: str
+    remedy: str = ""
     type: Literal["paused"] = "paused"
 
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """Work goes on after a pause or a crash."""
+    """Work goes on after a pause or a crash; what waited for approval has it. None leaves a setting as it was."""
 
+    limits: Limits | None = None
+    pause_before: str | None = None
     type: Literal["resumed"] = "resumed"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A researcher's word; an `id` that came before tells nothing new."""
+
+    id: str
+    text: str
+    type: Literal["told"] = "told"
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,17 +318,24 @@ class Ended:
     type: Literal["ended"] = "ended"
 
 
-Event = Annotated[Launched | Started | Finished | Paused | Resumed | Ended, Field(discriminator="type")]
+Event = Annotated[Launched | Started | Finished | Paused | Resumed | Told | Ended, Field(discriminator="type")]
 
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(Event)
 
 
-def to_json(event: Launched | Started | Finished | Paused | Resumed | Ended) -> Any:
+def to_json(event: Launched | Started | Finished | Paused | Resumed | Told | Ended) -> Any:
     """The event as JSON values, every field named."""
     return _ADAPTER.dump_python(event, mode="json")
 
 
-def from_json(value: object) -> Launched | Started | Finished | Paused | Resumed | Ended:
+def from_json(value: object) -> Launched | Started | Finished | Paused | Resumed | Told | Ended:
     """Raises: pydantic.ValidationError on anything that is not an event of this version."""
-    event: Launched | Started | Finished | Paused | Resumed | Ended = _ADAPTER.validate_python(value, strict=False)
+    event: Launched | Started | Finished | Paused | Resumed | Told | Ended
+    event = _ADAPTER.validate_python(value, strict=False)
     return event
+
+
+def replies_of(events: Iterable[object], role: Role) -> list[Asked]:
+    """Every reply that a role gave, in order."""
+    results = (event.result for event in events if isinstance(event, Finished))
+    return [result for result in results if isinstance(result, Asked) and result.role == role]

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from agent.core.baseline import Baseline, judge_run, summarise
+from agent.core.events import Reviewed
 from agent.core.prompts import number
 from agent.core.spec import TemplateSpec
 from agent.core.state import State, say_trust
@@ -25,7 +26,8 @@ def run_facts(
     lines = [f"## Run {state.run}", ""]
     if state.launched.control:
         lines += [state.launched.control, ""]
-    lines += [f"Commit {state.candidate.commit[:12]}, seed {state.run}, attempt {state.attempts_spent + 1}."]
+    # The tag, not the commit it is on: the same study told again shall give the same text.
+    lines += [f"Tag run/{state.run}, seed {state.run}, attempt {state.attempts_spent + 1}."]
     lines += [f"Results are {say_trust(state.launched, state.candidate.self_reported)}.", ""]
     for name in [m.name for m in spec.metrics] or sorted(values):
         if name in values:
@@ -58,6 +60,14 @@ def _against_first(baselines: Sequence[Baseline], name: str) -> str:
     spread = f" ± {number(deviation)}" if deviation is not None else ""
     seeds = f"{reference.seeds} seeds" if reference.seeds > 1 else "1 seed"
     return f" (baseline {reference.name}: {number(reference.means[name])}{spread}, {seeds})"
+
+
+def review_facts(review: Reviewed, *, revised: bool) -> str:
+    """The section of a review of the idea."""
+    lines = [f"## Review after run {review.run}: {review.judgement}", "", review.reason]
+    lines += ["", *(f"- {suggestion}" for suggestion in review.suggestions)] if review.suggestions else []
+    lines += ["", f"The idea was revised: idea.json is version {review.version}."] if revised else []
+    return "\n".join(lines) + "\n"
 
 
 def failure_facts(state: State) -> str:

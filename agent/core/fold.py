@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import reduce
 from typing import assert_never
 
+from agent.core.approval import go_on
 from agent.core.events import (
     Applied,
     Asked,
@@ -15,6 +16,7 @@ from agent.core.events import (
     Ended,
     Event,
     Finished,
+    Handed,
     Intent,
     Launched,
     Linted,
@@ -25,13 +27,19 @@ from agent.core.events import (
     Refused,
     Restored,
     Resumed,
+    Reviewed,
+    Role,
     Stage,
     Started,
     Step,
+    Told,
     Voided,
 )
 from agent.core.failure import Failure
+from agent.core.roles import begin_review, hand_over, hear, miss_review, refuse_reply, take_review
+from agent.core.spending import spend_call
 from agent.core.state import Candidate, Conversation, RunRow, State
+from agent.core.told import add_word, mark_shown
 
 
 def fold(events: Iterable[Event]) -> State:
@@ -67,7 +75,9 @@ def advance(state: State, event: Event) -> State:
         case Paused():
             return replace(state, pause=event, lost_in_row=0)
         case Resumed():
-            return replace(state, pause=None)
+            return go_on(state, event)
+        case Told():
+            return _told(state, event)
         case Ended():
             return replace(state, ended=event)
         case _:
@@ -80,11 +90,16 @@ def _after(state: State, event: Finished) -> State:
         case Asked():
             return _asked(state, result)
         case AskFailed():
-            return replace(state, pause=Paused(PauseKind.PROVIDER, result.reason))
+            kind = PauseKind.BUDGET if result.remedy else PauseKind.PROVIDER
+            return replace(state, pause=Paused(kind, result.reason, result.remedy))
         case Applied():
             return _applied(state, result)
         case Refused():
-            return _refused(state, result)
+            return miss_review(state, result) if state.reviewing else _refused(state, result)
+        case Handed():
+            return hand_over(state, result)
+        case Reviewed():
+            return take_review(state, result)
         case Linted(failure=None):
             assert state.candidate
             return replace(state, candidate=replace(state.candidate, linted=True))
@@ -106,40 +121,46 @@ def _after(state: State, event: Finished) -> State:
 
 
 def _asked(state: State, asked: Asked) -> State:
-    spent = state.spent
-    unknown = (asked.cost_usd is None) + asked.repeated
+    seen = asked.role is Role.PLANNER
     return replace(
-        state,
-        reply=asked.reply,
-        conversation=replace(state.conversation, purpose=asked.purpose, request=asked.request, reply=asked.reply),
-        spent=replace(
-            spent,
-            calls=spent.calls + 1,
-            tokens_in=spent.tokens_in + asked.tokens_in,
-            tokens_out=spent.tokens_out + asked.tokens_out,
-            cost_usd=spent.cost_usd + (asked.cost_usd or 0.0),
-            unknown_costs=spent.unknown_costs + unknown,
-            model_s=spent.model_s + asked.seconds,
-        ),
+        hear(state, asked),
+        words=mark_shown(state.words, state.run) if seen else state.words,
+        spent=spend_call(state.spent, asked),
     )
 
 
+def _told(state: State, told: Told) -> State:
+    words = add_word(state.words, told.id, told.text)
+    if words == state.words:
+        return state
+    waits = state.pause is not None and state.pause.kind is PauseKind.APPROVAL and state.candidate is not None
+    return replace(state, words=words, objected=state.objected or waits)
+
+
 def _applied(state: State, applied: Applied) -> State:
+    tried_before = state.tried
     state = replace(
         state,
         reply=None,
         head=applied.commit or state.head,
         plan=state.plan if applied.plan is None else applied.plan,
         warnings=state.warnings + ((applied.dropped,) if applied.dropped else ()),
+        set_aside=None,
     )
-    trial = Candidate(state.head, applied.subject, applied.item)
+    trial = Candidate(state.head, applied.subject, applied.item, tried_before=tried_before)
     match applied.intent:
         case Intent.RUN:
             return replace(
-                state, tried=applied.code, clean=False, candidate=trial, subject=state.subject or applied.subject
+                state,
+                tried=applied.code,
+                clean=False,
+                candidate=trial,
+                subject=state.subject or applied.subject,
+                replicates=False,
             )
         case Intent.REPLICATE:
-            return replace(state, tried=applied.code, candidate=replace(trial, linted=True))
+            trial = replace(trial, linted=True)
+            return replace(state, tried=applied.code, candidate=trial, replicates=applied.item is None)
         case Intent.FINISH:
             return _finish(state)
         case Intent.PLOT:
@@ -163,17 +184,9 @@ def _closing(state: State) -> Stage:
 
 
 def _refused(state: State, refused: Refused) -> State:
-    talk = replace(
-        state.conversation,
-        refusals=state.conversation.refusals + 1,
-        feedback=refused.feedback,
-        staged=refused.staged,
-        summary=refused.summary,
-    )
-    state = replace(state, reply=None, conversation=talk, plan=state.plan if refused.plan is None else refused.plan)
-    # One reply, its repairs, one turn that asks for a whole function or file; the plot and notes turns get one try.
-    tries = state.limits.repairs + 2 if state.stage is Stage.EXPERIMENTS else 1
-    if talk.refusals < tries:
+    chat = refuse_reply(state.conversation, refused, state.tries)
+    state = replace(state, reply=None, conversation=chat, plan=state.plan if refused.plan is None else refused.plan)
+    if chat.refusals < state.tries:
         return state
     return spend_attempt(state, Failure.of_edit(refused.summary, refused.feedback))
 
@@ -220,7 +233,9 @@ def _plotted(state: State) -> State:
 
 
 def _new_attempt(state: State) -> State:
-    return replace(state, serial=state.serial + 1, conversation=Conversation(), reply=None, candidate=None)
+    return replace(
+        state, serial=state.serial + 1, conversation=Conversation(), reply=None, candidate=None, set_aside=None
+    )
 
 
 def spend_attempt(state: State, failure: Failure) -> State:
@@ -245,7 +260,13 @@ def _published(state: State, published: Published) -> State:
     state = replace(state, head=published.commit or state.head, lost_in_row=0)
     if published.run == 0:
         return replace(
-            _new_attempt(state), stage=Stage.EXPERIMENTS, run=1, serial=1, baseline_values=published.values, failures=()
+            _new_attempt(state),
+            stage=Stage.EXPERIMENTS,
+            run=1,
+            serial=1,
+            baseline_values=published.values,
+            baseline_self_reported=published.self_reported,
+            failures=(),
         )
     row = RunRow(
         run=published.run,
@@ -260,7 +281,7 @@ def _published(state: State, published: Published) -> State:
         self_reported=published.self_reported,
     )
     state = replace(state, good=state.head, good_code=state.tried, clean=True, given_up_in_row=0)
-    return _next_run(state, row)
+    return begin_review(_next_run(state, row), row.run)
 
 
 def _restored(state: State, restored: Restored) -> State:
@@ -279,13 +300,21 @@ def _restored(state: State, restored: Restored) -> State:
 
 
 def _next_run(state: State, row: RunRow) -> State:
-    """The run number is spent, and with it the plan item that it was for: the next one, where no candidate is left."""
+    """The run number is spent, and with it the plan item that it was for: the next one, where no candidate is left.
+
+    A row of run numbers given up ends the experiments as the last run number does, where a run was completed.
+    """
     of_next = state.next_item.number if state.next_item else None
-    due = state.candidate.item if state.candidate else of_next
-    last = row.run >= state.limits.max_runs
+    due = state.candidate.item if state.candidate else None if state.replicates else of_next
+    row = replace(row, item=next((item for item in state.plan if item.number == due), None))
+    hopeless = state.given_up_in_row >= state.limits.give_ups and state.completed_runs > 0
+    warning = f"the experiments ended early: {state.given_up_in_row} run numbers in a row were given up"
+    last = hopeless or row.run >= state.limits.max_runs
     return replace(
         _new_attempt(state),
         rows=(*state.rows, row),
+        warnings=(*state.warnings, warning) if hopeless else state.warnings,
+        replicates=False,
         done_items=state.done_items if due is None else (*state.done_items, due),
         run=row.run + (not last),
         serial=1,

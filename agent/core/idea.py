@@ -13,6 +13,8 @@ from agent.core.messages import scrub
 from agent.errors import UsageError
 
 TITLE_CHARS = 80
+REVISED_CHARS = 20_000
+_FROZEN = re.compile(r"name|(?:primary|main|target)?_?metrics?|primary", re.IGNORECASE)
 
 
 class Idea(BaseModel):
@@ -78,6 +80,21 @@ def _parse_idea(item: object, where: str) -> Idea:
         field = ".".join(str(part) for part in first["loc"])
         problem = f"field {field} is missing" if first["type"] == "missing" else f"field {field}: {first['msg']}"
         raise UsageError(where, problem, 'give every idea a "Title" and an "Experiment"') from error
+
+
+def revise_idea(idea: Idea, changes: Mapping[str, Any], primary: str) -> Idea:
+    """The idea with the changed fields; null takes one out. `primary` is the metric that the launch froze.
+
+    Raises: UsageError where a frozen field changes, or the result is no idea.
+    """
+    present = idea.model_dump()
+    for name, value in changes.items():
+        if _FROZEN.fullmatch(name) and value != present.get(name, primary):
+            raise UsageError(f"field {name}", "is frozen since launch", "the name and the primary metric stay")
+    revised = _parse_idea(present | dict(changes), "the revised idea")
+    if len(revised.to_json()) > REVISED_CHARS:
+        raise UsageError("the revised idea", f"is longer than {REVISED_CHARS} characters")
+    return revised
 
 
 def _object_of(pairs: Sequence[tuple[str, Any]], where: str) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from agent.core.model_rules import RuleTable
+
 __all__ = [
     "CONTINUE",
     "OPENING",
@@ -15,6 +17,7 @@ __all__ = [
     "normalise",
     "rules_for",
     "scrub",
+    "stricter",
     "to_dicts",
     "without_surrogates",
 ]
@@ -25,7 +28,11 @@ Role = Literal["system", "user", "assistant"]
 OPENING: Final = "[The beginning of this conversation is left out.]"
 CONTINUE: Final = "Go on."
 
+QUOTED_REPLY: Final = "[Your reply was:]"
+QUOTED_ANSWER: Final = "[To that the user said:]"
+
 _SEPARATOR: Final = "\n\n"
+_BUILT_IN: Final = RuleTable()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,38 +45,28 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a model asks of the sequence; `system` False: no system role, its text opens the first user message."""
+    """What a model asks of the sequence, from the common form to the strictest.
 
-    name: str = "default"
+    system False: no system role, its text opens the first user message. single: one user message that quotes the
+    conversation, for what refuses every other order.
+    """
+
     system: bool = True
+    single: bool = False
 
 
-_DEFAULT: Final = Rules()
-_GEMMA: Final = Rules(name="gemma", system=False)
-_O1_EARLY: Final = Rules(name="o1-early", system=False)
-
-# Prefixes of any one part of a litellm name ("groq/gemma2-9b-it", "openrouter/google/gemma-2-27b-it:free").
-# Gemma 1-3: the chat template has no system turn (2 raises, 3 folds it, the Gemini API refuses one).
-_BY_PREFIX: Final[tuple[tuple[str, Rules], ...]] = (
-    ("gemma-2", _GEMMA),
-    ("gemma2", _GEMMA),
-    ("gemma-3", _GEMMA),
-    ("gemma3", _GEMMA),
-    ("gemma-1", _GEMMA),
-    ("gemma-7b", _GEMMA),
-    ("gemma:", _GEMMA),
-    ("o1-mini", _O1_EARLY),
-    ("o1-preview", _O1_EARLY),
-)
-
-
-def rules_for(model: str) -> Rules:
+def rules_for(model: str, table: RuleTable = _BUILT_IN) -> Rules:
     """The rules of a litellm model name, whatever provider serves it; the default where nothing else is known."""
-    parts = model.strip().lower().split("/")
-    for prefix, rules in _BY_PREFIX:
-        if any(part.startswith(prefix) for part in parts):
-            return rules
-    return _DEFAULT
+    return Rules(system=table.find(model).system is not False)
+
+
+def stricter(rules: Rules, messages: Sequence[Message]) -> Rules | None:
+    """The mildest stricter rules under which these messages are sent otherwise; None where there are none."""
+    sent = normalise(messages, rules)
+    for harder in (Rules(system=False), Rules(system=False, single=True)):
+        if normalise(messages, harder) != sent and (harder.single or rules.system):
+            return harder
+    return None
 
 
 def normalise(messages: Sequence[Message], rules: Rules) -> list[Message]:
@@ -80,8 +77,12 @@ def normalise(messages: Sequence[Message], rules: Rules) -> list[Message]:
     user's OPENING, one that comes last is followed by the user's CONTINUE, and so is a system message that stands
     alone. Nothing in, nothing out: no message of any substance gives an empty list.
 
+    Under `single` the result is one user message: system text and first turn as they are, each later turn under a line
+    that says whose it is.
+
     Idempotent. Append-only: where `messages` ends with a user message that is not blank, the result for
-    `messages + [assistant, user]`, both not blank, starts with the result for `messages`.
+    `messages + [assistant, user]`, both not blank, starts with the result for `messages`; under `single` its one
+    message does.
     """
     cleaned = [Message(m.role, without_surrogates(m.content)) for m in messages if m.content.strip()]
     system = _SEPARATOR.join(m.content for m in cleaned if m.role == "system")
@@ -96,12 +97,21 @@ def normalise(messages: Sequence[Message], rules: Rules) -> list[Message]:
     if not turns or turns[-1].role == "assistant":
         turns.append(Message("user", CONTINUE))
     head = [Message("system", system)] if system else []
-    return head + _merge_neighbours(turns)
+    merged = head + _merge_neighbours(turns)
+    return [_quote(merged)] if rules.single else merged
 
 
 def to_dicts(messages: Sequence[Message]) -> list[dict[str, str]]:
     """The messages as the chat API takes them, with no key but `role` and `content`."""
     return [{"role": m.role, "content": m.content} for m in messages]
+
+
+def _quote(turns: Sequence[Message]) -> Message:
+    first = next(n for n, turn in enumerate(turns) if turn.role == "user")
+    parts = [turn.content for turn in turns[: first + 1]]
+    for turn in turns[first + 1 :]:
+        parts += [QUOTED_REPLY if turn.role == "assistant" else QUOTED_ANSWER, turn.content]
+    return Message("user", _SEPARATOR.join(parts))
 
 
 def _merge_neighbours(turns: Sequence[Message]) -> list[Message]:

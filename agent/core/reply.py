@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
-__all__ = ["ParsedReply", "Plan", "PlanItem", "merge_plan", "parse_reply", "strip_reasoning"]
+from agent.core.expectation import read_labels
+from agent.core.reasoning import mark_code, strip_reasoning
+
+__all__ = ["ParsedReply", "Plan", "PlanItem", "bare_plan_line", "merge_plan", "parse_reply", "without_plan"]
 
 
 @dataclass(frozen=True, slots=True)
 class PlanItem:
-    """One numbered item; `text` keeps its continuation lines and sub-bullets."""
+    """One numbered item; `text` keeps its continuation lines and sub-bullets, and with them the parts it labels.
+
+    hypothesis, expected (a metric and a size), refuted_if: in the model's words, "" where the item has no such label.
+    """
 
     number: int
     text: str
+    hypothesis: str = ""
+    expected: str = ""
+    refuted_if: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +44,6 @@ class ParsedReply:
     replicate: bool
     all_completed: bool
 
-
-_NAMES: Final = r"(?:[a-z]+:)?(?:think|thinking|thoughts?|reasoning|reflection|scratchpad)"
-_CLOSE: Final = rf"</{_NAMES}\s*>|◁/think▷"
-_CLOSE_TAG: Final = re.compile(_CLOSE, re.IGNORECASE)
-_TAG: Final = re.compile(rf"<{_NAMES}(?:\s[^<>]*)?>|◁think▷|{_CLOSE}", re.IGNORECASE)
-_FENCE: Final = re.compile(r"\s*(?:\d{1,3}[.)]\s+|[-*+]\s+)?(`{3,}|~{3,})([^`]*)$")
-_SEARCH: Final = re.compile(r"\s*<{5,9} ?SEARCH\b", re.IGNORECASE)
-_REPLACE: Final = re.compile(r"\s*(?:={5,9}\s*)?>{5,9} ?REPLACE\b", re.IGNORECASE)
 
 _HEADER: Final = re.compile(
     r"[ ]{0,3}(?P<hashes>\#{1,6}[ ]*)?[*_]{0,3}"
@@ -66,6 +67,23 @@ def parse_reply(text: str) -> ParsedReply:
         replicate=any(_says(line, "REPLICATE") for line in lines),
         all_completed=any(_says(line, "ALL_COMPLETED") for line in lines),
     )
+
+
+def bare_plan_line(text: str) -> int:
+    """The 1-based line of the last header of a plan, where no header has items; 0 where there is none."""
+    lines = _prose_lines(strip_reasoning(text))
+    bare = [n for n, line in enumerate(lines, start=1) if line is not None and _is_header(_HEADER.match(line))]
+    return bare[-1] if bare and _find_plan(lines) is None else 0
+
+
+def without_plan(text: str) -> str:
+    """The reply without reasoning and without its plans: what it says of the step that is due."""
+    lines = strip_reasoning(text).replace("\r\n", "\n").split("\n")
+    prose = _prose_lines("\n".join(lines))
+    kept = list(lines)
+    for index, stop in reversed([(index, stop) for index, _, stop in _plans(prose)]):
+        del kept[index:stop]
+    return "\n".join(kept).strip()
 
 
 def merge_plan(old: Plan | None, new: Plan, done: Collection[int]) -> Plan:
@@ -94,75 +112,9 @@ def merge_plan(old: Plan | None, new: Plan, done: Collection[int]) -> Plan:
     return replace(new, items=(*kept, *listed))
 
 
-def strip_reasoning(text: str) -> str:
-    """The text with reasoning blanked, line by line, so that line numbers stay.
-
-    Reasoning is <think>, <thinking> or <reasoning> up to its closing tag, or to the end where it opens a line and is
-    never closed; and everything before a closing tag that nothing opened (some servers put the opening tag into the
-    prompt). Tags inside code fences, SEARCH/REPLACE blocks and backticks are text.
-    """
-    start = 0
-    while (region := _next_reasoning(text, start)) is not None:
-        begin, end = region
-        blank = "\n" * text.count("\n", begin, end)
-        text = text[:begin] + blank + text[end:]
-        start = begin + len(blank)
-    return text
-
-
-def _next_reasoning(text: str, start: int) -> tuple[int, int] | None:
-    """Where the first stretch of reasoning at or after `start` begins and ends."""
-    position = 0
-    for line, is_code in _with_code(text.split("\n")):
-        at, position = position, position + len(line) + 1
-        if is_code or position <= start:
-            continue
-        for tag in _TAG.finditer(line):
-            begin = at + tag.start()
-            if begin < start or _in_backticks(line, tag.start()):
-                continue
-            if _CLOSE_TAG.fullmatch(tag.group()):
-                if _stands_apart(line, tag):
-                    return 0, at + tag.end()
-            elif closing := _CLOSE_TAG.search(text, at + tag.end()):
-                return begin, closing.end()
-            elif not line[: tag.start()].strip():
-                return begin, len(text)
-    return None
-
-
-def _stands_apart(line: str, tag: re.Match[str]) -> bool:
-    return not line[: tag.start()].strip() or not line[tag.end() :].strip()
-
-
-def _in_backticks(line: str, position: int) -> bool:
-    return line.count("`", 0, position) % 2 == 1
-
-
-def _with_code(lines: Sequence[str]) -> list[tuple[str, bool]]:
-    """Each line, and whether it belongs to a code fence or a SEARCH/REPLACE block; an unclosed one runs to the end."""
-    marked: list[tuple[str, bool]] = []
-    fence = ""
-    in_block = False
-    for line in lines:
-        is_code = bool(fence) or in_block
-        if in_block:
-            in_block = _REPLACE.match(line) is None
-        elif _SEARCH.match(line):
-            in_block = is_code = True
-        elif found := _FENCE.match(line):
-            mark, info = found.groups()
-            if not fence:
-                fence, is_code = mark, True
-            elif mark[0] == fence[0] and len(mark) >= len(fence) and not info.strip():
-                fence = ""
-        marked.append((line, is_code))
-    return marked
-
-
 def _prose_lines(text: str) -> list[str | None]:
     """The lines outside code and quotation; None stands for the others."""
-    lines = _with_code(text.replace("\r\n", "\n").split("\n"))
+    lines = mark_code(text.replace("\r\n", "\n").split("\n"))
     return [None if is_code or line.lstrip().startswith(">") else line for line, is_code in lines]
 
 
@@ -174,38 +126,52 @@ def _says(line: str | None, word: str) -> bool:
     return re.fullmatch(rf"\s*{_WRAP}{pattern}{_WRAP}\.?{_WRAP}\s*", line) is not None
 
 
+def _is_header(found: re.Match[str] | None) -> bool:
+    return found is not None and bool(found["colon"] or (found["hashes"] and not found["rest"]))
+
+
 def _find_plan(lines: Sequence[str | None]) -> Plan | None:
     """The last plan of the reply that has items."""
-    plan: Plan | None = None
+    return next((plan for _, plan, _ in reversed(list(_plans(lines)))), None)
+
+
+def _plans(lines: Sequence[str | None]) -> Iterator[tuple[int, Plan, int]]:
+    """Each plan that has items: the index of its header, the plan, the index after its last line."""
     for index, line in enumerate(lines):
         header = _HEADER.match(line) if line is not None else None
-        if header is None or not (header["colon"] or (header["hashes"] and not header["rest"])):
+        if header is None or not _is_header(header):
             continue
+        first = index if header["rest"] else index + 1
         body = [header["rest"], *lines[index + 1 :]] if header["rest"] else list(lines[index + 1 :])
-        plan = _read_plan(body) or plan
-    return plan
+        if found := _read_plan(body):
+            plan, count = found
+            yield index, plan, first + count
 
 
-def _read_plan(lines: Sequence[str | None]) -> Plan | None:
-    """The preamble, at most one paragraph, and the items that follow it."""
+def _read_plan(lines: Sequence[str | None]) -> tuple[Plan, int] | None:
+    """The preamble, at most one paragraph, and the items that follow it; and how many lines they take."""
     preamble: list[str] = []
     for index, line in enumerate(lines):
         if line is None or _HEADING.match(line):
             return None
         if _ITEM.match(line):
-            return Plan(_numbered(_read_items(lines[index:])), "\n".join(preamble).strip())
+            items, count = _read_items(lines[index:])
+            return Plan(_numbered(items), "\n".join(preamble).strip()), index + count
         if line.strip() and preamble and not preamble[-1].strip() and any(part.strip() for part in preamble):
             return None
         preamble.append(line.rstrip())
     return None
 
 
-def _read_items(lines: Sequence[str | None]) -> list[PlanItem]:
-    """The items from the first line on, up to a blank line with other text after it, a heading, code or a command."""
+def _read_items(lines: Sequence[str | None]) -> tuple[list[PlanItem], int]:
+    """The items from the first line on, up to a blank line with other text after it, a heading, code or a command.
+
+    With them the number of lines that they take.
+    """
     items: list[tuple[int, list[str]]] = []
-    base = 0
+    base = count = 0
     after_blank = False
-    for line in lines:
+    for index, line in enumerate(lines):
         if line is None or _HEADING.match(line) or _says(line, "ALL_COMPLETED") or _says(line, "REPLICATE"):
             break
         if not line.strip():
@@ -219,8 +185,13 @@ def _read_items(lines: Sequence[str | None]) -> list[PlanItem]:
             break
         else:
             items[-1][1].append(line.rstrip())
-        after_blank = False
-    return [PlanItem(number, "\n".join(text)) for number, text in items]
+        after_blank, count = False, index + 1
+    return [_make_item(number, "\n".join(text)) for number, text in items], count
+
+
+def _make_item(number: int, text: str) -> PlanItem:
+    labels = read_labels(text)
+    return PlanItem(number, text, labels.hypothesis, labels.expected, labels.refuted_if)
 
 
 def _indent(line: str) -> int:

@@ -73,6 +73,24 @@ class Control(_Strict):
     profiles: tuple[str, ...] = ()
 
 
+class Warn(_Strict):
+    """Where a diagnostic is out of order; no bound, no warning."""
+
+    below: float | None = None
+    above: float | None = None
+
+
+class Diagnostic(_Strict):
+    """A number that tells how a run went inside, as dead latents; shown with its reading, never ranked."""
+
+    name: str
+    source: Source = "final_info"
+    path: KeyPath
+    reading: str = ""
+    warn: Warn = Warn()
+    profiles: tuple[str, ...] = ()
+
+
 class StepLimits(_Strict):
     """Wall-clock limits of the supervised steps in seconds, and the size at which a log is cut in MiB."""
 
@@ -125,9 +143,14 @@ class BaselineVariant(_Strict):
 
 
 class Profile(_Strict):
-    """One scale of the experiment; profiles/<name>.json is what the experiment reads."""
+    """One scale of the experiment; profiles/<name>.json is what the experiment reads.
+
+    disk_gib: what its data take on disk. gpus: how many it wants, 0 where the CPU will do.
+    """
 
     summary: str = ""
+    disk_gib: Annotated[float, Field(ge=0)] = 0.0
+    gpus: Annotated[int, Field(ge=0)] = 0
     limits: StepLimits | None = None
     environment: Environment | None = None
     baselines: tuple[BaselineVariant, ...] = ()
@@ -155,4 +178,5 @@ class TemplateSpec(_Strict):
     frontier: str = ""
     metrics: tuple[Metric, ...] = ()
     controls: tuple[Control, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
     profiles: dict[str, Profile] = {}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from agent.core.budget import Tally
 from agent.core.events import (
     Ended,
     Launched,
     Paused,
     Purpose,
+    Reviewed,
+    Role,
     Stage,
     Started,
     Step,
@@ -16,11 +19,15 @@ from agent.core.events import (
 from agent.core.failure import Failure
 from agent.core.limits import Limits
 from agent.core.reply import PlanItem
+from agent.core.told import Word
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Code on trial: a commit, what it has passed, what it has measured."""
+    """Code on trial: a commit, what it has passed, what it has measured.
+
+    tried_before: the state's `tried` before this code, for one that is set aside. approved: a person let it run.
+    """
 
     commit: str
     subject: str
@@ -31,11 +38,17 @@ class Candidate:
     values: dict[str, float] = field(default_factory=dict)
     step_s: float = 0.0
     self_reported: str = ""
+    tried_before: str = ""
+    approved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The chat of one attempt: blobs of the last request and reply, and what was said of the reply."""
+    """The chat of one attempt: blobs of the last request and reply, and what was said of the reply.
+
+    cut: the reply ended at its length limit. The editor's chat has the planner's `instruction`, a blob, and the
+    planner's own chat, `asked_by`, to which it goes back where no edit comes of it.
+    """
 
     purpose: Purpose = Purpose.PLAN
     request: str = ""
@@ -44,11 +57,35 @@ class Conversation:
     feedback: str = ""
     staged: str | None = None
     summary: str = ""
+    role: Role = Role.PLANNER
+    cut: bool = False
+    instruction: str = ""
+    asked_by: Conversation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewTalk:
+    """The chat about one completed run: blobs, as in a Conversation.
+
+    draft: the last review that could be read, `rounds` how many there were. misses: replies that could not be read.
+    """
+
+    run: int
+    request: str = ""
+    reply: str = ""
+    cut: bool = False
+    draft: str = ""
+    rounds: int = 0
+    misses: int = 0
+    feedback: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """What became of one run number. `self_reported` is why its results are no verified ones, where they said so."""
+    """What became of one run number. `self_reported` is why its results are no verified ones, where they said so.
+
+    item: the plan's item that it was for, as the plan had it then.
+    """
 
     run: int
     completed: bool
@@ -60,6 +97,8 @@ class RunRow:
     failures: tuple[str, ...] = ()
     seconds: float = 0.0
     self_reported: str = ""
+    item: PlanItem | None = None
+    review: Reviewed | None = None
 
 
 def say_trust(launched: Launched, self_reported: str) -> str:
@@ -71,7 +110,7 @@ def say_trust(launched: Launched, self_reported: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What was used up. `unknown_costs` counts calls whose price nobody knows."""
+    """What was used up. `unknown_costs` counts calls whose price nobody knows, `by_role` is what budgets go by."""
 
     calls: int = 0
     tokens_in: int = 0
@@ -80,6 +119,9 @@ class Spent:
     unknown_costs: int = 0
     model_s: float = 0.0
     step_s: float = 0.0
+    tokens_cached: int = 0
+    requests: int = 0
+    by_role: dict[str, Tally] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +131,10 @@ class State:
     run: the run number at work, from 1 (0: the baseline run). serial: number of the attempt folder, never used twice
     in a run. head: the newest commit. good, good_code: the newest commit whose run completed (at first the
     template's) and the digest of its run files. tried: digest of the code of the last attempt. clean: head holds
-    the good code. subject: what the run number at work is for, in the words of its first edit.
+    the good code. subject: what the run number at work is for, in the words of its first edit. replicates: its last
+    edit asked for the same code again, as no plan item says. reviewing: the review at work. words: all that the
+    researcher told. set_aside: a candidate that was not approved and that no other has replaced. approved_run: the
+    run number that a person let begin. objected: something was told while a candidate waited for approval.
     """
 
     launched: Launched
@@ -114,18 +159,31 @@ class State:
     candidate: Candidate | None = None
     failed_commit: str = ""
     subject: str = ""
+    replicates: bool = False
+    reviewing: ReviewTalk | None = None
+    idea_version: int = 1
     open_step: Step | None = None
     open_folder: str = ""
     pending: Started | None = None
     pause: Paused | None = None
     ended: Ended | None = None
     baseline_values: dict[str, float] = field(default_factory=dict)
+    baseline_self_reported: str = ""
     warnings: tuple[str, ...] = ()
     spent: Spent = field(default_factory=Spent)
+    words: tuple[Word, ...] = ()
+    set_aside: Candidate | None = None
+    approved_run: int | None = None
+    objected: bool = False
 
     @property
     def limits(self) -> Limits:
         return self.launched.limits
+
+    @property
+    def tries(self) -> int:
+        """Replies of one attempt: the first, its repairs, one for a whole function; at the end of a study, one."""
+        return self.limits.repairs + 2 if self.stage is Stage.EXPERIMENTS else 1
 
     @property
     def completed_runs(self) -> int:

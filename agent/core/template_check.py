@@ -10,7 +10,7 @@ from typing import Literal
 
 from agent.core.baseline import primary_metric
 from agent.core.results import read_number
-from agent.core.spec import Control, Metric, TemplateSpec
+from agent.core.spec import Control, Diagnostic, Metric, TemplateSpec
 
 __all__ = ["Level", "Remark", "check_repeats", "check_results", "check_spec", "check_spread", "find_number"]
 
@@ -73,7 +73,7 @@ def check_spec(spec: TemplateSpec, where: str) -> Iterator[Remark]:
 
 def check_results(spec: TemplateSpec, final_info: Mapping[str, object], where: str) -> Iterator[Remark]:
     """Numbers that a run reports and the description does not name."""
-    numbers: list[Metric | Control] = [*spec.metrics, *spec.controls]
+    numbers: list[Metric | Control | Diagnostic] = [*spec.metrics, *spec.controls, *spec.diagnostics]
     declared = {m.path for m in numbers if m.source == "final_info"}
     extra = [path for path in _number_paths(final_info) if path not in declared]
     if extra:

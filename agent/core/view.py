@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.core.baseline import Baseline, BaselineRow, judge_run, primary_metric, reach_of, summarise
-from agent.core.events import Purpose, Stage
+from agent.core.definitions import Focus
+from agent.core.edit_shown import Ranges
+from agent.core.events import Purpose, Reviewed, Stage
+from agent.core.expectation import Reading, measure, read_comparison
 from agent.core.failure import Failure, FailureKind
 from agent.core.idea import Idea
+from agent.core.notes import end_of_notes
+from agent.core.refs import Reference
 from agent.core.reply import PlanItem
 from agent.core.search import Setting, settings_of
 from agent.core.spec import Control, Metric, StepLimits, TemplateSpec
 from agent.core.state import RunRow, State
+from agent.core.told import earlier_words, fresh_words
 from agent.core.turn import editable_at
 from agent.core.verdict import Verdict
+
+NOTES_END_CHARS = 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,8 @@ class RowView:
     verdict: Verdict | None
     failures: tuple[str, ...]
     self_reported: str = ""
+    item: PlanItem | None = None
+    review: Reviewed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +49,13 @@ class TurnView:
     """What the model may know at this turn. `files` are the texts shown, the rest of `editable` only named.
 
     code_failure: what is still wrong with the code, where `failure` is a reply that could not be used. frontier: the
-    metric along which baselines are interpolated, `reach` where on it runs compare.
+    metric along which baselines are interpolated, `reach` where on it runs compare. told: the researcher's words that
+    no request has held, `told_before` those that an earlier one of this run number held. set_aside: the subject of an
+    edit that a researcher's word kept from running. focus: what of the files matters, `shown` the lines of those that
+    are shown in part, `whole` texts that a repair shows. left_out: how many rows, baselines and plan items are not.
+    instruction: of the planner to the editor. notes: the end of notes.txt, for the reviewer. readings: what the last
+    run's plan item expected, and what would refute it, held against its results. revised: the last review changed the
+    idea.
     """
 
     purpose: Purpose
@@ -74,6 +90,23 @@ class TurnView:
     frontier: str = ""
     reach: tuple[float, float] | None = None
     settings: dict[str, Setting] = field(default_factory=dict)
+    told: tuple[str, ...] = ()
+    told_before: tuple[str, ...] = ()
+    set_aside: str = ""
+    set_aside_diff: str = ""
+    refs: tuple[Reference, ...] = ()
+    curves: tuple[str, ...] = ()
+    diagnostics: tuple[str, ...] = ()
+    switches: tuple[str, ...] = ()
+    focus: dict[str, Focus] = field(default_factory=dict)
+    shown: dict[str, Ranges] = field(default_factory=dict)
+    whole: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+    separate_editor: bool = False
+    instruction: str = ""
+    notes: str = ""
+    readings: dict[str, Reading] = field(default_factory=dict)
+    revised: bool = False
 
 
 def view_turn(
@@ -88,15 +121,15 @@ def view_turn(
     files: Mapping[str, str],
     failed_diff: str = "",
     feedback: str = "",
+    instruction: str = "",
+    set_aside_diff: str = "",
     limits: StepLimits | None = None,
 ) -> TurnView:
     """The view of the turn that is due. `files` are all texts of the newest commit."""
-    editable = editable_at(state.stage, spec.editable)
     seen = next((row.values for row in state.rows if row.completed), None)
     reference = reference_of(state, baselines)
     primary = primary_metric(spec, seen or (reference[0].values if reference else None))
-    rows = summarise(reference, spec.frontier)
-    return TurnView(
+    view = TurnView(
         purpose=purpose,
         workspace=state.launched.workspace,
         run=state.run,
@@ -107,14 +140,49 @@ def view_turn(
         brief=brief,
         command=command,
         run_files=spec.run_files,
-        editable=editable,
+        editable=editable_at(state.stage, spec.editable),
         metrics=spec.metrics,
         primary=primary,
-        baselines=rows,
+        baselines=summarise(reference, spec.frontier),
         plan=state.plan,
         done_items=state.done_items,
         rows=tuple(view_row(row, spec, primary, reference) for row in state.rows),
-        files={name: files[name] for name in shown_files(state.stage, spec) if name in files},
+        files={},
+        limits=limits or spec.limits,
+    )
+    view = _with_texts(_with_template(view, spec, reference), state, spec, files)
+    view = _with_attempts(view, state, failed_diff, feedback, instruction)
+    return _with_words(replace(view, readings=_read_last(state, spec, reference)), state, set_aside_diff)
+
+
+def _with_template(view: TurnView, spec: TemplateSpec, baselines: Sequence[Baseline]) -> TurnView:
+    """The view with how runs compare, and what comes before one."""
+    primary = view.primary
+    return replace(
+        view,
+        controls=spec.controls,
+        smoke=spec.smoke,
+        frontier=spec.frontier,
+        reach=reach_of(baselines, spec.frontier, primary.name) if spec.frontier and primary else None,
+    )
+
+
+def _with_texts(view: TurnView, state: State, spec: TemplateSpec, files: Mapping[str, str]) -> TurnView:
+    """The view with the files of its stage; a reviewer sees none of them, but the end of notes.txt."""
+    in_review = view.purpose in (Purpose.REVIEW, Purpose.REFLECT)
+    shown = () if in_review else shown_files(state.stage, spec)
+    return replace(
+        view,
+        files={name: files[name] for name in shown if name in files},
+        settings={k: v for name in spec.run_files for k, v in settings_of(files.get(name, "")).items()},
+        notes=end_of_notes(files.get("notes.txt", ""), NOTES_END_CHARS) if in_review else "",
+    )
+
+
+def _with_attempts(view: TurnView, state: State, failed_diff: str, feedback: str, instruction: str) -> TurnView:
+    """The view with what was tried of the run number at work, and by whom."""
+    return replace(
+        view,
         failure=state.failure,
         code_failure=_code_failure(state),
         repeats=state.repeats,
@@ -122,14 +190,54 @@ def view_turn(
         restored=state.clean and bool(state.failures),
         feedback=feedback,
         function=_failed_function(state),
-        limits=limits or spec.limits,
-        controls=spec.controls,
-        smoke=spec.smoke,
         figures=not any(warning.startswith("no figures") for warning in state.warnings),
-        frontier=spec.frontier,
-        reach=reach_of(reference, spec.frontier, primary.name) if spec.frontier and primary else None,
-        settings={k: v for name in spec.run_files for k, v in settings_of(files.get(name, "")).items()},
+        separate_editor=state.launched.separate_editor,
+        instruction=instruction,
     )
+
+
+def _with_words(view: TurnView, state: State, set_aside_diff: str) -> TurnView:
+    """The view with what people and the reviewer said."""
+    versions = [row.review.version for row in state.rows if row.review]
+    last = state.rows[-1].review if state.rows else None
+    return replace(
+        view,
+        told=fresh_words(state.words),
+        told_before=earlier_words(state.words, state.run),
+        set_aside=state.set_aside.subject if state.set_aside else "",
+        set_aside_diff=set_aside_diff,
+        revised=last is not None and last.version > max([1, *versions[:-1]]),
+    )
+
+
+def _read_last(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) -> dict[str, Reading]:
+    """The comparisons in the last completed run's plan item, held against its results."""
+    row = state.rows[-1] if state.rows else None
+    if row is None or not row.completed or row.item is None:
+        return {}
+    names = list(dict.fromkeys([*(m.name for m in spec.metrics), *row.values]))
+    expected = read_comparison(row.item.expected, names)
+    refuted = read_comparison(row.item.refuted_if, names, expected.metric if expected else "")
+    readings = {}
+    for label, comparison in (("expected", expected), ("refuted_if", refuted)):
+        if comparison is None:
+            continue
+        bar, name = _bar_of(comparison.metric, row, state, spec, baselines)
+        if reading := measure(comparison, row.values, bar, name):
+            readings[label] = reading
+    return readings
+
+
+def _bar_of(
+    name: str, row: RunRow, state: State, spec: TemplateSpec, baselines: Sequence[Baseline]
+) -> tuple[float | None, str]:
+    """What a change of the metric is a change of, and its name: the baseline at the run's own place, else a run."""
+    metric = next((m for m in spec.metrics if m.name == name), None)
+    verdict = judge_run(spec, metric, row.values, baselines) if metric and baselines else None
+    if verdict and verdict.baseline_mean is not None:
+        return verdict.baseline_mean, "the baseline"
+    before = [r for r in state.rows if r.completed and r.run < row.run and name in r.values]
+    return (before[-1].values[name], f"run {before[-1].run}") if before else (None, "")
 
 
 def _code_failure(state: State) -> Failure | None:
@@ -146,8 +254,12 @@ def _failed_function(state: State) -> str:
 
 
 def reference_of(state: State, baselines: Sequence[Baseline]) -> tuple[Baseline, ...]:
-    """What runs are compared with: the template's baselines, else the run of its own code."""
-    own = (Baseline("run 0", 0, state.baseline_values),) if state.baseline_values else ()
+    """What runs are compared with: the template's baselines, else the run of its own code.
+
+    A run 0 that called its results self-reported is none: verified results are not ranked with it.
+    """
+    usable = state.baseline_values and not state.baseline_self_reported
+    own = (Baseline("run 0", 0, state.baseline_values),) if usable else ()
     return tuple(baselines) or own
 
 
@@ -156,7 +268,16 @@ def view_row(row: RunRow, spec: TemplateSpec, primary: Metric | None, baselines:
     if row.completed and primary and baselines:
         verdict = judge_run(spec, primary, row.values, baselines, self_reported=row.self_reported)
     return RowView(
-        row.run, row.completed, row.subject, row.values, row.settings, verdict, row.failures, row.self_reported
+        row.run,
+        row.completed,
+        row.subject,
+        row.values,
+        row.settings,
+        verdict,
+        row.failures,
+        row.self_reported,
+        row.item,
+        row.review,
     )
 
 

@@ -138,6 +138,7 @@ def at_profile(spec: TemplateSpec, profile: str) -> TemplateSpec:
         update={
             "metrics": tuple(m for m in spec.metrics if not m.profiles or profile in m.profiles),
             "controls": tuple(c for c in spec.controls if not c.profiles or profile in c.profiles),
+            "diagnostics": tuple(d for d in spec.diagnostics if not d.profiles or profile in d.profiles),
             "environment": environment_of(spec, profile),
         }
     )
@@ -149,6 +150,7 @@ def _check_profile_names(folder: Path, spec: TemplateSpec) -> None:
     fields: list[tuple[str, tuple[str, ...]]] = [(f"profiles.{name}", (name,)) for name in spec.profiles]
     fields += [(f"metrics.{i}.profiles", m.profiles) for i, m in enumerate(spec.metrics)]
     fields += [(f"controls.{i}.profiles", c.profiles) for i, c in enumerate(spec.controls)]
+    fields += [(f"diagnostics.{i}.profiles", d.profiles) for i, d in enumerate(spec.diagnostics)]
     for field, names in fields:
         unknown = [name for name in names if name not in known]
         if unknown:

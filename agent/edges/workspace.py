@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,10 +13,12 @@ from agent.core.code import digest_code
 from agent.core.events import Launched
 from agent.core.fold import fold
 from agent.core.idea import Idea
+from agent.core.refs import Reference
 from agent.core.state import State
 from agent.edges.files import fsync_folder, write_durably
 from agent.edges.frozen import check_frozen
 from agent.edges.journal import Journal
+from agent.edges.refs import write_refs
 from agent.edges.repo import Repo
 from agent.edges.template import Template, load_template
 from agent.errors import IntegrityError, JournalCorrupt, UsageError
@@ -24,7 +26,7 @@ from agent.errors import IntegrityError, JournalCorrupt, UsageError
 BATCH_FILE = "batch.json"
 TEMPLATES = ".templates"
 BATCH_SCHEMA = 1
-WRITING_EFFECTS = frozenset({"ApplyReply", "Publish", "Restore"})
+WRITING_EFFECTS = frozenset({"ApplyReply", "ReadReview", "Publish", "Restore"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,16 @@ def frozen_template(workspace: Workspace, launched: Launched) -> Template:
 
 
 def create_batch(
-    workspaces: Path, name: str, ideas: Sequence[Idea], template: Template, launched: Launched
+    workspaces: Path,
+    name: str,
+    ideas: Sequence[Idea],
+    template: Template,
+    launched: Launched,
+    refs: Mapping[str, Sequence[Reference]] | None = None,
 ) -> list[Workspace]:
     """Make `workspaces`/`name` with one workspace an idea; all appear at once, by one rename.
+
+    refs: reference texts by the idea's slug.
 
     Raises: UsageError where the folder cannot be written.
     """
@@ -102,6 +111,7 @@ def create_batch(
     try:
         for idea in ideas:
             _create(building / idea.slug, idea, template, replace(launched, workspace=idea.slug, title=idea.Title))
+            write_refs(building / idea.slug / ".agent", (refs or {}).get(idea.slug, ()))
         index = {"schema_version": BATCH_SCHEMA, "workspaces": [idea.slug for idea in ideas]}
         write_durably(building / BATCH_FILE, json.dumps(index, indent=2).encode() + b"\n")
         building.rename(final)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.core.events import Applied, Closed, Event, Finished, Intent, Linted, Published, Restored, Step
+from agent.core.events import Applied, Closed, Event, Finished, Intent, Linted, Published, Restored, Reviewed, Step
 from agent.edges.repo import Commit
 
 __all__ = ["EditRow", "Outcome", "edit_rows", "outcomes"]
@@ -58,6 +58,8 @@ def outcomes(events: Sequence[Event]) -> dict[str, Outcome]:
                 if published.commit:
                     done = Outcome("completed", published.values, None)
                     found[published.commit] = Outcome("recorded", {}, None) if trial else done
+            case Reviewed() as reviewed if reviewed.commit:
+                found[reviewed.commit] = Outcome(f"idea {reviewed.judgement}", {}, None)
             case Restored() as restored if restored.commit:
                 found[restored.commit] = Outcome("gave up" if restored.gives_up else "restored", {}, None)
             case _:

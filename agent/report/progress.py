@@ -10,6 +10,7 @@ from agent.core.events import (
     Ended,
     Event,
     Finished,
+    Handed,
     Launched,
     Linted,
     Opened,
@@ -18,7 +19,9 @@ from agent.core.events import (
     Refused,
     Restored,
     Resumed,
+    Reviewed,
     Started,
+    Told,
     Voided,
 )
 from agent.core.prompts import number
@@ -36,8 +39,10 @@ def describe(event: Event, state: State) -> str | None:
             return f"paused: {event.reason}"
         case Resumed():
             return "resumed"
+        case Told():
+            return f"told: {' '.join(event.text.split())}"
         case Ended():
-            control = f" ({state.launched.control})" if state.launched.control else ""
+            control = f" ({state.launched.remark})" if state.launched.remark else ""
             lines = [("completed: " if event.completed else "failed: ") + event.summary + control]
             return "\n".join(lines + [f"warning: {warning}" for warning in event.warnings])
         case Launched() | Started():
@@ -48,8 +53,11 @@ def _describe_result(event: Finished, state: State) -> str | None:
     result = event.result
     match result:
         case Asked():
-            tokens = f", {result.tokens_in} + {result.tokens_out} tokens" if result.tokens_in else ""
+            cached = f" ({result.tokens_cached} cached)" if result.tokens_cached else ""
+            tokens = f", {result.tokens_in}{cached} + {result.tokens_out} tokens" if result.tokens_in else ""
             return f"asked {result.model} to {result.purpose.value} ({result.seconds:.1f} s{tokens})"
+        case AskFailed(remedy=remedy) if remedy:
+            return None  # the pause that follows says it
         case AskFailed():
             return f"model call failed: {result.reason}"
         case Applied():
@@ -57,6 +65,11 @@ def _describe_result(event: Finished, state: State) -> str | None:
             return done + (f" (left out: {result.dropped})" if result.dropped else "")
         case Refused():
             return f"reply refused: {result.summary}"
+        case Handed():
+            return "the planner's instruction goes to the editor"
+        case Reviewed():
+            drafted = "" if result.final else " (a draft)"
+            return f"run {result.run} reviewed{drafted}: {result.judgement}. {result.reason}"
         case Linted():
             return f"lint failed: {result.failure.summary}" if result.failure else None
         case Opened():

@@ -12,6 +12,8 @@ from agent.core.spec import Metric, TemplateSpec
 from agent.core.state import RunRow, State
 from agent.core.verdict import Verdict, VerdictKind
 from agent.core.view import reference_of
+from agent.report.pause import ways_on
+from agent.report.spending import say_batch_limits, say_cost, say_tokens
 
 __all__ = ["Best", "Standing", "WorkState", "best_run", "stand"]
 
@@ -45,7 +47,11 @@ class Best:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One line of status. `cost_usd` is None where no call's price is known."""
+    """One line of status. `cost_usd` is None where no call's price is known.
+
+    tokens_cached: part of tokens_in. unknown_costs: calls whose price nobody knows. spent: the same in words, with the
+    limits. next: the commands that go on.
+    """
 
     name: str
     path: str
@@ -59,6 +65,14 @@ class Standing:
     tokens_out: int
     best: Best | None
     control: str
+    tokens_cached: int = 0
+    unknown_costs: int = 0
+    max_tokens: int | None = None
+    max_cost_usd: float | None = None
+    batch_max_tokens: int | None = None
+    batch_max_cost_usd: float | None = None
+    spent: str = ""
+    next: tuple[str, ...] = ()
 
 
 def stand(
@@ -66,7 +80,8 @@ def stand(
 ) -> Standing:
     """`is_held`: a live orchestrator has the lock. `fresh`: nothing has happened since launch."""
     work, reason = _work_state(state, is_held, fresh)
-    spent = state.spent
+    spent, limits = state.spent, state.limits
+    words = (say_tokens(spent, limits), say_cost(spent, limits), say_batch_limits(limits))
     return Standing(
         name=state.launched.workspace,
         path=path,
@@ -79,7 +94,15 @@ def stand(
         tokens_in=spent.tokens_in,
         tokens_out=spent.tokens_out,
         best=best_run(state, spec, baselines),
-        control=state.launched.control,
+        control=state.launched.remark,
+        tokens_cached=spent.tokens_cached,
+        unknown_costs=spent.unknown_costs,
+        max_tokens=limits.max_tokens,
+        max_cost_usd=limits.max_cost_usd,
+        batch_max_tokens=limits.batch_max_tokens,
+        batch_max_cost_usd=limits.batch_max_cost_usd,
+        spent=", ".join(part for part in words if part),
+        next=tuple(command for _, command in ways_on(path, state)) if work is WorkState.PAUSED else (),
     )
 
 
@@ -106,7 +129,9 @@ def phase_of(state: State) -> str:
     if state.candidate:
         return "check"
     if state.reply is not None:
-        return "edit"
+        return "review" if state.reviewing else "edit"
+    if state.reviewing:
+        return "review"
     return "ask" if state.stage is Stage.EXPERIMENTS else state.stage.value
 
 

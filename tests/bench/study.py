@@ -16,7 +16,7 @@ from agent.core.idea import Idea
 from agent.core.limits import Limits
 from agent.edges.frozen import freeze_template
 from agent.edges.lint import Linter
-from agent.edges.llm import Model, ModelReply, Request
+from agent.edges.llm import Model, ModelReply, Models, Request
 from agent.edges.runner import LocalRunner, Runner
 from agent.edges.step import StepSpec
 from agent.edges.template import load_template
@@ -60,7 +60,14 @@ def leave_results(folder: Path, spec: StepSpec) -> None:
 
 
 def make_loop(
-    root: Path, model: Model, *, max_runs: int, runner: Runner | None = None, template: Path = QUADRATIC
+    root: Path,
+    model: Model,
+    *,
+    max_runs: int,
+    runner: Runner | None = None,
+    template: Path = QUADRATIC,
+    models: Models | None = None,
+    **changes: object,
 ) -> tuple[Workspace, Loop]:
     """A fresh workspace under `root` and the loop on it; by default steps end as they start."""
     frozen = load_template(freeze_template(template, template_store(root)))
@@ -76,15 +83,14 @@ def make_loop(
         evaluates=frozen.spec.evaluate is not None,
         has_baseline=bool(frozen.baselines),
     )
-    (workspace,) = create_batch(root, f"bench-{time.monotonic_ns()}", [idea], frozen, replace(launched))
+    (workspace,) = create_batch(root, f"bench-{time.monotonic_ns()}", [idea], frozen, replace(launched, **changes))  # type: ignore[arg-type]
     repo = workspace.repo()
     effects = Effects(
         workspace=workspace,
         journal=workspace.journal(),
         repo=repo,
         template=frozen,
-        idea=idea,
-        model=model,
+        models=models or Models(model),
         linter=Linter(),
         steps=Steps(workspace, repo, frozen, runner or InstantRunner(leave_results), dict(os.environ), time.sleep),
     )

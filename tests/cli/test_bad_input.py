@@ -58,6 +58,8 @@ def test_an_ideas_file_that_cannot_be_used(refuse: Refuse, folder: Path, content
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        (["--reviewer-model", "x/y"], "--reviewer-model: offline/sweep takes no other model's help"),
+        (["--editor-model", "x/y"], "--editor-model: offline/sweep takes no other model's help"),
         (["--template", "nowhere"], "template 'nowhere': not found"),
         (["--profile", "huge"], "has no profile 'huge'; it has: slow, small"),
         (["--model", "nobody/nothing"], "litellm knows no such provider"),

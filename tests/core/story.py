@@ -12,6 +12,7 @@ from agent.core.decide import (
     Lint,
     Pause,
     Publish,
+    ReadReview,
     Restore,
     StartStep,
     decide,
@@ -23,6 +24,7 @@ from agent.core.events import (
     Closed,
     Event,
     Finished,
+    Handed,
     Intent,
     Launched,
     Linted,
@@ -33,6 +35,8 @@ from agent.core.events import (
     Restored,
     Result,
     Resumed,
+    Reviewed,
+    Role,
     Started,
     Step,
     Voided,
@@ -41,11 +45,13 @@ from agent.core.failure import ExitRecord, Failure, FailureKind
 from agent.core.fold import advance, begin
 from agent.core.limits import Limits
 from agent.core.reply import PlanItem
+from agent.core.roles import role_of
 from agent.core.state import State
 
 ANSWERS: dict[type, tuple[type, ...]] = {
     AskModel: (Asked, AskFailed),
-    ApplyReply: (Applied, Refused),
+    ApplyReply: (Applied, Handed, Refused),
+    ReadReview: (Reviewed, Refused),
     Lint: (Linted,),
     StartStep: (Opened, Voided),
     AwaitStep: (Closed,),
@@ -70,6 +76,9 @@ class Story:
     has_baseline: bool = True
     control: str = ""
     verified: bool = False
+    editor_model: str = ""
+    reviewer_model: str = ""
+    reflections: int = 0
 
     def __post_init__(self) -> None:
         launched = Launched(
@@ -83,6 +92,9 @@ class Story:
             has_baseline=self.has_baseline,
             control=self.control,
             verified=self.verified,
+            editor_model=self.editor_model,
+            reviewer_model=self.reviewer_model,
+            reflections=self.reflections,
         )
         self.events: list[Event] = [launched]
         self.state: State = begin(launched)
@@ -121,8 +133,23 @@ class Story:
     def ask(self) -> Purpose:
         action = self.action
         assert isinstance(action, AskModel), action
-        self.tell(Asked(purpose=action.purpose, request="request", reply="reply", tokens_in=100, tokens_out=10))
+        role = role_of(self.state, action.purpose)
+        blob = f"{role}{len(self.events)}" if role is not Role.PLANNER else "reply"
+        self.tell(Asked(purpose=action.purpose, request="request", reply=blob, tokens_in=100, tokens_out=10, role=role))
         return action.purpose
+
+    def hand(self, staged: str | None = None) -> None:
+        """The planner is asked and its prose goes to the editor."""
+        self.ask()
+        self.tell(Handed(instruction="instruction", staged=staged))
+
+    def review(self, judgement: str = "supported", **rest: object) -> Purpose:
+        """The reviewer is asked and its reply read."""
+        purpose = self.ask()
+        version = self.state.idea_version
+        told = {"run": self.state.rows[-1].run, "judgement": judgement, "reason": "why", "version": version}
+        self.tell(Reviewed(**(told | rest)))  # type: ignore[arg-type]
+        return purpose
 
     def apply(
         self,

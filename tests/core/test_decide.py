@@ -20,6 +20,7 @@ from agent.core.decide import (
     Lint,
     Pause,
     Publish,
+    ReadReview,
     Restore,
     StartStep,
     decide,
@@ -32,18 +33,22 @@ from agent.core.events import (
     AskFailed,
     Closed,
     Ended,
+    Handed,
     Intent,
     Linted,
     Opened,
     PauseKind,
     Purpose,
     Refused,
+    Reviewed,
+    Role,
     Stage,
     Step,
     Voided,
 )
 from agent.core.failure import FailureKind
 from agent.core.limits import Limits
+from agent.core.roles import role_of
 from agent.core.state import State
 from tests.core.story import WELL, Story, failure, purposes
 
@@ -345,14 +350,154 @@ def test_a_baseline_run_that_fails_for_infrastructure_pauses_and_runs_again() ->
 # The end
 
 
-def test_three_run_numbers_given_up_in_a_row_give_the_idea_up() -> None:
+def test_three_run_numbers_given_up_in_a_row_without_a_completed_run_give_the_idea_up() -> None:
     story = Story(Limits(attempts=1))
-    story.complete_run()
     for _ in range(2):
         story.give_up_run()
         assert story.action == AskModel(Purpose.NEXT)
     story.give_up_run()
     assert story.action == GiveUp("3 run numbers in a row were given up")
+
+
+def test_three_run_numbers_given_up_in_a_row_after_a_completed_run_lead_to_plots_and_notes_with_a_warning() -> None:
+    story = Story(Limits(attempts=1))
+    story.complete_run()
+    for _ in range(3):
+        assert story.action == AskModel(Purpose.NEXT)
+        story.give_up_run()
+    assert story.action == AskModel(Purpose.PLOT)
+    assert story.state.warnings == ("the experiments ended early: 3 run numbers in a row were given up",)
+    story.apply(Intent.PLOT)
+    story.run_step()
+    story.apply(Intent.NOTES)
+    assert story.action == Finish()
+
+
+# The editor
+
+
+ROLES = {"editor_model": "e/m", "reviewer_model": "r/m"}
+
+
+def test_a_planners_prose_goes_to_the_editor_in_a_conversation_of_its_own() -> None:
+    story = Story(editor_model="e/m")
+    story.hand(staged="notes")
+    assert story.action == AskModel(Purpose.EDIT)
+    talk = story.state.conversation
+    assert (talk.role, talk.instruction, talk.request, talk.staged) == (Role.EDITOR, "instruction", "", "notes")
+    story.apply()
+    assert isinstance(story.action, Lint) and story.state.attempts_spent == 0
+
+
+def test_the_editors_replies_are_repaired_with_the_editor_then_the_planner_is_told() -> None:
+    story = Story(editor_model="e/m")
+    story.hand()
+    assert [story.refuse(f"no {n}") for n in range(4)] == [
+        Purpose.EDIT,
+        Purpose.REPAIR,
+        Purpose.REPAIR,
+        Purpose.WHOLE,
+    ]
+    talk = story.state.conversation
+    assert (talk.role, talk.refusals, talk.summary, talk.reply) == (Role.PLANNER, 1, "no 3", "reply")
+    assert story.action == AskModel(Purpose.REPAIR) and story.state.attempts_spent == 0
+    assert role_of(story.state, Purpose.REPAIR) is Role.PLANNER
+
+
+def test_plans_that_lead_to_no_change_spend_the_planners_repairs_and_then_an_attempt_but_never_a_run() -> None:
+    story = Story(editor_model="e/m")
+    for _ in range(story.state.tries):
+        assert story.state.attempts_spent == 0
+        story.hand()
+        for _ in range(story.state.tries):
+            story.refuse()
+    assert story.state.attempts_spent == 1 and story.action == AskModel(Purpose.FIX)
+    assert not any(e.type == "started" and e.kind in ("StartStep", "Lint") for e in story.events)
+    assert story.state.conversation.role is Role.PLANNER
+
+
+def test_a_planner_that_edits_by_itself_needs_no_editor() -> None:
+    story = Story(editor_model="e/m")
+    story.complete_run()
+    assert purposes(story) == [Purpose.PLAN] and story.action == AskModel(Purpose.NEXT)
+
+
+def test_a_provider_failure_of_the_editor_leaves_its_conversation() -> None:
+    story = Story(editor_model="e/m")
+    story.hand()
+    story.refuse()
+    talk = story.state.conversation
+    story.tell(DOWN)
+    story.resume()
+    assert story.state.conversation == talk and story.action == AskModel(Purpose.REPAIR)
+
+
+# The reviewer
+
+
+def test_each_completed_run_is_reviewed_before_the_next_is_planned() -> None:
+    story = Story(reviewer_model="r/m")
+    story.complete_run()
+    assert story.review("refuted", commit="r1") is Purpose.REVIEW
+    assert story.action == AskModel(Purpose.NEXT)
+    review = story.state.rows[0].review
+    assert review and review.judgement == "refuted" and story.state.head == "r1" and story.state.good != "r1"
+
+
+def test_the_last_run_is_reviewed_before_the_plots() -> None:
+    story = Story(Limits(max_runs=1), reviewer_model="r/m")
+    story.complete_run()
+    story.review()
+    assert story.action == AskModel(Purpose.PLOT)
+
+
+def test_run_zero_runs_given_up_and_controls_are_not_reviewed() -> None:
+    story = Story(Limits(attempts=1), has_baseline=False, reviewer_model="r/m")
+    story.run_step({"score": 0.4})
+    story.publish({"score": 0.4})
+    assert story.action == AskModel(Purpose.PLAN)
+    story.give_up_run()
+    assert story.action == AskModel(Purpose.NEXT)
+    control = Story(reviewer_model="r/m", control="control: a sweep")
+    control.complete_run()
+    assert control.action == AskModel(Purpose.NEXT)
+
+
+def test_a_reviewer_may_reflect_up_to_its_rounds_or_until_it_is_done() -> None:
+    story = Story(reviewer_model="r/m", reflections=2)
+    story.complete_run()
+    assert story.review("supported", final=False) is Purpose.REVIEW
+    assert story.review("refuted", final=False) is Purpose.REFLECT
+    assert story.state.rows[0].review is None
+    assert story.review("refuted", final=True) is Purpose.REFLECT
+    assert story.action == AskModel(Purpose.NEXT)
+
+
+def test_a_review_that_cannot_be_read_is_repaired_once_then_left_out_with_a_warning() -> None:
+    story = Story(reviewer_model="r/m")
+    story.complete_run()
+    assert [story.refuse("review: no judgement") for _ in range(2)] == [Purpose.REVIEW, Purpose.REVIEW]
+    assert story.action == AskModel(Purpose.NEXT) and story.state.rows[0].review is None
+    assert story.state.warnings == ("the review of run 1 was left out: review: no judgement",)
+    assert story.state.attempts_spent == 0 and story.state.conversation.refusals == 0
+
+
+def test_a_reflection_that_cannot_be_read_leaves_the_review_before_it() -> None:
+    story = Story(reviewer_model="r/m", reflections=1)
+    story.complete_run()
+    story.review(final=False)
+    draft = story.state.reviewing and story.state.reviewing.draft
+    assert [story.refuse() for _ in range(2)] == [Purpose.REFLECT, Purpose.REFLECT]
+    assert story.action == ReadReview(str(draft)) and story.state.reviewing
+    assert story.state.reviewing.rounds >= story.reflections
+
+
+def test_a_provider_failure_of_the_reviewer_pauses_and_a_resume_asks_the_same() -> None:
+    story = Story(reviewer_model="r/m")
+    story.complete_run()
+    story.tell(DOWN)
+    story.resume()
+    assert story.action == AskModel(Purpose.REVIEW)
 
 
 def test_a_completed_run_between_starts_the_count_anew() -> None:
@@ -459,6 +604,9 @@ def structural_bound(limits: Limits, trouble: int) -> int:
     """The most actions that an idea can take: its budgets, plus what each trouble outside its code can cost."""
     attempt = 2 * (limits.repairs + 2) + 1 + 2 * 3 + 1
     run = limits.attempts * (attempt + 1) + 1
+    # Every planner's reply may go through the editor's repairs; a run's review: a draft, reflections and their repairs.
+
+    run += limits.attempts * 2 * (limits.repairs + 2) ** 2 + 2 * (1 + 2 + 2) + 1
     closing = 4 * max(limits.plot_attempts, 1) + 2 + 1
     return limits.max_runs * run + closing + 2 * 3 + 1 + 3 * trouble
 
@@ -485,9 +633,12 @@ class Dice:
         failed = failure(self.random.choice(("AError", "BError"))) if self.fails() else None
         match action:
             case AskModel(purpose):
-                story.tell(DOWN if self.strikes() else Asked(purpose=purpose, request="q", reply="r"))
+                role = role_of(story.state, purpose)
+                story.tell(DOWN if self.strikes() else Asked(purpose=purpose, request="q", reply="r", role=role))
             case ApplyReply():
                 story.tell(self.reply(story.state))
+            case ReadReview():
+                story.tell(self.review(story.state))
             case Lint():
                 story.tell(Linted(failure=failed))
             case StartStep(step, folder):
@@ -505,7 +656,17 @@ class Dice:
             case GiveUp(reason):
                 story.hear(Ended(False, reason))
 
-    def reply(self, state: State) -> Applied | Refused:
+    def review(self, state: State) -> Reviewed | Refused:
+        assert state.reviewing
+        if self.fails():
+            return Refused(summary="review: no judgement", feedback="f")
+        final = state.reviewing.rounds >= state.launched.reflections or self.random.random() < 0.3
+        return Reviewed(run=state.reviewing.run, judgement="revise", final=final, version=state.idea_version + final)
+
+    def reply(self, state: State) -> Applied | Handed | Refused:
+        plans = state.stage is Stage.EXPERIMENTS and state.conversation.role is Role.PLANNER
+        if plans and state.launched.separate_editor and self.random.random() < 0.8:
+            return Handed(instruction="i")
         if self.fails():
             return Refused(summary=self.random.choice(("SEARCH not found", "nothing was run")), feedback="f")
         intents = [Intent.PLOT] if state.stage is Stage.PLOT else [Intent.NOTES]
@@ -528,6 +689,7 @@ class Dice:
 def assert_within_budgets(state: State, limits: Limits) -> None:
     assert [row.run for row in state.rows] == list(range(1, len(state.rows) + 1))
     assert len(state.rows) <= limits.max_runs and state.run <= limits.max_runs
+    assert state.reviewing is None or (state.rows and state.rows[-1].run == state.reviewing.run)
     assert all(row.attempts <= limits.attempts for row in state.rows)
     assert state.given_up_in_row <= limits.give_ups
     assert state.conversation.refusals <= limits.repairs + 1
@@ -548,13 +710,14 @@ def assert_within_budgets(state: State, limits: Limits) -> None:
         lost_steps=st.integers(1, 3),
     ),
     options=st.tuples(st.booleans(), st.booleans(), st.booleans()),
+    roles=st.sampled_from([{}, {"editor_model": "e/m"}, {**ROLES, "reflections": 2}]),
     trouble=st.integers(0, 12),
 )
 @settings(max_examples=40, deadline=None)
 def test_every_sequence_of_results_ends_within_its_budgets(
-    seed: int, limits: Limits, options: tuple[bool, bool, bool], trouble: int
+    seed: int, limits: Limits, options: tuple[bool, bool, bool], roles: dict[str, str], trouble: int
 ) -> None:
-    story = Story(limits, *options)
+    story = Story(limits, *options, **roles)  # type: ignore[arg-type]
     dice = Dice(seed, story, trouble)
     actions: list[Action] = []
     while not story.state.ended:

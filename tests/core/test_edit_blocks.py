@@ -167,3 +167,11 @@ def test_an_unclosed_block_does_not_swallow_the_next():
     result = apply_reply({"experiment.py": "a = 1\n", "plot.py": "a = 1\n"}, reply, editable=EDITABLE)
     assert [r.reason for r in result.rejected] == [Reason.MALFORMED] and result.staged["plot.py"] == "a = 2\n"
     assert result.files["plot.py"] == "a = 1\n"
+
+
+def test_an_unclosed_block_is_told_with_the_line_at_which_its_end_was_missed():
+    first = "experiment.py\n```\n<<<<<<< SEARCH\na = 1\n=======\na = 2\n```\n"
+    two = find_blocks(first + "\nplot.py\n" + BODY, EDITABLE)
+    assert two[0].problem == "no line >>>>>>> REPLACE closes it before line 10, '<<<<<<< SEARCH', opens another"
+    (one,) = find_blocks(first + "So much.\n\n", EDITABLE)
+    assert one.problem == "no line >>>>>>> REPLACE closes it before the reply ends at line 8, 'So much.'"

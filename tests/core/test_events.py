@@ -20,6 +20,7 @@ from agent.core.events import (
     Ended,
     Event,
     Finished,
+    Handed,
     Intent,
     Launched,
     Linted,
@@ -32,8 +33,11 @@ from agent.core.events import (
     Restored,
     Result,
     Resumed,
+    Reviewed,
+    Role,
     Started,
     Step,
+    Told,
     Voided,
     from_json,
     to_json,
@@ -46,7 +50,7 @@ text = st.text(max_size=8)
 count = st.integers(0, 10**6)
 number = st.floats(allow_nan=False, allow_infinity=False)
 values = st.dictionaries(text, number, max_size=2)
-plan = st.none() | st.lists(st.builds(PlanItem, number=count, text=text), max_size=2).map(tuple)
+plan = st.none() | st.lists(st.builds(PlanItem, number=count, text=text, expected=text), max_size=2).map(tuple)
 steps = st.sampled_from(Step)
 place = st.none() | st.builds(Location, file=text, line=count, function=text)
 failures = st.builds(
@@ -72,8 +76,22 @@ RESULTS: dict[type, st.SearchStrategy[object]] = {
         cost_usd=st.none() | number,
         seconds=number,
         repeated=st.booleans(),
+        role=st.sampled_from(Role),
+        finish_reason=text,
     ),
-    AskFailed: st.builds(AskFailed, reason=text, refused=st.booleans()),
+    Handed: st.builds(Handed, instruction=text, staged=st.none() | text, plan=plan, item=st.none() | count),
+    Reviewed: st.builds(
+        Reviewed,
+        run=count,
+        judgement=text,
+        reason=text,
+        suggestions=st.lists(text, max_size=2).map(tuple),
+        commit=text,
+        version=count,
+        refused=text,
+        final=st.booleans(),
+    ),
+    AskFailed: st.builds(AskFailed, reason=text, refused=st.booleans(), remedy=text),
     Applied: st.builds(
         Applied,
         intent=st.sampled_from(Intent),
@@ -123,11 +141,19 @@ EVENTS: dict[type, st.SearchStrategy[object]] = {
         primary=text,
         training=text,
         evaluation=text,
+        editor_model=text,
+        reviewer_model=text,
+        reflections=count,
     ),
     Started: st.builds(Started, key=text, kind=text, run=count, attempt=count, turn=count),
     Finished: st.builds(Finished, key=text, result=st.one_of(*RESULTS.values())),
-    Paused: st.builds(Paused, kind=st.sampled_from(PauseKind), reason=text),
-    Resumed: st.builds(Resumed),
+    Paused: st.builds(Paused, kind=st.sampled_from(PauseKind), reason=text, remedy=text),
+    Resumed: st.builds(
+        Resumed,
+        limits=st.none() | st.builds(Limits, max_tokens=st.none() | count, batch_max_cost_usd=st.none() | number),
+        pause_before=st.none() | text,
+    ),
+    Told: st.builds(Told, id=text, text=text),
     Ended: st.builds(Ended, completed=st.booleans(), summary=text, warnings=st.lists(text, max_size=2).map(tuple)),
 }
 
@@ -173,6 +199,19 @@ def test_a_journal_written_before_runs_had_data_and_trust_of_their_own_is_read()
         old = to_json(Finished("key", result))
         del old["result"]["self_reported"]
         assert from_json(old) == Finished("key", result)
+
+
+def test_a_journal_written_before_there_were_budgets_and_approvals_is_read() -> None:
+    old = to_json(Launched(limits=Limits(max_runs=3)))
+    del old["pause_before"]
+    for name in ("max_tokens", "max_cost_usd", "batch_max_tokens", "batch_max_cost_usd"):
+        del old["limits"][name]
+    assert from_json(old) == Launched(limits=Limits(max_runs=3))
+    asked = to_json(Finished("key", Asked(tokens_in=5)))
+    del asked["result"]["chars"], asked["result"]["tokens_cached"], asked["result"]["requests"], asked["result"]["role"]
+    assert from_json(asked) == Finished("key", Asked(tokens_in=5))
+    assert from_json({"type": "paused", "kind": "stop", "reason": "r"}) == Paused(PauseKind.STOP, "r")
+    assert from_json({"type": "resumed"}) == Resumed()
 
 
 def test_the_first_event_tells_the_version_of_the_journal() -> None:

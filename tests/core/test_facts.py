@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.core.baseline import Baseline
-from agent.core.events import Linted
-from agent.core.facts import failure_facts, run_facts, summarise_attempts
+from agent.core.events import Linted, Reviewed
+from agent.core.facts import failure_facts, review_facts, run_facts, summarise_attempts
 from agent.core.limits import Limits
 from agent.core.spec import Metric, TemplateSpec
 from agent.core.verdict import Verdict, VerdictKind
@@ -29,7 +29,7 @@ def test_facts_of_a_run_tell_numbers_baseline_verdict_and_settings() -> None:
     story = trial(Story(verified=True))
     text = run_facts(story.state, SPEC, BASELINES, VERDICT, {"LR": 0.1, "NORM": "unit"})
     assert text == (
-        "## Run 1\n\nCommit c1, seed 1, attempt 1.\nResults are verified.\n\n"
+        "## Run 1\n\nTag run/1, seed 1, attempt 1.\nResults are verified.\n\n"
         "- score = 0.9 (baseline plain: 0.5 ± 0.1, 3 seeds)\n- loss = 0.1\n\n"
         "Verdict: better. score 0.9 against 0.5\n\nSettings: LR=0.1, NORM=unit\n"
     )
@@ -102,3 +102,14 @@ def test_all_that_was_tried_is_summed_up_run_by_run() -> None:
         "run 2 (given up): Error0: no; Error1: no",
         "run 3: CError: no",
     ]
+
+
+def test_a_review_is_kept_with_its_reason_and_suggestions() -> None:
+    review = Reviewed(run=2, judgement="revise", reason="f1 fell.", suggestions=("stop", "try x"), version=3)
+    assert review_facts(review, revised=True) == (
+        "## Review after run 2: revise\n\nf1 fell.\n\n- stop\n- try x\n\n"
+        "The idea was revised: idea.json is version 3.\n"
+    )
+    assert review_facts(Reviewed(run=2, judgement="refuted", reason="No."), revised=False) == (
+        "## Review after run 2: refuted\n\nNo.\n"
+    )

@@ -352,3 +352,21 @@ def test_notes_end_the_idea_even_where_plots_have_no_budget() -> None:
     story.run_step()
     story.apply(Intent.NOTES)
     assert story.state.attempts_spent and story.action == Finish()
+
+
+def test_a_replication_given_up_leaves_the_next_plan_item_to_be_done() -> None:
+    story = Story(Limits(attempts=1))
+    story.complete_run(plan=PLAN, item=1)
+    story.apply(Intent.REPLICATE)
+    story.run_step(failed=failure())
+    story.restore(gives_up=True)
+    assert story.state.done_items == (1,) and story.state.rows[-1].item is None
+    story.give_up_run()
+    assert story.state.done_items == (1, 2) and story.state.rows[-1].item == PLAN[1]
+
+
+def test_a_row_keeps_the_plan_item_that_it_was_for() -> None:
+    story = Story()
+    story.complete_run(plan=PLAN, item=1)
+    story.complete_run(plan=(PLAN[0], PlanItem(2, "Another")), item=2)
+    assert [row.item for row in story.state.rows] == [PLAN[0], PlanItem(2, "Another")]

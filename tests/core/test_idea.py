@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core.idea import Idea, choose_ideas, new_idea, parse_ideas
+from agent.core.idea import Idea, choose_ideas, new_idea, parse_ideas, revise_idea
 from agent.errors import UsageError
 
 ONE = {"Name": "adaptive_k", "Title": "Adaptive k", "Experiment": "Vary k by token."}
@@ -148,3 +148,38 @@ def test_half_a_character_does_not_reach_the_file() -> None:
 def test_a_sentence_that_says_nothing_is_refused(sentence: str) -> None:
     with pytest.raises(UsageError, match="says nothing"):
         new_idea(sentence)
+
+
+# Revisions
+
+
+def test_a_revision_changes_the_fields_that_it_names_and_keeps_the_others() -> None:
+    idea = Idea.model_validate(ONE | {"Risks": "a", "Abstract": "b"})
+    revised = revise_idea(idea, {"Experiment": ["Vary k.", "Again."], "Risks": None, "New": 1}, "f1")
+    assert revised.model_dump() == {
+        **ONE,
+        "Experiment": "Vary k.\nAgain.",
+        "Technical_Details": "",
+        "Implementation_Plan": "",
+        "Abstract": "b",
+        "New": 1,
+    }
+    assert revise_idea(idea, {"Name": "adaptive_k", "primary_metric": "f1", "Title": "T"}, "f1").Title == "T"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"Name": "other"}, "field Name: is frozen since launch"),
+        ({"name": "other"}, "field name: is frozen since launch"),
+        ({"Primary_Metric": "mcc"}, "field Primary_Metric: is frozen since launch"),
+        ({"Metric": "mcc"}, "field Metric: is frozen since launch"),
+        ({"Title": None}, "field Title is missing"),
+        ({"Experiment": " "}, "field Experiment: Value error, must not be blank"),
+        ({"Abstract": "x" * 30_000}, "is longer than"),
+    ],
+)
+def test_a_revision_of_what_is_frozen_or_of_no_idea_is_refused(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        revise_idea(Idea.model_validate(ONE), changes, "f1")
+    assert said in str(caught.value)

@@ -8,10 +8,23 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from agent.core.messages import CONTINUE, OPENING, Message, Rules, normalise, rules_for, to_dicts
+from agent.core.messages import (
+    CONTINUE,
+    OPENING,
+    QUOTED_ANSWER,
+    QUOTED_REPLY,
+    Message,
+    Rules,
+    normalise,
+    rules_for,
+    stricter,
+    to_dicts,
+)
+from agent.core.model_rules import ModelRules, RuleTable
 
 WITH_SYSTEM = Rules()
 WITHOUT_SYSTEM = Rules(system=False)
+SINGLE = Rules(system=False, single=True)
 
 _anything = st.one_of(
     st.text(st.characters(exclude_categories=()), max_size=12),  # surrogates included
@@ -21,7 +34,8 @@ _anything = st.one_of(
 )
 _roles = st.sampled_from(["system", "user", "assistant"])
 _conversations = st.lists(st.builds(Message, _roles, _anything), max_size=9)
-_rules = st.sampled_from([WITH_SYSTEM, WITHOUT_SYSTEM])
+_rules = st.sampled_from([WITH_SYSTEM, WITHOUT_SYSTEM, SINGLE])
+_turns = st.sampled_from([WITH_SYSTEM, WITHOUT_SYSTEM])
 _spoken = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=8).filter(str.strip)
 
 moderate = settings(max_examples=30, deadline=None)
@@ -95,7 +109,7 @@ def test_input_is_not_mutated_and_result_is_stable(messages: list[Message], rule
 
 
 @moderate
-@given(_conversations, _spoken, _spoken, _spoken, _rules)
+@given(_conversations, _spoken, _spoken, _spoken, _turns)
 def test_a_conversation_only_grows_at_its_end(
     messages: list[Message], last: str, reply: str, question: str, rules: Rules
 ) -> None:
@@ -104,6 +118,38 @@ def test_a_conversation_only_grows_at_its_end(
     after = normalise([*asked, Message("assistant", reply), Message("user", question)], rules)
     assert after[: len(before)] == before
     assert after[len(before) :] == [Message("assistant", reply), Message("user", question)]
+
+
+@moderate
+@given(_conversations, _spoken, _spoken, _spoken)
+def test_a_single_message_only_grows_at_its_end(messages: list[Message], last: str, reply: str, question: str) -> None:
+    asked = [*messages, Message("user", last)]
+    (before,) = normalise(asked, SINGLE)
+    (after,) = normalise([*asked, Message("assistant", reply), Message("user", question)], SINGLE)
+    assert after.role == "user"
+    assert after.content == f"{before.content}\n\n{QUOTED_REPLY}\n\n{reply}\n\n{QUOTED_ANSWER}\n\n{question}"
+
+
+@moderate
+@given(_conversations)
+def test_a_single_message_says_all_that_the_turns_say_in_their_order(messages: list[Message]) -> None:
+    turns, single = normalise(messages, WITHOUT_SYSTEM), normalise(messages, SINGLE)
+    labels = {"assistant": [QUOTED_REPLY], "user": [QUOTED_ANSWER]}
+    parts = [part for turn in turns for part in (*labels[turn.role], turn.content)]
+    assert single == ([Message("user", "\n\n".join(parts[1:]))] if turns else [])  # the first turn has no label
+
+
+@moderate
+@given(_conversations)
+def test_stricter_rules_send_something_else_until_none_is_left(messages: list[Message]) -> None:
+    rules, sent = WITH_SYSTEM, normalise(messages, WITH_SYSTEM)
+    for _ in range(3):
+        harder = stricter(rules, messages)
+        if harder is None:
+            break
+        assert normalise(messages, harder) != sent
+        rules, sent = harder, normalise(messages, harder)
+    assert stricter(rules, messages) is None and len(sent) <= 1
 
 
 @moderate
@@ -156,8 +202,10 @@ def test_surrogates() -> None:
     [
         ("deepseek/deepseek-reasoner", True),
         ("gpt-5.1", True),
-        ("o3", True),
-        ("azure/o1", True),
+        ("o3", False),
+        ("azure/o1", False),
+        ("openai/o4-mini", False),
+        ("openai/gpt-4o", True),
         ("o1-mini", False),
         ("openrouter/openai/o1-preview-2024-09-12", False),
         ("gemini/gemini-2.5-pro", True),
@@ -174,6 +222,13 @@ def test_surrogates() -> None:
 )
 def test_rules_by_model(model: str, system: bool) -> None:
     assert rules_for(model).system is system
+
+
+def test_rules_of_the_settings_come_before_those_in_the_table() -> None:
+    table = RuleTable((("hosted_vllm/google/gemma-3", ModelRules(system=True)), ("mistral/", ModelRules(system=False))))
+    assert rules_for("hosted_vllm/google/gemma-3-27b-it", table).system
+    assert not rules_for("mistral/mistral-large-latest", table).system
+    assert not rules_for("gemini/gemma-3-27b-it", table).system
 
 
 def test_contract_has_no_filler_that_speaks_for_the_model() -> None:

@@ -11,20 +11,25 @@ from jinja2 import UndefinedError
 
 from agent.core.baseline import Baseline
 from agent.core.edit import apply_reply
+from agent.core.edit_blocks import find_blocks
 from agent.core.events import Intent, Purpose
+from agent.core.expectation import Comparison, read_comparison
 from agent.core.failure import Failure, FailureKind, Location
 from agent.core.idea import Idea
 from agent.core.limits import Limits
+from agent.core.miss import Miss
 from agent.core.prompts import (
     _fill,
     fenced,
     number,
+    render_no_change,
     render_opening,
     render_refusal,
     render_repair,
     row_line,
 )
-from agent.core.reply import PlanItem
+from agent.core.reply import PlanItem, parse_reply
+from agent.core.review import Review, read_review
 from agent.core.spec import Control, Metric, TemplateSpec
 from agent.core.turn import Refusal
 from agent.core.verdict import Verdict, VerdictKind
@@ -100,6 +105,7 @@ def stories() -> dict[str, Story]:
 
 
 STORIES = stories()
+AFTER_RUNS = (Purpose.NEXT, Purpose.REVIEW, Purpose.REFLECT)
 
 
 @pytest.mark.parametrize("spec", [SPEC, BARE], ids=["declared", "bare"])
@@ -109,7 +115,7 @@ STORIES = stories()
         (name, purpose)
         for name, story in STORIES.items()
         for purpose in Purpose
-        if (purpose is not Purpose.FIX or story.state.failures) and (purpose is not Purpose.NEXT or story.state.rows)
+        if (purpose is not Purpose.FIX or story.state.failures) and (purpose not in AFTER_RUNS or story.state.rows)
     ],
 )
 def test_every_purpose_is_put_into_words(name: str, purpose: Purpose, spec: TemplateSpec) -> None:
@@ -374,13 +380,16 @@ def test_many_numbers_of_an_undeclared_kind_do_not_lengthen_a_row() -> None:
 
 def test_a_row_given_up_tells_its_last_failure() -> None:
     gave_up = row(completed=False, failures=("AError: no", "BError: no"), verdict=None)
-    assert row_line(gave_up, view(STORIES["fresh"], Purpose.NEXT)) == "run 10 | given up | BError: no"
+    assert row_line(gave_up, view(STORIES["fresh"], Purpose.NEXT)) == "run 10 | given up | BError: no | Widen the net"
+    untried = replace(gave_up, subject="", item=PlanItem(1, "Deepen it\n  Expected: mcc > 1", "", "mcc > 1"))
+    assert row_line(untried, view(STORIES["fresh"], Purpose.NEXT)) == "run 10 | given up | BError: no | Deepen it"
 
 
-def test_done_plan_items_are_cut_to_their_gist_and_open_ones_are_whole() -> None:
+def test_plan_items_that_are_over_are_told_by_their_runs_and_open_ones_are_whole() -> None:
     text = said(STUDIES[6], Purpose.NEXT)
     assert f"10. {LONG_PLAN[9].text.strip()}" in text and LONG_PLAN[0].text.strip() not in text
-    assert "1. [over] Study 1: raise the rate" in text
+    assert "\n1, 2, 3, 4: [over] as the runs below tell\n5. [over] Study 5: raise" in text
+    assert f"1. [over] {LONG_PLAN[0].text}" in said(STUDIES[6], Purpose.NOTES)
 
 
 @pytest.mark.parametrize(
@@ -388,3 +397,161 @@ def test_done_plan_items_are_cut_to_their_gist_and_open_ones_are_whole() -> None
 )
 def test_numbers_have_four_digits(value: float | None, shown: str) -> None:
     assert number(value) == shown
+
+
+# Expected against measured
+
+
+EXPECTING = (
+    PlanItem(1, "Raise the rate\n   Expected: score +0.1", "", "score +0.1", "below 0.5"),
+    PlanItem(2, "Add momentum\n   Hypothesis: it helps\n   Expected: mcc > 0.6", "it helps", "mcc > 0.6", ""),
+    PlanItem(3, "Stop\n   Hypothesis: it is enough\n   Expected: mcc > 0.7", "it is enough", "mcc > 0.7", ""),
+)
+
+
+def expecting(score: float) -> Story:
+    story = Story(reviewer_model="r/m")
+    story.complete_run(score, plan=EXPECTING, item=1)
+    return story
+
+
+def test_feedback_opens_with_what_was_expected_against_what_was_measured() -> None:
+    text = now(expecting(0.7), Purpose.NEXT)
+    assert text.startswith(
+        "Run 1 completed.\n"
+        "Expected: score +0.1. Measured: score = 0.7 against >= 0.62 (the baseline +0.1): met, by 0.08.\n"
+        "Refuted if: below 0.5. That did not happen.\nVerdict: better."
+    )
+    missed = now(expecting(0.4), Purpose.NEXT)
+    assert "not met, by 0.22." in missed and "Refuted if: below 0.5. That happened." in missed
+
+
+def test_a_run_without_an_expectation_is_told_so_and_asked_for_one() -> None:
+    text = now(STORIES["completed"], Purpose.NEXT)
+    assert "(no expectation was stated) Give the next item of the plan Expected: and Refuted if:." in text
+
+
+def test_an_expectation_that_holds_no_comparison_is_shown_in_its_words() -> None:
+    story = Story()
+    story.complete_run(plan=(PlanItem(1, "x", "", "cleaner features", ""),), item=1)
+    assert "Expected: cleaner features.\nVerdict:" in now(story, Purpose.NEXT)
+
+
+def test_the_item_that_is_due_is_whole_and_later_ones_say_what_they_expect() -> None:
+    text = said(expecting(0.7), Purpose.NEXT)
+    assert "2. Add momentum\n   Hypothesis: it helps\n   Expected: mcc > 0.6\n3. Stop. Expected: mcc > 0.7\n" in text
+
+
+def test_the_form_of_a_reply_is_told_once_with_an_example_that_can_be_read() -> None:
+    for story, blocks in ((Story(), 1), (Story(editor_model="e/m"), 0)):
+        system, user = render_opening(view(story, Purpose.PLAN))
+        assert "Refuted if:" not in user.content and user.content.count("SEARCH/REPLACE") == 0
+        example = parse_reply(system.content.rpartition("A reply, for example:")[2]).plan
+        assert example and (example.items[0].expected, example.items[0].refuted_if) == (
+            "score +0.02",
+            "score +0.005 or less",
+        )
+        assert len(find_blocks(system.content)) == blocks
+        assert read_comparison(example.items[0].refuted_if, ["score"]) == Comparison("score", "<=", 0.005, True)
+
+
+# The editor
+
+
+def test_a_planner_with_an_editor_is_asked_for_prose_and_never_for_blocks() -> None:
+    story = Story(editor_model="e/m")
+    texts = [m.content for m in render_opening(view(story, Purpose.PLAN))]
+    story.complete_run()
+    texts += [m.content for m in render_opening(view(story, Purpose.NEXT))]
+    for spent in range(3):
+        story.fail_attempt()
+        texts += [m.content for m in render_opening(view(story, Purpose.FIX))]
+        texts += [
+            render_repair(view(story, purpose, feedback=f"{spent}")) for purpose in (Purpose.REPAIR, Purpose.WHOLE)
+        ]
+    assert "an editor who sees the present files" in texts[0]
+    assert not any("SEARCH" in text or "fenced" in text for text in texts)
+    assert texts[0] == texts[2] == texts[4], "the system text is the same bytes at every run"
+
+
+def test_the_editor_sees_files_instruction_and_the_failure_and_little_else() -> None:
+    story = Story(editor_model="e/m")
+    story.fail_attempt()
+    system, user = render_opening(view(story, Purpose.EDIT, instruction="Set X to 2."))
+    assert "SEARCH/REPLACE" in system.content and "experiment.py, plot.py, notes.txt" in system.content
+    assert "# Instruction\n\nSet X to 2." in user.content and failure().detail in user.content
+    assert "Add momentum" not in user.content and "plain" not in user.content
+    assert len(system.content) < 1200
+
+
+def test_the_planner_is_told_why_its_plan_led_to_no_change() -> None:
+    told = render_no_change("experiment.py: SEARCH not found", "There is no such function.")
+    assert told == (
+        "Your plan led to no change, because the editor's reply could not be used: experiment.py: SEARCH not found.\n\n"
+        "The editor's last words:\n```\nThere is no such function.\n```"
+    )
+    assert "last words" not in render_no_change("no block", " ")
+
+
+# The reviewer
+
+
+def test_a_review_is_asked_for_with_results_and_without_code() -> None:
+    system, user = render_opening(view(expecting(0.7), Purpose.REVIEW))
+    assert isinstance(read_review(system.content.partition("nothing else:")[2].partition("JUDGEMENT is")[0]), Review)
+    for words in (
+        "# Idea",
+        "Verdict: better",
+        "plain, 5 seeds",
+        "# Runs so far",
+        "Expected: score +0.1",
+        "# The end of",
+    ):
+        assert words in user.content
+    assert "def step_1" not in user.content and "Words." in user.content
+
+
+def test_a_reviewer_is_asked_to_reflect_or_to_send_again_what_could_not_be_read() -> None:
+    assert "or answer `I am done` alone on a line" in render_repair(view(expecting(0.7), Purpose.REFLECT))
+    again = render_repair(view(expecting(0.7), Purpose.REVIEW, feedback="Line 1 of your reply: no."))
+    assert again.startswith("Your review could not be used. Line 1 of your reply: no.") and "I am done" not in again
+
+
+def test_the_next_turn_holds_the_last_review_and_rows_their_judgement() -> None:
+    story = expecting(0.7)
+    story.review("refuted", reason="It fell.", suggestions=("stop", "try x"), commit="r1", version=2)
+    text = said(story, Purpose.NEXT)
+    assert (
+        "The reviewer judges the idea: refuted. It fell.\n- stop\n- try x\nIt revised the idea after that run" in text
+    )
+    assert "(better, idea refuted) | edit c1" in text
+    story.complete_run(0.8)
+    assert "The reviewer judges" not in now(story, Purpose.NEXT)
+
+
+# Replies that miss the form
+
+
+def test_a_reply_that_misses_the_form_is_quoted_back_at_the_line() -> None:
+    refusal = Refusal("the reply holds no block", misses=(Miss("code in a fence is no edit", 2, "```python LR = 1"),))
+    assert render_refusal(refusal, {}) == (
+        "The reply holds no block.\nLine 2 of your reply, '```python LR = 1': code in a fence is no edit."
+    )
+
+
+def test_an_unclosed_block_is_shown_by_its_first_lines_and_where_its_end_was_missed() -> None:
+    reply = "experiment.py\n<<<<<<< SEARCH\n" + "line\n" * 100
+    result = apply_reply({"experiment.py": "line\n"}, reply, editable=["experiment.py"])
+    text = render_refusal(Refusal("s", tuple(result.rejected)), {})
+    assert text.count("line\n") < 20 and " more lines]" in text
+    assert "no line >>>>>>> REPLACE closes it before the reply ends at line 102, 'line'" in text
+
+
+def test_a_cut_reply_is_told_so() -> None:
+    text = render_refusal(Refusal("cut", cut=True), {})
+    assert (
+        text
+        == "Your reply was cut at its length limit, so nothing of it was run; send less at once, in smaller blocks."
+    )
+    kept = render_refusal(Refusal("cut", applied=1, staged={"experiment.py": "x"}, cut=True), {})
+    assert "The complete blocks were good and need not be sent again." in kept

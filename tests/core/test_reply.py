@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from agent.core.reply import Plan, PlanItem, merge_plan, parse_reply, strip_reasoning
+from agent.core.reasoning import strip_reasoning
+from agent.core.reply import Plan, PlanItem, merge_plan, parse_reply, without_plan
 
 
 def items(reply: str) -> list[tuple[int, str]] | None:
@@ -192,26 +193,6 @@ def test_commands_do_not_imply_each_other() -> None:
     assert not parse_reply("REPLICATED\nI will REPLICATE it.").replicate
 
 
-@pytest.mark.parametrize(
-    ("text", "stripped"),
-    [
-        ("a<think>b</think>c", "ac"),
-        ("<think>a\nb</think>c\nd", "\nc\nd"),
-        ("<think>a\nb", "\n"),
-        ("x\n<reasoning>\na\n</reasoning>\ny", "x\n\n\n\ny"),
-        ("<think>a</think>b<thinking>c</thinking>d", "bd"),
-        ("a\nb\n</think>\nc", "\n\n\nc"),
-        ("<think>a <think> b</think> c\n</think>\nd", "\n\nd"),
-        ("```\n<think>\n```\nx", "```\n<think>\n```\nx"),
-        ("say `</think>`\nx", "say `</think>`\nx"),
-        ("no <think> here", "no <think> here"),
-        ("a <b>bold</b>", "a <b>bold</b>"),
-    ],
-)
-def test_strip_reasoning(text: str, stripped: str) -> None:
-    assert strip_reasoning(text) == stripped
-
-
 _pieces = st.lists(
     st.sampled_from(
         ["<think>", "</think>", "<reasoning>", "</reasoning>", "```", "\n", "\n", "\r\n", "`", "x", " ", "PLAN:", "1. ",
@@ -280,3 +261,19 @@ def test_merging_loses_no_done_item_and_repeats_no_number(old: list[str], new: l
     for item in plan(*old).items:
         if item.number in done:
             assert next(i.number for i in merged.items if i.text == item.text) == item.number
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("First.\n\nPLAN:\n1. a\n   more\n2. b\n\nThen.\n", "First.\n\n\nThen."),
+        ("PLAN: 1. a\n2. b\n\nThen.\n", "Then."),
+        ("PLAN:\nComponents:\n- x\n\n1. a\n\n```\n1. code\n```\n", "```\n1. code\n```"),
+        ("PLAN:\n1. old\n\nNo:\n\nPLAN:\n1. new\n", "No:"),
+        ("PLAN:\n1. a", ""),
+        ("Plan: as above.\n\nGo.", "Plan: as above.\n\nGo."),
+        ("<think>\nPLAN:\n1. x\n</think>\nGo.", "Go."),
+    ],
+)
+def test_what_a_reply_says_beside_its_plans(text: str, rest: str) -> None:
+    assert without_plan(text) == rest

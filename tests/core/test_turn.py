@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from agent.core.code import digest_code
 from agent.core.edit import Reason
-from agent.core.events import Intent, Purpose, Stage
+from agent.core.events import Intent, Purpose, Role, Stage
 from agent.core.limits import Limits
+from agent.core.miss import CUT
 from agent.core.reply import PlanItem
-from agent.core.state import State
-from agent.core.turn import SUBJECT_WIDTH, Edit, Refusal, editable_at, read_reply, subject_of
+from agent.core.state import Conversation, State
+from agent.core.turn import SUBJECT_WIDTH, Edit, Handover, Refusal, editable_at, read_reply, subject_of
 from tests.core.story import PLAN, Story, failure
 from tests.fakes import block
 
@@ -59,8 +60,18 @@ def read(
     purpose: Purpose = Purpose.NEXT,
     editable: tuple[str, ...] = EDITABLE,
     run_files: tuple[str, ...] = RUN_FILES,
-) -> Edit | Refusal:
-    return read_reply(state, reply, files, staged or {}, purpose=purpose, editable=editable, run_files=run_files)
+    instruction: str = "",
+) -> Edit | Handover | Refusal:
+    return read_reply(
+        state,
+        reply,
+        files,
+        staged or {},
+        purpose=purpose,
+        editable=editable,
+        run_files=run_files,
+        instruction=instruction,
+    )
 
 
 def edit(state: State, reply: str, **rest: object) -> Edit:
@@ -366,3 +377,109 @@ def test_a_subject_names_the_item_else_the_failure_else_the_first_words() -> Non
 def test_a_subject_is_one_short_line(text: str, item: str | None) -> None:
     subject = subject_of(fresh(), PlanItem(1, item) if item else None, text)
     assert len(subject) <= SUBJECT_WIDTH and subject.startswith("Run 1:") and len(subject.splitlines()) == 1
+
+
+# The editor
+
+
+def planning(state: State) -> State:
+    """The same, where another than the planner writes the edits."""
+    return replace(state, launched=replace(state.launched, editor_model="e/m"))
+
+
+def editing(state: State) -> State:
+    return replace(planning(state), conversation=Conversation(role=Role.EDITOR, instruction="i"))
+
+
+def handover(state: State, reply: str, **rest: object) -> Handover:
+    outcome = read(planning(state), reply, **rest)  # type: ignore[arg-type]
+    assert isinstance(outcome, Handover), outcome
+    return outcome
+
+
+LABELLED = "PLAN:\n1. Raise the rate\n   Expected: score +0.1\n\n"
+
+
+def test_a_planners_prose_is_handed_over_with_its_plan() -> None:
+    found = handover(fresh(), LABELLED + "Set LR to 0.2.\n```python\nLR = 0.2\n```\n")
+    assert found.plan and found.plan[0].expected == "score +0.1" and found.item == 1 and found.staged == {}
+    assert found.instruction == "Raise the rate.\n\nSet LR to 0.2.\n```python\nLR = 0.2\n```"
+    assert handover(after_run(), "Add momentum.").item == 2
+    assert handover(fresh(), "Set LR.", purpose=Purpose.WHOLE).staged == {}
+
+
+def test_the_editor_is_not_told_of_steps_that_are_not_due() -> None:
+    plan = "PLAN:\n1. Raise the rate\n   Expected: score +0.1\n2. Widen the net\n"
+    assert (
+        handover(fresh(), f"<think>Hm</think>{plan}\nSet LR to 0.2.").instruction == "Raise the rate.\n\nSet LR to 0.2."
+    )
+    only = handover(fresh(), plan).instruction
+    assert only.startswith("Of this carry out one step alone: Raise the rate.\n\nPLAN:")
+
+
+def test_notes_that_a_planner_writes_by_itself_go_along() -> None:
+    assert set(handover(after_run(), NOTE + "And set LR to 0.2.").staged) == {"notes.txt"}
+
+
+def test_a_planner_that_edits_repeats_or_closes_is_acted_on_at_once() -> None:
+    assert edit(planning(fresh()), FASTER).intent is Intent.RUN
+    assert edit(planning(fresh()), WHOLE, purpose=Purpose.WHOLE).intent is Intent.RUN
+    assert edit(planning(after_run()), "REPLICATE\n").intent is Intent.REPLICATE
+    assert edit(planning(after_run()), "ALL_COMPLETED\n").intent is Intent.FINISH
+    assert refusal(planning(fresh()), MISSING).rejected
+    assert "ALL_COMPLETED came before" in refusal(planning(fresh()), "ALL_COMPLETED\n").summary
+
+
+@pytest.mark.parametrize("reply", ["", "  \n", "<think>Set LR to 0.2</think>"])
+def test_a_reply_without_words_is_not_handed_over(reply: str) -> None:
+    assert isinstance(read(planning(fresh()), reply), Refusal)
+
+
+def test_without_an_editor_nothing_is_handed_over() -> None:
+    assert isinstance(read(fresh(), "Set LR to 0.2."), Refusal)
+
+
+def test_the_editors_words_are_no_plan_and_no_command() -> None:
+    found = edit(editing(after_run()), f"PLAN:\n1. Mine\n\nALL_COMPLETED\n\n{FASTER}")
+    assert found.plan is None and found.intent is Intent.RUN and found.item == 2
+    assert isinstance(read(editing(after_run()), "ALL_COMPLETED\n"), Refusal)
+    assert isinstance(read(editing(after_run()), "REPLICATE\n"), Refusal)
+
+
+def test_an_edit_without_a_plan_is_called_after_the_planners_words() -> None:
+    found = edit(editing(fresh()), "Here you are.\n" + FASTER, instruction="Faster steps, please.\n")
+    assert found.subject == "Run 1: Faster steps, please."
+
+
+# Replies that miss the form
+
+
+def test_prose_is_refused_with_the_line_that_went_wrong() -> None:
+    (miss,) = refusal(fresh(), "Set:\n```python\nLR = 0.2\n```\n").misses
+    assert (miss.line, miss.quoted) == (2, "```python LR = 0.2")
+    assert refusal(at(Stage.NOTES), "All is said.\n").misses[0].line == 1
+    assert refusal(after_run(), NOTE).misses == ()
+
+
+def cut(state: State) -> State:
+    return replace(state, conversation=replace(state.conversation, cut=True))
+
+
+def test_a_cut_reply_is_never_half_run_and_its_whole_blocks_are_kept() -> None:
+    unclosed = "experiment.py\n```python\n<<<<<<< SEARCH\nMOMENTUM = 0.0\n=======\nMOM"
+    for reply in (FASTER + unclosed, FASTER + "Now the"):
+        found = refusal(cut(fresh()), reply)
+        assert found.cut and found.summary == CUT and found.rejected == () and found.applied
+        assert found.staged == {"experiment.py": EXPERIMENT.replace("0.1", "0.2")}
+        assert set(edit(fresh(), MOMENTUM, staged=found.staged, purpose=Purpose.REPAIR).changes) == {"experiment.py"}
+    assert refusal(cut(fresh()), "I thought so long that").summary == CUT
+    assert refusal(cut(planning(fresh())), "Set LR to").summary == CUT
+
+
+def test_other_faults_of_a_cut_reply_are_told_with_it() -> None:
+    found = refusal(cut(fresh()), MISSING + "experiment.py\n<<<<<<< SEARCH\nLR")
+    assert found.cut and [r.reason for r in found.rejected] == [Reason.NOT_FOUND]
+
+
+def test_a_command_stands_though_the_words_after_it_were_cut() -> None:
+    assert edit(cut(after_run()), "ALL_COMPLETED\nIt was a pleas").intent is Intent.FINISH

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from agent.core.baseline import Baseline
-from agent.core.events import Intent, Purpose, Stage
+from agent.core.events import Intent, Published, Purpose, Stage
 from agent.core.idea import Idea
 from agent.core.limits import Limits
+from agent.core.reply import PlanItem
 from agent.core.spec import Metric, TemplateSpec
 from agent.core.state import State
 from agent.core.verdict import VerdictKind
@@ -133,6 +134,17 @@ def test_run_zero_stands_in_for_a_baseline_only_where_there_is_none() -> None:
     assert reference_of(Story().state, ()) == ()
 
 
+def test_a_run_zero_that_calls_itself_self_reported_is_no_bar() -> None:
+    story = Story(has_baseline=False)
+    story.run_step({"score": 0.4})
+    story.tell(
+        Published(run=0, tag="run/0", commit="", values={"score": 0.4}, self_reported="encode could not be served")
+    )
+    assert story.state.baseline_values == {"score": 0.4}
+    assert reference_of(story.state, ()) == ()
+    assert reference_of(story.state, SEEDS) == tuple(SEEDS)
+
+
 def test_where_no_metric_is_declared_the_first_number_of_baseline_or_run_is_primary() -> None:
     bare = TemplateSpec(name="t")
     assert view(Story().state, spec=bare, baselines=[]).primary is None
@@ -149,3 +161,31 @@ def test_what_the_caller_adds_is_passed_on() -> None:
     seen = view(Story().state, failed_diff="-a\n+b", feedback="train")
     assert (seen.failed_diff, seen.feedback, seen.brief) == ("-a\n+b", "train", "Brief.")
     assert seen.command == "python experiment.py --out_dir=run_N" and seen.workspace == "momentum"
+
+
+def test_a_change_is_read_against_the_baseline_at_the_runs_place_else_against_the_run_before() -> None:
+    item = PlanItem(1, "x", "", "score +0.1", "")
+    story = Story()
+    story.complete_run(0.7, plan=(item,), item=1)
+    reading = view(story.state).readings["expected"]
+    assert (reading.bound, reading.met, reading.reference) == (pytest.approx(0.6), True, "the baseline")
+    assert view(story.state, baselines=[]).readings == {}, "there is nothing that it is a change of"
+    story.complete_run(0.75, plan=(item, replace(item, number=2)), item=2)
+    reading = view(story.state, baselines=[]).readings["expected"]
+    assert (reading.bound, reading.met, reading.reference) == (pytest.approx(0.8), False, "run 1")
+
+
+def test_a_run_given_up_has_no_readings() -> None:
+    story = Story(Limits(attempts=1))
+    story.complete_run(0.7, plan=(PlanItem(1, "x", "", "score +0.1", ""),), item=1)
+    story.give_up_run()
+    assert view(story.state).readings == {}
+
+
+def test_the_reviewer_sees_the_end_of_the_notes_and_no_files() -> None:
+    story = Story(reviewer_model="r/m")
+    story.complete_run()
+    seen = view_turn(
+        story.state, SPEC, purpose=Purpose.REVIEW, idea=IDEA, brief="", command="c", baselines=SEEDS, files=FILES
+    )
+    assert seen.files == {} and seen.notes == "Words."

@@ -17,7 +17,7 @@ from agent.core.limits import Limits
 from agent.core.state import State
 from agent.edges.frozen import freeze_template
 from agent.edges.lint import Linter
-from agent.edges.llm import Model
+from agent.edges.llm import Model, Models
 from agent.edges.prepare import PreparedData
 from agent.edges.runner import LocalRunner, Runner
 from agent.edges.template import Template, load_template
@@ -40,7 +40,7 @@ class Study:
 
     def loop(
         self,
-        model: Model | Iterable[Line],
+        model: Model | Models | Iterable[Line],
         *,
         runner: Runner | None = None,
         watch: Callable[[Event, State], None] | None = None,
@@ -53,14 +53,17 @@ class Study:
             journal=self.workspace.journal(),
             repo=repo,
             template=self.template,
-            idea=IDEA,
-            model=ScriptedModel(model) if isinstance(model, list | tuple) else model,  # type: ignore[arg-type]
+            models=model if isinstance(model, Models) else Models(_scripted(model)),
             linter=Linter(),
             steps=Steps(
                 self.workspace, repo, self.template, runner or LocalRunner(), inherited, time.sleep, prepared=prepared
             ),
         )
         return Loop(effects, watch=watch or (lambda event, state: None))
+
+
+def _scripted(model: Model | Iterable[Line]) -> Model:
+    return ScriptedModel(model) if isinstance(model, list | tuple) else model  # type: ignore[return-value]
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def test_git_tells_every_edit_with_trailers_and_every_run_with_its_metrics(study
     repo = study.workspace.repo()
     edits = [c for c in repo.log() if "experiment.py" in c.files][1:]
     assert [c.subject for c in edits] == [
-        "Run 1: Raise the learning rate; expect score above 0.9; refuted below 0…",
+        "Run 1: Raise the learning rate",
         "Run 2: Add momentum",
     ]
     assert {**edits[1].trailers, "Step-Id": ""} == {

@@ -60,7 +60,7 @@ def story_of(workspace: Workspace) -> dict[str, object]:
             (c.subject, sorted(c.files), c.trailers.get("Run"), c.trailers.get("Restores", "")[:0]) for c in repo.log()
         ],
         "files": {k: v for k, v in repo.read(repo.head()).items() if k != "notes.txt"},
-        "notes": [line for line in repo.read(repo.head())["notes.txt"].splitlines() if not line.startswith("Commit ")],
+        "notes": repo.read(repo.head())["notes.txt"],
         "runs": {p.name: json.loads((p / "evaluation.json").read_text()) for p in runs},
         "figures": sorted(p.name for p in (workspace.path / "plots").iterdir()),
     }

@@ -155,3 +155,10 @@ def test_commits_are_joined_with_what_became_of_them_in_order() -> None:
     launch, done = edit_rows([first, edit], {"c1": COMPLETED})
     assert (launch.run, launch.attempt, launch.model, launch.outcome) == (None, None, None, Outcome("", {}, None))
     assert (done.commit, done.run, done.attempt, done.model, done.outcome) == (edit, 1, 2, "m", COMPLETED)
+
+
+def test_a_review_is_told_by_its_judgement() -> None:
+    story = Story(reviewer_model="r/m")
+    story.complete_run()
+    story.review("refuted", commit="r1")
+    assert outcomes(story.events)["r1"] == Outcome("idea refuted", {}, None)

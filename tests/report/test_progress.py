@@ -27,6 +27,7 @@ from agent.core.events import (
     Resumed,
     Started,
     Step,
+    Told,
     Voided,
 )
 from agent.report.progress import describe
@@ -42,7 +43,9 @@ ASKED = Asked(purpose=Purpose.FIX, model="m", tokens_in=100, tokens_out=20, seco
     [
         (ASKED, "asked m to fix (1.2 s, 100 + 20 tokens)"),
         (Asked(purpose=Purpose.PLAN, model="offline/sweep"), "asked offline/sweep to plan (0.0 s)"),
+        (replace(ASKED, tokens_cached=80), "asked m to fix (1.2 s, 100 (80 cached) + 20 tokens)"),
         (AskFailed(reason="m: overloaded"), "model call failed: m: overloaded"),
+        (AskFailed(reason="no tokens left", remedy="--max-tokens 9"), None),
         (Applied(commit="0123456789abcdef", subject="Run 1: go"), "commit 0123456789 Run 1: go"),
         (Applied(commit="", subject="Run 2: replicate run 1"), "no edit: Run 2: replicate run 1"),
         (Applied(commit="c1", subject="s", dropped="notes.txt: x"), "commit c1 s (left out: notes.txt: x)"),
@@ -76,6 +79,7 @@ def test_a_completed_run_shows_its_primary_metric_first_and_few_others() -> None
         (Started("key", "AskModel", 1, 1, 0), None),
         (Paused(PauseKind.STOP, "stopped by request"), "paused: stopped by request"),
         (Resumed(), "resumed"),
+        (Told("1", "Use\nless."), "told: Use less."),
         (
             Ended(True, "2 runs completed", ("no figures: KeyError",)),
             "completed: 2 runs completed\nwarning: no figures: KeyError",

@@ -189,3 +189,19 @@ def test_run_zero_stands_in_for_a_baseline() -> None:
     story.complete_run(0.6)
     best = best_run(story.state, spec(), [])
     assert best and (best.baseline, best.verdict) == (0.4, "no verdict")
+
+
+def test_tokens_money_and_limits_are_in_the_standing() -> None:
+    story = Story(Limits(max_tokens=500, max_cost_usd=2.0))
+    story.tell(Asked(cost_usd=None, tokens_in=7, tokens_cached=5, tokens_out=3))
+    told = standing(story.state)
+    assert (told.tokens_cached, told.unknown_costs, told.max_tokens, told.max_cost_usd) == (5, 1, 500, 2.0)
+    assert told.spent == "7 (5 cached) + 3 tokens of 500, 1 call of unknown price of $2"
+    assert told.next == ()
+
+
+def test_a_paused_idea_names_the_commands_that_go_on() -> None:
+    story = Story()
+    story.tell(AskFailed(reason="spent", remedy="--max-tokens 9"))
+    story.hear(Paused(PauseKind.BUDGET, "spent", "--max-tokens 9"))
+    assert standing(story.state).next == ("scientist resume /w/momentum --max-tokens 9",)

@@ -9,10 +9,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from agent.core.baseline import BaselineRow
-from agent.core.edit import Rejected
+from agent.core.definitions import render_excerpt
+from agent.core.edit import Reason, Rejected
 from agent.core.events import Purpose
+from agent.core.expectation import Reading, headline
 from agent.core.failure_text import cut_middle
 from agent.core.messages import Message
+from agent.core.reply import PlanItem
 from agent.core.spec import Control, Metric
 from agent.core.turn import Refusal
 from agent.core.view import RowView, TurnView
@@ -21,19 +24,33 @@ SUBJECT_CHARS = 60
 FAILURE_CHARS = 90
 METRICS_IN_ROW = 4
 METRICS_IN_FRONTIER = 4
-GIST_CHARS = 60
 NOTES_CHARS = 6000
+LAST_WORDS_CHARS = 600
+HEAD_LINES = 12
 
 
 def render_opening(view: TurnView) -> list[Message]:
     """A new conversation: fixed rules, then what stays the same for the whole idea, then what this turn is about."""
-    system = "closing.j2" if view.purpose in (Purpose.PLOT, Purpose.NOTES) else "system.j2"
-    return [Message("system", _fill(system, view=view)), Message("user", _fill("turn.j2", view=view))]
+    match view.purpose:
+        case Purpose.EDIT:
+            system, user = "edit_system.j2", "edit.j2"
+        case Purpose.REVIEW | Purpose.REFLECT:
+            system, user = "review_system.j2", "review.j2"
+        case Purpose.PLOT | Purpose.NOTES:
+            system, user = "closing.j2", "turn.j2"
+        case _:
+            system, user = "system.j2", "turn.j2"
+    return [Message("system", _fill(system, view=view)), Message("user", _fill(user, view=view))]
 
 
 def render_repair(view: TurnView) -> str:
-    """The user's next word in a conversation whose last reply led to no attempt."""
-    return _fill("repair.j2", view=view)
+    """The user's next word in a conversation whose last reply led to no attempt, or was a review to reflect on."""
+    return _fill("reflect.j2" if view.purpose in (Purpose.REVIEW, Purpose.REFLECT) else "repair.j2", view=view)
+
+
+def render_no_change(summary: str, last_words: str) -> str:
+    """What the planner is told where the editor, after its repairs, changed nothing."""
+    return _fill("no_change.j2", summary=summary, last_words=cut_middle(last_words.strip(), LAST_WORDS_CHARS))
 
 
 def render_refusal(refusal: Refusal, shown: Mapping[str, str]) -> str:
@@ -63,10 +80,13 @@ def _environment() -> Environment:
         "frontier": frontier_lines,
         "control": control_line,
         "capitalise": capitalise,
-        "gist": gist,
+        "excerpt": render_excerpt,
+        "outline": outline,
+        "head_lines": head_lines,
+        "reading": reading_line,
         "notes_cut": lambda text: cut_middle(text, NOTES_CHARS),
     }
-    environment.globals |= {"Purpose": Purpose}
+    environment.globals |= {"Purpose": Purpose, "Reason": Reason}
     return environment
 
 
@@ -91,8 +111,10 @@ def number(value: float | None) -> str:
 
 def row_line(row: RowView, view: TurnView) -> str:
     """One past run in one line of bounded length, so that the last prompt is hardly longer than the second."""
+    aim = row.subject.partition(": ")[2] or row.subject or (headline(row.item.text) if row.item else "")
     if not row.completed:
-        return f"run {row.run} | given up | {_cut(row.failures[-1] if row.failures else row.subject, FAILURE_CHARS)}"
+        parts = [f"run {row.run}", "given up", *(_cut(failure, FAILURE_CHARS) for failure in row.failures[-1:])]
+        return " | ".join([*parts, _cut(aim, SUBJECT_CHARS)]).removesuffix(" | ")
     names = [m.name for m in view.metrics] or list(row.values)
     primary = view.primary.name if view.primary else ""
     names.sort(key=lambda name: (name != primary, name != view.frontier))
@@ -100,8 +122,9 @@ def row_line(row: RowView, view: TurnView) -> str:
     numbers = " ".join(f"{name}={number(row.values[name])}" for name in shown)
     remarks = [row.verdict.kind.value] if row.verdict else []
     remarks += ["self-reported"] if row.self_reported else []
+    remarks += [f"idea {row.review.judgement}"] if row.review else []
     verdict = f" ({', '.join(remarks)})" if remarks else ""
-    return f"run {row.run} | {numbers}{verdict} | {_cut(row.subject.partition(': ')[2] or row.subject, SUBJECT_CHARS)}"
+    return f"run {row.run} | {numbers}{verdict} | {_cut(aim, SUBJECT_CHARS)}"
 
 
 def frontier_lines(rows: Sequence[BaselineRow], metrics: Sequence[Metric], axis: str) -> list[str]:
@@ -129,9 +152,24 @@ def capitalise(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def gist(text: str) -> str:
-    """A done plan item: what it was, no longer what it expected."""
-    return _cut(text, GIST_CHARS)
+def head_lines(text: str) -> str:
+    """The first lines of a text that may go on without end."""
+    lines = text.splitlines()
+    more = [f"[and {len(lines) - HEAD_LINES} more lines]"] if len(lines) > HEAD_LINES else []
+    return "\n".join(lines[:HEAD_LINES] + more)
+
+
+def reading_line(reading: Reading) -> str:
+    """What was measured, the bound that it was held against, and by how much it was met or missed."""
+    comparison = reading.comparison
+    held = f"{comparison.metric} = {number(reading.measured)} against {comparison.sign} {number(reading.bound)}"
+    held += f" ({reading.reference} {comparison.value:+.4g})" if reading.reference else ""
+    return f"{held}: {'met' if reading.met else 'not met'}, by {number(reading.margin)}"
+
+
+def outline(item: PlanItem) -> str:
+    """A plan item that is not due yet: what it changes and expects."""
+    return f"{headline(item.text)}. Expected: {item.expected}" if item.expected else item.text
 
 
 def rejected_title(rejected: Rejected) -> str:

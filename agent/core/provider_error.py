@@ -1,0 +1,305 @@
+"""What a provider's error asks for: wait, change the request once, or stop. Text first, then status, then class.
+
+The classes of litellm alone mislead: a spent quota comes as a rate limit, a refused key as a bad request, a template
+that refuses the order of roles as an internal error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from json import JSONDecodeError, loads
+from typing import Final
+
+__all__ = ["Action", "Fault", "FaultKind", "advice", "blot", "classify", "read_seconds"]
+
+TEXT_CHARS: Final = 500
+READ_CHARS: Final = 4000
+
+
+class Action(StrEnum):
+    """What the caller does about a fault."""
+
+    WAIT = "wait"
+    CHANGE = "change"
+    STOP = "stop"
+
+
+class FaultKind(StrEnum):
+    """What went wrong with one request."""
+
+    RATE_LIMIT = "rate limit"
+    OUTAGE = "outage"
+    TIMEOUT = "timeout"
+    GARBLED = "no usable answer"
+    SEQUENCE = "message sequence refused"
+    PARAMETER = "parameter refused"
+    LENGTH = "prompt too long"
+    KEY = "key refused"
+    QUOTA = "quota spent"
+    MODEL = "unknown model"
+    CONTENT = "content refused"
+    CUT = "answer cut"
+
+    @property
+    def action(self) -> Action:
+        if self in (FaultKind.RATE_LIMIT, FaultKind.OUTAGE, FaultKind.TIMEOUT, FaultKind.GARBLED):
+            return Action.WAIT
+        if self in (FaultKind.SEQUENCE, FaultKind.PARAMETER, FaultKind.LENGTH):
+            return Action.CHANGE
+        return Action.STOP
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One failed request. `text` holds no key and no line break.
+
+    wait_s: how long the provider asks to wait. tokens_per_minute, tokens_used: of the limit that struck.
+    window_tokens: of the model, where a prompt was too long. parameter: the one that was refused.
+    """
+
+    kind: FaultKind
+    text: str
+    wait_s: float | None = None
+    tokens_per_minute: int | None = None
+    tokens_used: int | None = None
+    window_tokens: int | None = None
+    parameter: str = ""
+
+
+def advice(kind: FaultKind) -> str:
+    """What the user can do about it, in a few words; empty where only time helps."""
+    return {
+        FaultKind.KEY: "check the provider's API key and its rights: export it or put it into .env",
+        FaultKind.QUOTA: "top up or wait for the quota to renew, or name another model with --fallback-model",
+        FaultKind.MODEL: "check the model's name and that this key may use it",
+        FaultKind.CONTENT: "the provider declines this text: name another model with --fallback-model",
+        FaultKind.SEQUENCE: "the provider refuses the request's form: name another model with --fallback-model",
+        FaultKind.PARAMETER: 'list the parameter in drop_params of [models."PREFIX"] in scientist.toml',
+        FaultKind.CUT: 'raise max_output_tokens of [models."PREFIX"] in scientist.toml',
+        FaultKind.LENGTH: "shorten the idea or its references, or name a model with a larger window",
+    }.get(kind, "")
+
+
+# What stands in the text, in the order in which it is looked for.
+
+_QUOTA = re.compile(
+    r"insufficient[_ ](quota|balance|credit|funds)|credit balance is too low|billing_hard_limit|payment required"
+    r"|budget\W+(has been |was )?exceeded|exceeded (your|the) (monthly|spend\w*|budget)|(spend\w*|usage) limit reached"
+    r"|not enough credits|requires more credits|credits are depleted|account is not active|billing is not enabled"
+    r"|invalid_payment_instrument|payment instrument",
+    re.I,
+)
+_DAILY = re.compile(r"\bper[ _-]?day\b|PerDay|\b[TR]PD\b|\bdaily\b|per[ _-]?month\b|\bmonthly\b", re.I)
+_PASSING = re.compile(r"per[ _-]?(minute|min|second|sec|hour)\b|Per(Minute|Second)|\b[TR]P[MS]\b", re.I)
+_CURRENT_QUOTA = re.compile(r"exceeded your current quota", re.I)
+_RATE = re.compile(r"rate.?limit|too many (requests|tokens)|too_many_requests|resource.?exhausted|throttl", re.I)
+_SEQUENCE = re.compile(
+    r"successive user or assistant|must alternate|should alternate|alternates? between|interleave"
+    r"|first message .{0,60}must|last message .{0,60}must|must (start|end) with (a|an) (user|assistant)"
+    r"|ends with a user role|expected last role|unexpected role|valid role|roles? (is |are )?not supported"
+    r"|roles are supported|role'? does not support|does not support '?(system|developer)|assistant message prefill"
+    r"|trailing whitespace|non-?empty content|content blocks must|content field .{0,60}is empty|is blank"
+    r"|required oneof field 'data'|must have either content|invalid_request_message_order|invalid_message\b"
+    r"|Jinja Exception|TemplateError|contents is not specified",
+    re.I,
+)
+_PARAMETER = re.compile(
+    r"(unsupported|unknown|unrecognized|invalid|unexpected) (request )?(parameter|argument|field|keyword|name)"
+    r"|unsupported[_ ](parameter|value)|unknown_parameter|UnsupportedParamsError|extra inputs are not permitted"
+    r"|does not support parameters|unsupported openai param|extra (fields|parameters) not permitted"
+    r"|parameter .{0,40}not (supported|allowed|permitted)|extraneous key",
+    re.I,
+)
+_LENGTH = re.compile(
+    r"context.?(length|window|size)|maximum.{0,20}context"
+    r"|(prompt|input|request|messages?) (is|are|was|were)? ?too (long|large)"
+    r"|(input|prompt) tokens? .{0,40}exceed|exceeds? the (model'?s )?max|reduce the length|token count .{0,40}exceeds"
+    r"|too many tokens in|max_model_len|string too long|exceeds the limit of \d+ tokens",
+    re.I,
+)
+_KEY = re.compile(
+    r"(invalid|incorrect|wrong|missing|no|expired|bad) (x-)?(api[- _]?key|token|credentials?)|api[- _]?key not valid"
+    r"|authentication[_ ](fails|failed|error)|authorization failed|unable to locate credentials|permission[_ ]denied"
+    r"|api_key client option must be set|not authorized|unauthorized|AccessDenied|UnrecognizedClient"
+    r"|security token .{0,20}(invalid|expired)|country, region, or territory not supported",
+    re.I,
+)
+_MODEL = re.compile(
+    r"model[_ ]not[_ ](found|exist)|(no such|unknown|invalid) model|model .{0,80}(does not|doesn't|do not) exist"
+    r"|model .{0,80}(not found|is not available)|model identifier is invalid|not a valid model|not_found_error",
+    re.I,
+)
+_CONTENT = re.compile(
+    r"content[_ ](policy|filter)|content management policy|safety (system|filter)|responsible ?ai|prohibited_content"
+    r"|blocked by|violat\w+ .{0,40}(policy|policies|guidelines)|content.?exists.?risk|inappropriate content",
+    re.I,
+)
+_GARBLED = re.compile(
+    r"unable to (get|parse) json|expecting value|jsondecode|invalid response object|not valid json", re.I
+)
+_TIMEOUT = re.compile(r"timed? ?out", re.I)
+_HTML = re.compile(r"<(!doctype html|html|head|body|title)\b", re.I)
+
+_CLASSES = re.compile(r"^(litellm\.\w+: ?|\w+(Error|Exception)( \w+)?(: | - ))+")
+_TITLE = re.compile(r"<title>([^<]{1,200})</title>", re.I)
+
+_STOPPED = frozenset({401, 402, 403, 404})
+_FORM = frozenset({None, 200, 400, 405, 406, 413, 415, 422, 500})
+_BY_STATUS: Final = {
+    401: FaultKind.KEY,
+    402: FaultKind.QUOTA,
+    403: FaultKind.KEY,
+    404: FaultKind.MODEL,
+    408: FaultKind.TIMEOUT,
+    413: FaultKind.LENGTH,
+    429: FaultKind.RATE_LIMIT,
+    504: FaultKind.TIMEOUT,
+}
+_BY_CLASS: Final = {
+    "ContextWindowExceededError": FaultKind.LENGTH,
+    "ContentPolicyViolationError": FaultKind.CONTENT,
+    "UnsupportedParamsError": FaultKind.PARAMETER,
+    "Timeout": FaultKind.TIMEOUT,
+    "RateLimitError": FaultKind.RATE_LIMIT,
+    "AuthenticationError": FaultKind.KEY,
+    "PermissionDeniedError": FaultKind.KEY,
+    "NotFoundError": FaultKind.MODEL,
+    "BudgetExceededError": FaultKind.QUOTA,
+}
+
+
+def classify(text: str, status: int | None, name: str, secrets: Sequence[str] = ()) -> Fault:
+    """What one error of a provider asks for. `name` is the class of the exception, `secrets` are blotted out."""
+    whole = " ".join(_CLASSES.sub("", text).split())
+    words = whole[:READ_CHARS]
+    limit, used, requested = (_number(pattern, words) for pattern in (_LIMIT, _USED, _REQUESTED))
+    kind = _kind_of(words, status, name)
+    if kind is FaultKind.RATE_LIMIT and limit and requested and requested > limit:
+        kind = FaultKind.LENGTH  # no wait makes room for it
+    return Fault(
+        kind,
+        blot(_message_in(whole), secrets)[:TEXT_CHARS] or name,
+        wait_s=_stated_wait(words),
+        tokens_per_minute=limit if _PASSING.search(words) and re.search(r"token", words, re.I) else None,
+        tokens_used=used,
+        window_tokens=_number(_WINDOW, words) if kind is FaultKind.LENGTH else None,
+        parameter=_parameter_in(words) if kind is FaultKind.PARAMETER else "",
+    )
+
+
+def _kind_of(words: str, status: int | None, name: str) -> FaultKind:
+    by_text = None if _HTML.search(words) else _kind_by_text(words, status, name)
+    if by_text:
+        return by_text
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if name in _BY_CLASS:
+        return _BY_CLASS[name]
+    if status in (400, 422) and not _HTML.search(words):
+        return FaultKind.SEQUENCE
+    return FaultKind.TIMEOUT if _TIMEOUT.search(words) else FaultKind.OUTAGE
+
+
+def _kind_by_text(words: str, status: int | None, name: str) -> FaultKind | None:
+    limited = status == 429 or name == "RateLimitError" or bool(_RATE.search(words))
+    if _QUOTA.search(words):
+        return FaultKind.QUOTA
+    if limited and _DAILY.search(words):
+        return FaultKind.QUOTA
+    if _CURRENT_QUOTA.search(words) and _stated_wait(words) is None and not _PASSING.search(words):
+        return FaultKind.QUOTA
+    if status == 429:
+        return FaultKind.RATE_LIMIT
+    if _GARBLED.search(words):
+        return FaultKind.GARBLED
+    signs: tuple[tuple[re.Pattern[str], FaultKind], ...] = ()
+    if status in _FORM:
+        signs += ((_SEQUENCE, FaultKind.SEQUENCE), (_PARAMETER, FaultKind.PARAMETER), (_LENGTH, FaultKind.LENGTH))
+    if status in _FORM | _STOPPED:
+        signs += ((_CONTENT, FaultKind.CONTENT), (_KEY, FaultKind.KEY), (_MODEL, FaultKind.MODEL))
+    if limited:
+        signs = ((_TOO_LARGE, FaultKind.RATE_LIMIT), *signs, (_RATE, FaultKind.RATE_LIMIT))
+    return next((kind for pattern, kind in signs if pattern.search(words)), None)
+
+
+# Figures in the text
+
+_LIMIT = re.compile(r"\blimit(?::| of)? (\d[\d,]*)", re.I)
+_USED = re.compile(r"\bused:? (\d[\d,]*)", re.I)
+_REQUESTED = re.compile(r"\brequested:? (\d[\d,]*)", re.I)
+_TOO_LARGE = re.compile(r"request too large .{0,200}per min", re.I)
+_WINDOW = re.compile(
+    r"(?:maximum context length (?:is|of)|context (?:window|size|length)(?: (?:is|of))?|> ?|max_model_len\D{0,4})"
+    r" ?\(?(\d[\d,]{2,})",
+    re.I,
+)
+_WAIT = re.compile(
+    r"(?:try again|retry|available again|wait) (?:in|after|for) ((?:[\d.]+ ?(?:ms|[smhd])\w*,? ?)+)", re.I
+)
+_DELAY = re.compile(r"retryDelay\W+([\d.]+s)", re.I)
+_SPAN = re.compile(r"([\d.]+) ?(ms|[smhd])", re.I)
+_UNIT_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_NAMED = (
+    re.compile(r"(?:parameters?|arguments?(?: supplied)?|field|name)[:\s]*[\[{'\"`]+([\w.]+)", re.I),
+    re.compile(r"['\"`]([\w.]+)['\"`] (?:is not|does not|not)", re.I),
+    re.compile(r"(?:parameters?|arguments? supplied)[:\s]+([a-z]+(?:_[a-z]+)+)\b", re.I),
+    re.compile(r"\b(\w+): extra inputs are not permitted", re.I),
+    re.compile(r"[\"']?param[\"']?: [\"']([\w.]+)[\"']", re.I),
+)
+
+
+def read_seconds(text: str) -> float | None:
+    """Seconds of a span as providers write it ("7.66s", "1m2.5s", "340ms", "2 minutes"); None where it is none."""
+    spans = _SPAN.findall(text)
+    try:
+        return sum(float(number) * _UNIT_S[unit.lower()] for number, unit in spans) if spans else None
+    except ValueError:
+        return None
+
+
+def _stated_wait(words: str) -> float | None:
+    found = _WAIT.search(words) or _DELAY.search(words)
+    return read_seconds(found[1]) if found else None
+
+
+def _number(pattern: re.Pattern[str], words: str) -> int | None:
+    found = pattern.search(words)
+    return int(found[1].replace(",", "")) if found else None
+
+
+def _message_in(words: str) -> str:
+    """What the provider said, without the envelope that it came in."""
+    page = _TITLE.search(words)
+    if page:
+        return f"answered with a web page: {page[1]}"
+    start, end = words.find("{"), words.rfind("}")
+    try:
+        said = loads(words[start : end + 1]) if 0 <= start < end else None
+    except JSONDecodeError:
+        said = None
+    for key in ("error", "message", "detail"):
+        if isinstance(said, dict):
+            said = said.get(key, said)
+    return " ".join(said.split()) if isinstance(said, str) and said.strip() else words
+
+
+def _parameter_in(words: str) -> str:
+    return next((found[1] for pattern in _NAMED if (found := pattern.search(words))), "")
+
+
+_KEYS = re.compile(
+    r"\b(?:sk|gsk|xai|pplx|hf|r8|nvapi|fw|tgp|csk|rk|pk|key)[-_][\w-]{12,}|\bAIza[\w-]{20,}|\bAKIA[A-Z0-9]{12,}"
+    r"|(?<=[Bb]earer )\S{8,}"
+)
+_SHORTEST_SECRET: Final = 6
+
+
+def blot(text: str, secrets: Sequence[str] = ()) -> str:
+    """The text without keys: providers quote the key that they refuse, and errors go to terminal and journal."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, "[key]")
+    return _KEYS.sub("[key]", text)

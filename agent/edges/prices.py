@@ -1,0 +1,22 @@
+"""What a model charges before its first reply told: by the settings, else by litellm's own table."""
+
+from __future__ import annotations
+
+from agent.core.budget import Price
+from agent.core.model_rules import RuleTable
+from agent.edges.llm import load_litellm
+
+
+def price_of(model: str, rules: RuleTable) -> Price | None:
+    """USD a token; None where nobody knows."""
+    model = model.removeprefix("aider/")
+    registered = rules.find(model)
+    if registered.input_usd_per_mtok is not None and registered.output_usd_per_mtok is not None:
+        return Price(registered.input_usd_per_mtok / 1e6, registered.output_usd_per_mtok / 1e6)
+    litellm = load_litellm()
+    try:
+        known = litellm.get_model_info(model)
+    except litellm.exceptions.ModelNotMappedError:
+        return None
+    sent, received = known.get("input_cost_per_token"), known.get("output_cost_per_token")
+    return Price(float(sent), float(received)) if sent is not None and received is not None else None

@@ -1,0 +1,27 @@
+"""How to go on from where an idea stands: the commands, as they are typed."""
+
+from __future__ import annotations
+
+import shlex
+
+from agent.core.events import PauseKind
+from agent.core.state import State
+
+__all__ = ["ways_on"]
+
+
+def ways_on(path: str, state: State) -> list[tuple[str, str]]:
+    """What each command is for, and the command; none for an idea that has ended."""
+    if state.ended:
+        return []
+    workspace = shlex.quote(path)
+    resume = f"scientist resume {workspace}"
+    pause = state.pause
+    if pause is None or pause.kind is not PauseKind.APPROVAL:
+        return [("go on", f"{resume} {pause.remedy}".rstrip() if pause else resume)]
+    tell = f'scientist tell {workspace} "..." && {resume}'
+    if state.candidate is None:
+        return [("approve", resume), ("instruct", tell)]
+    look = f"scientist diff {workspace} {state.good[:10]} {state.candidate.commit[:10]}"
+    replicates = state.candidate.commit == state.good
+    return [*([] if replicates else [("look", look)]), ("approve", resume), ("set aside", tell)]

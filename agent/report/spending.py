@@ -1,0 +1,36 @@
+"""Tokens and money in words: what is known, what is not, and what the limits are."""
+
+from __future__ import annotations
+
+from agent.core.limits import Limits
+from agent.core.state import Spent
+
+__all__ = ["say_batch_limits", "say_cost", "say_tokens"]
+
+
+def say_tokens(spent: Spent, limits: Limits) -> str:
+    """Tokens sent, of which cached, and received; empty where nothing was asked and nothing is limited."""
+    if not (spent.tokens_in or spent.tokens_out or limits.max_tokens):
+        return ""
+    cached = f" ({spent.tokens_cached:,} cached)" if spent.tokens_cached else ""
+    limit = f" of {limits.max_tokens:,}" if limits.max_tokens else ""
+    return f"{spent.tokens_in:,}{cached} + {spent.tokens_out:,} tokens{limit}"
+
+
+def say_cost(spent: Spent, limits: Limits) -> str:
+    """The known cost, how many calls have an unknown one, and the limit; empty where there is none of these."""
+    limit = f" of ${limits.max_cost_usd:g}" if limits.max_cost_usd else ""
+    unknown = spent.unknown_costs if spent.tokens_in or spent.cost_usd else 0
+    if not (spent.cost_usd or unknown or limit):
+        return ""
+    known = "" if unknown and not spent.cost_usd else f"${spent.cost_usd:.4f}"
+    calls = f"{unknown} call{'s' if unknown > 1 else ''} of unknown price" if unknown else ""
+    return " + ".join(part for part in (known, calls) if part) + limit
+
+
+def say_batch_limits(limits: Limits) -> str:
+    """The limits that all ideas of the batch share; empty where there are none."""
+    tokens = f"{limits.batch_max_tokens:,} tokens" if limits.batch_max_tokens else ""
+    cost = f"${limits.batch_max_cost_usd:g}" if limits.batch_max_cost_usd else ""
+    both = " and ".join(part for part in (tokens, cost) if part)
+    return f"at most {both} for the batch" if both else ""

@@ -1,0 +1,94 @@
+"""The models of a workspace: settings that they share, names that are checked, what is made of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from agent.cli.app import read_settings
+from agent.cli.models import ModelSettings, check_models, make_models, read_model_settings, secrets_in
+from agent.core.events import Launched
+from agent.core.limits import Limits
+from agent.core.messages import Message
+from agent.edges.llm import Request
+from agent.edges.provider_client import LiteLLMModel
+from agent.edges.sweep import SWEEP, SweepModel
+from agent.edges.template import load_template
+from agent.errors import StopRequested, UsageError
+from tests.provider.cells import VIEW, environment
+from tests.provider.server import StrictServer
+
+QUADRATIC = Path(__file__).parents[1] / "data" / "quadratic"
+MODEL = "deepseek/deepseek-chat"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "scientist.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_rules_per_model_are_no_command(tmp_path: Path) -> None:
+    path = write(tmp_path, '[models."deepseek/"]\nconcurrency = 3\n')
+    assert read_settings(path) == {}
+    assert read_model_settings(tmp_path).rules.find(MODEL).concurrency == 3
+    assert read_model_settings(tmp_path / "nowhere").rules.find(MODEL).concurrency is None
+
+
+@pytest.mark.parametrize("text", ['[models."deepseek/"]\nconcurency = 3\n', "models = 3\n", "[models\n"])
+def test_a_mistake_in_the_rules_names_the_file(tmp_path: Path, text: str) -> None:
+    write(tmp_path, text)
+    with pytest.raises(UsageError, match=r"scientist\.toml"):
+        read_model_settings(tmp_path)
+
+
+def test_keys_are_known_by_the_names_of_their_variables() -> None:
+    variables = {"X_API_KEY": "0123456789", "HF_TOKEN": "abcdefgh", "AWS_SECRET_ACCESS_KEY": "zyxwvuts"}
+    assert set(secrets_in(variables | {"PATH": "/usr/bin:/bin", "Y_API_KEY": "short"})) == set(variables.values())
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ({"model": MODEL, "fallbacks": ["nobody/x"]}, "--fallback-model nobody/x"),
+        ({"model": MODEL, "editor_model": "gpt"}, "--editor-model gpt"),
+        ({"model": MODEL, "reviewer_model": "offline/sweep"}, "--reviewer-model offline/sweep"),
+        ({"model": SWEEP, "fallbacks": [MODEL]}, "--fallback-model"),
+    ],
+)
+def test_every_named_model_is_checked(names: dict[str, object], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-0123456789")
+    template = load_template(QUADRATIC, "")
+    with pytest.raises(UsageError, match=said):
+        check_models(template, **names)  # type: ignore[arg-type]
+    check_models(template, MODEL, editor_model=MODEL, fallbacks=["deepseek/deepseek-reasoner"])
+
+
+def test_roles_without_a_model_are_nobodys(tmp_path: Path) -> None:
+    models = make_models(Launched(model=SWEEP), Limits(), tmp_path / "stop", ModelSettings())
+    assert isinstance(models.planner, SweepModel) and models.editor is None and models.reviewer is None
+
+
+def test_three_roles_are_three_models(tmp_path: Path) -> None:
+    launched = Launched(model=MODEL, editor_model="openai/gpt-4o", reviewer_model="anthropic/claude-sonnet-4-5")
+    models = make_models(launched, Limits(), tmp_path / "stop", ModelSettings())
+    found = [models.planner, models.editor, models.reviewer]
+    assert all(isinstance(model, LiteLLMModel) for model in found)
+    assert [model.name for model in found if model] == [MODEL, "openai/gpt-4o", "anthropic/claude-sonnet-4-5"]
+
+
+@pytest.mark.parametrize("fault", ["hang", "server_500"])
+def test_a_stop_file_ends_a_call_at_once(tmp_path: Path, fault: str) -> None:
+    stop_file = tmp_path / "stop"
+    with StrictServer("deepseek", faults=[fault] * 50) as server, environment(server.environment()):
+        model = make_models(Launched(model=MODEL), Limits(), stop_file, ModelSettings()).planner
+        timer = threading.Timer(0.3, stop_file.touch)
+        timer.start()
+        began = time.monotonic()
+        with pytest.raises(StopRequested):
+            model.ask(Request((Message("user", "Go."),), VIEW))
+        assert time.monotonic() - began < 2
+        timer.join()

@@ -1,0 +1,102 @@
+"""One mode and one fault through the real litellm: what becomes of the question, and how often it was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from unittest import mock
+
+from agent.core.events import Purpose
+from agent.core.idea import Idea
+from agent.core.messages import Message
+from agent.core.model_rules import ModelRules, RuleTable
+from agent.core.view import TurnView
+from agent.edges.llm import Request
+from agent.edges.provider_client import LiteLLMModel
+from agent.errors import ProviderRefused, ProviderUnavailable
+from tests.fakes import FakeClock
+from tests.provider.server import FAULTS, MODES, StrictServer
+
+PATIENCE_S = 3600.0
+HANG_S = 0.15
+
+VIEW = TurnView(
+    purpose=Purpose.PLAN,
+    workspace="w",
+    run=1,
+    max_runs=3,
+    attempt=1,
+    max_attempts=4,
+    idea=Idea(Title="T", Experiment="E"),
+    brief="",
+    command="python experiment.py",
+    run_files=("experiment.py",),
+    editable=("experiment.py",),
+    metrics=(),
+    primary=None,
+    baselines=(),
+    plan=(),
+    done_items=(),
+    rows=(),
+    files={},
+)
+# As a careless caller would send it: two users, an empty reply, a late system message, an assistant that comes last.
+MESSAGES = (
+    Message("system", "Rules: é \U0001f600."),
+    Message("assistant", "An early word."),
+    Message("user", "Task."),
+    Message("user", "It crashed."),
+    Message("assistant", " "),
+    Message("system", "A later rule."),
+    Message("user", "What next?\r\n"),
+    Message("assistant", "A plan. "),
+)
+REPLY = "PLAN:\n1. é \U0001f600\n2. more\n"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`said` is the reply, or empty; `pause` the reason, or empty."""
+
+    said: str
+    pause: str
+    refused: bool
+    requests: int
+    waited_s: float
+
+    @property
+    def word(self) -> str:
+        return "completed" if self.said else "paused, refused" if self.refused else "paused, patience spent"
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Variables that litellm reads, for a while."""
+    with mock.patch.dict("os.environ", {"LITELLM_LOCAL_MODEL_COST_MAP": "True", **variables}):
+        yield
+
+
+def play(mode: str, fault: str, *, times: int, patience_s: float = PATIENCE_S) -> Outcome:
+    """Ask once while the first `times` requests meet the fault."""
+    clock = FakeClock()
+    with StrictServer(mode, [REPLY], [fault] * times) as server, environment(server.environment()):
+        hang = ModelRules(timeout_s=HANG_S if fault == "hang" else 20.0)
+        model = LiteLLMModel(
+            server.model,
+            patience_s=patience_s,
+            sleep=clock.sleep,
+            clock=clock,
+            jitter=lambda: 0.5,
+            table=RuleTable(((server.model, hang),)),
+            secrets=(server.api_key,),
+        )
+        began, said, pause, refused = clock(), "", "", False
+        try:
+            said = model.ask(Request(MESSAGES, VIEW)).text
+        except (ProviderRefused, ProviderUnavailable) as error:
+            pause, refused = str(error), isinstance(error, ProviderRefused)
+        return Outcome(said, pause, refused, len(server.requests), clock() - began)
+
+
+ALL = [(mode, fault) for mode in MODES for fault in FAULTS]
