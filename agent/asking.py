@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from agent.core.budget import Paid
 from agent.core.context import budget_of, show_parts, smaller_budget
 from agent.core.definitions import changed_lines
 from agent.core.events import Asked, AskFailed, Purpose, Role, replies_of
@@ -58,16 +59,17 @@ class Asker:
         """Ask with a prompt that fits the model's window; one found too long all the same is shortened twice."""
         model = model_for(self.models, role_of(state, purpose))
         budget = budget_of(getattr(model, "window_tokens", None))
-        for _ in range(SHORTENINGS):
+        before = Paid()
+        for shortening in range(SHORTENINGS + 1):
             prompt = self._prompt(state, purpose, budget)
             try:
-                return self._ask_with(state, purpose, prompt, begun)
+                return self._ask_with(state, purpose, prompt, begun, before)
             except ContextTooLong as error:
+                before += error.paid or Paid()
+                if shortening == SHORTENINGS:
+                    return self._fail(error, state, purpose, prompt, begun, before)
                 budget = smaller_budget(budget, count_tokens(prompt.messages), error.window_tokens)
-        try:
-            return self._ask_with(state, purpose, self._prompt(state, purpose, budget), begun)
-        except ContextTooLong as error:
-            return AskFailed(reason=str(error), refused=True)
+        raise AssertionError("the last round returns")
 
     def view(self, state: State, purpose: Purpose) -> TurnView:
         """What the model is shown at this turn."""
@@ -120,7 +122,11 @@ class Asker:
             lambda room: open_talk(self.view(state, opening_purpose(state)), room),
         )
 
-    def _ask_with(self, state: State, purpose: Purpose, prompt: Prompt, begun: bool) -> Asked | AskFailed:
+    def _ask_with(self, state: State, purpose: Purpose, prompt: Prompt, begun: bool, before: Paid) -> Asked | AskFailed:
+        """One question. `before` was paid for longer prompts of it.
+
+        Raises: ContextTooLong.
+        """
         role = role_of(state, purpose)
         model = model_for(self.models, role)
         request = self.journal.put(without_surrogates(prompt.to_json(model=model.name, purpose=purpose.value)))
@@ -128,28 +134,52 @@ class Asker:
         asked = len(replies_of(self.journal.events, role))
         asking = Request(tuple(prompt.messages), prompt.view, role, asked, self._editable_texts(state, prompt.view))
         try:
-            answer = self.ledger.ask(model, asking, self.workspace, state, role)
-        except BudgetSpent as error:
-            return AskFailed(reason=error.reason, remedy=error.remedy)
+            answer = self.ledger.ask(model, asking, self.workspace, state, role, repeated=begun)
         except ContextTooLong:
             raise
-        except ProviderError as error:
-            return AskFailed(reason=str(error), refused=isinstance(error, ProviderRefused))
+        except (BudgetSpent, ProviderError) as error:
+            return self._fail(error, state, purpose, prompt, begun, before + (error.paid or Paid()))
+        paid = before + answer.paid
         return Asked(
             purpose=purpose,
             request=request,
             reply=self.journal.put(without_surrogates(answer.text)),
             model=answer.model,
-            tokens_in=answer.tokens_in,
-            tokens_out=answer.tokens_out,
-            cost_usd=answer.cost_usd,
+            tokens_in=paid.tokens_in,
+            tokens_out=paid.tokens_out,
+            cost_usd=paid.cost_usd,
             seconds=self.monotonic() - started,
             repeated=begun,
             role=role,
-            tokens_cached=answer.tokens_cached,
+            tokens_cached=paid.tokens_cached,
             chars=request_chars(asking),
-            requests=answer.requests,
+            requests=paid.requests,
             finish_reason=answer.finish_reason,
+            reasoning=self.journal.put(without_surrogates(answer.reasoning)) if answer.reasoning else "",
+        )
+
+    def _fail(
+        self,
+        error: BudgetSpent | ProviderError,
+        state: State,
+        purpose: Purpose,
+        prompt: Prompt,
+        begun: bool,
+        paid: Paid,
+    ) -> AskFailed:
+        """No reply, and what was paid all the same."""
+        return AskFailed(
+            reason=error.reason if isinstance(error, BudgetSpent) else str(error),
+            refused=isinstance(error, ProviderRefused),
+            remedy=error.remedy if isinstance(error, BudgetSpent) else "",
+            role=role_of(state, purpose),
+            tokens_in=paid.tokens_in,
+            tokens_out=paid.tokens_out,
+            tokens_cached=paid.tokens_cached,
+            cost_usd=paid.cost_usd if paid.tokens_in or paid.tokens_out else None,
+            requests=paid.requests,
+            chars=sum(len(message.content) for message in prompt.messages),
+            repeated=begun,
         )
 
     def _editable_texts(self, state: State, view: TurnView) -> dict[str, str]:

@@ -16,7 +16,10 @@ ScientistError                  exit code
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from agent.core.budget import Paid
 
 __all__ = [
     "BudgetSpent",
@@ -66,12 +69,16 @@ class StopRequested(ScientistError):
 
 
 class BudgetSpent(ScientistError):
-    """A model call would pass a limit; nothing was sent. `remedy` holds the options of `resume` that make room."""
+    """A model call would pass a limit and was not sent. `remedy` holds the options of `resume` that make room.
+
+    paid: what earlier requests of the same question used; None where there were none.
+    """
 
     exit_code = 4
 
     def __init__(self, reason: str, remedy: str) -> None:
         self.reason, self.remedy = reason, remedy
+        self.paid: Paid | None = None
         super().__init__(reason)
 
 
@@ -94,12 +101,16 @@ class JournalCorrupt(IntegrityError):
 
 
 class ProviderError(ScientistError):
-    """A model call failed for good; the conversation is as it was before the call."""
+    """A model call failed for good; the conversation is as it was before the call.
+
+    paid: what the provider counted before that; None where it counted nothing.
+    """
 
     exit_code = 3
 
     def __init__(self, model: str, problem: str) -> None:
         self.model, self.problem = model, problem
+        self.paid: Paid | None = None
         super().__init__(f"{model}: {problem}")
 
 

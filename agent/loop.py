@@ -116,7 +116,8 @@ class Loop:
     def _summary(self) -> str:
         state = self.state
         given_up = len(state.rows) - state.completed_runs
-        return f"{state.completed_runs} runs completed" + (f", {given_up} given up" if given_up else "")
+        runs = "run" if state.completed_runs == 1 else "runs"
+        return f"{state.completed_runs} {runs} completed" + (f", {given_up} given up" if given_up else "")
 
 
 def step_key(action: Effect, state: State) -> str:

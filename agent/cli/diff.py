@@ -13,6 +13,8 @@ from agent.errors import UsageError
 if TYPE_CHECKING:
     from agent.edges.repo import Repo
 
+SHORTEST_HASH = 7
+
 
 @app.command()
 def diff(
@@ -32,7 +34,8 @@ def diff(
 def _commit(repo: Repo, name: str, first: str) -> str:
     if name == "start":
         return first
-    found = repo.resolve(f"run/{name}" if name.isdigit() else name)
+    is_run = name.isdigit() and len(name) < SHORTEST_HASH  # a commit's hash may be all digits
+    found = repo.resolve(f"run/{name}" if is_run else name)
     if found is None:
         raise UsageError(name, "is no completed run, tag or commit of this workspace", "see: scientist history")
     return found

@@ -86,7 +86,9 @@ def doctor(
 def describe(finding: Finding) -> str:
     """One line, whatever a provider said."""
     detail = " ".join(finding.detail.split())
-    return f"{finding.level.value:5} {finding.what}: {detail}" + (f"; {finding.remedy}" if finding.remedy else "")
+    if finding.remedy:
+        detail = f"{detail.rstrip('.')}; {finding.remedy}"
+    return f"{finding.level.value:5} {finding.what}: {detail}"
 
 
 def as_launch_has_it(given: dict[str, Any]) -> Asked:
@@ -182,18 +184,17 @@ def examine_models(asked: Asked, template: Template | None, deadline_s: float) -
 def refuse_models(asked: Asked, template: Template) -> ScientistError | None:
     """Why launch would not take these models."""
     from agent.cli.launch import check_roles
-    from agent.cli.models import check_models
+    from agent.core.events import Launched
 
+    named = Launched(
+        model=asked.model,
+        editor_model=asked.editor_model,
+        reviewer_model=asked.reviewer_model,
+        fallbacks=tuple(asked.fallbacks),
+        editor=asked.editor.value,
+    )
     try:
-        check_roles(asked.model, asked.editor_model, asked.reviewer_model, asked.editor)
-        check_models(
-            template,
-            asked.model,
-            editor_model=asked.editor_model,
-            reviewer_model=asked.reviewer_model,
-            fallbacks=asked.fallbacks,
-            editor=asked.editor.value,
-        )
+        check_roles(named, template)
     except ScientistError as error:
         return error
     return None

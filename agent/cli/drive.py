@@ -193,7 +193,8 @@ def report(workspace: Workspace, state: State) -> None:
     quoted = shlex.quote(str(workspace.path))
     if state.ended:
         how = "completed" if state.ended.completed else "failed"
-        typer.echo(f"{workspace.path}: {how}, {state.completed_runs} completed runs{control}")
+        plural = "" if state.completed_runs == 1 else "s"
+        typer.echo(f"{workspace.path}: {how}, {state.completed_runs} completed run{plural}{control}")
         typer.echo(f"  look: scientist show {quoted}    edits: scientist history {quoted}")
     else:
         reason = state.pause.reason if state.pause else "interrupted"

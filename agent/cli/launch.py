@@ -31,7 +31,6 @@ from agent.errors import UsageError
 if TYPE_CHECKING:
     from agent.core.events import Launched
     from agent.core.idea import Idea
-    from agent.core.limits import Limits
     from agent.edges.prepare import Prepared
     from agent.edges.template import Template
 
@@ -87,8 +86,8 @@ def launch(
     require_git()
     from agent.cli.drive import announce_model, drive_all, load_keys
     from agent.cli.environment import check_python, prepare
-    from agent.cli.models import check_models
     from agent.core.budget import change_limits
+    from agent.core.events import Launched
     from agent.core.idea import choose_ideas
     from agent.core.limits import Limits
     from agent.edges.frozen import freeze_template
@@ -101,42 +100,32 @@ def launch(
     refs = {one.slug: find_refs(ideas, one.slug) for one in chosen}
     source = load_template(find_template(template, template_roots()), profile)
     load_keys()
-    fallbacks = tuple(fallback_model or ())
-    model = replay_name(model)
-    editor_model, reviewer_model = replay_name(editor_model), replay_name(reviewer_model)
-    check_roles(model, editor_model, reviewer_model, editor)
-    check_models(
-        source,
-        model,
-        editor_model=editor_model,
-        reviewer_model=reviewer_model,
-        fallbacks=fallbacks,
+    asked = Launched(
+        model=replay_name(model),
+        fallbacks=tuple(fallback_model or ()),
         editor=editor.value,
+        editor_model=replay_name(editor_model),
+        reviewer_model=replay_name(reviewer_model),
+        reflections=reflections,
+        pause_before=pause_before.setting,
+        data=str(data.absolute()) if data else "",
+        limits=change_limits(
+            Limits(max_runs=max_runs, patience_s=patience_s),
+            max_tokens=max_tokens,
+            max_cost_usd=max_cost_usd,
+            batch_max_tokens=batch_max_tokens,
+            batch_max_cost_usd=batch_max_cost_usd,
+        ),
     )
+    check_roles(asked, source)
     if data and not data.is_dir():
         raise UsageError(f"--data {data}", "is not a folder")
     check_writable(workspaces)
     interpreter = check_python(python) if python else None
-    announce_model(model)
+    announce_model(asked.model)
     interpreter = interpreter or choose_interpreter(source)
     frozen = load_template(freeze_template(source.folder, template_store(workspaces.absolute())), source.profile)
-    limits = change_limits(
-        Limits(max_runs=max_runs, patience_s=patience_s),
-        max_tokens=max_tokens,
-        max_cost_usd=max_cost_usd,
-        batch_max_tokens=batch_max_tokens,
-        batch_max_cost_usd=batch_max_cost_usd,
-    )
-    launched = describe_launch(frozen, model, interpreter, limits, data, prepare(frozen, interpreter))
-    launched = replace(
-        launched,
-        pause_before=pause_before.setting,
-        fallbacks=fallbacks,
-        editor=editor.value,
-        editor_model=editor_model,
-        reviewer_model=reviewer_model,
-        reflections=reflections,
-    )
+    launched = describe_launch(asked, frozen, interpreter, prepare(frozen, interpreter))
     made = create_batch(workspaces.absolute(), batch_name(ideas, workspaces), chosen, frozen, launched, refs)
     for workspace in made:
         say(f"workspace {workspace.path}")
@@ -158,14 +147,26 @@ def read_ideas(path: Path) -> list[Idea]:
     return parse_ideas(text, str(path))
 
 
-def check_roles(model: str, editor_model: str, reviewer_model: str, editor: Editor) -> None:
-    """Raises: UsageError where the planner is the sweep, which edits by itself and implements no idea to be judged."""
+def check_roles(asked: Launched, template: Template) -> None:
+    """Every model that is named can be asked; the sweep edits by itself and implements no idea to be judged.
+
+    Raises: UsageError naming the option.
+    """
+    from agent.cli.models import check_models
     from agent.edges.sweep import SWEEP
 
-    aider = "--editor aider" if editor is Editor.AIDER else ""
-    named = "--editor-model" if editor_model else "--reviewer-model" if reviewer_model else aider
-    if model == SWEEP and named:
+    aider = "--editor aider" if asked.editor == Editor.AIDER.value else ""
+    named = "--editor-model" if asked.editor_model else "--reviewer-model" if asked.reviewer_model else aider
+    if asked.model == SWEEP and named:
         raise UsageError(named, f"{SWEEP} takes no other model's help", "name a language model with --model")
+    check_models(
+        template,
+        asked.model,
+        editor_model=asked.editor_model,
+        reviewer_model=asked.reviewer_model,
+        fallbacks=asked.fallbacks,
+        editor=asked.editor,
+    )
 
 
 def check_writable(folder: Path) -> None:
@@ -193,30 +194,26 @@ def choose_interpreter(template: Template) -> Path:
     return build(template.spec.environment, template.folder, environment_cache())
 
 
-def describe_launch(
-    template: Template, model: str, python: Path, limits: Limits, data: Path | None, prepared: Prepared | None = None
-) -> Launched:
+def describe_launch(asked: Launched, template: Template, python: Path, prepared: Prepared | None) -> Launched:
+    """What was asked for, with what the template says of itself."""
     from agent.cli.replay import control_of
     from agent.core.baseline import primary_metric
-    from agent.core.events import Launched
 
     spec = template.spec
     primary = primary_metric(spec)
-    return Launched(
+    return replace(
+        asked,
         template=spec.name,
         template_hash=template.hash,
         profile=template.profile,
-        model=model,
-        control=control_of(model),
+        control=control_of(asked.model),
         python=str(python),
-        limits=limits,
         smoke=spec.smoke,
         evaluates=spec.evaluate is not None,
         plots=bool(spec.plot),
         has_baseline=bool(template.baselines),
         primary=primary.name if primary else "",
         verified=spec.evaluate is not None and not spec.evaluate.runs_experiment_code,
-        data=str(data.absolute()) if data else "",
         training=prepared.training.name if prepared else "",
         evaluation=prepared.evaluation.name if prepared else "",
     )

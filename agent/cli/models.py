@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli.app import MODELS_SECTION, SETTINGS_FILE
+from agent.cli.app import MODELS_SECTION, SETTINGS_FILE, say
 from agent.cli.replay import check_aider, check_replay
 from agent.core.events import Launched
 from agent.core.limits import Limits
 from agent.core.model_rules import RuleTable, read_model_rules
 from agent.edges.llm import Model, Models, check_model
+from agent.edges.replay import is_replay
 from agent.edges.sweep import SWEEP, SweepModel, ranges_in
 from agent.edges.throttle import Throttle
 from agent.errors import StopRequested, UsageError
@@ -23,7 +24,6 @@ from agent.errors import StopRequested, UsageError
 if TYPE_CHECKING:
     from agent.edges.template import Template
 
-REPLAY = "replay/"
 SHORTEST_SECRET = 8
 SECRET_NAMES = ("_API_KEY", "_TOKEN", "_ACCESS_KEY", "_SECRET")
 
@@ -77,14 +77,14 @@ def check_models(
     _check_planner(model, template)
     named = [("--editor-model", editor_model), ("--reviewer-model", reviewer_model)]
     for option, name in [*named, *(("--fallback-model", name) for name in fallbacks)]:
-        if name:
+        if name or option == "--fallback-model":
             _check_language_model(option, name)
     for option, name in (("--model", model), *named):
-        if name.startswith(REPLAY):
+        if is_replay(name):
             check_replay(option, name, editor_model=editor_model, reviewer_model=reviewer_model)
     if editor == "aider":
         check_aider(editor_model or model)
-    if fallbacks and model.startswith(("offline/", REPLAY)):
+    if fallbacks and (model.startswith("offline/") or is_replay(model)):
         raise UsageError("--fallback-model", f"{model} needs none", "leave it out")
 
 
@@ -98,13 +98,13 @@ def _check_planner(name: str, template: Template) -> None:
                 "mark one (LR = 1e-3  # search: log 1e-4..1e-2) or name a language model",
             )
         return
-    if name.startswith(REPLAY):
+    if is_replay(name):
         return
     _check_language_model("--model", name)
 
 
 def _check_language_model(option: str, name: str) -> None:
-    if name.startswith(REPLAY) and option != "--fallback-model":
+    if is_replay(name) and option != "--fallback-model":
         return
     if name.startswith("offline/") or "/" not in name:
         raise UsageError(
@@ -133,7 +133,7 @@ def make_models(launched: Launched, limits: Limits, stop_file: Path, settings: M
 def _make(name: str, fallbacks: tuple[str, ...], limits: Limits, stop_file: Path, settings: ModelSettings) -> Model:
     if name == SWEEP:
         return SweepModel()
-    if name.startswith(REPLAY):
+    if is_replay(name):
         from agent.edges.replay import ReplayModel
 
         return ReplayModel(name)
@@ -158,6 +158,7 @@ def _make(name: str, fallbacks: tuple[str, ...], limits: Limits, stop_file: Path
         throttle=settings.throttle,
         secrets=settings.secrets,
         check_stop=check_stop,
+        on_wait=say,
     )
 
 

@@ -77,8 +77,8 @@ def describe_idea(workspace: Workspace, state: State, template: Template) -> dic
 def _baseline_lines(state: State, template: Template) -> list[str]:
     """The frontier that runs are compared with; none where the first baseline alone counts."""
     from agent.core.baseline import summarise
-    from agent.core.prompts import frontier_lines
     from agent.core.view import reference_of
+    from agent.report.frontier import frontier_lines
 
     axis = template.spec.frontier
     reference = reference_of(state, template.baselines)

@@ -56,6 +56,30 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
+class Paid:
+    """What the answers to one question came to, whether or not they were of use. An unknown cost is None.
+
+    tokens_in includes tokens_cached. requests: HTTP requests sent, the refused ones too.
+    """
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+    tokens_cached: int = 0
+    cost_usd: float | None = 0.0
+    requests: int = 0
+
+    def __add__(self, other: Paid) -> Paid:
+        known = self.cost_usd is not None and other.cost_usd is not None
+        return Paid(
+            self.tokens_in + other.tokens_in,
+            self.tokens_out + other.tokens_out,
+            self.tokens_cached + other.tokens_cached,
+            (self.cost_usd or 0.0) + (other.cost_usd or 0.0) if known else None,
+            self.requests + other.requests,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class OverBudget:
     """Why a call is not made, and the options of `resume` that would let it be."""
 

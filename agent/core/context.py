@@ -5,11 +5,13 @@ Where a prompt is too long, this is shortened or left out, in this order, each o
 1  reference texts
 2  rows of past runs, oldest first; the last stays
 3  baseline settings, those farthest from the last run on the frontier first
-4  the brief, from its end
+4  the background of the brief, from its end
 5  all of notes.txt but its end
 6  plan items that are over, oldest first
 7  what beside the failure itself helps to mend it: its diff, curves, diagnostics
-8  the present files, of which the definitions that matter stay
+8  the present files, down to half of what would be shown
+9  the brief's task, from its end: it holds the rules
+10 the present files, of which the definitions that matter stay
 
 The system text, the failure and something of every present file are never left out.
 """
@@ -144,10 +146,12 @@ def _steps(view: TurnView) -> list[tuple[int, _Shrink]]:
             (TENTHS if view.refs else 0, _shorten_refs),
             (max(0, len(view.rows) - 1), _drop_rows),
             (max(0, len(view.baselines) - 1), _drop_baselines),
-            (TENTHS if view.brief else 0, _shorten_brief),
+            (TENTHS if view.background else 0, _shorten_background),
             (TENTHS if "notes.txt" in view.files or view.notes else 0, _shorten_notes),
             (len(over), _drop_items),
             (3, _drop_extras),
+            (TENTHS // 2 if view.files else 0, _shorten_files),
+            (TENTHS if view.brief else 0, _shorten_brief),
             (TENTHS if view.files else 0, _shorten_files),
         )
         if most
@@ -183,10 +187,17 @@ def _log_distance(value: float | None, at: float) -> float:
     return abs(math.log(value / at)) if value is not None and value > 0 else math.inf
 
 
+def _shorten_background(view: TurnView, tenths: int) -> TurnView:
+    return replace(view, background=_cut_end(view.background, tenths))
+
+
 def _shorten_brief(view: TurnView, tenths: int) -> TurnView:
-    kept = len(view.brief) * (TENTHS - tenths) // TENTHS
-    text = view.brief[:kept].rpartition("\n")[0]
-    return replace(view, brief=f"{text}\n\n[The rest of the task's description is left out.]" if text else "")
+    return replace(view, brief=_cut_end(view.brief, tenths))
+
+
+def _cut_end(text: str, tenths: int) -> str:
+    kept = text[: len(text) * (TENTHS - tenths) // TENTHS].rpartition("\n")[0]
+    return f"{kept}\n\n[The rest is left out.]" if kept else ""
 
 
 def _shorten_notes(view: TurnView, tenths: int) -> TurnView:

@@ -115,11 +115,11 @@ def describe_curve(curve: Curve) -> str:
     if len(set(values)) == 1:
         said = [f"{values[0]:.4g} throughout ({len(values)} point{'s' if len(values) > 1 else ''})"]
     else:
-        marks = " ".join(f"{values[int(share * (len(values) - 1))]:.4g}" for share in (0.1, 0.5, 0.9))
+        marks = " ".join(f"{values[int(share * (len(values) - 1))]:.3g}" for share in (0.1, 0.5, 0.9))
         low = min(range(len(values)), key=values.__getitem__)
-        said = [f"{values[0]:.4g} | {marks} | {values[-1]:.4g} at step {steps[-1]:g}"]
+        said = [f"{values[0]:.3g} | {marks} | {values[-1]:.3g} at step {steps[-1]:g}"]
         if 0 < low < len(values) - 1:
-            said.append(f"min {values[low]:.4g} at {steps[low]:g}")
+            said.append(f"min {values[low]:.3g} at {steps[low]:g}")
         said.append(_say_end(steps, values))
         at = _spikes(values)
         if at:

@@ -12,7 +12,10 @@ __all__ = ["describe_diagnostics"]
 
 
 def describe_diagnostics(declared: Sequence[Diagnostic], outputs: Mapping[str, Any]) -> tuple[str, ...]:
-    """One line for each that the run reports, those outside their range first. outputs: JSON values by source."""
+    """One line for each that the run reports, those outside their range first; within it their reading says nothing.
+
+    outputs: JSON values by source.
+    """
     warnings, others = [], []
     for one in declared:
         value = read_number(outputs.get(one.source), one.path)
@@ -24,5 +27,6 @@ def describe_diagnostics(declared: Sequence[Diagnostic], outputs: Mapping[str, A
         elif one.warn.above is not None and value > one.warn.above:
             warnings.append(f"{one.name} = {value:.4g}, above {one.warn.above:g}{reading}")
         else:
-            others.append(f"{one.name} = {value:.4g}{reading}")
+            is_watched = one.warn.below is not None or one.warn.above is not None
+            others.append(f"{one.name} = {value:.4g}{'' if is_watched else reading}")
     return tuple([f"warning: {line}" for line in warnings] + others)

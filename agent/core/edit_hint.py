@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ _UNSEEN_CONTEXT = 12
 _MAX_DIFFERENCES = 8
 _MIN_RATIO = 0.6
 _MAX_LINE = 600
+_NOT_SHOWN = re.compile(r"lines? not shown \((\d{1,7})(?:-(\d{1,7}))?\)")  # what an excerpt says of its gaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +213,13 @@ def other_file_hint(path: str, other: str, lines: Sequence[str], start: int, sto
 def placeholder_hint(
     path: str, lines: Sequence[str], search: Sequence[str], placeholder: str
 ) -> tuple[int | None, str]:
-    """(line, hint) with the lines that REPLACE has to write out."""
-    head = (
-        f"REPLACE holds `{placeholder.strip()}`, which would stand in {path} in place of the text; write all lines out."
-    )
+    """(line, hint) with the lines that REPLACE has to write out, or with those that an excerpt left out."""
+    held = f"REPLACE holds `{placeholder.strip()}`, which would stand in {path} in place of the text"
+    if (hidden := _NOT_SHOWN.search(placeholder)) and 0 < int(hidden[1]) <= len(lines):
+        first, last = int(hidden[1]), min(len(lines), int(hidden[2] or hidden[1]))
+        advice = "Lines that a block does not hold stay as they are: give only those that change, with one or two near."
+        return first, f"{held}. {advice} It was shown in place of:\n{show_lines(lines, first - 1, last, context=0)}"
+    head = f"{held}; write all lines out."
     there = places(lines, search)
     near = Nearest(*there[0], 1.0) if there else find_nearest(lines, search)
     if near is None:

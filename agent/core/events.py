@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from agent.core.failure import ExitRecord, Failure
 from agent.core.kinds import Intent as Intent
@@ -30,10 +30,10 @@ JOURNAL_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A reply arrived; `request` and `reply` are blobs. Unknown cost is None, never zero.
+    """A reply arrived; `request`, `reply` and `reasoning` are blobs. Unknown cost is None, never zero.
 
     tokens_cached: part of tokens_in. chars: of the request as rendered; 0 where that is not known. finish_reason: the
-    provider's word for why the reply ends; "length" where it was cut.
+    provider's word for why the reply ends; "length" where it was cut. reasoning: empty where the provider tells none.
     """
 
     type: Literal["asked"] = "asked"
@@ -51,19 +51,29 @@ class Asked:
     chars: int = 0
     requests: int = 1
     finish_reason: str = ""
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class AskFailed:
     """The call failed for good, or a budget forbade it; the conversation is as it was.
 
-    remedy: options of `resume` that would allow it; empty where the provider, not a budget, stood in the way.
+    remedy: options of `resume` that would allow it; empty where the provider, not a budget, stood in the way. tokens
+    and cost: of answers that were of no use. repeated: the same call was sent before a crash, and may be charged.
     """
 
     type: Literal["ask_failed"] = "ask_failed"
     reason: str = ""
     refused: bool = False
     remedy: str = ""
+    role: Role = Role.PLANNER
+    tokens_in: int = 0
+    tokens_out: int = 0
+    tokens_cached: int = 0
+    cost_usd: float | None = None
+    requests: int = 0
+    chars: int = 0
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,20 +329,6 @@ class Ended:
 
 
 Event = Annotated[Launched | Started | Finished | Paused | Resumed | Told | Ended, Field(discriminator="type")]
-
-_ADAPTER: TypeAdapter[Any] = TypeAdapter(Event)
-
-
-def to_json(event: Launched | Started | Finished | Paused | Resumed | Told | Ended) -> Any:
-    """The event as JSON values, every field named."""
-    return _ADAPTER.dump_python(event, mode="json")
-
-
-def from_json(value: object) -> Launched | Started | Finished | Paused | Resumed | Told | Ended:
-    """Raises: pydantic.ValidationError on anything that is not an event of this version."""
-    event: Launched | Started | Finished | Paused | Resumed | Told | Ended
-    event = _ADAPTER.validate_python(value, strict=False)
-    return event
 
 
 def replies_of(events: Iterable[object], role: Role) -> list[Asked]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Comparison", "Labels", "Reading", "headline", "measure", "read_comparison", "read_labels"]
+__all__ = ["Comparison", "Labels", "Reading", "begins_label", "headline", "measure", "read_comparison", "read_labels"]
 
 FIELD_CHARS: Final = 400
 
@@ -55,6 +55,12 @@ def headline(text: str) -> str:
     first = next((m.start() for m in _LABEL.finditer(text) if _is_label(m)), len(text))
     words = " ".join(text[:first].replace("*", "").split()).rstrip(" ;|-,").removesuffix(".")
     return words or " ".join(text.split())
+
+
+def begins_label(line: str) -> bool:
+    """Whether a line opens with one of the labels and its colon."""
+    found = _LABEL.match(line)
+    return found is not None and bool(found["colon"])
 
 
 def _is_label(found: re.Match[str]) -> bool:

@@ -37,7 +37,7 @@ from agent.core.events import (
 )
 from agent.core.failure import Failure
 from agent.core.roles import begin_review, hand_over, hear, miss_review, refuse_reply, take_review
-from agent.core.spending import spend_call
+from agent.core.spending import spend_call, spend_failure
 from agent.core.state import Candidate, Conversation, RunRow, State
 from agent.core.told import add_word, mark_shown
 
@@ -91,7 +91,8 @@ def _after(state: State, event: Finished) -> State:
             return _asked(state, result)
         case AskFailed():
             kind = PauseKind.BUDGET if result.remedy else PauseKind.PROVIDER
-            return replace(state, pause=Paused(kind, result.reason, result.remedy))
+            spent = spend_failure(state.spent, result)
+            return replace(state, pause=Paused(kind, result.reason, result.remedy), spent=spent)
         case Applied():
             return _applied(state, result)
         case Refused():

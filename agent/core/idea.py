@@ -13,8 +13,8 @@ from agent.core.messages import scrub
 from agent.errors import UsageError
 
 TITLE_CHARS = 80
-REVISED_CHARS = 20_000
-_FROZEN = re.compile(r"name|(?:primary|main|target)?_?metrics?|primary", re.IGNORECASE)
+REVISED_CHARS = 6_000  # or twice the idea before: it stands in every prompt, and no window makes it shorter
+_FROZEN = re.compile(r"name|(?:(?:primary|main|target|key)[_ -]*)?metrics?(?:[_ -]*names?)?|primary", re.IGNORECASE)
 
 
 class Idea(BaseModel):
@@ -92,8 +92,9 @@ def revise_idea(idea: Idea, changes: Mapping[str, Any], primary: str) -> Idea:
         if _FROZEN.fullmatch(name) and value != present.get(name, primary):
             raise UsageError(f"field {name}", "is frozen since launch", "the name and the primary metric stay")
     revised = _parse_idea(present | dict(changes), "the revised idea")
-    if len(revised.to_json()) > REVISED_CHARS:
-        raise UsageError("the revised idea", f"is longer than {REVISED_CHARS} characters")
+    most = max(REVISED_CHARS, 2 * len(idea.to_json()))
+    if len(revised.to_json()) > most:
+        raise UsageError("the revised idea", f"is longer than {most} characters")
     return revised
 
 

@@ -9,11 +9,12 @@ from typing import Final
 from agent.core.reasoning import mark_code, strip_reasoning
 from agent.core.reply import bare_plan_line
 
-__all__ = ["CUT", "Miss", "find_misses", "last_line"]
+__all__ = ["CUT", "Miss", "find_misses", "is_missed_command", "last_line"]
 
 CUT: Final = "your reply was cut at its length limit; send less at once"
 QUOTED_CHARS: Final = 160
 _WORD: Final = re.compile(r"\b(ALL_COMPLETED|REPLICATE)\b")
+_COMMAND_CHARS: Final = 80
 _FENCE: Final = re.compile(r"\s*(?:`{3,}|~{3,})")
 
 
@@ -33,13 +34,16 @@ class Miss:
         return f"line {self.line} of your reply, {quoted!r}: {self.problem}"
 
 
-def find_misses(reply: str) -> tuple[Miss, ...]:
-    """Why a reply without a SEARCH/REPLACE block asks for nothing: at most one miss of each kind."""
+def find_misses(reply: str, *, commands: bool = True) -> tuple[Miss, ...]:
+    """Why a reply without a SEARCH/REPLACE block asks for nothing: at most one miss of each kind.
+
+    commands: plans and commands are its author's to send; an editor is told of blocks alone.
+    """
     text = strip_reasoning(reply)
     lines = text.split("\n")
     code = [is_code for _, is_code in mark_code([line.removesuffix("\r") for line in lines])]
     found: list[Miss] = []
-    if number := bare_plan_line(reply):
+    if number := bare_plan_line(reply) if commands else 0:
         found.append(Miss("a plan begins here, but no numbered item follows", number, lines[number - 1]))
     fence = next((n for n, line in enumerate(lines, start=1) if code[n - 1] and _FENCE.match(line)), 0)
     if fence:
@@ -47,10 +51,16 @@ def find_misses(reply: str) -> tuple[Miss, ...]:
         quoted = f"{lines[fence - 1].strip()} {first.strip()}"
         found.append(Miss("code in a fence is no edit; only SEARCH/REPLACE blocks are", fence, quoted))
     for number, line in enumerate(lines, start=1):
-        if (word := _WORD.search(line)) and not code[number - 1]:
+        if commands and (word := _WORD.search(line)) and not code[number - 1]:
             found.append(Miss(f"{word[1]} counts only alone on a line", number, line))
             break
     return tuple(found) or (last_line(text, "the reply ends here, as prose alone"),)
+
+
+def is_missed_command(words: str) -> bool:
+    """Whether all that is said is one short line with a command in it."""
+    lines = [line for line in words.split("\n") if line.strip()]
+    return len(lines) == 1 and len(lines[0]) <= _COMMAND_CHARS and _WORD.search(lines[0]) is not None
 
 
 def last_line(text: str, problem: str) -> Miss:

@@ -54,6 +54,7 @@ _NO_SYSTEM: Final = ModelRules(system=False)
 # litellm turns the system message of these into a second user message: the text is folded into the first instead.
 _O_SERIES: Final = ModelRules(system=False, timeout_s=REASONER_TIMEOUT_S)
 _REASONER: Final = ModelRules(timeout_s=REASONER_TIMEOUT_S)
+_OWN_MACHINE: Final = ModelRules(input_usd_per_mtok=0.0, output_usd_per_mtok=0.0)
 
 # Gemma 1-3: the chat template has no system turn (2 raises, 3 folds it, the Gemini API refuses one).
 BUILT_IN: Final[tuple[tuple[str, ModelRules], ...]] = (
@@ -70,6 +71,8 @@ BUILT_IN: Final[tuple[tuple[str, ModelRules], ...]] = (
     ("o1", _O_SERIES),
     ("o3", _O_SERIES),
     ("o4", _O_SERIES),
+    ("ollama/", _OWN_MACHINE),
+    ("ollama_chat/", _OWN_MACHINE),
 )
 
 
@@ -101,7 +104,7 @@ def read_model_rules(section: Mapping[str, Any], where: str) -> RuleTable:
     """
     rows = []
     for prefix, fields in section.items():
-        place = f'{where}: [models."{prefix}"]'
+        place = f'{where}: [models."{" ".join(prefix.split())}"]'
         if not prefix.strip() or not isinstance(fields, dict):
             raise UsageError(place, "is no table of rules", '[models."deepseek/"] and below it concurrency = 4')
         try:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from json import JSONDecodeError, loads
 from typing import Final
 
-__all__ = ["Action", "Fault", "FaultKind", "advice", "blot", "classify", "read_seconds"]
+__all__ = ["Action", "Fault", "FaultKind", "advice", "blot", "classify", "printable", "read_seconds"]
 
 TEXT_CHARS: Final = 500
 READ_CHARS: Final = 4000
@@ -54,7 +54,7 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One failed request. `text` holds no key and no line break.
+    """One failed request. `text` holds no key, no line break and nothing that a terminal would obey.
 
     wait_s: how long the provider asks to wait. tokens_per_minute, tokens_used: of the limit that struck.
     window_tokens: of the model, where a prompt was too long. parameter: the one that was refused.
@@ -181,7 +181,7 @@ def classify(text: str, status: int | None, name: str, secrets: Sequence[str] = 
         kind = FaultKind.LENGTH  # no wait makes room for it
     return Fault(
         kind,
-        blot(_message_in(whole), secrets)[:TEXT_CHARS] or name,
+        printable(blot(_message_in(whole), secrets)[:TEXT_CHARS]) or name,
         wait_s=_stated_wait(words),
         tokens_per_minute=limit if _PASSING.search(words) and re.search(r"token", words, re.I) else None,
         tokens_used=used,
@@ -227,13 +227,15 @@ def _kind_by_text(words: str, status: int | None, name: str) -> FaultKind | None
 
 # Figures in the text
 
-_LIMIT = re.compile(r"\blimit(?::| of)? (\d[\d,]*)", re.I)
-_USED = re.compile(r"\bused:? (\d[\d,]*)", re.I)
-_REQUESTED = re.compile(r"\brequested:? (\d[\d,]*)", re.I)
+# No more digits than a float holds exactly: what is longer is no figure.
+_FIGURE = r"(\d[\d,]{0,14})(?![\d,]*\d)"
+_LIMIT = re.compile(rf"\blimit(?::| of)? {_FIGURE}", re.I)
+_USED = re.compile(rf"\bused:? {_FIGURE}", re.I)
+_REQUESTED = re.compile(rf"\brequested:? {_FIGURE}", re.I)
 _TOO_LARGE = re.compile(r"request too large .{0,200}per min", re.I)
 _WINDOW = re.compile(
     r"(?:maximum context length (?:is|of)|context (?:window|size|length)(?: (?:is|of))?|> ?|max_model_len\D{0,4})"
-    r" ?\(?(\d[\d,]{2,})",
+    r" ?\(?(\d[\d,]{2,14})(?![\d,]*\d)",
     re.I,
 )
 _WAIT = re.compile(
@@ -278,7 +280,7 @@ def _message_in(words: str) -> str:
     start, end = words.find("{"), words.rfind("}")
     try:
         said = loads(words[start : end + 1]) if 0 <= start < end else None
-    except JSONDecodeError:
+    except (JSONDecodeError, RecursionError):
         said = None
     for key in ("error", "message", "detail"):
         if isinstance(said, dict):
@@ -303,3 +305,8 @@ def blot(text: str, secrets: Sequence[str] = ()) -> str:
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, "[key]")
     return _KEYS.sub("[key]", text)
+
+
+def printable(text: str) -> str:
+    """The text with U+FFFD for what is no visible character or blank: what a provider says reaches terminals."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)

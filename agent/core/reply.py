@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
-from agent.core.expectation import read_labels
+from agent.core.expectation import begins_label, read_labels
+from agent.core.plan_table import read_table
 from agent.core.reasoning import mark_code, strip_reasoning
 
 __all__ = ["ParsedReply", "Plan", "PlanItem", "bare_plan_line", "merge_plan", "parse_reply", "without_plan"]
@@ -52,18 +53,25 @@ _HEADER: Final = re.compile(
     re.IGNORECASE,
 )
 _ITEM: Final = re.compile(
-    r"(?P<indent>\s*)(?:[-*+]\s+)?[*_]{0,2}(?P<number>\d{1,4})[.)](?:[*_]{1,2})?\s+(?P<text>\S.*)$"
+    r"(?P<indent>\s*)(?P<hashes>\#{2,6}\s+)?(?:[-*+]\s+)?[*_]{0,2}"
+    r"(?:(?P<number>\d{1,4})[.)]|(?:run|step|item)\s+(?P<named>\d{1,4})(?:[*_]{0,2}[.:)]|\s+[–—-](?=\s)))"
+    r"(?:[*_]{1,2})?\s+(?P<text>\S.*)$",
+    re.IGNORECASE,
 )
 _HEADING: Final = re.compile(r"[ ]{0,3}(?:\#{1,6}\s|(?:-{3,}|\*{3,}|_{3,})\s*$)")
+_TEXT_FENCE: Final = re.compile(
+    r"[ ]{0,3}(?:`{3,}|~{3,})[ ]*(?:text|txt|markdown|md|plain(?:text)?)?[ ]*", re.IGNORECASE
+)
 _WRAP: Final = r"[*_`\"'“”‘’]*"
 _TAB_WIDTH: Final = 4
 
 
 def parse_reply(text: str) -> ParsedReply:
     """Read a reply; reasoning, code fences, SEARCH/REPLACE blocks and quoted lines count for nothing."""
-    lines = _prose_lines(strip_reasoning(text))
+    text = strip_reasoning(text)
+    lines = _prose_lines(text)
     return ParsedReply(
-        plan=_find_plan(lines),
+        plan=_find_plan(_plan_lines(text)),
         replicate=any(_says(line, "REPLICATE") for line in lines),
         all_completed=any(_says(line, "ALL_COMPLETED") for line in lines),
     )
@@ -71,7 +79,7 @@ def parse_reply(text: str) -> ParsedReply:
 
 def bare_plan_line(text: str) -> int:
     """The 1-based line of the last header of a plan, where no header has items; 0 where there is none."""
-    lines = _prose_lines(strip_reasoning(text))
+    lines = _plan_lines(strip_reasoning(text))
     bare = [n for n, line in enumerate(lines, start=1) if line is not None and _is_header(_HEADER.match(line))]
     return bare[-1] if bare and _find_plan(lines) is None else 0
 
@@ -79,10 +87,12 @@ def bare_plan_line(text: str) -> int:
 def without_plan(text: str) -> str:
     """The reply without reasoning and without its plans: what it says of the step that is due."""
     lines = strip_reasoning(text).replace("\r\n", "\n").split("\n")
-    prose = _prose_lines("\n".join(lines))
+    prose = _plan_lines("\n".join(lines))
     kept = list(lines)
     for index, stop in reversed([(index, stop) for index, _, stop in _plans(prose)]):
-        del kept[index:stop]
+        in_fence = prose[index - 1 : index] == [None] and prose[stop : stop + 1] == [None]
+        in_fence = in_fence and all(_TEXT_FENCE.fullmatch(kept[i]) for i in (index - 1, stop))
+        del kept[index - in_fence : stop + in_fence]
     return "\n".join(kept).strip()
 
 
@@ -116,6 +126,26 @@ def _prose_lines(text: str) -> list[str | None]:
     """The lines outside code and quotation; None stands for the others."""
     lines = mark_code(text.replace("\r\n", "\n").split("\n"))
     return [None if is_code or line.lstrip().startswith(">") else line for line, is_code in lines]
+
+
+def _plan_lines(text: str) -> list[str | None]:
+    """The prose lines, and with them those of a fence of text that begins with the header of a plan."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    prose = _prose_lines(text)
+    start = 0
+    while (start := next((i for i in range(start, len(lines)) if _opens_text(lines, prose, i)), -1)) >= 0:
+        stop = next((i for i in range(start + 1, len(lines)) if _TEXT_FENCE.fullmatch(lines[i])), len(lines))
+        first = next((line for line in lines[start + 1 : stop] if line.strip()), "")
+        if stop < len(lines) and _is_header(_HEADER.match(first)):
+            prose[start + 1 : stop] = lines[start + 1 : stop]
+        start = stop + 1
+    return prose
+
+
+def _opens_text(lines: Sequence[str], prose: Sequence[str | None], index: int) -> bool:
+    """Whether a fence of text opens here, with prose or nothing above it."""
+    above = prose[index - 1] if index else ""
+    return prose[index] is None and above is not None and _TEXT_FENCE.fullmatch(lines[index]) is not None
 
 
 def _says(line: str | None, word: str) -> bool:
@@ -152,11 +182,17 @@ def _read_plan(lines: Sequence[str | None]) -> tuple[Plan, int] | None:
     """The preamble, at most one paragraph, and the items that follow it; and how many lines they take."""
     preamble: list[str] = []
     for index, line in enumerate(lines):
-        if line is None or _HEADING.match(line):
+        if line is None:
             return None
+        if line.lstrip().startswith("|"):
+            rows, taken = read_table(lines[index:])
+            items = [_make_item(number, text) for number, text in rows]
+            return (Plan(_numbered(items), "\n".join(preamble).strip()), index + taken) if items else None
         if _ITEM.match(line):
             items, count = _read_items(lines[index:])
             return Plan(_numbered(items), "\n".join(preamble).strip()), index + count
+        if _HEADING.match(line):
+            return None
         if line.strip() and preamble and not preamble[-1].strip() and any(part.strip() for part in preamble):
             return None
         preamble.append(line.rstrip())
@@ -170,23 +206,48 @@ def _read_items(lines: Sequence[str | None]) -> tuple[list[PlanItem], int]:
     """
     items: list[tuple[int, list[str]]] = []
     base = count = 0
+    style: tuple[str, bool] = ("", False)
     after_blank = False
     for index, line in enumerate(lines):
-        if line is None or _HEADING.match(line) or _says(line, "ALL_COMPLETED") or _says(line, "REPLICATE"):
+        found = _ITEM.match(line) if line is not None else None
+        starts = found is not None and (not items or _starts_item(found, style, items[-1][0]))
+        if line is None or _says(line, "ALL_COMPLETED") or _says(line, "REPLICATE"):
+            break
+        if _HEADING.match(line) and not starts:
             break
         if not line.strip():
             after_blank = True
             continue
-        found = _ITEM.match(line)
-        if found and (not items or _indent(line) <= base + 1):
-            base = base if items else _indent(line)
-            items.append((int(found["number"]), [found["text"].rstrip()]))
-        elif after_blank and _indent(line) <= base + 1:
+        if found and starts and (not items or _indent(line) <= base + 1):
+            base, style = (base, style) if items else (_indent(line), _style(found))
+            items.append((int(found["number"] or found["named"]), [found["text"].rstrip()]))
+        elif after_blank and _indent(line) <= base + 1 and not (begins_label(line) or _goes_on(lines[index:], style)):
             break
         else:
             items[-1][1].append(line.rstrip())
         after_blank, count = False, index + 1
     return [_make_item(number, "\n".join(text)) for number, text in items], count
+
+
+def _style(found: re.Match[str]) -> tuple[str, bool]:
+    """How an item begins: its heading's hashes, and whether it is named ("Run 1:") rather than numbered alone."""
+    return (found["hashes"] or "").strip(), found["named"] is not None
+
+
+def _starts_item(found: re.Match[str], style: tuple[str, bool], last: int) -> bool:
+    """Whether a line like an item is one of the list: it begins as the first does, and numbers of headings rise."""
+    return _style(found) == style and (style == ("", False) or int(found["number"] or found["named"]) > last)
+
+
+def _goes_on(lines: Sequence[str | None], style: tuple[str, bool]) -> bool:
+    """Whether, of a plan whose items are headings, another one follows before anything that ends the plan."""
+    for line in lines if style[0] else ():
+        if line is None:
+            return False
+        if _HEADING.match(line):
+            found = _ITEM.match(line)
+            return found is not None and _style(found) == style
+    return False
 
 
 def _make_item(number: int, text: str) -> PlanItem:

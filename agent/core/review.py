@@ -45,13 +45,20 @@ class Done:
     """The reviewer leaves its review as it is."""
 
 
+_NAMES: Final = r"(?P<name>judge?ment|reason(?:ing)?|suggestions?|revised[ _]idea)"
 _LABEL: Final = re.compile(
-    r"[ \t]*(?:[#>*+-]+[ \t]+)?[*_#]{0,3}(?P<name>judge?ment|reason(?:ing)?|suggestions?|revised[ _]idea)[*_]{0,3}"
-    r"[ \t]*[:：][*_]{0,3}[ \t]*(?P<rest>.*)$",
+    rf"[ \t]*(?:(?:[#>*+-]+|\d[.)])[ \t]+)*[*_#]{{0,3}}{_NAMES}[*_]{{0,3}}[ \t]*[:：][*_]{{0,3}}[ \t]*(?P<rest>.*)$",
     re.IGNORECASE,
 )
-_JUDGED: Final = re.compile(r"(supported|refuted|untestable(?: here)?|revise)\b", re.IGNORECASE)
-_DONE: Final = re.compile(r"[\W_]*I am done[\W_]*", re.IGNORECASE)
+# Without a colon a label is a heading, or bold and alone on its line.
+_HEADING: Final = re.compile(
+    rf"[ \t]*(?:\#{{1,6}}[ \t]+[*_]{{0,3}}|[*_]{{2,3}}){_NAMES}[*_]{{0,3}}[ \t]*(?P<rest>)$", re.IGNORECASE
+)
+_WORDS: Final = r"(?:supported|refuted|untestable(?: here)?|revised?)"
+_JUDGED: Final = re.compile(rf"({_WORDS})\b", re.IGNORECASE)
+_CHOICE: Final = re.compile(rf"[*_`]*\s*(?:[,/|]|or\b|and\b)[\s*_`]*(?:(?:or|and)\b[\s*_`]*)?{_WORDS}\b", re.IGNORECASE)
+_DONE: Final = re.compile(r"[\W_]*I(?: am|['’]m) done\b(?:[\W_]*|[.,;:!–—-].*)", re.IGNORECASE)
+_ELIDED: Final = re.compile(r"(?:\d+[.)]|[-*])?\s*(?:\.{3,}|…)\s*")
 _POINT: Final = re.compile(r"[ \t]*(?:[-*+•]|\d{1,2}[.)])[ \t]+(?P<text>\S.*)$")
 _FENCE: Final = re.compile(r"[ \t]*(?:`{3,}|~{3,})")
 
@@ -70,6 +77,8 @@ def read_review(reply: str, *, cut: bool = False) -> Review | Done | Miss:
     lines = text.split("\n")
     parts = _divide(lines)
     if "judgement" not in parts:
+        parts = _divide(lines, in_fences=True)
+    if "judgement" not in parts:
         if not cut and any(_DONE.fullmatch(line) for line in lines):
             return Done()
         return Miss(CUT) if cut else last_line(text, "the reply ends here, and no line of it begins with JUDGEMENT:")
@@ -83,7 +92,7 @@ def read_review(reply: str, *, cut: bool = False) -> Review | Done | Miss:
     if not reason:
         return Miss("the judgement stands without a line that begins with REASON:", at, lines[at - 1])
     suggestions = _read_points(parts["suggestions"].lines) if "suggestions" in parts else ()
-    if "revised idea" not in parts:
+    if "revised idea" not in parts or judged is not Judgement.REVISE:
         return Review(judged, reason[:REASON_CHARS], suggestions)
     changes = _read_changes(parts["revised idea"], lines)
     if isinstance(changes, Miss):
@@ -91,13 +100,16 @@ def read_review(reply: str, *, cut: bool = False) -> Review | Done | Miss:
     return Review(judged, reason[:REASON_CHARS], suggestions, changes, parts["revised idea"].line)
 
 
-def _divide(lines: Sequence[str]) -> dict[str, _Part]:
+def _divide(lines: Sequence[str], *, in_fences: bool = False) -> dict[str, _Part]:
+    """The parts by their labels. in_fences: those inside fences count, and the fences' own lines are blank."""
+    if in_fences:
+        lines = ["" if _FENCE.match(line) else line for line in lines]
     starts: list[tuple[str, int, str]] = []
     fenced = False
     for index, line in enumerate(lines):
         if _FENCE.match(line):
             fenced = not fenced
-        elif not fenced and (found := _LABEL.match(line)):
+        elif not fenced and (found := _LABEL.match(line) or _HEADING.match(line)):
             starts.append((_plain_name(found["name"]), index, found["rest"]))
     stops = [start for _, start, _ in starts[1:]] + [len(lines)]
     return {
@@ -116,11 +128,10 @@ def _plain_name(name: str) -> str:
 def _judge(part: _Part, lines: Sequence[str]) -> Judgement | Miss:
     said = next((line.strip(" \t*_`'\"") for line in part.lines if line.strip()), "")
     found = _JUDGED.match(said)
-    others = {m[1].split()[0].lower() for m in _JUDGED.finditer(said)}
-    if found is None or len(others) > 1:
+    if found is None or _CHOICE.match(said, found.end()):
         words = ", ".join(Judgement)
         return Miss(f"the judgement must be one of: {words}", part.line, lines[part.line - 1])
-    return next(judgement for judgement in Judgement if judgement.startswith(found[1].lower()))
+    return next(judgement for judgement in Judgement if judgement.startswith(found[1].lower()[:6]))
 
 
 def _read_points(lines: Sequence[str]) -> tuple[str, ...]:
@@ -146,11 +157,16 @@ def _read_changes(part: _Part, lines: Sequence[str]) -> Mapping[str, Any] | Miss
     if start < 0:
         return Miss("under REVISED IDEA stands no JSON object", part.line, lines[part.line - 1])
     try:
-        raw = scrub(json.loads(text[start : text.rfind("}") + 1] or text[start:]))
+        raw = scrub(json.JSONDecoder(strict=False).raw_decode(text, start)[0])
     except json.JSONDecodeError as error:
-        number = part.line + text[:start].count("\n") + error.lineno - 1
+        number = part.line + error.lineno - 1
         number = next(n for n in range(number, 0, -1) if lines[n - 1].strip())
         return Miss(f"this is not JSON: {error.msg}", number, lines[number - 1])
     except (ValueError, RecursionError):
         return Miss("this is not JSON that can be read", part.line, lines[part.line - 1])
-    return raw if isinstance(raw, dict) else Miss("the fields are no JSON object", part.line, lines[part.line - 1])
+    if not isinstance(raw, dict):
+        return Miss("the fields are no JSON object", part.line, lines[part.line - 1])
+    for name, value in raw.items():
+        if isinstance(value, str) and any(_ELIDED.fullmatch(line) for line in value.split("\n")):
+            return Miss(f"field {name} is abbreviated; give each field that changes whole", part.line, "REVISED IDEA:")
+    return raw

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from agent.core.budget import Price, Tally, Use, add_call, sum_use
-from agent.core.events import Asked, Launched, Role
+from agent.core.events import Asked, AskFailed, Launched, Role
 from agent.core.state import Spent
 
 ROLES = tuple(Role)
@@ -33,6 +33,33 @@ def spend_call(spent: Spent, asked: Asked) -> Spent:
         unknown_costs=spent.unknown_costs + (asked.cost_usd is None) + asked.repeated,
         model_s=spent.model_s + asked.seconds,
         by_role=spent.by_role | {asked.role: tally},
+    )
+
+
+def spend_failure(spent: Spent, failed: AskFailed) -> Spent:
+    """The sums with what a call came to that brought no reply: answers of no use, and the one that a crash cut off."""
+    tally = spent.by_role.get(failed.role, Tally())
+    answered = failed.tokens_in + failed.tokens_out > 0
+    if answered:
+        tally = add_call(
+            tally,
+            chars=failed.chars,
+            tokens_in=failed.tokens_in,
+            tokens_out=failed.tokens_out,
+            cost_usd=failed.cost_usd,
+        )
+    if failed.repeated:
+        tally = add_call(tally, chars=failed.chars, tokens_in=0, tokens_out=0, cost_usd=None)
+    return replace(
+        spent,
+        calls=spent.calls + answered,
+        requests=spent.requests + failed.requests,
+        tokens_in=spent.tokens_in + failed.tokens_in,
+        tokens_out=spent.tokens_out + failed.tokens_out,
+        tokens_cached=spent.tokens_cached + failed.tokens_cached,
+        cost_usd=spent.cost_usd + (failed.cost_usd or 0.0),
+        unknown_costs=spent.unknown_costs + (answered and failed.cost_usd is None) + failed.repeated,
+        by_role=spent.by_role | {failed.role: tally} if answered or failed.repeated else spent.by_role,
     )
 
 

@@ -11,7 +11,7 @@ from agent.core.edit import EditResult, Reason, Rejected, apply_reply, apply_who
 from agent.core.edit_shown import Ranges, carry
 from agent.core.events import Intent, Purpose, Role, Stage
 from agent.core.expectation import headline
-from agent.core.miss import CUT, Miss, find_misses
+from agent.core.miss import CUT, Miss, find_misses, is_missed_command
 from agent.core.reasoning import strip_reasoning
 from agent.core.reply import ParsedReply, Plan, PlanItem, merge_plan, parse_reply, without_plan
 from agent.core.state import State
@@ -131,7 +131,7 @@ def _read(
             if _hands_over(state, parsed, reply, result, run_files):
                 kept = {n: t for n, t in changes.items() if n not in run_files}
                 item = _next_item(state, plan)
-                return Handover(_instruct(item, reply), kept, plan, item.number if item else None)
+                return Handover(_instruct(state, item, reply), kept, plan, item.number if item else None)
             return _experiment(state, parsed, reply, words, files, changes, waiting, run_files, plan, dropped)
         case _:
             assert_never(state.stage)
@@ -175,16 +175,19 @@ def _hands_over(state: State, parsed: ParsedReply, reply: str, result: EditResul
     """Whether a planner's reply asks for a change of the code and leaves it to the editor."""
     if not _plans_only(state) or parsed.all_completed or parsed.replicate or not strip_reasoning(reply).strip():
         return False
+    if is_missed_command(without_plan(reply)):
+        return False
     return not any(block.path in run_files for block in result.applied)
 
 
-def _instruct(item: PlanItem | None, reply: str) -> str:
+def _instruct(state: State, item: PlanItem | None, reply: str) -> str:
     """The planner's words for the step that is due: other steps of a plan are not the editor's to carry out yet.
 
-    A reply that is all plan may hold the words for its step in an item, so it is given whole.
+    A reply that is all plan may hold the words for its step in an item, so it is given whole. Where the files hold the
+    step already and it failed, the words are for its repair alone.
     """
     words = without_plan(reply)
-    if item is None:
+    if item is None or (words and not state.clean):
         return words
     step = headline(item.text)
     return f"{step}.\n\n{words}" if words else f"Of this carry out one step alone: {step}.\n\n{strip_reasoning(reply)}"
@@ -216,6 +219,8 @@ def _experiment(
     if parsed.all_completed and changes.keys() <= CLOSING_FILES:
         if not state.completed_runs:
             return refuse("ALL_COMPLETED came before any run was completed")
+        if parsed.plan and any(i.number not in state.done_items for i in plan or ()):
+            return refuse("the reply holds both ALL_COMPLETED and a plan with open items; send one of the two")
         return Edit(Intent.FINISH, changes, "Close the experiments", state.tried, plan, dropped=dropped)
     if parsed.replicate and not edits_code:
         if not state.completed_runs or not state.clean:
@@ -224,7 +229,8 @@ def _experiment(
     names = ", ".join(run_files)
     if not has_blocks(reply) and not changes:
         missing = f"the reply holds no SEARCH/REPLACE block, so {names} is unchanged and no run was started"
-        return replace(refuse(missing), misses=find_misses(reply))
+        commands = state.conversation.role is Role.PLANNER
+        return replace(refuse(missing), misses=find_misses(reply, commands=commands))
     if not edits_code:
         return refuse(f"the reply changes nothing in {names}, which the run command uses")
     if code == state.tried:

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from agent.core.baseline import Baseline, BaselineRow, judge_run, primary_metric, reach_of, summarise
+from agent.core.brief import split_brief
 from agent.core.definitions import Focus
 from agent.core.edit_shown import Ranges
 from agent.core.events import Purpose, Reviewed, Stage
-from agent.core.expectation import Reading, measure, read_comparison
+from agent.core.expectation import Reading
 from agent.core.failure import Failure, FailureKind
 from agent.core.idea import Idea
 from agent.core.notes import end_of_notes
+from agent.core.outcome import bars_of_last, read_last
 from agent.core.refs import Reference
 from agent.core.reply import PlanItem
 from agent.core.search import Setting, settings_of
@@ -55,7 +57,9 @@ class TurnView:
     are shown in part, `whole` texts that a repair shows. left_out: how many rows, baselines and plan items are not.
     instruction: of the planner to the editor. notes: the end of notes.txt, for the reviewer. readings: what the last
     run's plan item expected, and what would refute it, held against its results. revised: the last review changed the
-    idea.
+    idea. brief: the task; background: the brief's other part, where a plan is to be made, and else `untold`, the names
+    of its headings. explains: metrics are shown with how to read them. is_over: no run comes any more.
+    bars: of other metrics than the primary one, the best baseline at the last run's place.
     """
 
     purpose: Purpose
@@ -107,6 +111,23 @@ class TurnView:
     notes: str = ""
     readings: dict[str, Reading] = field(default_factory=dict)
     revised: bool = False
+    background: str = ""
+    untold: tuple[str, ...] = ()
+    explains: bool = True
+    is_over: bool = False
+    bars: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def due(self) -> PlanItem | None:
+        """The plan item that comes next."""
+        return next((item for item in self.plan if item.number not in self.done_items), None)
+
+    @property
+    def makes_plan(self) -> bool:
+        """Whether a plan is to be made: at first, and where the present one cannot simply go on."""
+        if self.purpose is not Purpose.NEXT:
+            return self.purpose is Purpose.PLAN
+        return self.due is None or self.revised or (bool(self.rows) and not self.rows[-1].completed)
 
 
 def view_turn(
@@ -137,7 +158,7 @@ def view_turn(
         attempt=state.attempts_spent + 1,
         max_attempts=state.limits.attempts if state.stage is Stage.EXPERIMENTS else state.limits.plot_attempts,
         idea=idea,
-        brief=brief,
+        brief="",
         command=command,
         run_files=spec.run_files,
         editable=editable_at(state.stage, spec.editable),
@@ -149,10 +170,26 @@ def view_turn(
         rows=tuple(view_row(row, spec, primary, reference) for row in state.rows),
         files={},
         limits=limits or spec.limits,
+        is_over=state.stage in (Stage.PLOT, Stage.NOTES),
     )
     view = _with_texts(_with_template(view, spec, reference), state, spec, files)
     view = _with_attempts(view, state, failed_diff, feedback, instruction)
-    return _with_words(replace(view, readings=_read_last(state, spec, reference)), state, set_aside_diff)
+    view = replace(view, readings=read_last(state, spec, reference), bars=bars_of_last(state, spec, reference))
+    view = _with_words(view, state, set_aside_diff)
+    return _with_brief(view, brief)
+
+
+def _with_brief(view: TurnView, text: str) -> TurnView:
+    """The view with the brief and the metrics' readings, as far as its purpose needs them."""
+    brief = split_brief(text)
+    if view.purpose in (Purpose.PLOT, Purpose.NOTES, Purpose.EDIT):
+        return replace(view, explains=view.purpose is Purpose.NOTES)
+    view = replace(view, brief=brief.task)
+    if view.purpose in (Purpose.REVIEW, Purpose.REFLECT):
+        return view
+    if view.makes_plan:
+        return replace(view, background=brief.background)
+    return replace(view, untold=brief.headings, explains=False)
 
 
 def _with_template(view: TurnView, spec: TemplateSpec, baselines: Sequence[Baseline]) -> TurnView:
@@ -208,36 +245,6 @@ def _with_words(view: TurnView, state: State, set_aside_diff: str) -> TurnView:
         set_aside_diff=set_aside_diff,
         revised=last is not None and last.version > max([1, *versions[:-1]]),
     )
-
-
-def _read_last(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) -> dict[str, Reading]:
-    """The comparisons in the last completed run's plan item, held against its results."""
-    row = state.rows[-1] if state.rows else None
-    if row is None or not row.completed or row.item is None:
-        return {}
-    names = list(dict.fromkeys([*(m.name for m in spec.metrics), *row.values]))
-    expected = read_comparison(row.item.expected, names)
-    refuted = read_comparison(row.item.refuted_if, names, expected.metric if expected else "")
-    readings = {}
-    for label, comparison in (("expected", expected), ("refuted_if", refuted)):
-        if comparison is None:
-            continue
-        bar, name = _bar_of(comparison.metric, row, state, spec, baselines)
-        if reading := measure(comparison, row.values, bar, name):
-            readings[label] = reading
-    return readings
-
-
-def _bar_of(
-    name: str, row: RunRow, state: State, spec: TemplateSpec, baselines: Sequence[Baseline]
-) -> tuple[float | None, str]:
-    """What a change of the metric is a change of, and its name: the baseline at the run's own place, else a run."""
-    metric = next((m for m in spec.metrics if m.name == name), None)
-    verdict = judge_run(spec, metric, row.values, baselines) if metric and baselines else None
-    if verdict and verdict.baseline_mean is not None:
-        return verdict.baseline_mean, "the baseline"
-    before = [r for r in state.rows if r.completed and r.run < row.run and name in r.values]
-    return (before[-1].values[name], f"run {before[-1].run}") if before else (None, "")
 
 
 def _code_failure(state: State) -> Failure | None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from agent.core.edit_from_diff import Unwritable, blocks_of
+from agent.core.failure import FailureKind
 from agent.core.model_rules import ModelRules
 from agent.core.provider_error import Action, FaultKind
 from agent.core.spec import Environment
@@ -214,10 +215,16 @@ class AiderModel:
 
 
 def _instruction(request: Request) -> str:
-    """The planner's words, and why the edit before this one was refused."""
+    """The planner's words, the failure that they are to mend, and why the edit before this one was refused.
+
+    The failure under the conditions of prompts/edit.j2, which our own editor is shown.
+    """
     view = request.view
+    failure, failed = view.code_failure or view.failure, ""
+    if failure and failure.kind is not FailureKind.EDIT and not view.restored:
+        failed = f"\n\nThe failure that it is to mend: {failure.summary}\n{failure.detail}".rstrip()
     refused = f"\n\nThe edit that was made of this before was refused:\n{view.feedback}" if view.feedback else ""
-    return view.instruction + refused
+    return view.instruction + failed + refused
 
 
 def _chat(request: Request) -> list[str]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.core.provider_error import Fault, blot, classify
+from agent.core.provider_error import Fault, blot, classify, printable
 
 __all__ = ["Heard", "read_output"]
 
@@ -55,7 +55,7 @@ def read_output(text: str, secrets: Sequence[str] = ()) -> Heard:
         fault=fault,
         trouble=next((told for sign, told in _TROUBLE if sign.search(text)), ""),
         written=tuple(dict.fromkeys(_WRITTEN.findall(text))),
-        last=blot(lines[-1], secrets)[:LAST_CHARS] if lines else "it said nothing",
+        last=printable(blot(lines[-1], secrets)[:LAST_CHARS]) if lines else "it said nothing",
     )
 
 

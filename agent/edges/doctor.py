@@ -31,6 +31,7 @@ __all__ = [
     "check_folder",
     "check_git",
     "check_gpus",
+    "kept_gib",
 ]
 
 COMMAND_S = 20.0

@@ -10,14 +10,15 @@ from agent.core.messages import Message, normalise, rules_for
 from agent.core.model_rules import RuleTable
 from agent.core.provider_error import Action, FaultKind, advice
 from agent.edges.doctor import Finding, Level
-from agent.edges.llm import check_model
+from agent.edges.llm import check_model, known_window
 from agent.edges.prices import price_of
-from agent.edges.provider_call import Answer, Call, CallFailed, load_litellm
+from agent.edges.provider_call import Answer, Call, CallFailed
 from agent.errors import UsageError
 
 __all__ = ["Probe", "check_provider"]
 
 MOST_TOKENS = 16
+TOLD_CHARS = 300  # of what a provider says
 SYSTEM = Message("system", "You are asked whether you are there.")
 QUESTION = Message("user", "Reply with the one word: ready")
 
@@ -40,13 +41,13 @@ def check_provider(
     check_stop: Callable[[], None] = lambda: None,
 ) -> list[Finding]:
     """Key, answer, two turns of one role, price and window, in this order; without a key nothing is sent."""
-    what = f"{probe.model}"
+    what = probe.model
     try:
         check_model(probe.model, environment, probe.option)
     except UsageError as error:
         return [Finding(Level.FAIL, f"{what} key", error.problem, error.remedy)]
     named = [name for name in environment if environment[name].strip() and _is_key_of(name, probe.model)]
-    told = f"{', '.join(sorted(named))} set" if named else "none is asked for"
+    told = f"{', '.join(sorted(named))} set" if named else "litellm asks for none"
     findings = [Finding(Level.OK, f"{what} key", told)]
     asker = _Asker(probe, rules, Call(check_stop, secrets), deadline_s)
     answered = asker.ask(f"{what} answers", [SYSTEM, QUESTION])
@@ -56,7 +57,7 @@ def check_provider(
     return [*findings, _check_price(probe.model, rules), _check_window(probe.model, rules)]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Asker:
     """Sends tiny requests to one model."""
 
@@ -105,7 +106,8 @@ class _Asker:
         remedy = advice(fault.kind) or ("launch waits for its turn" if waits else "")
         if not remedy and fault.kind.action is Action.WAIT:
             remedy = "see the provider's status page and the address it is reached at; a launch would wait for it"
-        return Finding(level, what, f"{fault.kind}: {fault.text[:300]}", remedy)
+        told = fault.text if len(fault.text) <= TOLD_CHARS else f"{fault.text[:TOLD_CHARS]}…"
+        return Finding(level, what, f"{fault.kind}: {told}", remedy)
 
 
 def _is_key_of(variable: str, model: str) -> bool:
@@ -124,17 +126,8 @@ def _check_price(model: str, rules: RuleTable) -> Finding:
 
 
 def _check_window(model: str, rules: RuleTable) -> Finding:
-    window = rules.find(model).window_tokens or _known_window(model)
+    window = rules.find(model).window_tokens or known_window(model)
     if window is None:
         remedy = f'give window_tokens of [models."{model}"] in scientist.toml'
         return Finding(Level.WARN, f"{model} window", "unknown: prompts are not cut to it", remedy)
     return Finding(Level.OK, f"{model} window", f"{window:,} tokens")
-
-
-def _known_window(model: str) -> int | None:
-    litellm = load_litellm()
-    try:
-        known = litellm.get_model_info(model).get("max_input_tokens")
-    except litellm.exceptions.ModelNotMappedError:
-        return None
-    return int(known) if known else None

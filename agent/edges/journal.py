@@ -12,7 +12,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from agent.core.events import Event, from_json, to_json
+from agent.core.event_json import from_json, to_json
+from agent.core.events import Event
 from agent.core.messages import scrub
 from agent.edges.files import fsync_folder, write_durably
 from agent.errors import IntegrityError, JournalCorrupt, ScientistError

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from agent.core.budget import Need, Price, Tally, Use, add_use, check_call, estimate_call
+from agent.core.budget import Need, Paid, Price, Tally, Use, add_use, check_call, estimate_call
 from agent.core.limits import Limits
 from agent.core.spending import ROLES, is_free, model_of, use_of
 from agent.core.state import State
 from agent.edges.llm import Model, ModelReply, Request
 from agent.edges.workspace import BATCH_FILE, Workspace, find_workspaces, read_state
-from agent.errors import BudgetSpent, IntegrityError
+from agent.errors import BudgetSpent, IntegrityError, ProviderError
 
 PriceOf = Callable[[str], Price | None]
 
@@ -52,45 +52,69 @@ class Ledger:
         self._accounts: dict[Path, _Account] = {}
         self._lock = threading.Lock()
 
-    def ask(self, model: Model, request: Request, workspace: Workspace, state: State, role: str) -> ModelReply:
-        """The model's reply, where the budgets have room for the call.
+    def ask(
+        self, model: Model, request: Request, workspace: Workspace, state: State, role: str, *, repeated: bool = False
+    ) -> ModelReply:
+        """The model's reply, where the budgets have room for the call; and for more, where one request does not do.
 
-        Raises: BudgetSpent, with nothing sent; what the model raises.
+        repeated: the same call was sent before a crash, and counts too.
+
+        Raises: BudgetSpent, which tells what was paid before; what the model raises.
         """
         if is_free(model.name):
             return model.ask(request)
-        need = self._reserve(model.name, request_chars(request), workspace.path, state, role)
-        reply = None
+        path = workspace.path
+        need, dearest = self._reserve(model.name, request_chars(request), path, state, role, repeated=repeated)
+
+        def check_room(paid: Paid) -> None:
+            with self._lock:
+                self._check(path, need, dearest, _use_of(paid, need))
+
+        paid = None
         try:
-            reply = model.ask(request)
+            reply = model.ask(replace(request, check_room=check_room))
+            paid = reply.paid
+        except (ProviderError, BudgetSpent) as error:
+            paid = error.paid if error.paid and (error.paid.tokens_in or error.paid.tokens_out) else None
+            raise
         finally:
-            self._settle(workspace.path, need, reply)
+            self._settle(path, need, paid)
         return reply
 
-    def _reserve(self, model: str, chars: int, path: Path, state: State, role: str) -> Need:
-        limits = state.limits
+    def _reserve(
+        self, model: str, chars: int, path: Path, state: State, role: str, *, repeated: bool
+    ) -> tuple[Need, str]:
+        """What the call needs at most, and of which model."""
         with self._lock:
             account = self._accounts.setdefault(path, _Account(state))
             account.state, account.size, account.since = state, None, []
-            accounts = [account, *self._siblings(path)] if _limits_batch(limits) else [account]
-            money = limits.max_cost_usd is not None or limits.batch_max_cost_usd is not None
+            money = _limits_money(state.limits)
             model, need = self._dearest([model, *state.launched.fallbacks], state, role, chars, money=money)
-            idea, *others = (self._total(a, money=money) for a in accounts)
-            batch = add_use([idea, *others]) if _limits_batch(limits) else None
-            over = check_call(limits, need, idea, batch, model)
-            if over:
-                raise BudgetSpent(over.reason, over.remedy)
+            if repeated:
+                account.since.append(Use(need.tokens, need.cost_usd))
+            self._check(path, need, model)
             account.reserved.append(need)
-            return need
+            return need, model
 
-    def _settle(self, path: Path, need: Need, reply: ModelReply | None) -> None:
+    def _check(self, path: Path, need: Need, model: str, paid: Use | None = None) -> None:
+        """Raises: BudgetSpent where there is no room; `paid` takes the place of what is reserved for the call."""
+        account = self._accounts[path]
+        limits = account.state.limits
+        money = _limits_money(limits)
+        used = self._total(account, money=money) if paid is None else self._total(account, need, paid, money=money)
+        others = self._siblings(path) if _limits_batch(limits) else []
+        batch = add_use([used, *(self._total(a, money=money) for a in others)]) if _limits_batch(limits) else None
+        over = check_call(limits, need, used, batch, model)
+        if over:
+            raise BudgetSpent(over.reason, over.remedy)
+
+    def _settle(self, path: Path, need: Need, paid: Paid | None) -> None:
         """The call is over: what it used takes the place of what it was expected to use."""
         with self._lock:
             account = self._accounts[path]
             account.reserved.remove(need)
-            if reply is not None:
-                tokens = reply.tokens_in + reply.tokens_out if reply.tokens_in else need.tokens
-                account.since.append(Use(tokens, need.cost_usd if reply.cost_usd is None else reply.cost_usd))
+            if paid is not None:
+                account.since.append(_use_of(paid, need))
 
     def _dearest(self, models: list[str], state: State, role: str, chars: int, *, money: bool) -> tuple[str, Need]:
         """What the call needs of the model, or of a fallback that costs more; an unknown price is the highest."""
@@ -100,11 +124,15 @@ class Ledger:
             needs[name] = estimate_call(replace(tally, priced_in=0, priced_out=0), chars, self._price(name))
         return max(needs.items(), key=lambda item: math.inf if item[1].cost_usd is None else item[1].cost_usd)
 
-    def _total(self, account: _Account, *, money: bool) -> Use:
+    def _total(self, account: _Account, need: Need | None = None, paid: Use | None = None, *, money: bool) -> Use:
+        """All of an account; with `paid` in place of the reserved `need`."""
         launched = account.state.launched
         models = {model_of(launched, role) for role in ROLES} if money else ()
         prices = {name: self._price(name) for name in models}
-        return add_use([use_of(account.state.spent, launched, prices), *account.since, *account.reserved])
+        reserved: list[Need | Use] = list(account.reserved)
+        if need is not None and paid is not None:
+            reserved[account.reserved.index(need)] = paid
+        return add_use([use_of(account.state.spent, launched, prices), *account.since, *reserved])
 
     def _price(self, model: str) -> Price | None:
         if model not in self._prices:
@@ -129,6 +157,16 @@ class Ledger:
 def request_chars(request: Request) -> int:
     """Length of all messages."""
     return sum(len(message.content) for message in request.messages)
+
+
+def _use_of(paid: Paid, need: Need) -> Use:
+    """What was paid, by the estimate where the provider did not say."""
+    tokens = paid.tokens_in + paid.tokens_out if paid.tokens_in else need.tokens
+    return Use(tokens, need.cost_usd if paid.cost_usd is None else paid.cost_usd)
+
+
+def _limits_money(limits: Limits) -> bool:
+    return limits.max_cost_usd is not None or limits.batch_max_cost_usd is not None
 
 
 def _limits_batch(limits: Limits) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from agent.core.budget import Paid
 from agent.core.events import Role
 from agent.core.messages import Message
 from agent.core.view import TurnView
@@ -20,6 +21,7 @@ class Request:
     """What is asked: the messages as rendered, not yet normalised, and the view that they were rendered from.
 
     role: whose turn it is; asked: replies that role got before. files: whole texts of the files that may be changed.
+    check_room: called with what was paid so far before the question costs more; raises BudgetSpent.
     """
 
     messages: tuple[Message, ...]
@@ -27,6 +29,7 @@ class Request:
     role: Role = Role.PLANNER
     asked: int = 0
     files: Mapping[str, str] = field(default_factory=dict)
+    check_room: Callable[[Paid], None] = lambda paid: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,10 @@ class ModelReply:
     finish_reason: str = ""
     reasoning: str = ""
 
+    @property
+    def paid(self) -> Paid:
+        return Paid(self.tokens_in, self.tokens_out, self.tokens_cached, self.cost_usd, self.requests)
+
 
 class Model(Protocol):
     """A language model, or what stands in for one."""
@@ -56,7 +63,10 @@ class Model(Protocol):
     def name(self) -> str: ...
 
     def ask(self, request: Request) -> ModelReply:
-        """Raises: ProviderUnavailable after the caller's patience, ProviderRefused at once, ContextTooLong."""
+        """Raises: ProviderUnavailable after the caller's patience, ProviderRefused at once, ContextTooLong.
+
+        What `check_room` raises. All of these tell what was paid.
+        """
         ...
 
 

@@ -17,6 +17,7 @@ from agent.errors import Locked, UsageError
 
 LOCK = "lock"
 HOLDER = "holder.json"
+MOMENT_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +55,14 @@ def read_holder(folder: Path) -> Holder | None:
 
 @contextmanager
 def hold_lock(folder: Path) -> Iterator[None]:
-    """Hold the workspace whose .agent folder this is.
+    """Hold the workspace whose .agent folder this is. `tell` holds one for a moment: that is waited for.
 
     Raises: Locked, naming the holder; UsageError where the filesystem has no locks.
     """
     workspace = folder.parent
     lock = FileLock(folder / LOCK, fallback_to_soft=False)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=MOMENT_S)
     except Timeout as error:
         holder = read_holder(folder)
         raise Locked(workspace, str(holder or "another process"), "wait for it, or `scientist stop` it") from error

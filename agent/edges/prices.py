@@ -8,7 +8,10 @@ from agent.edges.llm import load_litellm
 
 
 def price_of(model: str, rules: RuleTable) -> Price | None:
-    """USD a token; None where nobody knows."""
+    """USD a token; None where nobody knows.
+
+    A price of zero counts where it is registered: in litellm's table it stands for many that are not known.
+    """
     model = model.removeprefix("aider/")
     registered = rules.find(model)
     if registered.input_usd_per_mtok is not None and registered.output_usd_per_mtok is not None:
@@ -19,4 +22,4 @@ def price_of(model: str, rules: RuleTable) -> Price | None:
     except litellm.exceptions.ModelNotMappedError:
         return None
     sent, received = known.get("input_cost_per_token"), known.get("output_cost_per_token")
-    return Price(float(sent), float(received)) if sent is not None and received is not None else None
+    return Price(float(sent), float(received)) if sent and received else None

@@ -10,11 +10,12 @@ from typing import Any
 
 from agent.core.messages import Message, to_dicts
 from agent.core.model_rules import DEFAULT_TIMEOUT_S, ModelRules
-from agent.core.provider_error import Fault, FaultKind, blot, classify
+from agent.core.provider_error import Fault, FaultKind, blot, classify, printable
 from agent.edges.provider_headers import RateLimits, lower_names, read_limits, retry_after_s
 
 CONNECT_TIMEOUT_S = 30.0
 POLL_S = 0.2
+NAME_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,13 @@ class Answer:
 
 
 class CallFailed(Exception):
-    """One request failed. `limits` is what the provider said of its rates while it refused."""
+    """One request failed. `limits` is what the provider said of its rates meanwhile.
 
-    def __init__(self, fault: Fault, limits: RateLimits | None = None) -> None:
-        self.fault, self.limits = fault, limits or RateLimits()
+    answer: one that is of no use and was counted by the provider all the same.
+    """
+
+    def __init__(self, fault: Fault, limits: RateLimits | None = None, answer: Answer | None = None) -> None:
+        self.fault, self.limits, self.answer = fault, limits or RateLimits(), answer
         super().__init__(f"{fault.kind}: {fault.text}")
 
 
@@ -107,7 +111,7 @@ class Call:
 
         if not isinstance(error, openai.OpenAIError):  # litellm stumbled over what the provider sent
             text = blot(" ".join(f"{type(error).__name__}: {error}".split()), self.secrets)[:500]
-            return CallFailed(Fault(FaultKind.GARBLED, text))
+            return CallFailed(Fault(FaultKind.GARBLED, printable(text)))
         headers = lower_names(_headers_of(error))
         status = getattr(error, "status_code", None)
         fault = classify(str(error), status, type(error).__name__, self.secrets)
@@ -162,10 +166,6 @@ def _read(model: str, response: Any, rules: ModelRules, now: float, secrets: Seq
     message = getattr(choices[0], "message", None) if choices else None
     finish = str(getattr(choices[0], "finish_reason", None) or "") if choices else ""
     text = getattr(message, "content", None) or ""
-    if finish == "content_filter":
-        raise CallFailed(Fault(FaultKind.CONTENT, "the answer was withheld by the provider's content filter"))
-    if not (isinstance(text, str) and text.strip()) and finish != "length":
-        raise CallFailed(Fault(FaultKind.GARBLED, "answered with an empty reply" if choices else "answered nothing"))
     usage = getattr(response, "usage", None)
     hidden: Mapping[str, Any] = getattr(response, "_hidden_params", None) or {}
     tokens_in, tokens_out = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
@@ -173,9 +173,9 @@ def _read(model: str, response: Any, rules: ModelRules, now: float, secrets: Seq
     cached = min(tokens_in, _count(details, "cached_tokens") or _count(usage, "cache_read_input_tokens"))
     price = rules.price(tokens_in, cached, tokens_out)
     told = hidden.get("response_cost") or None  # zero is what litellm says where it has no price
-    return Answer(
+    answer = Answer(
         text=_hide(str(text), secrets),
-        model=str(getattr(response, "model", "") or model),
+        model=printable(str(getattr(response, "model", "") or model)[:NAME_CHARS]),
         reasoning=_hide(str(getattr(message, "reasoning_content", None) or ""), secrets),
         tokens_in=tokens_in,
         tokens_out=tokens_out,
@@ -184,10 +184,18 @@ def _read(model: str, response: Any, rules: ModelRules, now: float, secrets: Seq
         finish_reason=finish,
         limits=read_limits(lower_names(hidden.get("additional_headers")), now),
     )
+    counted = answer if tokens_in or tokens_out else None
+    if finish == "content_filter":
+        fault = Fault(FaultKind.CONTENT, "the answer was withheld by the provider's content filter")
+        raise CallFailed(fault, answer.limits, counted)
+    if not (isinstance(text, str) and text.strip()) and finish != "length":
+        fault = Fault(FaultKind.GARBLED, "answered with an empty reply" if choices else "answered nothing")
+        raise CallFailed(fault, answer.limits, counted)
+    return answer
 
 
 def _count(source: Any, name: str) -> int:
-    return int(getattr(source, name, 0) or 0)
+    return max(0, int(getattr(source, name, 0) or 0))
 
 
 def _hide(text: str, secrets: Sequence[str]) -> str:

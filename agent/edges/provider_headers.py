@@ -39,7 +39,7 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
         return max(0.0, seconds)
     try:
         when = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for a time zone of twenty digits
         return read_seconds(text)
     return max(0.0, (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - now)
 
@@ -81,4 +81,4 @@ def _first(headers: Mapping[str, str], *names: str) -> int | None:
 
 
 def _number(text: str | None) -> float | None:
-    return float(text) if text and re.fullmatch(r"\d+(\.\d*)?", text.strip()) else None
+    return float(text) if text and re.fullmatch(r"\d{1,15}(\.\d*)?", text.strip()) else None

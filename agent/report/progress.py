@@ -55,7 +55,8 @@ def _describe_result(event: Finished, state: State) -> str | None:
         case Asked():
             cached = f" ({result.tokens_cached} cached)" if result.tokens_cached else ""
             tokens = f", {result.tokens_in}{cached} + {result.tokens_out} tokens" if result.tokens_in else ""
-            return f"asked {result.model} to {result.purpose.value} ({result.seconds:.1f} s{tokens})"
+            cut = ", cut at its length limit" if result.finish_reason == "length" else ""
+            return f"asked {result.model} to {result.purpose.value} ({result.seconds:.1f} s{tokens}{cut})"
         case AskFailed(remedy=remedy) if remedy:
             return None  # the pause that follows says it
         case AskFailed():

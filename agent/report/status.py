@@ -49,8 +49,8 @@ class Best:
 class Standing:
     """One line of status. `cost_usd` is None where no call's price is known.
 
-    tokens_cached: part of tokens_in. unknown_costs: calls whose price nobody knows. spent: the same in words, with the
-    limits. next: the commands that go on.
+    tokens_cached: part of tokens_in. requests: of the calls, the refused ones too. unknown_costs: calls whose price
+    nobody knows. spent: the same in words, with the limits. next: the commands that go on.
     """
 
     name: str
@@ -66,6 +66,8 @@ class Standing:
     best: Best | None
     control: str
     tokens_cached: int = 0
+    calls: int = 0
+    requests: int = 0
     unknown_costs: int = 0
     max_tokens: int | None = None
     max_cost_usd: float | None = None
@@ -96,6 +98,8 @@ def stand(
         best=best_run(state, spec, baselines),
         control=state.launched.remark,
         tokens_cached=spent.tokens_cached,
+        calls=spent.calls,
+        requests=spent.requests,
         unknown_costs=spent.unknown_costs,
         max_tokens=limits.max_tokens,
         max_cost_usd=limits.max_cost_usd,

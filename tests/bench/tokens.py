@@ -28,6 +28,7 @@ from tests.fakes import InstantRunner, block
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 SAE = Path(__file__).parents[2] / "templates" / "sae"
+ONE_BASELINE = SAE / "baselines" / "synth" / "topk-6-seed1001.json"
 CRASH = ExitRecord(1, None, False, False, 300.0, 21.0, 1.1)
 PLAN = "".join(
     f"{n}. Component {n}: a nested prefix loss with weight 0.{n}, switch PREFIX_WEIGHT_{n}.\n"
@@ -162,6 +163,7 @@ def leave_results(folder: Path, spec: StepSpec) -> None:
     else:
         found = {"f1": 0.481, "mcc": 0.62, "l0": 6.0, "explained_variance": 0.81, "dead_fraction": 0.01}
         found |= {"uniqueness": 0.7, "precision": 0.5, "recall": 0.5, "d_sae": 256, "alive_fraction": 0.99}
+        found |= {"data_id": json.loads(ONE_BASELINE.read_text())["evaluation"]["data_id"]}
         (folder / "work" / EVALUATION).write_text(json.dumps(found))
 
 

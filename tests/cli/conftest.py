@@ -1,15 +1,23 @@
-"""The real command in a real process, in a folder of its own."""
+"""The command in a folder of its own: in this process, and in one of its own where that is what a test is about."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
+
+import agent.cli.commands  # noqa: F401 - registers the commands
+from agent.cli import app
 
 QUADRATIC = Path(__file__).parent.parent / "data" / "quadratic"
 SCIENTIST = Path(sys.executable).parent / "scientist"
@@ -17,6 +25,8 @@ IDEAS = [
     {"Name": "momentum", "Title": "Momentum helps", "Experiment": "Try momentum."},
     {"Name": "rates", "Title": "Rates help", "Experiment": ["Try a high rate.", "Try a low one."]},
 ]
+
+LIMIT_S = 120
 
 Scientist = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -35,9 +45,49 @@ def environment(**extra: str) -> dict[str, str]:
     return kept | {"COLUMNS": "200"} | extra
 
 
+@contextlib.contextmanager
+def limit(seconds: int) -> Iterator[None]:
+    """Fails the test at the end of that time, and gives handlers of signals back as they were."""
+
+    def expire(number: int, frame: object) -> None:
+        pytest.fail(f"took longer than {seconds} s")
+
+    changed = (signal.SIGALRM, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in changed}
+    signal.signal(signal.SIGALRM, expire)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @pytest.fixture
 def scientist(folder: Path) -> Scientist:
-    """Run the command to its end."""
+    """Run the command to its end in this process: what it imports takes seconds in each new one."""
+
+    def run(*arguments: object, **extra: str) -> subprocess.CompletedProcess[str]:
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+        with (
+            limit(LIMIT_S),
+            contextlib.chdir(folder),
+            mock.patch.dict(os.environ, environment(**extra), clear=True),
+            mock.patch.object(tempfile, "tempdir", None),  # what TMPDIR said is remembered there
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            code = app.run([str(argument) for argument in arguments])
+        said = [stream.buffer.getvalue().decode() for stream in (out, err)]
+        return subprocess.CompletedProcess(arguments, code, *said)
+
+    return run
+
+
+@pytest.fixture
+def command(folder: Path) -> Scientist:
+    """Run the installed command to its end, as a user does."""
 
     def run(*arguments: object, **extra: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -46,7 +96,7 @@ def scientist(folder: Path) -> Scientist:
             env=environment(**extra),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=LIMIT_S,
             check=False,
         )
 

@@ -48,6 +48,23 @@ def test_every_reading_command_reads_what_launch_made(launched: Path, scientist:
     assert "losses.png" in [p.name for p in (launched / "plots").iterdir()]
 
 
+def test_the_installed_command_launches_and_reads(command: Scientist, folder: Path) -> None:
+    """The others run in this process; this one and tests/cli/test_interrupts.py start what pip installed."""
+    done = command("launch", "ideas.json", "--idea", "momentum", "--template", QUADRATIC, "--max-runs", 1)
+    assert done.returncode == 0 and done.stderr.startswith(CONTROL), done.stderr
+    workspace = only_workspace(folder)
+    assert "run 1: " in command("show", workspace).stdout and CONTROL in command("status").stdout
+    refused = command("show", folder)
+    assert refused.returncode == 2 and refused.stderr.startswith("scientist: ") and refused.stderr.count("\n") == 1
+
+
+def test_a_name_of_many_digits_is_a_commit_and_no_run(launched: Path, scientist: Scientist) -> None:
+    subprocess.run(["git", "-C", launched, "tag", "0017484713", "run/1^{}"], check=True)
+    shown = scientist("diff", launched, "start", "0017484713")
+    assert shown.returncode == 0 and shown.stdout == scientist("diff", launched, "start", 1).stdout != ""
+    assert "is no completed run" in scientist("diff", launched, "start", 999).stderr
+
+
 def test_a_damaged_workspace_is_named_and_the_others_are_shown(
     launched: Path, scientist: Scientist, folder: Path
 ) -> None:

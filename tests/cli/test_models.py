@@ -45,6 +45,25 @@ def test_a_mistake_in_the_rules_names_the_file(tmp_path: Path, text: str) -> Non
         read_model_settings(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[models]\n"deepseek/" = 3\n',
+        "[[models]]\nconcurrency = 3\n",
+        '[models."a\\nb"]\nconcurrency = 0\n',
+        '[models."deepseek/"]\nconcurrency = true\n',
+        '[models."deepseek/"]\ntimeout_s = inf\n',
+        '[models."deepseek/"]\ndrop_params = "temperature"\n',
+        '[models." "]\nconcurrency = 1\n',
+    ],
+)
+def test_a_wrong_table_of_rules_is_one_line(tmp_path: Path, text: str) -> None:
+    write(tmp_path, text)
+    with pytest.raises(UsageError) as caught:
+        read_model_settings(tmp_path)
+    assert "\n" not in str(caught.value) and caught.value.exit_code == 2
+
+
 def test_keys_are_known_by_the_names_of_their_variables() -> None:
     variables = {"X_API_KEY": "0123456789", "HF_TOKEN": "abcdefgh", "AWS_SECRET_ACCESS_KEY": "zyxwvuts"}
     assert set(secrets_in(variables | {"PATH": "/usr/bin:/bin", "Y_API_KEY": "short"})) == set(variables.values())
@@ -57,6 +76,7 @@ def test_keys_are_known_by_the_names_of_their_variables() -> None:
         ({"model": MODEL, "editor_model": "gpt"}, "--editor-model gpt"),
         ({"model": MODEL, "reviewer_model": "offline/sweep"}, "--reviewer-model offline/sweep"),
         ({"model": SWEEP, "fallbacks": [MODEL]}, "--fallback-model"),
+        ({"model": MODEL, "fallbacks": [""]}, "--fallback-model"),
     ],
 )
 def test_every_named_model_is_checked(names: dict[str, object], said: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from agent.core.budget import (
@@ -9,6 +11,7 @@ from agent.core.budget import (
     TOKENS_OUT,
     Need,
     OverBudget,
+    Paid,
     Price,
     Tally,
     Use,
@@ -19,9 +22,9 @@ from agent.core.budget import (
     estimate_call,
     sum_use,
 )
-from agent.core.events import Asked, Launched, Role
+from agent.core.events import Asked, AskFailed, Launched, Role
 from agent.core.limits import Limits
-from agent.core.spending import is_free, model_of, spend_call, use_of
+from agent.core.spending import is_free, model_of, spend_call, spend_failure, use_of
 from agent.core.state import Spent
 
 PRICE = Price(1e-6, 2e-6)
@@ -146,3 +149,25 @@ def test_limits_are_changed_one_by_one_and_zero_lifts_one() -> None:
 def test_a_sum_with_one_unknown_cost_is_unknown() -> None:
     assert add_use([Use(1, 1.0), Need(2, 0.5)]) == Use(3, 1.5)
     assert add_use([Use(1, 1.0), Need(2, None)]) == Use(3, None)
+
+
+def test_a_failed_call_counts_with_what_was_paid_for_it() -> None:
+    failed = AskFailed(role=Role.EDITOR, tokens_in=200, tokens_out=20, tokens_cached=7, cost_usd=0.5, requests=3)
+    spent = spend_failure(Spent(), failed)
+    assert (spent.calls, spent.requests, spent.tokens_in, spent.tokens_cached, spent.cost_usd) == (1, 3, 200, 7, 0.5)
+    assert spent.by_role[Role.EDITOR].tokens_out == 20 and spent.unknown_costs == 0
+    assert spend_failure(Spent(), replace(failed, cost_usd=None)).unknown_costs == 1
+    assert spend_failure(Spent(), AskFailed(reason="down", requests=2)) == Spent(requests=2)
+
+
+def test_a_call_that_a_crash_cut_off_counts_where_its_repeat_is_refused() -> None:
+    spent = spend_failure(Spent(), AskFailed(chars=3500, repeated=True))
+    assert spent.unknown_costs == 1
+    used = use_of(spent, Launched(model="p/m"), {"p/m": Price(1e-6, 1e-6)})
+    assert used.tokens == 1000 + TOKENS_OUT and used.cost_usd == pytest.approx(used.tokens * 1e-6)
+    assert use_of(spent, Launched(model="p/m"), {}).cost_usd is None
+
+
+def test_one_unknown_cost_makes_what_was_paid_unknown() -> None:
+    assert Paid(1, 2, 1, 0.5, 1) + Paid(3, 4, 0, 0.25, 2) == Paid(4, 6, 1, 0.75, 3)
+    assert (Paid(1, 2, 0, 0.5) + Paid(3, 4, 0, None)).cost_usd is None

@@ -50,7 +50,7 @@ def make_view(purpose: Purpose = Purpose.NEXT, code: str = CODE, **changes: obje
         TemplateSpec(name="t", frontier="l0"),
         purpose=purpose,
         idea=IDEA,
-        brief="The field.\n" * 150,
+        brief="The rules.\n" * 50,
         command="python experiment.py --out_dir=run_N",
         baselines=[],
         files={"experiment.py": code},
@@ -63,6 +63,7 @@ def make_view(purpose: Purpose = Purpose.NEXT, code: str = CODE, **changes: obje
         baselines=points,
         plan=PLAN,
         done_items=(1, 2, 3, 4),
+        background="The field.\n" * 150,
         refs=(Reference("refs/a.md", "A reference.\n" * 200),),
         curves=("loss: 1 | 2",),
         diagnostics=("alive = 0.9",),
@@ -90,10 +91,11 @@ def left_out(view: TurnView) -> list[bool]:
         view.refs != whole.refs,
         len(view.rows) < 6,
         len(view.baselines) < 7,
-        view.brief != whole.brief,
+        view.background != whole.background,
         len(view.plan) < 7,
         not (view.diagnostics and view.curves) or view.failed_diff != whole.failed_diff,
         view.shown != whole.shown,
+        view.brief != whole.brief,
     ]
 
 
@@ -105,7 +107,7 @@ def test_nothing_goes_before_all_that_comes_earlier_in_the_order_is_gone(purpose
         gone = left_out(fit(view, size_of(view) * share // 100))
         assert gone == sorted(gone, reverse=True), (share, gone)
         seen.add(sum(gone))
-    assert {0, 1, 7} <= seen and len(seen) > 4, seen
+    assert {0, 1, 8} <= seen and len(seen) > 4, seen
 
 
 def test_a_prompt_that_fits_is_left_as_it_is() -> None:
@@ -127,6 +129,16 @@ def test_baselines_near_the_last_run_stay() -> None:
     assert "settings far from the last run are left out" in text_of(fit(view, size_of(view) - 60))
 
 
+def test_the_rules_of_the_task_stay_while_half_of_a_large_file_can_go() -> None:
+    view = make_view(Purpose.NEXT)
+    kept = [fit(view, size_of(view) - tokens) for tokens in range(0, 3000, 100)]
+    whole = len(render_excerpt(CODE, view.shown.get("experiment.py", ())))
+    for fitted in kept:
+        left = len(render_excerpt(CODE, fitted.shown.get("experiment.py", ())))
+        assert fitted.brief == view.brief or left <= 0.6 * whole
+    assert any(f.brief == view.brief and f.shown != view.shown for f in kept)
+
+
 def test_references_are_shortened_before_they_go_and_never_pass_their_own_budget() -> None:
     view = make_view()
     shorter = fit(view, size_of(view) - 200).refs
@@ -140,7 +152,9 @@ def test_notes_keep_their_end() -> None:
     story = Story()
     story.complete_run()
     notes = "".join(f"Line {n} of the notes.\n" for n in range(120))
-    view = replace(make_view(Purpose.NOTES), files={"notes.txt": notes}, refs=(), rows=(), baselines=(), brief="")
+    view = replace(
+        make_view(Purpose.NOTES), files={"notes.txt": notes}, refs=(), rows=(), baselines=(), brief="", background=""
+    )
     fitted = fit(view, size_of(view) - 300)
     assert "Line 119 of the notes." in text_of(fitted) and "Line 0 of" not in text_of(fitted)
     assert "lines not shown (1-" in text_of(fitted)
@@ -187,6 +201,7 @@ def test_a_budget_with_room_for_the_core_is_kept(budget: int) -> None:
 def test_more_room_never_shows_less(budget: int, more: int) -> None:
     small, large = (fit(make_view(), b) for b in (budget, budget + more))
     assert len(small.rows) <= len(large.rows) and len(small.brief) <= len(large.brief)
+    assert len(small.background) <= len(large.background)
     assert sum(left_out(small)) >= sum(left_out(large))
 
 

@@ -35,7 +35,7 @@ def test_a_value_outside_its_range_is_a_warning_and_comes_first() -> None:
     outputs = {"final_info": {"l0": 101}, "evaluation": {"a": {"b": 0.75}}}
     assert describe_diagnostics(DECLARED, outputs) == (
         "warning: l0 = 101, above 100",
-        "alive = 0.75. Dead ones are wasted.",
+        "alive = 0.75",
     )
 
 

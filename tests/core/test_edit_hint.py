@@ -1,7 +1,9 @@
 from __future__ import annotations
 
-from agent.core.edit_hint import find_nearest, not_found_hint, show_lines
+from agent.core.edit import apply_reply
+from agent.core.edit_hint import find_nearest, not_found_hint, placeholder_hint, show_lines
 from agent.core.edit_result import Block, Reason
+from agent.core.edit_shown import reveal
 
 FILE = [f"line_{i} = compute_value({i})" for i in range(200)]
 
@@ -44,3 +46,29 @@ def test_a_hint_without_anything_near_shows_the_start_of_the_file():
     assert not_found_hint(Block("x.py", "@@@@@@@@@@@@@\n", "", 1), FILE, Reason.NOT_FOUND, None)[1].endswith(
         "10 | line_9 = compute_value(9)"
     )
+
+
+def test_the_marker_of_an_excerpt_in_a_replacement_is_answered_with_the_lines_that_it_stood_for():
+    for marker, shown in (
+        ("    # ... 3 lines not shown (11-13) ...", (11, 12, 13)),
+        ("# ... 1 line not shown (7) ...", (7,)),
+    ):
+        line, hint = placeholder_hint("x.py", FILE, [FILE[9]], marker)
+        assert line == shown[0] and "stay as they are: give only those that change" in hint
+        assert [int(row.split("|")[0]) for row in hint.split("\n")[1:]] == list(shown)
+    _, hint = placeholder_hint("x.py", FILE, [FILE[9]], "# ... 3 lines not shown (900-902) ...")
+    assert "write all lines out" in hint
+
+
+def test_an_edit_that_left_a_marker_in_can_be_repaired_with_the_lines_then_shown():
+    text = "".join(f"{line}\n" for line in FILE)
+    seen = {"x.py": ((1, 10),)}
+    marked = (
+        "x.py\n<<<<<<< SEARCH\n{0}\n=======\n{0}\n# ... 190 lines not shown (11-200) ...\nend = 1\n>>>>>>> REPLACE\n"
+    )
+    refused = apply_reply({"x.py": text}, marked.format(FILE[9]), editable=["x.py"], shown=seen)
+    told = refused.rejected[0].hint
+    assert f"200 | {FILE[199]}" in told
+    now = reveal(seen, told, {"x.py": text}, {})
+    repair = f"x.py\n<<<<<<< SEARCH\n{FILE[199]}\n=======\n{FILE[199]}\nend = 1\n>>>>>>> REPLACE\n"
+    assert apply_reply({"x.py": text}, repair, editable=["x.py"], shown=now).changed

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from agent.core.event_json import from_json, to_json
 from agent.core.events import (
     JOURNAL_VERSION,
     Applied,
@@ -39,8 +40,6 @@ from agent.core.events import (
     Step,
     Told,
     Voided,
-    from_json,
-    to_json,
 )
 from agent.core.failure import ExitRecord, Failure, FailureKind, Location
 from agent.core.limits import Limits
@@ -91,7 +90,17 @@ RESULTS: dict[type, st.SearchStrategy[object]] = {
         refused=text,
         final=st.booleans(),
     ),
-    AskFailed: st.builds(AskFailed, reason=text, refused=st.booleans(), remedy=text),
+    AskFailed: st.builds(
+        AskFailed,
+        reason=text,
+        refused=st.booleans(),
+        remedy=text,
+        role=st.sampled_from(Role),
+        tokens_in=count,
+        cost_usd=st.none() | number,
+        requests=count,
+        repeated=st.booleans(),
+    ),
     Applied: st.builds(
         Applied,
         intent=st.sampled_from(Intent),

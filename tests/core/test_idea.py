@@ -167,6 +167,13 @@ def test_a_revision_changes_the_fields_that_it_names_and_keeps_the_others() -> N
     assert revise_idea(idea, {"Name": "adaptive_k", "primary_metric": "f1", "Title": "T"}, "f1").Title == "T"
 
 
+def test_a_revised_idea_may_grow_to_twice_its_length_but_not_without_end() -> None:
+    idea = Idea.model_validate(ONE | {"Abstract": "x" * 9000})
+    assert revise_idea(idea, {"Abstract": "y" * 17_000}, "f1").Abstract.startswith("y")
+    with pytest.raises(UsageError, match="longer than 18"):
+        revise_idea(idea, {"Abstract": "y" * 19_000}, "f1")
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -174,6 +181,8 @@ def test_a_revision_changes_the_fields_that_it_names_and_keeps_the_others() -> N
         ({"name": "other"}, "field name: is frozen since launch"),
         ({"Primary_Metric": "mcc"}, "field Primary_Metric: is frozen since launch"),
         ({"Metric": "mcc"}, "field Metric: is frozen since launch"),
+        ({"primary metric": "mcc"}, "field primary metric: is frozen since launch"),
+        ({"Main-Metric-Name": "mcc"}, "field Main-Metric-Name: is frozen since launch"),
         ({"Title": None}, "field Title is missing"),
         ({"Experiment": " "}, "field Experiment: Value error, must not be blank"),
         ({"Abstract": "x" * 30_000}, "is longer than"),

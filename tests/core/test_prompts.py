@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
-from agent.core.baseline import Baseline
+from agent.core.baseline import Baseline, BaselineRow
 from agent.core.edit import apply_reply
 from agent.core.edit_blocks import find_blocks
 from agent.core.events import Intent, Purpose
@@ -21,6 +21,8 @@ from agent.core.miss import Miss
 from agent.core.prompts import (
     _fill,
     fenced,
+    frontier_curves,
+    metric_names,
     number,
     render_no_change,
     render_opening,
@@ -147,7 +149,9 @@ def test_the_first_turn_asks_for_a_plan_and_an_edit() -> None:
 
 def test_the_next_turn_tells_results_with_their_verdict() -> None:
     text = now(STORIES["completed"], Purpose.NEXT)
-    assert "Run 1 completed." in text and "Verdict: better." in text and "- score = 0.9" in text
+    assert (
+        "Run 1 completed: Raise the learning rate." in text and "Verdict: better." in text and "- score = 0.9" in text
+    )
     assert "Now run 2 of at most 10" in text
     assert "- score = 0.9" in now(STORIES["completed"], Purpose.NEXT, spec=BARE)
 
@@ -195,7 +199,7 @@ def test_a_crash_is_not_forgotten_when_the_replies_after_it_could_not_be_used() 
         story.refuse("experiment.py: SEARCH not found")
     text = now(story, Purpose.FIX)
     assert "failed: experiment.py: SEARCH not found" in text
-    assert "still to be mended: IndexError: 7" in text and "IndexError: 7\nand where" in text
+    assert "still to be mended: IndexError: 7\n\n```\nand where\n```" in text
     assert "Send the edit that mends the failure of the code." in text
 
 
@@ -308,9 +312,11 @@ def test_the_system_text_and_what_the_idea_keeps_are_the_same_bytes_at_every_run
     failing.fail_attempt()
     openings.append(render_opening(view(failing, Purpose.FIX, failed_diff="-a\n+b")))
     assert len({system.content for system, _ in openings}) == 1
-    shared = openings[0][1].content.partition("# Present files")[0]
+    shared = openings[0][1].content.partition("# Metrics")[0]
     assert all(user.content.startswith(shared) for _, user in openings)
-    assert all(word in shared for word in ("# Task", "# Idea", "# Metrics", "# Baseline", "plain, 5 seeds: score=0.52"))
+    assert all(word in shared for word in ("# Task", "# Idea", "# Baseline", "plain, 5 seeds: score=0.52"))
+    later = openings[1][1].content.partition("# Plan so far")[0]
+    assert "# Metrics" in later and all(user.content.startswith(later) for _, user in openings[1:])
 
 
 def frontier_view() -> TurnView:
@@ -331,7 +337,8 @@ def frontier_view() -> TurnView:
 
 def test_a_frontier_shows_the_axis_the_primary_metric_and_says_how_verdicts_are_made() -> None:
     text = render_opening(frontier_view())[1].content
-    assert "setting: l0 score±sd explained_variance dead_fraction seeds\ntopk 3: 1.07 1.072±0.001 1.07 1.07 3\n" in text
+    assert "Each setting=score±sd@l0, 3 seeds each\ntopk: 3=1.0720±0.001@1.07, 4=1.1955±0.001@1.2, 6=" in text
+    assert sum(line.startswith(("topk: ", "batchtopk: ", "jumprelu: ", "standard: ")) for line in text.split("\n")) == 4
     assert "the best baseline at the run's own l0, interpolated over log l0" in text
     assert "a run outside l0 1.018 to " in text and "It needs the baselines' tokens." in text
 
@@ -388,7 +395,7 @@ def test_a_row_given_up_tells_its_last_failure() -> None:
 def test_plan_items_that_are_over_are_told_by_their_runs_and_open_ones_are_whole() -> None:
     text = said(STUDIES[6], Purpose.NEXT)
     assert f"10. {LONG_PLAN[9].text.strip()}" in text and LONG_PLAN[0].text.strip() not in text
-    assert "\n1, 2, 3, 4: [over] as the runs below tell\n5. [over] Study 5: raise" in text
+    assert "\n1, 2, 3, 4, 5: [over] as the runs below tell\n6. Study 6: raise" in text
     assert f"1. [over] {LONG_PLAN[0].text}" in said(STUDIES[6], Purpose.NOTES)
 
 
@@ -418,7 +425,7 @@ def expecting(score: float) -> Story:
 def test_feedback_opens_with_what_was_expected_against_what_was_measured() -> None:
     text = now(expecting(0.7), Purpose.NEXT)
     assert text.startswith(
-        "Run 1 completed.\n"
+        "Run 1 completed: Raise the rate.\n"
         "Expected: score +0.1. Measured: score = 0.7 against >= 0.62 (the baseline +0.1): met, by 0.08.\n"
         "Refuted if: below 0.5. That did not happen.\nVerdict: better."
     )
@@ -428,7 +435,7 @@ def test_feedback_opens_with_what_was_expected_against_what_was_measured() -> No
 
 def test_a_run_without_an_expectation_is_told_so_and_asked_for_one() -> None:
     text = now(STORIES["completed"], Purpose.NEXT)
-    assert "(no expectation was stated) Give the next item of the plan Expected: and Refuted if:." in text
+    assert "(no expectation was stated) Give the next item Expected: and Refuted if:." in text
 
 
 def test_an_expectation_that_holds_no_comparison_is_shown_in_its_words() -> None:
@@ -455,6 +462,96 @@ def test_the_form_of_a_reply_is_told_once_with_an_example_that_can_be_read() -> 
         assert read_comparison(example.items[0].refuted_if, ["score"]) == Comparison("score", "<=", 0.005, True)
 
 
+def test_a_plan_without_an_open_item_asks_for_one_and_a_study_without_a_plan_for_a_plan() -> None:
+    story = Story()
+    story.complete_run(plan=PLAN[:1], item=1)
+    text = now(story, Purpose.NEXT)
+    assert "send a PLAN: that goes on, since no item is left, with the edit for its first item, REPLICATE, or" in text
+    assert "next item of the plan" not in text and "revised PLAN:" not in text
+    unplanned = Story()
+    unplanned.complete_run()
+    assert "send a PLAN: with the edit for its first item, REPLICATE, or" in now(unplanned, Purpose.NEXT)
+    assert "send the edit for the next item of the plan, REPLICATE" in now(STORIES["completed"], Purpose.NEXT)
+
+
+# The brief and the metrics' readings
+
+
+FIELD = "# Task\n\nThe rules.\n\n# Field brief\n\nWhat others found.\n\n# Data\n\nThe data."
+
+
+def told_of(story: Story, purpose: Purpose) -> str:
+    seen = view_turn(
+        story.state, SPEC, purpose=purpose, idea=IDEA, brief=FIELD, command="c", baselines=BASELINES, files=FILES
+    )
+    return render_opening(seen)[1].content
+
+
+def test_the_background_and_the_readings_are_shown_where_a_plan_is_made() -> None:
+    spent, revised = Story(), expecting(0.7)
+    spent.complete_run(plan=PLAN[:1], item=1)
+    revised.review("revise", commit="r1", version=2)
+    stories = [(STORIES["fresh"], Purpose.PLAN), (STORIES["given up"], Purpose.NEXT), (spent, Purpose.NEXT)]
+    for story, purpose in [*stories, (revised, Purpose.NEXT)]:
+        text = told_of(story, purpose)
+        assert text.count("# Task") == 1 and "The rules.\n\n# Data\n\nThe data." in text
+        assert "# Field brief\n\nWhat others found." in text and "What score says." in text
+
+
+def test_where_the_plan_goes_on_metrics_are_names_and_the_background_a_pointer() -> None:
+    for story, purpose in ((STORIES["completed"], Purpose.NEXT), (STORIES["failed"], Purpose.FIX)):
+        text = told_of(story, purpose)
+        assert "The rules.\n\n# Data\n\nThe data." in text and "What others found." not in text
+        assert "(Field brief: shown where a plan is to be made)" in text
+        assert "# Metrics\n\nhigher is better: score, explained_variance, " in text
+        assert "score: What score says." in text and "What mcc says." not in text
+
+
+def test_the_reviewer_sees_the_task_and_the_readings_but_no_background() -> None:
+    text = told_of(expecting(0.7), Purpose.REVIEW)
+    assert "The rules." in text and "What score says." in text and "others found" not in text
+
+
+def test_metrics_in_short_keep_direction_target_and_unit() -> None:
+    metrics = [
+        Metric(name="f1", path=("f1",), direction="higher", target=0.8, primary=True),
+        Metric(name="s", path=("s",), direction="lower", unit="s"),
+        Metric(name="l0", path=("l0",)),
+    ]
+    assert metric_names(metrics) == [
+        "higher is better: f1 (primary, good: 0.8)",
+        "lower is better: s (s)",
+        "no direction: l0",
+    ]
+
+
+def test_a_baselines_value_has_the_digits_that_its_spread_leaves() -> None:
+    rows = [
+        BaselineRow("topk", 3, {"ce": 0.998765, "l0": 20.04}, {"ce": 0.00021}, "20"),
+        BaselineRow("topk", 1, {"ce": 0.5, "l0": 40.0}, {"ce": None}, "40"),
+        BaselineRow("topk", 3, {"l0": 80.0}, {}, "80"),
+    ]
+    lines = frontier_curves(rows, Metric(name="ce", path=("ce",)), "l0")
+    assert lines[0] == "Each setting=ce±sd@l0, 1 to 3 seeds each"
+    assert lines[1] == "topk: 20=0.99877±0.0002@20, 40=0.5@40, 80=-@80"
+
+
+def test_the_example_of_a_plan_speaks_of_the_primary_metric_in_its_direction() -> None:
+    for direction, expected, refuted in (
+        ("higher", Comparison("f1", ">=", 0.02, True), Comparison("f1", "<=", 0.005, True)),
+        ("lower", Comparison("f1", "<=", -0.02, True), Comparison("f1", ">=", -0.005, True)),
+    ):
+        metric = Metric(name="f1", path=("f1",), direction=direction)  # type: ignore[arg-type]
+        system = render_opening(view(Story(), Purpose.PLAN, spec=SPEC.model_copy(update={"metrics": (metric,)})))[0]
+        example = parse_reply(system.content.rpartition("A reply, for example:")[2]).plan
+        assert example and read_comparison(example.items[0].expected, ["f1"]) == expected
+        assert read_comparison(example.items[0].refuted_if, ["f1"]) == refuted
+
+
+def test_the_form_of_a_closing_edit_is_shown_with_a_file_that_may_be_edited() -> None:
+    assert "\nplot.py\n```\n<<<<<<< SEARCH" in render_opening(view(at_plot(), Purpose.PLOT))[0].content
+
+
 # The editor
 
 
@@ -479,7 +576,9 @@ def test_the_editor_sees_files_instruction_and_the_failure_and_little_else() -> 
     story.fail_attempt()
     system, user = render_opening(view(story, Purpose.EDIT, instruction="Set X to 2."))
     assert "SEARCH/REPLACE" in system.content and "experiment.py, plot.py, notes.txt" in system.content
-    assert "# Instruction\n\nSet X to 2." in user.content and failure().detail in user.content
+    assert "# Instruction\n\nSet X to 2." in user.content
+    mend = "The files above already hold the edit that failed: ValueError: shapes differ\n\n```\nand where\n```"
+    assert f"# The failure that it is to mend\n\n{mend}" in user.content
     assert "Add momentum" not in user.content and "plain" not in user.content
     assert len(system.content) < 1200
 
@@ -509,6 +608,13 @@ def test_a_review_is_asked_for_with_results_and_without_code() -> None:
     ):
         assert words in user.content
     assert "def step_1" not in user.content and "Words." in user.content
+
+
+def test_the_review_of_the_last_run_says_that_no_run_is_left() -> None:
+    story = Story(Limits(max_runs=1), reviewer_model="r/m")
+    story.complete_run()
+    assert "No run is left" in now(story, Purpose.REVIEW) and "comes next" not in now(story, Purpose.REVIEW)
+    assert "Run 2 of at most 10 comes next" in now(expecting(0.7), Purpose.REVIEW)
 
 
 def test_a_reviewer_is_asked_to_reflect_or_to_send_again_what_could_not_be_read() -> None:

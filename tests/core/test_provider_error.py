@@ -169,4 +169,21 @@ def test_a_key_within_another_leaves_nothing_of_it() -> None:
 )
 def test_any_text_is_classified(text: str, status: int | None, name: str) -> None:
     fault = classify(text, status, name)
-    assert "\n" not in fault.text and len(fault.text) <= 500
+    assert fault.text.isprintable() and len(fault.text) <= 500
+
+
+def test_what_a_terminal_would_obey_is_blanked() -> None:
+    """Half a character would even stop the command that prints the reason."""
+    fault = classify('{"error": {"message": "Insufficient Balance \\ud83d \\u001b[2J\\u202e"}}', 402, "APIError")
+    assert fault.text == "Insufficient Balance \ufffd \ufffd[2J\ufffd"
+
+
+@pytest.mark.parametrize("words", ["Limit {} tokens per min", "maximum context length is {} tokens"])
+def test_a_figure_too_long_to_be_one_is_none(words: str) -> None:
+    fault = classify(words.format("9" * 400), 429 if "Limit" in words else 400, "")
+    assert fault.tokens_per_minute is None and fault.window_tokens is None
+
+
+def test_a_body_nested_beyond_what_can_be_read_is_kept_as_text() -> None:
+    deep = '{"a":' * 100_000 + "1" + "}" * 100_000
+    assert classify(deep, 500, "").kind is FaultKind.OUTAGE

@@ -32,7 +32,7 @@ PURE: dict[str, set[str] | None] = {
     "hashlib": {"sha256"},
     "io": {"StringIO"},
     "itertools": None,
-    "json": {"JSONDecodeError", "dumps", "loads"},
+    "json": {"JSONDecodeError", "JSONDecoder", "dumps", "loads"},
     "math": None,
     "pathlib": {"PurePosixPath"},
     "pydantic": None,

@@ -277,3 +277,46 @@ def test_merging_loses_no_done_item_and_repeats_no_number(old: list[str], new: l
 )
 def test_what_a_reply_says_beside_its_plans(text: str, rest: str) -> None:
     assert without_plan(text) == rest
+
+
+# Plans that nearly follow the form
+
+ITEMS = {1: ("slow", "score +0.02"), 2: ("steady", "score >= 0.9")}
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        "PLAN:\n1. Raise\nHypothesis: slow\n\nExpected: score +0.02\n\n2. Add\n\nHypothesis: steady\n"
+        "Expected: score >= 0.9\n",
+        "## Plan\n\n### 1. Raise\n**Hypothesis:** slow\n**Expected:** score +0.02\n\n### 2. Add\nHypothesis: steady\n\n"
+        "Expected: score >= 0.9\n",
+        "## Plan\n\n#### Run 1: Raise\n\nAs said.\n\n- Hypothesis: slow\n- Expected: score +0.02\n\n#### Run 2 – Add\n"
+        "Hypothesis: steady\nExpected: score >= 0.9\n",
+        "PLAN:\n- **Run 1:** Raise\n  Hypothesis: slow\n  Expected: score +0.02\n- **Run 2:** Add\n"
+        "  Hypothesis: steady\n  Expected: score >= 0.9\n",
+        "**PLAN:**\n\n| # | Change | Hypothesis | Expected |\n|---|---|---|---|\n| 1 | Raise | slow | score +0.02 |\n"
+        "| 2 | Add | steady | score >= 0.9 |\n",
+        "```text\nPLAN:\n1. Raise\n   Hypothesis: slow\n   Expected: score +0.02\n2. Add\n   Hypothesis: steady\n"
+        "   Expected: score >= 0.9\n```\n",
+    ],
+    ids=["flush labels", "headings", "headings by run", "named", "table", "fence"],
+)
+def test_a_plan_is_read_in_the_forms_that_models_write_and_its_labels_with_it(plan: str) -> None:
+    text = plan + "\nNow set LR to 0.1.\n"
+    found = parse_reply(text).plan
+    assert found and {i.number: (i.hypothesis, i.expected) for i in found.items} == ITEMS
+    assert [i.text.split("\n")[0].strip("*") for i in found.items] == ["Raise", "Add"]
+    assert without_plan(text) == "Now set LR to 0.1."
+
+
+def test_words_about_a_run_below_a_numbered_plan_are_no_item_of_it() -> None:
+    for rest in ("Run 1: set LR to 0.2.", "## Run 2: the edit\n\nSet LR to 0.2."):
+        text = f"PLAN:\n1. Raise\n\n{rest}"
+        found = parse_reply(text).plan
+        assert found and len(found.items) == 1 and without_plan(text) == rest
+
+
+def test_a_program_in_a_fence_is_no_plan() -> None:
+    assert parse_reply("```python\nPLAN:\n1. x\n```\n").plan is None
+    assert not parse_reply("```\nPLAN:\n1. x\n\nALL_COMPLETED\n```\n").all_completed

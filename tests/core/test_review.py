@@ -10,7 +10,8 @@ from agent.core.miss import Miss
 from agent.core.review import Done, Judgement, Review, read_review
 
 PLAIN = "JUDGEMENT: refuted\nREASON: f1 fell,\noutside the band.\nSUGGESTIONS:\n- stop\n- or try x\n  at once\n"
-REVISED = PLAIN.replace("refuted", "revise") + 'REVISED IDEA:\n```json\n{"Experiment": "1. z"}\n```\n'
+REVISION = 'REVISED IDEA:\n```json\n{"Experiment": "1. z"}\n```\n'
+REVISED = PLAIN.replace("refuted", "revise") + REVISION
 
 
 def miss(reply: str, **rest: bool) -> str:
@@ -35,8 +36,26 @@ def review(reply: str) -> Review:
         PLAIN.replace("\n", "\r\n"),
         PLAIN.replace("JUDGEMENT: refuted", "JUDGEMENT:\n**Refuted.**"),
         PLAIN + "REVISED IDEA: none\n",
+        PLAIN.replace("JUDGEMENT: ", "## JUDGEMENT\n\n").replace("REASON: ", "**REASON**\n"),
+        PLAIN.replace("JUDGEMENT", "1. Judgement").replace("REASON", "2. Reason"),
+        "```\n" + PLAIN + "```\n",
+        PLAIN.replace("refuted", "refuted — though another form might be supported"),
+        PLAIN + REVISION,
     ],
-    ids=["plain", "reasoning", "bold", "numbers", "crlf", "own line", "no revision"],
+    ids=[
+        "plain",
+        "reasoning",
+        "bold",
+        "numbers",
+        "crlf",
+        "own line",
+        "no revision",
+        "headings",
+        "numbered",
+        "fenced",
+        "remark",
+        "a revision that the judgement does not ask for",
+    ],
 )
 def test_a_review_is_read_in_the_forms_that_models_write(reply: str) -> None:
     found = review(reply)
@@ -51,6 +70,8 @@ def test_every_judgement_is_known(word: Judgement) -> None:
 
 
 def test_a_revision_holds_the_fields_that_change() -> None:
+    assert review(REVISED.replace("revise\n", "revised\n") + "That is {all} of it.").changes == {"Experiment": "1. z"}
+    assert review(REVISED.replace("1. z", "1. z\n2. y")).changes == {"Experiment": "1. z\n2. y"}
     assert review(REVISED).changes == {"Experiment": "1. z"} and review(REVISED).line == 8
     assert review(REVISED.replace("```json\n", "").replace("```\n", "")).changes == {"Experiment": "1. z"}
 
@@ -77,7 +98,9 @@ def test_a_revision_holds_the_fields_that_change() -> None:
             REVISED.replace('{"Experiment": "1. z"}', "Do z."),
             "line 8 of your reply, 'REVISED IDEA:': under REVISED IDEA",
         ),
-        ("```\n" + PLAIN + "```\n", "no line of it begins with JUDGEMENT:"),
+        (PLAIN.replace("refuted", "supported | refuted"), "the judgement must be one of"),
+        (PLAIN.replace("refuted", "refuted, or revise"), "the judgement must be one of"),
+        (REVISED.replace("1. z", "1. ..."), "field Experiment is abbreviated"),
         ("", "the reply is empty"),
     ],
 )
@@ -90,7 +113,9 @@ def test_a_cut_review_is_told_so() -> None:
     assert miss("half a wor", cut=True).startswith("your reply was cut")
 
 
-@pytest.mark.parametrize("reply", ["I am done", "**I am done.**\n", "The review stands.\n\nI am done\n"])
+@pytest.mark.parametrize(
+    "reply", ["I am done", "**I am done.**\n", "The review stands.\n\nI am done\n", "I'm done. It stands."]
+)
 def test_a_reviewer_may_be_done(reply: str) -> None:
     assert read_review(reply) == Done()
 

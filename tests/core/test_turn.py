@@ -261,6 +261,13 @@ def test_all_completed_before_any_completed_run_is_refused() -> None:
     assert refusal(fresh(), "ALL_COMPLETED\n").summary == "ALL_COMPLETED came before any run was completed"
 
 
+def test_all_completed_with_a_plan_that_has_open_items_is_sent_back() -> None:
+    found = refusal(after_run(), "PLAN:\n1. Raise the learning rate\n2. Widen it\n\nALL_COMPLETED\n")
+    assert "both ALL_COMPLETED and a plan with open items" in found.summary and found.plan
+    over = "PLAN:\n1. [done] Raise the learning rate\n\nALL_COMPLETED\n"
+    assert edit(after_run(), over).intent is Intent.FINISH
+
+
 def test_all_completed_with_an_edit_of_the_code_is_that_edit() -> None:
     assert edit(after_run(), FASTER + "ALL_COMPLETED\n").intent is Intent.RUN
 
@@ -417,6 +424,11 @@ def test_the_editor_is_not_told_of_steps_that_are_not_due() -> None:
     assert only.startswith("Of this carry out one step alone: Raise the rate.\n\nPLAN:")
 
 
+def test_the_editor_of_a_repair_is_not_told_to_carry_the_step_out_again() -> None:
+    assert handover(after_run(), "Set it to 0.9.").instruction == "Add momentum.\n\nSet it to 0.9."
+    assert handover(after_failure(), "Drop line 3.").instruction == "Drop line 3."
+
+
 def test_notes_that_a_planner_writes_by_itself_go_along() -> None:
     assert set(handover(after_run(), NOTE + "And set LR to 0.2.").staged) == {"notes.txt"}
 
@@ -463,6 +475,18 @@ def test_prose_is_refused_with_the_line_that_went_wrong() -> None:
 
 def cut(state: State) -> State:
     return replace(state, conversation=replace(state.conversation, cut=True))
+
+
+def test_an_editor_is_not_told_of_commands_that_are_not_its_to_send() -> None:
+    for reply in ("ALL_COMPLETED\n", "PLAN:\nNothing is left.\n"):
+        (miss,) = read(editing(after_run()), reply).misses  # type: ignore[union-attr]
+        assert miss.problem == "the reply ends here, as prose alone"
+
+
+def test_a_planners_command_within_a_sentence_is_quoted_back_and_no_work_for_the_editor() -> None:
+    (miss,) = refusal(planning(after_run()), "I would REPLICATE this run.").misses
+    assert miss.problem == "REPLICATE counts only alone on a line"
+    assert handover(after_run(), "REPLICATE would not help.\n\nSet LR to 0.2.").item == 2
 
 
 def test_a_cut_reply_is_never_half_run_and_its_whole_blocks_are_kept() -> None:

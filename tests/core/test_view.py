@@ -11,7 +11,7 @@ from agent.core.events import Intent, Published, Purpose, Stage
 from agent.core.idea import Idea
 from agent.core.limits import Limits
 from agent.core.reply import PlanItem
-from agent.core.spec import Metric, TemplateSpec
+from agent.core.spec import Control, Metric, TemplateSpec
 from agent.core.state import State
 from agent.core.verdict import VerdictKind
 from agent.core.view import TurnView, reference_of, shown_files, view_row, view_turn
@@ -173,6 +173,18 @@ def test_a_change_is_read_against_the_baseline_at_the_runs_place_else_against_th
     story.complete_run(0.75, plan=(item, replace(item, number=2)), item=2)
     reading = view(story.state, baselines=[]).readings["expected"]
     assert (reading.bound, reading.met, reading.reference) == (pytest.approx(0.8), False, "run 1")
+
+
+def test_a_change_is_not_read_against_anything_where_the_run_does_not_compare() -> None:
+    item = PlanItem(1, "x", "", "score +0.1", "score <= 0.1")
+    spec = SPEC.model_copy(update={"controls": (Control(name="steps", path=("steps",)),)})
+    longer = Baseline("plain", 1, {"score": 0.5, "steps": 40.0})
+    story = Story()
+    story.complete_run(0.4, plan=(item, replace(item, number=2)), item=1)
+    story.complete_run(0.7, item=2)
+    seen = view(story.state, spec=spec, baselines=[longer, replace(longer, seed=2)])
+    assert seen.rows[-1].verdict and seen.rows[-1].verdict.kind is VerdictKind.NOT_COMPARABLE
+    assert set(seen.readings) == {"refuted_if"}, "a bound on the metric itself needs no reference"
 
 
 def test_a_run_given_up_has_no_readings() -> None:

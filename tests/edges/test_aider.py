@@ -15,6 +15,7 @@ import pytest
 
 from agent.core.edit import apply_reply
 from agent.core.events import Role
+from agent.core.failure import Failure, FailureKind
 from agent.core.model_rules import ModelRules
 from agent.edges.aider import REQUIREMENTS, AiderModel, aider_environment
 from agent.edges.llm import ModelReply, Request
@@ -35,9 +36,10 @@ FILES = {
 RAISE = block("experiment.py", "LR = 0.02\n", "LR = 0.1\n")
 
 
-def request(text: str, feedback: str = "") -> Request:
+def request(text: str, feedback: str = "", **seen: object) -> Request:
     shown = {"experiment.py": FILES["experiment.py"]}
-    view = SimpleNamespace(editable=tuple(FILES), files=shown, instruction=text, feedback=feedback)
+    said: dict[str, object] = {"code_failure": None, "failure": None, "restored": False, **seen}
+    view = SimpleNamespace(editable=tuple(FILES), files=shown, instruction=text, feedback=feedback, **said)
     return Request((), view, Role.EDITOR, files=FILES)  # type: ignore[arg-type]
 
 
@@ -106,6 +108,26 @@ def test_the_instruction_cannot_be_a_command_and_names_the_files(
     assert not Path(environment["HOME"]).exists(), "the folder of one call was left behind"
     model.ask(request("Raise LR.", feedback="experiment.py does not parse"))
     assert (tmp_path / "seen").read_text().endswith("was refused:\nexperiment.py does not parse")
+
+
+def test_the_failure_that_it_is_to_mend_is_told_as_to_our_own_editor(
+    stand_in: Callable[..., AiderModel], tmp_path: Path
+) -> None:
+    model = stand_in(f"cp \"$HOME/message\" '{tmp_path}/seen'")
+    crash = Failure(FailureKind.EXCEPTION, "NameError: no lr", "line 3, in train", None, "")
+    misfit = Failure(FailureKind.EDIT, "no such lines", "experiment.py", None, "")
+    model.ask(request("Mend it.", failure=crash))
+    assert (
+        (tmp_path / "seen")
+        .read_text()
+        .endswith("Mend it.\n\nThe failure that it is to mend: NameError: no lr\nline 3, in train")
+    )
+    for seen in ({"failure": misfit}, {"failure": crash, "restored": True}):
+        model.ask(request("Mend it.", **seen))
+        assert (tmp_path / "seen").read_text().endswith("Mend it.")
+    model.ask(request("Mend it.", failure=misfit, code_failure=crash, feedback="no such lines"))
+    message = (tmp_path / "seen").read_text()
+    assert "NameError: no lr" in message and message.endswith("was refused:\nno such lines")
 
 
 def test_a_hang_ends_at_the_deadline_with_all_that_it_started(

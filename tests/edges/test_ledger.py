@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from agent.core.budget import Price
+from agent.core.budget import Paid, Price
 from agent.core.events import Asked, Finished, Launched, Role, Started
 from agent.core.fold import fold
 from agent.core.limits import Limits
@@ -182,6 +182,57 @@ def test_a_call_that_failed_gives_its_reservation_back(batch: Batch) -> None:
         with pytest.raises(ProviderUnavailable):
             ask(ledger, Counting(hold=fail), workspace)
     ask(ledger, Counting(), workspace)
+
+
+def test_a_call_that_failed_counts_with_what_was_paid_for_it(batch: Batch) -> None:
+    limits = Limits(batch_max_tokens=4 * CALL)
+    first, second = batch.launch("a", limits), batch.launch("b", limits)
+    batch.spend(first)
+    batch.spend(second)
+
+    def fail() -> None:
+        error = ProviderUnavailable("openai/gpt-none", "overloaded")
+        error.paid = Paid(1000, 100, 0, 0.01, 3)
+        raise error
+
+    ledger, model = Ledger(), Counting()
+    with pytest.raises(ProviderUnavailable):
+        ask(ledger, Counting(hold=fail), first)
+    ask(ledger, model, second)
+    batch.spend(second)
+    with pytest.raises(BudgetSpent, match="this batch used 4,400"):  # before the journal of the first has it
+        ask(ledger, model, second)
+    assert len(model.calls) == 1
+
+
+def test_a_call_goes_on_only_while_there_is_room(batch: Batch) -> None:
+    """As for the rest of a cut reply, with what was paid so far in place of the estimate."""
+    workspace = batch.launch("a", Limits(max_tokens=3 * CALL))
+    batch.spend(workspace)
+
+    @dataclass
+    class Cut(Counting):
+        def ask(self, request: Request) -> ModelReply:
+            request.check_room(Paid(1000, 100, 0, 0.01, 1))
+            try:
+                request.check_room(Paid(2000, 200, 0, 0.02, 2))
+            except BudgetSpent as error:
+                error.paid = Paid(2000, 200, 0, 0.02, 2)
+                raise
+            raise AssertionError("there was no room")
+
+    with pytest.raises(BudgetSpent, match=r"this idea used 3,300 of --max-tokens 3,300"):
+        ask(Ledger(), Cut(), workspace)
+
+
+def test_a_call_that_a_crash_cut_off_counts_before_it_is_repeated(batch: Batch) -> None:
+    workspace = batch.launch("a", Limits(max_tokens=3 * CALL - 1))
+    batch.spend(workspace)
+    state = fold(Journal(workspace.agent).events)
+    request = Request((Message("user", "x" * 4000),), view=None)  # type: ignore[arg-type]
+    with pytest.raises(BudgetSpent, match="this idea used 2,200"):
+        Ledger().ask(Counting(), request, workspace, state, Role.PLANNER, repeated=True)
+    ask(Ledger(), Counting(), workspace)
 
 
 def test_calls_in_flight_together_cannot_pass_the_limit(batch: Batch) -> None:

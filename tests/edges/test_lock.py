@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -145,3 +147,20 @@ def test_a_filesystem_without_locks_is_refused(folder: Path, monkeypatch: pytest
     with pytest.raises(UsageError, match="gives no file lock"), hold_lock(folder):
         pytest.fail("held without a lock")
     assert read_holder(folder) is None
+
+
+def test_a_lock_that_is_held_for_a_moment_is_waited_for(folder: Path) -> None:
+    """As `tell` holds it, just when an orchestrator goes on to this idea."""
+    told = threading.Event()
+
+    def tell() -> None:
+        with hold_lock(folder):
+            told.set()
+            time.sleep(0.1)
+
+    thread = threading.Thread(target=tell)
+    thread.start()
+    told.wait()
+    with hold_lock(folder):
+        assert read_holder(folder) == this_process()
+    thread.join()

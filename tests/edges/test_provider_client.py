@@ -11,43 +11,24 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from agent.core.events import Asked, AskFailed, Finished, PauseKind, Purpose
-from agent.core.idea import Idea
+from agent.core.budget import Paid
+from agent.core.events import Asked, AskFailed, Finished, PauseKind
 from agent.core.limits import Limits
 from agent.core.messages import Message, Rules, normalise, to_dicts
 from agent.core.model_rules import ModelRules, RuleTable
-from agent.core.view import TurnView
 from agent.edges.llm import Request
 from agent.edges.provider_client import LiteLLMModel
-from agent.errors import ContextTooLong, ProviderRefused, ProviderUnavailable, StopRequested
+from agent.edges.throttle import Throttle
+from agent.errors import BudgetSpent, ContextTooLong, ProviderRefused, ProviderUnavailable, StopRequested
 from tests.fakes import FakeClock, block
 from tests.loop.conftest import Study, make_study
+from tests.provider.cells import VIEW
 from tests.provider.server import Provider, Response, StrictServer, fails, says, serve
 
 __all__ = ["make_study"]
 
 CANARY = "sk-canary-0123456789abcdef"
 MODEL = "deepseek/deepseek-chat"
-VIEW = TurnView(
-    purpose=Purpose.PLAN,
-    workspace="w",
-    run=1,
-    max_runs=3,
-    attempt=1,
-    max_attempts=4,
-    idea=Idea(Title="T", Experiment="E"),
-    brief="",
-    command="python experiment.py",
-    run_files=("experiment.py",),
-    editable=("experiment.py",),
-    metrics=(),
-    primary=None,
-    baselines=(),
-    plan=(),
-    done_items=(),
-    rows=(),
-    files={},
-)
 MESSAGES = (Message("system", "Rules: é \U0001f600."), Message("user", "What next?\r\n\n"))
 
 
@@ -268,6 +249,18 @@ def test_no_conversation_of_the_loop_is_refused_for_its_order(
 # Waits
 
 
+def test_a_long_wait_is_told_now_and_then(provider: Provider, slept: list[float]) -> None:
+    limited = fails(429, "Rate limit reached")
+    provider.answers.extend([Response(429, limited.body, (*limited.headers, ("Retry-After", "250")))] * 4)
+    clock, told = FakeClock(), list[str]()
+    model = LiteLLMModel(
+        MODEL, patience_s=3600, sleep=clock.sleep, clock=clock, jitter=lambda: 0.0, on_wait=told.append
+    )
+    assert ask(model) == "A reply."
+    assert told[0] == f"waiting for {MODEL}: rate limit: Rate limit reached; asked 1 times, again in 250 s"
+    assert len(told) == 2, "one line in ten minutes"
+
+
 def test_retry_after_is_waited_for_with_a_little_more(provider: Provider, slept: list[float]) -> None:
     limited = fails(429, "Rate limit reached")
     provider.answers.append(Response(429, limited.body, (*limited.headers, ("Retry-After", "20"))))
@@ -281,7 +274,7 @@ def test_a_wait_beyond_patience_is_not_begun(provider: Provider) -> None:
     clock = FakeClock()
     limited = fails(429, "Rate limit reached. Please try again in 2h.")
     provider.answers.append(limited)
-    with pytest.raises(ProviderUnavailable, match=r"rate limit: .*asked 1 times in 0 min"):
+    with pytest.raises(ProviderUnavailable, match=r"rate limit: .*asked 1 times in 0 min, told to wait 120 min\)"):
         ask(LiteLLMModel(MODEL, patience_s=600, sleep=clock.sleep, clock=clock))
     assert len(provider.received) == 1 and clock() == FakeClock().now
 
@@ -392,7 +385,64 @@ def test_a_fallback_gets_the_messages_in_its_own_form(provider: Provider) -> Non
     assert [[m["role"] for m in r.body["messages"]] for r in provider.received] == [["system", "user"], ["user"]]
 
 
+def test_each_model_has_its_own_changed_request(provider: Provider) -> None:
+    provider.answers.extend([fails(400, "Conversation roles must alternate user/assistant")] * 3)
+    assert ask(with_fallback(FakeClock())) == "A reply."
+    assert names(provider) == ["chat", "chat", "other", "other"]
+
+
+def test_a_model_that_is_held_for_long_gives_way_though_another_idea_was_refused(provider: Provider) -> None:
+    """Retry-After holds a model for all ideas: none of them waits an hour for it where another model would answer."""
+    clock = FakeClock()
+    throttle = Throttle(clock=clock)
+    limited = fails(429, "Rate limit reached. Please try again in 3600s.")
+    provider.answers.extend([limited])
+    for _ in range(2):
+        model = LiteLLMModel(
+            MODEL, patience_s=7200, sleep=clock.sleep, clock=clock, fallbacks=["deepseek/other"], throttle=throttle
+        )
+        assert ask(model) == "A reply." and clock() == FakeClock().now
+    assert [r.body["model"] for r in provider.received] == ["deepseek-chat", "other", "other"]
+
+
 # What is sent and counted
+
+
+def test_an_answer_of_no_use_counts_where_the_provider_counted_it(provider: Provider, slept: list[float]) -> None:
+    provider.answers.append(says(" "))
+    reply = model_with(slept).ask(Request(MESSAGES, VIEW))
+    assert (reply.requests, reply.tokens_in, reply.tokens_out) == (2, 2000, 100)
+
+
+def test_a_question_that_fails_tells_what_was_paid_for_it(provider: Provider, slept: list[float]) -> None:
+    provider.answers.extend([cut("one\n"), REFUSED["402"]])
+    with pytest.raises(ProviderRefused) as caught:
+        ask(model_with(slept))
+    paid = caught.value.paid
+    assert paid and (paid.tokens_in, paid.tokens_out, paid.requests) == (1000, 50, 2) and paid.cost_usd
+
+
+def test_before_a_question_costs_more_its_asker_is_asked(provider: Provider, slept: list[float]) -> None:
+    def check_room(paid: Paid) -> None:
+        assert paid.tokens_in == 1000
+        raise BudgetSpent("no room", "--max-tokens 9000")
+
+    provider.answers.append(cut("one\n"))
+    with pytest.raises(BudgetSpent) as caught:
+        model_with(slept).ask(Request(MESSAGES, VIEW, check_room=check_room))
+    assert len(provider.received) == 1 and caught.value.paid and caught.value.paid.tokens_out == 50
+
+
+def test_tokens_below_zero_are_unknown(provider: Provider, slept: list[float]) -> None:
+    provider.answers.append(says("Yes.", usage={"prompt_tokens": -5, "completion_tokens": -1, "total_tokens": 0}))
+    reply = model_with(slept).ask(Request(MESSAGES, VIEW))
+    assert (reply.tokens_in, reply.tokens_out, reply.cost_usd) == (0, 0, None)
+
+
+def test_the_name_that_an_answer_gives_its_model_is_fit_for_a_terminal(provider: Provider, slept: list[float]) -> None:
+    provider.answers.append(says("Yes.", model="m\ud83d\x1b[2J" + "x" * 100_000))
+    name = model_with(slept).ask(Request(MESSAGES, VIEW)).model
+    assert name.isprintable() and len(name) <= 200
 
 
 def test_a_prompt_too_long_is_told_with_the_window(provider: Provider, slept: list[float]) -> None:
@@ -437,6 +487,15 @@ def test_a_reply_cut_twice_is_asked_for_again_shorter(provider: Provider, slept:
     provider.answers.extend([cut("one\n"), cut("two\n"), says("short")])
     reply = model_with(slept).ask(Request(MESSAGES, VIEW))
     assert (reply.text, reply.finish_reason, reply.requests) == ("short", "stop", 3)
+
+
+def test_a_cut_reply_whose_rest_is_empty_is_soon_asked_for_again_shorter(
+    provider: Provider, slept: list[float]
+) -> None:
+    provider.answers.append(cut("one\n"))
+    provider.answers.extend([lambda body: says("" if len(body["messages"]) == 4 else "short")] * 500)
+    reply = model_with(slept).ask(Request(MESSAGES, VIEW))
+    assert reply.text == "short" and sum(slept) < 200
 
 
 def test_a_reply_that_stays_cut_says_so(provider: Provider, slept: list[float]) -> None:

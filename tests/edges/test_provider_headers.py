@@ -19,6 +19,9 @@ NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
         ({"retry-after": "Tue, 14 Nov 2023 22:12:20 GMT"}, 0.0),
         ({"retry-after": "30s"}, 30.0),
         ({"retry-after": "later"}, None),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "9" * 400}, None),
+        ({"retry-after": "Mon, 1 Jan 2024 10:00:00 +99999999999999999999"}, None),
         ({"llm_provider-retry-after": "3"}, 3.0),
         ({}, None),
     ],
@@ -58,9 +61,10 @@ def test_retry_after_is_read_as_a_number_or_a_date(headers: dict[str, str], seco
             RateLimits(),
         ),
         ({"x-ratelimit-limit-tokens": "unlimited"}, RateLimits()),
+        ({"x-ratelimit-limit-tokens": "9" * 400}, RateLimits()),
         ({}, RateLimits()),
     ],
-    ids=["openai", "anthropic", "mistral", "by the day", "no number", "none"],
+    ids=["openai", "anthropic", "mistral", "by the day", "no number", "beyond all numbers", "none"],
 )
 def test_limits_by_the_minute(headers: dict[str, str], limits: RateLimits) -> None:
     assert read_limits(lower_names(headers), NOW) == limits

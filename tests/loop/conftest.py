@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from agent.core.events import Event, Launched
 from agent.core.idea import Idea
 from agent.core.limits import Limits
+from agent.core.lint import Finding
 from agent.core.state import State
 from agent.edges.frozen import freeze_template
 from agent.edges.lint import Linter
@@ -29,6 +31,18 @@ from tests.fakes import Line, ScriptedModel
 
 QUADRATIC = Path(__file__).parent.parent / "data" / "quadratic"
 IDEA = Idea(Name="momentum", Title="Momentum helps", Experiment="Try momentum and learning rates.")
+
+
+class RememberingLinter(Linter):
+    """The real linter, which starts two processes, asked once for the same texts: most studies hold the same edits."""
+
+    def check(self, files: Mapping[str, str], interpreter: Path | None = None) -> tuple[Finding, ...]:
+        return _check_once(tuple(sorted(files.items())), interpreter)
+
+
+@cache
+def _check_once(files: tuple[tuple[str, str], ...], interpreter: Path | None) -> tuple[Finding, ...]:
+    return Linter().check(dict(files), interpreter)
 
 
 @dataclass
@@ -54,7 +68,7 @@ class Study:
             repo=repo,
             template=self.template,
             models=model if isinstance(model, Models) else Models(_scripted(model)),
-            linter=Linter(),
+            linter=RememberingLinter(),
             steps=Steps(
                 self.workspace, repo, self.template, runner or LocalRunner(), inherited, time.sleep, prepared=prepared
             ),

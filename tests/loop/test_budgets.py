@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.budget import Price, change_limits
+from agent.core.budget import Paid, Price, change_limits
 from agent.core.events import Event, PauseKind, Resumed
 from agent.core.limits import Limits
 from agent.core.state import State
 from agent.edges.ledger import Ledger
+from agent.edges.llm import ModelReply, Request
 from agent.edges.sweep import SweepModel
+from agent.errors import ContextTooLong, ProviderRefused, ProviderUnavailable
 from agent.loop import Loop
 from tests.fakes import ScriptedModel
 from tests.loop.conftest import Study
@@ -122,3 +124,44 @@ def test_a_crash_after_every_event_of_a_pause_changes_nothing(make_study: Callab
         except Crash:
             continue
     assert state.ended and state.ended.completed and state.limits.max_tokens == 10**6
+
+
+def test_a_crash_in_a_call_whose_repeat_is_refused_is_no_free_call(make_study: Callable[..., Study]) -> None:
+    study = make_study(limits=Limits(max_runs=1))
+
+    class Gone(ScriptedModel):
+        def ask(self, request: Request) -> ModelReply:
+            raise Crash
+
+    with pytest.raises(Crash):
+        loop(study, Gone([])).run()
+    state = loop(study, ScriptedModel([ProviderRefused("m", "no balance")])).run()
+    assert waits(state, PauseKind.PROVIDER) and state.spent.unknown_costs == 1
+    state = loop(study, ScriptedModel([PLAN + FASTER, NO_PLOT_EDIT, NOTES])).run()
+    assert state.ended and state.spent.unknown_costs == 1 and state.spent.calls == 3
+
+
+def test_what_a_failed_question_cost_is_counted_once_a_shorter_prompt_is_answered(
+    make_study: Callable[..., Study],
+) -> None:
+    study = make_study(limits=Limits(max_runs=1))
+    long, down = ContextTooLong("m", "too long", 50_000), ProviderUnavailable("m", "down")
+    long.paid, down.paid = Paid(1000, 100, 0, 0.5, 2), Paid(100, 10, 0, 0.25, 1)
+    state = loop(study, ScriptedModel([long, down])).run()
+    assert waits(state, PauseKind.PROVIDER) and state.spent.cost_usd == 0.75 and state.spent.requests == 3
+    state = loop(study, ScriptedModel([long, PLAN + FASTER, NO_PLOT_EDIT, NOTES])).run()
+    assert state.ended and state.spent.cost_usd == pytest.approx(0.75 + 0.5 + 3 * 0.001)
+    assert state.spent.tokens_in == 1100 + 1000 + 300
+
+
+def test_the_reasoning_of_a_reply_is_kept(make_study: Callable[..., Study]) -> None:
+    study = make_study(limits=Limits(max_runs=1, max_tokens=1_000_000))
+
+    class Thinking(ScriptedModel):
+        def ask(self, request: Request) -> ModelReply:
+            return replace(super().ask(request), reasoning="Hm \ud83d.")
+
+    state = loop(study, Thinking([PLAN + FASTER, NO_PLOT_EDIT, NOTES])).run()
+    assert state.ended
+    (asked, *_) = results_in(study.workspace.journal().events, "asked")
+    assert study.workspace.journal().get(asked.reasoning) == "Hm \ufffd."  # type: ignore[attr-defined]

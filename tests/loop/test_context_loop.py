@@ -1,4 +1,4 @@
-"""Prompts within a window, files shown in part, curves and references: the real loop with a scripted model."""
+"""Prompts within a window, files shown in part, curves and references: the whole loop with a scripted model."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from agent.edges.refs import write_refs
 from agent.errors import ContextTooLong
 from tests.fakes import ScriptedModel, block
 from tests.loop.conftest import QUADRATIC, Study
+from tests.loop.instant import Crash, instant_runner
 from tests.loop.test_loop import DONE, FASTER, LR, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
 from tests.provider.server import StrictServer
 
@@ -69,7 +70,7 @@ def test_a_small_window_is_kept_at_every_turn(long_study: Callable[..., Study]) 
     study = long_study()
     write_refs(study.workspace.agent, [Reference("refs/paper.md", "A line of a paper.\n" * 300)])
     model = SmallModel([PLAN + BROKEN, MEND, FASTER, MOMENTUM, NO_PLOT_EDIT, NOTES], window_tokens=4000)
-    state = study.loop(model).run()
+    state = study.loop(model, runner=instant_runner()).run()
     assert state.ended and state.ended.completed, state.ended
     assert [row.completed for row in state.rows] == [True, True, True]
     budget = budget_of(4000)
@@ -84,7 +85,7 @@ def test_without_a_window_the_whole_file_and_the_references_are_shown(long_study
     study = long_study()
     write_refs(study.workspace.agent, [Reference("refs/paper.md", "A line of a paper.\n" * 300)])
     model = ScriptedModel([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES])
-    study.loop(model).run()
+    study.loop(model, runner=instant_runner()).run()
     for request in model.requests[:2]:
         text = prompt_of(request)
         assert "# References\n\nrefs/paper.md:\n\nA line of a paper." in text and "not shown" not in text
@@ -96,7 +97,7 @@ def test_without_a_window_the_whole_file_and_the_references_are_shown(long_study
 def test_a_blind_edit_is_refused_its_lines_are_shown_and_then_it_applies(long_study: Callable[..., Study]) -> None:
     study = long_study(limits=Limits(max_runs=1))
     model = ScriptedModel([PLAN + BROKEN, MEND + BLIND, BLIND, NO_PLOT_EDIT, NOTES])
-    state = study.loop(model).run()
+    state = study.loop(model, runner=instant_runner()).run()
     assert state.ended and state.ended.completed and state.rows[0].attempts == 2
     fix, repair = model.requests[1:3]
     assert "def spare_7(x):\n    # ... 10 lines not shown (" in prompt_of(
@@ -110,10 +111,6 @@ def test_a_blind_edit_is_refused_its_lines_are_shown_and_then_it_applies(long_st
     assert "part_4 = x * 5 + 7" in head and "missing_name" not in head
 
 
-class Crash(BaseException):
-    """The process dies."""
-
-
 def test_what_was_shown_survives_a_crash_between_reply_and_edit(long_study: Callable[..., Study]) -> None:
     study = long_study(limits=Limits(max_runs=1))
 
@@ -123,13 +120,13 @@ def test_what_was_shown_survives_a_crash_between_reply_and_edit(long_study: Call
 
     lines = [PLAN + BROKEN, MEND + BLIND, BLIND, NO_PLOT_EDIT, NOTES]
     with pytest.raises(Crash):
-        study.loop(lines[:2], watch=watch).run()
+        study.loop(lines[:2], runner=instant_runner(), watch=watch).run()
     with pytest.raises(Crash):
-        study.loop(lines[2:3], watch=watch).run()
+        study.loop(lines[2:3], runner=instant_runner(), watch=watch).run()
     events = study.workspace.journal().events
     refused = [e.result for e in events if isinstance(e, Finished) and isinstance(e.result, Refused)]
     assert [r.summary for r in refused] == ["experiment.py: lines were not shown"]
-    state = study.loop(lines[3:]).run()
+    state = study.loop(lines[3:], runner=instant_runner()).run()
     assert state.ended and state.ended.completed and state.rows[0].attempts == 2
 
 
@@ -144,7 +141,7 @@ def test_the_last_repair_shows_the_whole_file(long_study: Callable[..., Study]) 
         return "experiment.py\n```python\n" + code.replace("return missing_name", "return 1") + "\n```\n"
 
     model = ScriptedModel([PLAN + BROKEN, gone, gone, gone, whole, NO_PLOT_EDIT, NOTES])
-    state = study.loop(model).run()
+    state = study.loop(model, runner=instant_runner()).run()
     assert state.ended and state.ended.completed and state.rows[0].attempts == 2
 
 
@@ -154,14 +151,14 @@ def test_a_prompt_that_the_model_finds_too_long_is_shortened_twice_then_the_idea
     study = long_study(limits=Limits(max_runs=1))
     full = ContextTooLong("scripted/model", "maximum context length is 512 tokens")
     model = ScriptedModel([full, full, full])
-    state = study.loop(model).run()
+    state = study.loop(model, runner=instant_runner()).run()
     first, second, third = (count_tokens(r.messages) for r in model.requests)
     assert second <= first // 2 and third < second
     assert state.pause and state.pause.kind is PauseKind.PROVIDER and "maximum context length" in state.pause.reason
     assert state.attempts_spent == 0 and state.spent.calls == 0
 
     model = ScriptedModel([full, PLAN + FASTER, NO_PLOT_EDIT, NOTES])
-    state = study.loop(model).run()
+    state = study.loop(model, runner=instant_runner()).run()
     assert state.ended and state.ended.completed
     kept = load_talk(study.workspace.journal().get(first_request(study)))
     assert count_tokens(kept.messages) == count_tokens(model.requests[1].messages) and kept.shown
@@ -214,7 +211,7 @@ def test_a_real_server_with_a_small_window_is_served(
         for name, value in server.environment().items():
             monkeypatch.setenv(name, value)
         model = LiteLLMModel(server.model, patience_s=20.0, sleep=lambda seconds: None)
-        state = study.loop(model).run()
+        state = study.loop(model, runner=instant_runner()).run()
         statuses = server.statuses()
     assert state.ended and state.ended.completed and state.completed_runs == 1, state.pause
     assert statuses.count(400) >= 1 and statuses.count(200) == 3 and len(statuses) <= 5

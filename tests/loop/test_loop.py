@@ -80,7 +80,7 @@ def test_the_next_request_holds_the_results_with_their_reading(study: Study) -> 
     model = ScriptedModel([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES])
     study.loop(model).run()
     said = model.requests[1].messages[-1].content
-    assert "Run 1 completed." in said and "Verdict: no difference. score 0.99" in said
+    assert "Run 1 completed: " in said and "Verdict: no difference. score 0.99" in said
     assert "1 is the minimum found exactly" in said
     assert "plain, 5 seeds: score=0.6782" in said
 

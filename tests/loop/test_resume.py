@@ -20,15 +20,12 @@ from agent.edges.workspace import Workspace
 from agent.errors import IntegrityError
 from tests.fakes import block
 from tests.loop.conftest import Study
+from tests.loop.instant import Crash
 from tests.loop.test_loop import DONE, FASTER, LR, NO_PLOT_EDIT, NOTES, PLAN
 
 BROKEN = PLAN + block("experiment.py", LR, "LR = undefined_rate\n")
 MENDED = block("experiment.py", "LR = undefined_rate\n", "LR = 0.1\n")
 STORY = ["no edit at all", BROKEN, MENDED, "REPLICATE\n", DONE, NO_PLOT_EDIT, NOTES]
-
-
-class Crash(BaseException):
-    """The orchestrator is gone."""
 
 
 def place(event: Event, state: State) -> object:

@@ -1,4 +1,4 @@
-"""Planner, editor and reviewer as three models, in the whole loop: real git, real processes, scripted replies."""
+"""Planner, editor and reviewer as three models in the whole loop: real git, scripted replies, real steps in crashes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from agent.edges.llm import ModelReply, Models, Request
 from agent.errors import ProviderRefused
 from tests.fakes import Line, ScriptedModel, block
 from tests.loop.conftest import IDEA, Study
+from tests.loop.instant import Crash, instant_runner
 from tests.loop.test_loop import DONE, FASTER, LR, NO_PLOT_EDIT, NOTES
 from tests.loop.test_resume import (
-    Crash,
     place,
     resume_until_ended,
     resume_until_ended_by_last_event,
@@ -69,7 +69,7 @@ def study(make_study: Callable[..., Study]) -> Study:
 
 def play(study: Study, team: Cast) -> State:
     """To the end; every request of everybody was well-formed, and nothing of the script is left."""
-    state = study.loop(team.models).run()
+    state = study.loop(team.models, runner=instant_runner()).run()
     assert state.ended and state.ended.completed, state.ended or state.pause
     for model in (team.planner, team.editor, team.reviewer):
         for request in model.requests:
@@ -182,7 +182,8 @@ def test_feedback_opens_with_expected_against_measured(make_study: Callable[...,
     told = said(team.planner, 1).rpartition("# Now\n\n")[2]
     measured = f"{state.rows[0].values['score']:.4g}"
     assert told.startswith(
-        f"Run 1 completed.\nExpected: score >= 0.9. Measured: score = {measured} against >= 0.9: met"
+        "Run 1 completed: Raise the learning rate.\nHypothesis: training stops before it converges.\n"
+        f"Expected: score >= 0.9. Measured: score = {measured} against >= 0.9: met"
     )
     assert "Refuted if: score < 0.7. That did not happen." in told
 
@@ -195,7 +196,7 @@ def test_a_review_is_kept_told_to_the_planner_and_shown_beside_its_run(study: St
     state = play(study, team)
     asked = team.reviewer.requests[0].messages
     assert [m.role for m in asked] == ["system", "user"]
-    for words in ("Expected: score >= 0.9", "Verdict: no difference", "plain, 5 seeds", "1. [over] Raise"):
+    for words in ("Expected: score >= 0.9", "Verdict: no difference", "plain, 5 seeds", "1: [over] as the runs"):
         assert words in asked[1].content
     assert "LR = 0.1  # search" not in asked[1].content, "the reviewer pays for no code"
     told = said(team.planner, 1)
@@ -264,7 +265,7 @@ def test_a_review_of_no_use_is_quoted_back_once_then_left_out(study: Study) -> N
 
 def test_a_reviewer_that_is_refused_pauses_and_a_resume_asks_it_again(study: Study) -> None:
     team = cast([PLAN + PROSE], [FASTER], [ProviderRefused("scripted/reviewer", "insufficient balance")])
-    state = study.loop(team.models).run()
+    state = study.loop(team.models, runner=instant_runner()).run()
     assert state.pause and state.pause.kind is PauseKind.PROVIDER and state.completed_runs == 1
     play(study, cast([DONE, NO_PLOT_EDIT, NOTES], (), [REVIEW]))
 
@@ -283,7 +284,7 @@ def test_a_reply_that_was_cut_is_told_so_and_half_an_edit_never_runs(make_study:
             return replace(reply, finish_reason="length" if len(self.requests) == 1 else "stop")
 
     model = Cutting([half, rest, NO_PLOT_EDIT, NOTES])
-    state = study.loop(model).run()
+    state = study.loop(model, runner=instant_runner()).run()
     assert state.ended and state.ended.completed
     told = said(model, 1)
     assert told.startswith("Your reply was cut at its length limit") and "send less at once" in told

@@ -125,7 +125,8 @@ def test_003_results_come_back_and_the_plan_is_revised(study: Study) -> None:
         "experiment.py", "LR = 0.1  # search: log 1e-3..0.4\n", "LR = 0.2  # search: log 1e-3..0.4\n"
     )
     model = play(study, [PLAN + FASTER, revised, *ENDING])
-    assert "1. [over] Raise the learning rate" in said(model, 1) and "2. Add momentum" in said(model, 1)
+    assert "\n1: [over]" in said(model, 1) and "Raise the learning rate" in said(model, 1)
+    assert "\n2. Add momentum" in said(model, 1)
     assert "Try a rate of 0.2" in said(model, 2) and "Add momentum" not in said(model, 2)
 
 

@@ -8,7 +8,8 @@ from agent.core.prompts import render_opening
 from tests.core.test_prompts import frontier_view
 
 
-def test_a_frontier_of_twenty_points_takes_less_than_700_tokens() -> None:
-    text = render_opening(frontier_view())[1].content.partition("# Baseline")[2].partition("# Present files")[0]
-    assert len([line for line in text.splitlines() if line.startswith(("topk", "batch", "jump", "standard"))]) == 20
-    assert token_counter("gpt-4o", text=text) < 700
+def test_a_frontier_of_twenty_points_takes_less_than_500_tokens() -> None:
+    text = render_opening(frontier_view())[1].content.partition("# Baseline")[2].partition("# Metrics")[0]
+    assert len([line for line in text.splitlines() if line.startswith(("topk", "batch", "jump", "standard"))]) == 4
+    assert text.count("@") == 21, "the head, and a place for every setting"
+    assert token_counter("gpt-4o", text=text) < 500

@@ -44,6 +44,7 @@ ASKED = Asked(purpose=Purpose.FIX, model="m", tokens_in=100, tokens_out=20, seco
         (ASKED, "asked m to fix (1.2 s, 100 + 20 tokens)"),
         (Asked(purpose=Purpose.PLAN, model="offline/sweep"), "asked offline/sweep to plan (0.0 s)"),
         (replace(ASKED, tokens_cached=80), "asked m to fix (1.2 s, 100 (80 cached) + 20 tokens)"),
+        (replace(ASKED, finish_reason="length"), "asked m to fix (1.2 s, 100 + 20 tokens, cut at its length limit)"),
         (AskFailed(reason="m: overloaded"), "model call failed: m: overloaded"),
         (AskFailed(reason="no tokens left", remedy="--max-tokens 9"), None),
         (Applied(commit="0123456789abcdef", subject="Run 1: go"), "commit 0123456789 Run 1: go"),

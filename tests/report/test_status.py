@@ -193,8 +193,9 @@ def test_run_zero_stands_in_for_a_baseline() -> None:
 
 def test_tokens_money_and_limits_are_in_the_standing() -> None:
     story = Story(Limits(max_tokens=500, max_cost_usd=2.0))
-    story.tell(Asked(cost_usd=None, tokens_in=7, tokens_cached=5, tokens_out=3))
+    story.tell(Asked(cost_usd=None, tokens_in=7, tokens_cached=5, tokens_out=3, requests=4))
     told = standing(story.state)
+    assert (told.calls, told.requests) == (1, 4)
     assert (told.tokens_cached, told.unknown_costs, told.max_tokens, told.max_cost_usd) == (5, 1, 500, 2.0)
     assert told.spent == "7 (5 cached) + 3 tokens of 500, 1 call of unknown price of $2"
     assert told.next == ()

@@ -13,6 +13,7 @@ from agent.core.definitions import render_excerpt
 from agent.core.edit import Reason, Rejected
 from agent.core.events import Purpose
 from agent.core.expectation import Reading, headline
+from agent.core.failure import Failure
 from agent.core.failure_text import cut_middle
 from agent.core.messages import Message
 from agent.core.reply import PlanItem
@@ -23,7 +24,8 @@ from agent.core.view import RowView, TurnView
 SUBJECT_CHARS = 60
 FAILURE_CHARS = 90
 METRICS_IN_ROW = 4
-METRICS_IN_FRONTIER = 4
+MOST_DECIMALS = 6
+DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "unknown": "no direction"}
 NOTES_CHARS = 6000
 LAST_WORDS_CHARS = 600
 HEAD_LINES = 12
@@ -77,13 +79,17 @@ def _environment() -> Environment:
     )
     environment.filters |= {"fenced": fenced, "row": row_line, "number": number, "rejected": rejected_title}
     environment.filters |= {
-        "frontier": frontier_lines,
+        "frontier": frontier_curves,
         "control": control_line,
         "capitalise": capitalise,
         "excerpt": render_excerpt,
         "outline": outline,
         "head_lines": head_lines,
         "reading": reading_line,
+        "metric": metric_line,
+        "metric_names": metric_names,
+        "detail": detail_of,
+        "headline": headline,
         "notes_cut": lambda text: cut_middle(text, NOTES_CHARS),
     }
     environment.globals |= {"Purpose": Purpose, "Reason": Reason}
@@ -127,19 +133,55 @@ def row_line(row: RowView, view: TurnView) -> str:
     return f"run {row.run} | {numbers}{verdict} | {_cut(aim, SUBJECT_CHARS)}"
 
 
-def frontier_lines(rows: Sequence[BaselineRow], metrics: Sequence[Metric], axis: str) -> list[str]:
-    """A head and one short line a setting: the axis, the primary metric with its spread, and few others."""
-    known = {name for row in rows for name in row.means}
-    ranked = sorted((m for m in metrics if m.direction != "unknown" and m.name in known), key=lambda m: not m.primary)
-    names = [axis, *(m.name for m in ranked if m.name != axis)][:METRICS_IN_FRONTIER]
-    lines = ["setting: " + " ".join(names[:1] + [f"{name}±sd" for name in names[1:2]] + names[2:] + ["seeds"])]
-    for row in rows:
-        cells = [f"{row.means[name]:.3g}" if name in row.means else "-" for name in names]
-        spread = row.deviations.get(names[1]) if len(names) > 1 else None
-        if spread is not None:
-            cells[1] = f"{number(row.means[names[1]])}±{spread:.1g}"
-        lines.append(f"{f'{row.name} {row.setting}'.strip()}: {' '.join(cells)} {row.seeds}")
+def frontier_curves(rows: Sequence[BaselineRow], primary: Metric | None, axis: str) -> list[str]:
+    """A head, and a line for each baseline: at every setting the primary metric, its spread and its place."""
+    name = primary.name if primary else ""
+    counts = sorted({str(row.seeds) for row in rows}, key=int)
+    seeds = f"{' to '.join(dict.fromkeys([counts[0], counts[-1]]))} seed{'s' if counts != ['1'] else ''} each"
+    lines = [f"Each setting={name}{'±sd' if name else ''}@{axis}, {seeds}"]
+    for baseline in dict.fromkeys(row.name for row in rows):
+        points = [_point(row, name, axis) for row in rows if row.name == baseline]
+        lines.append(f"{baseline}: {', '.join(points)}")
     return lines
+
+
+def _point(row: BaselineRow, name: str, axis: str) -> str:
+    mean, spread = row.means.get(name), row.deviations.get(name)
+    place = f"{row.means[axis]:.3g}" if axis in row.means else "-"
+    value = number(mean)
+    if mean is not None and spread:
+        digits = max(0, 1 - int(f"{spread:.0e}".partition("e")[2]))  # one more than the spread's own
+        value = f"{mean:.{digits}f}" if digits <= MOST_DECIMALS else value
+        value += f"±{spread:.1g}"
+    return f"{row.setting}={value}@{place}" if row.setting else f"{value}@{place}"
+
+
+def metric_line(metric: Metric) -> str:
+    """A metric: which way is better, what is good, and its unit."""
+    direction = DIRECTIONS[metric.direction]
+    name = f"{metric.name} (primary)" if metric.primary else metric.name
+    good = f", good: {number(metric.target)}" if metric.target is not None else ""
+    return f"{name}: {direction}{good}{f', in {metric.unit}' if metric.unit else ''}"
+
+
+def metric_names(metrics: Sequence[Metric]) -> list[str]:
+    """The metrics by direction, once their readings are known."""
+    lines = []
+    for direction, said in DIRECTIONS.items():
+        names = []
+        for metric in (m for m in metrics if m.direction == direction):
+            notes = ["primary"] if metric.primary else []
+            notes += [f"good: {number(metric.target)}"] if metric.target is not None else []
+            notes += [metric.unit] if metric.unit else []
+            names.append(f"{metric.name} ({', '.join(notes)})" if notes else metric.name)
+        lines += [f"{said}: {', '.join(names)}"] if names else []
+    return lines
+
+
+def detail_of(failure: Failure) -> str:
+    """The detail of a failure whose summary stands above it, fenced; its first line may say no more than that."""
+    first, _, rest = failure.detail.strip().partition("\n")
+    return fenced(rest.strip("\n") if first.strip() == failure.summary.strip() and rest.strip() else failure.detail)
 
 
 def control_line(control: Control) -> str:

@@ -1,0 +1,43 @@
+"""A template's brief in two parts: the task, with its rules and data, and the background, which a plan is made with."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["Brief", "split_brief"]
+
+_HEADING: Final = re.compile(r"#[ \t]+(?P<name>\S.*?)[ \t#]*$")
+_BACKGROUND: Final = re.compile(r"(?:field(?: brief)?|background|related work|literature)\b", re.IGNORECASE)
+_FENCE: Final = re.compile(r"[ ]{0,3}(`{3,}|~{3,})")
+_TASK: Final = re.compile(r"#[ \t]+task[ \t#]*\n+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """`task` without its own heading "# Task"; `background` with its headings, which are `headings`."""
+
+    task: str
+    background: str = ""
+    headings: tuple[str, ...] = ()
+
+
+def split_brief(text: str) -> Brief:
+    """The sections under a heading of level 1 that says background, field, related work or literature, and the rest."""
+    task: list[str] = []
+    background: list[str] = []
+    headings: list[str] = []
+    part, fence = task, ""
+    for line in text.split("\n"):
+        if found := _FENCE.match(line):
+            mark = found[1]
+            fence = mark if not fence else "" if mark.startswith(fence) else fence
+        elif not fence and (heading := _HEADING.fullmatch(line)):
+            is_background = _BACKGROUND.match(heading["name"]) is not None
+            part = background if is_background else task
+            headings += [heading["name"]] if is_background else []
+        part.append(line)
+    told = "\n".join(task).strip()
+    own = _TASK.match(told)
+    return Brief(told[own.end() :] if own else told, "\n".join(background).strip(), tuple(headings))
