@@ -27,7 +27,7 @@ def test_a_replayed_batch_has_the_same_trees_and_says_everywhere_what_it_is(scie
     assert trees(replayed) == trees(recorded) and len(trees(recorded)) >= 3
     said = f"{CONTROL}; replay of {recorded}"
     assert f"replay of {recorded}: no model is asked." in done.stderr
-    assert f"1 completed runs ({said})" in done.stdout
+    assert f"1 completed run ({said})" in done.stdout
     assert CONTROL in (replayed / "notes.txt").read_text()
     for command in ("history", "show"):
         assert said in scientist(command, replayed).stdout

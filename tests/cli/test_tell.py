@@ -59,7 +59,7 @@ def test_a_word_is_told_at_once_and_shown_by_every_reading_command(scientist: Sc
     assert not list((waiting / ".agent/attempts").iterdir())
     assert "(shown in run 1)" in scientist("show", waiting).stdout
     last = scientist("resume", waiting, "--pause-before", "none")
-    assert last.returncode == 0 and "1 completed runs" in last.stdout
+    assert last.returncode == 0 and "1 completed run" in last.stdout
 
     refused = scientist("tell", waiting, "too late")
     assert refused.returncode == 2 and refused.stdout == ""
