@@ -18,6 +18,7 @@ from agent.cli import (
     template,
     templates,
     unlock,
+    verify,
 )
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "template",
     "templates",
     "unlock",
+    "verify",
 ]

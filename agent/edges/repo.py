@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from tempfile import TemporaryFile
 from unicodedata import category
 
 import git
@@ -97,7 +97,7 @@ class Repo:
         self,
         *arguments: str,
         env: Mapping[str, str] | None = None,
-        stdin: BinaryIO | None = None,
+        stdin: int | None = None,
         strip: bool = True,
     ) -> str:
         options = [part for setting in _CONFIG for part in ("-c", setting)]
@@ -220,11 +220,18 @@ class Repo:
     def _read_tree(self, commit: str) -> dict[str, str]:
         entries = [e.partition("\t") for e in self._run("ls-tree", "-r", "-z", commit).split("\0") if e]
         blobs = {name: about.split()[2] for about, _, name in entries}
-        with self._message_file("".join(f"{blob}\n" for blob in blobs.values())) as path, path.open("rb") as wanted:
-            out = self._run("cat-file", "--batch", stdin=wanted, strip=False).encode("utf-8", "surrogateescape")
+        with TemporaryFile() as wanted:  # outside the workspace: reading changes nothing there
+            wanted.write("".join(f"{blob}\n" for blob in blobs.values()).encode())
+            wanted.seek(0)
+            out = self._run("cat-file", "--batch", stdin=wanted.fileno(), strip=False).encode(
+                "utf-8", "surrogateescape"
+            )
         texts: dict[str, str] = {}
         for name in blobs:  # "<sha> blob <size>", the content, a newline
             header, _, out = out.partition(b"\n")
+            if header.endswith(b" missing"):
+                problem = f"{name} of commit {commit[:10]} is missing from .git"
+                raise IntegrityError(str(self.folder), problem, "restore .git from a copy")
             size = int(header.split()[2])
             texts[name] = out[:size].decode("utf-8", "surrogateescape")
             out = out[size + 1 :]
@@ -251,6 +258,12 @@ class Repo:
 
     def tag_message(self, name: str) -> str:
         return self._run("for-each-ref", "--format=%(contents)", f"refs/tags/{name}")
+
+    def refs(self) -> dict[str, str]:
+        """Every branch, tag and other reference, with the commit that it leads to."""
+        form = "%(refname)%00%(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)"
+        rows = (line.partition("\0") for line in self._run("for-each-ref", f"--format={form}").splitlines())
+        return {name: commit for name, _, commit in rows}
 
     def dirty_files(self) -> list[str]:
         """Tracked files of the work tree that differ from the branch, by bytes: git itself would run filters."""

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agent.core.events import Step
 from agent.core.failure import ExitRecord, Failure, as_smoke, bad_results, diagnose, no_results
 from agent.core.failure_text import cut_line
-from agent.core.results import ResultsProblem, means_metrics, parse_results, read_number
+from agent.core.results import Results, ResultsProblem, means_metrics, parse_results, read_number
 from agent.core.spec import Source
 from agent.edges.attempt import EVALUATION, read_output
 from agent.edges.runner import Runner
 from agent.edges.template import Template
 from agent.edges.untrusted import Untrusted
 
-__all__ = ["StepReading", "read_self_report", "read_step"]
+__all__ = ["StepReading", "read_self_report", "read_step", "read_values"]
 
 STREAM_CAP_BYTES = 2 << 20
 REASON_CHARS = 400
@@ -67,16 +67,24 @@ def read_step(
     if isinstance(text, Untrusted):
         return fail(f"{name} {text.problem}")
     source: Source = "evaluation" if step is Step.EVALUATE else "final_info"
-    results = parse_results(text, template.spec.metrics, source)
+    results = read_values(text, template, source, name)
     if isinstance(results, ResultsProblem):
         return fail(*results.problems)
+    trust = read_self_report(results.data) if step is Step.EVALUATE else ""
+    return StepReading(results.values, self_reported=trust, data=results.data)
+
+
+def read_values(text: str, template: Template, source: Source, name: str) -> Results | ResultsProblem:
+    """Metrics and controls of a results file, all in `values`; `name` is the file's, for problems."""
+    results = parse_results(text, template.spec.metrics, source)
+    if isinstance(results, ResultsProblem):
+        return results
     means = means_metrics(results.data) if template.foreign else {}
     if template.foreign and not means:
-        return fail(f"{name} has no number under `means`")
+        return ResultsProblem(source, (f"{name} has no number under `means`",))
     controls = ((c.name, read_number(results.data, c.path)) for c in template.spec.controls if c.source == source)
-    values = results.values | means | {control: value for control, value in controls if value is not None}
-    trust = read_self_report(results.data) if step is Step.EVALUATE else ""
-    return StepReading(values, self_reported=trust, data=results.data)
+    known = {control: value for control, value in controls if value is not None}
+    return replace(results, values=results.values | means | known)
 
 
 def read_self_report(evaluation: Mapping[str, object]) -> str:

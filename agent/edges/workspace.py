@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from agent.core.agreement import WRITING_EFFECTS
 from agent.core.code import digest_code
 from agent.core.events import Launched
 from agent.core.fold import fold
@@ -26,7 +27,6 @@ from agent.errors import IntegrityError, JournalCorrupt, UsageError
 BATCH_FILE = "batch.json"
 TEMPLATES = ".templates"
 BATCH_SCHEMA = 1
-WRITING_EFFECTS = frozenset({"ApplyReply", "ReadReview", "Publish", "Restore"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -496,3 +496,25 @@ def test_a_commit_that_fails_leaves_branch_and_work_tree(
     assert repo.head() == head and (folder / "experiment.py").read_text() == FIRST["experiment.py"]
     assert list((folder / ".agent" / "tmp").iterdir()) == []
     assert_clean(folder)
+
+
+def test_a_file_that_git_lost_is_named(repo: Repo, folder: Path) -> None:
+    blob = git(folder, "rev-parse", "main:notes.txt").strip()
+    (folder / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(IntegrityError, match=r"notes\.txt of commit .* is missing from \.git; restore"):
+        Repo(folder).read(repo.head())
+
+
+def test_reading_works_where_nothing_can_be_written(repo: Repo, folder: Path) -> None:
+    (folder / ".agent" / "tmp").rmdir()
+    (folder / ".agent").rmdir()
+    assert Repo(folder).read(repo.head()) == FIRST and Repo(folder).dirty_files() == []
+    assert not (folder / ".agent").exists()
+
+
+def test_every_reference_is_told_with_its_commit(repo: Repo, folder: Path) -> None:
+    first = repo.head()
+    repo.tag("run/1", first, metrics_message("Run 1", {}))
+    second = repo.commit({"notes.txt": "more"}, "More")
+    git(folder, "update-ref", "refs/rescue/1", first)
+    assert repo.refs() == {BRANCH: second, "refs/rescue/1": first, "refs/tags/run/1": first}

@@ -1,0 +1,275 @@
+"""Whether a workspace agrees with its journal: read without its lock, and nothing in it is changed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from agent.core.agreement import (
+    WRITING_EFFECTS,
+    BranchCommit,
+    Disagreement,
+    NamedBlob,
+    PublishedRun,
+    Reading,
+    compare_branch,
+    compare_idea,
+    compare_reading,
+    compare_tag,
+    named_blobs,
+    named_commits,
+    published_runs,
+)
+from agent.core.events import Event, Step
+from agent.core.fold import fold
+from agent.core.results import ResultsProblem
+from agent.core.spec import Source
+from agent.core.state import State
+from agent.edges.attempt import EVALUATION, read_output
+from agent.edges.journal import Journal
+from agent.edges.refs import read_refs
+from agent.edges.repo import BRANCH, Repo
+from agent.edges.step_reading import read_self_report, read_values
+from agent.edges.template import Template
+from agent.edges.untrusted import Untrusted
+from agent.edges.workspace import Workspace, frozen_template
+from agent.errors import IntegrityError, UsageError
+
+__all__ = ["Report", "verify"]
+
+TRIES = 5
+_RUN_TAGS = "refs/tags/run/"
+_RESULTS: tuple[tuple[Step, Source, str], ...] = (
+    (Step.RUN, "final_info", "final_info.json"),
+    (Step.EVALUATE, "evaluation", EVALUATION),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How much was compared, what contradicts the journal, and what is worth knowing and no fault."""
+
+    path: Path
+    events: int = 0
+    blobs: int = 0
+    commits: int = 0
+    runs: int = 0
+    disagreements: tuple[Disagreement, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def verify(workspace: Workspace) -> Report:
+    """Compare everything that the journal names with what lies on disk.
+
+    The workspace may be at work: what was found wrong counts only where no event came meanwhile.
+    """
+    report = Report(workspace.path)
+    for _ in range(TRIES):
+        before = _journal_size(workspace)
+        report = _verify_once(workspace)
+        if not report.disagreements or _journal_size(workspace) == before:
+            break
+    return report
+
+
+def _journal_size(workspace: Workspace) -> int:
+    path = workspace.agent / "journal.jsonl"
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _verify_once(workspace: Workspace) -> Report:
+    try:
+        check = _open(workspace)
+    except (IntegrityError, OSError) as error:
+        return Report(workspace.path, disagreements=(_tell(workspace, error),))
+    found: list[Disagreement] = []
+    for part in (check.blobs, check.commits, check.tags, check.start, check.work_tree, check.template, check.refs):
+        found += _collect(workspace, part)
+    for run in check.runs:
+        found += _collect(workspace, partial(check.outputs, run))
+    found += _collect(workspace, check.run_folders)
+    return Report(
+        workspace.path,
+        events=len(check.events),
+        blobs=len(named_blobs(check.events)),
+        commits=len(named_commits(check.events)),
+        runs=len(check.runs),
+        disagreements=tuple(dict.fromkeys(found)),
+        remarks=tuple(check.remarks),
+    )
+
+
+def _open(workspace: Workspace) -> _Check:
+    """Raises: IntegrityError where the journal cannot be read; there is nothing to compare with then."""
+    journal = workspace.journal()
+    try:
+        return _Check(workspace, journal, fold(journal.events), published_runs(journal.events))
+    except (AssertionError, ValueError) as error:
+        problem = f"its events contradict one another: {error}"
+        remedy = "restore the file from a copy, or launch the idea again"
+        raise IntegrityError(str(journal.path), problem, remedy) from error
+
+
+def _collect(workspace: Workspace, part: Callable[[], Iterable[Disagreement]]) -> list[Disagreement]:
+    """What one part finds, and what kept it from finding more."""
+    found: list[Disagreement] = []
+    try:
+        found.extend(part())
+    except (IntegrityError, UsageError, OSError) as error:
+        found.append(_tell(workspace, error))
+    return found
+
+
+def _tell(workspace: Workspace, error: IntegrityError | UsageError | OSError) -> Disagreement:
+    if isinstance(error, OSError):
+        where, problem, remedy = error.filename or workspace.path, f"cannot be read: {error.strerror}", "mend that"
+    else:
+        where, problem, remedy = error.where, error.problem, error.remedy
+    return Disagreement(str(where).removeprefix(f"{workspace.path}/"), problem, remedy or "put it back as it was")
+
+
+@dataclass
+class _Check:
+    """One reading of a workspace; each method is a part of it."""
+
+    workspace: Workspace
+    journal: Journal
+    state: State
+    runs: Sequence[PublishedRun]
+    remarks: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.events: list[Event] = self.journal.events
+        self.repo: Repo = self.workspace.repo()
+        self.has_git = (self.workspace.path / ".git").is_dir()
+        self.read_by: Template | None = None
+        tail = self.journal.path.read_bytes().rpartition(b"\n")[2]
+        if tail:
+            self.remarks.append(
+                f".agent/journal.jsonl has a torn tail, {len(tail)} B that no event acknowledged: no fault"
+            )
+
+    @property
+    def writes(self) -> bool:
+        """Whether an effect is open that commits."""
+        return self.state.pending is not None and self.state.pending.kind in WRITING_EFFECTS
+
+    @property
+    def publishing(self) -> int | None:
+        """The run number that an open effect is publishing."""
+        pending = self.state.pending
+        return self.state.run if pending and pending.kind == "Publish" else None
+
+    def blobs(self) -> Iterator[Disagreement]:
+        for blob in named_blobs(self.events):
+            yield from _collect(self.workspace, partial(self._blob, blob))
+
+    def _blob(self, blob: NamedBlob) -> Iterator[Disagreement]:
+        where = f".agent/blobs/{blob.name[:2]}/{blob.name}"
+        problem = "is missing"
+        if (self.workspace.path / where).is_file():
+            try:
+                self.journal.get(blob.name)
+                return
+            except IntegrityError as error:
+                problem = error.problem
+        said = f"{problem}, the {blob.field} of event {blob.seq}"
+        yield Disagreement(where, said, "restore .agent/blobs from a copy")
+
+    def commits(self) -> Iterator[Disagreement]:
+        if not self.has_git:
+            yield Disagreement(".git", "is no git repository any more", "put it back from a copy")
+            return
+        log = self.repo.log() if self.repo.head() else []
+        branch = [BranchCommit(c.sha, c.trailers.get("Step-Id", ""), c.subject) for c in log]
+        there = {commit.sha for commit in branch}
+        named = named_commits(self.events)
+        existing = there | {c.sha for c in named if c.sha not in there and self.repo.resolve(c.sha)}
+        yield from compare_branch(self.state, named, branch, existing)
+        known = there | {commit.sha for commit in named}
+        for name, sha in self.repo.refs().items():
+            if name != BRANCH and not name.startswith(_RUN_TAGS) and sha not in known:
+                self.remarks.append(f"{name} keeps commit {sha[:10]}, a rescue's or a person's: no event made it")
+
+    def tags(self) -> Iterator[Disagreement]:
+        if not self.has_git:
+            return
+        for run in self.runs:
+            tag = run.published.tag
+            commit = self.repo.resolve(f"refs/tags/{tag}")
+            yield from compare_tag(run, commit, self.repo.tag_message(tag) if commit else "")
+        known = {run.published.tag for run in self.runs} | {f"run/{self.publishing}"}
+        for name in self.repo.refs():
+            tag = name.removeprefix("refs/tags/")
+            if name.startswith(_RUN_TAGS) and tag not in known:
+                yield Disagreement(f"tag {tag}", "was made by no event", f"remove it: git tag --delete {tag}")
+
+    def start(self) -> Iterator[Disagreement]:
+        """The idea that was launched."""
+        launched = self.state.launched
+        if self.has_git and self.repo.resolve(launched.commit):
+            try:
+                idea = self.workspace.idea(self.repo, launched.commit)
+            except (KeyError, ValueError):
+                idea = None
+            yield from compare_idea(launched, idea)
+
+    def work_tree(self) -> Iterator[Disagreement]:
+        if not self.has_git or self.writes or self.repo.head() != self.state.head:
+            return
+        for name in self.repo.dirty_files():
+            yield Disagreement(
+                name, "differs from the newest commit", "keep the change elsewhere and `git checkout` the file"
+            )
+
+    def template(self) -> Iterator[Disagreement]:
+        try:
+            self.read_by = frozen_template(self.workspace, self.state.launched)
+        except (IntegrityError, UsageError):
+            if self.runs:
+                self.remarks.append("values in run outputs were not compared: only the template says where they stand")
+            raise
+        yield from ()
+
+    def refs(self) -> Iterator[Disagreement]:
+        read_refs(self.workspace.agent)
+        yield from ()
+
+    def outputs(self, run: PublishedRun) -> Iterator[Disagreement]:
+        """What a published run left, against what was recorded when its steps ended."""
+        number = run.published.run
+        if not self.workspace.run_folder(number).is_dir():
+            problem = f"is missing, though event {run.seq} published it"
+            yield Disagreement(f"run_{number}", problem, "put it back from a copy")
+            return
+        for step, source, name in _RESULTS:
+            if step not in run.closed:
+                continue
+            where = f"run_{number}/{name}"
+            text = read_output(self.workspace.path, f"run_{number}", name)
+            if not isinstance(text, str):
+                problem = text.problem if isinstance(text, Untrusted) else "is missing"
+                remedy = f"put it back as it was published; event {run.seq} has its values"
+                yield Disagreement(where, problem, remedy)
+            elif self.read_by:
+                yield from self._values(run, step, source, where, text)
+
+    def _values(self, run: PublishedRun, step: Step, source: Source, where: str, text: str) -> Iterator[Disagreement]:
+        assert self.read_by
+        results = read_values(text, self.read_by, source, where)
+        if isinstance(results, ResultsProblem):
+            for problem in results.problems:
+                remedy = f"put it back as it was published; event {run.seq} has its values"
+                yield Disagreement(where, problem, remedy)
+            return
+        trust = read_self_report(results.data) if step is Step.EVALUATE else ""
+        yield from compare_reading(run, step, where, Reading(results.values, trust))
+
+    def run_folders(self) -> Iterator[Disagreement]:
+        known = {f"run_{run.published.run}" for run in self.runs} | {f"run_{self.publishing}"}
+        for path in sorted(self.workspace.path.iterdir()):
+            if re.fullmatch(r"run_\d+", path.name) and path.name not in known:
+                yield Disagreement(path.name, "was published by no event", "move it out of the workspace")
