@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from agent.edges.llm import Model, Models, check_model
 from agent.edges.replay import is_replay
 from agent.edges.sweep import SWEEP, SweepModel, ranges_in
 from agent.edges.throttle import Throttle
-from agent.errors import StopRequested, UsageError
+from agent.errors import UsageError
 
 if TYPE_CHECKING:
     from agent.edges.template import Template
@@ -137,27 +136,18 @@ def _make(name: str, fallbacks: tuple[str, ...], limits: Limits, stop_file: Path
         from agent.edges.replay import ReplayModel
 
         return ReplayModel(name)
+    from agent.edges.provider_call import check_stop, sleep_unless_stopped
     from agent.edges.provider_client import LiteLLMModel
-
-    def check_stop() -> None:
-        if stop_file.exists():
-            raise StopRequested("stopped by request while waiting for the provider")
-
-    def sleep(seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            check_stop()
-            time.sleep(min(0.2, left))
 
     return LiteLLMModel(
         name,
         patience_s=limits.patience_s,
-        sleep=sleep,
+        sleep=lambda seconds: sleep_unless_stopped(seconds, stop_file.exists),
         fallbacks=[other for other in fallbacks if other != name],
         table=settings.rules,
         throttle=settings.throttle,
         secrets=settings.secrets,
-        check_stop=check_stop,
+        check_stop=lambda: check_stop(stop_file.exists),
         on_wait=say,
     )
 

@@ -26,6 +26,7 @@ from agent.core.provider_error import Action, FaultKind
 from agent.core.spec import Environment
 from agent.edges.aider_output import Heard, read_output
 from agent.edges.llm import ModelReply, Request
+from agent.edges.provider_call import sleep_unless_stopped
 from agent.edges.throttle import Held, Throttle, Ticket
 from agent.errors import ContextTooLong, ProviderRefused, ProviderUnavailable, StopRequested
 
@@ -207,11 +208,7 @@ class AiderModel:
         return f"aider changed {changed}.\n{left_out}\n{blocks}"
 
     def _sleep(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            if self.is_stopped():
-                raise StopRequested("stopped by request while waiting for the provider")
-            time.sleep(min(POLL_S, left))
+        sleep_unless_stopped(seconds, self.is_stopped)
 
 
 def _instruction(request: Request) -> str:

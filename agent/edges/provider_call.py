@@ -12,6 +12,7 @@ from agent.core.messages import Message, to_dicts
 from agent.core.model_rules import DEFAULT_TIMEOUT_S, ModelRules
 from agent.core.provider_error import Fault, FaultKind, blot, classify, printable
 from agent.edges.provider_headers import RateLimits, lower_names, read_limits, retry_after_s
+from agent.errors import StopRequested
 
 CONNECT_TIMEOUT_S = 30.0
 POLL_S = 0.2
@@ -125,6 +126,20 @@ class _Raised(Exception):
     def __init__(self, error: Exception) -> None:
         self.error = error
         super().__init__(str(error))
+
+
+def check_stop(is_stopped: Callable[[], bool]) -> None:
+    """Raises: StopRequested where work must end."""
+    if is_stopped():
+        raise StopRequested("stopped by request while waiting for the provider")
+
+
+def sleep_unless_stopped(seconds: float, is_stopped: Callable[[], bool]) -> None:
+    """Raises: StopRequested, soon after it is asked for."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        check_stop(is_stopped)
+        time.sleep(min(POLL_S, left))
 
 
 def load_litellm() -> Any:

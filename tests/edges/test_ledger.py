@@ -95,7 +95,9 @@ def test_without_limits_nobody_asks_for_prices(batch: Batch) -> None:
     def price_of(model: str) -> Price:
         raise AssertionError(f"asked for the price of {model}")
 
-    ask(Ledger(price_of), Counting(cost_usd=None), batch.launch("a", Limits(max_tokens=10**6)))
+    model = Counting(cost_usd=None)
+    ask(Ledger(price_of), model, batch.launch("a", Limits(max_tokens=10**6)))
+    assert len(model.calls) == 1
 
 
 def test_an_unknown_price_stops_the_first_call_under_a_limit_on_money(batch: Batch) -> None:
@@ -157,17 +159,21 @@ def test_a_control_neither_spends_nor_is_stopped(batch: Batch) -> None:
     limits = Limits(max_tokens=1, batch_max_tokens=5 * CALL, max_cost_usd=0.001)
     control = batch.launch("a", limits, model="offline/sweep")
     batch.spend(control, tokens_in=0, tokens_out=0, cost_usd=None)
-    ask(Ledger(), Counting(name="offline/sweep"), control)
+    sweep, model = Counting(name="offline/sweep"), Counting()
+    ask(Ledger(), sweep, control)
     other = batch.launch("b", Limits(batch_max_tokens=2 * CALL))
     batch.spend(other)
-    ask(Ledger(), Counting(), other)
+    ask(Ledger(), model, other)
+    assert len(sweep.calls) == len(model.calls) == 1
 
 
 def test_a_damaged_or_missing_sibling_stops_nobody(batch: Batch) -> None:
     workspace = batch.launch("a", Limits(batch_max_tokens=10 * CALL))
     (batch.launch("b").agent / "journal.jsonl").write_text("no event\n")
     (batch.launch("c").agent / "journal.jsonl").unlink()
-    ask(Ledger(), Counting(), workspace)
+    model = Counting()
+    ask(Ledger(), model, workspace)
+    assert len(model.calls) == 1
 
 
 def test_a_call_that_failed_gives_its_reservation_back(batch: Batch) -> None:

@@ -7,14 +7,32 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from agent.core.events import Event, Finished, Paused, PauseKind
 from agent.core.state import State
+from agent.edges.journal import Journal
 from agent.edges.step import StepSpec
 from tests.fakes import InstantRunner
 
 
 class Crash(BaseException):
     """The orchestrator is gone."""
+
+
+def crash_before_records(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """From now on every effect happens and its first record is lost; the keys of those lost so far."""
+    crashed: set[str] = set()
+    append = Journal.append
+
+    def append_or_crash(journal: Journal, event: Event) -> object:
+        if isinstance(event, Finished) and event.key not in crashed:
+            crashed.add(event.key)
+            raise Crash
+        return append(journal, event)
+
+    monkeypatch.setattr(Journal, "append", append_or_crash)
+    return crashed
 
 
 def leave_results(folder: Path, spec: StepSpec) -> None:

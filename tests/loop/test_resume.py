@@ -20,7 +20,7 @@ from agent.edges.workspace import Workspace
 from agent.errors import IntegrityError
 from tests.fakes import block
 from tests.loop.conftest import Study
-from tests.loop.instant import Crash
+from tests.loop.instant import Crash, crash_before_records
 from tests.loop.test_loop import DONE, FASTER, LR, NO_PLOT_EDIT, NOTES, PLAN
 
 BROKEN = PLAN + block("experiment.py", LR, "LR = undefined_rate\n")
@@ -136,21 +136,13 @@ def test_a_crash_after_every_effect_before_its_record_changes_nothing(
     make_study: Callable[..., Study], told: tuple[dict[str, object], Counter[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = make_study(limits=Limits(max_runs=3), batch="crashed")
-    crashed: set[str] = set()
-    append = Journal.append
-
-    def append_or_crash(journal: Journal, event: Event) -> object:
-        if isinstance(event, Finished) and event.key not in crashed:
-            crashed.add(event.key)
-            raise Crash
-        return append(journal, event)
 
     def start(model: Recalled) -> State:
         loop = study.loop(model)
         model.journal = loop.journal
         return loop.run()
 
-    monkeypatch.setattr(Journal, "append", append_or_crash)
+    crashed = crash_before_records(monkeypatch)
     model = resume_until_ended(study, start)
     assert len(crashed) > 20
     assert story_of(study.workspace) == told[0]

@@ -19,7 +19,7 @@ from agent.edges.llm import ModelReply, Models, Request
 from agent.errors import ProviderRefused
 from tests.fakes import Line, ScriptedModel, block
 from tests.loop.conftest import IDEA, Study
-from tests.loop.instant import Crash, instant_runner
+from tests.loop.instant import Crash, crash_before_records, instant_runner
 from tests.loop.test_loop import DONE, FASTER, LR, NO_PLOT_EDIT, NOTES
 from tests.loop.test_resume import (
     place,
@@ -395,17 +395,8 @@ def test_a_crash_after_every_effect_before_its_record_changes_nothing_with_three
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     study = make_played("crashed")
-    crashed: set[str] = set()
-    append = Journal.append
-
-    def append_or_crash(journal: Journal, event: Event) -> object:
-        if isinstance(event, Finished) and event.key not in crashed:
-            crashed.add(event.key)
-            raise Crash
-        return append(journal, event)
-
     troupe = Troupe([study.workspace.journal()])
-    monkeypatch.setattr(Journal, "append", append_or_crash)
+    crashed = crash_before_records(monkeypatch)
     resume_until_ended(study, start_of(study, troupe, None))
     assert len(crashed) > 25
     assert story_of(study.workspace) == told[0]
