@@ -1,0 +1,75 @@
+"""What is printed: whoever wrote it, a terminal shows it as text and no key is in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from agent.core.plain_text import plain
+from agent.core.redact import Redactor, collect_secrets
+
+ENV_FILE = Path(".env")
+
+
+class CleanStream:
+    """A text stream that takes keys and control characters out of what is written; all else is the stream's own."""
+
+    def __init__(self, stream: TextIO, redact: Redactor) -> None:
+        self.bare, self.redact = stream, redact
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        clean = self.clean(text)
+        encoding = getattr(self.bare, "encoding", None)
+        if encoding and not clean.isascii():  # a terminal that has no such letter is no reason to die
+            clean = clean.encode(encoding, "backslashreplace").decode(encoding)
+        self.bare.write(clean)
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        for line in lines:
+            self.write(line)
+
+    def clean(self, text: str) -> str:
+        return self.redact(plain(text))
+
+    @property
+    def rich_proxied_file(self) -> TextIO:
+        """Where rich writes, which steers the terminal: whoever calls it cleans what it is given."""
+        return self.bare
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.bare, name)
+
+
+@contextlib.contextmanager
+def clean_streams() -> Iterator[None]:
+    """Whatever is printed meanwhile, also by a library, is printed clean."""
+    redact = read_redactor()
+    out, err = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = CleanStream(out, redact), CleanStream(err, redact)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = out, err
+
+
+def clean(text: str) -> str:
+    """The text as `clean_streams` prints it."""
+    return read_redactor()(plain(text))
+
+
+def read_redactor() -> Redactor:
+    """Knows every key of the environment and of .env."""
+    secrets = collect_secrets(os.environ)
+    if ENV_FILE.is_file():
+        from dotenv import dotenv_values
+
+        with contextlib.suppress(OSError, UnicodeDecodeError):  # whoever needs its keys says what is wrong with it
+            secrets = collect_secrets(dotenv_values(ENV_FILE)) | secrets
+    return Redactor(secrets)

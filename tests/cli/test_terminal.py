@@ -1,0 +1,75 @@
+"""What is printed, by us or by a library, and what an unexpected error leaves behind."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from agent.cli.app import describe_surprise
+from agent.cli.terminal import clean, clean_streams
+
+KEY = "canary-5e8f2a71c0"
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("X_API_KEY", KEY)
+    return tmp_path
+
+
+def test_whatever_is_printed_is_text_without_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    before = sys.stdout, sys.stderr
+    with clean_streams():
+        print("a", KEY, "\x1b[2Jb")
+        typer.echo(f"c {KEY}\x07", err=True)
+        sys.stdout.writelines(["d\n", "\ud800\n"])
+        with pytest.raises(TypeError, match="must be str"):
+            sys.stdout.write(b"x")  # type: ignore[arg-type]
+    assert (sys.stdout, sys.stderr) == before
+    out, err = capsys.readouterr()
+    assert (out, err) == ("a [redacted: X_API_KEY] b\nd\n\ufffd\n", "c [redacted: X_API_KEY]\n")
+
+
+def test_streams_come_back_after_an_error() -> None:
+    before = sys.stdout
+    with pytest.raises(ValueError, match="x"), clean_streams():
+        raise ValueError("x")
+    assert sys.stdout is before
+
+
+def test_a_letter_that_the_terminal_has_not_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    with clean_streams():
+        print("caf\u00e9 \u2026")
+        sys.stdout.flush()
+    assert out.buffer.getvalue() == b"caf\\xe9 \\u2026\n"  # type: ignore[attr-defined]
+
+
+def test_a_table_keeps_its_own_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    with clean_streams():
+        console = Console(force_terminal=True, color_system="standard", no_color=False)
+        console.print(Text.assemble(("a", "bold"), " ", clean(KEY)))
+    assert out.getvalue() == "\x1b[1ma\x1b[0m [redacted: X_API_KEY]\n"
+
+
+def test_an_unexpected_error_shows_no_key_and_nor_does_its_traceback(place: Path) -> None:
+    (place / ".env").write_text("Y_TOKEN=in-the-file-1\n")
+    try:
+        raise KeyError(f"{'x' * 290} {KEY}\n\x1b[2J in-the-file-1")
+    except KeyError as error:
+        line = describe_surprise(error, place / "rescue")
+    (kept,) = (place / "rescue").iterdir()
+    assert str(kept) in line and "\n" not in line and "\x1b" not in line
+    assert "canary" not in line, "no part of a key is left where a line is cut"
+    text = kept.read_text()
+    assert KEY not in text and "in-the-file-1" not in text and "[redacted: X_API_KEY]" in text
