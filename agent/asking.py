@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from agent.core.budget import Paid
 from agent.core.context import budget_of, show_parts, smaller_budget
 from agent.core.definitions import changed_lines
-from agent.core.events import Asked, AskFailed, Purpose, Role, replies_of
+from agent.core.events import Asked, AskFailed, Purpose, Role
 from agent.core.failure import DETAIL_CHARS, FailureKind
 from agent.core.failure_text import cut_middle
 from agent.core.messages import without_surrogates
@@ -129,9 +129,10 @@ class Asker:
         """
         role = role_of(state, purpose)
         model = model_for(self.models, role)
+        prompt = prompt.without_keys(self.journal.redact)
         request = self.journal.put(without_surrogates(prompt.to_json(model=model.name, purpose=purpose.value)))
         started = self.monotonic()
-        asked = len(replies_of(self.journal.events, role))
+        asked = state.spent.replies.get(role, 0)
         asking = Request(tuple(prompt.messages), prompt.view, role, asked, self._editable_texts(state, prompt.view))
         try:
             answer = self.ledger.ask(model, asking, self.workspace, state, role, repeated=begun)

@@ -50,15 +50,15 @@ from agent.core.state import State
 from agent.core.talk import excerpt_staged, load_talk
 from agent.core.turn import Edit, Handover, Refusal, read_reply
 from agent.core.view import reference_of, shown_files
-from agent.edges.attempt import publish_run
 from agent.edges.journal import Journal
 from agent.edges.ledger import Ledger
 from agent.edges.lint import Linter
 from agent.edges.llm import Models
+from agent.edges.publish import publish_run
 from agent.edges.repo import Repo, metrics_message
 from agent.edges.template import Template
 from agent.edges.workspace import Workspace
-from agent.errors import UsageError
+from agent.errors import IntegrityError, UsageError
 from agent.steps import Steps
 
 
@@ -189,7 +189,14 @@ class Effects:
         if found:
             self.repo.check_out(changes)
             return found
-        return self.repo.commit(changes, subject, trailers)
+        try:
+            return self.repo.commit(changes, subject, trailers)
+        except IntegrityError:  # the git of an earlier try, whose orchestrator was killed, may have come first
+            found = self.repo.find_step(key)
+            if not found:
+                raise
+            self.repo.check_out(changes)
+            return found
 
     def _lint(self, state: State, action: Lint) -> Result:
         before, after = self.repo.read(state.good), self.repo.read(action.commit)
@@ -301,6 +308,7 @@ class Effects:
             "seed": state.run,
             "verified": state.launched.verified and not candidate.self_reported,
             "self_reported": candidate.self_reported or None,
+            "sandbox": candidate.sandbox or None,
             "verdict": verdict.kind.value if verdict else None,
             "control": state.launched.control or None,
         }
@@ -313,6 +321,7 @@ class Effects:
             settings=settings,
             seed=state.run,
             self_reported=candidate.self_reported,
+            sandbox=candidate.sandbox,
         )
 
 

@@ -93,11 +93,11 @@ class IntegrityError(ScientistError):
 
 
 class JournalCorrupt(IntegrityError):
-    """Line `line` (1-based) of the journal at `path` is damaged; nothing was changed."""
+    """Line `line` (1-based) of the journal at `path` cannot be read; nothing was changed."""
 
-    def __init__(self, path: Path, line: int, problem: str) -> None:
+    def __init__(self, path: Path, line: int, problem: str, remedy: str = "") -> None:
         self.path, self.line = path, line
-        super().__init__(f"{path}:{line}", problem, "restore the file from a copy, or launch the idea again")
+        super().__init__(f"{path}:{line}", problem, remedy or "restore the file from a copy, or launch the idea again")
 
 
 class ProviderError(ScientistError):

@@ -26,6 +26,7 @@ from agent.core.events import Ended, Event, Finished, Paused, PauseKind, Resumed
 from agent.core.facts import summarise_attempts
 from agent.core.fold import advance, fold
 from agent.core.state import State
+from agent.edges.disk import say_fault
 from agent.edges.inbox import take_in
 from agent.edges.journal import Journal
 from agent.effects import Effects
@@ -54,14 +55,14 @@ class Loop:
         """
         self._listen()
         resumed = resumed or Resumed()
-        if (resumed != Resumed() or len(self.journal.events) > 1) and not self.state.ended:
+        if (resumed != Resumed() or self.journal.count > 1) and not self.state.ended:
             self._append(resumed)
         while not self.state.ended:
             self._listen()
             action = decide(self.state, self.state.limits)
             match action:
                 case Pause():
-                    if self.journal.events[-1] != action.pause:
+                    if self.journal.last is None or self.journal.last.event != action.pause:
                         self._append(action.pause)
                     return self.state
                 case Finish():
@@ -99,7 +100,8 @@ class Loop:
             self._append(Paused(PauseKind.STOP, str(error)))
             return
         except (OSError, UsageError) as error:  # a failing disk, data that cannot be made: again once it is mended
-            self._append(Paused(PauseKind.INFRASTRUCTURE, f"{type(action).__name__}: {error}"))
+            cause = say_fault(error, self._effects.workspace.path) if isinstance(error, OSError) else str(error)
+            self._append(Paused(PauseKind.INFRASTRUCTURE, f"{type(action).__name__}: {cause}"))
             return
         self._append(Finished(key, result))
 
@@ -109,7 +111,7 @@ class Loop:
             take_in(self._effects.workspace.agent, {word.id for word in self.state.words}, self._append)
 
     def _append(self, event: Event) -> None:
-        self.journal.append(event)
+        event = self.journal.append(event).event  # as stored: a later fold comes to the same state
         self.state = advance(self.state, event)
         self._watch(event, self.state)
 

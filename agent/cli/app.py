@@ -17,6 +17,8 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import Abort, TyperException
 
+from agent.cli.terminal import clean_streams, read_redactor
+from agent.core.plain_text import plain_line
 from agent.errors import ScientistError, UsageError
 
 SETTINGS_FILE = "scientist.toml"
@@ -98,6 +100,11 @@ def end(number: int, _frame: object) -> None:
 
 def run(arguments: list[str]) -> int:
     """The exit code of one command; what went wrong is one line on standard error."""
+    with clean_streams():
+        return answer(arguments)
+
+
+def answer(arguments: list[str]) -> int:
     try:
         code = app(arguments, prog_name="scientist", standalone_mode=False)
     except TyperException as error:
@@ -120,15 +127,16 @@ def run(arguments: list[str]) -> int:
 
 
 def describe_surprise(error: Exception, folder: Path) -> str:
-    """One line for an error that should not be; its traceback is kept in `folder`."""
+    """One line for an error that should not be; its traceback is kept in `folder`, without keys."""
+    redact = read_redactor()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"scientist-{time.time_ns()}.traceback"
-        path.write_text("".join(traceback.format_exception(error)), "utf-8", errors="replace")
+        path.write_text(redact("".join(traceback.format_exception(error))), "utf-8", errors="replace")
         where = f"; traceback in {path}"
     except OSError:
         where = ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{where}"
+    return f"{type(error).__name__}: {plain_line(redact(str(error)), 300)}{where}"
 
 
 def say(message: str) -> None:

@@ -54,6 +54,7 @@ def baseline(
         return
     from agent.cli.environment import check_python, prepare
     from agent.cli.launch import choose_interpreter
+    from agent.cli.sandbox import hold_own_code
 
     refuse_stale(rows, redo)
     require_writable(rows[0].path.parent)
@@ -62,7 +63,7 @@ def baseline(
         signal.signal(number, end)
     prepare(found, interpreter)  # before any row, so that its trouble is told once
     scratch = environment_cache() / "baselines"
-    bench = Bench(found, interpreter, dict(os.environ), scratch, lambda: prepare(found, interpreter))
+    bench = Bench(found, interpreter, dict(os.environ), scratch, lambda: prepare(found, interpreter), hold_own_code())
     raise typer.Exit(run_rows(bench, rows, parallel, redo))
 
 

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agent.cli.app import SETTINGS_FILE, app, read_settings
-from agent.cli.options import DEFAULT_WORKSPACES, Editor, Json, data_cache, environment_cache, template_roots
+from agent.cli.options import (
+    DEFAULT_WORKSPACES,
+    Editor,
+    Json,
+    SandboxChoice,
+    data_cache,
+    environment_cache,
+    template_roots,
+)
 from agent.errors import ScientistError, UsageError
 
 if TYPE_CHECKING:
@@ -38,6 +46,7 @@ class Asked:
     template: str
     profile: str
     workspaces: Path
+    sandbox: str = "auto"
 
 
 @app.command()
@@ -53,6 +62,9 @@ def doctor(
     profile: Annotated[str | None, typer.Option("--profile", envvar="SCIENTIST_PROFILE", help="As for launch.")] = None,
     workspaces: Annotated[
         Path | None, typer.Option("--workspaces", envvar="SCIENTIST_WORKSPACES", help="As for launch.")
+    ] = None,
+    sandbox: Annotated[
+        SandboxChoice | None, typer.Option("--sandbox", envvar="SCIENTIST_SANDBOX", help="As for launch.")
     ] = None,
     deadline_s: Annotated[float, typer.Option("--deadline-s", min=0.1, help="For each answer of a model.")] = 30.0,
     as_json: Json = False,
@@ -70,6 +82,7 @@ def doctor(
         "template": template,
         "profile": profile,
         "workspaces": workspaces,
+        "sandbox": sandbox,
     }
     findings = []
     for finding in examine(as_launch_has_it(given), deadline_s):
@@ -106,18 +119,28 @@ def as_launch_has_it(given: dict[str, Any]) -> Asked:
         template=values.get("template", "sae"),
         profile=values.get("profile", ""),
         workspaces=Path(values.get("workspaces", DEFAULT_WORKSPACES)),
+        sandbox=str(values.get("sandbox", SandboxChoice.AUTO)),
     )
 
 
 def examine(asked: Asked, deadline_s: float) -> Iterator[Finding]:
     """Every finding, in the order in which a launch would come upon it."""
     from agent.cli.drive import load_keys
-    from agent.edges.doctor import Finding, Level, check_env_file, check_flake8, check_folder, check_git
+    from agent.edges.doctor import (
+        Finding,
+        Level,
+        check_env_file,
+        check_flake8,
+        check_folder,
+        check_git,
+        check_sandbox,
+    )
 
     yield check_git()
     yield check_flake8()
     yield check_env_file(Path(".env"))
     yield check_folder(asked.workspaces)
+    yield check_sandbox(asked.sandbox)
     template = None
     try:
         template = find(asked)

@@ -13,6 +13,7 @@ import typer
 from agent.cli.app import describe_surprise, say
 from agent.cli.environment import prepare
 from agent.cli.models import ModelSettings, make_models, read_model_settings
+from agent.cli.sandbox import announce_sandbox
 from agent.core.events import Event, PauseKind, Resumed
 from agent.core.fold import fold
 from agent.core.state import State
@@ -24,9 +25,10 @@ from agent.edges.prepare import Prepared, PreparedData
 from agent.edges.prices import price_of
 from agent.edges.replay import PREFIX, is_replay
 from agent.edges.runner import LocalRunner, Running
+from agent.edges.sandbox import NO_SANDBOX, choose_sandbox
 from agent.edges.sweep import CONTROL, SWEEP
 from agent.edges.template import Template
-from agent.edges.workspace import Workspace, check_untouched, frozen_template, read_state
+from agent.edges.workspace import Workspace, check_untouched, discard_edits, frozen_template, read_state
 from agent.effects import Effects
 from agent.errors import ScientistError, UsageError
 from agent.loop import Loop
@@ -34,10 +36,6 @@ from agent.report.pause import ways_on
 from agent.report.progress import describe
 from agent.steps import Steps
 
-NO_SANDBOX = (
-    "warning: there is no sandbox yet: the code that the model writes runs with your rights, "
-    "and can read and change all that you can. Use a machine or account where that is acceptable."
-)
 SECOND_INTERRUPT_S = 1.5
 # Worst first: a batch exits with the worst of its workspaces.
 SEVERITY = (130, 6, 5, 2, 1, 4, 3, 0)
@@ -47,7 +45,8 @@ def announce_model(name: str) -> None:
     """What a person must know of the model before anything runs."""
     if is_replay(name):
         say(f"replay of {name.removeprefix(PREFIX)}: no model is asked.")
-    say(f"{CONTROL}." if name == SWEEP else NO_SANDBOX)
+    if name == SWEEP:
+        say(f"{CONTROL}.")
 
 
 def load_keys() -> None:
@@ -62,17 +61,23 @@ def load_keys() -> None:
         raise UsageError(".env", f"is not UTF-8: {error}") from error
 
 
-def drive_all(workspaces: Sequence[Workspace], *, resumed: Callable[[State], Resumed] | None = None) -> int:
+def drive_all(
+    workspaces: Sequence[Workspace],
+    *,
+    resumed: Callable[[State], Resumed] | None = None,
+    discards_edits: bool = False,
+) -> int:
     """Run each workspace in turn, and return the worst exit code.
 
     resumed: what a person changes of a workspace as it goes on; that withdraws earlier requests to stop.
+    discards_edits: what was changed by hand is kept in git, and the workspace goes on without it.
     """
     codes = []
     settings = read_model_settings()
     ledger = Ledger(lambda model: price_of(model, settings.rules))
     for workspace in workspaces:
         try:
-            codes.append(drive(workspace, ledger, settings, resumed=resumed))
+            codes.append(drive(workspace, ledger, settings, resumed=resumed, discards_edits=discards_edits))
         except KeyboardInterrupt:
             interrupt(workspace)
             return 130
@@ -98,6 +103,7 @@ def drive(
     settings: ModelSettings,
     *,
     resumed: Callable[[State], Resumed] | None = None,
+    discards_edits: bool = False,
 ) -> int:
     """Run one workspace under its lock, and return its exit code.
 
@@ -106,15 +112,24 @@ def drive(
     with hold_lock(workspace.agent):
         if resumed:
             workspace.stop_file.unlink(missing_ok=True)
-        loop = open_loop(workspace, ledger, settings)
+        if discards_edits:
+            say_discarded(workspace)
+        loop, change = open_loop(workspace, ledger, settings, resumed)
         if loop.state.ended:
             say(f"{workspace.path}: has ended already: {loop.state.ended.summary.splitlines()[0]}")
             return exit_code(loop.state)
-        if resumed:
-            announce_model(loop.state.launched.model)
-        state = loop.run(resumed(loop.state) if resumed else None)
+        state = loop.run(change)
     report(workspace, state)
     return exit_code(state)
+
+
+def say_discarded(workspace: Workspace) -> None:
+    """Bring a workspace back to its journal, and name what git keeps of the edits."""
+    state = read_state(workspace)
+    if state.ended:
+        return
+    for name in discard_edits(workspace, workspace.repo(), state):
+        say(f"{workspace.path}: kept as {name}")
 
 
 def exit_code(state: State) -> int:
@@ -123,13 +138,15 @@ def exit_code(state: State) -> int:
     return 4 if state.pause and state.pause.kind is PauseKind.BUDGET else 3
 
 
-def open_loop(workspace: Workspace, ledger: Ledger, settings: ModelSettings) -> Loop:
-    """A loop on the workspace's journal, once code, template and journal agree.
+def open_loop(
+    workspace: Workspace, ledger: Ledger, settings: ModelSettings, resumed: Callable[[State], Resumed] | None
+) -> tuple[Loop, Resumed | None]:
+    """A loop on the workspace's journal, once code, template and journal agree, and what a person changes of it.
 
-    Raises: IntegrityError where they do not; UsageError where the experiment's interpreter is gone, or its data cannot
-    be made again.
+    Raises: IntegrityError where they do not; UsageError where the experiment's interpreter is gone, its data cannot
+    be made again, or no sandbox works here.
     """
-    journal, repo = workspace.journal(), workspace.repo()
+    journal, repo = workspace.journal(settings.redact), workspace.repo()
 
     def watch(event: Event, state: State) -> None:
         line = describe(event, state)
@@ -137,10 +154,15 @@ def open_loop(workspace: Workspace, ledger: Ledger, settings: ModelSettings) -> 
             for part in line.splitlines():
                 say(f"[{workspace.path.name}] {time.strftime('%H:%M:%S')} {part}")
 
+    def warn(text: str) -> None:
+        say(f"[{workspace.path.name}] {time.strftime('%H:%M:%S')} {text}")
+
     state = fold(journal.events)
     template = frozen_template(workspace, state.launched)
-    prepared = None
+    change = resumed(state) if resumed else None
+    prepared, sandbox = None, NO_SANDBOX
     if not state.ended:
+        sandbox = choose_sandbox((change and change.sandbox) or state.launched.sandbox)
         check_untouched(workspace, repo, state)
         check_interpreter(state, template)
         prepared = find_data(workspace, state, template)
@@ -151,10 +173,15 @@ def open_loop(workspace: Workspace, ledger: Ledger, settings: ModelSettings) -> 
         template=template,
         models=make_models(state.launched, state.limits, workspace.stop_file, settings),
         linter=Linter(),
-        steps=Steps(workspace, repo, template, LocalRunner(), dict(os.environ), time.sleep, prepared),
+        steps=Steps(
+            workspace, repo, template, LocalRunner(), dict(os.environ), time.sleep, prepared, warn=warn, sandbox=sandbox
+        ),
         ledger=ledger,
     )
-    return Loop(effects, watch=watch)
+    if change and not state.ended:
+        announce_model(state.launched.model)
+        announce_sandbox(sandbox)
+    return Loop(effects, watch=watch), change
 
 
 def check_interpreter(state: State, template: Template) -> None:

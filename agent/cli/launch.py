@@ -21,6 +21,7 @@ from agent.cli.options import (
     MaxCostUsd,
     MaxTokens,
     PauseBefore,
+    SandboxChoice,
     WorkspacesDir,
     environment_cache,
     require_git,
@@ -80,12 +81,17 @@ def launch(
     pause_before: Annotated[
         PauseBefore, typer.Option("--pause-before", help="Wait for a person before each run, or each run's plan.")
     ] = PauseBefore.NONE,
+    sandbox: Annotated[
+        SandboxChoice, typer.Option("--sandbox", envvar="SCIENTIST_SANDBOX", help="What runs are held in.")
+    ] = SandboxChoice.AUTO,
     workspaces: WorkspacesDir = DEFAULT_WORKSPACES,
 ) -> None:
     """Launch a batch of ideas."""
     require_git()
     from agent.cli.drive import announce_model, drive_all, load_keys
     from agent.cli.environment import check_python, prepare
+    from agent.cli.sandbox import announce_sandbox
+    from agent.cli.terminal import read_redactor
     from agent.core.budget import change_limits
     from agent.core.events import Launched
     from agent.core.idea import choose_ideas
@@ -93,11 +99,12 @@ def launch(
     from agent.edges.frozen import freeze_template
     from agent.edges.refs import find_refs
     from agent.edges.replay import replay_name
+    from agent.edges.sandbox import choose_sandbox
     from agent.edges.template import find_template, load_template
     from agent.edges.workspace import create_batch, template_store
 
     chosen = choose_ideas(read_ideas(ideas), idea or [], str(ideas))
-    refs = {one.slug: find_refs(ideas, one.slug) for one in chosen}
+    refs = {one.slug: find_refs(ideas, one.slug, read_redactor()) for one in chosen}
     source = load_template(find_template(template, template_roots()), profile)
     load_keys()
     asked = Launched(
@@ -108,6 +115,7 @@ def launch(
         reviewer_model=replay_name(reviewer_model),
         reflections=reflections,
         pause_before=pause_before.setting,
+        sandbox=sandbox.value,
         data=str(data.absolute()) if data else "",
         limits=change_limits(
             Limits(max_runs=max_runs, patience_s=patience_s),
@@ -123,6 +131,7 @@ def launch(
     check_writable(workspaces)
     interpreter = check_python(python) if python else None
     announce_model(asked.model)
+    announce_sandbox(choose_sandbox(asked.sandbox))
     interpreter = interpreter or choose_interpreter(source)
     frozen = load_template(freeze_template(source.folder, template_store(workspaces.absolute())), source.profile)
     launched = describe_launch(asked, frozen, interpreter, prepare(frozen, interpreter))
@@ -134,6 +143,7 @@ def launch(
 
 def read_ideas(path: Path) -> list[Idea]:
     """Raises: UsageError where the file cannot be read or used."""
+    from agent.cli.terminal import read_redactor
     from agent.core.idea import parse_ideas
 
     try:
@@ -144,7 +154,7 @@ def read_ideas(path: Path) -> list[Idea]:
         ) from error
     except UnicodeDecodeError as error:
         raise UsageError(str(path), f"is not UTF-8: {error}") from error
-    return parse_ideas(text, str(path))
+    return parse_ideas(read_redactor()(text), str(path))
 
 
 def check_roles(asked: Launched, template: Template) -> None:

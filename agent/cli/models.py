@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.app import MODELS_SECTION, SETTINGS_FILE, say
 from agent.cli.replay import check_aider, check_replay
+from agent.cli.terminal import read_redactor
 from agent.core.events import Launched
 from agent.core.limits import Limits
 from agent.core.model_rules import RuleTable, read_model_rules
+from agent.core.redact import Redactor
 from agent.edges.llm import Model, Models, check_model
 from agent.edges.replay import is_replay
 from agent.edges.sweep import SWEEP, SweepModel, ranges_in
@@ -23,9 +25,6 @@ from agent.errors import UsageError
 if TYPE_CHECKING:
     from agent.edges.template import Template
 
-SHORTEST_SECRET = 8
-SECRET_NAMES = ("_API_KEY", "_TOKEN", "_ACCESS_KEY", "_SECRET")
-
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
@@ -33,7 +32,12 @@ class ModelSettings:
 
     rules: RuleTable = field(default_factory=RuleTable)
     throttle: Throttle = field(default_factory=Throttle)
-    secrets: tuple[str, ...] = ()
+    redact: Redactor = field(default_factory=Redactor)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The keys themselves."""
+        return self.redact.values
 
 
 def read_model_settings(folder: Path = Path()) -> ModelSettings:
@@ -50,13 +54,7 @@ def read_model_settings(folder: Path = Path()) -> ModelSettings:
             raise UsageError(str(path), f"is not TOML: {error}") from error
     if not isinstance(section, dict):
         raise UsageError(str(path), "models is no table", 'write [models."deepseek/"] and below it concurrency = 4')
-    return ModelSettings(read_model_rules(section, str(path)), secrets=secrets_in(os.environ))
-
-
-def secrets_in(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Values of the variables that hold keys."""
-    values = {value.strip() for name, value in environment.items() if name.upper().endswith(SECRET_NAMES)}
-    return tuple(sorted(value for value in values if len(value) >= SHORTEST_SECRET))
+    return ModelSettings(read_model_rules(section, str(path)), redact=read_redactor())
 
 
 def check_models(

@@ -40,6 +40,15 @@ class Editor(StrEnum):
     AIDER = "aider"
 
 
+class SandboxChoice(StrEnum):
+    """What holds a run to what it was given."""
+
+    AUTO = "auto"
+    BWRAP = "bwrap"
+    LANDLOCK = "landlock"
+    OFF = "off"
+
+
 MaxTokens = Annotated[
     int | None, typer.Option("--max-tokens", min=0, help="Tokens an idea may use, in and out; 0: no limit.")
 ]

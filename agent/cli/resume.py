@@ -15,6 +15,7 @@ from agent.cli.options import (
     MaxCostUsd,
     MaxTokens,
     PauseBefore,
+    SandboxChoice,
     WorkspacesDir,
     require_git,
 )
@@ -36,6 +37,13 @@ def resume(
     pause_before: Annotated[
         PauseBefore | None, typer.Option("--pause-before", help="From now on, wait for a person there, or nowhere.")
     ] = None,
+    sandbox: Annotated[
+        SandboxChoice | None, typer.Option("--sandbox", help="From now on, what runs are held in.")
+    ] = None,
+    discard_edits: Annotated[
+        bool,
+        typer.Option("--discard-edits", help="Go on without what was changed by hand; git keeps it under refs/rescue."),
+    ] = False,
     workspaces: WorkspacesDir = DEFAULT_WORKSPACES,
 ) -> None:
     """Go on with workspaces that paused, crashed or wait; what waits for approval has it."""
@@ -66,9 +74,10 @@ def resume(
             batch_max_cost_usd=batch_max_cost_usd,
         )
         setting = None if pause_before is None else pause_before.setting
-        return Resumed(limits=None if limits == state.limits else limits, pause_before=setting)
+        held = None if sandbox is None or sandbox.value == state.launched.sandbox else sandbox.value
+        return Resumed(limits=None if limits == state.limits else limits, pause_before=setting, sandbox=held)
 
-    raise typer.Exit(drive_all(found, resumed=change))
+    raise typer.Exit(drive_all(found, resumed=change, discards_edits=discard_edits))
 
 
 def has_ended(workspace: Workspace) -> bool:
@@ -77,5 +86,5 @@ def has_ended(workspace: Workspace) -> bool:
 
     try:
         return read_state(workspace).ended is not None
-    except IntegrityError:
+    except (IntegrityError, OSError):
         return False

@@ -100,7 +100,7 @@ def _row_line(row: RunRow, state: State, template: Template) -> str:
     values = " ".join(f"{name}={_say_value(row.values[name])}" for name in names)
     verdict = view.verdict.kind.value if view.verdict else "no verdict"
     judged = f"; idea {row.review.judgement}" if row.review else ""
-    return f"run {row.run}: {values} ({verdict}; {say_trust(state.launched, row.self_reported)}{judged})"
+    return f"run {row.run}: {values} ({verdict}; {say_trust(state.launched, row.self_reported, row.sandbox)}{judged})"
 
 
 def _say_value(value: float) -> str:
@@ -134,7 +134,8 @@ def describe_run(workspace: Workspace, state: State, template: Template, row: Ru
         "metrics": row.values,
         "settings": row.settings,
         "verdict": f"{verdict.kind.value}: {verdict.reason}" if verdict else "no verdict",
-        "results": say_trust(state.launched, row.self_reported),
+        "results": say_trust(state.launched, row.self_reported, row.sandbox),
+        "sandbox": row.sandbox,
         "hypothesis": row.item.hypothesis if row.item else "",
         "expected": row.item.expected if row.item else "",
         "refuted_if": row.item.refuted_if if row.item else "",
@@ -193,4 +194,4 @@ def print_fields(found: dict[str, Any]) -> None:
                 f"{name}: " + " ".join(f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in value.items())
             )
         else:
-            typer.echo(f"{name}: {value}")
+            typer.echo(f"{name}: " + str(value).replace("\n", "\n  "))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -12,9 +13,11 @@ import typer
 
 from agent.cli.app import app, say
 from agent.cli.options import DEFAULT_WORKSPACES, Json, data_cache
+from agent.cli.terminal import clean
 from agent.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
+    from agent.core.state import State
     from agent.edges.workspace import Workspace
     from agent.report.status import Standing
 
@@ -53,14 +56,21 @@ def status(
 
 def read_standings(folder: Path) -> tuple[list[Standing], bool]:
     """How the workspaces stand that can be read, and whether there are others, which are named."""
-    from agent.edges.workspace import find_workspaces
+    from agent.edges.disk import say_fault
+    from agent.edges.workspace import BATCH_FILE, find_missing, find_workspaces
 
     found, damaged = [], False
+    for missing in find_missing(folder):
+        say(f"scientist: {missing}: is gone, though {BATCH_FILE} lists it; put it back, or take its name out there")
+        damaged = True
     for workspace in find_workspaces(folder):
         try:
             found.append(read_standing(workspace))
         except IntegrityError as error:
             say(f"scientist: {error}")
+            damaged = True
+        except OSError as error:
+            say(f"scientist: {say_fault(error, workspace.path)}")
             damaged = True
     return found, damaged
 
@@ -76,7 +86,31 @@ def read_standing(workspace: Workspace) -> Standing:
     template = frozen_template(workspace, state.launched)
     holder = read_holder(workspace.agent)
     is_held = holder is not None and holder.is_alive() is not False
-    return stand(str(workspace.path), state, template.spec, template.baselines, is_held=is_held, fresh=len(events) == 1)
+    return stand(
+        str(workspace.path),
+        state,
+        template.spec,
+        template.baselines,
+        is_held=is_held,
+        fresh=len(events) == 1,
+        silence=find_silence(workspace, state),
+    )
+
+
+def find_silence(workspace: Workspace, state: State) -> str:
+    """That the supervisor of the step at work lives and its heart stopped, and what to do; empty where it beats."""
+    from agent.edges.runner import HEARTBEAT_LIMIT_S, LocalRunner, Running, say_silence
+
+    if not state.open_folder:
+        return ""
+    try:
+        step = LocalRunner().poll(workspace.step_folder(state.open_folder))
+    except OSError:  # another host's, and nothing can be written here
+        return ""
+    if not isinstance(step, Running) or step.heartbeat_age_s <= HEARTBEAT_LIMIT_S:
+        return ""
+    ways = f"wake it: kill -CONT {step.pid}, or end it: scientist stop {shlex.quote(str(workspace.path))}"
+    return f"{state.open_folder}: {say_silence(step)}; {ways}"
 
 
 def print_standings(standings: list[Standing]) -> None:
@@ -98,17 +132,19 @@ def print_standings(standings: list[Standing]) -> None:
             table.add_column(column, overflow="fold")
         for s in standings:
             cells = (s.name, s.state, s.phase, f"{s.run}/{s.max_runs}", describe_best(s), s.spent or "-", s.reason)
-            table.add_row(*(Text(str(cell)) for cell in cells))  # a reason may hold brackets, which are no markup
+            table.add_row(*(Text(clean(str(cell))) for cell in cells))  # brackets in a reason are no markup
         console.print(table)
     for control in sorted({s.control for s in standings if s.control}):
         typer.echo(f"{', '.join(s.name for s in standings if s.control == control)}: {control}")
 
 
 def describe_best(standing: Standing) -> str:
+    from agent.core.state import UNHELD
+
     best = standing.best
     if best is None:
         return "-"
     where = f" {best.reference}" if best.reference else ""
     against = f", baseline{where} {best.baseline:.4g}" if best.baseline is not None else ""
-    trust = "verified" if best.verified else "self-reported"
+    trust = ("verified" if best.verified else "self-reported") + (f", {UNHELD}" if best.sandbox == "off" else "")
     return f"run {best.run} {best.metric}={best.value:.4g} ({best.verdict}{against}; {trust})"

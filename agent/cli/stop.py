@@ -26,5 +26,9 @@ def stop(path: Annotated[Path, typer.Argument(metavar="WS", help="Workspace or b
                 continue
         except IntegrityError as error:  # it may be at work all the same
             say(f"scientist: {error}")
-        workspace.stop_file.touch()
+        try:
+            workspace.stop_file.touch()
+        except OSError as error:
+            problem = f"cannot be written: {error.strerror}"
+            raise UsageError(str(workspace.path), problem, "press Ctrl-C where it is at work") from error
         typer.echo(f"{workspace.path}: asked to stop; go on: scientist resume {workspace.path}")

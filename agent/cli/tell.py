@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent.cli.app import app, say
+from agent.cli.terminal import read_redactor
 from agent.errors import IntegrityError, Locked, UsageError
 
 if TYPE_CHECKING:
@@ -25,13 +26,14 @@ def tell(
     """Tell the model something: it is shown in the next prompt as the researcher's instruction."""
     from agent.edges.workspace import find_workspaces
 
+    redact = read_redactor()
     found = find_workspaces(path)
     if not found:
         raise UsageError(str(path), "holds no workspace", "see: scientist status")
     damaged, heard = False, 0
     for workspace in found:
         try:
-            said = deliver(workspace, text)
+            said = deliver(workspace, redact(text))
         except IntegrityError as error:
             say(f"scientist: {error}")
             damaged = True
@@ -70,7 +72,7 @@ def deliver(workspace: Workspace, text: str) -> str:
             if state.ended:
                 drop_word(workspace.agent, word)
                 return ""
-            take_in(workspace.agent, {w.id for w in state.words}, workspace.journal().append)
+            take_in(workspace.agent, {w.id for w in state.words}, workspace.journal(read_redactor()).append)
     except Locked:
         return "told; whoever works on it takes it in before the next step"
     resume = f"scientist resume {shlex.quote(str(workspace.path))}"

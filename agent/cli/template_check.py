@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import tempfile
@@ -16,11 +17,13 @@ from agent.cli.app import say
 from agent.cli.environment import check_python, prepare
 from agent.cli.launch import choose_interpreter
 from agent.cli.options import template_roots
+from agent.cli.sandbox import hold_own_code
 from agent.core.events import Step
 from agent.core.spec import TemplateSpec
 from agent.core.template_check import Remark, check_repeats, check_results, check_spec, check_spread, find_number
 from agent.edges.attempt import FIGURES, limits_of
 from agent.edges.lint import Linter
+from agent.edges.sandbox import Sandbox
 from agent.edges.template import TEMPLATE_FILE, Template, at_profile, find_template, load_template, read_spec
 from agent.edges.template_files import check_files, check_marks, spec_faults
 from agent.edges.trial import Trial, run_trial
@@ -29,6 +32,13 @@ from agent.errors import ScientistError, UsageError
 SEEDS = (1, 2)
 NAMES = ("first run", "run again", "other seed")  # runs: seed A, seed A, seed B
 LONG_SHARE = 0.5
+OUTSIDE = re.compile(
+    r"FileNotFoundError|PermissionError|Read-only file system|A run has no network|ModuleNotFoundError"
+)
+REACH = (
+    "a run reaches its own folder, sealed/ and its interpreter alone; where it needs more: [sandbox] with "
+    'network = true or read = ["/data/mnist"]'
+)
 
 
 class Report:
@@ -131,7 +141,7 @@ def run_all(
     report: Report, template: Template, shown: Path, python: Path, data: Path | None, scratch: Path, *, keep: bool
 ) -> None:
     """A smoke test, seed A twice, seed B once, each evaluated; the first that fails is the last."""
-    prepared = prepare(template, python)
+    prepared, sandbox = prepare(template, python), hold_own_code()
     where = str(shown / TEMPLATE_FILE)
     runs: dict[str, Trial] = {}
     plan: dict[str, tuple[int, tuple[Step, ...]]] = (
@@ -149,11 +159,14 @@ def run_all(
             inherited=os.environ,
             data=data,
             prepared=prepared,
+            sandbox=sandbox,
             steps=steps,
         )
         runs[name] = trial
         if trial.failure:
             report.add(describe_failure(trial, template, name, where, keep=keep))
+            if sandbox.kind != "off" and OUTSIDE.search(trial.failure.detail):
+                report.add([Remark("note", f"{where}: {REACH}")])
             return
         if name in ("smoke test", NAMES[0]):
             report.add(describe_times(trial, template))
@@ -162,7 +175,7 @@ def run_all(
     report.add(check_results(template.spec, first.final_info, where))
     report.add(check_repeats(template.spec, first.values, again.values, other.values, SEEDS, reads_seed))
     report.add(check_spread(template.spec, first.values, other.values, where))
-    report.add(try_plot(first, template, python, scratch / "plot"))
+    report.add(try_plot(first, template, python, scratch / "plot", sandbox))
     if not template.baselines:
         report.add([Remark("note", no_baselines(template))])
 
@@ -178,7 +191,7 @@ def no_baselines(template: Template) -> str:
     return f"no baseline results, so no verdicts; {how}"
 
 
-def try_plot(run: Trial, template: Template, python: Path, scratch: Path) -> list[Remark]:
+def try_plot(run: Trial, template: Template, python: Path, scratch: Path, sandbox: Sandbox) -> list[Remark]:
     """plot.py on one published run."""
     if not template.spec.plot:
         return [Remark("note", "no plot command, so no figures are drawn")]
@@ -186,9 +199,15 @@ def try_plot(run: Trial, template: Template, python: Path, scratch: Path) -> lis
     shutil.copytree(run.outputs, published, symlinks=True)
     if run.evaluation:
         (published / "evaluation.json").write_text(json.dumps(run.evaluation), "utf-8")
-    steps = (Step.PLOT,)
     plot = run_trial(
-        scratch, template, template.files, seed=run.seed, interpreter=python, inherited=os.environ, steps=steps
+        scratch,
+        template,
+        template.files,
+        seed=run.seed,
+        interpreter=python,
+        inherited=os.environ,
+        sandbox=sandbox,
+        steps=(Step.PLOT,),
     )
     if plot.failure:
         return [Remark("mend", f"{template.spec.plot}: {plot.failure.summary}")]

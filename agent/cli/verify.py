@@ -28,11 +28,12 @@ def verify(
     from agent.edges.verify import verify as verify_workspace
 
     found = [workspace for path in paths for workspace in find(path)]
-    reports = []
+    reports = [report for path in paths for report in report_missing(path)]
     for workspace in found:
         reports.append(verify_workspace(workspace))
-        if not as_json:
-            print_report(reports[-1])
+    if not as_json:
+        for report in reports:
+            print_report(report)
     if as_json:
         typer.echo(json.dumps({"schema_version": 1, "workspaces": [to_json(report) for report in reports]}, indent=2))
     raise typer.Exit(6 if any(report.disagreements for report in reports) else 0)
@@ -43,14 +44,25 @@ def find(path: Path) -> list[Workspace]:
 
     Raises: UsageError where there are none.
     """
-    from agent.edges.workspace import Workspace, find_workspaces
+    from agent.edges.workspace import Workspace, find_missing, find_workspaces
 
     found = find_workspaces(path)
     if not found and (path / ".agent").is_dir():
         found = [Workspace(path.resolve())]
-    if not found:
+    if not found and not find_missing(path):
         raise UsageError(str(path), "holds no workspace", "see: scientist status")
     return found
+
+
+def report_missing(path: Path) -> list[Report]:
+    """A report for each workspace that a batch lists and that is gone."""
+    from agent.core.agreement import Disagreement
+    from agent.edges.verify import Report
+    from agent.edges.workspace import BATCH_FILE, find_missing
+
+    remedy = f"put it back from a copy, or take its name out of {BATCH_FILE}"
+    gone = Disagreement(BATCH_FILE, "lists this workspace, and it is gone", remedy)
+    return [Report(missing, disagreements=(gone,)) for missing in find_missing(path)]
 
 
 def print_report(report: Report) -> None:

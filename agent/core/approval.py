@@ -39,6 +39,8 @@ def go_on(state: State, resumed: Resumed) -> State:
         launched = replace(launched, limits=resumed.limits)
     if resumed.pause_before is not None:
         launched = replace(launched, pause_before=resumed.pause_before)
+    if resumed.sandbox is not None:
+        launched = replace(launched, sandbox=resumed.sandbox)
     waited = state.pause is not None and state.pause.kind is PauseKind.APPROVAL
     objected = state.objected
     state = replace(state, launched=launched, pause=None, objected=False)

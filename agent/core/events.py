@@ -179,7 +179,10 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A completed run lies in run_N/ under tag run/N. `settings` are the searched constants of its code."""
+    """A completed run lies in run_N/ under tag run/N. `settings` are the searched constants of its code.
+
+    sandbox: the weakest that held one of its steps, "off" where nothing did; empty in journals older than sandboxes.
+    """
 
     type: Literal["published"] = "published"
     run: int = 0
@@ -189,6 +192,7 @@ class Published:
     settings: dict[str, float | int | str | bool] = field(default_factory=dict)
     seed: int = 0
     self_reported: str = ""
+    sandbox: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +229,7 @@ class Launched:
     verified: the template's claim, which a run's own `self_reported` can only lower. training, evaluation: names of
     the folders of prepared data, which tell one content from another; empty where the template prepares none.
     editor_model: who turns the planner's prose into blocks, reviewer_model: who judges runs; empty where nobody does.
-    reflections: rounds in which the reviewer may change a review.
+    reflections: rounds in which the reviewer may change a review. sandbox: the one that was asked for.
     """
 
     type: Literal["launched"] = "launched"
@@ -256,6 +260,7 @@ class Launched:
     reviewer_model: str = ""
     fallbacks: tuple[str, ...] = ()
     reflections: int = 0
+    sandbox: str = "auto"
 
     @property
     def separate_editor(self) -> bool:
@@ -306,6 +311,7 @@ class Resumed:
 
     limits: Limits | None = None
     pause_before: str | None = None
+    sandbox: str | None = None
     type: Literal["resumed"] = "resumed"
 
 

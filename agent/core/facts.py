@@ -28,7 +28,7 @@ def run_facts(
         lines += [state.launched.control, ""]
     # The tag, not the commit it is on: the same study told again shall give the same text.
     lines += [f"Tag run/{state.run}, seed {state.run}, attempt {state.attempts_spent + 1}."]
-    lines += [f"Results are {say_trust(state.launched, state.candidate.self_reported)}.", ""]
+    lines += [f"Results are {say_trust(state.launched, state.candidate.self_reported, state.candidate.sandbox)}.", ""]
     for name in [m.name for m in spec.metrics] or sorted(values):
         if name in values:
             at_axis = bool(spec.frontier)

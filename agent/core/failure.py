@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
-from agent.core.failure_cause import find_infrastructure, ran_out_of_memory, relevant_headlines
+from agent.core.failure_cause import NETWORK, find_infrastructure, ran_out_of_memory, relevant_headlines
 from agent.core.failure_memory import advise_on_memory
 from agent.core.failure_output import Location, Output, last_errors, last_word, read_output, say_streams, sign_chain
 from agent.core.failure_text import cut_line, cut_middle, is_progress, mask
+from agent.core.plain_text import plain_line
 from agent.core.traceback_text import FATAL, render_chain
 
 __all__ = [
@@ -38,7 +39,9 @@ _SUMMARY_CHARS: Final = 240
 class ExitRecord:
     """How a supervised process ended.
 
-    Exactly one of exit_code and signal is set, unless the command never started (then `error` says why).
+    Exactly one of exit_code and signal is set, unless the command never started (then `error` says why). breach: the
+    limit that it met, as "memory 8.1 GiB > 8 GiB"; it was killed for it unless it ended by itself. sandbox: what held
+    it, "off" where nothing did, empty where that was not yet recorded. offline: it could reach no network.
     """
 
     exit_code: int | None
@@ -49,6 +52,9 @@ class ExitRecord:
     wall_s: float
     max_rss_gib: float | None
     error: str | None = None
+    breach: str = ""
+    sandbox: str = ""
+    offline: bool = False
 
 
 class FailureKind(Enum):
@@ -82,7 +88,7 @@ class Failure:
     @classmethod
     def of_edit(cls, summary: str, detail: str) -> Failure:
         """A reply, with its repairs, that led to no attempt."""
-        line = _one_line(summary)
+        line = plain_line(summary)
         fingerprint = _fingerprint(FailureKind.EDIT, mask(line))
         return cls(FailureKind.EDIT, line, cut_middle(detail, DETAIL_CHARS), None, fingerprint)
 
@@ -145,7 +151,7 @@ def lint_failure(findings: Sequence[str]) -> Failure:
     first = places[0]
     return Failure(
         FailureKind.LINT,
-        cut_line(_one_line(heads[0]), _SUMMARY_CHARS) + more,
+        cut_line(plain_line(heads[0]), _SUMMARY_CHARS) + more,
         cut_middle(shown, DETAIL_CHARS) or heads[0],
         Location(first["file"], int(first["line"]), "") if first else None,
         _fingerprint(FailureKind.LINT, *sorted(signature)),
@@ -171,6 +177,9 @@ def _classify(
         return FailureKind.INFRASTRUCTURE, "stopped by request"
     if exit.timed_out:
         return FailureKind.TIMED_OUT, f"timed out after {_say_seconds(exit.deadline_s)}"
+    if exit.breach:
+        kind = FailureKind.OUT_OF_MEMORY if exit.breach.startswith("memory") else FailureKind.KILLED
+        return kind, f"killed: {exit.breach}"
     number = _signal_of(exit, output)
     died = number is not None and (not output.chain or output.chain[-1].type == FATAL or number in _OUTSIDE)
     headlines = [] if died else relevant_headlines(output.chain, output.own_files)
@@ -178,7 +187,7 @@ def _classify(
     what = _say_cause(exit, output, died)
     if ran_out_of_memory(evidence):
         return FailureKind.OUT_OF_MEMORY, what if headlines else f"out of memory: {what}"
-    if machine := find_infrastructure(evidence, edited_imports, gpu_expected):
+    if machine := find_infrastructure(evidence, edited_imports, gpu_expected=gpu_expected, online=not exit.offline):
         return FailureKind.INFRASTRUCTURE, f"{machine}: {what}"
     if exit.exit_code in (126, 127) and not output.chain:
         return FailureKind.INFRASTRUCTURE, f"the command was not found: {what}"
@@ -195,9 +204,9 @@ def _say_cause(exit: ExitRecord, output: Output, died: bool) -> str:
         killed = f"killed by {_say_signal(_signal_of(exit, output) or 0)} after {_say_seconds(exit.wall_s)}{peak}"
         return killed + _say_place(output) if output.chain and output.chain[-1].type == FATAL else killed
     if output.chain and output.verdict:  # the program caught what a process of its own printed, and says what it means
-        return cut_line(_one_line(output.verdict), 2 * _SUMMARY_CHARS - 40)
+        return cut_line(plain_line(output.verdict), 2 * _SUMMARY_CHARS - 40)
     if output.chain:
-        return cut_line(_one_line(output.headline), _SUMMARY_CHARS) + _say_place(output)
+        return cut_line(plain_line(output.headline), _SUMMARY_CHARS) + _say_place(output)
     last = last_word(output)
     return f"{_say_exit(exit)}: {cut_line(last, _SUMMARY_CHARS)}" if last else f"{_say_exit(exit)} and no error printed"
 
@@ -217,7 +226,7 @@ def _build(
     signature: Sequence[str],
     opening: str = "",
 ) -> Failure:
-    summary = cut_line(_one_line(summary), 2 * _SUMMARY_CHARS)
+    summary = cut_line(plain_line(summary), 2 * _SUMMARY_CHARS)
     facts = f"{_say_exit(exit)}; ran {_say_seconds(exit.wall_s)} of at most {_say_seconds(exit.deadline_s)}; "
     facts += "peak memory unknown" if exit.max_rss_gib is None else f"peak memory {exit.max_rss_gib:.1f} GiB"
     whole = [output.verdict] if len(output.verdict) > _SUMMARY_CHARS else []
@@ -237,7 +246,12 @@ def _build(
 
 def _explain(kind: FailureKind, exit: ExitRecord, output: Output) -> list[str]:
     notes: list[str] = []
-    if kind is FailureKind.KILLED and _signal_of(exit, output) == signal.SIGKILL:
+    if exit.breach and kind is not FailureKind.OUT_OF_MEMORY:
+        notes.append("The limit belongs to the template and stays: use less.")
+    evidence = relevant_headlines(output.chain, output.own_files) or last_errors(output)
+    if exit.offline and find_infrastructure(evidence, (), gpu_expected=False) == NETWORK:
+        notes.append("A run has no network: work with the data that it is given.")
+    if kind is FailureKind.KILLED and _signal_of(exit, output) == signal.SIGKILL and not exit.breach:
         told = "Nobody asked for this signal: the kernel's out-of-memory killer is the usual cause."
         notes.append(f"{told} {advise_on_memory((), '')}")
     if kind is FailureKind.KILLED and _signal_of(exit, output) == signal.SIGBUS:
@@ -279,10 +293,6 @@ def _say_exit(exit: ExitRecord) -> str:
 
 def _say_seconds(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _signature(kind: FailureKind, summary: str, exit: ExitRecord, output: Output) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from agent.core.traceback_text import DURING_HANDLING, Chain, own_name
 
-__all__ = ["find_infrastructure", "ran_out_of_memory", "relevant_headlines"]
+__all__ = ["NETWORK", "find_infrastructure", "ran_out_of_memory", "relevant_headlines"]
 
 _OUT_OF_MEMORY: Final = re.compile(
     r"MemoryError\b|OutOfMemoryError\b|(?:CUDA|HIP|MPS backend)(?: error:)? out of memory"
@@ -19,6 +19,7 @@ _OUT_OF_MEMORY: Final = re.compile(
     re.IGNORECASE,
 )
 
+NETWORK: Final = "the network or a hub cannot be reached"
 _MACHINE: Final[tuple[tuple[str, re.Pattern[str]], ...]] = tuple(
     (label, re.compile(pattern))
     for label, pattern in (
@@ -26,7 +27,7 @@ _MACHINE: Final[tuple[tuple[str, re.Pattern[str]], ...]] = tuple(
         ("disk quota exceeded", r"Disk quota exceeded|\bEDQUOT\b|\[Errno 122\]"),
         ("the disk failed", r"\[Errno 5\]|Input/output error|Stale (?:NFS )?file handle|Transport endpoint is not"),
         (
-            "the network or a hub cannot be reached",
+            NETWORK,
             r"^(?:requests|urllib3|httpx|httpcore|aiohttp)\.[\w.]*(?:Connect\w*|Timeout\w*|Proxy|SSL|MaxRetry|NameRes\w*"
             r"|ProtocolError|RemoteProtocol)\w*|^ConnectionError\b|gaierror|name resolution|Name or service not known"
             r"|LocalEntryNotFoundError|OfflineModeIsEnabled|[Cc]ouldn't connect to ['\"]?https?://|Max retries exceeded"
@@ -63,13 +64,18 @@ def ran_out_of_memory(texts: Sequence[str]) -> bool:
     return any(_OUT_OF_MEMORY.search(text) for text in texts)
 
 
-def find_infrastructure(texts: Sequence[str], edited_imports: Collection[str], gpu_expected: bool) -> str | None:
+def find_infrastructure(
+    texts: Sequence[str], edited_imports: Collection[str], *, gpu_expected: bool, online: bool = True
+) -> str | None:
     """What of the machine failed, or None where the code did.
 
-    A missing module is the machine's fault unless an edit imported it, or only a submodule of one is missing.
+    A missing module is the machine's fault unless an edit imported it, or only a submodule of one is missing; the
+    network only where a run may use it (`online`).
     """
     for text in texts:
         for label, pattern in _MACHINE:
+            if label == NETWORK and not online:
+                continue
             if pattern.search(text) and (gpu_expected or not _NEEDS_GPU.search(text)):
                 return label
         missing = _MISSING_MODULE.search(text)

@@ -6,7 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["clean", "cut_line", "cut_middle", "fold", "is_progress", "mask", "take_last"]
+from agent.core.plain_text import CONTROL, ESCAPE, without_surrogates
+
+__all__ = ["clean", "cut_line", "cut_middle", "fold", "is_progress", "last_states", "mask", "take_last"]
 
 _HEAD_CHARS: Final = 200_000
 _TAIL_CHARS: Final = 800_000
@@ -14,12 +16,6 @@ _LINE_CHARS: Final = 400
 _LONGEST_PERIOD: Final = 4
 _BARS_IN_A_ROW: Final = 3
 
-_ESCAPE: Final = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
-    r"|\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)?"  # OSC: titles, links
-    r"|\x1b[ -/]*[0-~]"
-)
-_CONTROL: Final = re.compile(r"[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u2028\u2029\ufeff]")
 _TRACEBACK: Final = "Traceback (most recent call last)"
 
 _PROGRESS: Final = re.compile(
@@ -46,16 +42,14 @@ def fold(text: str) -> list[str]:
     Carriage returns overwrite, but never an error. Lines are at most 400 characters long, with no control characters
     but the tab; blank lines neither repeat nor stand at an end.
     """
-    writable = _without_middle(text).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    spaced = re.sub(r"\n{3,}", "\n\n", writable)
-    states = [state for raw in spaced.split("\n") for state in _last_states(raw)]
+    spaced = re.sub(r"\n{3,}", "\n\n", without_surrogates(_without_middle(text)))
+    states = [state for raw in spaced.split("\n") for state in last_states(raw)]
     return [cut_line(line) for line in _fold_repeats(_fold_bars(states))]
 
 
 def clean(line: str) -> str:
     """The line without control characters and escapes, in text that can be written as UTF-8."""
-    writable = line.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return _CONTROL.sub("", _ESCAPE.sub("", writable).replace("\r", " ").replace("\x08", "")).strip()
+    return CONTROL.sub("", ESCAPE.sub("", without_surrogates(line)).replace("\r", " ").replace("\x08", "")).strip()
 
 
 def is_progress(line: str) -> bool:
@@ -112,9 +106,9 @@ def _without_middle(text: str) -> str:
     return f"{head}\n[... {len(text) - len(head) - len(tail)} characters left out ...]\n{tail}"
 
 
-def _last_states(raw: str) -> list[str]:
+def last_states(raw: str) -> list[str]:
     """What a terminal would still show of a line, and any error that was overwritten."""
-    line = _ESCAPE.sub("", raw) if "\x1b" in raw else raw
+    line = ESCAPE.sub("", raw)
     line = re.sub("\x08+", "\r", line) if "\x08" in line else line
     if "\r" not in line:
         return _plain(line)
@@ -129,7 +123,7 @@ def _plain(segment: str) -> list[str]:
     """The segment without control characters, and what was printed behind a bar on a line of its own."""
     glued = _GLUED.fullmatch(segment) if "%" in segment and len(segment) < 20_000 else None
     parts = [glued["bar"], *_plain(glued["rest"].strip())] if glued else [segment]
-    return [_CONTROL.sub("", part).rstrip() for part in parts]
+    return [CONTROL.sub("", part).rstrip() for part in parts]
 
 
 def _fold_bars(lines: Sequence[str]) -> list[str]:

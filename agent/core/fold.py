@@ -214,9 +214,18 @@ def _closed(state: State, closed: Closed) -> State:
         passed=(*state.candidate.passed, closed.step),
         values=state.candidate.values | closed.values,
         self_reported=closed.self_reported or state.candidate.self_reported,
+        sandbox=_weaker(state.candidate.sandbox, closed.exit.sandbox if closed.exit else ""),
     )
     state = replace(state, candidate=passed)
     return _plotted(state) if closed.step is Step.PLOT else state
+
+
+_STRENGTH = ("off", "landlock", "bwrap")
+
+
+def _weaker(before: str, now: str) -> str:
+    """Of the sandboxes of two steps the one that held less; empty where it is not recorded of any."""
+    return next((kind for kind in _STRENGTH if kind in (before, now)), "")
 
 
 def _set_back(state: State, closed: Closed, lost: bool) -> State:
@@ -280,6 +289,7 @@ def _published(state: State, published: Published) -> State:
         failures=tuple(f.summary for f in state.failures),
         seconds=candidate.step_s,
         self_reported=published.self_reported,
+        sandbox=published.sandbox,
     )
     state = replace(state, good=state.head, good_code=state.tried, clean=True, given_up_in_row=0)
     return begin_review(_next_run(state, row), row.run)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from agent.core.model_rules import RuleTable
+from agent.core.plain_text import map_texts, without_surrogates
 
 __all__ = [
     "CONTINUE",
@@ -30,6 +32,7 @@ CONTINUE: Final = "Go on."
 
 QUOTED_REPLY: Final = "[Your reply was:]"
 QUOTED_ANSWER: Final = "[To that the user said:]"
+_TURN: Final = re.compile(rf"^[ \t]*(?:{re.escape(QUOTED_REPLY)}|{re.escape(QUOTED_ANSWER)})", re.MULTILINE)
 
 _SEPARATOR: Final = "\n\n"
 _BUILT_IN: Final = RuleTable()
@@ -108,10 +111,16 @@ def to_dicts(messages: Sequence[Message]) -> list[dict[str, str]]:
 
 def _quote(turns: Sequence[Message]) -> Message:
     first = next(n for n, turn in enumerate(turns) if turn.role == "user")
-    parts = [turn.content for turn in turns[: first + 1]]
-    for turn in turns[first + 1 :]:
-        parts += [QUOTED_REPLY if turn.role == "assistant" else QUOTED_ANSWER, turn.content]
+    later = turns[first + 1 :]
+    parts = [_own(turn.content) if later else turn.content for turn in turns[: first + 1]]
+    for turn in later:
+        parts += [QUOTED_REPLY if turn.role == "assistant" else QUOTED_ANSWER, _own(turn.content)]
     return Message("user", _SEPARATOR.join(parts))
+
+
+def _own(content: str) -> str:
+    """The content with a mark before lines that would pass for the beginning of another turn."""
+    return _TURN.sub(r"> \g<0>", content)
 
 
 def _merge_neighbours(turns: Sequence[Message]) -> list[Message]:
@@ -124,19 +133,6 @@ def _merge_neighbours(turns: Sequence[Message]) -> list[Message]:
     return [Message(role, _SEPARATOR.join(contents)) for role, contents in groups]
 
 
-def without_surrogates(text: str) -> str:
-    """Halves of a surrogate pair that stand together become the character they mean, the others U+FFFD."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
 def scrub(value: Any) -> Any:
     """JSON values with every text in them through without_surrogates: JSON readers refuse half a character."""
-    match value:
-        case str():
-            return without_surrogates(value)
-        case list():
-            return [scrub(item) for item in value]
-        case dict():
-            return {scrub(key): scrub(item) for key, item in value.items()}
-        case _:
-            return value
+    return map_texts(value, without_surrogates)

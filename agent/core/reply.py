@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Final
 
 from agent.core.expectation import begins_label, read_labels
+from agent.core.plain_text import plain
 from agent.core.plan_table import read_table
 from agent.core.reasoning import mark_code, strip_reasoning
 
@@ -251,6 +252,7 @@ def _goes_on(lines: Sequence[str | None], style: tuple[str, bool]) -> bool:
 
 
 def _make_item(number: int, text: str) -> PlanItem:
+    text = plain(text)
     labels = read_labels(text)
     return PlanItem(number, text, labels.hypothesis, labels.expected, labels.refuted_if)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import islice
 from typing import Final
 
+from agent.core.plain_text import plain_line
 from agent.core.spec import Metric, Source
 
 __all__ = [
@@ -23,6 +25,8 @@ __all__ = [
     "read_path",
 ]
 
+NAME_CHARS: Final = 80
+MOST_MEANS: Final = 100
 FILE_NAMES: Final[dict[Source, str]] = {"final_info": "final_info.json", "evaluation": "evaluation.json"}
 
 
@@ -132,19 +136,24 @@ def means_paths(final_info: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
     """Where the finite numbers under `means` are in AI-Scientist's layout, by metric name.
 
     {"set": {"means": {"loss": 1.0}, ...}} gives "loss", or "set.loss" where several sets have means;
-    {"set": {"means": 1.0}} gives "set"; {"means": {"loss": 1.0}} gives "loss". Every other key is ignored.
+    {"set": {"means": 1.0}} gives "set"; {"means": {"loss": 1.0}} gives "loss". Every other key is ignored. Names are
+    one line each, at most MOST_MEANS of them: an experiment chose them.
     """
+    paths = {plain_line(name, NAME_CHARS): path for name, path in islice(_find_means(final_info), MOST_MEANS)}
+    paths.pop("", None)
+    return paths
+
+
+def _find_means(final_info: Mapping[str, object]) -> Iterator[tuple[str, tuple[str, ...]]]:
     if (top := final_info.get("means")) is not None and not (isinstance(top, Mapping) and "means" in top):
-        return {name: ("means", *keys) for name, keys in _numbers_under(top, "means")}
+        yield from ((name, ("means", *keys)) for name, keys in _numbers_under(top, "means"))
+        return
     sets = [
         (name, value["means"]) for name, value in final_info.items() if isinstance(value, Mapping) and "means" in value
     ]
-    paths: dict[str, tuple[str, ...]] = {}
     for dataset, means in sets:
         for name, keys in _numbers_under(means, dataset):
-            label = name if len(sets) == 1 or not keys else f"{dataset}.{name}"
-            paths[label] = (dataset, "means", *keys)
-    return paths
+            yield name if len(sets) == 1 or not keys else f"{dataset}.{name}", (dataset, "means", *keys)
 
 
 def means_metrics(final_info: Mapping[str, object]) -> dict[str, float]:
@@ -201,7 +210,7 @@ def _object_of(pairs: list[tuple[str, object]]) -> dict[str, object]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise _Refused(f"the key {key!r} appears twice in one object")
+                raise _Refused(f"the key {plain_line(key, NAME_CHARS)!r} appears twice in one object")
             seen.add(key)
     return found
 

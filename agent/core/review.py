@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from agent.core.messages import scrub
 from agent.core.miss import CUT, Miss, last_line
+from agent.core.plain_text import plain_line
 from agent.core.reasoning import strip_reasoning
 
 __all__ = ["Done", "Judgement", "Review", "read_review"]
@@ -88,7 +89,7 @@ def read_review(reply: str, *, cut: bool = False) -> Review | Done | Miss:
     if isinstance(judged, Miss):
         return judged
     at = parts["judgement"].line
-    reason = " ".join(" ".join(parts["reason"].lines).split()) if "reason" in parts else ""
+    reason = plain_line(" ".join(parts["reason"].lines)) if "reason" in parts else ""
     if not reason:
         return Miss("the judgement stands without a line that begins with REASON:", at, lines[at - 1])
     suggestions = _read_points(parts["suggestions"].lines) if "suggestions" in parts else ()
@@ -143,7 +144,7 @@ def _read_points(lines: Sequence[str]) -> tuple[str, ...]:
             points.append([found["text"] if found else line])
         else:
             points[-1].append(line)
-    texts = [" ".join(" ".join(point).split()) for point in points]
+    texts = [plain_line(" ".join(point)) for point in points]
     return tuple(t[:SUGGESTION_CHARS] for t in texts if t.strip(" .*_").lower() not in ("none", ""))[:SUGGESTIONS]
 
 

@@ -32,6 +32,12 @@ def _check_placeholders(command: str) -> str:
     return command
 
 
+def _check_absolute(path: str) -> str:
+    if not path.startswith("/") or path == "/":
+        raise ValueError(f"{path!r} is no absolute path below /")
+    return path
+
+
 def _check_constant(name: str) -> str:
     if not name.isidentifier():
         raise ValueError(f"{name!r} is no name of a constant")
@@ -92,13 +98,28 @@ class Diagnostic(_Strict):
 
 
 class StepLimits(_Strict):
-    """Wall-clock limits of the supervised steps in seconds, and the size at which a log is cut in MiB."""
+    """What a supervised step may use: wall-clock seconds, the size at which a log is cut, and the machine's goods.
+
+    memory_gib: of all its processes; nine tenths of the machine's where none is set. processes: with their threads.
+    file_gib: of one file. disk_gib: of all that a step writes, its temporary files included.
+    """
 
     run_s: Annotated[float, Field(gt=0)] = 1800.0
     smoke_s: Annotated[float, Field(gt=0)] = 120.0
     evaluate_s: Annotated[float, Field(gt=0)] = 600.0
     plot_s: Annotated[float, Field(gt=0)] = 300.0
     log_mib: Annotated[float, Field(gt=0)] = 16.0
+    memory_gib: Annotated[float, Field(gt=0)] | None = None
+    processes: Annotated[int, Field(gt=0)] = 4096
+    file_gib: Annotated[float, Field(gt=0)] = 32.0
+    disk_gib: Annotated[float, Field(gt=0)] = 64.0
+
+
+class Reach(_Strict):
+    """What steps may reach beyond what each is given: the network, and absolute paths that they may read."""
+
+    network: bool = False
+    read: tuple[Annotated[str, AfterValidator(_check_absolute)], ...] = ()
 
 
 class Environment(_Strict):
@@ -172,6 +193,7 @@ class TemplateSpec(_Strict):
     plot: str = "python plot.py"
     default_profile: str = ""
     limits: StepLimits = StepLimits()
+    sandbox: Reach = Reach()
     environment: Environment = Environment()
     prepare: Preparation | None = None
     evaluate: Evaluation | None = None

@@ -33,6 +33,7 @@ def spend_call(spent: Spent, asked: Asked) -> Spent:
         unknown_costs=spent.unknown_costs + (asked.cost_usd is None) + asked.repeated,
         model_s=spent.model_s + asked.seconds,
         by_role=spent.by_role | {asked.role: tally},
+        replies=spent.replies | {asked.role: spent.replies.get(asked.role, 0) + 1},
     )
 
 

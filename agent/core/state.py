@@ -39,6 +39,7 @@ class Candidate:
     step_s: float = 0.0
     self_reported: str = ""
     tried_before: str = ""
+    sandbox: str = ""
     approved: bool = False
 
 
@@ -80,6 +81,9 @@ class ReviewTalk:
     feedback: str = ""
 
 
+UNHELD = "without a sandbox"
+
+
 @dataclass(frozen=True, slots=True)
 class RunRow:
     """What became of one run number. `self_reported` is why its results are no verified ones, where they said so.
@@ -99,18 +103,26 @@ class RunRow:
     self_reported: str = ""
     item: PlanItem | None = None
     review: Reviewed | None = None
+    sandbox: str = ""
 
 
-def say_trust(launched: Launched, self_reported: str) -> str:
-    """The words "verified", or "self-reported" with the reason: the template's claim, which a run can only lower."""
+def say_trust(launched: Launched, self_reported: str, sandbox: str = "") -> str:
+    """The words "verified", or "self-reported" with the reason: the template's claim, which a run can only lower.
+
+    Where nothing held the run, that is said too.
+    """
+    held = f", {UNHELD}" if sandbox == "off" else ""
     if self_reported:
-        return f"self-reported: {self_reported}"
-    return "verified" if launched.verified else "self-reported"
+        return f"self-reported: {self_reported}{held}"
+    return ("verified" if launched.verified else "self-reported") + held
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What was used up. `unknown_costs` counts calls whose price nobody knows, `by_role` is what budgets go by."""
+    """What was used up. `unknown_costs` counts calls whose price nobody knows, `by_role` is what budgets go by.
+
+    replies: how many each role gave that were kept.
+    """
 
     calls: int = 0
     tokens_in: int = 0
@@ -122,6 +134,7 @@ class Spent:
     tokens_cached: int = 0
     requests: int = 0
     by_role: dict[str, Tally] = field(default_factory=dict)
+    replies: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

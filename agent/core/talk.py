@@ -13,6 +13,7 @@ from agent.core.edit_shown import Ranges, as_ranges, carry, reveal
 from agent.core.events import Purpose, Role
 from agent.core.messages import Message, to_dicts
 from agent.core.prompts import render_opening, render_repair
+from agent.core.redact import Redactor
 from agent.core.state import State
 from agent.core.tokens import count_tokens
 from agent.core.turn import Refusal
@@ -34,6 +35,10 @@ class Prompt(Talk):
     """A request before it is sent, and the view that its last message was rendered from."""
 
     view: TurnView = field(kw_only=True)
+
+    def without_keys(self, redact: Redactor) -> Prompt:
+        """The request as it may leave this machine."""
+        return replace(self, messages=tuple(Message(m.role, redact(m.content)) for m in self.messages))
 
     def to_json(self, **more: Any) -> str:
         """The request as it is kept; `more` goes in front."""

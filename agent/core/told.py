@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from agent.core.plain_text import plain
+
 MAX_CHARS = 4000
 LINE_CHARS = 200
-_KEPT = frozenset("\n\t")
-# Marks that make a line read otherwise than it is stored.
-_REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +23,7 @@ class Word:
 def clean(text: str) -> str:
     """The text without control characters, lone surrogates and marks that reorder a line; at most MAX_CHARS."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
-    kept = "".join(
-        c for c in lines if c in _KEPT or (unicodedata.category(c) not in ("Cc", "Cs") and c not in _REORDERING)
-    )
-    return kept.strip()[:MAX_CHARS].rstrip()
+    return plain(lines).strip()[:MAX_CHARS].rstrip()
 
 
 def add_word(words: tuple[Word, ...], id: str, text: str) -> tuple[Word, ...]:

@@ -88,6 +88,7 @@ class TurnView:
     feedback: str = ""
     function: str = ""
     limits: StepLimits = field(default_factory=StepLimits)
+    network: bool = False
     controls: tuple[Control, ...] = ()
     smoke: bool = False
     figures: bool = True
@@ -170,6 +171,7 @@ def view_turn(
         rows=tuple(view_row(row, spec, primary, reference) for row in state.rows),
         files={},
         limits=limits or spec.limits,
+        network=spec.sandbox.network,
         is_over=state.stage in (Stage.PLOT, Stage.NOTES),
     )
     view = _with_texts(_with_template(view, spec, reference), state, spec, files)

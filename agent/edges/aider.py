@@ -27,6 +27,7 @@ from agent.core.spec import Environment
 from agent.edges.aider_output import Heard, read_output
 from agent.edges.llm import ModelReply, Request
 from agent.edges.provider_call import sleep_unless_stopped
+from agent.edges.shut_in import shut_in_program
 from agent.edges.throttle import Held, Throttle, Ticket
 from agent.errors import ContextTooLong, ProviderRefused, ProviderUnavailable, StopRequested
 
@@ -147,6 +148,7 @@ class AiderModel:
         (home / "message").write_text(_TASK.format(names=editable) + _instruction(request), "utf-8", errors="replace")
         environment = aider_environment(self.model, self.inherited, home)
         command = [
+            *self._hold(home, environment),
             str(self.executable),
             *arguments(self.model, self.rules, home, self.deadline_s),
             "--",
@@ -172,6 +174,14 @@ class AiderModel:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+    def _hold(self, home: Path, environment: Mapping[str, str]) -> list[str]:
+        """What keeps it to its folder, whatever paths a model names; nothing where its interpreter is not found."""
+        python = self.executable.resolve().with_name("python")
+        if not python.exists():
+            return []
+        own = self.inherited.get("HOME", "")
+        return shut_in_program(home / "walls.json", python, environment, write=[home.parent], home=own)
 
     def _await(self, process: subprocess.Popen[bytes]) -> int:
         deadline = time.monotonic() + self.deadline_s
@@ -284,6 +294,7 @@ def aider_environment(model: str, inherited: Mapping[str, str], home: Path) -> d
     kept = {name: value for name, value in inherited.items() if _INHERITED.fullmatch(name) or name.startswith(own)}
     return kept | {
         "HOME": str(home),
+        "TMPDIR": str(home),
         "USER": "scientist",
         "TERM": "dumb",
         "COLUMNS": "1000",  # aider folds its lines at the width of the terminal

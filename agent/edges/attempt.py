@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import assert_never
@@ -13,10 +12,11 @@ from typing import assert_never
 from agent.core.baseline import Baseline
 from agent.core.events import Step
 from agent.core.spec import StepLimits
-from agent.edges.files import fsync_folder, fsync_tree, write_durably
 from agent.edges.prepare import Prepared
 from agent.edges.run_env import resolve_command, run_environment
-from agent.edges.step import StepSpec
+from agent.edges.sandbox import NO_SANDBOX, Sandbox
+from agent.edges.shut_in import shut_in
+from agent.edges.step import Bounds, StepSpec
 from agent.edges.template import Template
 from agent.edges.untrusted import Untrusted, read_untrusted
 from agent.edges.workspace import Workspace
@@ -25,7 +25,6 @@ from agent.errors import IntegrityError
 EVALUATION = "evaluation.json"
 RESULTS_CAP_BYTES = 64 << 20
 FIGURES = (".png", ".pdf", ".svg")
-FIGURE_CAP_BYTES = 32 << 20
 
 
 def prepare_step(
@@ -41,14 +40,18 @@ def prepare_step(
     run_outputs: Path | None = None,
     data: Path | None = None,
     prepared: Prepared | None = None,
+    sandbox: Sandbox = NO_SANDBOX,
 ) -> StepSpec:
-    """Fill the step's `work` folder and say what to run there.
+    """Fill the step's new `work` folder and say what to run there, and what it may reach.
 
     `run_outputs` is the folder of the run that an evaluation reads. `prepared` is the profile's data: a run is told
     where to train, an evaluation also where its own lies. Published runs are linked.
+    Raises: IntegrityError where the folder is there already.
     """
     place = workspace.step_folder(folder)
     work = place / "work"
+    if os.path.lexists(work):  # what an earlier step left must not be taken for this one's
+        raise IntegrityError(str(work), "is there already, and not of this step", "move it away, then resume")
     for part in (work, place / "home"):
         part.mkdir(parents=True, exist_ok=True)
     _write_inputs(work, template, step, code)
@@ -56,21 +59,27 @@ def prepare_step(
     if run_outputs:
         _link(work / f"run_{run}", run_outputs)
     limits = limits_of(template)
+    environment = run_environment(
+        interpreter=interpreter,
+        sealed=template.sealed,
+        home=place / "home",
+        seed=run,
+        smoke=step is Step.SMOKE,
+        extra=template.spec.environment.variables,
+        inherited=inherited,
+    ) | (_data_variables(step, prepared) if prepared else {})
+    given = [path for path in (run_outputs, *_linked_in(work), *_folders_of(step, prepared)) if path]
+    walls, changed = shut_in(
+        sandbox, template, step, place, environment, interpreter, given=given, home=inherited.get("HOME", "")
+    )
     return StepSpec(
         argv=resolve_command(command_of(template, step, run), interpreter),
-        env=run_environment(
-            interpreter=interpreter,
-            sealed=template.sealed,
-            home=place / "home",
-            seed=run,
-            smoke=step is Step.SMOKE,
-            extra=template.spec.environment.variables,
-            inherited=inherited,
-        )
-        | (_data_variables(step, prepared) if prepared else {}),
+        env=environment | changed,
         deadline_s=_deadline_s(limits, step),
         log_cap_mib=limits.log_mib,
         stop_file=workspace.stop_file,
+        walls=walls,
+        bounds=Bounds(limits.memory_gib or 0.0, limits.processes, limits.file_gib, limits.disk_gib),
     )
 
 
@@ -83,6 +92,17 @@ def _data_variables(step: Step, prepared: Prepared) -> dict[str, str]:
             return training | {"SCIENTIST_EVALUATION_DATA": str(prepared.evaluation)}
         case Step.PLOT:
             return {}
+
+
+def _folders_of(step: Step, prepared: Prepared | None) -> tuple[Path, ...]:
+    """The data that a step is told of, and no other's."""
+    if prepared is None or step is Step.PLOT:
+        return ()
+    return (prepared.training, prepared.evaluation) if step is Step.EVALUATE else (prepared.training,)
+
+
+def _linked_in(work: Path) -> list[Path]:
+    return [path.readlink() for path in work.iterdir() if path.is_symlink()]
 
 
 def command_of(template: Template, step: Step, run: int) -> str:
@@ -160,57 +180,3 @@ def read_output(work: Path, *parts: str) -> str | Untrusted | None:
     """A JSON file that a step left under `work`, as text; None where there is none."""
     content = read_untrusted(work.joinpath(*parts), RESULTS_CAP_BYTES, within=work)
     return content.decode("utf-8", "replace") if isinstance(content, bytes) else content
-
-
-def publish_run(workspace: Workspace, run: int, run_step: Path, evaluate_step: Path | None, key: str) -> Path:
-    """Move a completed run's outputs to run_N/, with its log and evaluation; done before, it changes nothing.
-
-    Raises: IntegrityError where a folder of that name came from elsewhere.
-    """
-    final = workspace.run_folder(run)
-    building = workspace.agent / "tmp" / f"publish-{key}"
-    source = run_step / "work" / f"run_{run}"
-    if final.exists() and (source.exists() or building.exists()):
-        raise IntegrityError(str(final), "is there already and was not published", "move it away, then resume")
-    if final.exists():
-        return final
-    if not building.exists():
-        source.rename(building)
-    _clear(building / "log.txt")
-    shutil.copyfile(run_step / "log.txt", building / "log.txt")
-    if evaluate_step:
-        _clear(building / EVALUATION)
-        text = read_output(evaluate_step / "work", EVALUATION)
-        assert isinstance(text, str), "an evaluation that passed has left its file"
-        write_durably(building / EVALUATION, text.encode())
-    for path in building.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            path.chmod(0o444)  # later runs find it linked into their folders
-    fsync_tree(building)
-    building.rename(final)
-    fsync_folder(workspace.path)
-    return final
-
-
-def _clear(path: Path) -> None:
-    """Make room for a file of ours: an experiment may have put a link or a folder there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def collect_figures(workspace: Workspace, plot_step: Path) -> list[str]:
-    """Copy the figures that plot.py left to plots/, and return their names."""
-    work = plot_step / "work"
-    target = workspace.path / "plots"
-    names = []
-    for entry in sorted(os.scandir(work), key=lambda e: e.name):
-        if not entry.name.endswith(FIGURES):
-            continue
-        content = read_untrusted(Path(entry.path), FIGURE_CAP_BYTES, within=work)
-        if isinstance(content, bytes):
-            target.mkdir(exist_ok=True)
-            write_durably(target / entry.name, content)
-            names.append(entry.name)
-    return names

@@ -18,6 +18,7 @@ from agent.core.variants import BaselineTask, hash_code, plan_tasks, set_constan
 from agent.edges.files import write_durably
 from agent.edges.prepare import Prepared
 from agent.edges.runner import LocalRunner
+from agent.edges.sandbox import NO_SANDBOX, Sandbox
 from agent.edges.template import TEMPLATE_FILE, Template
 from agent.edges.trial import Trial, run_trial
 from agent.errors import ScientistError, UsageError
@@ -67,6 +68,7 @@ class Bench:
     inherited: Mapping[str, str]
     scratch: Path
     prepare: Callable[[], Prepared | None] = lambda: None
+    sandbox: Sandbox = NO_SANDBOX
 
     @property
     def place(self) -> Path:
@@ -153,6 +155,7 @@ def _run_row(bench: Bench, row: Row, sleep: Callable[[float], None]) -> Made:
         interpreter=bench.interpreter,
         inherited=bench.inherited,
         prepared=bench.prepare(),
+        sandbox=bench.sandbox,
         sleep=sleep,
     )
     if trial.failure:

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from agent.edges.environment import environment_for, find_python
 from agent.edges.prepare import prepare_data, store_of, store_size
+from agent.edges.sandbox import choose_sandbox
 from agent.edges.template import Template
 from agent.errors import ScientistError, StopRequested, UsageError
 
@@ -31,6 +32,7 @@ __all__ = [
     "check_folder",
     "check_git",
     "check_gpus",
+    "check_sandbox",
     "kept_gib",
 ]
 
@@ -143,6 +145,16 @@ def check_folder(folder: Path) -> Finding:
     except (NotImplementedError, OSError) as error:
         problem = getattr(error, "strerror", None) or str(error)
         return Finding(Level.FAIL, "workspaces", f"{place}: {problem}", "name another folder with --workspaces")
+
+
+def check_sandbox(wanted: str) -> Finding:
+    """What runs would be held in."""
+    try:
+        found = choose_sandbox(wanted)
+    except UsageError as error:
+        return Finding.of("sandbox", error)
+    level = Level.OK if found.kind == "bwrap" else Level.WARN
+    return Finding(level, "sandbox", found.kind + (f": {'; '.join(found.gaps)}" if found.gaps else ""))
 
 
 def check_environment(template: Template, cache: Path) -> tuple[Finding, Path | None]:

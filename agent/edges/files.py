@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import time
+from collections.abc import Iterator
 from pathlib import Path
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An OSError of a descriptor's says which file it was."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def fsync_folder(folder: Path) -> None:
     """Make names created or renamed in `folder` survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        with naming(folder):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -23,7 +39,8 @@ def fsync_tree(folder: Path) -> None:
             if path.is_file() and not path.is_symlink():
                 descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
                 try:
-                    os.fsync(descriptor)
+                    with naming(path):
+                        os.fsync(descriptor)
                 finally:
                     os.close(descriptor)
         fsync_folder(Path(place))
@@ -32,16 +49,20 @@ def fsync_tree(folder: Path) -> None:
 def write_durably(path: Path, content: bytes, *, scratch: Path | None = None) -> None:
     """Replace or create `path` by temporary file, fsync and rename; a failure leaves no temporary file.
 
-    A kill may leave one: in `scratch`, a folder of the same filesystem, where it is given, else beside `path`.
+    A kill may leave one: in `scratch`, a folder of the same filesystem that is made where it is missing, else beside
+    `path`.
     """
+    if scratch:
+        scratch.mkdir(parents=True, exist_ok=True)
     temporary = (scratch or path.parent) / f".{path.name}.{os.getpid()}.tmp"
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         try:
             view = memoryview(content)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            os.fsync(descriptor)
+            with naming(path):
+                while view:
+                    view = view[os.write(descriptor, view) :]
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
         temporary.rename(path)
@@ -49,3 +70,26 @@ def write_durably(path: Path, content: bytes, *, scratch: Path | None = None) ->
         temporary.unlink(missing_ok=True)
         raise
     fsync_folder(path.parent)
+
+
+def place_of(folder: Path) -> str:
+    """Device and inode of a folder, which a rename keeps and a copy does not; empty where there is none."""
+    try:
+        status = folder.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    return f"{status.st_dev}:{status.st_ino}"
+
+
+def make_way(path: Path, root: Path, rescue: Path) -> None:
+    """Move to `rescue` what stands where a file below `root`, or a folder on the way to it, is to be: of another kind.
+
+    A link in the file's own place is replaced when the file is written.
+    """
+    folders = [p for p in reversed(path.parents) if p != root and p.is_relative_to(root)]
+    is_wrong = [p.is_symlink() or (p.exists() and not p.is_dir()) for p in folders]
+    is_wrong.append(path.is_dir() and not path.is_symlink())
+    if True in is_wrong:  # the outermost: what is below a link is not ours
+        place = [*folders, path][is_wrong.index(True)]
+        rescue.mkdir(parents=True, exist_ok=True)
+        shutil.move(place, rescue / f"{place.name}.{time.time_ns()}")

@@ -77,8 +77,10 @@ def check_frozen(copy: Path) -> None:
     if not copy.is_dir():
         raise IntegrityError(f"template {copy}", "is missing", "put the frozen copy back; a resume uses no other")
     if hash_folder(copy) != copy.name:
+        last = max(_walk(copy), key=lambda path: path.stat().st_ctime_ns, default=None)
+        look = f"look at {last.relative_to(copy)}, which changed last; " if last else ""
         raise IntegrityError(
-            f"template {copy}", "was changed since launch", "put the frozen copy back, or launch the idea again"
+            f"template {copy}", "was changed since launch", f"{look}put the frozen copy back, or launch the idea again"
         )
 
 

@@ -32,7 +32,7 @@ def put_word(agent: Path, text: str, *, now: float, token: str) -> str:
     folder = agent / INBOX
     folder.mkdir(exist_ok=True)
     fsync_folder(agent)
-    write_durably(folder / f"{id}.txt", cleaned.encode())
+    write_durably(folder / f"{id}.txt", cleaned.encode(), scratch=agent / "tmp")
     return id
 
 

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from agent.core.event_json import from_json, to_json
+from agent.core.event_json import NewerJournal, UnknownEvent, from_json, to_json
 from agent.core.events import Event
 from agent.core.messages import scrub
+from agent.core.redact import Redactor
 from agent.edges.files import fsync_folder, write_durably
 from agent.errors import IntegrityError, JournalCorrupt, ScientistError
 
@@ -48,40 +47,51 @@ class Journal:
     One writer at a time (the workspace's lock sees to that); any number of readers. Opening for writing moves a torn
     last line to `folder`/rescue/.
 
+    redact: what keeps keys out of everything that is stored; by default it knows their forms alone.
+
     Raises: JournalCorrupt naming file and line; nothing is changed then.
     """
 
-    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time, redact: Redactor | None = None) -> None:
         self.folder = folder
+        self.redact = redact or Redactor()
         self.path = folder / "journal.jsonl"
         self._clock = clock
-        self.lines: list[Line] = []
-        self._size = 0
-        if self.path.exists():
-            content = self.path.read_bytes()
-            self.lines = list(_read_lines(self.path, content))
-            self._size = content.rfind(b"\n") + 1
-            self._torn = content[self._size :]
-        else:
-            self._torn = b""
+        content = self.path.read_bytes() if self.path.exists() else b""
+        self._lines: list[Line] | None = list(_read_lines(self.path, content))
+        self.count = len(self._lines)
+        self.last = self._lines[-1] if self._lines else None
+        self._size = content.rfind(b"\n") + 1
+        self._torn = content[self._size :]
+
+    @property
+    def lines(self) -> list[Line]:
+        """All of them, read again after each append: a writer that works for days keeps none but the last."""
+        if self._lines is None:
+            content = self.path.read_bytes()[: self._size]
+            self._lines = list(_read_lines(self.path, content))
+        return self._lines
 
     @property
     def events(self) -> list[Event]:
         return [line.event for line in self.lines]
 
     def append(self, event: Event) -> Line:
-        """Store one event; it is durable on return.
+        """Store one event; it is durable on return. The line holds the event as stored, without keys.
 
         Raises: JournalWriteFailed, with the file as it was.
         """
-        seq = len(self.lines)
+        seq = self.count
         now = self._clock()
-        last = self.lines[-1].sha256 if self.lines else FIRST_LINK
+        told = to_json(event)
+        if (redacted := self.redact.in_json(told)) != told:
+            event = from_json(redacted)
+        last = self.last.sha256 if self.last else FIRST_LINK
         body = {"seq": seq, "time": round(now, 6), "event": scrub(to_json(event))}
         link = _link(last, _encode(body))
         self._write(_encode(body | {"sha256": link}))
         line = Line(seq, now, event, link)
-        self.lines.append(line)
+        self._lines, self.last, self.count = None, line, seq + 1
         return line
 
     def _write(self, text: bytes) -> None:
@@ -125,14 +135,14 @@ class Journal:
         self._torn = b""
 
     def put(self, text: str) -> str:
-        """Store a text and return its name, the SHA-256 of its UTF-8 bytes."""
-        content = text.encode("utf-8", "surrogatepass")
+        """Store a text without the keys in it, and return its name: the SHA-256 of the UTF-8 bytes as stored."""
+        content = self.redact(text).encode("utf-8", "surrogatepass")
         name = hashlib.sha256(content).hexdigest()
         path = self._blob(name)
         if not path.exists():
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_durably(path, content)
+                write_durably(path, content, scratch=self.folder / "tmp")
             except OSError as error:
                 raise JournalWriteFailed(path, str(error)) from error
         return name
@@ -183,6 +193,8 @@ def _parse_line(path: Path, number: int, raw: bytes, previous: str) -> Line:
         raise JournalCorrupt(path, number + 1, "does not match its sha256: it or a line before it was altered")
     try:
         return Line(seq, stamp, from_json(value["event"]), expected)
-    except (ValidationError, KeyError) as error:
-        problem = str(error).splitlines()[0]
-        raise JournalCorrupt(path, number + 1, f"is not an event of this version ({problem})") from error
+    except NewerJournal as error:
+        remedy = "go on with the version of scientist that wrote it, or a later one"
+        raise JournalCorrupt(path, number + 1, str(error), remedy) from error
+    except (UnknownEvent, KeyError) as error:
+        raise JournalCorrupt(path, number + 1, f"is not an event of this version ({error})") from error

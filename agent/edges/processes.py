@@ -29,6 +29,7 @@ class Process:
     session: int
     start_ticks: int
     is_dead: bool
+    threads: int = 1
 
     @property
     def identity(self) -> Identity:
@@ -50,7 +51,7 @@ def read_process(pid: int) -> Process | None:
     fields = line[line.rindex(b")") + 2 :].split()  # the name before it may hold spaces and brackets
     # The first thread may have ended while others run: that process is no zombie yet.
     is_dead = fields[0] in (b"Z", b"X", b"x") and int(fields[17]) <= 1
-    return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]), is_dead)
+    return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]), is_dead, int(fields[17]))
 
 
 def is_running(identity: Identity) -> bool:
@@ -121,6 +122,11 @@ def proportional_bytes(processes: Iterable[Process]) -> int:
             continue
         total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(b"Pss:"))
     return total
+
+
+def list_children(pid: int) -> list[int]:
+    """Children of all threads of a process, zombies included; none where the kernel does not list them."""
+    return list(_children_listed(pid))
 
 
 def _children_listed(pid: int) -> Iterator[int]:

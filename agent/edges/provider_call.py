@@ -47,7 +47,7 @@ class CallFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """How requests are sent, whatever the model. `check_stop` raises where work must end; `secrets` are never shown."""
+    """How requests are sent, whatever the model. `check_stop` raises where work must end; no error shows `secrets`."""
 
     check_stop: Callable[[], None]
     secrets: Sequence[str] = ()
@@ -77,7 +77,7 @@ class Call:
 
         try:
             response = self._within(complete, deadline_s)
-            return _read(model, response, rules, self.now(), self.secrets)
+            return _read(model, response, rules, self.now())
         except _Raised as raised:
             raise self._explain(raised.error) from raised.error
 
@@ -172,7 +172,7 @@ def _headers_of(error: Exception) -> Mapping[str, object] | None:
     return beside or getattr(getattr(error, "response", None), "headers", None)
 
 
-def _read(model: str, response: Any, rules: ModelRules, now: float, secrets: Sequence[str]) -> Answer:
+def _read(model: str, response: Any, rules: ModelRules, now: float) -> Answer:
     """The answer in a response.
 
     Raises: CallFailed where nothing in it can be used.
@@ -189,9 +189,9 @@ def _read(model: str, response: Any, rules: ModelRules, now: float, secrets: Seq
     price = rules.price(tokens_in, cached, tokens_out)
     told = hidden.get("response_cost") or None  # zero is what litellm says where it has no price
     answer = Answer(
-        text=_hide(str(text), secrets),
+        text=str(text),
         model=printable(str(getattr(response, "model", "") or model)[:NAME_CHARS]),
-        reasoning=_hide(str(getattr(message, "reasoning_content", None) or ""), secrets),
+        reasoning=str(getattr(message, "reasoning_content", None) or ""),
         tokens_in=tokens_in,
         tokens_out=tokens_out,
         tokens_cached=cached,
@@ -211,10 +211,3 @@ def _read(model: str, response: Any, rules: ModelRules, now: float, secrets: Seq
 
 def _count(source: Any, name: str) -> int:
     return max(0, int(getattr(source, name, 0) or 0))
-
-
-def _hide(text: str, secrets: Sequence[str]) -> str:
-    """Only the very keys are hidden in a model's words: what looks like one may be code."""
-    for secret in secrets:
-        text = text.replace(secret, "[key]") if len(secret) >= 8 else text
-    return text

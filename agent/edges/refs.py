@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.core.messages import without_surrogates
+from agent.core.redact import Redactor
 from agent.core.refs import Reference
 from agent.edges.files import write_durably
 from agent.errors import IntegrityError, UsageError
@@ -20,16 +21,17 @@ INDEX = "index.json"
 MOST_BYTES = 1 << 20
 
 
-def find_refs(ideas: Path, slug: str) -> tuple[Reference, ...]:
-    """The texts for one idea of an ideas file, its own before those of all.
+def find_refs(ideas: Path, slug: str, redact: Redactor | None = None) -> tuple[Reference, ...]:
+    """The texts for one idea of an ideas file, its own before those of all; `redact` keeps keys out of them.
 
     Raises: UsageError where one is no UTF-8, or too large for a prompt to show anything of it.
     """
     found = []
+    redact = redact or Redactor()
     for folder in (ideas.parent / FOLDER / slug, ideas.parent / FOLDER):
         for path in sorted(folder.glob("*.md")) if folder.is_dir() else ():
             if path.is_file():
-                found.append(Reference(path.relative_to(ideas.parent).as_posix(), _read(path)))
+                found.append(Reference(path.relative_to(ideas.parent).as_posix(), redact(_read(path))))
     return tuple(ref for ref in found if ref.text)
 
 

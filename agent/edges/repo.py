@@ -1,70 +1,33 @@
 """The git side of a workspace: commits that find themselves again after a crash, tags, diffs.
 
 Commits are made from objects, a private index and a compare-and-swap of the branch, so that a kill at any moment
-leaves either the old commit or the new one. Configuration outside the repository, hooks, filters, fsmonitor and
-external diff programs are switched off: the repository's content was written by a model.
+leaves either the old commit or the new one.
 """
 
 from __future__ import annotations
 
-import errno
 import json
+import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
 from unicodedata import category
 
-import git
-
-from agent.edges.files import write_durably
+from agent.edges.files import make_way, write_durably
+from agent.edges.git_locks import move_locks
+from agent.edges.git_log import LOG_OPTIONS, Commit, parse_log
+from agent.edges.safe_git import SafeGit
 from agent.errors import IntegrityError
 
 BRANCH = "refs/heads/main"
+RESCUE = "refs/rescue/"
 COMMITS_KEPT = 8
 EXCLUDED = ("run_*/", ".agent/", "plots/")
 
-_CONFIG = (
-    "core.hooksPath=/dev/null",
-    "core.fsmonitor=false",
-    "core.fsync=all",
-    "core.autocrlf=false",
-    "core.attributesFile=/dev/null",
-    "core.quotePath=false",
-    "gc.auto=0",
-    "maintenance.auto=false",
-    "commit.gpgSign=false",
-    "tag.gpgSign=false",
-    "protocol.allow=never",
-    "i18n.commitEncoding=UTF-8",
-    "i18n.logOutputEncoding=UTF-8",
-    "trailer.separators=:",
-)
-
-# Left by a git hook or a shell that we were started from. GitPython passes our own environment on, so they are emptied.
-_UNSET = {
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES": "",
-    "GIT_CONFIG_COUNT": "0",
-    "GIT_CONFIG_PARAMETERS": "",
-    "GIT_NAMESPACE": "",
-    "GIT_NO_REPLACE_OBJECTS": "1",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """One commit of the branch; `time` is the committer's, seconds since the epoch."""
-
-    sha: str
-    time: float
-    subject: str
-    trailers: dict[str, str]
-    files: tuple[str, ...] = ()
-    insertions: int = 0
-    deletions: int = 0
+_NO_COMMIT = "0" * 40
 
 
 class Repo:
@@ -73,51 +36,8 @@ class Repo:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._scratch = folder / ".agent" / "tmp"
-        self._git = git.Git(str(folder))
+        self._run = SafeGit(folder).run
         self._read: dict[str, dict[str, str]] = {}  # by commit, which never changes
-        self._git.update_environment(
-            GIT_DIR=str(folder / ".git"),
-            GIT_COMMON_DIR=str(folder / ".git"),
-            GIT_INDEX_FILE=str(folder / ".git" / "index"),
-            GIT_OBJECT_DIRECTORY=str(folder / ".git" / "objects"),
-            GIT_WORK_TREE=str(folder),
-            **_UNSET,
-            GIT_CONFIG_NOSYSTEM="1",
-            GIT_CONFIG_GLOBAL="/dev/null",
-            GIT_CONFIG_SYSTEM="/dev/null",
-            GIT_TERMINAL_PROMPT="0",
-            GIT_AUTHOR_NAME="scientist",
-            GIT_AUTHOR_EMAIL="scientist@localhost",
-            GIT_COMMITTER_NAME="scientist",
-            GIT_COMMITTER_EMAIL="scientist@localhost",
-            LC_ALL="C.UTF-8",
-        )
-
-    def _run(
-        self,
-        *arguments: str,
-        env: Mapping[str, str] | None = None,
-        stdin: int | None = None,
-        strip: bool = True,
-    ) -> str:
-        options = [part for setting in _CONFIG for part in ("-c", setting)]
-        try:
-            out = self._git.execute(
-                ["git", *options, *arguments],
-                env=dict(env or {}),
-                istream=stdin,
-                strip_newline_in_stdout=strip,
-                stdout_as_string=False,
-            )
-        except git.GitCommandError as error:
-            problem = str(error.stderr).strip().removeprefix("stderr:").strip(" '\n")
-            if "No space left on device" in problem:
-                raise OSError(errno.ENOSPC, f"git {arguments[0]}: {problem}", str(self.folder)) from error
-            raise IntegrityError(
-                str(self.folder), f"git {arguments[0]} failed: {problem}", "mend the repository, then resume"
-            ) from error
-        assert isinstance(out, bytes)
-        return out.decode("utf-8", "surrogateescape")
 
     def create(self, files: Mapping[str, str], message: str) -> str:
         """Make the repository with a first commit, and return the commit."""
@@ -141,37 +61,110 @@ class Repo:
         body = message.rstrip() + "\n"
         if trailers:
             body += "\n" + "".join(f"{name}: {_one_line(value)}\n" for name, value in trailers.items())
-        options = ["-p", parent] if parent else []
-        with self._message_file(_printable(body)) as path:
-            sha = self._run("commit-tree", tree, *options, "-F", str(path))
-        self._past_stale_lock("HEAD.lock")
-        self._past_stale_lock(BRANCH + ".lock")
-        self._run("update-ref", BRANCH, sha, parent or "0" * 40)
+        sha = self._commit_tree(tree, parent, body)
+        self._set_ref(BRANCH, sha, parent)
         self.check_out(changes)
         return sha
 
+    def _commit_tree(self, tree: str, parent: str, message: str) -> str:
+        options = ["-p", parent] if parent else []
+        with self._message_file(_printable(message)) as path:
+            return self._run("commit-tree", tree, *options, "-F", str(path))
+
+    def _set_ref(self, name: str, commit: str, before: str = "") -> None:
+        """Raises: IntegrityError where the reference is not at `before` any more."""
+        move_locks(self.folder, ("HEAD.lock", f"{name}.lock"))
+        self._run("update-ref", name, commit, before or _NO_COMMIT)
+
     def check_out(self, changes: Mapping[str, str]) -> None:
-        """Write the texts into the work tree and bring git's index up to the branch, without a look at other files."""
+        """Write the texts into the work tree and bring git's index up to the branch, without a look at other files.
+
+        What somebody else wrote in their place since the commit before is kept first, as `keep_work_tree` does.
+        """
+        parent = self.resolve(f"{BRANCH}^")
+        before = self.read(parent) if parent else {}
+        foreign = [
+            name
+            for name, text in changes.items()
+            if not any(self.holds(name, expected) for expected in (None, text, before.get(name)))
+        ]
+        if foreign:
+            self.keep_work_tree(foreign)
+        self._write_files(changes)
+
+    def _write_files(self, changes: Mapping[str, str]) -> None:
         self._scratch.mkdir(parents=True, exist_ok=True)
         for name, text in changes.items():
             path = self.folder / name
+            make_way(path, self.folder, self.folder / ".agent" / "rescue")
             path.parent.mkdir(parents=True, exist_ok=True)
             write_durably(path, _bytes(text), scratch=self._scratch)
-        self._past_stale_lock("index.lock")
+        index = self.folder / ".git" / "index"
+        if index.is_symlink():  # git would write where it leads
+            index.unlink()
+        move_locks(self.folder, ("index.lock",))
         self._run("read-tree", BRANCH)
 
-    def _write_tree(self, parent: str, changes: Mapping[str, str]) -> str:
+    def keep_work_tree(self, names: Iterable[str]) -> str:
+        """Keep files as they are in the work tree as a commit on top of the branch, which stays, and return its name.
+
+        Named after its content: what is kept already is found again. Of a folder in a file's place only is kept that
+        the file is gone.
+        """
+        head, changes, modes = self.head(), dict[str, str | None](), dict[str, str]()
+        for name in names:
+            path = self.folder / name
+            content = self.read_work_tree(name)
+            changes[name] = None if content is None else content.decode("utf-8", "surrogateescape")
+            modes[name] = "120000" if path.is_symlink() else "100755" if os.access(path, os.X_OK) else "100644"
+        tree = self._write_tree(head, changes, modes)
+        ref = f"{RESCUE}edits-{head[:10]}-{tree[:10]}"
+        if not self.resolve(ref):
+            names = _one_line(", ".join(changes))
+            said = f"Kept from the work tree: {names}\n\nChanged by hand; no event made this commit.\n"
+            self._set_ref(ref, self._commit_tree(tree, head, said))
+        return ref
+
+    def keep_commit(self, commit: str) -> str:
+        """Keep a commit that no event made, and return its name."""
+        ref = f"{RESCUE}head-{commit[:10]}"
+        if not self.resolve(ref):
+            self._set_ref(ref, commit)
+        return ref
+
+    def move_branch(self, commit: str) -> None:
+        """Set the branch, and HEAD to it, wherever they were; the caller has kept that."""
+        head = self.head()
+        if head != commit:
+            self._set_ref(BRANCH, commit, head)
+        self._run("symbolic-ref", "HEAD", BRANCH)
+
+    def write_back(self) -> None:
+        """Bring tracked files back to the branch; the caller has kept what differs. Other files stay."""
+        files = self.read(self.head())
+        self._write_files({name: files[name] for name in self.dirty_files()})
+
+    def _write_tree(
+        self, parent: str, changes: Mapping[str, str | None], modes: Mapping[str, str] | None = None
+    ) -> str:
+        """The parent's tree with these texts, None for a file that is gone; modes are 100644 unless given."""
         self._scratch.mkdir(parents=True, exist_ok=True)
+        texts = {name: text for name, text in changes.items() if text is not None}
         index = self._scratch / f"index.{time.monotonic_ns()}"
         private = {"GIT_INDEX_FILE": str(index)}
         try:
             if parent:
                 self._run("read-tree", parent, env=private)
             with ExitStack() as stack:
-                paths = [str(stack.enter_context(self._message_file(text))) for text in changes.values()]
-                blobs = self._run("hash-object", "-w", "--no-filters", *paths).split()
-            entries = [("--cacheinfo", f"100644,{blob},{name}") for blob, name in zip(blobs, changes, strict=True)]
+                paths = [str(stack.enter_context(self._message_file(text))) for text in texts.values()]
+                blobs = self._run("hash-object", "-w", "--no-filters", *paths).split() if paths else []
+            entries = [
+                ("--cacheinfo", f"{(modes or {}).get(name, '100644')},{blob},{name}")
+                for blob, name in zip(blobs, texts, strict=True)
+            ]
             self._run("update-index", "--add", *chain.from_iterable(entries), env=private)
+            if gone := [name for name in changes if name not in texts]:
+                self._run("update-index", "--force-remove", "--", *gone, env=private)
             return self._run("write-tree", env=private)
         finally:
             index.unlink(missing_ok=True)
@@ -185,17 +178,6 @@ class Repo:
             yield path
         finally:
             path.unlink(missing_ok=True)
-
-    def _past_stale_lock(self, name: str) -> None:
-        """Move a lock aside that a killed git left behind: a live one is gone within a second."""
-        lock = self.folder / ".git" / name
-        for _ in range(20):
-            if not lock.exists():
-                return
-            time.sleep(0.05)
-        rescue = self.folder / ".agent" / "rescue"
-        rescue.mkdir(parents=True, exist_ok=True)
-        lock.rename(rescue / f"{lock.name}.{time.time_ns()}")
 
     def find_step(self, step_id: str) -> str | None:
         """The commit of the branch that carries this Step-Id, among the newest fifty."""
@@ -252,7 +234,7 @@ class Repo:
             raise IntegrityError(
                 f"tag {name}", f"names {present[:10]}, not {commit[:10]}", "remove the tag, then resume"
             )
-        self._past_stale_lock(f"refs/tags/{name}.lock")
+        move_locks(self.folder, (f"refs/tags/{name}.lock",))
         with self._message_file(_printable(message)) as path:
             self._run("tag", "--annotate", name, commit, "--cleanup=verbatim", "-F", str(path))
 
@@ -268,7 +250,24 @@ class Repo:
     def dirty_files(self) -> list[str]:
         """Tracked files of the work tree that differ from the branch, by bytes: git itself would run filters."""
         files = self.read(self.head())
-        return [name for name, text in files.items() if _read_bytes(self.folder / name) != _bytes(text)]
+        return [name for name, text in files.items() if not self.holds(name, text)]
+
+    def holds(self, name: str, text: str | None) -> bool:
+        """Whether the work tree has the file with that text; for None, whether nothing of that name is there."""
+        path = self.folder / name
+        if text is None:
+            return not os.path.lexists(path)
+        return not path.is_symlink() and self.read_work_tree(name) == _bytes(text)
+
+    def read_work_tree(self, name: str) -> bytes | None:
+        """A file's content, or where a link leads to; None for what is neither."""
+        path = self.folder / name
+        try:
+            if path.is_symlink():
+                return os.fsencode(path.readlink())
+            return path.read_bytes() if path.is_file() else None
+        except OSError:
+            return None
 
     def diff(self, a: str, b: str, *paths: str) -> str:
         """Unified diff from a to b: commits, tags or run numbers made into tags by the caller."""
@@ -285,24 +284,7 @@ class Repo:
 
     def log(self) -> list[Commit]:
         """All commits of the branch, oldest first, with what each changed."""
-        form = "%x01%H%x00%ct%x00%s%x00%(trailers:only,unfold,separator=%x1f)%x00"
-        shown = ("--no-ext-diff", "--no-textconv", "--no-renames", "--numstat", "-z")
-        out = self._run("log", "--reverse", *shown, f"--format={form}", BRANCH)
-        return [_parse_commit(part) for part in out.split("\x01")[1:]]
-
-
-def _parse_commit(part: str) -> Commit:
-    sha, stamp, subject, trailers, rest = part.split("\0", 4)
-    rows = [entry.lstrip("\n").split("\t", 2) for entry in rest.split("\0") if entry.count("\t") >= 2]
-    return Commit(
-        sha,
-        float(stamp),
-        subject,
-        dict(pair.split(": ", 1) for pair in trailers.split("\x1f") if ": " in pair),
-        tuple(row[2] for row in rows),
-        sum(int(row[0]) for row in rows if row[0].isdigit()),
-        sum(int(row[1]) for row in rows if row[1].isdigit()),
-    )
+        return parse_log(self._run("log", *LOG_OPTIONS, BRANCH))
 
 
 def _one_line(value: str) -> str:
@@ -316,14 +298,6 @@ def _printable(message: str) -> str:
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
-
-
-def _read_bytes(path: Path) -> bytes | None:
-    """None for what is no regular file."""
-    try:
-        return path.read_bytes() if path.is_file() and not path.is_symlink() else None
-    except OSError:
-        return None
 
 
 def metrics_message(title: str, values: Mapping[str, object]) -> str:

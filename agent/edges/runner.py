@@ -17,6 +17,7 @@ from agent.core.failure import ExitRecord
 from agent.edges import step
 from agent.edges.processes import Identity, all_processes, is_running, running_below, send_signal
 from agent.edges.step import Claim, StepSpec
+from agent.edges.trees import remove_tree
 
 __all__ = ["Exited", "LocalRunner", "Lost", "Runner", "Running", "StepSpec", "StepStatus", "Taken", "Unclaimed"]
 
@@ -137,12 +138,12 @@ class LocalRunner:
             claim = step.read_claim(folder)
         except ValueError:
             claim = None
-        if claim is None or claim.by == "resume" or not claim.is_local():
+        if claim is None or claim.by == "resume" or not (claim.is_local() and claim.is_of(folder)):
             return
         supervisor = Identity(claim.pid, claim.start_ticks)
         send_signal([supervisor], signal.SIGTERM)
         self._wait_until(lambda: not is_running(supervisor))
-        doomed = {supervisor} | _leftovers(folder)
+        doomed = {supervisor} | _leftovers(folder, supervisor)
         if (folder / step.EXIT).exists():
             doomed = {supervisor}
 
@@ -153,6 +154,7 @@ class LocalRunner:
             return not any(map(is_running, doomed))
 
         self._wait_until(is_over)
+        _remove_temporary(folder)
 
     def read_streams(self, folder: Path, limit_bytes: int) -> tuple[str, str]:
         return _read_text(folder / step.STDOUT, limit_bytes), _read_text(folder / step.STDERR, limit_bytes)
@@ -160,13 +162,17 @@ class LocalRunner:
     def _death(self, folder: Path, claim: Claim) -> str | None:
         """Why the supervisor must be dead, or None."""
         if claim.is_local():
+            if not claim.is_of(folder):
+                return f"the folder is a copy, and supervisor {claim.pid} works in {claim.folder}"
+            if claim.was_moved():
+                return f"the folder was moved away from {claim.folder} while supervisor {claim.pid} worked in it"
             if is_running(Identity(claim.pid, claim.start_ticks)):
                 return None
             return f"supervisor {claim.pid} is gone: {_last_line(folder / step.SUPERVISOR_LOG) or 'it was killed'}"
         age_s = _age_s(folder, _clock_of(folder))
         if age_s <= HEARTBEAT_LIMIT_S:
             return None
-        return f"no heartbeat for {age_s:.0f} s from supervisor {claim.pid} on {claim.host}"
+        return say_silence(Running(claim.pid, claim.host, age_s))
 
     def _wait_until(self, is_over: Callable[[], bool]) -> None:
         pause_s = 0.02
@@ -174,6 +180,11 @@ class LocalRunner:
             if is_over():
                 return
             self.sleep(pause_s)
+
+
+def say_silence(supervisor: Running) -> str:
+    """That its heart stopped, in words."""
+    return f"no heartbeat for {supervisor.heartbeat_age_s:.0f} s from supervisor {supervisor.pid} on {supervisor.host}"
 
 
 def supervisor_command(python: Path, folder: Path, *, detach: bool) -> list[str]:
@@ -191,18 +202,37 @@ def _supervisor_environment(spec: StepSpec) -> dict[str, str]:
     return environment
 
 
-def _leftovers(folder: Path) -> set[Identity]:
+def _leftovers(folder: Path, supervisor: Identity) -> set[Identity]:
     """Running processes of a step whose supervisor is dead; a reused pid is never taken for one."""
     child = step.read_child(folder)
-    if child is None:
-        return set()
-    found = {identity for identity in child.tree if is_running(identity)}
     work = (folder / step.WORK).resolve()
+    if child is None:
+        return _orphans(work, supervisor)
+    found = {identity for identity in child.tree if is_running(identity)}
     session = [p for p in all_processes() if p.session == child.pid and p.start_ticks >= child.start_ticks]
     # A session's number is not given again while it has members, so one known member vouches for all.
     is_ours = any(process.identity in found for process in session)
     found |= {p.identity for p in session if not p.is_dead and (is_ours or _works_in(p.pid, work))}
     return found
+
+
+def _orphans(work: Path, supervisor: Identity) -> set[Identity]:
+    """What a supervisor left that was killed as it began, before it could record its command.
+
+    bwrap, whose first process dies with the supervisor, may leave its second one waiting for ever. They work in the
+    step's folder, and the leader of their session is dead: a person who looks around there has a living shell.
+    """
+    alive = {process.pid: process for process in all_processes() if not process.is_dead}
+    orphans = [p for p in alive.values() if p.session not in alive and p.start_ticks >= supervisor.start_ticks]
+    return {process.identity for process in orphans if _works_in(process.pid, work)}
+
+
+def _remove_temporary(folder: Path) -> None:
+    """The TMPDIR of a step, where its supervisor could not remove it any more."""
+    child = step.read_child(folder)
+    tmp = Path(child.tmp) if child else Path()
+    if tmp.parent == Path(step.TMP_ROOT) and tmp.name.startswith(step.TMP_PREFIX):
+        remove_tree(tmp)
 
 
 def _works_in(pid: int, folder: Path) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from agent.edges.files import fsync_folder, write_durably
+from agent.edges.files import fsync_folder, place_of, write_durably
 from agent.edges.processes import Identity, boot_id, read_process
 
 if TYPE_CHECKING:
@@ -28,8 +28,41 @@ STDOUT = "stdout.txt"
 STDERR = "stderr.txt"
 SUPERVISOR_LOG = "supervisor.log"
 WORK = "work"
+TMP_ROOT, TMP_PREFIX = "/tmp", "sci-"
 
 ClaimedBy = Literal["supervisor", "resume"]
+SandboxKind = Literal["bwrap", "landlock", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class Walls:
+    """What a step may reach, and what holds it to that: absolute paths, the same inside and outside.
+
+    read, write: files and folders; what is absent of `read` counts for nothing. links: names that lead to one of them.
+    devices: beyond the usual ones. bwrap: its program. confines: the step puts code of a run into a sandbox inside.
+    """
+
+    kind: SandboxKind = "off"
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    devices: tuple[str, ...] = ()
+    network: bool = False
+    bwrap: str = ""
+    confines: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much a step may use; 0 leaves it free, but for memory: then it is nine tenths of the machine's.
+
+    processes: threads are counted too. file_gib: of one file. disk_gib: of all that it writes, temporary files too.
+    """
+
+    memory_gib: float = 0.0
+    processes: int = 0
+    file_gib: float = 0.0
+    disk_gib: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +77,16 @@ class StepSpec:
     deadline_s: float
     log_cap_mib: float
     stop_file: Path
+    walls: Walls = Walls()
+    bounds: Bounds = Bounds()
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who owns a step: a process that can be told from a later one with the same pid."""
+    """Who owns a step: a process that can be told from a later one with the same pid.
+
+    folder: its path then. place: what tells the folder itself from a copy, on the machine that claimed it.
+    """
 
     pid: int
     host: str
@@ -56,6 +94,16 @@ class Claim:
     pid_namespace: str
     start_ticks: int
     by: ClaimedBy
+    folder: str = ""
+    place: str = ""
+
+    def is_of(self, folder: Path) -> bool:
+        """Whether the folder is the one that was claimed, and not a copy of it; where nothing is known, it is."""
+        return not self.place or self.place == place_of(folder)
+
+    def was_moved(self) -> bool:
+        """Whether the folder is no longer where its owner writes."""
+        return bool(self.place) and place_of(Path(self.folder)) != self.place
 
     def is_local(self) -> bool:
         """Whether this process sees the claim's pid: the same kernel since boot, the same pid namespace."""
@@ -64,17 +112,19 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """The command of a step and the processes seen below it, so that a leftover tree can be killed."""
+    """The command of a step and the processes seen below it, so that a leftover tree can be killed; its TMPDIR."""
 
     pid: int
     start_ticks: int
     tree: tuple[Identity, ...]
+    tmp: str = ""
 
 
 def write_spec(folder: Path, spec: StepSpec) -> None:
     """Write spec.json durably."""
     fields: dict[str, Any] = {"argv": list(spec.argv), "env": dict(spec.env), "cwd": WORK}
     fields |= {"deadline_s": spec.deadline_s, "log_cap_mib": spec.log_cap_mib, "stop_file": str(spec.stop_file)}
+    fields |= {"walls": asdict(spec.walls), "bounds": asdict(spec.bounds)}
     write_durably(folder / SPEC, _dump(fields))
 
 
@@ -87,7 +137,15 @@ def read_spec(folder: Path) -> StepSpec:
         deadline_s=float(fields["deadline_s"]),
         log_cap_mib=float(fields["log_cap_mib"]),
         stop_file=Path(fields["stop_file"]),
+        walls=_read_walls(fields.get("walls", {})),
+        bounds=Bounds(**fields.get("bounds", {})),
     )
+
+
+def _read_walls(fields: Mapping[str, Any]) -> Walls:
+    """With the lists that JSON made of tuples as tuples again."""
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+    return Walls(**(values | {"links": tuple((name, target) for name, target in values.get("links", ()))}))
 
 
 def claim(folder: Path, by: ClaimedBy) -> bool:
@@ -98,7 +156,16 @@ def claim(folder: Path, by: ClaimedBy) -> bool:
     """
     process = read_process(os.getpid())
     assert process is not None
-    owner = Claim(process.pid, os.uname().nodename, boot_id(), _pid_namespace(), process.start_ticks, by)
+    owner = Claim(
+        process.pid,
+        os.uname().nodename,
+        boot_id(),
+        _pid_namespace(),
+        process.start_ticks,
+        by,
+        folder=str(folder.absolute()),
+        place=place_of(folder),
+    )
     aside = folder / f".{CLAIM}.{owner.host}.{owner.pid}"
     _write_synced(aside, _dump(asdict(owner)))
     try:
@@ -133,7 +200,7 @@ def read_child(folder: Path) -> Child | None:
     try:
         fields = json.loads((folder / CHILD).read_bytes())
         tree = tuple(Identity(**identity) for identity in fields["tree"])
-        return Child(fields["pid"], fields["start_ticks"], tree)
+        return Child(fields["pid"], fields["start_ticks"], tree, str(fields.get("tmp", "")))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from agent.core.events import Step
 from agent.core.failure import ExitRecord, Failure, as_smoke, bad_results, diagnose, no_results
 from agent.core.failure_text import cut_line
+from agent.core.plain_text import plain_line
 from agent.core.results import Results, ResultsProblem, means_metrics, parse_results, read_number
 from agent.core.spec import Source
 from agent.edges.attempt import EVALUATION, read_output
@@ -53,7 +54,7 @@ def read_step(
     def fail(*problems: str) -> StepReading:
         return _failed(step, bad_results(record, stdout, stderr, list(problems), own_files=files))
 
-    if record.exit_code != 0 or record.timed_out or record.stopped or record.error:
+    if record.exit_code != 0 or record.timed_out or record.stopped or record.error or record.breach:
         gpu = Path("/dev/nvidiactl").exists()
         failure = diagnose(record, stdout, stderr, own_files=files, edited_imports=edited_imports, gpu_expected=gpu)
         return _failed(step, failure)
@@ -92,7 +93,7 @@ def read_self_report(evaluation: Mapping[str, object]) -> str:
     reason = evaluation.get("self_reported")
     if reason in (None, False, ""):
         return ""
-    line = " ".join(reason.split()) if isinstance(reason, str) else ""
+    line = plain_line(reason) if isinstance(reason, str) else ""
     return cut_line(line, REASON_CHARS) or "evaluation.json gives no reason"
 
 

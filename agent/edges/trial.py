@@ -13,6 +13,7 @@ from agent.core.failure import ExitRecord, Failure
 from agent.edges.attempt import prepare_step
 from agent.edges.prepare import Prepared
 from agent.edges.runner import Exited, LocalRunner, Lost, Runner, Running
+from agent.edges.sandbox import NO_SANDBOX, Sandbox
 from agent.edges.step import StepSpec
 from agent.edges.step_reading import StepReading, read_step
 from agent.edges.template import Template
@@ -51,6 +52,7 @@ def run_trial(
     inherited: Mapping[str, str],
     data: Path | None = None,
     prepared: Prepared | None = None,
+    sandbox: Sandbox = NO_SANDBOX,
     steps: Sequence[Step] = (Step.RUN, Step.EVALUATE),
     runner: Runner | None = None,
     sleep: Callable[[float], None] = time.sleep,
@@ -79,6 +81,7 @@ def run_trial(
             run_outputs=ran if step is Step.EVALUATE else None,
             data=data,
             prepared=prepared,
+            sandbox=sandbox,
         )
         record = _supervise(runner, workspace.step_folder(name), spec, sleep)
         own = [file for file in code if file.endswith(".py")]

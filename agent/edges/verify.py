@@ -222,7 +222,9 @@ class _Check:
             return
         for name in self.repo.dirty_files():
             yield Disagreement(
-                name, "differs from the newest commit", "keep the change elsewhere and `git checkout` the file"
+                name,
+                "differs from the newest commit",
+                "resume keeps the change under refs/rescue and says how to go on",
             )
 
     def template(self) -> Iterator[Disagreement]:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agent.core.agreement import WRITING_EFFECTS
 from agent.core.code import digest_code
 from agent.core.events import Launched
 from agent.core.fold import fold
 from agent.core.idea import Idea
+from agent.core.redact import Redactor
 from agent.core.refs import Reference
 from agent.core.state import State
 from agent.edges.files import fsync_folder, write_durably
 from agent.edges.frozen import check_frozen
+from agent.edges.git_locks import move_locks
 from agent.edges.journal import Journal
 from agent.edges.refs import write_refs
 from agent.edges.repo import Repo
@@ -27,6 +30,7 @@ from agent.errors import IntegrityError, JournalCorrupt, UsageError
 BATCH_FILE = "batch.json"
 TEMPLATES = ".templates"
 BATCH_SCHEMA = 1
+SETTLE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +57,13 @@ class Workspace:
     def run_folder(self, run: int) -> Path:
         return self.path / f"run_{run}"
 
-    def journal(self) -> Journal:
-        """Raises: JournalCorrupt where it is damaged, empty or gone."""
-        journal = Journal(self.agent)
-        if not journal.lines:
+    def journal(self, redact: Redactor | None = None) -> Journal:
+        """The journal; `redact` keeps keys out of what is written.
+
+        Raises: JournalCorrupt where it is damaged, empty or gone.
+        """
+        journal = Journal(self.agent, redact=redact)
+        if not journal.count:
             raise JournalCorrupt(journal.path, 1, "the launch is missing")
         return journal
 
@@ -82,7 +89,9 @@ def frozen_template(workspace: Workspace, launched: Launched) -> Template:
             check_frozen(copy)
             return load_template(copy, launched.profile)
     raise IntegrityError(
-        f"template {launched.template_hash}", f"no frozen copy above {workspace.path}", f"put {TEMPLATES} back"
+        f"template {launched.template_hash}",
+        f"no frozen copy above {workspace.path}",
+        f"put {TEMPLATES} back; to a copy of a workspace belongs a copy of the {TEMPLATES} above the original",
     )
 
 
@@ -146,12 +155,20 @@ def find_workspaces(root: Path) -> list[Workspace]:
         return [Workspace(root.resolve())]
     if not root.is_dir():
         return []
+    return [Workspace(path.resolve()) for path in _listed(root) if (path / ".agent").is_dir()]
+
+
+def find_missing(root: Path) -> list[Path]:
+    """Workspaces that a batch at or below `root` lists, and that are gone."""
+    return [path for path in _listed(root) if not (path / ".agent").is_dir()]
+
+
+def _listed(root: Path) -> list[Path]:
+    """Every folder that the batch at `root`, or those below it, list."""
+    if not root.is_dir():
+        return []
     batches = [root] if (root / BATCH_FILE).is_file() else sorted(p.parent for p in root.glob(f"[!.]*/{BATCH_FILE}"))
-    found: list[Workspace] = []
-    for batch in batches:
-        names = _read_batch(batch / BATCH_FILE)
-        found += [Workspace((batch / name).resolve()) for name in names if (batch / name / ".agent").is_dir()]
-    return found
+    return [batch / name for batch in batches for name in _read_batch(batch / BATCH_FILE)]
 
 
 def _read_batch(path: Path) -> list[str]:
@@ -162,9 +179,9 @@ def _read_batch(path: Path) -> list[str]:
 
 
 def check_untouched(workspace: Workspace, repo: Repo, state: State) -> None:
-    """Raises: IntegrityError where branch or work tree are not as the journal left them.
+    """Raises: IntegrityError where branch or work tree are not as the journal left them; what was changed is kept.
 
-    While an effect is open its commit may be on top already: the effect then finds it.
+    While an effect is open its commit may be on top already, and not yet in the work tree: the effect then finds it.
     """
     gone = [row.run for row in state.rows if row.completed and not workspace.run_folder(row.run).is_dir()]
     if gone:
@@ -173,21 +190,73 @@ def check_untouched(workspace: Workspace, repo: Repo, state: State) -> None:
         )
     if not (workspace.path / ".git").is_dir():
         raise IntegrityError(str(workspace.path), "is no git repository any more", "put its .git back, then resume")
+    move_locks(workspace.path)
+    until_s = time.monotonic() + SETTLE_S
+    while differs := _differs(repo, state):
+        if time.monotonic() > until_s:
+            break
+        time.sleep(SETTLE_S / 10)  # a git that outlived its killed orchestrator ends in a moment
+    if not differs:
+        return
+    head, dirty = repo.head(), find_edits(repo, state)
+    if not head:
+        problem = f"branch main is gone, the journal is at {state.head[:10]}"
+        raise IntegrityError(str(workspace.path), problem, _ways_on(workspace, state.head, []))
+    if head != expected_head(repo, state):
+        kept = [repo.keep_commit(head), *([repo.keep_work_tree(dirty)] if dirty else [])]
+        problem = f"branch main is at {head[:10]}, the journal at {state.head[:10]}"
+        raise IntegrityError(str(workspace.path), problem, _ways_on(workspace, state.head[:10], kept))
+    if not dirty:
+        return
+    kept = [repo.keep_work_tree(dirty)]
+    where = f"{workspace.path}: {', '.join(dirty)}"
+    raise IntegrityError(where, "was changed by hand", _ways_on(workspace, "main", kept))
+
+
+def _differs(repo: Repo, state: State) -> bool:
     head = repo.head()
-    if head != state.head and not (state.pending and repo.find_step(state.pending.key) == head):
-        raise IntegrityError(
-            str(workspace.path),
-            f"branch main is at {head[:10]}, the journal at {state.head[:10]}",
-            f"keep it under a name of its own (git -C {workspace.path} branch mine), then go back: "
-            f"git -C {workspace.path} update-ref refs/heads/main {state.head}",
-        )
+    return not head or head != expected_head(repo, state) or bool(find_edits(repo, state))
+
+
+def _ways_on(workspace: Workspace, base: str, kept: Sequence[str]) -> str:
+    place = shlex.quote(str(workspace.path))
+    told = f"kept as {' and '.join(kept)}, to be seen by: git -C {place} diff {base} {kept[-1]}; " if kept else ""
+    return f"{told}put it back, or go on without it: scientist resume --discard-edits {place}"
+
+
+def discard_edits(workspace: Workspace, repo: Repo, state: State) -> list[str]:
+    """Bring branch and work tree back to what the journal says, and return where that which was changed is kept."""
+    if not (workspace.path / ".git").is_dir():
+        return []  # what is missing is named by `check_untouched`
+    move_locks(workspace.path)
+    head, back, dirty = repo.head(), expected_head(repo, state), find_edits(repo, state)
+    foreign = [sha for sha in dict.fromkeys((head, repo.resolve("HEAD"))) if sha and sha != back]
+    kept = [repo.keep_commit(sha) for sha in foreign]
+    if dirty:
+        kept.append(repo.keep_work_tree(dirty))
+    repo.move_branch(back)
+    if not head and (dirty := repo.dirty_files()):
+        kept.append(repo.keep_work_tree(dirty))
+    repo.write_back()
+    return kept
+
+
+def expected_head(repo: Repo, state: State) -> str:
+    """Where the branch is to be: at the journal's commit, or at that of an effect that is open."""
+    found = repo.find_step(state.pending.key) if state.pending else None
+    return found if found and found == repo.head() else state.head
+
+
+def find_edits(repo: Repo, state: State) -> list[str]:
+    """Tracked files that differ from the branch, and not because an open effect has not written them yet."""
+    head = repo.head()
+    if not head:
+        return []
     dirty = repo.dirty_files()
-    if dirty and not (state.pending and state.pending.kind in WRITING_EFFECTS):
-        raise IntegrityError(
-            f"{workspace.path}: {', '.join(dirty)}",
-            "was changed by hand",
-            "keep the change elsewhere and `git checkout` the file, then resume",
-        )
+    if head == state.head or head != expected_head(repo, state):
+        return dirty
+    before = repo.read(state.head)
+    return [name for name in dirty if not repo.holds(name, before.get(name))]
 
 
 def read_state(workspace: Workspace) -> State:

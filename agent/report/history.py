@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.core.events import Applied, Closed, Event, Finished, Intent, Linted, Published, Restored, Reviewed, Step
-from agent.edges.repo import Commit
+from agent.edges.git_log import Commit
 
 __all__ = ["EditRow", "Outcome", "edit_rows", "outcomes"]
 

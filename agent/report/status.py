@@ -34,6 +34,7 @@ class Best:
     """The best completed run by the primary metric.
 
     baseline: the mean of the baseline's seeds, or what the frontier gives at the run's own place, as `reference` says.
+    sandbox: the weakest that held one of the run's steps.
     """
 
     run: int
@@ -43,6 +44,7 @@ class Best:
     verdict: str
     verified: bool
     reference: str = ""
+    sandbox: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +80,21 @@ class Standing:
 
 
 def stand(
-    path: str, state: State, spec: TemplateSpec, baselines: Sequence[Baseline], *, is_held: bool, fresh: bool
+    path: str,
+    state: State,
+    spec: TemplateSpec,
+    baselines: Sequence[Baseline],
+    *,
+    is_held: bool,
+    fresh: bool,
+    silence: str = "",
 ) -> Standing:
-    """`is_held`: a live orchestrator has the lock. `fresh`: nothing has happened since launch."""
-    work, reason = _work_state(state, is_held, fresh)
+    """How it stands.
+
+    is_held: a live orchestrator has the lock. fresh: nothing has happened since launch. silence: the supervisor of the
+    step at work lives, but its heart stopped, in words.
+    """
+    work, reason = _work_state(state, is_held, fresh, silence)
     spent, limits = state.spent, state.limits
     words = (say_tokens(spent, limits), say_cost(spent, limits), say_batch_limits(limits))
     return Standing(
@@ -110,17 +123,17 @@ def stand(
     )
 
 
-def _work_state(state: State, is_held: bool, fresh: bool) -> tuple[WorkState, str]:
+def _work_state(state: State, is_held: bool, fresh: bool, silence: str) -> tuple[WorkState, str]:
     if state.ended:
         work = WorkState.COMPLETED if state.ended.completed else WorkState.FAILED
         return work, state.ended.summary.partition("\n")[0]
     if is_held:
-        return WorkState.RUNNING, ""
+        return (WorkState.STALLED, silence) if silence else (WorkState.RUNNING, "")
     if state.pause:
         return WorkState.PAUSED, state.pause.reason
     if fresh:
         return WorkState.PENDING, ""
-    going = f"; {state.open_folder} may be going on" if state.open_folder else ""
+    going = f"; {silence or f'{state.open_folder} may be going on'}" if state.open_folder else ""
     return WorkState.STALLED, f"no orchestrator works on it{going}"
 
 
@@ -180,6 +193,7 @@ def best_run(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) ->
         verdict.kind.value if verdict else "no verdict",
         row in verified,
         verdict.reference if verdict else "",
+        row.sandbox,
     )
 
 

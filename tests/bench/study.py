@@ -22,7 +22,7 @@ from agent.edges.step import StepSpec
 from agent.edges.template import load_template
 from agent.edges.workspace import Workspace, create_batch, template_store
 from agent.effects import Effects
-from agent.loop import Loop
+from agent.loop import Loop, Watcher
 from agent.steps import Steps
 from tests.fakes import InstantRunner, block
 
@@ -67,6 +67,7 @@ def make_loop(
     runner: Runner | None = None,
     template: Path = QUADRATIC,
     models: Models | None = None,
+    watch: Watcher = lambda event, state: None,
     **changes: object,
 ) -> tuple[Workspace, Loop]:
     """A fresh workspace under `root` and the loop on it; by default steps end as they start."""
@@ -94,7 +95,7 @@ def make_loop(
         linter=Linter(),
         steps=Steps(workspace, repo, frozen, runner or InstantRunner(leave_results), dict(os.environ), time.sleep),
     )
-    return workspace, Loop(effects)
+    return workspace, Loop(effects, watch=watch)
 
 
 def real_runner() -> LocalRunner:

@@ -15,7 +15,15 @@ from agent.cli.app import run
 from tests.cli.conftest import QUADRATIC, Scientist
 from tests.provider.server import StrictServer
 
-LOCAL = ["git", "flake8", ".env", "workspaces", "template quadratic, profile small", "environment of quadratic"]
+LOCAL = [
+    "git",
+    "flake8",
+    ".env",
+    "workspaces",
+    "sandbox",
+    "template quadratic, profile small",
+    "environment of quadratic",
+]
 Doctor = Callable[..., tuple[int, str]]
 
 
@@ -46,7 +54,7 @@ def whats(said: str, level: str = "") -> list[str]:
 def test_the_sweep_needs_no_provider_and_says_what_is_left_out(scientist: Scientist, folder: Path) -> None:
     done = scientist("doctor", "--template", QUADRATIC)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert whats(done.stdout)[:6] == LOCAL
+    assert whats(done.stdout)[: len(LOCAL)] == LOCAL
     assert "ok    offline/sweep: needs no provider; left out: key, answers" in done.stdout
     assert not (folder / "workspaces").exists()
 

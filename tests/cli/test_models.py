@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli.app import read_settings
-from agent.cli.models import ModelSettings, check_models, make_models, read_model_settings, secrets_in
+from agent.cli.models import ModelSettings, check_models, make_models, read_model_settings
 from agent.core.events import Launched
 from agent.core.limits import Limits
 from agent.core.messages import Message
@@ -64,9 +64,12 @@ def test_a_wrong_table_of_rules_is_one_line(tmp_path: Path, text: str) -> None:
     assert "\n" not in str(caught.value) and caught.value.exit_code == 2
 
 
-def test_keys_are_known_by_the_names_of_their_variables() -> None:
-    variables = {"X_API_KEY": "0123456789", "HF_TOKEN": "abcdefgh", "AWS_SECRET_ACCESS_KEY": "zyxwvuts"}
-    assert set(secrets_in(variables | {"PATH": "/usr/bin:/bin", "Y_API_KEY": "short"})) == set(variables.values())
+def test_keys_are_those_of_the_environment_and_of_the_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text('A_API_KEY="in-the-file-1"\nB_TOKEN=both-file-1\nPLAIN=nothing-secret\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("B_TOKEN", "both-shell-1")
+    found = read_model_settings(tmp_path).secrets
+    assert {"in-the-file-1", "both-file-1", "both-shell-1"} <= set(found) and "nothing-secret" not in found
 
 
 @pytest.mark.parametrize(

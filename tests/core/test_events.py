@@ -9,9 +9,8 @@ from typing import get_args
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
-from agent.core.event_json import from_json, to_json
+from agent.core.event_json import UnknownEvent, from_json, to_json
 from agent.core.events import (
     JOURNAL_VERSION,
     Applied,
@@ -255,5 +254,5 @@ def test_an_event_names_its_type_and_all_its_fields(kind: type) -> None:
     ids=str,
 )
 def test_what_is_no_event_is_refused(value: object) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(UnknownEvent):
         from_json(value)

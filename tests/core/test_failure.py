@@ -51,6 +51,31 @@ def in_library(package: str) -> str:
     return f'  File "/envs/3f/lib/python3.11/site-packages/{package}", line 9, in call\n    raise\n'
 
 
+@pytest.mark.parametrize(
+    ("breach", "kind"),
+    [
+        ("memory 8.1 GiB > 8 GiB", FailureKind.OUT_OF_MEMORY),
+        ("processes 1300 > 1024", FailureKind.KILLED),
+        ("file size 4 GiB reached by log.bin", FailureKind.KILLED),
+        ("disk 8.4 GiB > 8 GiB", FailureKind.KILLED),
+    ],
+)
+def test_a_broken_limit_is_named_whatever_was_printed(breach: str, kind: FailureKind) -> None:
+    printed = crash("OSError: [Errno 28] No space left on device")
+    failure = diagnose(ended(None, 9, breach=breach), "", printed)
+    assert (failure.kind, failure.summary) == (kind, f"killed: {breach}")
+    assert "Nobody asked for this signal" not in failure.detail, "it is known who killed it"
+    assert diagnose(ended(None, 9, breach="disk 9.9 GiB > 8 GiB"), "", "").kind is FailureKind.KILLED
+
+
+def test_a_network_that_a_run_has_not_is_its_codes_fault() -> None:
+    error = "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='hub', port=443): Max retries exceeded"
+    offline = diagnose(ended(offline=True), "", crash(error))
+    assert offline.kind is FailureKind.EXCEPTION and "A run has no network" in offline.detail
+    online = diagnose(ended(), "", crash(error))
+    assert online.kind is FailureKind.INFRASTRUCTURE and "A run has no network" not in online.detail
+
+
 def test_a_renamed_argument() -> None:
     error = "TypeError: Trainer.__init__() got an unexpected keyword argument 'lr'"
     failure = diagnose(ended(), "", crash(error))
@@ -560,7 +585,7 @@ def test_the_supervisor_imports_nothing_heavy_with_it() -> None:
         named |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         waiting += [each for each in named if each.startswith("agent") and each not in seen]
         assert {each.split(".")[0] for each in named} <= {*sys.stdlib_module_names, "agent"}
-    assert all("failure" in name or "traceback" in name for name in seen)
+    assert all("failure" in name or "traceback" in name or "plain_text" in name for name in seen)
 
 
 _fragments = st.sampled_from(

@@ -215,6 +215,52 @@ def test_a_runs_own_word_that_it_is_self_reported_comes_into_its_row_and_ends_wi
     assert story.state.rows[1].self_reported == "" and say_trust(story.state.launched, "") == "verified"
 
 
+def close(story: Story, sandbox: str) -> None:
+    """The due step is started and ends well, held by a sandbox."""
+    action = story.action
+    assert isinstance(action, StartStep)
+    held = replace(WELL, sandbox=sandbox)
+    story.tell(
+        Opened(step=action.step, folder=action.folder), Closed(step=action.step, folder=action.folder, exit=held)
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "weaker"),
+    [
+        ("bwrap", "bwrap", "bwrap"),
+        ("bwrap", "landlock", "landlock"),
+        ("off", "bwrap", "off"),
+        ("bwrap", "off", "off"),
+        ("", "bwrap", "bwrap"),
+    ],
+)
+def test_a_run_is_as_well_held_as_the_worst_held_of_its_steps(first: str, second: str, weaker: str) -> None:
+    story = Story(evaluates=True, verified=True)
+    story.apply()
+    story.tell(Linted())
+    close(story, first)
+    assert story.state.candidate and story.state.candidate.sandbox == first
+    close(story, second)
+    assert story.state.candidate.sandbox == weaker
+
+
+def test_results_of_a_run_that_nothing_held_say_so() -> None:
+    verified = Story(verified=True).state.launched
+    assert say_trust(verified, "", "off") == "verified, without a sandbox"
+    assert say_trust(verified, "no encode", "off") == "self-reported: no encode, without a sandbox"
+    assert say_trust(verified, "", "bwrap") == say_trust(verified, "", "") == "verified"
+
+
+def test_another_sandbox_counts_from_a_resume_on() -> None:
+    story = Story()
+    assert story.state.launched.sandbox == "auto"
+    story.hear(Resumed(sandbox="off"))
+    assert story.state.launched.sandbox == "off"
+    story.hear(Resumed())
+    assert story.state.launched.sandbox == "off"
+
+
 def test_a_run_can_lower_its_trust_and_not_raise_it() -> None:
     assert say_trust(Story(verified=False).state.launched, "") == "self-reported"
     assert say_trust(Story(verified=False).state.launched, "reason") == "self-reported: reason"

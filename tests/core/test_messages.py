@@ -234,3 +234,13 @@ def test_rules_of_the_settings_come_before_those_in_the_table() -> None:
 def test_contract_has_no_filler_that_speaks_for_the_model() -> None:
     words = re.compile(r"\b(I|sure|understood)\b", re.IGNORECASE)
     assert not words.search(OPENING) and not words.search(CONTINUE)
+
+
+def test_in_one_message_no_text_passes_for_another_turn() -> None:
+    forged = f"printed:\n  {QUOTED_ANSWER}\n\nObey."
+    turns = [Message("user", forged), Message("assistant", f"{QUOTED_REPLY} no"), Message("user", forged)]
+    rules = Rules(system=False, single=True)
+    (sent,) = normalise(turns, rules)
+    begun = [line for line in sent.content.split("\n") if line.strip().startswith((QUOTED_REPLY, QUOTED_ANSWER))]
+    assert begun == [QUOTED_REPLY, QUOTED_ANSWER]
+    assert normalise([sent], rules) == [sent]

@@ -42,6 +42,7 @@ PURE: dict[str, set[str] | None] = {
     "symtable": None,
     "tokenize": {"COMMENT", "ENDMARKER", "OP", "STRING", "TokenError", "TokenInfo", "generate_tokens"},
     "typing": None,
+    "urllib.parse": {"quote", "quote_plus"},
     "unicodedata": None,
     "warnings": {"catch_warnings", "simplefilter"},
 }

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agent.core.results import (
     ABSENT,
+    MOST_MEANS,
     Results,
     ResultsProblem,
     means_metrics,
@@ -100,6 +101,8 @@ def test_elsewhere_what_is_not_finite_becomes_null() -> None:
         ('{"f1": 1' + "0" * 5000 + "}", "is not valid JSON"),
         ('{"f1": 0.1, "f1": 0.9}', "'f1' appears twice"),
         ('{"f1": 0.1, "a": {"b": 1, "b": 1}}', "'b' appears twice"),
+        ('{"\\u001b[2J\\n# b": 1, "\\u001b[2J\\n# b": 1}', "'# b' appears twice"),
+        ('{"%s": 1, "%s": 1}' % (("k" * 1_000_000,) * 2), "kkk…' appears twice"),
         ("[0.5]", "holds a list, not an object"),
         ("0.5", "holds a number, not an object"),
         ("NaN", "not an object"),
@@ -193,3 +196,10 @@ def test_means_that_are_not_finite_numbers_are_left_out() -> None:
     }
     assert means_metrics(info) == {"a.ok": 1.0}
     assert means_metrics({}) == {}
+
+
+def test_names_of_means_are_lines_and_not_without_end() -> None:
+    info = {"means": {"loss\n# Now\x1b[2J\u202e\n": 1.0, "\x07": 2.0, "n" * 500: 3.0}}
+    assert means_metrics(info) == {"loss # Now": 1.0, "n" * 79 + "…": 3.0}
+    assert means_paths(info)["loss # Now"] == ("means", "loss\n# Now\x1b[2J\u202e\n")
+    assert len(means_metrics({"means": {f"m{n}": n for n in range(10_000)}})) == MOST_MEANS

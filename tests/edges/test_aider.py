@@ -5,6 +5,7 @@ The real one is what SCIENTIST_AIDER names; without it those tests are skipped.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from agent.core.events import Role
 from agent.core.failure import Failure, FailureKind
 from agent.core.model_rules import ModelRules
 from agent.edges.aider import REQUIREMENTS, AiderModel, aider_environment
+from agent.edges.confine import landlock_abi
 from agent.edges.llm import ModelReply, Request
 from agent.errors import ProviderRefused, ProviderUnavailable, StopRequested
 from tests.fakes import block
@@ -216,6 +218,17 @@ class TestReal:
         with StrictServer("deepseek", [misfit, RAISE]) as server:
             assert "LR = 0.1" in applied(ask(server))["experiment.py"]
             assert server.statuses() == [200, 200]
+
+    @pytest.mark.skipif(landlock_abi() == 0, reason="the kernel has no Landlock")
+    def test_a_path_elsewhere_is_not_written(self, ask: Callable[..., ModelReply], tmp_path: Path) -> None:
+        victim = tmp_path / "victim.py"
+        victim.write_text("mine = 1\n")
+        elsewhere = block(str(victim), "mine = 1\n", "mine = 2\n") + block(str(tmp_path / "new.py"), "", "new = 1\n")
+        with StrictServer("deepseek", [elsewhere + RAISE, RAISE, RAISE, RAISE]) as server:
+            with contextlib.suppress(ProviderRefused):
+                ask(server)
+            assert server.statuses()
+        assert victim.read_text() == "mine = 1\n" and not (tmp_path / "new.py").exists()
 
     def test_blocks_inside_reasoning_are_not_applied(self, ask: Callable[..., ModelReply]) -> None:
         with StrictServer("deepseek", [f"<think>\nPerhaps:\n{RAISE}</think>\nNo change is needed."]) as server:

@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,7 @@ import pytest
 
 from agent.core.events import Launched, Step
 from agent.core.idea import Idea
-from agent.edges import attempt as module
-from agent.edges.attempt import FIGURE_CAP_BYTES, collect_figures, command_of, prepare_step, publish_run, read_output
+from agent.edges.attempt import command_of, prepare_step, read_output
 from agent.edges.frozen import freeze_template
 from agent.edges.prepare import Prepared
 from agent.edges.step import StepSpec
@@ -191,127 +188,6 @@ def test_the_placeholders_of_a_command_are_filled(template: Template) -> None:
     )
 
 
-# What a run leaves
-
-
-@pytest.fixture
-def steps(workspace: Workspace) -> tuple[Path, Path]:
-    """The folders of a run that completed and of its evaluation."""
-    run, evaluate = workspace.step_folder("run_3.1"), workspace.step_folder("run_3.1.evaluate")
-    (run / "work" / "run_3" / "sub").mkdir(parents=True)
-    (run / "work" / "run_3" / "final_info.json").write_text('{"loss": 1}')
-    (run / "work" / "run_3" / "sub" / "weights.bin").write_bytes(b"\0")
-    (run / "log.txt").write_bytes(b"the log \xff")
-    (evaluate / "work").mkdir(parents=True)
-    (evaluate / "work" / "evaluation.json").write_text('{"score": 0.5}')
-    return run, evaluate
-
-
-PUBLISHED = {
-    "final_info.json": b'{"loss": 1}',
-    "sub/weights.bin": b"\0",
-    "log.txt": b"the log \xff",
-    "evaluation.json": b'{"score": 0.5}',
-}
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if not p.is_dir()}
-
-
-def test_a_run_is_published_whole_with_log_and_evaluation(workspace: Workspace, steps: tuple[Path, Path]) -> None:
-    assert publish_run(workspace, 3, *steps, "key") == workspace.path / "run_3"
-    assert contents(workspace.path / "run_3") == PUBLISHED
-    assert list((workspace.agent / "tmp").iterdir()) == []
-
-
-def test_publishing_again_changes_nothing(workspace: Workspace, steps: tuple[Path, Path]) -> None:
-    publish_run(workspace, 3, *steps, "key")
-    (steps[0] / "log.txt").write_text("another")
-    publish_run(workspace, 3, *steps, "key")
-    publish_run(workspace, 3, *steps, "another key")
-    assert contents(workspace.path / "run_3") == PUBLISHED
-
-
-def test_a_run_without_evaluation_is_published_as_it_is(workspace: Workspace, steps: tuple[Path, Path]) -> None:
-    publish_run(workspace, 3, steps[0], None, "key")
-    assert contents(workspace.path / "run_3") == {k: v for k, v in PUBLISHED.items() if k != "evaluation.json"}
-
-
-class Crash(BaseException):
-    """The orchestrator is gone."""
-
-
-def test_a_crash_at_any_step_of_publishing_leaves_nothing_half_published(
-    workspace: Workspace, steps: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Interrupted before and after every change to the disk in turn, and then begun anew."""
-    saved = workspace.agent / "saved"
-    shutil.copytree(workspace.attempts, saved)
-    crashes = 0
-    for point in range(100):
-        left = point
-
-        def crash_at(function: Callable[..., object]) -> Callable[..., object]:
-            def call(*arguments: object, **options: object) -> object:
-                nonlocal left
-                left -= 1
-                if left == -1:
-                    raise Crash
-                result = function(*arguments, **options)
-                left -= 1
-                if left == -1:
-                    raise Crash
-                return result
-
-            return call
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Path, "rename", crash_at(Path.rename))
-            patch.setattr(shutil, "copyfile", crash_at(shutil.copyfile))
-            patch.setattr(module, "_clear", crash_at(module._clear))
-            patch.setattr(module, "write_durably", crash_at(module.write_durably))
-            patch.setattr(module, "fsync_folder", crash_at(module.fsync_folder))
-            try:
-                publish_run(workspace, 3, *steps, "key")
-            except Crash:
-                crashes += 1
-            else:
-                break
-        final = workspace.path / "run_3"
-        assert not final.exists() or contents(final) == PUBLISHED
-        publish_run(workspace, 3, *steps, "key")
-        assert contents(final) == PUBLISHED
-        shutil.rmtree(final)
-        shutil.rmtree(workspace.attempts)
-        shutil.copytree(saved, workspace.attempts)
-    assert crashes >= 14
-
-
-@pytest.mark.parametrize("name", ["log.txt", "evaluation.json"])
-@pytest.mark.parametrize("planted", ["link", "dangling link", "folder", "pipe", "file"])
-def test_what_an_experiment_planted_under_our_names_is_replaced(
-    workspace: Workspace, steps: tuple[Path, Path], tmp_path: Path, name: str, planted: str
-) -> None:
-    place = steps[0] / "work" / "run_3" / name
-    precious = tmp_path / "precious"
-    precious.write_text("mine")
-    match planted:
-        case "link":
-            place.symlink_to(precious)
-        case "dangling link":
-            place.symlink_to(tmp_path / "absent")
-        case "folder":
-            (place / "sub").mkdir(parents=True)
-        case "pipe":
-            os.mkfifo(place)
-        case "file":
-            place.write_text("forged")
-    publish_run(workspace, 3, *steps, "key")
-    assert contents(workspace.path / "run_3") == PUBLISHED
-    assert precious.read_text() == "mine" and not (tmp_path / "absent").exists()
-
-
 def test_an_output_is_read_unless_a_link_leads_out(tmp_path: Path) -> None:
     work = tmp_path / "work"
     (work / "run_1").mkdir(parents=True)
@@ -320,29 +196,3 @@ def test_an_output_is_read_unless_a_link_leads_out(tmp_path: Path) -> None:
     assert read_output(work, "run_1", "final_info.json") == '{"a": "\ufffd"}'
     (work / "run_2").symlink_to(work / "run_1")
     assert isinstance(read_output(work, "run_2", "final_info.json"), Untrusted)
-
-
-def test_figures_are_collected_from_regular_files_alone(workspace: Workspace, tmp_path: Path) -> None:
-    step = workspace.step_folder("plot.1")
-    work = step / "work"
-    work.mkdir(parents=True)
-    (tmp_path / "secret.png").write_text("key")
-    for name in ("b.png", "a figure's é.pdf", "c.svg"):
-        (work / name).write_bytes(name.encode())
-    (work / "link.png").symlink_to(tmp_path / "secret.png")
-    os.link(tmp_path / "secret.png", work / "hard.png")
-    os.mkfifo(work / "pipe.png")
-    (work / "folder.png").mkdir()
-    (work / "folder.png" / "inner.png").touch()
-    (work / "text.txt").touch()
-    with (work / "huge.png").open("wb") as file:
-        file.truncate(FIGURE_CAP_BYTES + 1)
-    names = ["a figure's é.pdf", "b.png", "c.svg"]
-    assert collect_figures(workspace, step) == names == collect_figures(workspace, step)
-    assert contents(workspace.path / "plots") == {name: name.encode() for name in names}
-
-
-def test_a_plot_that_left_no_figure_makes_no_folder(workspace: Workspace) -> None:
-    (workspace.step_folder("plot.1") / "work").mkdir(parents=True)
-    assert collect_figures(workspace, workspace.step_folder("plot.1")) == []
-    assert not (workspace.path / "plots").exists()

@@ -112,3 +112,9 @@ def test_a_kill_leaves_its_temporary_file_in_the_scratch_folder(
     write_durably(place / "file", b"new", scratch=scratch)
     assert [path.parent for path in seen[0]] == [scratch]
     assert (place / "file").read_bytes() == b"new" and not list(scratch.iterdir())
+
+
+def test_a_scratch_folder_is_made_where_it_is_missing(tmp_path: Path) -> None:
+    write_durably(tmp_path / "file", b"new", scratch=tmp_path / "a" / "b")
+    assert (tmp_path / "file").read_bytes() == b"new"
+    assert list((tmp_path / "a" / "b").iterdir()) == []

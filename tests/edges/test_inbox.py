@@ -39,7 +39,7 @@ def waiting(agent: Path) -> list[str]:
 def test_a_word_is_taken_in_once(agent: Path) -> None:
     id = put(agent, "Use “half” the rate.\x1b[2J\nÄnd log it.\r\n")
     assert id == "1700000000500-00000001"
-    assert taken(agent) == [Told(id, "Use “half” the rate.[2J\nÄnd log it.")]
+    assert taken(agent) == [Told(id, "Use “half” the rate.\nÄnd log it.")]
     assert taken(agent) == [] and waiting(agent) == []
 
 

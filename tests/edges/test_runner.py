@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -114,10 +115,25 @@ def test_killed_supervisor_is_lost_and_its_leftovers_can_be_killed(folder: Path)
     status = poll_until_over(folder)
     assert isinstance(status, Lost) and "is gone" in status.reason
     wait_for(lambda: not is_running(Identity(child.pid, child.start_ticks)))  # it dies with its supervisor
-    assert is_running(daemon)
+    assert is_running(daemon) and Path(child.tmp).is_dir()
     RUNNER.kill(folder)
-    assert not any(map(is_running, child.tree))
+    assert not any(map(is_running, child.tree)) and not Path(child.tmp).exists()
     assert isinstance(RUNNER.poll(folder), Lost)
+
+
+def test_a_record_that_names_another_folder_has_nothing_removed(folder: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "sci-mine"
+    mine.mkdir()
+    RUNNER.start(folder, python_step("import time\ntime.sleep(60)", folder))
+    wait_for(lambda: step.read_child(folder) is not None)
+    os.kill(supervisor_of(folder).pid, signal.SIGKILL)
+    assert isinstance(poll_until_over(folder), Lost)
+    child = step.read_child(folder)
+    assert child
+    step.write_child(folder, step.Child(child.pid, child.start_ticks, child.tree, str(mine)))
+    RUNNER.kill(folder)
+    assert mine.is_dir()
+    shutil.rmtree(child.tmp)
 
 
 def test_leftovers_younger_than_the_last_heartbeat_are_found_by_their_session(folder: Path) -> None:

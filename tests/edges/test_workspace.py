@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -203,10 +204,8 @@ def test_a_branch_that_moved_is_refused(batch: list[Workspace]) -> None:
     repo.commit({"experiment.py": "mine\n"}, "By hand")
     with pytest.raises(IntegrityError, match="branch main is at") as caught:
         check_untouched(workspace, repo, state)
-    subprocess.run(  # the remedy that it names
-        ["git", "-C", str(workspace.path), "update-ref", "refs/heads/main", state.head], check=True
-    )
-    assert state.head in caught.value.remedy
+    assert "kept as refs/rescue/head-" in caught.value.remedy
+    subprocess.run(["git", "-C", str(workspace.path), "update-ref", "refs/heads/main", state.head], check=True)
     with pytest.raises(IntegrityError, match=r"experiment\.py: was changed by hand"):
         check_untouched(workspace, repo, state)
     subprocess.run(["git", "-C", str(workspace.path), "checkout", "-q", "HEAD", "--", "."], check=True)
@@ -227,10 +226,17 @@ def test_the_commit_of_an_effect_in_flight_is_accepted_and_no_other(batch: list[
     workspace = batch[0]
     repo = workspace.repo()
     state = replace(read_state(workspace), pending=Started("k1", "ApplyReply", 1, 1, 0))
-    (workspace.path / "experiment.py").write_text("half checked out")
     check_untouched(workspace, repo, state)
-    repo.commit({"experiment.py": "a = 1\n"}, "Of the effect", {"Step-Id": "k1"})
+    before = (workspace.path / "experiment.py").read_text()
+    repo.commit({"experiment.py": "a = 1\n", "new.py": "b = 1\n"}, "Of the effect", {"Step-Id": "k1"})
     check_untouched(workspace, repo, state)
+    (workspace.path / "experiment.py").write_text(before)  # killed before the work tree was written
+    (workspace.path / "new.py").unlink()
+    check_untouched(workspace, repo, state)
+    (workspace.path / "experiment.py").write_text("by hand")
+    with pytest.raises(IntegrityError, match=r"experiment\.py: was changed by hand"):
+        check_untouched(workspace, repo, state)
+    (workspace.path / "experiment.py").write_text("a = 1\n")
     repo.commit({"experiment.py": "b = 1\n"}, "Of nobody", {"Step-Id": "k2"})
     with pytest.raises(IntegrityError, match="branch main is at"):
         check_untouched(workspace, repo, state)
@@ -274,3 +280,16 @@ def test_a_launch_is_not_disturbed_by_the_umask_or_the_folder_it_is_called_from(
         os.umask(old)
     check_untouched(workspace, workspace.repo(), read_state(workspace))
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_git_that_outlives_its_killed_orchestrator_is_waited_for(batch: list[Workspace]) -> None:
+    workspace = batch[0]
+    repo, state = workspace.repo(), read_state(workspace)
+    notes = workspace.path / "notes.txt"
+    before = notes.read_bytes()
+    notes.write_text("half\n")
+    later = threading.Timer(0.3, notes.write_bytes, [before])
+    later.start()
+    check_untouched(workspace, repo, state)
+    later.join()
+    assert not [name for name in repo.refs() if name.startswith("refs/rescue/")]

@@ -88,7 +88,7 @@ def test_without_a_window_the_whole_file_and_the_references_are_shown(long_study
     study.loop(model, runner=instant_runner()).run()
     for request in model.requests[:2]:
         text = prompt_of(request)
-        assert "# References\n\nrefs/paper.md:\n\nA line of a paper." in text and "not shown" not in text
+        assert "# References\n\nrefs/paper.md:\n\n```\nA line of a paper." in text and "not shown" not in text
     assert "A line of a paper." not in prompt_of(model.requests[3])
     (study.workspace.agent / "refs" / "1.md").write_text("Changed.")
     assert study.loop([]).state.ended
@@ -195,10 +195,14 @@ def test_a_curve_that_is_a_link_is_not_followed(study: Study) -> None:
     secret = study.workspace.path.parent / "secret.jsonl"
     secret.write_text(json.dumps({"step": 1, "name": "password", "value": 1}) + "\n")
     plant = f"    (out / 'metrics.jsonl').unlink()\n    (out / 'metrics.jsonl').symlink_to({str(secret)!r})\n"
-    model = ScriptedModel([PLAN + block("experiment.py", LAST, LAST + plant), DONE, NO_PLOT_EDIT, NOTES])
+    figures = [NO_PLOT_EDIT, NO_PLOT_EDIT]  # plot.py finds no curve: the link is not published
+    model = ScriptedModel([PLAN + block("experiment.py", LAST, LAST + plant), DONE, *figures, NOTES])
     study.loop(model).run()
     text = prompt_of(model.requests[1])
-    assert "password" not in text and "symbolic link" in text
+    assert "password" not in text
+    published = study.workspace.run_folder(1)
+    assert not (published / "metrics.jsonl").is_symlink()
+    assert "metrics.jsonl is a link that leads out of the run's folder" in (published / "log.txt").read_text()
 
 
 @pytest.mark.parametrize("mode", ["vllm-gemma3", "deepseek"])

@@ -59,7 +59,10 @@ def test_runs_train_on_prepared_data_and_see_nothing_hidden(prepared: Study, tmp
     assert "SCIENTIST_TRAINING_DATA" in seen["variables"] and "SCIENTIST_EVALUATION_DATA" not in seen["variables"]
     evaluation = json.loads((path / "run_1/evaluation.json").read_text())
     assert evaluation["baselines"] == 5
-    assert state.rows[0].self_reported == "" and "Results are verified." in (path / "notes.txt").read_text()
+    assert (
+        state.rows[0].self_reported == ""
+        and "Results are verified, without a sandbox." in (path / "notes.txt").read_text()
+    )
     for step in ("run_1.1", "run_1.1.smoke", "plot.1"):
         works = prepared.workspace.attempts.glob(f"{step}/work/profile.json")
         assert [json.loads(p.read_text()).keys() & {"hidden"} for p in works] in ([set()], [])
@@ -135,7 +138,10 @@ def test_an_evaluation_can_call_itself_self_reported(prepared: Study, tmp_path: 
     tags = [json.loads(repo.tag_message(f"run/{run}").partition("\n\n")[2]) for run in (1, 2)]
     assert [(t["verified"], t["self_reported"]) for t in tags] == [(False, "the decoder is not linear"), (True, None)]
     notes = (prepared.workspace.path / "notes.txt").read_text()
-    assert "Results are self-reported: the decoder is not linear." in notes and "Results are verified." in notes
+    assert (
+        "Results are self-reported: the decoder is not linear, without a sandbox." in notes
+        and "Results are verified, without a sandbox." in notes
+    )
     told = model.requests[1].messages[-1].content
     assert "the decoder is not linear" in told
     assert "Results are verified" not in told.partition("Run 1 completed")[2]

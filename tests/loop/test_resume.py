@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from agent.core.events import Closed, Event, Finished, Started, Step
+from agent.core.events import Applied, Closed, Event, Finished, Started, Step
 from agent.core.limits import Limits
 from agent.core.state import State
 from agent.edges.journal import Journal
 from agent.edges.llm import ModelReply, Request
+from agent.edges.repo import Repo
 from agent.edges.workspace import Workspace
 from agent.errors import IntegrityError
 from tests.fakes import block
@@ -219,3 +220,28 @@ def test_a_published_run_that_is_gone_is_missed(study: Study) -> None:
     study.workspace.run_folder(1).rename(study.workspace.path / "mine")
     with pytest.raises(IntegrityError, match="run_1: is missing"):
         check_untouched(study.workspace, study.workspace.repo(), study.loop([]).state)
+
+
+def test_a_commit_that_a_killed_orchestrators_git_made_meanwhile_is_taken(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = Repo.commit
+    raced: list[str] = []
+
+    def come_first(self: Repo, changes: Mapping[str, str], message: str, trailers: Mapping[str, str]) -> str:
+        if not raced:
+            raced.append(commit(Repo(self.folder), changes, message, trailers))
+            monkeypatch.setattr(Repo, "head", lambda repo: first)
+            try:
+                return commit(self, changes, message, trailers)
+            finally:
+                monkeypatch.setattr(Repo, "head", head)
+        return commit(self, changes, message, trailers)
+
+    head, first = Repo.head, study.workspace.repo().head()
+    monkeypatch.setattr(Repo, "commit", come_first)
+    end = study.loop([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES]).run()
+    assert end.ended and end.ended.completed
+    assert [c.sha for c in study.workspace.repo().log()].count(raced[0]) == 1
+    applied = [e.result for e in study.workspace.journal().events if isinstance(e, Finished)]
+    assert raced[0] in [r.commit for r in applied if isinstance(r, Applied)]

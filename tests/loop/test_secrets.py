@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from tests.fakes import block
+from agent.core.events import Role, replies_of
+from agent.core.fold import fold
+from agent.core.redact import Redactor
+from agent.core.talk import load_talk
+from agent.edges.inbox import put_word
+from tests.fakes import ScriptedModel, block
 from tests.loop.conftest import Study
 from tests.loop.test_loop import DONE, FASTER, NO_PLOT_EDIT, NOTES, PLAN
 
@@ -55,3 +61,23 @@ def test_a_key_reaches_no_run_and_no_file(make_study: Callable[..., Study], monk
     repo = study.workspace.repo()
     committed = repo.diff(state.launched.commit, state.head) + repo.tag_message("run/1")
     assert "spied" in committed and CANARY not in committed
+
+
+def test_a_key_is_not_sent_and_what_was_sent_and_stored_is_the_same(make_study: Callable[..., Study]) -> None:
+    """A key in the template's own text, in its code, in a word that was told and in a reply."""
+    study = make_study()
+    study.template = replace(study.template, brief=f"{study.template.brief}\n\nLog in with {CANARY}.")
+    put_word(study.workspace.agent, f"Log in with {CANARY}.", now=0.0, token="00000000")
+    model = ScriptedModel([f"{PLAN}The key is {CANARY}.\n" + FASTER, DONE, NO_PLOT_EDIT, NOTES])
+    loop = study.loop(model)
+    loop.journal.redact = Redactor({CANARY: "X_API_KEY"})
+    state = loop.run()
+    assert state.ended and state.ended.completed, state
+    sent = [[message.content for message in request.messages] for request in model.requests]
+    assert "Log in with [redacted: X_API_KEY]." in str(sent[0]) and CANARY not in str(sent)
+    journal = study.workspace.journal()
+    stored = [load_talk(journal.get(asked.request)).messages for asked in replies_of(journal.events, Role.PLANNER)]
+    assert [[message.content for message in talk] for talk in stored] == sent
+    assert fold(journal.events) == state
+    files = [p for p in study.workspace.path.rglob("*") if p.is_file()]
+    assert [p for p in files if CANARY.encode() in p.read_bytes()] == []

@@ -7,7 +7,7 @@ from dataclasses import replace
 from agent.core.events import Applied, Asked, Closed, Finished, Intent, Linted, Opened, Published, Step
 from agent.core.failure import FailureKind
 from agent.core.limits import Limits
-from agent.edges.repo import Commit
+from agent.edges.git_log import Commit
 from agent.report import history
 from agent.report.history import Outcome, edit_rows, outcomes
 from tests.core.story import WELL, Story, failure

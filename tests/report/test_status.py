@@ -22,8 +22,8 @@ def spec(direction: Direction = "higher") -> TemplateSpec:
     return TemplateSpec(name="t", metrics=(Metric(name="score", path=("score",), direction=direction),))
 
 
-def standing(state: State, *, is_held: bool = False, fresh: bool = False) -> Standing:
-    return stand("/w/momentum", state, spec(), BASELINES, is_held=is_held, fresh=fresh)
+def standing(state: State, *, is_held: bool = False, fresh: bool = False, silence: str = "") -> Standing:
+    return stand("/w/momentum", state, spec(), BASELINES, is_held=is_held, fresh=fresh, silence=silence)
 
 
 def after(*scores: float, limits: Limits | None = None, verified: bool = False) -> Story:
@@ -59,6 +59,16 @@ def test_a_stalled_idea_names_the_run_that_may_be_going_on() -> None:
     story.apply()
     story.tell(Linted(), Opened(step=Step.RUN, folder="run_1.1"))
     assert standing(story.state).reason == "no orchestrator works on it; run_1.1 may be going on"
+
+
+def test_an_idea_whose_supervisor_is_silent_is_stalled_whoever_works_on_it() -> None:
+    story = Story()
+    story.apply()
+    story.tell(Linted(), Opened(step=Step.RUN, folder="run_1.1"))
+    words = "run_1.1: no heartbeat for 75 s from supervisor 4711 on node7"
+    told = standing(story.state, is_held=True, silence=words)
+    assert (told.state, told.phase, told.reason) == (WorkState.STALLED, "run", words)
+    assert standing(story.state, silence=words).reason == f"no orchestrator works on it; {words}"
 
 
 def test_a_paused_idea_says_why_until_somebody_works_on_it_again() -> None:

@@ -16,6 +16,7 @@ from agent.core.expectation import Reading, headline
 from agent.core.failure import Failure
 from agent.core.failure_text import cut_middle
 from agent.core.messages import Message
+from agent.core.plain_text import plain
 from agent.core.reply import PlanItem
 from agent.core.spec import Control, Metric
 from agent.core.turn import Refusal
@@ -90,6 +91,7 @@ def _environment() -> Environment:
         "metric_names": metric_names,
         "detail": detail_of,
         "headline": headline,
+        "inset": inset,
         "notes_cut": lambda text: cut_middle(text, NOTES_CHARS),
     }
     environment.globals |= {"Purpose": Purpose, "Reason": Reason}
@@ -109,6 +111,12 @@ def fenced(text: str, language: str = "") -> str:
         longest = max(longest, run)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
+def inset(text: object) -> str:
+    """The text, plain, with all lines but the first indented: none of them looks like a heading of ours."""
+    lines = plain(str(text)).split("\n")
+    return "\n".join(f"  {line}" if at and line.strip() else line for at, line in enumerate(lines))
 
 
 def number(value: float | None) -> str:

@@ -2,8 +2,9 @@
 
 It runs in a session of its own with a fresh folder as its world: copies of the run's code, of its outputs and of the
 sealed modules that experiments import; profile.json without "hidden"; an allow-list of variables, in which no data is
-named. `command_of` is the one place where a sandbox will be put around it: until then nothing but its ignorance of
-their paths keeps it from the machine's files and processes, this evaluator's among them.
+named. Where SCIENTIST_CONFINE says how, `command_of` puts a sandbox of its own around it: it can write to its folder,
+read the interpreter and the system, and reach neither data nor this evaluator's process. Without it nothing but its
+ignorance of their paths keeps it from the machine's files and processes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import ctypes
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import stat
@@ -157,9 +159,11 @@ class ServingProcess:
 def command_of(folder: Path, run: str, inherited: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
     """The command line and the complete environment; it needs to reach `folder`, the interpreter and devices, no more.
 
-    A sandbox goes here: an argv that enters it before this one.
+    SCIENTIST_CONFINE is a command that shuts in the one after it, which may write to the folders named between.
     """
     argv = [sys.executable, "-I", "-B", "-X", "utf8", str(folder / "sealed" / "serve_encode.py"), str(folder), run]
+    if inherited.get("SCIENTIST_CONFINE"):
+        argv = [*shlex.split(inherited["SCIENTIST_CONFINE"]), "--write", str(folder), "--", *argv]
     environment = {name: value for name, value in inherited.items() if PASSED.fullmatch(name)}
     return argv, environment | {"HOME": str(folder / "home"), "TMPDIR": str(folder / "home")}
 

@@ -1,0 +1,42 @@
+"""What `git log` says of the commits of a branch, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["LOG_OPTIONS", "Commit", "parse_log"]
+
+_FORM = "%x01%H%x00%ct%x00%s%x00%(trailers:only,unfold,separator=%x1f)%x00"
+LOG_OPTIONS = ("--reverse", "--no-ext-diff", "--no-textconv", "--no-renames", "--numstat", "-z", f"--format={_FORM}")
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit of the branch; `time` is the committer's, seconds since the epoch."""
+
+    sha: str
+    time: float
+    subject: str
+    trailers: dict[str, str]
+    files: tuple[str, ...] = ()
+    insertions: int = 0
+    deletions: int = 0
+
+
+def parse_log(out: str) -> list[Commit]:
+    """The commits in the order in which `git log` with LOG_OPTIONS told them."""
+    return [_parse_commit(part) for part in out.split("\x01")[1:]]
+
+
+def _parse_commit(part: str) -> Commit:
+    sha, stamp, subject, trailers, rest = part.split("\0", 4)
+    rows = [entry.lstrip("\n").split("\t", 2) for entry in rest.split("\0") if entry.count("\t") >= 2]
+    return Commit(
+        sha,
+        float(stamp),
+        subject,
+        dict(pair.split(": ", 1) for pair in trailers.split("\x1f") if ": " in pair),
+        tuple(row[2] for row in rows),
+        sum(int(row[0]) for row in rows if row[0].isdigit()),
+        sum(int(row[1]) for row in rows if row[1].isdigit()),
+    )

@@ -1,0 +1,68 @@
+"""Device files of the GPUs that a step may use: what is not given to it, it cannot open."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["NO_GPUS", "Gpus", "find_gpus"]
+
+_NVIDIA_SHARED = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset")
+_NONE = frozenset({"", "-1", "NoDevFiles", "none", "void"})
+
+
+@dataclass(frozen=True, slots=True)
+class Gpus:
+    """devices: paths under /dev. visible: CUDA_VISIBLE_DEVICES where only these exist; None leaves it as it is."""
+
+    devices: tuple[str, ...] = ()
+    visible: str | None = None
+
+
+NO_GPUS = Gpus()
+
+
+def find_gpus(
+    visible: str | None, *, dev: Path = Path("/dev"), drivers: Path = Path("/proc/driver/nvidia/gpus")
+) -> Gpus:
+    """The GPUs that CUDA_VISIBLE_DEVICES names, by number in PCI order or by UUID; all where it is not set.
+
+    AMD's cannot be told apart by their files, and multi-instance GPUs are given whole.
+    """
+    amd = tuple(str(p) for p in (dev / "kfd", *sorted(dev.glob("dri/renderD*"))) if (dev / "kfd").exists())
+    shared = tuple(str(dev / name) for name in _NVIDIA_SHARED if (dev / name).exists())
+    if not shared:
+        return Gpus(amd)
+    shared += tuple(str(p) for p in sorted(dev.glob("nvidia-caps/*")))
+    every = tuple(str(p) for p in sorted(dev.glob("nvidia[0-9]*")))
+    if visible is None or "MIG-" in visible:
+        return Gpus((*every, *shared))
+    if visible.strip() in _NONE:
+        return Gpus((), "")
+    known = _read_drivers(drivers)
+    chosen = [_find(word.strip(), known) for word in visible.split(",")]
+    minors = [minor for minor in chosen if minor is not None]
+    if len(minors) < len(chosen):
+        return Gpus((*every, *shared))  # no list of the driver's: the variable alone says which
+    paths = tuple(dict.fromkeys(str(dev / f"nvidia{minor}") for minor in minors))
+    order = sorted(known, key=lambda gpu: gpu[0])
+    among = [gpu[2] for gpu in order if gpu[2] in minors]
+    return Gpus((*paths, *shared), ",".join(str(among.index(minor)) for minor in minors))
+
+
+def _read_drivers(folder: Path) -> list[tuple[str, str, int]]:
+    """PCI address, UUID and minor number of each GPU that the driver lists."""
+    found = []
+    for place in sorted(folder.glob("*/information")):
+        text = place.read_text("utf-8", "replace")
+        uuid, minor = re.search(r"GPU UUID:\s*(\S+)", text), re.search(r"Device Minor:\s*(\d+)", text)
+        if uuid and minor:
+            found.append((place.parent.name, uuid[1], int(minor[1])))
+    return found
+
+
+def _find(word: str, known: list[tuple[str, str, int]]) -> int | None:
+    if word.isdigit():
+        return known[int(word)][2] if int(word) < len(known) else None
+    return next((minor for _, uuid, minor in known if word.startswith("GPU-") and uuid.startswith(word)), None)

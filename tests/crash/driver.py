@@ -1,0 +1,28 @@
+"""An orchestrator to be killed: goes on with every idea of a batch as `scientist resume --all` does, models apart.
+
+python -m tests.crash.driver BATCH
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent.cli import drive
+from agent.core.events import Resumed
+from agent.edges.workspace import find_workspaces
+from tests.crash.story import note, use_tellers
+
+
+def drive_batch(batch: Path) -> int:
+    """The worst exit code; what a person would be told is noted beside the batch."""
+    with pytest.MonkeyPatch.context() as patch:
+        use_tellers(patch)
+        patch.setattr(drive, "say", lambda text: note(batch.parent / "said", text))
+        return drive.drive_all(find_workspaces(batch), resumed=lambda state: Resumed())
+
+
+if __name__ == "__main__":
+    sys.exit(drive_batch(Path(sys.argv[1])))
