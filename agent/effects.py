@@ -109,11 +109,13 @@ class Effects:
         spec = self.template.spec
         files = self.repo.read(state.head)
         talk = state.conversation
-        staged = json.loads(self.journal.get(talk.staged)) if talk.staged else {}
+        stored = json.loads(self.journal.get(talk.staged)) if talk.staged else {}
+        with_keys = self.journal.redact.undo_in(files.values())
+        staged = {name: with_keys(text) for name, text in stored.items()}
         seen = load_talk(self.journal.get(talk.request)).shown if talk.request else {}
         outcome = read_reply(
             state,
-            self.journal.get(action.reply),
+            with_keys(self.journal.get(action.reply)),
             files,
             staged,
             purpose=talk.purpose,

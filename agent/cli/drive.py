@@ -17,6 +17,7 @@ from agent.cli.sandbox import announce_sandbox
 from agent.core.events import Event, PauseKind, Resumed
 from agent.core.fold import fold
 from agent.core.state import State
+from agent.edges.disk import say_fault
 from agent.edges.frozen import unplant
 from agent.edges.ledger import Ledger
 from agent.edges.lint import Linter
@@ -85,7 +86,7 @@ def drive_all(
             say(f"scientist: {error}")
             codes.append(error.exit_code)
         except OSError as error:
-            say(f"scientist: {workspace.path}: {error}; free space or mend the disk, then resume")
+            say(f"scientist: {say_fault(error, workspace.path)}")
             codes.append(3)
         except Exception as error:  # one idea's surprise must not cost the others their night
             say(f"scientist: {workspace.path}: unexpected {describe_surprise(error, workspace.agent / 'rescue')}")
@@ -234,7 +235,7 @@ def interrupt(workspace: Workspace) -> None:
     """After Ctrl-C: a run that is going goes on, unless a second Ctrl-C follows at once."""
     try:
         state = read_state(workspace)
-    except (ScientistError, KeyboardInterrupt):
+    except (ScientistError, OSError, KeyboardInterrupt):
         return
     runner, quoted = LocalRunner(), shlex.quote(str(workspace.path))
     folder = workspace.step_folder(state.open_folder) if state.open_folder else None

@@ -24,14 +24,20 @@ LINE_CHARS = 100
 
 
 def check_python(path: Path) -> Path:
-    """Raises: UsageError where it is no Python interpreter."""
+    """Where it lies; a shim, as pyenv's, is left for what it starts, since a sandbox does not hold what it asks.
+
+    Raises: UsageError where it is no Python interpreter.
+    """
+    ask = [str(path), "-c", "import sys; print(6 * 7, sys.executable)"]
     try:
-        done = subprocess.run([path, "-c", "print(6 * 7)"], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(ask, capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UsageError(f"--python {path}", f"cannot be run: {getattr(error, 'strerror', error)}") from error
-    if done.stdout.strip() != "42":
+    answer, _, started = done.stdout.strip().partition(" ")
+    if answer != "42":
         raise UsageError(f"--python {path}", "is not a Python interpreter")
-    return Path(os.path.abspath(path))  # noqa: PTH100 - a virtual environment's python must stay a link
+    place = os.path.abspath(path)  # noqa: PTH100 - a virtual environment's python must stay a link
+    return Path(started if Path(place).parent.name == "shims" and started else place)
 
 
 def build(environment: Environment, template: Path, cache: Path, whose: str = "") -> Path:

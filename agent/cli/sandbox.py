@@ -19,7 +19,11 @@ def announce_sandbox(sandbox: Sandbox) -> None:
     if sandbox.kind == "off":
         say(WITHOUT_SANDBOX)
     else:
-        say(f"sandbox: {sandbox.kind}" + (f"; it leaves open: {'; '.join(sandbox.gaps)}" if sandbox.gaps else ""))
+        missed = f" ({sandbox.missed})" if sandbox.missed else ""
+        say(
+            f"sandbox: {sandbox.kind}{missed}"
+            + (f"; it leaves open: {'; '.join(sandbox.gaps)}" if sandbox.gaps else "")
+        )
 
 
 def hold_own_code() -> Sandbox:

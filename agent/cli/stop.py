@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -19,16 +20,21 @@ def stop(path: Annotated[Path, typer.Argument(metavar="WS", help="Workspace or b
     found = find_workspaces(path)
     if not found:
         raise UsageError(str(path), "holds no workspace", "see: scientist status")
+    code = 0
     for workspace in found:
         try:
             if read_state(workspace).ended:
                 typer.echo(f"{workspace.path}: has ended already")
                 continue
-        except IntegrityError as error:  # it may be at work all the same
+        except (IntegrityError, OSError) as error:  # it may be at work all the same
             say(f"scientist: {error}")
         try:
             workspace.stop_file.touch()
         except OSError as error:
             problem = f"cannot be written: {error.strerror}"
-            raise UsageError(str(workspace.path), problem, "press Ctrl-C where it is at work") from error
-        typer.echo(f"{workspace.path}: asked to stop; go on: scientist resume {workspace.path}")
+            refused = UsageError(str(workspace.path), problem, "press Ctrl-C where it is at work")
+            say(f"scientist: {refused}")
+            code = refused.exit_code
+            continue
+        typer.echo(f"{workspace.path}: asked to stop; go on: scientist resume {shlex.quote(str(workspace.path))}")
+    raise typer.Exit(code)

@@ -39,6 +39,11 @@ class CleanStream:
         return self.redact(plain(text))
 
     @property
+    def encoding(self) -> str:
+        """What `write` takes: past a stream that says ASCII, typer would write to the buffer below, uncleaned."""
+        return "utf-8"
+
+    @property
     def rich_proxied_file(self) -> TextIO:
         """Where rich writes, which steers the terminal: whoever calls it cleans what it is given."""
         return self.bare

@@ -188,12 +188,14 @@ def _classify(
     if ran_out_of_memory(evidence):
         return FailureKind.OUT_OF_MEMORY, what if headlines else f"out of memory: {what}"
     if machine := find_infrastructure(evidence, edited_imports, gpu_expected=gpu_expected, online=not exit.offline):
-        return FailureKind.INFRASTRUCTURE, f"{machine}: {what}"
+        where = f" ({_ELSEWHERE})" if "the module" in machine and exit.sandbox not in ("", "off") else ""
+        return FailureKind.INFRASTRUCTURE, f"{machine}{where}: {what}"
     if exit.exit_code in (126, 127) and not output.chain:
         return FailureKind.INFRASTRUCTURE, f"the command was not found: {what}"
     return (FailureKind.KILLED if died else FailureKind.EXCEPTION), what
 
 
+_ELSEWHERE: Final = "one that is installed as editable has to stand in [sandbox] read of template.toml"
 _OUTSIDE: Final = (signal.SIGKILL, signal.SIGTERM, signal.SIGXCPU)  # sent to the process, never raised by its own error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
@@ -22,6 +22,8 @@ _NAMES: Final = re.compile(
     r"|AUTH(?!OR(?!I[SZ]))",
     re.IGNORECASE,
 )
+_SECRET_NAMES: Final = re.compile(r"API|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)
+_WORDS: Final = re.compile(r"[a-z]+(?:[_-][a-z]+)*")
 _NUMBER: Final = re.compile(r"(?!\d{10})[-+]?[\d_.,:]+(?:e[-+]?\d+)?", re.IGNORECASE)
 _PATH: Final = re.compile(r"(?:/|~|\.\.?/|[A-Za-z]:\\).*", re.DOTALL)
 _AWS_SECRET: Final = re.compile(r"[A-Za-z0-9/+]{40}")
@@ -38,7 +40,8 @@ def collect_secrets(environment: Mapping[str, str | None]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in sorted(environment):
         value = (environment[name] or "").strip()
-        if _NAMES.search(name) and _may_be_secret(value):
+        is_word = _WORDS.fullmatch(value) and not _SECRET_NAMES.search(name)  # as in SORT_KEY=explained_variance
+        if _NAMES.search(name) and _may_be_secret(value) and not is_word:
             found.setdefault(value, name)
     return found
 
@@ -135,6 +138,18 @@ class Redactor:
             if any(begin in text for begin in shape.begin):
                 text = shape.pattern.sub(lambda found, shape=shape: _replace_shape(found, shape), text)  # type: ignore[misc]
         return text
+
+    def undo_in(self, originals: Iterable[str]) -> Callable[[str], str]:
+        """Puts each whole line of the originals back that this took a key out of.
+
+        What is edited was shown and stored without keys: else no edit would match there, or a marker become code.
+        """
+        held: dict[str, set[str]] = {}
+        for line in {line for text in originals if self(text) != text for line in text.split("\n")}:
+            if (bare := self(line)) != line:
+                held.setdefault(bare, set()).add(line)
+        known = {bare: lines.pop() for bare, lines in held.items() if len(lines) == 1}  # of two nobody knows which
+        return lambda text: "\n".join(known.get(line, line) for line in text.split("\n"))
 
     def in_json(self, value: Any) -> Any:
         """JSON values with every text in them redacted."""

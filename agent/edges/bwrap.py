@@ -12,9 +12,10 @@ from pathlib import Path
 from agent.edges import confine
 from agent.edges.step import Bounds, Walls
 
-__all__ = ["STEP_TMP", "bwrap_argv", "hold_program", "keep_devices", "nested_argv", "read_exit_code"]
+__all__ = ["HOSTS", "STEP_TMP", "bwrap_argv", "hold_program", "keep_devices", "nested_argv", "read_exit_code"]
 
 STEP_TMP = "/tmp"
+HOSTS = b"127.0.0.1 localhost experiment\n::1 localhost\n"
 _UID = "1000"
 _OWN = (
     *("--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
@@ -67,11 +68,20 @@ def hold_program(program: str) -> int | None:
 
 
 def bwrap_argv(
-    walls: Walls, bounds: Bounds, tmp: str, work: str, *, filter_fd: int, status_fd: int, command: Sequence[str]
+    walls: Walls,
+    bounds: Bounds,
+    tmp: str,
+    work: str,
+    *,
+    filter_fd: int,
+    status_fd: int,
+    command: Sequence[str],
+    hosts_fd: int | None = None,
 ) -> list[str]:
     """The command line that runs `command` in `work` behind the walls, with the folder `tmp` as its /tmp.
 
-    filter_fd: of the system call filter. status_fd: where bwrap tells the exit code (`read_exit_code`).
+    filter_fd: of the system call filter. status_fd: where bwrap tells the exit code (`read_exit_code`). hosts_fd: of
+    HOSTS, for a step without the machine's: processes of one experiment meet at localhost.
     """
     shared = int(bounds.memory_gib * 2**30) or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     argv = [walls.bwrap, *_OWN, *([] if walls.confines else ["--disable-userns"])]
@@ -85,6 +95,8 @@ def bwrap_argv(
     argv += _binds(walls)
     for name, target in walls.links:
         argv += ["--symlink", target, name]
+    if hosts_fd is not None and {"/etc", "/etc/hosts"}.isdisjoint(walls.read):
+        argv += ["--ro-bind-data", str(hosts_fd), "/etc/hosts"]
     argv += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", work]
     argv += ["--seccomp", str(filter_fd), "--json-status-fd", str(status_fd)]
     return [*argv, "--", *command]

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from agent.edges.files import write_durably
 
-__all__ = ["find_fault", "say_fault"]
+__all__ = ["MEND", "find_fault", "say_fault"]
 
+MEND = "free space or mend the disk, then resume"
 _FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.ESTALE)
 _WRITING = re.compile(r"unable to (write|create)|couldn't write|write error|diskspace|failed to write|cannot mkdir")
 _PROBE_BYTES = 1 << 16
@@ -35,4 +36,5 @@ def find_fault(problem: str, folder: Path) -> int | None:
 
 def say_fault(error: OSError, folder: Path) -> str:
     """File, fault and what to do, in a line; `folder` where the error names no file."""
-    return f"{error.filename or folder}: {error.strerror or error}; free space or mend the disk, then resume"
+    remedy = "then resume" if error.errno == errno.EBUSY else MEND
+    return f"{error.filename or folder}: {error.strerror or error}; {remedy}"

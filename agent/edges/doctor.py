@@ -154,7 +154,8 @@ def check_sandbox(wanted: str) -> Finding:
     except UsageError as error:
         return Finding.of("sandbox", error)
     level = Level.OK if found.kind == "bwrap" else Level.WARN
-    return Finding(level, "sandbox", found.kind + (f": {'; '.join(found.gaps)}" if found.gaps else ""))
+    kind = found.kind + (f" ({found.missed})" if found.missed else "")
+    return Finding(level, "sandbox", kind + (f": {'; '.join(found.gaps)}" if found.gaps else ""))
 
 
 def check_environment(template: Template, cache: Path) -> tuple[Finding, Path | None]:

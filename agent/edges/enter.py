@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import assert_never
 
 from agent.edges import step
-from agent.edges.bwrap import STEP_TMP, bwrap_argv, hold_program, keep_devices
+from agent.edges.bwrap import HOSTS, STEP_TMP, bwrap_argv, hold_program, keep_devices
 from agent.edges.processes import all_processes
 from agent.edges.sandbox import confine_plan, policy_of
 from agent.edges.seccomp import assemble
@@ -75,28 +75,47 @@ def open_entry(spec: StepSpec, folder: Path, tmp: str, libc: ctypes.CDLL) -> Ent
 
             return Entry(spec.argv, env, shut_in)
         case "bwrap":
-            rules = os.memfd_create("seccomp", 0)
-            os.write(rules, assemble(policy_of(walls), os.uname().machine))
-            os.lseek(rules, 0, os.SEEK_SET)
-            status, telling = os.pipe()
-            os.set_blocking(status, False)
-            work = str(folder / step.WORK)
-            argv = bwrap_argv(
-                walls, spec.bounds, tmp, work, filter_fd=rules, status_fd=telling, command=list(spec.argv)
-            )
-            held = hold_program(walls.bwrap)
-            program = f"/proc/self/fd/{held}" if held is not None else None
-            kept = (rules, telling, *([held] if held is not None else []))
-
-            def become_bwrap() -> None:
-                prepare()
-                keep_devices(libc, walls)
-                if held is not None:  # made inheritable on the way, and not the experiment's
-                    os.set_inheritable(held, False)
-
-            return Entry(tuple(argv), {**env, "TMPDIR": STEP_TMP}, become_bwrap, kept, status, program)
+            return _open_bwrap(spec, folder, tmp, libc, prepare)
         case _:
             assert_never(walls.kind)
+
+
+def _open_bwrap(spec: StepSpec, folder: Path, tmp: str, libc: ctypes.CDLL, prepare: Callable[[], None]) -> Entry:
+    walls = spec.walls
+    rules = _in_memory("seccomp", assemble(policy_of(walls), os.uname().machine))
+    hosts = _in_memory("hosts", HOSTS)
+    status, telling = os.pipe()
+    os.set_blocking(status, False)
+    work = str(folder / step.WORK)
+    argv = bwrap_argv(
+        walls,
+        spec.bounds,
+        tmp,
+        work,
+        filter_fd=rules,
+        status_fd=telling,
+        command=list(spec.argv),
+        hosts_fd=hosts,
+    )
+    held = hold_program(walls.bwrap)
+    program = f"/proc/self/fd/{held}" if held is not None else None
+    kept = (rules, hosts, telling, *([held] if held is not None else []))
+
+    def become_bwrap() -> None:
+        prepare()
+        keep_devices(libc, walls)
+        if held is not None:  # made inheritable on the way, and not the experiment's
+            os.set_inheritable(held, False)
+
+    return Entry(tuple(argv), {**spec.env, "TMPDIR": STEP_TMP}, become_bwrap, kept, status, program)
+
+
+def _in_memory(name: str, content: bytes) -> int:
+    """A descriptor to read it from."""
+    descriptor = os.memfd_create(name, 0)
+    os.write(descriptor, content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
 
 
 def _resource_limits(bounds: Bounds) -> list[tuple[int, int]]:

@@ -56,7 +56,10 @@ def _move(lock: Path, work_tree: Path) -> None:
     rescue = work_tree / ".agent" / "rescue"
     rescue.mkdir(parents=True, exist_ok=True)
     aside = rescue / f"{lock.name}.{time.time_ns()}"
-    lock.rename(aside)
+    try:
+        lock.rename(aside)
+    except FileNotFoundError:  # given back at the last moment
+        return
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     with (rescue / NOTES).open("a", encoding="utf-8") as notes:
         notes.write(f"{stamp} {aside.name} was {lock.relative_to(work_tree)}, left by a git that is gone\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,8 @@ def find_gpus(
         return Gpus((*every, *shared))
     if visible.strip() in _NONE:
         return Gpus((), "")
-    known = _read_drivers(drivers)
+    # Of a job's cgroup CUDA counts those alone that it may open; access() knows them.
+    known = [gpu for gpu in _read_drivers(drivers) if os.access(dev / f"nvidia{gpu[2]}", os.R_OK | os.W_OK)]
     chosen = [_find(word.strip(), known) for word in visible.split(",")]
     minors = [minor for minor in chosen if minor is not None]
     if len(minors) < len(chosen):

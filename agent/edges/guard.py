@@ -40,7 +40,10 @@ class Guard:
         tasks = sum(process.threads for process in processes)
         if self._bounds.processes and tasks > self._bounds.processes:
             return f"processes {tasks} > {self._bounds.processes}"
-        held_gib = (self._measure_memory(processes) + self._unseen_memory_bytes) / _GIB
+        mapped_bytes = self._measure_memory(processes)
+        if self._unseen_memory_bytes and mapped_bytes + self._unseen_memory_bytes > self._memory_gib * _GIB:
+            self._unseen_memory_bytes = find_unseen(processes).memory_bytes  # some of it may be mapped by now
+        held_gib = (mapped_bytes + self._unseen_memory_bytes) / _GIB
         if held_gib > self._memory_gib:
             return f"memory {_above(held_gib, self._memory_gib)} GiB > {self._memory_gib:.3g} GiB"
         now_s = time.monotonic()
@@ -54,12 +57,20 @@ class Guard:
     def look_at_disk(self, processes: Sequence[Process] = ()) -> str:
         """The limit of files or disk that is met; a file cannot grow beyond its own, so that to reach it counts."""
         total_bytes, count, largest = 0, 0, (0, "")
-        unseen = find_unseen(processes)
+        linked: set[tuple[int, int]] = set()
+        devices = set()
+        for folder in self._folders:
+            with contextlib.suppress(OSError):
+                devices.add(folder.stat().st_dev)
+        unseen = find_unseen(processes, devices)
         self._unseen_memory_bytes = unseen.memory_bytes
         try:
             for entry in (entry for folder in self._folders for entry in walk_tree(folder)):
-                total_bytes += max(entry.status.st_blocks * 512, ENTRY_BYTES)
-                unseen.files.pop((entry.status.st_dev, entry.status.st_ino), None)
+                key = (entry.status.st_dev, entry.status.st_ino)
+                total_bytes += ENTRY_BYTES if key in linked else max(entry.status.st_blocks * 512, ENTRY_BYTES)
+                if entry.status.st_nlink > 1 and not entry.is_folder:
+                    linked.add(key)
+                unseen.files.pop(key, None)
                 count += 1
                 if count > MAX_ENTRIES:  # to look at more takes longer than a supervisor may be away
                     return f"more than {MAX_ENTRIES} files"

@@ -14,6 +14,7 @@ from agent.core.event_json import NewerJournal, UnknownEvent, from_json, to_json
 from agent.core.events import Event
 from agent.core.messages import scrub
 from agent.core.redact import Redactor
+from agent.edges.disk import MEND
 from agent.edges.files import fsync_folder, write_durably
 from agent.errors import IntegrityError, JournalCorrupt, ScientistError
 
@@ -28,7 +29,7 @@ class JournalWriteFailed(ScientistError):
 
     def __init__(self, path: Path, problem: str) -> None:
         self.path, self.problem = path, problem
-        super().__init__(f"{path}: could not store an event: {problem}; free space or mend the disk, then resume")
+        super().__init__(f"{path}: could not store an event: {problem}; {MEND}")
 
 
 @dataclass(frozen=True, slots=True)

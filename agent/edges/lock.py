@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -81,7 +82,7 @@ def hold_lock(folder: Path) -> Iterator[None]:
     try:
         holder = read_holder(folder)
         if holder and holder.is_alive() is None:
-            raise Locked(workspace, str(holder), f"if it is gone, run: scientist unlock {workspace}")
+            raise Locked(workspace, str(holder), f"if it is gone, run: scientist unlock {shlex.quote(str(workspace))}")
         record = asdict(replace(this_process(), place=place_of(folder)))
         write_durably(folder / HOLDER, json.dumps(record).encode(), scratch=folder / "tmp")
         try:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_RESIDENT = re.compile(rb"^Rss(?:Anon|Shmem):\s*(\d+)", re.MULTILINE)
+_PROPORTIONAL = re.compile(rb"^Pss_(?:Anon|Shmem):\s*(\d+)", re.MULTILINE)
+_PROPORTIONAL_WHOLE = re.compile(rb"^Pss:\s*(\d+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -103,11 +107,18 @@ def send_signal(identities: Iterable[Identity], signal_number: int) -> None:
 
 
 def resident_bytes(processes: Iterable[Process]) -> int:
-    """Sum of resident sizes; memory that processes share is counted in each."""
+    """Sum of resident sizes; memory that processes share is counted in each, pages of files on disk in none.
+
+    Those the kernel takes back when it needs them: a data set that is mapped is no memory held.
+    """
     total = 0
     for process in processes:
         with contextlib.suppress(OSError, IndexError):
-            total += int(Path(f"/proc/{process.pid}/statm").read_bytes().split()[1]) * _PAGE_BYTES
+            held = _RESIDENT.findall(Path(f"/proc/{process.pid}/status").read_bytes())
+            if held:
+                total += sum(int(kib) * 1024 for kib in held)
+            else:  # a kernel that does not tell them apart
+                total += int(Path(f"/proc/{process.pid}/statm").read_bytes().split()[1]) * _PAGE_BYTES
     return total
 
 
@@ -116,11 +127,11 @@ def proportional_bytes(processes: Iterable[Process]) -> int:
     total = 0
     for process in processes:
         try:
-            lines = Path(f"/proc/{process.pid}/smaps_rollup").read_bytes().splitlines()
+            told = Path(f"/proc/{process.pid}/smaps_rollup").read_bytes()
         except OSError:
             total += resident_bytes([process])
             continue
-        total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(b"Pss:"))
+        total += sum(int(kib) * 1024 for kib in _PROPORTIONAL.findall(told) or _PROPORTIONAL_WHOLE.findall(told))
     return total
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, assert_never
@@ -48,11 +48,15 @@ _LIBRARY_VARIABLES = ("LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_PATH", "ROCM_PATH")
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """The rung of the ladder that this machine reaches, and what it leaves open. bwrap: the program's path."""
+    """The rung of the ladder that this machine reaches, and what it leaves open. bwrap: the program's path.
+
+    missed: why a better one does not work here.
+    """
 
     kind: SandboxKind
     gaps: tuple[str, ...] = ()
     bwrap: str = ""
+    missed: str = ""
 
 
 NO_SANDBOX = Sandbox(
@@ -85,7 +89,7 @@ def choose_sandbox(wanted: str) -> Sandbox:
     if wanted in ("auto", "landlock"):
         found = _try_landlock()
         if isinstance(found, Sandbox):
-            return found
+            return replace(found, missed="; ".join(reasons))
         reasons.append(f"landlock: {found}")
     raise UsageError(
         f"--sandbox {wanted}",
@@ -154,8 +158,10 @@ def _try_command(
             pass_fds=descriptors,
             preexec_fn=in_child,
         )
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
+    except subprocess.SubprocessError:  # from in_child, whose own words are lost on the way
+        return "root may not mount here, as in a container without CAP_SYS_ADMIN"
     if done.returncode == 0:
         return ""
     said = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if not line.startswith("{")]

@@ -145,7 +145,7 @@ _GIVES_MODE: Final[tuple[tuple[tuple[int | None, int | None], int, int | None], 
 )
 _MAKES_FILE: Final = 0o20000100  # O_CREAT, O_TMPFILE
 _OPENAT2: Final = (437, 437)  # its mode lies behind a pointer
-_SET_ID: Final = 0o6000
+_SET_UID, _SET_GID = 0o4000, 0o2000
 _TRUNCATE: Final = (76, 45)
 _SOCKET, _SOCKETPAIR = (41, 198), (53, 199)
 _CLONE, _IOCTL = (56, 220), (16, 29)
@@ -198,7 +198,10 @@ def assemble(policy: Policy, machine: str) -> bytes:
         lines += _on(_CLONE[column], [_argument(0), *_when(_HAS, _NEW_NAMESPACES, _fail(errno.EPERM)), *_pass()])
     refused = (_TIOCSTI, _TIOCLINUX, *(_FILE_FLAGS if policy.crowded else ()))
     for mode_numbers, position, flags in _GIVES_MODE:
-        refused_mode = [_argument(position), *_when(_HAS, _SET_ID, _fail(errno.EPERM)), *_pass()]
+        # A copy of a group's folder takes its mode along: there the call does nothing, and the copy goes on.
+        of_group = 0 if mode_numbers in _MODES.values() else errno.EPERM
+        by_id = [*_when(_HAS, _SET_UID, _fail(errno.EPERM)), *_when(_HAS, _SET_GID, _fail(of_group))]
+        refused_mode = [_argument(position), *by_id, *_pass()]
         if flags is not None:
             refused_mode = [_argument(flags), *_when(_HAS, _MAKES_FILE, refused_mode), *_pass()]
         lines += _on(mode_numbers[column], refused_mode)

@@ -229,8 +229,9 @@ class _Supervision:
                 return "stopped"
             if now_s >= self._next_poll_s:
                 self._next_poll_s = now_s + POLL_S
-                if self._spec.stop_file.exists():
-                    return "stopped"
+                with contextlib.suppress(OSError):  # a disk that fails for a moment ends no run
+                    if self._spec.stop_file.exists():
+                        return "stopped"
                 self._breach = self._guard.look(self._glance())
                 if self._breach:
                     return "breach"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,43 +19,58 @@ _SHARED = "dev/shm"
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """files: bytes of those that are open for writing, by device and inode, for some lie in no folder. memory_bytes:
-    of what is shared and mapped by none.
+    """files: bytes of those that are open for writing, by device and inode, for some lie in no folder, and of those
+    that were removed and are only mapped. memory_bytes: of what is shared and mapped by none.
     """
 
     files: dict[tuple[int, int], int]
     memory_bytes: int
 
 
-def find_unseen(processes: Sequence[Process]) -> Unseen:
-    """What the processes hold now."""
+def find_unseen(processes: Sequence[Process], devices: Collection[int] = ()) -> Unseen:
+    """What the processes hold now; `devices` are those of the folders that they may write to."""
     found: set[tuple[int, int]] = set()
     files: dict[tuple[int, int], int] = {}
     memory = 0
     shared = _own_shared_memory(processes)
     for process in processes:
-        for path, status in _open_files(process.pid):
+        for path, target, status in _open_files(process.pid):
             key = (status.st_dev, status.st_ino)
             if key in found or status.st_dev in shared:
                 continue
             found.add(key)
-            if str(Path(path).readlink()).startswith("/memfd:"):
+            if target.startswith("/memfd:"):
                 memory += status.st_blocks * 512
             elif _is_written(path):
                 files[key] = status.st_blocks * 512
+        for key, size in _removed_and_mapped(process.pid) if devices else ():
+            if key[0] in devices and key not in found:
+                files[key] = max(files.get(key, 0), size)
     memory += sum(shared.values())
     if memory > WORTH_BYTES:
         memory = max(0, memory - sum(_mapped_bytes(process.pid) for process in processes))
     return Unseen(files, memory)
 
 
-def _open_files(pid: int) -> Iterator[tuple[str, os.stat_result]]:
+def _open_files(pid: int) -> Iterator[tuple[str, str, os.stat_result]]:
+    """Path under /proc, what it leads to and its status; what is closed while it is looked at is left out."""
     with contextlib.suppress(OSError):
         for place in Path(f"/proc/{pid}/fd").iterdir():
             with contextlib.suppress(OSError):
-                path, status = str(place), place.stat()
+                status = place.stat()
                 if stat.S_ISREG(status.st_mode):
-                    yield path, status
+                    yield str(place), str(place.readlink()), status
+
+
+def _removed_and_mapped(pid: int) -> Iterator[tuple[tuple[int, int], int]]:
+    """Device and inode, and how far into the file a mapping reaches."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path(f"/proc/{pid}/maps").read_bytes().splitlines():
+            if line.endswith(b" (deleted)"):
+                span, _, offset, device, inode, _ = line.split(maxsplit=5)
+                begin, end = (int(word, 16) for word in span.split(b"-"))
+                major, minor = (int(word, 16) for word in device.split(b":"))
+                yield (os.makedev(major, minor), int(inode)), end - begin + int(offset, 16)
 
 
 def _is_written(path: str) -> bool:

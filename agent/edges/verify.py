@@ -220,12 +220,11 @@ class _Check:
     def work_tree(self) -> Iterator[Disagreement]:
         if not self.has_git or self.writes or self.repo.head() != self.state.head:
             return
+        remedy = "resume keeps the change under refs/rescue and says how to go on"
+        if self.state.ended:  # no resume looks at it any more
+            remedy = "keep the change elsewhere and `git checkout` the file"
         for name in self.repo.dirty_files():
-            yield Disagreement(
-                name,
-                "differs from the newest commit",
-                "resume keeps the change under refs/rescue and says how to go on",
-            )
+            yield Disagreement(name, "differs from the newest commit", remedy)
 
     def template(self) -> Iterator[Disagreement]:
         try:

@@ -53,6 +53,14 @@ def test_a_letter_that_the_terminal_has_not_is_no_error(monkeypatch: pytest.Monk
     assert out.buffer.getvalue() == b"caf\\xe9 \\u2026\n"  # type: ignore[attr-defined]
 
 
+def test_an_ascii_stream_is_no_way_past_the_redactor(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    with clean_streams():
+        typer.echo(f"{KEY}\x07 \u2026")
+    assert out.buffer.getvalue() == b"[redacted: X_API_KEY] \\u2026\n"  # type: ignore[attr-defined]
+
+
 def test_a_table_keeps_its_own_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)

@@ -68,6 +68,12 @@ def test_a_broken_limit_is_named_whatever_was_printed(breach: str, kind: Failure
     assert diagnose(ended(None, 9, breach="disk 9.9 GiB > 8 GiB"), "", "").kind is FailureKind.KILLED
 
 
+def test_a_module_that_is_missing_in_a_sandbox_may_lie_outside_of_it() -> None:
+    missing = crash("ModuleNotFoundError: No module named 'mylib'")
+    assert "[sandbox] read of template.toml" in diagnose(ended(sandbox="bwrap"), "", missing).summary
+    assert "[sandbox]" not in diagnose(ended(sandbox="off"), "", missing).summary
+
+
 def test_a_network_that_a_run_has_not_is_its_codes_fault() -> None:
     error = "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='hub', port=443): Max retries exceeded"
     offline = diagnose(ended(offline=True), "", crash(error))

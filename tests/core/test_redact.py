@@ -38,6 +38,12 @@ def test_variables_that_hold_keys_are_told_by_their_names() -> None:
     assert collect_secrets(dict.fromkeys(other, secret)) == {}
 
 
+def test_words_of_code_are_keys_only_where_nothing_else_can_be_meant() -> None:
+    assert collect_secrets({"SORT_KEY": "explained_variance", "AUTH_MODE": "not-needed-here"}) == {}
+    assert collect_secrets({"DB_PASSWORD": "correct-horse-battery"}) == {"correct-horse-battery": "DB_PASSWORD"}
+    assert collect_secrets({"SORT_KEY": "explained_variance2"}) != {}
+
+
 @pytest.mark.parametrize(
     "value",
     ["", "short", "true", "disabled", "Anonymous", "EMPTY", "12345", "1_000_000", "0.25", "/run/user/0/ssh.sock",
@@ -170,3 +176,13 @@ def test_a_private_key_goes_also_within_json_and_without_its_end(end: str) -> No
 )
 def test_code_hashes_and_names_stay(text: str) -> None:
     assert Redactor()(text) == text
+
+
+def test_a_line_is_put_back_where_it_is_known_which_it_was() -> None:
+    redact = Redactor({"0a1b2c3d4e": "X_KEY", "ffffffff11": "X_KEY"})
+    code = "a = '0a1b2c3d4e'\n  b = '0a1b2c3d4e'\nb = 'ffffffff11'\nb = '0a1b2c3d4e'\n"
+    put_back = redact.undo_in([code, "c = 1"])
+    assert put_back(redact(code)) == code.splitlines(keepends=True)[0] + "".join(
+        (code.splitlines(keepends=True)[1], *["b = '[redacted: X_KEY]'\n"] * 2)
+    )
+    assert put_back("print(a, '[redacted: X_KEY]')") == "print(a, '[redacted: X_KEY]')"

@@ -75,7 +75,7 @@ class Killer:
 
 def kill_supervisor(batch: list[Tale], after_s: float) -> int:
     """Kill the next one that begins, once it has been at work for a while; 0 where none came in time."""
-    give_up_s = time.monotonic() + 1.5
+    give_up_s = time.monotonic() + 4.0
     while not (doomed := supervisors_of(batch)):
         if time.monotonic() > give_up_s:
             return 0

@@ -43,3 +43,5 @@ def test_a_fault_is_told_with_file_and_remedy(tmp_path: Path) -> None:
     remedy = "free space or mend the disk, then resume"
     assert say_fault(OSError(errno.EIO, "Input/output error", "/a"), tmp_path) == f"/a: Input/output error; {remedy}"
     assert say_fault(OSError(errno.EIO, "Input/output error"), tmp_path).startswith(f"{tmp_path}: Input/output error; ")
+    busy = OSError(errno.EBUSY, "is held by process 7 (git): let it end, or end it", "/w/.git/index.lock")
+    assert "disk" not in say_fault(busy, tmp_path) and say_fault(busy, tmp_path).endswith("or end it; then resume")

@@ -45,6 +45,13 @@ def test_only_the_named_ones_exist_and_are_counted_from_0(
     assert find_gpus(visible, dev=dev, drivers=drivers) == expected
 
 
+def test_numbers_count_those_alone_that_a_job_may_open(machine: tuple[Path, Path]) -> None:
+    dev, drivers = machine
+    for name in ("nvidia0", "nvidia1"):
+        (dev / name).unlink()
+    assert find_gpus("0", dev=dev, drivers=drivers).devices[0] == str(dev / "nvidia2")
+
+
 @pytest.mark.parametrize("visible", ["", "-1", "none"])
 def test_none_where_none_is_wanted(machine: tuple[Path, Path], visible: str) -> None:
     assert find_gpus(visible, dev=machine[0], drivers=machine[1]) == Gpus((), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from agent.edges import guard as guard_module
 from agent.edges.guard import EMPTIED_BYTES, Guard
-from agent.edges.processes import Process, running_below
+from agent.edges.processes import Process, proportional_bytes, read_process, resident_bytes, running_below
 from agent.edges.step import Bounds
 
 MIB = 1 << 20
@@ -57,6 +58,17 @@ def test_the_limit_of_memory_is_told_with_what_was_held(holder: subprocess.Popen
     assert float(breach.split()[1]) > 0.05, "the two numbers differ as they are told"
 
 
+def test_a_mapped_file_is_no_memory(tmp_path: Path) -> None:
+    (tmp_path / "tokens.bin").write_bytes(bytes(100 * MIB))
+    with (tmp_path / "tokens.bin").open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        assert not any(mapped[:: os.sysconf("SC_PAGE_SIZE")])
+        myself = [process for process in (read_process(os.getpid()),) if process]
+        before = resident_bytes(myself)
+        mapped.madvise(mmap.MADV_DONTNEED)
+        assert abs(before - resident_bytes(myself)) < 10 * MIB
+        assert abs(proportional_bytes(myself) - before) < 10 * MIB
+
+
 def test_threads_are_counted_as_processes(holder: subprocess.Popen[bytes]) -> None:
     processes = tree(holder)
     assert len(processes) == 2
@@ -75,6 +87,13 @@ def test_disk_is_what_files_take_in_all_folders_together(tmp_path: Path) -> None
     folders = (tmp_path / "a", tmp_path / "b")
     assert Guard(Bounds(disk_gib=8 / 1024), folders).look([]) == ""
     assert Guard(Bounds(disk_gib=5 / 1024), folders).look_at_disk().startswith("disk 0.01 GiB > ")
+
+
+def test_a_file_of_many_names_takes_its_place_once(tmp_path: Path) -> None:
+    (tmp_path / "step_9.pt").write_bytes(os.urandom(40 * MIB))
+    for number in range(5):
+        (tmp_path / f"best{number}.pt").hardlink_to(tmp_path / "step_9.pt")
+    assert Guard(Bounds(disk_gib=0.1), [tmp_path]).look_at_disk() == ""
 
 
 def test_a_file_that_reached_its_limit_is_named(tmp_path: Path) -> None:

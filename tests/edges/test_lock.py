@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -112,7 +113,7 @@ def test_a_holder_on_another_host_is_refused_until_the_lock_is_broken(folder: Pa
     for _ in range(2):
         with pytest.raises(Locked, match="process 4711 on node17") as caught, hold_lock(folder):
             pytest.fail("passed over")
-        assert f"scientist unlock {folder.parent}" in str(caught.value)
+        assert f"scientist unlock {shlex.quote(str(folder.parent))}" in str(caught.value)
         assert read_holder(folder) == there
     assert break_lock(folder) == there
     with hold_lock(folder):

@@ -52,7 +52,8 @@ def test_a_bwrap_that_does_not_work_is_not_taken(monkeypatch: pytest.MonkeyPatch
     broken.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert choose_sandbox("auto").kind == "landlock"
+    found = choose_sandbox("auto")
+    assert (found.kind, found.missed) == ("landlock", "bwrap: bwrap: No permissions to create new namespace")
     with pytest.raises(UsageError, match="bwrap: bwrap: No permissions to create new namespace"):
         choose_sandbox("bwrap")
 
@@ -122,9 +123,12 @@ def test_bwrap_binds_a_folder_inside_another_after_it_and_reads_once(tmp_path: P
     assert "/a/b/c" not in argv, "it is there already"
     assert "--disable-userns" in argv and "--share-net" not in argv and argv[-3:] == ["--", "true", "x"]
     assert "--size 1073741824 --tmpfs /dev/shm" in shown
-    open_walls = replace(walls, network=True, confines=True)
-    argv = bwrap_argv(open_walls, Bounds(), "/t", "/", filter_fd=7, status_fd=8, command=["true"])
-    assert "--share-net" in argv and "--disable-userns" not in argv
+    argv = bwrap_argv(walls, Bounds(), "/t", "/", filter_fd=7, status_fd=8, command=["true"], hosts_fd=9)
+    assert "--ro-bind-data 9 /etc/hosts" in " ".join(argv), "localhost has an address"
+    open_walls = replace(walls, read=("/etc/hosts",), network=True, confines=True)
+    argv = bwrap_argv(open_walls, Bounds(), "/t", "/", filter_fd=7, status_fd=8, command=["true"], hosts_fd=9)
+    assert "--share-net" in argv and "--ro-bind-data" not in argv, "the machine's names are known there"
+    assert "--disable-userns" not in argv
 
 
 @pytest.mark.parametrize(

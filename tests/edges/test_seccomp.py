@@ -77,6 +77,9 @@ def ask(policy: Policy, number: int | None, *arguments: int, machine: str = "x86
         (BWRAP, 133, (0, 0o060600), "denied"),  # a block device
         (BWRAP, 259, (0, 0, 0o020600), "denied"),  # mknodat: a character device
         (BWRAP, 90, (), "passes"),  # chmod
+        (BWRAP, 90, (0, 0o4755), "denied"),  # setuid
+        (BWRAP, 91, (0, 0o2775), "idle"),  # a copy of a group's folder
+        (BWRAP, 85, (0, 0o2755), "denied"),  # creat
         (LANDLOCK, 90, (), "idle"),
         (BWRAP, 76, (), "passes"),  # truncate
         (Policy(keeps_length=True), 76, (), "denied"),

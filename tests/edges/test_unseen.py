@@ -44,3 +44,32 @@ def test_a_file_counts_where_it_is_open_for_writing(tmp_path: Path) -> None:
     with holding(f"held = open({str(path)!r}, 'rb')") as processes:
         found = find_unseen(processes).files
         assert (status.st_dev, status.st_ino) not in found, "data that is read is nobody's output"
+
+
+def test_files_that_are_closed_meanwhile_are_left_out() -> None:
+    churn = """
+import threading
+def open_and_close():
+    while True:
+        for one in [open('/proc/self/exe', 'rb') for _ in range(20)]: one.close()
+threading.Thread(target=open_and_close, daemon=True).start()
+"""
+    with holding(churn) as processes:
+        for _ in range(400):
+            find_unseen(processes)
+
+
+def test_a_file_that_was_removed_and_is_only_mapped_counts(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    hide = f"""
+import ctypes
+held = os.open({str(path)!r}, os.O_RDWR | os.O_CREAT)
+os.posix_fallocate(held, 0, {12 * MIB})
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+assert libc.mmap(None, ctypes.c_size_t({12 * MIB}), 3, 1, held, ctypes.c_long(0)) != ctypes.c_void_p(-1).value
+os.close(held)
+os.unlink({str(path)!r})
+"""
+    with holding(hide) as processes:
+        assert sum(find_unseen(processes, {tmp_path.stat().st_dev}).files.values()) == 12 * MIB

@@ -229,7 +229,9 @@ def test_lost_objects_and_a_lost_repository_are_named(workspace: Workspace) -> N
 def test_a_file_changed_by_hand_is_named(workspace: Workspace) -> None:
     with (workspace.path / "experiment.py").open("a") as file:
         file.write("# mine\n")
-    assert said(workspace)[0].startswith("experiment.py: differs from the newest commit; ")
+    told = said(workspace)[0]
+    assert told.startswith("experiment.py: differs from the newest commit; ")
+    assert "resume" not in told, "an idea that has ended is not resumed"
 
 
 def test_an_altered_template_is_named_and_values_are_not_read_by_it(workspace: Workspace) -> None:

@@ -79,3 +79,11 @@ def test_a_lock_that_is_given_back_meanwhile_is_not_moved(study: Study) -> None:
     lock.touch()
     move_locks(study.workspace.path, sleep=lambda seconds: lock.unlink())
     assert not (study.workspace.agent / "rescue").exists()
+
+
+def test_a_lock_that_is_given_back_as_it_is_moved_is_no_error(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = study.workspace.path / ".git" / "config.lock"
+    lock.touch()
+    monkeypatch.setattr(git_locks, "_holders", lambda work_tree, locks: iter(lock.unlink() or ()))
+    move_locks(study.workspace.path, sleep=lambda seconds: None)
+    assert not (study.workspace.agent / "rescue" / git_locks.NOTES).exists()

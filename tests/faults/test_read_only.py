@@ -64,6 +64,17 @@ def said(scientist: Scientist, path: Path, command: str) -> str:
     return done.stdout
 
 
+def test_of_a_batch_whatever_can_be_written_is_asked_to_stop(
+    scientist: Scientist, folder: Path, read_only: Callable[[Path], None]
+) -> None:
+    scientist("launch", "ideas.json", "--template", QUADRATIC, "--pause-before", "run")
+    closed, open_ = (only_workspace(folder, name) for name in ("momentum", "rates"))
+    read_only(closed)
+    told = scientist("stop", closed.parent)
+    assert told.returncode == 2 and f"{closed}: cannot be written" in told.stderr
+    assert f"{open_}: asked to stop" in told.stdout and (open_ / ".agent" / "stop").exists()
+
+
 @pytest.fixture
 def protected(paused: Path) -> Iterator[Path]:
     """The same where its folders and files may be read alone."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -89,7 +90,10 @@ def test_a_lock_of_another_host_stays_until_it_is_unlocked(scientist: Scientist,
     for _ in range(2):
         refused = scientist("resume", paused)
         assert refused.returncode == 5 and len(refused.stderr.strip().splitlines()) == 1
-        assert "process 4711 on node17" in refused.stderr and f"scientist unlock {paused}" in refused.stderr
+        assert (
+            "process 4711 on node17" in refused.stderr
+            and f"scientist unlock {shlex.quote(str(paused))}" in refused.stderr
+        )
         assert read_holder(paused / ".agent") == there
     unlocked = scientist("unlock", paused)
     assert unlocked.returncode == 0 and "no longer held by process 4711 on node17" in unlocked.stdout

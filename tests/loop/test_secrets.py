@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +17,9 @@ from agent.core.redact import Redactor
 from agent.core.talk import load_talk
 from agent.edges.inbox import put_word
 from tests.fakes import ScriptedModel, block
-from tests.loop.conftest import Study
-from tests.loop.test_loop import DONE, FASTER, NO_PLOT_EDIT, NOTES, PLAN
+from tests.loop.conftest import QUADRATIC, Study
+from tests.loop.instant import InstantRunner, leave_results
+from tests.loop.test_loop import DONE, FASTER, LR, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
 
 CANARY = "sk-canary-5e8f2a71c0"
 NAMES = ("DEEPSEEK_API_KEY", "OPENAI_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "NVIDIA_API_KEY", "SSH_AUTH_SOCK")
@@ -81,3 +84,22 @@ def test_a_key_is_not_sent_and_what_was_sent_and_stored_is_the_same(make_study: 
     assert fold(journal.events) == state
     files = [p for p in study.workspace.path.rglob("*") if p.is_file()]
     assert [p for p in files if CANARY.encode() in p.read_bytes()] == []
+
+
+def test_code_that_holds_a_key_is_edited_around_it_and_keeps_it(
+    make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    """The model is shown a marker in its place: a block that quotes it matches, and a repair does not write it down."""
+    code = Path(shutil.copytree(QUADRATIC, tmp_path / "template")) / "experiment.py"
+    held = 'DATABASE = "postgres://user:hunter22@localhost/db"\n'
+    shown = 'DATABASE = "postgres://user:[redacted: key]@localhost/db"\n'
+    code.write_text(code.read_text().replace(LR, held + LR))
+    study = make_study(code.parent)
+    good = block("experiment.py", shown + LR, shown + "LR = 0.1\n")
+    wrong = block("experiment.py", "MOMENTUM = 7\n", "")
+    model = ScriptedModel([PLAN + good + wrong, MOMENTUM, DONE, NO_PLOT_EDIT, NOTES])
+    state = study.loop(model, runner=InstantRunner(leave_results)).run()
+    assert state.ended and state.ended.completed, state
+    now = study.workspace.repo().read(state.head)["experiment.py"]
+    assert held + "LR = 0.1\nMOMENTUM = 0.3 " in now and "redacted" not in now
+    assert not any("hunter22" in message.content for request in model.requests for message in request.messages)
