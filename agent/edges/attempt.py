@@ -58,7 +58,6 @@ def prepare_step(
     _link_inputs(workspace, template, work, None if step is Step.PLOT else run, data)
     if run_outputs:
         _link(work / f"run_{run}", run_outputs)
-    limits = limits_of(template)
     environment = run_environment(
         interpreter=interpreter,
         sealed=template.sealed,
@@ -72,6 +71,7 @@ def prepare_step(
     walls, changed = shut_in(
         sandbox, template, step, place, environment, interpreter, given=given, home=inherited.get("HOME", "")
     )
+    limits = limits_of(template)
     return StepSpec(
         argv=resolve_command(command_of(template, step, run), interpreter),
         env=environment | changed,

@@ -188,10 +188,8 @@ def build_walls(
     interpreter or library, as where a virtual environment holds the workspaces.
     """
     shut = tuple(str(path) for path in (*([home] if home else []), *closed))
-    named = [word for name in _LIBRARY_VARIABLES for word in environment.get(name, "").split(":") if word[:1] == "/"]
-    libraries = [folder for folder in named if not _is_too_wide(folder, shut)]
-    known = [*_SYSTEM, *(_ONLINE if network else ()), *interpreter_folders(interpreter, shut), *libraries]
-    known += ["/sys"] if gpus.devices else []
+    known = [*_SYSTEM, *(_ONLINE if network else ()), *interpreter_folders(interpreter, shut)]
+    known += [*_libraries(environment, shut), *(["/sys"] if gpus.devices else [])]
     given = [str(path) for path in read] + ([str(CONFINE)] if confines else [])
     readable = [path for path in dict.fromkeys([*known, *given]) if Path(path).exists()]
     match sandbox.kind:
@@ -214,6 +212,11 @@ def build_walls(
         bwrap=sandbox.bwrap,
         confines=confines,
     )
+
+
+def _libraries(environment: Mapping[str, str], shut: tuple[str, ...]) -> list[str]:
+    named = [word for name in _LIBRARY_VARIABLES for word in environment.get(name, "").split(":")]
+    return [folder for folder in named if folder.startswith("/") and not _is_too_wide(folder, shut)]
 
 
 def policy_of(walls: Walls) -> Policy:

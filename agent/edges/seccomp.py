@@ -186,36 +186,46 @@ def assemble(policy: Policy, machine: str) -> bytes:
     if machine == "x86_64":
         lines += _when(_AT_LEAST, _X32_BIT, _fail(errno.ENOSYS))
     lines += _when(_AT_LEAST, _LAST_KNOWN + 1, _fail(errno.ENOSYS))
-    denied = _ESCAPES | ({} if policy.namespaces else _NAMESPACES)
-    answers = [(number, errno.EPERM) for number in denied.values()]
-    answers += [(number, errno.ENOSYS) for number in _ABSENT.values()]
-    answers += [(number, 0) for number in _MODES.values() if policy.freezes_modes]
-    answers += [(_TRUNCATE, errno.EPERM)] if policy.keeps_length else []
-    for numbers, code in answers:
-        lines += _on(numbers[column], _fail(code))
-    lines += _socket_rules(policy, column)
+    lines += [*_fixed_answers(policy, column), *_socket_rules(policy, column)]
     if not policy.namespaces:
         lines += _on(_CLONE[column], [_argument(0), *_when(_HAS, _NEW_NAMESPACES, _fail(errno.EPERM)), *_pass()])
     refused = (_TIOCSTI, _TIOCLINUX, *(_FILE_FLAGS if policy.crowded else ()))
-    for mode_numbers, position, flags in _GIVES_MODE:
-        # A copy of a group's folder takes its mode along: there the call does nothing, and the copy goes on.
-        of_group = 0 if mode_numbers in _MODES.values() else errno.EPERM
-        by_id = [*_when(_HAS, _SET_UID, _fail(errno.EPERM)), *_when(_HAS, _SET_GID, _fail(of_group))]
-        refused_mode = [_argument(position), *by_id, *_pass()]
-        if flags is not None:
-            refused_mode = [_argument(flags), *_when(_HAS, _MAKES_FILE, refused_mode), *_pass()]
-        lines += _on(mode_numbers[column], refused_mode)
+    lines += _mode_rules(column)
     lines += _on(_OPENAT2[column], _fail(errno.ENOSYS))
     lines += _on(_IOCTL[column], [_argument(1), *_unless_one_of(refused, errno.EPERM)])
     if policy.crowded:
         lines += _on(_INOTIFY_ADD_WATCH[column], _fail(errno.EPERM))
         for numbers, position, everybody in _BY_NUMBER:
             lines += _on(numbers[column], _itself_alone(position, everybody))
-    for numbers, position in ((_MKNOD, 1), (_MKNODAT, 2)):  # a mode too, but of a file that is empty
+    for makers, position in ((_MKNOD, 1), (_MKNODAT, 2)):  # a mode too, but of a file that is empty
         kind = [_argument(position), (_AND, 0, 0, _S_IFMT), *_unless_one_of((_S_IFCHR, _S_IFBLK), errno.EPERM)]
-        lines += _on(numbers[column], kind)
+        lines += _on(makers[column], kind)
     lines += _pass()
     return b"".join(struct.pack("=HBBI", *line) for line in lines)
+
+
+def _fixed_answers(policy: Policy, column: int) -> list[_Instruction]:
+    """Calls that are refused, or idle, whatever their arguments."""
+    denied = _ESCAPES | ({} if policy.namespaces else _NAMESPACES)
+    answers = [(number, errno.EPERM) for number in denied.values()]
+    answers += [(number, errno.ENOSYS) for number in _ABSENT.values()]
+    answers += [(number, 0) for number in _MODES.values() if policy.freezes_modes]
+    answers += [(_TRUNCATE, errno.EPERM)] if policy.keeps_length else []
+    return [line for numbers, code in answers for line in _on(numbers[column], _fail(code))]
+
+
+def _mode_rules(column: int) -> list[_Instruction]:
+    """No file becomes one that runs as its owner."""
+    lines: list[_Instruction] = []
+    for numbers, position, flags in _GIVES_MODE:
+        # A copy of a group's folder takes its mode along: there the call does nothing, and the copy goes on.
+        of_group = 0 if numbers in _MODES.values() else errno.EPERM
+        by_id = [*_when(_HAS, _SET_UID, _fail(errno.EPERM)), *_when(_HAS, _SET_GID, _fail(of_group))]
+        refused = [_argument(position), *by_id, *_pass()]
+        if flags is not None:
+            refused = [_argument(flags), *_when(_HAS, _MAKES_FILE, refused), *_pass()]
+        lines += _on(numbers[column], refused)
+    return lines
 
 
 def _socket_rules(policy: Policy, column: int) -> list[_Instruction]:

@@ -48,22 +48,17 @@ def shut_in(
     changed: dict[str, str] = {}
     if sandbox.kind == "bwrap" and gpus.visible is not None:  # counted among those that it sees
         changed = {"CUDA_VISIBLE_DEVICES": gpus.visible, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    own = [Path(path) for path in reach.read]
     if confines:
         layer = replace(sandbox, kind="landlock")  # it can be entered inside another
-        own = [Path(path) for path in reach.read]
         inner = build_walls(layer, interpreter, environment, read=own, write=[], gpus=gpus, home=home, closed=closed)
-        write_durably(plan, json.dumps(confine_plan(inner)).encode())
-        changed["SCIENTIST_CONFINE"] = shlex.join([str(interpreter), "-I", "-S", str(CONFINE), str(plan)])
+        changed["SCIENTIST_CONFINE"] = shlex.join(_write_plan(plan, inner, interpreter))
+    sealed = [template.sealed] if template.sealed else []
     walls = build_walls(
         sandbox,
         interpreter,
         environment,
-        read=[
-            *([template.sealed] if template.sealed else []),
-            *given,
-            *([plan] if confines else []),
-            *map(Path, reach.read),
-        ],
+        read=[*sealed, *given, *([plan] if confines else []), *own],
         write=[place / "work", place / "home"],
         links=[(attempts / "data", (attempts / "data").readlink())] if (attempts / "data").is_symlink() else [],
         gpus=gpus,
@@ -87,5 +82,10 @@ def shut_in_program(
     walls = build_walls(
         Sandbox("landlock"), interpreter, environment, read=[plan], write=write, network=True, home=home
     )
+    return [*_write_plan(plan, walls, interpreter), "--"]
+
+
+def _write_plan(plan: Path, walls: Walls, interpreter: Path) -> list[str]:
+    """The beginning of a command that enters the walls."""
     write_durably(plan, json.dumps(confine_plan(walls)).encode())
-    return [str(interpreter), "-I", "-S", str(CONFINE), str(plan), "--"]
+    return [str(interpreter), "-I", "-S", str(CONFINE), str(plan)]

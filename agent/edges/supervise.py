@@ -20,13 +20,13 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import IO, TYPE_CHECKING, Literal
 
 from agent.edges import step
 from agent.edges.capped_log import CappedLog
 from agent.edges.processes import Process, glance_below, list_children, read_process, running_below, send_signal
 from agent.edges.step import Child, StepSpec
+from agent.edges.stop_signal import StopSignal
 
 if TYPE_CHECKING:
     from agent.core.failure import ExitRecord
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _supervise(folder: Path, spec: StepSpec, announce: Callable[[], object]) -> int:
-    stop = _StopSignal()
+    stop = StopSignal()
     claimed = step.claim(folder, "supervisor")
     with contextlib.suppress(BrokenPipeError):  # whoever started us may be gone
         announce()
@@ -76,28 +76,10 @@ def _supervise(folder: Path, spec: StepSpec, announce: Callable[[], object]) -> 
     return 0
 
 
-class _StopSignal:
-    """SIGTERM asks to stop; it and the death of a child wake the selector. Hang-ups and Ctrl-C are not for us."""
-
-    def __init__(self) -> None:
-        self.received = False
-        self.wake, writing = os.pipe()
-        for descriptor in (self.wake, writing):
-            os.set_blocking(descriptor, False)
-        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, self._receive)
-        # Handlers and not SIG_IGN, which the command would inherit.
-        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda _number, _frame: None)
-
-    def _receive(self, _number: int, _frame: FrameType | None) -> None:
-        self.received = True
-
-
 class _Supervision:
     """The life of one command, driven by `_turn`: read what it wrote, bury the dead, beat the heart."""
 
-    def __init__(self, folder: Path, spec: StepSpec, stop: _StopSignal, libc: ctypes.CDLL) -> None:
+    def __init__(self, folder: Path, spec: StepSpec, stop: StopSignal, libc: ctypes.CDLL) -> None:
         from agent.core.failure import ExitRecord  # much of the start-up time, so once the step is claimed
         from agent.edges.bwrap import read_exit_code
         from agent.edges.enter import open_entry

@@ -250,6 +250,7 @@ def test_supervisor_starts_fast_and_imports_little() -> None:
         "agent.edges.files",
         "agent.edges.processes",
         "agent.edges.step",
+        "agent.edges.stop_signal",
         "agent.edges.supervise",
     }
 

@@ -1,0 +1,27 @@
+"""How a supervisor is asked to stop, and woken."""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+
+__all__ = ["StopSignal"]
+
+
+class StopSignal:
+    """SIGTERM asks to stop; it and the death of a child wake the selector. Hang-ups and Ctrl-C are not for us."""
+
+    def __init__(self) -> None:
+        self.received = False
+        self.wake, writing = os.pipe()
+        for descriptor in (self.wake, writing):
+            os.set_blocking(descriptor, False)
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self._receive)
+        # Handlers and not SIG_IGN, which the command would inherit.
+        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda _number, _frame: None)
+
+    def _receive(self, _number: int, _frame: FrameType | None) -> None:
+        self.received = True
