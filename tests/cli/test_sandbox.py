@@ -13,9 +13,9 @@ import pytest
 from agent.edges import confine, sandbox
 from agent.edges.workspace import Workspace
 from tests.cli.conftest import QUADRATIC, Scientist, only_workspace
+from tests.sandboxes import needs_any, needs_bwrap
 
 LAUNCH = ("launch", "ideas.json", "--idea", "1", "--template", QUADRATIC, "--max-runs", "1")
-needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
 
 
 def read_tag(workspace: Path, name: str) -> dict[str, object]:
@@ -104,7 +104,7 @@ loss = sum(numbers) / len(numbers) + int(os.environ.get("SCIENTIST_SEED", "1")) 
 """
 
 
-@pytest.mark.skipif(shutil.which("bwrap") is None and confine.landlock_abi() == 0, reason="no sandbox works here")
+@needs_any
 def test_what_a_template_needs_elsewhere_is_opened_by_its_own_word(
     scientist: Scientist, folder: Path, tmp_path: Path
 ) -> None:

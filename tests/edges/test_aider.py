@@ -19,11 +19,11 @@ from agent.core.events import Role
 from agent.core.failure import Failure, FailureKind
 from agent.core.model_rules import ModelRules
 from agent.edges.aider import REQUIREMENTS, AiderModel, aider_environment
-from agent.edges.confine import landlock_abi
 from agent.edges.llm import ModelReply, Request
 from agent.errors import ProviderRefused, ProviderUnavailable, StopRequested
 from tests.fakes import block
 from tests.provider.server import StrictServer
+from tests.sandboxes import needs_landlock
 
 AIDER = os.environ.get("SCIENTIST_AIDER", "")
 real = [
@@ -219,7 +219,7 @@ class TestReal:
             assert "LR = 0.1" in applied(ask(server))["experiment.py"]
             assert server.statuses() == [200, 200]
 
-    @pytest.mark.skipif(landlock_abi() == 0, reason="the kernel has no Landlock")
+    @needs_landlock
     def test_a_path_elsewhere_is_not_written(self, ask: Callable[..., ModelReply], tmp_path: Path) -> None:
         victim = tmp_path / "victim.py"
         victim.write_text("mine = 1\n")

@@ -15,9 +15,8 @@ from agent.edges.bwrap import bwrap_argv, read_exit_code
 from agent.edges.sandbox import NO_SANDBOX, Sandbox, build_walls, choose_sandbox, confine_plan, interpreter_folders
 from agent.edges.step import Bounds, Walls
 from agent.errors import UsageError
+from tests.sandboxes import needs_bwrap, needs_landlock
 
-needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
-needs_landlock = pytest.mark.skipif(confine.landlock_abi() == 0, reason="the kernel has no Landlock")
 PYTHON = Path(sys.executable)
 
 

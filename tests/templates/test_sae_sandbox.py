@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 
 from agent.core.events import Step
 from agent.core.variants import set_constants
-from agent.edges import confine
 from agent.edges.prepare import Prepared
 from agent.edges.sandbox import choose_sandbox
 from agent.edges.template import Template
 from agent.edges.trial import Trial, run_trial
+from tests.sandboxes import needs_bwrap, needs_landlock
 from tests.templates.test_sae import PYTHON, change_template, interpreter, prepare, without_orthogonalising
 
 pytestmark = pytest.mark.sae
 
 HELD = [
-    pytest.param("bwrap", marks=pytest.mark.skipif(shutil.which("bwrap") is None, reason="no bubblewrap")),
-    pytest.param("landlock", marks=pytest.mark.skipif(confine.landlock_abi() == 0, reason="no Landlock")),
+    pytest.param("bwrap", marks=needs_bwrap),
+    pytest.param("landlock", marks=needs_landlock),
 ]
 BEGIN = "def load_sae(run_dir: str) -> SAE:\n"
 # Runs where the evaluator has run_dir's SAE loaded, in the process that encodes.
