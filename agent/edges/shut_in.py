@@ -73,9 +73,9 @@ def shut_in(
 def shut_in_program(
     plan: Path, interpreter: Path, environment: Mapping[str, str], *, write: Sequence[Path], home: str
 ) -> list[str]:
-    """What to set before the command of a helper that needs the network, so that it writes to those folders alone.
+    """What to set before a command that needs the network, so that it writes to those folders alone.
 
-    plan: a file to be written for it. Empty on a kernel without Landlock: a helper of ours is trusted to do without.
+    plan: a file to be written for it. Empty on a kernel without Landlock: what we chose ourselves may do without.
     """
     if not landlock_abi():
         return []
