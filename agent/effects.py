@@ -188,17 +188,15 @@ class Effects:
         if not changes:
             return ""
         found = self.repo.find_step(key)
-        if found:
-            self.repo.check_out(changes)
-            return found
-        try:
-            return self.repo.commit(changes, subject, trailers)
-        except IntegrityError:  # the git of an earlier try, whose orchestrator was killed, may have come first
-            found = self.repo.find_step(key)
-            if not found:
-                raise
-            self.repo.check_out(changes)
-            return found
+        if not found:
+            try:
+                return self.repo.commit(changes, subject, trailers)
+            except IntegrityError:  # the git of an earlier try, whose orchestrator was killed, may have come first
+                found = self.repo.find_step(key)
+                if not found:
+                    raise
+        self.repo.check_out(changes)
+        return found
 
     def _lint(self, state: State, action: Lint) -> Result:
         before, after = self.repo.read(state.good), self.repo.read(action.commit)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def glance_below(pid: int) -> list[Process]:
     found: list[Process] = []
     waiting = [pid]
     while waiting:
-        for child in _children_listed(waiting.pop()):
+        for child in list_children(waiting.pop()):
             process = read_process(child)
             if process is not None and not process.is_dead:
                 found.append(process)
@@ -137,11 +137,9 @@ def proportional_bytes(processes: Iterable[Process]) -> int:
 
 def list_children(pid: int) -> list[int]:
     """Children of all threads of a process, zombies included; none where the kernel does not list them."""
-    return list(_children_listed(pid))
-
-
-def _children_listed(pid: int) -> Iterator[int]:
+    found: list[int] = []
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for thread in Path(f"/proc/{pid}/task").iterdir():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                yield from map(int, (thread / "children").read_bytes().split())
+                found += map(int, (thread / "children").read_bytes().split())
+    return found

@@ -24,7 +24,6 @@ from agent.errors import UsageError
 
 __all__ = [
     "NO_SANDBOX",
-    "WANTED",
     "Sandbox",
     "build_walls",
     "choose_sandbox",
@@ -33,7 +32,6 @@ __all__ = [
     "policy_of",
 ]
 
-WANTED = ("auto", "bwrap", "landlock", "off")
 PROBE_TIMEOUT_S = 10.0
 CONFINE = Path(confine.__file__)
 _SYSTEM = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import subprocess
@@ -102,6 +103,17 @@ def test_a_file_that_reached_its_limit_is_named(tmp_path: Path) -> None:
     assert "reached by log" in Guard(Bounds(file_gib=1 / 1024), (tmp_path,)).look_at_disk()
 
 
+@contextlib.contextmanager
+def running(code: str) -> Iterator[list[Process]]:
+    """The process of a program that says when it is ready, and is killed in the end."""
+    with subprocess.Popen([sys.executable, "-I", "-S", "-c", code], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout and process.stdout.readline() == b"ready\n"
+            yield [p for p in running_below([os.getpid()]) if p.pid == process.pid]
+        finally:
+            process.kill()
+
+
 def test_files_that_have_no_name_count_too(tmp_path: Path) -> None:
     code = f"""
 import os, time
@@ -113,17 +125,12 @@ with open({str(tmp_path / "gone")!r}, "wb") as file, open(os.memfd_create("held"
     print("ready", flush=True)
     time.sleep(60)
 """
-    with subprocess.Popen([sys.executable, "-I", "-S", "-c", code], stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout and process.stdout.readline() == b"ready\n"
-            mine = [p for p in running_below([os.getpid()]) if p.pid == process.pid]
-            guard = Guard(Bounds(memory_gib=1, disk_gib=0.02), (tmp_path,))
-            assert guard.look(mine).startswith("disk 0.03 GiB > 0.02")
-            guard = Guard(Bounds(memory_gib=0.05), (tmp_path,))
-            assert guard.look(mine) == "", "memory files are looked for with the disk"
-            assert guard.look(mine).startswith("memory 0.1 GiB > 0.05")
-        finally:
-            process.kill()
+    with running(code) as mine:
+        guard = Guard(Bounds(memory_gib=1, disk_gib=0.02), (tmp_path,))
+        assert guard.look(mine).startswith("disk 0.03 GiB > 0.02")
+        guard = Guard(Bounds(memory_gib=0.05), (tmp_path,))
+        assert guard.look(mine) == "", "memory files are looked for with the disk"
+        assert guard.look(mine).startswith("memory 0.1 GiB > 0.05")
 
 
 def test_a_file_that_is_open_and_has_a_name_counts_once(tmp_path: Path) -> None:
@@ -135,13 +142,8 @@ with open({str(tmp_path / "named")!r}, "wb") as file:
     print("ready", flush=True)
     time.sleep(60)
 """
-    with subprocess.Popen([sys.executable, "-I", "-S", "-c", code], stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout and process.stdout.readline() == b"ready\n"
-            mine = [p for p in running_below([os.getpid()]) if p.pid == process.pid]
-            assert Guard(Bounds(memory_gib=1, disk_gib=0.05), (tmp_path,)).look(mine) == ""
-        finally:
-            process.kill()
+    with running(code) as mine:
+        assert Guard(Bounds(memory_gib=1, disk_gib=0.05), (tmp_path,)).look(mine) == ""
 
 
 def test_more_files_than_can_be_looked_at_are_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

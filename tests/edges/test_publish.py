@@ -16,6 +16,7 @@ from agent.edges.publish import FIGURE_CAP_BYTES, collect_figures, publish_run
 from agent.edges.template import load_template
 from agent.edges.workspace import Workspace, create_batch, template_store
 from agent.errors import IntegrityError
+from tests.edges.test_trees import dig
 
 QUADRATIC = Path(__file__).parent.parent / "data" / "quadratic"
 
@@ -267,22 +268,10 @@ def test_names_that_cannot_be_printed_are_left_out_and_escaped(
 def test_folders_too_deep_to_be_opened_by_name_are_left_out(
     workspace: Workspace, steps: tuple[Path, Path], outputs: Path
 ) -> None:
-    deepen(outputs, 1500)
+    dig(outputs, 1500)
     published, told = publish(workspace, steps)
     assert "lies too deep" in told
     assert len(names_in(published)) == len(PLAIN) + 100
-
-
-def deepen(folder: Path, levels: int) -> None:
-    """Folders within folders, beyond any path's length."""
-    place = os.open(folder, os.O_RDONLY)
-    for _ in range(levels):
-        os.mkdir("d", dir_fd=place)
-        inner = os.open("d", os.O_RDONLY, dir_fd=place)
-        os.close(place)
-        place = inner
-    os.close(os.open("bottom", os.O_CREAT | os.O_WRONLY, dir_fd=place))
-    os.close(place)
 
 
 def test_modes_are_made_plain(workspace: Workspace, steps: tuple[Path, Path], outputs: Path) -> None:

@@ -9,6 +9,7 @@ from agent.edges.trees import MAX_DEPTH, TooDeep, remove_tree, walk_tree
 
 
 def dig(folder: Path, levels: int) -> None:
+    """Folders within folders, beyond any path's length."""
     place = os.open(folder, os.O_RDONLY)
     for _ in range(levels):
         os.mkdir("d", dir_fd=place)
