@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-# As agent.cli.app.main sets them: without these litellm fetches a price list when it is imported.
-os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+from agent.edges.provider_call import WITHOUT_REQUESTS
+
+# As the product sets them before it imports these libraries; some tests import them first.
+os.environ.update(WITHOUT_REQUESTS)
 os.environ["GIT_PYTHON_REFRESH"] = "quiet"
 
 

@@ -19,6 +19,7 @@ from typer.exceptions import Abort, TyperException
 
 from agent.cli.terminal import clean_streams, read_redactor
 from agent.core.plain_text import plain_line
+from agent.edges.library_warnings import ignore_library_warnings
 from agent.errors import ScientistError, UsageError
 
 SETTINGS_FILE = "scientist.toml"
@@ -79,9 +80,8 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and exit with its code."""
-    # When imported, litellm would fetch a price list, and GitPython raise where there is no git.
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # GitPython raises when it is imported and there is no git
+    ignore_library_warnings()
     import agent.cli.commands  # noqa: F401 - registers the commands
 
     for number in (signal.SIGTERM, signal.SIGHUP):

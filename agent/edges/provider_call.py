@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -11,12 +12,19 @@ from typing import Any
 from agent.core.messages import Message, to_dicts
 from agent.core.model_rules import DEFAULT_TIMEOUT_S, ModelRules
 from agent.core.provider_error import Fault, FaultKind, blot, classify, printable
+from agent.edges.library_warnings import ignore_library_warnings
 from agent.edges.provider_headers import RateLimits, lower_names, read_limits, retry_after_s
 from agent.errors import StopRequested
 
 CONNECT_TIMEOUT_S = 30.0
 POLL_S = 0.2
 NAME_CHARS = 200
+# Variables that litellm reads. Without them it fetches prices, header names and other tables from its project's site.
+WITHOUT_REQUESTS = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
+    "LITELLM_OFFLINE_MODE": "True",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +151,10 @@ def sleep_unless_stopped(seconds: float, is_stopped: Callable[[], bool]) -> None
 
 
 def load_litellm() -> Any:
-    """litellm takes two seconds to import: it is imported when first used."""
+    """Import litellm, which takes seconds: only when it is first used, and without any request of its own."""
+    for name, value in WITHOUT_REQUESTS.items():
+        os.environ.setdefault(name, value)
+    ignore_library_warnings()
     import litellm
 
     litellm.suppress_debug_info = True

@@ -10,7 +10,6 @@ third reviews each run, with --reflect in two rounds. Counted by litellm.token_c
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
 from collections import defaultdict
@@ -20,13 +19,12 @@ from agent.core.events import Purpose
 from agent.core.failure import ExitRecord
 from agent.core.messages import to_dicts
 from agent.edges.attempt import EVALUATION
-from agent.edges.llm import ModelReply, Models, Request
+from agent.edges.llm import ModelReply, Models, Request, load_litellm
 from agent.edges.runner import Exited, StepStatus
 from agent.edges.step import StepSpec
 from tests.bench.study import make_loop
 from tests.fakes import InstantRunner, block
 
-os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 SAE = Path(__file__).parents[2] / "templates" / "sae"
 ONE_BASELINE = SAE / "baselines" / "synth" / "topk-6-seed1001.json"
 CRASH = ExitRecord(1, None, False, False, 300.0, 21.0, 1.1)
@@ -69,7 +67,7 @@ class Conversation:
     """A model that adds one component a run and stumbles as the script above says; counts every token."""
 
     def __init__(self, model: str, role: str = "planner", *, plans_only: bool = False) -> None:
-        import litellm
+        litellm = load_litellm()
 
         self.name, self.role, self.plans_only = model, role, plans_only
         self.count = litellm.token_counter

@@ -154,10 +154,22 @@ def test_no_module_of_the_orchestrator_imports_an_experiments_library() -> None:
 
 def reads_environment(tree: ast.Module) -> bool:
     taken = {f"{module}.{name}" for module, name in imports(tree)}
+    set_only = {id(n.value.func.value) for n in ast.walk(tree) if is_setdefault(n)}
     read = {
-        f"os.{n.attr}" for n in ast.walk(tree) if isinstance(n, ast.Attribute) and getattr(n.value, "id", "") == "os"
+        f"os.{n.attr}"
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Attribute) and getattr(n.value, "id", "") == "os" and id(n) not in set_only
     }
     return bool((taken | read) & {"os.environ", "os.environb", "os.getenv", "os.getenvb"})
+
+
+def is_setdefault(node: ast.AST) -> bool:
+    """Whether this statement sets a variable for a library, as `os.environ.setdefault("A", "b")`, and reads none."""
+    match node:
+        case ast.Expr(value=ast.Call(func=ast.Attribute(attr="setdefault"))):
+            return True
+        case _:
+            return False
 
 
 def test_environment_variables_are_read_by_the_command_line_alone() -> None:
@@ -166,7 +178,15 @@ def test_environment_variables_are_read_by_the_command_line_alone() -> None:
     assert readers and [name for name in readers if not name.startswith("agent.cli")] == []
 
 
-@pytest.mark.parametrize("code", ["import os\nos.environ['A']", "from os import getenv", "import os\nos.getenv('A')"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os\nos.environ['A']",
+        "from os import getenv",
+        "import os\nos.getenv('A')",
+        "import os\nx = os.environ.setdefault('A', 'b')",
+    ],
+)
 def test_a_reader_of_environment_variables_is_noticed(code: str) -> None:
     assert reads_environment(ast.parse(code))
 

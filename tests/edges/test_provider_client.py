@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
 
+import litellm.main
 import pytest
 
 from agent.core.budget import Paid
@@ -35,7 +42,6 @@ MESSAGES = (Message("system", "Rules: é \U0001f600."), Message("user", "What ne
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
     with serve() as provider:
-        monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # as the command line does
         monkeypatch.setenv("DEEPSEEK_API_BASE", provider.url)
         monkeypatch.setenv("DEEPSEEK_API_KEY", CANARY)
         yield provider
@@ -55,6 +61,41 @@ def ask(model: LiteLLMModel, messages: tuple[Message, ...] = MESSAGES) -> str:
 
 
 # Success
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_warning_of_a_library_is_no_fault_of_the_provider(provider: Provider, slept: list[float]) -> None:
+    """Even if every warning is an error, as under PYTHONWARNINGS=error; litellm itself warns during calls."""
+    with mock.patch("litellm.main.get_llm_provider", side_effect=warn_and_find(litellm.main.get_llm_provider)):
+        provider.answers.append(says("Fine."))
+        assert ask(model_with(slept)) == "Fine." and slept == []
+
+
+def warn_and_find(find: Callable[..., Any]) -> Callable[..., Any]:
+    def warn(*args: Any, **named: Any) -> Any:
+        warnings.warn_explicit("a change in the next release", UserWarning, "litellm/main.py", 1, module="litellm.main")
+        return find(*args, **named)
+
+    return warn
+
+
+def test_importing_litellm_and_asking_its_tables_reaches_nobody() -> None:
+    """Whatever variables are set at the start: prices, windows and header names come from its own files."""
+    code = """
+import sys
+calls = []
+sys.addaudithook(lambda event, args: calls.append((event, args)) if event.startswith("socket.") else None)
+from agent.edges.llm import check_model, known_window
+from agent.edges.prices import price_of
+from agent.core.model_rules import RuleTable
+assert known_window("deepseek/deepseek-chat") and price_of("deepseek/deepseek-chat", RuleTable())
+check_model("anthropic/claude-sonnet-4-5", {"ANTHROPIC_API_KEY": "k"})
+reached = [call for call in calls if call[0] in ("socket.getaddrinfo", "socket.connect", "socket.gethostbyname")]
+assert not reached, reached
+"""
+    variables = {n: v for n, v in os.environ.items() if not n.startswith("LITELLM_")}
+    done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_reply_comes_with_tokens_and_cost(provider: Provider, slept: list[float]) -> None:
@@ -130,7 +171,6 @@ def test_a_connection_refused_is_a_passing_fault(slept: list[float], monkeypatch
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("DEEPSEEK_API_BASE", f"http://127.0.0.1:{free.getsockname()[1]}")
     monkeypatch.setenv("DEEPSEEK_API_KEY", CANARY)
-    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     with pytest.raises(ProviderUnavailable):
         ask(model_with(slept, patience_s=0))
 

@@ -73,7 +73,7 @@ class Outcome:
 @contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Variables that litellm reads, for a while."""
-    with mock.patch.dict("os.environ", {"LITELLM_LOCAL_MODEL_COST_MAP": "True", **variables}):
+    with mock.patch.dict("os.environ", dict(variables)):
         yield
 
 

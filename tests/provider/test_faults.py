@@ -57,10 +57,8 @@ DIFFERS: dict[str, dict[str, str]] = {
         "server_500": "BadRequestError 500",
         "overloaded_529": "BadRequestError 503",
         "content_policy": "BadRequestError 400",
-        "key_401": "BadRequestError 401",
         "balance_402": "BadRequestError 402",
         "forbidden_403": "BadRequestError 403",
-        "unknown_404": "BadRequestError 404",
     },
     "perplexity": {"insufficient_quota": "AuthenticationError 401"},
     "mistral": {
