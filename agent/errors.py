@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from agent.core.budget import Paid
+    from agent.core.journal.budget import Paid
 
 __all__ = [
     "BudgetSpent",

@@ -22,14 +22,14 @@ from agent.core.decide import (
     StartStep,
     decide,
 )
-from agent.core.events import Ended, Event, Finished, Paused, PauseKind, Resumed, Started
-from agent.core.facts import summarise_attempts
-from agent.core.fold import advance, fold
-from agent.core.state import State
-from agent.edges.disk import say_fault
-from agent.edges.inbox import take_in
-from agent.edges.journal import Journal
-from agent.effects import Effects
+from agent.core.journal.events import Ended, Event, Finished, Paused, PauseKind, Resumed, Started
+from agent.core.journal.fold import advance, fold
+from agent.core.journal.state import State
+from agent.core.prompt.facts import summarise_attempts
+from agent.edges.system.faults import say_fault
+from agent.edges.workspace.inbox import take_in
+from agent.edges.workspace.journal import Journal
+from agent.effects.perform import Effects
 from agent.errors import StopRequested, UsageError
 
 Watcher = Callable[[Event, State], None]

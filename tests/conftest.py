@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agent.edges.provider_call import WITHOUT_REQUESTS
+from agent.edges.model.call import WITHOUT_REQUESTS
 
 # As the product sets them before it imports these libraries; some tests import them first.
 os.environ.update(WITHOUT_REQUESTS)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.core.failure import ExitRecord
-from agent.edges.llm import ModelReply, Request
-from agent.edges.runner import Exited, StepStatus, Unclaimed
-from agent.edges.step import StepSpec
+from agent.core.failure.diagnose import ExitRecord
+from agent.edges.model.protocol import ModelReply, Request
+from agent.edges.run.runner import Exited, StepStatus, Unclaimed
+from agent.edges.run.step_folder import StepSpec
 from agent.errors import ProviderError
 
 Line = str | ProviderError | Callable[[Request], str]

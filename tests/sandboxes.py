@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.edges.sandbox import choose_sandbox
+from agent.edges.sandbox.choose import choose_sandbox
 from agent.errors import UsageError
 
 __all__ = ["needs_any", "needs_bwrap", "needs_landlock"]

@@ -17,7 +17,7 @@ def build_aider() -> Path:
     Raises: UsageError with pip's last lines where it cannot be built.
     """
     from agent.cli.environment import build
-    from agent.edges.aider import AIDER, REQUIREMENTS, aider_executable
+    from agent.edges.model.aider import AIDER, REQUIREMENTS, aider_executable
 
     try:
         return aider_executable(build(AIDER, REQUIREMENTS.parent, environment_cache(), "aider"))
@@ -30,8 +30,8 @@ def find_aider() -> Path:
 
     Raises: UsageError where there is none.
     """
-    from agent.edges.aider import AIDER, REQUIREMENTS, aider_executable
-    from agent.edges.environment import environment_for
+    from agent.edges.model.aider import AIDER, REQUIREMENTS, aider_executable
+    from agent.edges.template.environment import environment_for
 
     named = os.environ.get(VARIABLE, "")
     if named:

@@ -18,8 +18,8 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from agent.cli.terminal import clean_streams, read_redactor
-from agent.core.plain_text import plain_line
-from agent.edges.library_warnings import ignore_library_warnings
+from agent.core.text.plain import plain_line
+from agent.edges.system.library_warnings import ignore_library_warnings
 from agent.errors import ScientistError, UsageError
 
 SETTINGS_FILE = "scientist.toml"

@@ -14,28 +14,28 @@ from agent.cli.app import describe_surprise, say
 from agent.cli.environment import prepare
 from agent.cli.models import ModelSettings, make_models, read_model_settings
 from agent.cli.sandbox import announce_sandbox
-from agent.core.events import Event, PauseKind, Resumed
-from agent.core.fold import fold
-from agent.core.state import State
-from agent.edges.disk import say_fault
-from agent.edges.frozen import unplant
-from agent.edges.ledger import Ledger
+from agent.core.journal.events import Event, PauseKind, Resumed
+from agent.core.journal.fold import fold
+from agent.core.journal.state import State
 from agent.edges.lint import Linter
-from agent.edges.lock import hold_lock
-from agent.edges.prepare import Prepared, PreparedData
-from agent.edges.prices import price_of
-from agent.edges.replay import PREFIX, is_replay
-from agent.edges.runner import LocalRunner, Running
-from agent.edges.sandbox import NO_SANDBOX, choose_sandbox
-from agent.edges.sweep import CONTROL, SWEEP
-from agent.edges.template import Template
-from agent.edges.workspace import Workspace, check_untouched, discard_edits, frozen_template, read_state
-from agent.effects import Effects
+from agent.edges.model.ledger import Ledger
+from agent.edges.model.prices import price_of
+from agent.edges.model.replay import PREFIX, is_replay
+from agent.edges.model.sweep import CONTROL, SWEEP
+from agent.edges.run.runner import LocalRunner, Running
+from agent.edges.sandbox.choose import NO_SANDBOX, choose_sandbox
+from agent.edges.system.faults import say_fault
+from agent.edges.template.data import Prepared, PreparedData
+from agent.edges.template.frozen import unplant
+from agent.edges.template.load import Template
+from agent.edges.workspace.layout import Workspace, check_untouched, discard_edits, frozen_template, read_state
+from agent.edges.workspace.lock import hold_lock
+from agent.effects.perform import Effects
+from agent.effects.run_step import Steps
 from agent.errors import ScientistError, UsageError
 from agent.loop import Loop
 from agent.report.pause import ways_on
 from agent.report.progress import describe
-from agent.steps import Steps
 
 SECOND_INTERRUPT_S = 1.5
 # Worst first: a batch exits with the worst of its workspaces.

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from agent.cli.app import say
 from agent.cli.options import data_cache, data_limit_gib
-from agent.core.spec import Environment
+from agent.core.inputs.spec import Environment
 from agent.errors import UsageError
 
 if TYPE_CHECKING:
-    from agent.edges.prepare import Prepared
-    from agent.edges.template import Template
+    from agent.edges.template.data import Prepared
+    from agent.edges.template.load import Template
 
 LINE_CHARS = 100
 
@@ -45,7 +45,7 @@ def build(environment: Environment, template: Path, cache: Path, whose: str = ""
 
     Raises: UsageError with pip's last lines where it cannot be built.
     """
-    from agent.edges.environment import build_environment, environment_for
+    from agent.edges.template.environment import build_environment, environment_for
 
     ready = environment_for(environment, template, cache)
     if ready:
@@ -63,7 +63,7 @@ def prepare(template: Template, interpreter: Path, is_stopped: Callable[[], bool
 
     Raises: UsageError with the last line of what failed; StopRequested.
     """
-    from agent.edges.prepare import prepare_data, store_of
+    from agent.edges.template.data import prepare_data, store_of
 
     if template.spec.prepare is None:
         return None

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 from agent.cli.app import MODELS_SECTION, SETTINGS_FILE, say
 from agent.cli.replay import check_aider, check_replay
 from agent.cli.terminal import read_redactor
-from agent.core.events import Launched
-from agent.core.limits import Limits
-from agent.core.model_rules import RuleTable, read_model_rules
-from agent.core.redact import Redactor
-from agent.edges.llm import Model, Models, check_model
-from agent.edges.replay import is_replay
-from agent.edges.sweep import SWEEP, SweepModel, ranges_in
-from agent.edges.throttle import Throttle
+from agent.core.journal.events import Launched
+from agent.core.journal.limits import Limits
+from agent.core.model.rules import RuleTable, read_model_rules
+from agent.core.text.redact import Redactor
+from agent.edges.model.protocol import Model, Models, check_model
+from agent.edges.model.replay import is_replay
+from agent.edges.model.sweep import SWEEP, SweepModel, ranges_in
+from agent.edges.model.throttle import Throttle
 from agent.errors import UsageError
 
 if TYPE_CHECKING:
-    from agent.edges.template import Template
+    from agent.edges.template.load import Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +131,11 @@ def _make(name: str, fallbacks: tuple[str, ...], limits: Limits, stop_file: Path
     if name == SWEEP:
         return SweepModel()
     if is_replay(name):
-        from agent.edges.replay import ReplayModel
+        from agent.edges.model.replay import ReplayModel
 
         return ReplayModel(name)
-    from agent.edges.provider_call import check_stop, sleep_unless_stopped
-    from agent.edges.provider_client import LiteLLMModel
+    from agent.edges.model.call import check_stop, sleep_unless_stopped
+    from agent.edges.model.client import LiteLLMModel
 
     return LiteLLMModel(
         name,
@@ -152,7 +152,7 @@ def _make(name: str, fallbacks: tuple[str, ...], limits: Limits, stop_file: Path
 
 def _make_aider(name: str, limits: Limits, stop_file: Path, settings: ModelSettings) -> Model:
     from agent.cli.aider import find_aider
-    from agent.edges.aider import AiderModel
+    from agent.edges.model.aider import AiderModel
 
     return AiderModel(
         name,

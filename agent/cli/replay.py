@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agent.edges.replay import is_replay, read_launch
-from agent.edges.sweep import CONTROL, SWEEP
+from agent.edges.model.replay import is_replay, read_launch
+from agent.edges.model.sweep import CONTROL, SWEEP
 from agent.errors import UsageError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from agent.cli.app import say
-from agent.edges.sandbox import NO_SANDBOX, Sandbox, choose_sandbox
+from agent.edges.sandbox.choose import NO_SANDBOX, Sandbox, choose_sandbox
 from agent.errors import UsageError
 
 WITHOUT_SANDBOX = (

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from agent.core.plain_text import plain
-from agent.core.redact import Redactor, collect_secrets
+from agent.core.text.plain import plain
+from agent.core.text.redact import Redactor, collect_secrets
 
 ENV_FILE = Path(".env")
 

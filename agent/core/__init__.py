@@ -1,0 +1,1 @@
+"""Decisions on values: no clock, socket, process, randomness or file."""

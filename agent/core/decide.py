@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent.core.approval import wait_for_plan, wait_for_run
-from agent.core.events import Paused, Purpose, Role, Stage, Step
-from agent.core.limits import Limits
-from agent.core.state import Candidate, State
+from agent.core.journal.approval import wait_for_plan, wait_for_run
+from agent.core.journal.events import Paused, Purpose, Role, Stage, Step
+from agent.core.journal.limits import Limits
+from agent.core.journal.state import Candidate, State
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Effects, one concern a room: files, git, processes, models, templates."""

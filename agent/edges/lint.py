@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.core.lint import Finding
+from agent.core.code.findings import Finding
 from agent.errors import ScientistError
 
 RULES = ("E9", "F821", "F823", "F831", "F406", "F407", "F701", "F702", "F704", "F706")

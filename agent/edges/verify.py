@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from agent.core.agreement import (
+from agent.core.evidence.audit import (
     WRITING_EFFECTS,
     BranchCommit,
     Disagreement,
@@ -23,19 +23,19 @@ from agent.core.agreement import (
     named_commits,
     published_runs,
 )
-from agent.core.events import Event, Step
-from agent.core.fold import fold
-from agent.core.results import ResultsProblem
-from agent.core.spec import Source
-from agent.core.state import State
-from agent.edges.attempt import EVALUATION, read_output
-from agent.edges.journal import Journal
-from agent.edges.refs import read_refs
-from agent.edges.repo import BRANCH, Repo
-from agent.edges.step_reading import read_self_report, read_values
-from agent.edges.template import Template
-from agent.edges.untrusted import Untrusted
-from agent.edges.workspace import Workspace, frozen_template
+from agent.core.evidence.results import ResultsProblem
+from agent.core.inputs.spec import Source
+from agent.core.journal.events import Event, Step
+from agent.core.journal.fold import fold
+from agent.core.journal.state import State
+from agent.edges.git.repo import BRANCH, Repo
+from agent.edges.run.prepare_step import EVALUATION, read_output
+from agent.edges.run.reading import read_self_report, read_values
+from agent.edges.system.untrusted import Untrusted
+from agent.edges.template.load import Template
+from agent.edges.workspace.journal import Journal
+from agent.edges.workspace.layout import Workspace, frozen_template
+from agent.edges.workspace.refs import read_refs
 from agent.errors import IntegrityError, UsageError
 
 __all__ = ["Report", "verify"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent.core.baseline import BaselineRow
-from agent.core.prompts import number
-from agent.core.spec import Metric
+from agent.core.evidence.baseline import BaselineRow
+from agent.core.inputs.spec import Metric
+from agent.core.prompt.render import number
 
 METRICS_SHOWN = 4
 

@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.core.events import Applied, Closed, Event, Finished, Intent, Linted, Published, Restored, Reviewed, Step
-from agent.edges.git_log import Commit
+from agent.core.journal.events import (
+    Applied,
+    Closed,
+    Event,
+    Finished,
+    Intent,
+    Linted,
+    Published,
+    Restored,
+    Reviewed,
+    Step,
+)
+from agent.edges.git.log import Commit
 
 __all__ = ["EditRow", "Outcome", "edit_rows", "outcomes"]
 

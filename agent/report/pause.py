@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from agent.core.events import PauseKind
-from agent.core.state import State
+from agent.core.journal.events import PauseKind
+from agent.core.journal.state import State
 
 __all__ = ["ways_on"]
 

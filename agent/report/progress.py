@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.core.events import (
+from agent.core.journal.events import (
     Applied,
     Asked,
     AskFailed,
@@ -24,8 +24,8 @@ from agent.core.events import (
     Told,
     Voided,
 )
-from agent.core.prompts import number
-from agent.core.state import State
+from agent.core.journal.state import State
+from agent.core.prompt.render import number
 
 METRICS_SHOWN = 5
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agent.core.limits import Limits
-from agent.core.state import Spent
+from agent.core.journal.limits import Limits
+from agent.core.journal.state import Spent
 
 __all__ = ["say_batch_limits", "say_cost", "say_tokens"]
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from agent.core.baseline import Baseline, judge_run, primary_metric
-from agent.core.events import Stage
-from agent.core.spec import Metric, TemplateSpec
-from agent.core.state import RunRow, State
-from agent.core.verdict import Verdict, VerdictKind
-from agent.core.view import reference_of
+from agent.core.evidence.baseline import Baseline, judge_run, primary_metric
+from agent.core.evidence.verdict import Verdict, VerdictKind
+from agent.core.inputs.spec import Metric, TemplateSpec
+from agent.core.journal.events import Stage
+from agent.core.journal.state import RunRow, State
+from agent.core.prompt.view import reference_of
 from agent.report.pause import ways_on
 from agent.report.spending import say_batch_limits, say_cost, say_tokens
 

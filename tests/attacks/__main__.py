@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from tests.attacks.play import RUNGS, Outcomes, play_all
 from tests.attacks.rows import ATTACKS, NO_ATTACK, Attack, is_wrong
+from tests.attacks.run_attacks import RUNGS, Outcomes, play_all
 
 
 def main(words: list[str]) -> None:

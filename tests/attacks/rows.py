@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from tests.attacks.scene import Scene
+from tests.attacks.host import Scene
 from tests.attacks.services import LIBC, SECRETS, remove_queue, remove_segment
 
 __all__ = ["ATTACKS", "NO_ATTACK", "SERVED", "Attack", "Expected", "Played", "is_wrong"]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tests.attacks.scene import Scene
+    from tests.attacks.host import Scene
 
 __all__ = ["LIBC", "SECRETS", "open_services", "remove_queue", "remove_segment"]
 

@@ -8,10 +8,12 @@ import subprocess
 
 import pytest
 
-from agent.edges import confine
-from agent.edges.enter import open_entry
-from agent.edges.sandbox import Sandbox, choose_sandbox
-from tests.attacks.play import (
+from agent.edges.sandbox import landlock as confine
+from agent.edges.sandbox.choose import Sandbox, choose_sandbox
+from agent.edges.supervisor.enter import open_entry
+from tests.attacks.host import Scene
+from tests.attacks.rows import ATTACKS, SERVED, Attack, is_wrong
+from tests.attacks.run_attacks import (
     RUNGS,
     Outcomes,
     attacks_for,
@@ -21,8 +23,6 @@ from tests.attacks.play import (
     prepare_served,
     read_outcomes,
 )
-from tests.attacks.rows import ATTACKS, SERVED, Attack, is_wrong
-from tests.attacks.scene import Scene
 
 PLAYERS = ("root", "user")
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.events import Step
-from agent.edges import step
-from agent.edges.processes import is_running
-from agent.edges.runner import Exited, Lost, Running
-from agent.edges.sandbox import Sandbox
-from agent.edges.step import Bounds
-from tests.attacks.play import open_stage, prepare, wait
-from tests.attacks.scene import Scene
+from agent.core.journal.events import Step
+from agent.edges.run import step_folder as step
+from agent.edges.run.runner import Exited, Lost, Running
+from agent.edges.sandbox.choose import Sandbox
+from agent.edges.sandbox.walls import Bounds
+from agent.edges.system.processes import is_running
+from tests.attacks.host import Scene
+from tests.attacks.run_attacks import open_stage, prepare, wait
 
 MIB = 1 / 1024  # in GiB
 FREE = Bounds()

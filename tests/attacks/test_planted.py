@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.events import Step
-from agent.core.failure import FailureKind
-from agent.core.results import ResultsProblem
-from agent.edges import step
-from agent.edges.attempt import read_output
-from agent.edges.frozen import unplant
-from agent.edges.publish import publish_run
-from agent.edges.runner import Exited
-from agent.edges.step import Bounds
-from agent.edges.step_reading import read_step, read_values
-from agent.edges.untrusted import Untrusted
+from agent.core.evidence.results import ResultsProblem
+from agent.core.failure.diagnose import FailureKind
+from agent.core.journal.events import Step
+from agent.edges.run import step_folder as step
+from agent.edges.run.prepare_step import read_output
+from agent.edges.run.publish import publish_run
+from agent.edges.run.reading import read_step, read_values
+from agent.edges.run.runner import Exited
+from agent.edges.sandbox.walls import Bounds
+from agent.edges.system.untrusted import Untrusted
+from agent.edges.template.frozen import unplant
 from agent.errors import IntegrityError
-from tests.attacks.play import open_stage, prepare, wait
-from tests.attacks.scene import Scene
+from tests.attacks.host import Scene
+from tests.attacks.run_attacks import open_stage, prepare, wait
 from tests.attacks.services import SECRETS
 
 NAMES = ("final_info.json", "evaluation.json", "metrics.jsonl", "profile.json", "diagnostics.json")

@@ -15,12 +15,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from agent.core.events import Event, Finished, Published
-from agent.core.state import State
-from agent.edges.journal import Journal
-from agent.edges.runner import Exited, LocalRunner
-from agent.edges.sandbox import NO_SANDBOX, Sandbox, build_walls, choose_sandbox
-from agent.edges.step import Bounds, StepSpec
+from agent.core.journal.events import Event, Finished, Published
+from agent.core.journal.state import State
+from agent.edges.run.runner import Exited, LocalRunner
+from agent.edges.run.step_folder import StepSpec
+from agent.edges.sandbox.choose import NO_SANDBOX, Sandbox, build_walls, choose_sandbox
+from agent.edges.sandbox.walls import Bounds
+from agent.edges.workspace.journal import Journal
 from agent.errors import UsageError
 from tests.bench.study import Alternating, make_loop, real_runner
 

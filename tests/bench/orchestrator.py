@@ -11,11 +11,23 @@ import tempfile
 import time
 from pathlib import Path
 
-from agent.core.events import Applied, Asked, Closed, Event, Finished, Intent, Linted, Opened, Published, Started, Step
-from agent.core.failure import ExitRecord
-from agent.core.fold import fold
-from agent.core.limits import Limits
-from agent.edges.journal import Journal
+from agent.core.failure.diagnose import ExitRecord
+from agent.core.journal.events import (
+    Applied,
+    Asked,
+    Closed,
+    Event,
+    Finished,
+    Intent,
+    Linted,
+    Opened,
+    Published,
+    Started,
+    Step,
+)
+from agent.core.journal.fold import fold
+from agent.core.journal.limits import Limits
+from agent.edges.workspace.journal import Journal
 from tests.bench.study import Alternating, make_loop, median_s, real_runner
 
 SCIENTIST = Path(sys.executable).parent / "scientist"

@@ -13,12 +13,12 @@ import threading
 import time
 from dataclasses import dataclass
 
-from agent.core.messages import Message
-from agent.core.model_rules import ModelRules, RuleTable
-from agent.edges.llm import Request
-from agent.edges.provider_call import load_litellm
-from agent.edges.provider_client import LiteLLMModel
-from agent.edges.throttle import Throttle
+from agent.core.model.messages import Message
+from agent.core.model.rules import ModelRules, RuleTable
+from agent.edges.model.call import load_litellm
+from agent.edges.model.client import LiteLLMModel
+from agent.edges.model.protocol import Request
+from agent.edges.model.throttle import Throttle
 from agent.errors import ProviderError
 from tests.provider.cells import VIEW, environment
 from tests.provider.server import Reply, StrictServer

@@ -12,10 +12,10 @@ import sys
 import time
 from collections.abc import Callable
 
-from agent.core.messages import Message, normalise, rules_for, to_dicts
-from agent.edges.llm import Request
-from agent.edges.provider_call import load_litellm
-from agent.edges.provider_client import LiteLLMModel
+from agent.core.model.messages import Message, normalise, rules_for, to_dicts
+from agent.edges.model.call import load_litellm
+from agent.edges.model.client import LiteLLMModel
+from agent.edges.model.protocol import Request
 from tests.provider.cells import VIEW, environment
 from tests.provider.server import StrictServer
 

@@ -11,22 +11,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from agent.core.events import Launched
-from agent.core.idea import Idea
-from agent.core.limits import Limits
-from agent.edges.frozen import freeze_template
+from agent.core.inputs.idea import Idea
+from agent.core.journal.events import Launched
+from agent.core.journal.limits import Limits
 from agent.edges.lint import Linter
-from agent.edges.llm import Model, ModelReply, Models, Request
-from agent.edges.runner import LocalRunner, Runner
-from agent.edges.step import StepSpec
-from agent.edges.template import load_template
-from agent.edges.workspace import Workspace, create_batch, template_store
-from agent.effects import Effects
+from agent.edges.model.protocol import Model, ModelReply, Models, Request
+from agent.edges.run.runner import LocalRunner, Runner
+from agent.edges.run.step_folder import StepSpec
+from agent.edges.template.frozen import freeze_template
+from agent.edges.template.load import load_template
+from agent.edges.workspace.layout import Workspace, create_batch, template_store
+from agent.effects.perform import Effects
+from agent.effects.run_step import Steps
 from agent.loop import Loop, Watcher
-from agent.steps import Steps
 from tests.fakes import InstantRunner, block
-
-QUADRATIC = Path(__file__).parent.parent / "data" / "quadratic"
+from tests.paths import QUADRATIC
 
 
 class Alternating:

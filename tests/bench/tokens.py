@@ -15,13 +15,13 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from agent.core.events import Purpose
-from agent.core.failure import ExitRecord
-from agent.core.messages import to_dicts
-from agent.edges.attempt import EVALUATION
-from agent.edges.llm import ModelReply, Models, Request, load_litellm
-from agent.edges.runner import Exited, StepStatus
-from agent.edges.step import StepSpec
+from agent.core.failure.diagnose import ExitRecord
+from agent.core.journal.events import Purpose
+from agent.core.model.messages import to_dicts
+from agent.edges.model.protocol import ModelReply, Models, Request, load_litellm
+from agent.edges.run.prepare_step import EVALUATION
+from agent.edges.run.runner import Exited, StepStatus
+from agent.edges.run.step_folder import StepSpec
 from tests.bench.study import make_loop
 from tests.fakes import InstantRunner, block
 

@@ -19,7 +19,6 @@ import pytest
 import agent.cli.commands  # noqa: F401 - registers the commands
 from agent.cli import app
 
-QUADRATIC = Path(__file__).parent.parent / "data" / "quadratic"
 SCIENTIST = Path(sys.executable).parent / "scientist"
 IDEAS = [
     {"Name": "momentum", "Title": "Momentum helps", "Experiment": "Try momentum."},

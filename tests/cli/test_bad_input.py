@@ -12,7 +12,8 @@ import pytest
 
 import agent.cli.commands
 from agent.cli import app
-from tests.cli.conftest import QUADRATIC, Scientist
+from tests.cli.conftest import Scientist
+from tests.paths import QUADRATIC
 
 Refuse = Callable[..., str]
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.edges.processes import all_processes
-from tests.cli.conftest import QUADRATIC, SCIENTIST, Scientist, environment, only_workspace
+from agent.edges.system.processes import all_processes
+from tests.cli.conftest import SCIENTIST, Scientist, environment, only_workspace
+from tests.paths import QUADRATIC
 
 FRONTIER = """
 [[metrics]]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.cli.conftest import QUADRATIC, Scientist, only_workspace
-from tests.loop.test_loop import FASTER, NO_PLOT_EDIT, NOTES, PLAN
+from tests.cli.conftest import Scientist, only_workspace
+from tests.loop.lines import FASTER, NO_PLOT_EDIT, NOTES, PLAN
+from tests.paths import QUADRATIC
 from tests.provider.server import StrictServer
 
 

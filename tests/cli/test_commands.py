@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import QUADRATIC, Scientist, only_workspace
+from tests.cli.conftest import Scientist, only_workspace
+from tests.paths import QUADRATIC
 
 CONTROL = "control: hyper-parameter sweep; the idea was not implemented"
 

@@ -12,7 +12,8 @@ import pytest
 
 import agent.cli.commands  # noqa: F401 - registers the commands
 from agent.cli.app import run
-from tests.cli.conftest import QUADRATIC, Scientist
+from tests.cli.conftest import Scientist
+from tests.paths import QUADRATIC
 from tests.provider.server import StrictServer
 
 LOCAL = [

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import QUADRATIC, Scientist, only_workspace
-from tests.edges.traps import VICTIM, plant, spring
+from tests.cli.conftest import Scientist, only_workspace
+from tests.edges.git.traps import VICTIM, plant, spring
 from tests.fakes import block
-from tests.loop.test_loop import LR
+from tests.loop.lines import LR
+from tests.paths import QUADRATIC
 from tests.provider.server import StrictServer
 
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.core.events import Finished, Opened, Step
-from agent.edges.runner import LocalRunner, Running, StepStatus
-from agent.edges.workspace import Workspace
-from tests.cli.conftest import QUADRATIC, Scientist, only_workspace
+from agent.core.journal.events import Finished, Opened, Step
+from agent.edges.run.runner import LocalRunner, Running, StepStatus
+from agent.edges.workspace.layout import Workspace
+from tests.cli.conftest import Scientist, only_workspace
+from tests.paths import QUADRATIC
 
 LAUNCH = ("launch", "ideas.json", "--idea", "1", "--template", QUADRATIC, "--profile", "slow", "--max-runs", "1")
 Begin = Callable[..., subprocess.Popen[str]]

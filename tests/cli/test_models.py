@@ -10,18 +10,18 @@ import pytest
 
 from agent.cli.app import read_settings
 from agent.cli.models import ModelSettings, check_models, make_models, read_model_settings
-from agent.core.events import Launched
-from agent.core.limits import Limits
-from agent.core.messages import Message
-from agent.edges.llm import Request
-from agent.edges.provider_client import LiteLLMModel
-from agent.edges.sweep import SWEEP, SweepModel
-from agent.edges.template import load_template
+from agent.core.journal.events import Launched
+from agent.core.journal.limits import Limits
+from agent.core.model.messages import Message
+from agent.edges.model.client import LiteLLMModel
+from agent.edges.model.protocol import Request
+from agent.edges.model.sweep import SWEEP, SweepModel
+from agent.edges.template.load import load_template
 from agent.errors import StopRequested, UsageError
+from tests.paths import QUADRATIC
 from tests.provider.cells import VIEW, environment
 from tests.provider.server import StrictServer
 
-QUADRATIC = Path(__file__).parents[1] / "data" / "quadratic"
 MODEL = "deepseek/deepseek-chat"
 
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from agent.cli.options import data_limit_gib
-from agent.edges.processes import running_below
-from agent.edges.workspace import Workspace
+from agent.edges.system.processes import running_below
+from agent.edges.workspace.layout import Workspace
 from agent.errors import UsageError
 from tests.cli.conftest import SCIENTIST, Scientist, environment, only_workspace
 from tests.overlays import prepared_quadratic

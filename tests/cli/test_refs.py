@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agent.edges.refs import read_refs
-from tests.cli.conftest import QUADRATIC, Scientist, only_workspace
+from agent.edges.workspace.refs import read_refs
+from tests.cli.conftest import Scientist, only_workspace
+from tests.paths import QUADRATIC
 
 
 def test_launch_copies_the_texts_beside_the_ideas_and_a_changed_copy_stops_a_resume(

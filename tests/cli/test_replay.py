@@ -6,7 +6,8 @@ import json
 import subprocess
 from pathlib import Path
 
-from tests.cli.conftest import QUADRATIC, Scientist
+from tests.cli.conftest import Scientist
+from tests.paths import QUADRATIC
 
 CONTROL = "control: hyper-parameter sweep; the idea was not implemented"
 

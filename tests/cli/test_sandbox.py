@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.edges import confine, sandbox
-from agent.edges.workspace import Workspace
-from tests.cli.conftest import QUADRATIC, Scientist, only_workspace
+from agent.edges.sandbox import choose as sandbox
+from agent.edges.sandbox import landlock as confine
+from agent.edges.workspace.layout import Workspace
+from tests.cli.conftest import Scientist, only_workspace
+from tests.paths import QUADRATIC
 from tests.sandboxes import needs_any, needs_bwrap
 
 LAUNCH = ("launch", "ideas.json", "--idea", "1", "--template", QUADRATIC, "--max-runs", "1")

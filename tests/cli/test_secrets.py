@@ -10,9 +10,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.cli.conftest import QUADRATIC, SCIENTIST, Scientist, environment, only_workspace
+from tests.cli.conftest import SCIENTIST, Scientist, environment, only_workspace
 from tests.fakes import block
-from tests.loop.test_loop import FASTER, NO_PLOT_EDIT, NOTES, PLAN
+from tests.loop.lines import FASTER, NO_PLOT_EDIT, NOTES, PLAN
+from tests.paths import QUADRATIC
 from tests.provider.faults import Act, Fault
 from tests.provider.server import StrictServer
 from tests.provider.wire import JSON, Response

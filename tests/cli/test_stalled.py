@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.edges import step
-from agent.edges.processes import Identity, is_running
-from tests.cli.conftest import QUADRATIC, Scientist, only_workspace
-from tests.edges.steps import wait_for
+from agent.edges.run import step_folder as step
+from agent.edges.system.processes import Identity, is_running
+from tests.cli.conftest import Scientist, only_workspace
+from tests.edges.supervisor.made_steps import wait_for
+from tests.paths import QUADRATIC
 
 LAUNCH = ("launch", "ideas.json", "--idea", "1", "--template", QUADRATIC, "--profile", "slow", "--max-runs", "1")
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.edges.lock import hold_lock
-from tests.cli.conftest import QUADRATIC, Scientist, only_workspace
+from agent.edges.workspace.lock import hold_lock
+from tests.cli.conftest import Scientist, only_workspace
+from tests.paths import QUADRATIC
 
 WORD = "Keep the rate\nbelow 0.1 [bold]."
 ONE = ("launch", "ideas.json", "--idea", "momentum", "--template", QUADRATIC, "--max-runs", 1)

@@ -16,10 +16,11 @@ import pytest
 
 import agent.cli.commands
 from agent.cli import app
-from agent.core.idea import parse_ideas
-from agent.edges.new_template import SCRIPT_CAP_BYTES, make_template
-from agent.edges.template import load_template
-from tests.cli.conftest import QUADRATIC, Scientist
+from agent.core.inputs.idea import parse_ideas
+from agent.edges.template.load import load_template
+from agent.edges.template.new import SCRIPT_CAP_BYTES, make_template
+from tests.cli.conftest import Scientist
+from tests.paths import QUADRATIC
 
 DIGITS = Path(__file__).parent.parent / "data" / "sklearn_digits" / "train.py"
 

@@ -27,7 +27,8 @@ from agent.core.decide import (
     folder_of,
     steps_of,
 )
-from agent.core.events import (
+from agent.core.failure.diagnose import FailureKind
+from agent.core.journal.events import (
     Applied,
     Asked,
     AskFailed,
@@ -46,11 +47,10 @@ from agent.core.events import (
     Step,
     Voided,
 )
-from agent.core.failure import FailureKind
-from agent.core.limits import Limits
-from agent.core.roles import role_of
-from agent.core.state import State
-from tests.core.story import WELL, Story, failure, purposes
+from agent.core.journal.limits import Limits
+from agent.core.journal.roles import role_of
+from agent.core.journal.state import State
+from tests.core.journal_by_hand import WELL, Story, failure, purposes
 
 DOWN = AskFailed(reason="scripted/model: overloaded")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from agent.core.edit import Reason, apply_reply
+from agent.core.edit.apply import Reason, apply_reply
 
 CORPUS = Path(__file__).parents[2].parent / "shared" / "edits"
 RULES = {Reason.AMBIGUOUS, Reason.NOT_EDITABLE, Reason.SYNTAX}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.telling import Whole, tell_whole
+from tests.crash.words_told import Whole, tell_whole
 
 MEMORY = Path("/dev/shm")
 

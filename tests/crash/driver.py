@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from agent.cli import drive
-from agent.core.events import Resumed
-from agent.edges.workspace import find_workspaces
-from tests.crash.story import note, use_tellers
+from agent.core.journal.events import Resumed
+from agent.edges.workspace.layout import find_workspaces
+from tests.crash.crash_idea import note, use_tellers
 
 
 def drive_batch(batch: Path) -> int:

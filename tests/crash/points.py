@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from agent.core.events import Event, Finished, Started
-from agent.edges.journal import Journal, Line
+from agent.core.journal.events import Event, Finished, Started
+from agent.edges.workspace.journal import Journal, Line
 
 CRASHED = 77
 _CHANGES = {

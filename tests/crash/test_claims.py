@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.edges import step, supervise
-from agent.edges.runner import Exited, LocalRunner, StepSpec, Taken
+from agent.edges.run import step_folder as step
+from agent.edges.run.runner import Exited, LocalRunner, StepSpec, Taken
+from agent.edges.supervisor import supervise
 from tests.crash.points import start_child
 
 RACES = 30

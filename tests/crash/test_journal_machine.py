@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from agent.core.events import Event, Paused, PauseKind, Resumed
-from agent.edges import lock
-from agent.edges.journal import Journal
-from agent.edges.lock import HOLDER, break_lock, hold_lock, read_holder, this_process
+from agent.core.journal.events import Event, Paused, PauseKind, Resumed
+from agent.edges.workspace import lock
+from agent.edges.workspace.journal import Journal
+from agent.edges.workspace.lock import HOLDER, break_lock, hold_lock, read_holder, this_process
 from agent.errors import IntegrityError, Locked
 from tests.crash.points import CRASHED, in_child
 from tests.fakes import FakeClock

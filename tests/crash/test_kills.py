@@ -15,13 +15,13 @@ from random import Random
 
 import pytest
 
-from agent.core.events import Closed, Finished
-from agent.core.fold import fold
-from agent.edges import step
-from agent.edges.processes import Identity, is_running, send_signal
+from agent.core.journal.events import Closed, Finished
+from agent.core.journal.fold import fold
+from agent.edges.run import step_folder as step
+from agent.edges.system.processes import Identity, is_running, send_signal
+from tests.crash.crash_idea import Tale, check_nothing_lost, new_ideas, outcome_of, processes_in, supervised
 from tests.crash.driver import drive_batch
 from tests.crash.points import start_child
-from tests.crash.story import Tale, check_nothing_lost, new_ideas, outcome_of, processes_in, supervised
 
 HERE = Path(__file__).parents[2]
 VICTIMS = ("orchestrator", "supervisor", "orchestrator and git", "orchestrator")

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from agent.edges.verify import verify
-from agent.edges.workspace import find_workspaces
+from agent.edges.workspace.layout import find_workspaces
+from tests.crash.crash_idea import new_ideas
 from tests.crash.points import CRASHED, Points, in_child
-from tests.crash.story import new_ideas
 
 NAMES = ("momentum", "warmth")
 STRIDE = 23

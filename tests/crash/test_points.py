@@ -10,8 +10,8 @@ from random import Random
 import pytest
 
 from agent.errors import ScientistError
-from tests.crash.story import new_ideas
-from tests.crash.telling import Whole, check_same_end, tell_until
+from tests.crash.crash_idea import new_ideas
+from tests.crash.words_told import Whole, check_same_end, tell_until
 
 SHARDS = 8
 LAST = 40  # a recovery passes at least as many points as are left, where that many are left

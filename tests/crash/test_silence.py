@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from agent.core.decide import AwaitStep
-from agent.core.events import Closed, Step
-from agent.core.fold import fold
-from agent.core.state import State
-from agent.edges import step
-from agent.edges.runner import Lost, Running, StepSpec, StepStatus
-from agent.edges.workspace import frozen_template
-from agent.steps import POLL_S, SILENCE_GRACE_S, Steps
-from tests.crash.story import Tale, new_ideas
+from agent.core.journal.events import Closed, Step
+from agent.core.journal.fold import fold
+from agent.core.journal.state import State
+from agent.edges.run import step_folder as step
+from agent.edges.run.runner import Lost, Running, StepSpec, StepStatus
+from agent.edges.workspace.layout import frozen_template
+from agent.effects.run_step import POLL_S, SILENCE_GRACE_S, Steps
+from tests.crash.crash_idea import Tale, new_ideas
 from tests.fakes import FakeClock, InstantRunner
 
 DEADLINE_S = 100.0

@@ -13,14 +13,23 @@ from pathlib import Path
 import pytest
 
 from agent.cli import drive
-from agent.core.events import Role
-from agent.core.fold import fold
-from agent.edges import step
-from agent.edges.processes import Identity, is_running, read_process, send_signal
-from agent.edges.runner import LocalRunner, StepSpec
+from agent.core.journal.events import Role
+from agent.core.journal.fold import fold
+from agent.edges.run import step_folder as step
+from agent.edges.run.runner import LocalRunner, StepSpec
+from agent.edges.system.processes import Identity, is_running, read_process, send_signal
+from tests.crash.crash_idea import (
+    LINES,
+    Tale,
+    check_nothing_lost,
+    new_ideas,
+    note,
+    processes_in,
+    supervised,
+    use_tellers,
+)
 from tests.crash.points import in_child, start_child
-from tests.crash.story import LINES, Tale, check_nothing_lost, new_ideas, note, processes_in, supervised, use_tellers
-from tests.edges.steps import wait_for
+from tests.edges.supervisor.made_steps import wait_for
 from tests.fakes import block
 
 # On its first try the run leaves a daemon in a session of its own and hangs; on the next it is as fast as ever.

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.events import Event, Resumed, Told
+from agent.core.journal.events import Event, Resumed, Told
 from agent.edges.verify import verify
-from tests.crash.story import Tale, files_in, new_ideas
-from tests.crash.telling import Whole, check_same_outcome, tell_in_child, tell_until
+from tests.crash.crash_idea import Tale, files_in, new_ideas
+from tests.crash.words_told import Whole, check_same_outcome, tell_in_child, tell_until
 
 LAST = 6
 

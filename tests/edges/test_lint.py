@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.lint import Finding, new_findings
+from agent.core.code.findings import Finding, new_findings
 from agent.edges.lint import Linter
 from agent.errors import ScientistError
 

@@ -12,20 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.agreement import named_blobs
-from agent.core.events import Event, Finished, Published, Started
-from agent.core.limits import Limits
-from agent.core.refs import Reference
-from agent.core.state import State
-from agent.edges.journal import Journal
-from agent.edges.refs import write_refs
-from agent.edges.repo import BRANCH
+from agent.core.evidence.audit import named_blobs
+from agent.core.inputs.refs import Reference
+from agent.core.journal.events import Event, Finished, Published, Started
+from agent.core.journal.limits import Limits
+from agent.core.journal.state import State
+from agent.edges.git.repo import BRANCH
 from agent.edges.verify import Report, verify
-from agent.edges.workspace import Workspace, read_state
+from agent.edges.workspace.journal import Journal
+from agent.edges.workspace.layout import Workspace, read_state
+from agent.edges.workspace.refs import write_refs
 from tests.fakes import block
 from tests.loop.conftest import Study
 from tests.loop.instant import instant_runner
-from tests.loop.test_loop import DONE, FASTER, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
+from tests.loop.lines import DONE, FASTER, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
 
 FAULTY = block("experiment.py", "no such line\n", "nothing\n")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import begin, folder, scientist
-from tests.faults.story import tale_of, tell, whole_runner
+from tests.faults.fault_idea import tale_of, tell, whole_runner
 from tests.loop.conftest import Study, make_study, study
 
 __all__ = ["begin", "folder", "make_study", "scientist", "study"]

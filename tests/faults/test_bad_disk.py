@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.events import Event, PauseKind, Step
-from agent.core.limits import Limits
-from agent.core.state import State
+from agent.core.journal.events import Event, PauseKind, Step
+from agent.core.journal.limits import Limits
+from agent.core.journal.state import State
 from agent.edges.verify import verify
-from agent.edges.workspace import Workspace, read_state
-from tests.cli.conftest import QUADRATIC, Scientist, only_workspace
+from agent.edges.workspace.layout import Workspace, read_state
+from tests.cli.conftest import Scientist, only_workspace
 from tests.faults.conftest import SmallDisk
-from tests.faults.story import STORY, Faults, tale_of, whole_runner
+from tests.faults.fault_idea import STORY, Faults, tale_of, whole_runner
 from tests.loop.conftest import Study
-from tests.loop.test_loop import NO_PLOT_EDIT, NOTES
+from tests.loop.lines import NO_PLOT_EDIT, NOTES
+from tests.paths import QUADRATIC
 
 MakeStudy = Callable[..., Study]
 

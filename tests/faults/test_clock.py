@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.edges import step
-from agent.edges.journal import Journal
-from agent.edges.lock import hold_lock, read_holder, this_process
-from agent.edges.runner import LocalRunner, Running
+from agent.edges.run import step_folder as step
+from agent.edges.run.runner import LocalRunner, Running
 from agent.edges.verify import verify
+from agent.edges.workspace.journal import Journal
+from agent.edges.workspace.lock import hold_lock, read_holder, this_process
 from tests.cli.conftest import Scientist
-from tests.faults.story import tale_of, tell, whole_runner
+from tests.faults.fault_idea import tale_of, tell, whole_runner
 from tests.loop.conftest import Study
 
 DAY_S = 86_400.0

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.edges import git_locks
-from agent.edges.git_locks import find_locks, move_locks
-from agent.edges.workspace import check_untouched, read_state
-from tests.faults.story import tale_of, tell, whole_runner
+from agent.edges.git import locks as git_locks
+from agent.edges.git.locks import find_locks, move_locks
+from agent.edges.workspace.layout import check_untouched, read_state
+from tests.faults.fault_idea import tale_of, tell, whole_runner
 from tests.loop.conftest import Study
 from tests.loop.instant import Crash
 

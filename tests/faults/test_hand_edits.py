@@ -10,17 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.events import Event, Started
-from agent.core.state import State
-from agent.edges.repo import BRANCH
+from agent.core.journal.events import Event, Started
+from agent.core.journal.state import State
+from agent.edges.git.repo import BRANCH
 from agent.edges.verify import verify
-from agent.edges.workspace import Workspace, check_untouched, discard_edits, read_state
+from agent.edges.workspace.layout import Workspace, check_untouched, discard_edits, read_state
 from agent.errors import IntegrityError
-from tests.cli.conftest import QUADRATIC, Scientist, only_workspace
+from tests.cli.conftest import Scientist, only_workspace
 from tests.faults.conftest import SmallDisk
-from tests.faults.story import tale_of, tell, whole_runner
+from tests.faults.fault_idea import tale_of, tell, whole_runner
 from tests.loop.conftest import Study
 from tests.loop.instant import Crash
+from tests.paths import QUADRATIC
 
 Check = Callable[[], IntegrityError]
 

@@ -11,21 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.events import Closed, Event, Finished, Started, Step
-from agent.core.limits import Limits
-from agent.core.state import State
-from agent.edges import step
-from agent.edges.lock import hold_lock, read_holder, this_process
-from agent.edges.processes import Identity, is_running
-from agent.edges.runner import LocalRunner
+from agent.core.journal.events import Closed, Event, Finished, Started, Step
+from agent.core.journal.limits import Limits
+from agent.core.journal.state import State
+from agent.edges.run import step_folder as step
+from agent.edges.run.runner import LocalRunner
+from agent.edges.system.processes import Identity, is_running
 from agent.edges.verify import verify
-from agent.edges.workspace import Workspace, frozen_template, read_state
-from tests.cli.conftest import QUADRATIC, Scientist, only_workspace
-from tests.faults.story import place, tale_of, tell, whole_runner
+from agent.edges.workspace.layout import Workspace, frozen_template, read_state
+from agent.edges.workspace.lock import hold_lock, read_holder, this_process
+from tests.cli.conftest import Scientist, only_workspace
+from tests.faults.fault_idea import place, tale_of, tell, whole_runner
 from tests.loop.conftest import Study
 from tests.loop.instant import Crash
-from tests.loop.test_loop import FASTER, NO_PLOT_EDIT, NOTES, PLAN
+from tests.loop.lines import FASTER, NO_PLOT_EDIT, NOTES, PLAN
 from tests.overlays import prepared_quadratic
+from tests.paths import QUADRATIC
 
 MakeStudy = Callable[..., Study]
 

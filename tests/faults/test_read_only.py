@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import QUADRATIC, SCIENTIST, Scientist, environment, only_workspace
+from tests.cli.conftest import SCIENTIST, Scientist, environment, only_workspace
+from tests.paths import QUADRATIC
 
 LAUNCH = ("launch", "ideas.json", "--idea", 1, "--template", QUADRATIC, "--max-runs", 2)
 

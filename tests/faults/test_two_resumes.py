@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.events import Finished, Opened, Step
-from agent.edges.lock import HOLDER, Holder, read_holder, this_process
-from agent.edges.workspace import Workspace
-from tests.cli.conftest import QUADRATIC, Scientist, only_workspace
+from agent.core.journal.events import Finished, Opened, Step
+from agent.edges.workspace.layout import Workspace
+from agent.edges.workspace.lock import HOLDER, Holder, read_holder, this_process
+from tests.cli.conftest import Scientist, only_workspace
+from tests.paths import QUADRATIC
 
 Begin = Callable[..., subprocess.Popen[str]]
 LAUNCH = (
@@ -126,7 +127,7 @@ def test_a_stale_holder_of_this_host_is_taken_over_without_a_word(
 HOLD = """
 import sys
 from pathlib import Path
-from agent.edges.lock import hold_lock
+from agent.edges.workspace.lock import hold_lock
 with hold_lock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -14,27 +14,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agent.core.event_json import from_json, to_json
-from agent.core.events import Event, Launched
-from agent.core.fold import fold
-from agent.core.idea import Idea
-from agent.core.limits import Limits
-from agent.core.state import State
-from agent.edges.frozen import freeze_template
-from agent.edges.inbox import put_word
-from agent.edges.journal import Journal
-from agent.edges.llm import Models
-from agent.edges.template import load_template
-from agent.edges.workspace import Workspace, create_batch, template_store
+from agent.core.inputs.idea import Idea
+from agent.core.journal.codec import from_json, to_json
+from agent.core.journal.events import Event, Launched
+from agent.core.journal.fold import fold
+from agent.core.journal.limits import Limits
+from agent.core.journal.state import State
+from agent.edges.model.protocol import Models
+from agent.edges.template.frozen import freeze_template
+from agent.edges.template.load import load_template
+from agent.edges.workspace.inbox import put_word
+from agent.edges.workspace.journal import Journal
+from agent.edges.workspace.layout import Workspace, create_batch, template_store
 from agent.errors import ProviderRefused
 from tests.fakes import FakeClock, ScriptedModel, block
-from tests.faults.story import whole_runner
+from tests.faults.fault_idea import whole_runner
 from tests.golden.summary import blobs_of, summarise
-from tests.loop.conftest import QUADRATIC, Study
+from tests.loop.conftest import Study
 from tests.loop.instant import Crash
-from tests.loop.test_loop import DONE, FASTER, LR, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
+from tests.loop.lines import DONE, FASTER, LR, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
 from tests.loop.test_roles import PLAN as EXPECTING
 from tests.loop.test_roles import PROSE, REVISION
+from tests.paths import QUADRATIC
 
 PYTHON = "/data/python/bin/python"
 BROKEN = [PLAN + block("experiment.py", LR, f"LR = undefined_{n}\n") for n in range(3)]

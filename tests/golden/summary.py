@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.core.state import Candidate, Conversation, ReviewTalk, RunRow, State
+from agent.core.journal.state import Candidate, Conversation, ReviewTalk, RunRow, State
 
 
 def summarise(state: State) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from agent.core.event_json import from_json, to_json
-from agent.core.events import Paused, PauseKind, Resumed
-from agent.core.fold import fold
-from agent.core.talk import load_talk
-from agent.edges.journal import FIRST_LINK, Journal
-from agent.edges.workspace import Workspace
+from agent.core.journal.codec import from_json, to_json
+from agent.core.journal.events import Paused, PauseKind, Resumed
+from agent.core.journal.fold import fold
+from agent.core.prompt.conversation import load_talk
+from agent.edges.workspace.journal import FIRST_LINK, Journal
+from agent.edges.workspace.layout import Workspace
 from agent.errors import JournalCorrupt
 from tests.golden.summary import blobs_of, summarise
 

@@ -12,24 +12,24 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.events import Event, Launched
-from agent.core.idea import Idea
-from agent.core.limits import Limits
-from agent.core.lint import Finding
-from agent.core.state import State
-from agent.edges.frozen import freeze_template
+from agent.core.code.findings import Finding
+from agent.core.inputs.idea import Idea
+from agent.core.journal.events import Event, Launched
+from agent.core.journal.limits import Limits
+from agent.core.journal.state import State
 from agent.edges.lint import Linter
-from agent.edges.llm import Model, Models
-from agent.edges.prepare import PreparedData
-from agent.edges.runner import LocalRunner, Runner
-from agent.edges.template import Template, load_template
-from agent.edges.workspace import Workspace, create_batch, template_store
-from agent.effects import Effects
+from agent.edges.model.protocol import Model, Models
+from agent.edges.run.runner import LocalRunner, Runner
+from agent.edges.template.data import PreparedData
+from agent.edges.template.frozen import freeze_template
+from agent.edges.template.load import Template, load_template
+from agent.edges.workspace.layout import Workspace, create_batch, template_store
+from agent.effects.perform import Effects
+from agent.effects.run_step import Steps
 from agent.loop import Loop
-from agent.steps import Steps
 from tests.fakes import Line, ScriptedModel
+from tests.paths import QUADRATIC
 
-QUADRATIC = Path(__file__).parent.parent / "data" / "quadratic"
 IDEA = Idea(Name="momentum", Title="Momentum helps", Experiment="Try momentum and learning rates.")
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.events import Event, Finished, Paused, PauseKind
-from agent.core.state import State
-from agent.edges.journal import Journal
-from agent.edges.step import StepSpec
+from agent.core.journal.events import Event, Finished, Paused, PauseKind
+from agent.core.journal.state import State
+from agent.edges.run.step_folder import StepSpec
+from agent.edges.workspace.journal import Journal
 from tests.fakes import InstantRunner
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.events import PauseKind
-from agent.core.limits import Limits
+from agent.core.journal.events import PauseKind
+from agent.core.journal.limits import Limits
 from tests.fakes import ScriptedModel, block
 from tests.loop.conftest import Study
 

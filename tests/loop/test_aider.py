@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.events import Asked, Finished, Role
-from agent.core.limits import Limits
-from agent.edges.aider import AiderModel
-from agent.edges.llm import Models
+from agent.core.journal.events import Asked, Finished, Role
+from agent.core.journal.limits import Limits
+from agent.edges.model.aider import AiderModel
+from agent.edges.model.protocol import Models
 from tests.fakes import ScriptedModel, block
 from tests.loop.conftest import Study
 from tests.loop.instant import instant_runner
-from tests.loop.test_loop import LR, NO_PLOT_EDIT, NOTES
+from tests.loop.lines import LR, NO_PLOT_EDIT, NOTES
 from tests.loop.test_replay import replay_of, trees
 from tests.provider.server import StrictServer
 

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from agent.core.events import Event, PauseKind, Purpose, Resumed
-from agent.core.limits import Limits
-from agent.core.state import State
-from agent.edges.inbox import put_word, take_in
-from agent.edges.llm import ModelReply, Request
-from agent.edges.workspace import read_state
+from agent.core.journal.events import Event, PauseKind, Purpose, Resumed
+from agent.core.journal.limits import Limits
+from agent.core.journal.state import State
+from agent.edges.model.protocol import ModelReply, Request
+from agent.edges.workspace.inbox import put_word, take_in
+from agent.edges.workspace.layout import read_state
 from agent.loop import Loop
 from tests.fakes import InstantRunner, ScriptedModel, block
 from tests.loop.conftest import Study
 from tests.loop.instant import Crash, instant_runner, pauses_in, results_in, waits
-from tests.loop.test_loop import FASTER, LR, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
+from tests.loop.lines import FASTER, LR, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
 from tests.loop.test_resume import place
 
 WORD = "Use 0.05 instead."

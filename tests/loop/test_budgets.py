@@ -7,19 +7,19 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.budget import Paid, Price, change_limits
-from agent.core.events import Event, PauseKind, Resumed
-from agent.core.limits import Limits
-from agent.core.state import State
-from agent.edges.ledger import Ledger
-from agent.edges.llm import ModelReply, Request
-from agent.edges.sweep import SweepModel
+from agent.core.journal.budget import Paid, Price, change_limits
+from agent.core.journal.events import Event, PauseKind, Resumed
+from agent.core.journal.limits import Limits
+from agent.core.journal.state import State
+from agent.edges.model.ledger import Ledger
+from agent.edges.model.protocol import ModelReply, Request
+from agent.edges.model.sweep import SweepModel
 from agent.errors import ContextTooLong, ProviderRefused, ProviderUnavailable
 from agent.loop import Loop
 from tests.fakes import ScriptedModel
 from tests.loop.conftest import Study
 from tests.loop.instant import Crash, instant_runner, pauses_in, results_in, waits
-from tests.loop.test_loop import DONE, FASTER, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
+from tests.loop.lines import DONE, FASTER, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
 from tests.loop.test_resume import place
 
 # A scripted call uses 100 + 10 tokens and costs $0.001; the first one is estimated from its characters.

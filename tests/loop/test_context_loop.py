@@ -10,21 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.context import budget_of
-from agent.core.events import Asked, Event, Finished, PauseKind, Refused
-from agent.core.limits import Limits
-from agent.core.refs import Reference
-from agent.core.state import State
-from agent.core.talk import load_talk
-from agent.core.tokens import count_tokens
-from agent.edges.llm import Request
-from agent.edges.provider_client import LiteLLMModel
-from agent.edges.refs import write_refs
+from agent.core.inputs.refs import Reference
+from agent.core.journal.events import Asked, Event, Finished, PauseKind, Refused
+from agent.core.journal.limits import Limits
+from agent.core.journal.state import State
+from agent.core.model.tokens import count_tokens
+from agent.core.prompt.conversation import load_talk
+from agent.core.prompt.fit import budget_of
+from agent.edges.model.client import LiteLLMModel
+from agent.edges.model.protocol import Request
+from agent.edges.workspace.refs import write_refs
 from agent.errors import ContextTooLong
 from tests.fakes import ScriptedModel, block
-from tests.loop.conftest import QUADRATIC, Study
+from tests.loop.conftest import Study
 from tests.loop.instant import Crash, instant_runner
-from tests.loop.test_loop import DONE, FASTER, LR, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
+from tests.loop.lines import DONE, FASTER, LR, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
+from tests.paths import QUADRATIC
 from tests.provider.server import StrictServer
 
 SPARE = (

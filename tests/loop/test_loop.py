@@ -9,21 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.events import Ended, Finished, Paused, PauseKind, Started
-from agent.core.limits import Limits
-from agent.core.messages import Rules, normalise
-from agent.edges.step import StepSpec
+from agent.core.journal.events import Ended, Finished, Paused, PauseKind, Started
+from agent.core.journal.limits import Limits
+from agent.core.model.messages import Rules, normalise
+from agent.edges.run.step_folder import StepSpec
 from agent.errors import IntegrityError, ProviderRefused
 from tests.fakes import InstantRunner, ScriptedModel, block
 from tests.loop.conftest import Study
-
-PLAN = "PLAN:\n1. Raise the learning rate; expect score above 0.9; refuted below 0.7\n2. Add momentum\n\n"
-LR = "LR = 0.02  # search: log 1e-3..0.4\n"
-FASTER = block("experiment.py", LR, "LR = 0.1  # search: log 1e-3..0.4\n")
-MOMENTUM = block("experiment.py", "MOMENTUM = 0.0  # search: 0.0..0.9\n", "MOMENTUM = 0.3  # search: 0.0..0.9\n")
-DONE = "Both hypotheses hold.\n\nALL_COMPLETED\n"
-NO_PLOT_EDIT = "plot.py is fine as it is.\n"
-NOTES = block("notes.txt", "", "The learning rate was too low.\n")
+from tests.loop.lines import DONE, FASTER, LR, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
 
 
 def test_an_idea_goes_from_plan_to_notes(study: Study) -> None:

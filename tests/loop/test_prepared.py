@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.events import Closed, Event, Finished, Opened, PauseKind, Step
-from agent.core.failure import FailureKind
-from agent.core.state import State
-from agent.edges.prepare import Prepared, PreparedData, prepare_data
+from agent.core.failure.diagnose import FailureKind
+from agent.core.journal.events import Closed, Event, Finished, Opened, PauseKind, Step
+from agent.core.journal.state import State
+from agent.edges.template.data import Prepared, PreparedData, prepare_data
 from agent.errors import IntegrityError
 from tests.fakes import ScriptedModel, block
 from tests.loop.conftest import Study
-from tests.loop.test_loop import DONE, FASTER, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
+from tests.loop.lines import DONE, FASTER, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
 from tests.overlays import prepared_quadratic
 
 WRITE = '    (out / "state.json").write_text('

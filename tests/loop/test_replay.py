@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 import pytest
 
-from agent.core.events import Event, PauseKind
-from agent.core.limits import Limits
-from agent.core.state import State
-from agent.edges.llm import Models
-from agent.edges.replay import ReplayModel
-from agent.edges.workspace import Workspace
+from agent.core.journal.events import Event, PauseKind
+from agent.core.journal.limits import Limits
+from agent.core.journal.state import State
+from agent.edges.model.protocol import Models
+from agent.edges.model.replay import ReplayModel
+from agent.edges.workspace.layout import Workspace
 from tests.fakes import block
 from tests.loop.conftest import Study
 from tests.loop.instant import Crash, instant_runner
-from tests.loop.test_loop import DONE, FASTER, LR, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
+from tests.loop.lines import DONE, FASTER, LR, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
 from tests.loop.test_roles import PLAN as ROLES_PLAN
 from tests.loop.test_roles import PROSE, REVIEW, ROLES, cast
 

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.events import Applied, Closed, Event, Finished, Started, Step
-from agent.core.limits import Limits
-from agent.core.state import State
-from agent.edges.journal import Journal
-from agent.edges.llm import ModelReply, Request
-from agent.edges.repo import Repo
-from agent.edges.workspace import Workspace
+from agent.core.journal.events import Applied, Closed, Event, Finished, Started, Step
+from agent.core.journal.limits import Limits
+from agent.core.journal.state import State
+from agent.edges.git.repo import Repo
+from agent.edges.model.protocol import ModelReply, Request
+from agent.edges.workspace.journal import Journal
+from agent.edges.workspace.layout import Workspace
 from agent.errors import IntegrityError
 from tests.fakes import block
 from tests.loop.conftest import Study
 from tests.loop.instant import Crash, crash_before_records
-from tests.loop.test_loop import DONE, FASTER, LR, NO_PLOT_EDIT, NOTES, PLAN
+from tests.loop.lines import DONE, FASTER, LR, NO_PLOT_EDIT, NOTES, PLAN
 
 BROKEN = PLAN + block("experiment.py", LR, "LR = undefined_rate\n")
 MENDED = block("experiment.py", "LR = undefined_rate\n", "LR = 0.1\n")
@@ -199,7 +199,7 @@ def test_a_run_whose_supervisor_died_is_run_again_in_a_new_folder(study: Study) 
 
 
 def test_a_branch_moved_by_hand_is_refused(study: Study) -> None:
-    from agent.edges.workspace import check_untouched
+    from agent.edges.workspace.layout import check_untouched
 
     study.loop([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES]).run()
     workspace = study.workspace
@@ -214,7 +214,7 @@ def test_a_branch_moved_by_hand_is_refused(study: Study) -> None:
 
 
 def test_a_published_run_that_is_gone_is_missed(study: Study) -> None:
-    from agent.edges.workspace import check_untouched
+    from agent.edges.workspace.layout import check_untouched
 
     study.loop([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES]).run()
     study.workspace.run_folder(1).rename(study.workspace.path / "mine")

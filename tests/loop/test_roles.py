@@ -9,18 +9,30 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from agent.cli.show import describe_idea, describe_run
-from agent.core.events import Asked, Event, Finished, Handed, Opened, PauseKind, Refused, Reviewed, Role, Started, Step
-from agent.core.limits import Limits
-from agent.core.messages import Rules, normalise
-from agent.core.state import State
-from agent.edges.journal import Journal
-from agent.edges.llm import ModelReply, Models, Request
+from agent.cli.commands.show import describe_idea, describe_run
+from agent.core.journal.events import (
+    Asked,
+    Event,
+    Finished,
+    Handed,
+    Opened,
+    PauseKind,
+    Refused,
+    Reviewed,
+    Role,
+    Started,
+    Step,
+)
+from agent.core.journal.limits import Limits
+from agent.core.journal.state import State
+from agent.core.model.messages import Rules, normalise
+from agent.edges.model.protocol import ModelReply, Models, Request
+from agent.edges.workspace.journal import Journal
 from agent.errors import ProviderRefused
 from tests.fakes import Line, ScriptedModel, block
 from tests.loop.conftest import IDEA, Study
 from tests.loop.instant import Crash, crash_before_records, instant_runner
-from tests.loop.test_loop import DONE, FASTER, LR, NO_PLOT_EDIT, NOTES
+from tests.loop.lines import DONE, FASTER, LR, NO_PLOT_EDIT, NOTES
 from tests.loop.test_resume import (
     place,
     resume_until_ended,

@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.events import Role, replies_of
-from agent.core.fold import fold
-from agent.core.redact import Redactor
-from agent.core.talk import load_talk
-from agent.edges.inbox import put_word
+from agent.core.journal.events import Role, replies_of
+from agent.core.journal.fold import fold
+from agent.core.prompt.conversation import load_talk
+from agent.core.text.redact import Redactor
+from agent.edges.workspace.inbox import put_word
 from tests.fakes import ScriptedModel, block
-from tests.loop.conftest import QUADRATIC, Study
+from tests.loop.conftest import Study
 from tests.loop.instant import InstantRunner, leave_results
-from tests.loop.test_loop import DONE, FASTER, LR, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
+from tests.loop.lines import DONE, FASTER, LR, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
+from tests.paths import QUADRATIC
 
 CANARY = "sk-canary-5e8f2a71c0"
 NAMES = ("DEEPSEEK_API_KEY", "OPENAI_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "NVIDIA_API_KEY", "SSH_AUTH_SOCK")

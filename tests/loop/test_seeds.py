@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.events import Applied, Finished, Opened, Step
-from agent.core.limits import Limits
-from agent.core.messages import Rules, normalise
+from agent.core.journal.events import Applied, Finished, Opened, Step
+from agent.core.journal.limits import Limits
+from agent.core.model.messages import Rules, normalise
 from tests.fakes import Line, ScriptedModel, block
-from tests.loop.conftest import QUADRATIC, Study
-from tests.loop.test_loop import DONE, FASTER, LR, NO_PLOT_EDIT, NOTES, PLAN
+from tests.loop.conftest import Study
+from tests.loop.lines import DONE, FASTER, LR, NO_PLOT_EDIT, NOTES, PLAN
+from tests.paths import QUADRATIC
 
 ENDING = [DONE, NO_PLOT_EDIT, NOTES]
 CALL = "    trainer = Trainer(random.gauss(0.0, 1.0), lr=LR, momentum=MOMENTUM)\n"

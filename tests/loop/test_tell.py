@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from agent.core.events import Event, Told
-from agent.core.limits import Limits
-from agent.core.state import State
-from agent.edges.inbox import INBOX, put_word
-from agent.edges.llm import Request
+from agent.core.journal.events import Event, Told
+from agent.core.journal.limits import Limits
+from agent.core.journal.state import State
+from agent.edges.model.protocol import Request
+from agent.edges.workspace.inbox import INBOX, put_word
 from tests.fakes import ScriptedModel, block
 from tests.loop.conftest import Study
 from tests.loop.instant import Crash, instant_runner
-from tests.loop.test_loop import DONE, FASTER, LR, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
+from tests.loop.lines import DONE, FASTER, LR, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
 
 WORD = "Keep the momentum\nbelow 0.5."
 SAYS = "# The researcher says"

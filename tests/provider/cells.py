@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from unittest import mock
 
-from agent.core.events import Purpose
-from agent.core.idea import Idea
-from agent.core.messages import Message
-from agent.core.model_rules import ModelRules, RuleTable
-from agent.core.view import TurnView
-from agent.edges.llm import Request
-from agent.edges.provider_client import LiteLLMModel
+from agent.core.inputs.idea import Idea
+from agent.core.journal.events import Purpose
+from agent.core.model.messages import Message
+from agent.core.model.rules import ModelRules, RuleTable
+from agent.core.prompt.view import TurnView
+from agent.edges.model.client import LiteLLMModel
+from agent.edges.model.protocol import Request
 from agent.errors import ProviderRefused, ProviderUnavailable
 from tests.fakes import FakeClock
 from tests.provider.server import FAULTS, MODES, StrictServer

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from agent.core.messages import Message
-from agent.edges.llm import Request
-from agent.edges.provider_client import LiteLLMModel
+from agent.core.model.messages import Message
+from agent.edges.model.client import LiteLLMModel
+from agent.edges.model.protocol import Request
 from tests.fakes import FakeClock
 from tests.provider.cells import MESSAGES, REPLY, VIEW, environment, play
 from tests.provider.server import FAULTS, KEY, MODES, StrictServer

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from litellm import token_counter
 
-from agent.core.prompts import render_opening
-from tests.core.test_prompts import frontier_view
+from agent.core.prompt.render import render_opening
+from tests.core.prompt.test_render import frontier_view
 
 
 def test_a_frontier_of_twenty_points_takes_less_than_500_tokens() -> None:

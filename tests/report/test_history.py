@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.core.events import Applied, Asked, Closed, Finished, Intent, Linted, Opened, Published, Step
-from agent.core.failure import FailureKind
-from agent.core.limits import Limits
-from agent.edges.git_log import Commit
+from agent.core.failure.diagnose import FailureKind
+from agent.core.journal.events import Applied, Asked, Closed, Finished, Intent, Linted, Opened, Published, Step
+from agent.core.journal.limits import Limits
+from agent.edges.git.log import Commit
 from agent.report import history
 from agent.report.history import Outcome, edit_rows, outcomes
-from tests.core.story import WELL, Story, failure
+from tests.core.journal_by_hand import WELL, Story, failure
 
 COMPLETED = Outcome("completed", {"score": 0.5}, None)
 

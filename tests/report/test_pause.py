@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.core.events import Applied, Asked, AskFailed, Ended, Intent, Linted, Paused, PauseKind, Purpose, Resumed
-from agent.core.state import State
+from agent.core.journal.events import (
+    Applied,
+    Asked,
+    AskFailed,
+    Ended,
+    Intent,
+    Linted,
+    Paused,
+    PauseKind,
+    Purpose,
+    Resumed,
+)
+from agent.core.journal.state import State
 from agent.report.pause import ways_on
-from tests.core.story import Story
+from tests.core.journal_by_hand import Story
 
 WS = "/work spaces/momentum"
 QUOTED = "'/work spaces/momentum'"

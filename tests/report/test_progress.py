@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.events import (
+from agent.core.journal.events import (
     Applied,
     Asked,
     AskFailed,
@@ -31,7 +31,7 @@ from agent.core.events import (
     Voided,
 )
 from agent.report.progress import describe
-from tests.core.story import Story, failure
+from tests.core.journal_by_hand import Story, failure
 
 STATE = Story().state
 FAILED = failure("AError: no")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent.core.limits import Limits
-from agent.core.state import Spent
+from agent.core.journal.limits import Limits
+from agent.core.journal.state import Spent
 from agent.report.spending import say_batch_limits, say_cost, say_tokens
 
 USED = Spent(calls=3, tokens_in=12_300, tokens_out=400, cost_usd=0.12)

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.baseline import Baseline
-from agent.core.events import Asked, AskFailed, Ended, Intent, Linted, Opened, Paused, PauseKind, Refused, Step
-from agent.core.limits import Limits
-from agent.core.spec import Direction, Metric, TemplateSpec
-from agent.core.state import State
+from agent.core.evidence.baseline import Baseline
+from agent.core.inputs.spec import Direction, Metric, TemplateSpec
+from agent.core.journal.events import Asked, AskFailed, Ended, Intent, Linted, Opened, Paused, PauseKind, Refused, Step
+from agent.core.journal.limits import Limits
+from agent.core.journal.state import State
 from agent.report import status
 from agent.report.status import Best, Standing, WorkState, best_run, phase_of, stand
-from tests.core.story import Story
+from tests.core.journal_by_hand import Story
 
 BASELINES = [Baseline("plain", seed, {"score": value}) for seed, value in enumerate((0.48, 0.5, 0.52))]
 

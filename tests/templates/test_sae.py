@@ -16,16 +16,16 @@ from typing import Any
 
 import pytest
 
-from agent.core.events import Step
-from agent.core.idea import parse_ideas
-from agent.core.results import read_number
-from agent.core.search import search_ranges
-from agent.core.variants import set_constants
-from agent.edges.attempt import EVALUATION, prepare_step
-from agent.edges.baseline_rows import Row, plan_rows
-from agent.edges.prepare import Prepared, prepare_data
-from agent.edges.template import Template, load_template
-from agent.edges.workspace import Workspace
+from agent.core.code.search_marks import search_ranges
+from agent.core.evidence.results import read_number
+from agent.core.evidence.variants import set_constants
+from agent.core.inputs.idea import parse_ideas
+from agent.core.journal.events import Step
+from agent.edges.run.baselines import Row, plan_rows
+from agent.edges.run.prepare_step import EVALUATION, prepare_step
+from agent.edges.template.data import Prepared, prepare_data
+from agent.edges.template.load import Template, load_template
+from agent.edges.workspace.layout import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "templates" / "sae"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.events import Step
-from agent.core.variants import set_constants
-from agent.edges.prepare import Prepared
-from agent.edges.sandbox import choose_sandbox
-from agent.edges.template import Template
-from agent.edges.trial import Trial, run_trial
+from agent.core.evidence.variants import set_constants
+from agent.core.journal.events import Step
+from agent.edges.run.trial import Trial, run_trial
+from agent.edges.sandbox.choose import choose_sandbox
+from agent.edges.template.data import Prepared
+from agent.edges.template.load import Template
 from tests.sandboxes import needs_bwrap, needs_landlock
 from tests.templates.test_sae import PYTHON, change_template, interpreter, prepare, without_orthogonalising
 

@@ -173,7 +173,7 @@ def leave_message_queue(scene):
 def relaunch_supervisor(scene):
     """In a step of its own making, outside."""
     env = {"PYTHONPATH": scene["package"], "PATH": os.environ["PATH"]}
-    command = [sys.executable, "-m", "agent.edges.supervise", scene["decoy_step"]]
+    command = [sys.executable, "-m", "agent.edges.supervisor.supervise", scene["decoy_step"]]
     done = subprocess.run(command, env=env, capture_output=True, timeout=3, text=True)
     if done.returncode != 0:
         raise OSError(done.stderr.strip().splitlines()[-1:])

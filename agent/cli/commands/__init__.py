@@ -1,0 +1,43 @@
+"""All commands: importing this registers them. Each imports what it needs when it runs."""
+
+from agent.cli.commands import (
+    baseline,
+    diff,
+    doctor,
+    history,
+    idea,
+    ideas,
+    launch,
+    logs,
+    resume,
+    setup,
+    show,
+    status,
+    stop,
+    tell,
+    template,
+    templates,
+    unlock,
+    verify,
+)
+
+__all__ = [
+    "baseline",
+    "diff",
+    "doctor",
+    "history",
+    "idea",
+    "ideas",
+    "launch",
+    "logs",
+    "resume",
+    "setup",
+    "show",
+    "status",
+    "stop",
+    "tell",
+    "template",
+    "templates",
+    "unlock",
+    "verify",
+]

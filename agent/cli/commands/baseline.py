@@ -1,0 +1,202 @@
+"""scientist baseline: run a template's baselines and store their results in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.cli.app import app, say
+from agent.cli.options import environment_cache, template_roots
+from agent.errors import ScientistError, UsageError
+
+if TYPE_CHECKING:
+    from agent.core.failure.diagnose import Failure
+    from agent.edges.run.baselines import Bench, Made, Row
+    from agent.edges.template.load import Template
+
+
+@app.command()
+def baseline(
+    template: Annotated[str, typer.Argument(metavar="TEMPLATE", help="Name or folder of the template.")],
+    profile: Annotated[str, typer.Option("--profile", envvar="SCIENTIST_PROFILE", help="Scale to run at.")] = "",
+    parallel: Annotated[int, typer.Option("--parallel", min=1, max=256, help="Runs at the same time.")] = 1,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Only this one, as topk or topk-6; may be repeated.")
+    ] = None,
+    python: Annotated[
+        Path | None, typer.Option("--python", help="Interpreter of the experiment, instead of the template's own.")
+    ] = None,
+    redo: Annotated[bool, typer.Option("--redo", help="Make rows again that are results of other code.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the rows and run nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="List the rows as JSON and run nothing.")] = False,
+) -> None:
+    """Run the baselines that a template declares, and store their results in its baselines/.
+
+    Rows that are there are kept, so that a call can be repeated after any end; several calls at once share the work.
+    A row belongs to the code of the experiment: after a change of the profile or of sealed/, delete the rows.
+    """
+    from agent.edges.run.baselines import Bench, plan_rows
+    from agent.edges.template.load import find_template, load_template
+
+    found = load_template(find_template(template, template_roots()), profile)
+    rows = plan_rows(found, only or ())
+    if dry_run or as_json:
+        list_rows(found, rows, as_json)
+        return
+    from agent.cli.commands.launch import choose_interpreter
+    from agent.cli.environment import check_python, prepare
+    from agent.cli.sandbox import hold_own_code
+
+    refuse_stale(rows, redo)
+    require_writable(rows[0].path.parent)
+    interpreter = check_python(python) if python else choose_interpreter(found)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+    prepare(found, interpreter)  # before any row, so that its trouble is told once
+    scratch = environment_cache() / "baselines"
+    bench = Bench(found, interpreter, dict(os.environ), scratch, lambda: prepare(found, interpreter), hold_own_code())
+    raise typer.Exit(run_rows(bench, rows, parallel, redo))
+
+
+def list_rows(template: Template, rows: Sequence[Row], as_json: bool) -> None:
+    """Each row with what is on disk of it."""
+    listed = [(row.task, row.path, row.state().value, row.code) for row in rows]
+    if as_json:
+        fields = [
+            {"name": t.name, "setting": t.setting, "seed": t.seed, "constants": t.constants}
+            | {"state": state, "path": str(path), "code": code}
+            for t, path, state, code in listed
+        ]
+        head = {"schema_version": 1, "template": template.spec.name, "profile": template.profile}
+        typer.echo(json.dumps(head | {"rows": fields}, indent=2))
+        return
+    for task, _, state, _ in listed:
+        constants = " ".join(f"{name}={value}" for name, value in task.constants.items())
+        typer.echo(f"{state:8} {task.stem}  {constants}".rstrip())
+    counts = Counter(state for *_, state, _ in listed)
+    typer.echo(f"{len(listed)} rows: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+    say_undeclared(template)
+
+
+def say_undeclared(template: Template) -> None:
+    from agent.edges.run.baselines import undeclared_files
+
+    for path in undeclared_files(template):
+        say(f"{path}: no declared baseline makes it, and it counts as one; delete it if it is out of date")
+
+
+def refuse_stale(rows: Sequence[Row], redo: bool) -> None:
+    """Raises: UsageError where rows are results of other code and shall not be made again."""
+    from agent.edges.run.baselines import RowState
+
+    stale = [row.path for row in rows if row.state() is RowState.STALE]
+    if stale and not redo:
+        others = f" and {len(stale) - 1} more" if len(stale) > 1 else ""
+        problem = "came of other code: the experiment or the baseline's constants changed since"
+        raise UsageError(f"{stale[0]}{others}", problem, "make them again with --redo, or bring that code back")
+
+
+def require_writable(folder: Path) -> None:
+    """Raises: UsageError where no row could be stored, before hours are spent on one."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(str(folder), f"cannot be made: {error.strerror}", "use a copy of the template") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(str(folder), "cannot be written", "use a copy of the template")
+
+
+def run_rows(bench: Bench, rows: Sequence[Row], parallel: int, redo: bool) -> int:
+    """Make what is missing, `parallel` at a time, and return the exit code: 1 where a row failed."""
+    from agent.edges.run.baselines import RowState, make_all
+
+    todo = [row for row in rows if row.state() is not RowState.THERE]
+    kept = len(rows) - len(todo)
+    say(f"{len(todo)} of {len(rows)} rows to make, {parallel} at a time" + (f"; {kept} are there" if kept else ""))
+    clock = Clock(len(todo))
+    counts: Counter[str] = Counter()
+    try:
+        for done in make_all(bench, todo, parallel, redo):
+            clock.count(done)
+            counts[tell(bench.template, done, clock)] += 1
+    except (KeyboardInterrupt, SystemExit):
+        say("ended, and the runs that were going with it; what is made is kept; the same call goes on from there")
+        raise
+    say_undeclared(bench.template)
+    busy = f", {counts['busy']} left to another process that is at them" if counts["busy"] else ""
+    kept += counts["kept"]
+    typer.echo(f"{rows[0].path.parent}: {counts['made']} made, {counts['failed']} failed, {kept} kept{busy}")
+    return 1 if counts["failed"] else 0
+
+
+def end(number: int, _frame: object) -> None:
+    """A request to end, or a terminal that closed: unlike those of ideas, runs of baselines end too."""
+    sys.exit(128 + number)
+
+
+class Clock:
+    """Guesses the time that is left from the runs that are done."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done, self.ran = total, 0, 0
+        self.started = time.monotonic()
+
+    def count(self, done: object) -> None:
+        self.done += 1
+        self.ran += getattr(done, "trial", None) is not None
+
+    def left(self) -> str:
+        waiting = self.total - self.done
+        if not waiting or not self.ran:
+            return ""
+        return f"; about {say_seconds((time.monotonic() - self.started) / self.ran * waiting)} left"
+
+
+def say_seconds(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def tell(template: Template, done: Made | ScientistError | OSError, clock: Clock) -> str:
+    """Say what became of a row, and return it in a word."""
+    head = f"[{clock.done}/{clock.total}] "
+    if isinstance(done, ScientistError | OSError):
+        say(f"{head}{done}")
+        return "failed"
+    if done.trial is None:
+        return "busy" if done.busy else "kept"
+    if done.trial.failure:
+        say(head + describe_failure(done, done.trial.failure))
+        return "failed"
+    say(head + describe_row(template, done) + clock.left())
+    return "made"
+
+
+def describe_row(template: Template, made: Made) -> str:
+    """The row with its primary metric and its place on the axis."""
+    from agent.core.evidence.baseline import primary_metric
+    from agent.core.prompt.render import number
+
+    assert made.trial
+    values = made.trial.values
+    primary = primary_metric(template.spec, values)
+    names = dict.fromkeys([primary.name if primary else "", template.spec.frontier])
+    shown = " ".join(f"{name}={number(values[name])}" for name in names if name in values)
+    return f"{made.row.task.stem}: {shown} in {say_seconds(sum(made.trial.seconds.values()))}"
+
+
+def describe_failure(made: Made, failure: Failure) -> str:
+    assert made.trial and made.trial.failed
+    indented = "\n".join("    " + line for line in failure.detail.strip().splitlines())
+    where = f"\n    its files are kept: {made.folder}" if made.folder else ""
+    return f"{made.row.task.stem}: {made.trial.failed.value} failed: {failure.summary}\n{indented}{where}"

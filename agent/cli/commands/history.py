@@ -1,0 +1,72 @@
+"""scientist history: every edit of an idea and what became of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from agent.cli.app import app
+from agent.cli.options import Json, WorkspaceArg
+
+if TYPE_CHECKING:
+    from agent.core.journal.events import Told
+    from agent.report.history import EditRow
+
+
+@app.command()
+def history(path: WorkspaceArg, as_json: Json = False) -> None:
+    """Show every edit and what became of it."""
+    from agent.core.journal.events import Launched, Told
+    from agent.edges.workspace.layout import open_workspace
+    from agent.report.history import edit_rows, outcomes
+
+    workspace = open_workspace(path)
+    journal = workspace.journal()
+    events = journal.events
+    words = [(line.time, line.event) for line in journal.lines if isinstance(line.event, Told)]
+    rows = edit_rows(workspace.repo().log(), outcomes(events))
+    if as_json:
+        edits = [_to_json(row) for row in rows]
+        told = [{"time": stamp, "id": word.id, "text": word.text} for stamp, word in words]
+        found = {"schema_version": 1, "workspace": str(workspace.path), "edits": edits, "told": told}
+        typer.echo(json.dumps(found, indent=1))
+        return
+    for row in rows:
+        while words and words[0][0] < row.commit.time:
+            print_word(*words.pop(0))
+        stamp = time.strftime("%H:%M:%S", time.localtime(row.commit.time))
+        size = f"+{row.commit.insertions} -{row.commit.deletions}"
+        typer.echo(f"{row.commit.sha[:10]} {stamp} {size:>9}  {row.commit.subject}")
+        said = row.outcome.failure or " ".join(f"{k}={v:.4g}" for k, v in row.outcome.metrics.items())
+        if row.outcome.outcome in ("failed", "completed"):
+            typer.echo(f"{'':>31}{row.outcome.outcome}: {said}")
+    for when, word in words:
+        print_word(when, word)
+    control = next((e.remark for e in events if isinstance(e, Launched)), "")
+    typer.echo(control, nl=bool(control))
+
+
+def print_word(stamp: float, word: Told) -> None:
+    """What the researcher told, between the edits."""
+    when = time.strftime("%H:%M:%S", time.localtime(stamp))
+    typer.echo(f"{'told':<10} {when} {'':>9}  {' '.join(word.text.split())}")
+
+
+def _to_json(row: EditRow) -> dict[str, Any]:
+    return {
+        "commit": row.commit.sha,
+        "time": row.commit.time,
+        "run": row.run,
+        "attempt": row.attempt,
+        "subject": row.commit.subject,
+        "files": list(row.commit.files),
+        "insertions": row.commit.insertions,
+        "deletions": row.commit.deletions,
+        "model": row.model,
+        "outcome": row.outcome.outcome,
+        "metrics": row.outcome.metrics,
+        "failure": row.outcome.failure,
+    }

@@ -1,0 +1,71 @@
+"""scientist idea: write an idea file from one sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent.cli.app import app
+from agent.errors import UsageError
+
+idea_app = typer.Typer(no_args_is_help=True, help="Write ideas.")
+app.add_typer(idea_app, name="idea")
+
+
+@idea_app.callback()
+def group() -> None:
+    """Write ideas."""
+
+
+@idea_app.command()
+def new(
+    sentence: Annotated[str, typer.Argument(metavar='"SENTENCE"', help="The idea, in one sentence.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.json", help="Default: ideas/<name of the idea>.json.")
+    ] = None,
+    append: Annotated[bool, typer.Option("--append", help="Add it to the ideas that --out holds already.")] = False,
+) -> None:
+    """Write an idea file from one sentence; every other field is yours to add."""
+    from agent.core.inputs.idea import new_idea, parse_ideas
+
+    idea = new_idea(sentence)
+    path = out or Path("ideas") / f"{idea.slug}.json"
+    before: list[object] = []
+    if os.path.lexists(path):
+        if not append:
+            raise UsageError(str(path), "is there already", "add to it with --append, or name another file with --out")
+        before = read_raw(path)
+    text = json.dumps([*before, idea.model_dump(exclude_unset=True)], indent=2, ensure_ascii=False) + "\n"
+    number = len(parse_ideas(text, str(path)))
+    write_ideas(path, text)
+    typer.echo(f"wrote idea {number} of {path}: {idea.slug}")
+    typer.echo(f"next: scientist launch {shlex.quote(str(path))} --idea {idea.slug} --template TEMPLATE")
+
+
+def read_raw(path: Path) -> list[object]:
+    """The ideas of a file as they are written there.
+
+    Raises: UsageError where it is no ideas file.
+    """
+    from agent.cli.commands.launch import read_ideas
+    from agent.core.model.messages import scrub
+
+    read_ideas(path)
+    raw = scrub(json.loads(path.read_text("utf-8-sig")))
+    return raw if isinstance(raw, list) else [raw]
+
+
+def write_ideas(path: Path, text: str) -> None:
+    """Raises: UsageError where the file cannot be written."""
+    from agent.edges.system.files import write_durably
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_durably(path.resolve(), text.encode("utf-8"))
+    except OSError as error:
+        raise UsageError(str(path), f"cannot be written: {error.strerror}", "name another file with --out") from error

@@ -1,0 +1,78 @@
+"""scientist logs: what a run printed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent.cli.app import app
+from agent.cli.options import WorkspaceArg
+from agent.cli.terminal import read_redactor
+from agent.errors import UsageError
+
+CHUNK = 1 << 16
+LONGEST_LINE = 1 << 20
+
+
+@app.command()
+def logs(
+    path: WorkspaceArg,
+    run: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="Run number or attempt folder, as 3 or run_3.2.smoke.")
+    ] = "",
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as the log grows.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="As the run wrote it, with what a terminal obeys.")] = False,
+) -> None:
+    """Print the log of a run, as text in lines; by default of the newest step."""
+    from agent.edges.run.runner import LocalRunner, Running
+    from agent.edges.workspace.layout import open_workspace
+
+    log = _find_log(open_workspace(path).path, run)
+    put = _put_raw if raw else _put_lines
+    with log.open("rb") as file:
+        rest = b""
+        while True:
+            is_going = follow and isinstance(LocalRunner().poll(log.parent), Running)
+            chunk = file.read(CHUNK)
+            lines, newline, rest = (rest + chunk).rpartition(b"\n")
+            put(lines + newline)
+            if len(rest) > LONGEST_LINE or not (chunk or is_going):
+                put(rest)
+                rest = b""
+            if not chunk:
+                if not is_going:
+                    return
+                time.sleep(0.3)
+
+
+def _put_lines(content: bytes) -> None:
+    """Text without control characters; of what a carriage return overwrote the last state."""
+    from agent.core.failure.folding import last_states
+
+    text = content.decode("utf-8", "replace")
+    lines = text.removesuffix("\n").split("\n") if text else []
+    typer.echo("".join(f"{state}\n" for line in lines for state in last_states(line)), nl=False)
+
+
+def _put_raw(content: bytes) -> None:
+    """The bytes, but no keys."""
+    sys.stdout.flush()
+    text = read_redactor()(content.decode("utf-8", "surrogateescape"))
+    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+    sys.stdout.buffer.flush()
+
+
+def _find_log(workspace: Path, run: str) -> Path:
+    attempts = workspace / ".agent" / "attempts"
+    if run and (workspace / f"run_{run}" / "log.txt").is_file():
+        return workspace / f"run_{run}" / "log.txt"
+    pattern = f"run_{run}.*/log.txt" if run.isdigit() else f"{run or '*'}/log.txt"
+    found = sorted(attempts.glob(pattern), key=lambda p: p.stat().st_mtime)
+    if not found:
+        known = ", ".join(sorted(p.name for p in attempts.iterdir() if (p / "log.txt").exists())) or "none yet"
+        raise UsageError(f"{workspace}: run {run or '-'}", "has no log", f"there are: {known}")
+    return found[-1]

@@ -1,0 +1,197 @@
+"""scientist show: an idea, or one of its runs, in full."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agent.cli.app import app
+from agent.cli.options import Json, WorkspaceArg
+from agent.errors import UsageError
+
+if TYPE_CHECKING:
+    from agent.core.journal.state import RunRow, State
+    from agent.edges.template.load import Template
+    from agent.edges.workspace.layout import Workspace
+
+
+@app.command()
+def show(
+    path: WorkspaceArg,
+    run: Annotated[int | None, typer.Argument(metavar="[RUN]", help="Run number.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show an idea's plan and runs, or one run with the line that repeats it."""
+    from agent.edges.workspace.layout import frozen_template, open_workspace, read_state
+
+    workspace = open_workspace(path)
+    state = read_state(workspace)
+    template = frozen_template(workspace, state.launched)
+    if run is None:
+        found = describe_idea(workspace, state, template)
+    else:
+        row = next((r for r in state.rows if r.run == run), None)
+        if row is None:
+            known = ", ".join(str(r.run) for r in state.rows) or "none yet"
+            raise UsageError(f"{path}: run {run}", "is not over, or does not exist", f"over are: {known}")
+        found = describe_run(workspace, state, template, row)
+    if as_json:
+        typer.echo(json.dumps({"schema_version": 1} | found, indent=2, ensure_ascii=False))
+    else:
+        print_fields(found)
+
+
+def describe_idea(workspace: Workspace, state: State, template: Template) -> dict[str, Any]:
+    from agent.core.journal.state import say_trust
+    from agent.core.journal.words import say_word
+    from agent.report.pause import ways_on
+    from agent.report.spending import say_batch_limits, say_cost, say_tokens
+
+    launched = state.launched
+    ended = state.ended
+    spent = (say_tokens(state.spent, state.limits), say_cost(state.spent, state.limits), say_batch_limits(state.limits))
+    return {
+        "workspace": str(workspace.path),
+        "title": launched.title,
+        "template": f"{launched.template} ({launched.profile})" if launched.profile else launched.template,
+        "model": launched.model,
+        "editor": launched.editor_model or (launched.editor if launched.separate_editor else ""),
+        "reviewer": launched.reviewer_model,
+        "idea": f"version {state.idea_version}, revised by the reviewer" if state.idea_version > 1 else "",
+        "control": launched.remark,
+        "results": say_trust(launched, ""),
+        "outcome": ended.summary if ended else (state.pause.reason if state.pause else "not over"),
+        "next": [f"{purpose}: {command}" for purpose, command in ways_on(str(workspace.path), state)],
+        "spent": ", ".join(part for part in spent if part),
+        "told": [say_word(word) for word in state.words],
+        "warnings": list(state.warnings),
+        "plan": [f"{i.number}. {'[over] ' if i.number in state.done_items else ''}{i.text}" for i in state.plan],
+        "baselines": _baseline_lines(state, template),
+        "runs": [_row_line(row, state, template) for row in state.rows],
+    }
+
+
+def _baseline_lines(state: State, template: Template) -> list[str]:
+    """The frontier that runs are compared with; none where the first baseline alone counts."""
+    from agent.core.evidence.baseline import summarise
+    from agent.core.prompt.view import reference_of
+    from agent.report.frontier import frontier_lines
+
+    axis = template.spec.frontier
+    reference = reference_of(state, template.baselines)
+    return frontier_lines(summarise(reference, axis), template.spec.metrics, axis) if axis and reference else []
+
+
+def _row_line(row: RunRow, state: State, template: Template) -> str:
+    from agent.core.evidence.baseline import primary_metric
+    from agent.core.journal.state import say_trust
+    from agent.core.prompt.view import reference_of, view_row
+
+    if not row.completed:
+        return f"run {row.run}: given up after {row.attempts} attempts: {row.failures[-1] if row.failures else ''}"
+    spec = template.spec
+    primary = primary_metric(spec, row.values)
+    view = view_row(row, spec, primary, reference_of(state, template.baselines))
+    first = [primary.name if primary else "", spec.frontier]
+    names = sorted(row.values, key=lambda name: first.index(name) if name in first else len(first))
+    values = " ".join(f"{name}={_say_value(row.values[name])}" for name in names)
+    verdict = view.verdict.kind.value if view.verdict else "no verdict"
+    judged = f"; idea {row.review.judgement}" if row.review else ""
+    return f"run {row.run}: {values} ({verdict}; {say_trust(state.launched, row.self_reported, row.sandbox)}{judged})"
+
+
+def _say_value(value: float) -> str:
+    """Four digits, but counts whole: tokens and widths."""
+    from agent.core.prompt.render import number
+
+    return str(int(value)) if value.is_integer() and abs(value) < 2**53 else number(value)
+
+
+def describe_run(workspace: Workspace, state: State, template: Template, row: RunRow) -> dict[str, Any]:
+    from agent.core.evidence.baseline import judge_run, primary_metric
+    from agent.core.journal.state import say_trust
+    from agent.core.prompt.view import reference_of
+
+    baselines = reference_of(state, template.baselines)
+    metric = primary_metric(template.spec, row.values)
+    trust = row.self_reported
+    verdict = (
+        judge_run(template.spec, metric, row.values, baselines, self_reported=trust) if metric and baselines else None
+    )
+    return {
+        "workspace": str(workspace.path),
+        "run": row.run,
+        "completed": row.completed,
+        "control": state.launched.remark,
+        "subject": row.subject,
+        "commit": row.commit,
+        "attempts": row.attempts,
+        "failures": list(row.failures),
+        "seconds": round(row.seconds, 1),
+        "metrics": row.values,
+        "settings": row.settings,
+        "verdict": f"{verdict.kind.value}: {verdict.reason}" if verdict else "no verdict",
+        "results": say_trust(state.launched, row.self_reported, row.sandbox),
+        "sandbox": row.sandbox,
+        "hypothesis": row.item.hypothesis if row.item else "",
+        "expected": row.item.expected if row.item else "",
+        "refuted_if": row.item.refuted_if if row.item else "",
+        "judgement": row.review.judgement if row.review else "",
+        "review": row.review.reason if row.review else "",
+        "suggestions": list(row.review.suggestions) if row.review else [],
+        "repeat": repeat_line(workspace, state, template, row) if row.completed else "",
+    }
+
+
+def repeat_line(workspace: Workspace, state: State, template: Template, row: RunRow) -> str:
+    """A shell line that runs and evaluates the same code once more in a new folder."""
+    from pathlib import Path
+
+    from agent.cli.options import data_cache
+    from agent.core.journal.events import Step
+    from agent.edges.run.prepare_step import command_of
+    from agent.edges.template.data import store_of
+    from agent.edges.template.variables import resolve_command
+
+    quoted = shlex.quote
+    variables = {"SCIENTIST_SEED": str(row.run)} | template.spec.environment.variables
+    if template.sealed:
+        variables["PYTHONPATH"] = str(template.sealed)
+    parts = [
+        "mkdir repeat",
+        f"git -C {quoted(str(workspace.path))} archive {row.commit[:12]} | tar -x -C repeat",
+        "cd repeat",
+    ]
+    if template.profile_text:
+        parts.append(f"cp {quoted(str(template.folder / 'profiles' / (template.profile + '.json')))} profile.json")
+    if state.launched.training:
+        store = store_of(data_cache(), template)
+        variables["SCIENTIST_TRAINING_DATA"] = str(store / "training" / state.launched.training)
+        variables["SCIENTIST_EVALUATION_DATA"] = str(store / "evaluation" / state.launched.evaluation)
+    setting = " ".join(f"{name}={quoted(value)}" for name, value in variables.items())
+    for step in (Step.RUN, Step.EVALUATE) if template.spec.evaluate else (Step.RUN,):
+        command = resolve_command(command_of(template, step, row.run), Path(state.launched.python))
+        parts.append(f"env {setting} {shlex.join(command)}")
+    return " && ".join(parts)
+
+
+def print_fields(found: dict[str, Any]) -> None:
+    for name, value in found.items():
+        if name == "control":
+            typer.echo(value, nl=bool(value))
+            continue
+        if value in ("", [], {}, None):
+            continue
+        if isinstance(value, list):
+            typer.echo(f"{name}:")
+            for item in value:
+                typer.echo("  " + str(item).replace("\n", "\n  "))
+        elif isinstance(value, dict):
+            typer.echo(
+                f"{name}: " + " ".join(f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in value.items())
+            )
+        else:
+            typer.echo(f"{name}: " + str(value).replace("\n", "\n  "))

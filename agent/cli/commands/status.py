@@ -1,0 +1,150 @@
+"""scientist status: how every idea stands."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.cli.app import app, say
+from agent.cli.options import DEFAULT_WORKSPACES, Json, data_cache
+from agent.cli.terminal import clean
+from agent.errors import IntegrityError, UsageError
+
+if TYPE_CHECKING:
+    from agent.core.journal.state import State
+    from agent.edges.workspace.layout import Workspace
+    from agent.report.status import Standing
+
+
+@app.command()
+def status(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="[DIR]", envvar="SCIENTIST_WORKSPACES", help="Workspace, batch, or folder of batches."),
+    ] = DEFAULT_WORKSPACES,
+    as_json: Json = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show again every two seconds until all have ended.")] = False,
+) -> None:
+    """Show how ideas stand."""
+    from agent.edges.template.data import store_size
+
+    while True:
+        if folder != DEFAULT_WORKSPACES and not folder.is_dir():
+            raise UsageError(str(folder), "is no folder", "name a workspace, a batch, or the folder of all batches")
+        standings, damaged = read_standings(folder)
+        data = data_cache()
+        size = store_size(data)
+        if as_json:
+            found = {"workspaces": [asdict(s) for s in standings], "data": {"path": str(data), "bytes": size}}
+            typer.echo(json.dumps({"schema_version": 1} | found, indent=2))
+        elif not standings and not damaged:
+            say(f"{folder}: holds no workspace; begin with: scientist launch ideas/sae_synth.json")
+        else:
+            print_standings(standings)
+        if size and not as_json:
+            say(f"prepared data: {size / 2**30:.2f} GiB in {data}")
+        if damaged or not watch or all(s.state in ("completed", "failed") for s in standings):
+            raise typer.Exit(6 if damaged else 0)
+        time.sleep(2)
+
+
+def read_standings(folder: Path) -> tuple[list[Standing], bool]:
+    """How the workspaces stand that can be read, and whether there are others, which are named."""
+    from agent.edges.system.faults import say_fault
+    from agent.edges.workspace.layout import BATCH_FILE, find_missing, find_workspaces
+
+    found, damaged = [], False
+    for missing in find_missing(folder):
+        say(f"scientist: {missing}: is gone, though {BATCH_FILE} lists it; put it back, or take its name out there")
+        damaged = True
+    for workspace in find_workspaces(folder):
+        try:
+            found.append(read_standing(workspace))
+        except IntegrityError as error:
+            say(f"scientist: {error}")
+            damaged = True
+        except OSError as error:
+            say(f"scientist: {say_fault(error, workspace.path)}")
+            damaged = True
+    return found, damaged
+
+
+def read_standing(workspace: Workspace) -> Standing:
+    from agent.core.journal.fold import fold
+    from agent.edges.workspace.layout import frozen_template
+    from agent.edges.workspace.lock import read_holder
+    from agent.report.status import stand
+
+    events = workspace.journal().events
+    state = fold(events)
+    template = frozen_template(workspace, state.launched)
+    holder = read_holder(workspace.agent)
+    is_held = holder is not None and holder.is_alive() is not False
+    return stand(
+        str(workspace.path),
+        state,
+        template.spec,
+        template.baselines,
+        is_held=is_held,
+        fresh=len(events) == 1,
+        silence=find_silence(workspace, state),
+    )
+
+
+def find_silence(workspace: Workspace, state: State) -> str:
+    """That the supervisor of the step at work lives and its heart stopped, and what to do; empty where it beats."""
+    from agent.edges.run.runner import HEARTBEAT_LIMIT_S, LocalRunner, Running, say_silence
+
+    if not state.open_folder:
+        return ""
+    try:
+        step = LocalRunner().poll(workspace.step_folder(state.open_folder))
+    except OSError:  # another host's, and nothing can be written here
+        return ""
+    if not isinstance(step, Running) or step.heartbeat_age_s <= HEARTBEAT_LIMIT_S:
+        return ""
+    ways = f"wake it: kill -CONT {step.pid}, or end it: scientist stop {shlex.quote(str(workspace.path))}"
+    return f"{state.open_folder}: {say_silence(step)}; {ways}"
+
+
+def print_standings(standings: list[Standing]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if not console.is_terminal:
+        for s in standings:
+            typer.echo(
+                " ".join([s.path, s.state, s.phase, f"run {s.run}/{s.max_runs}", describe_best(s), s.reason]).rstrip()
+            )
+            if s.spent:
+                typer.echo(f"  used: {s.spent}")
+    else:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in ("idea", "state", "phase", "run", "best", "used", "reason"):
+            table.add_column(column, overflow="fold")
+        for s in standings:
+            cells = (s.name, s.state, s.phase, f"{s.run}/{s.max_runs}", describe_best(s), s.spent or "-", s.reason)
+            table.add_row(*(Text(clean(str(cell))) for cell in cells))  # brackets in a reason are no markup
+        console.print(table)
+    for control in sorted({s.control for s in standings if s.control}):
+        typer.echo(f"{', '.join(s.name for s in standings if s.control == control)}: {control}")
+
+
+def describe_best(standing: Standing) -> str:
+    from agent.core.journal.state import UNHELD
+
+    best = standing.best
+    if best is None:
+        return "-"
+    where = f" {best.reference}" if best.reference else ""
+    against = f", baseline{where} {best.baseline:.4g}" if best.baseline is not None else ""
+    trust = ("verified" if best.verified else "self-reported") + (f", {UNHELD}" if best.sandbox == "off" else "")
+    return f"run {best.run} {best.metric}={best.value:.4g} ({best.verdict}{against}; {trust})"

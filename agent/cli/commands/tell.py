@@ -1,0 +1,81 @@
+"""scientist tell: a researcher's word to an idea under way."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.cli.app import app, say
+from agent.cli.terminal import read_redactor
+from agent.errors import IntegrityError, Locked, UsageError
+
+if TYPE_CHECKING:
+    from agent.edges.workspace.layout import Workspace
+
+
+@app.command()
+def tell(
+    path: Annotated[Path, typer.Argument(metavar="WS|BATCH", help="One idea, or all of a batch that have not ended.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What the model is to know or do.")],
+) -> None:
+    """Tell the model something: it is shown in the next prompt as the researcher's instruction."""
+    from agent.edges.workspace.layout import find_workspaces
+
+    redact = read_redactor()
+    found = find_workspaces(path)
+    if not found:
+        raise UsageError(str(path), "holds no workspace", "see: scientist status")
+    damaged, heard = False, 0
+    for workspace in found:
+        try:
+            said = deliver(workspace, redact(text))
+        except IntegrityError as error:
+            say(f"scientist: {error}")
+            damaged = True
+            continue
+        if said:
+            typer.echo(f"{workspace.path}: {said}")
+            heard += 1
+    if not heard and not damaged:
+        raise UsageError(
+            str(path), "has ended" if len(found) == 1 else "all of its ideas have ended", "nobody would hear"
+        )
+    raise typer.Exit(6 if damaged else 0)
+
+
+def deliver(workspace: Workspace, text: str) -> str:
+    """Give the word to the workspace, or to its journal where nobody works on it; how it is heard, "" once ended.
+
+    Raises: UsageError where the text cannot be used, or the folder not be written; IntegrityError.
+    """
+    from agent.core.journal.events import PauseKind
+    from agent.edges.workspace.inbox import drop_word, put_word, take_in
+    from agent.edges.workspace.layout import read_state
+    from agent.edges.workspace.lock import hold_lock
+
+    if read_state(workspace).ended:
+        return ""
+    try:
+        word = put_word(workspace.agent, text, now=time.time(), token=secrets.token_hex(4))
+    except OSError as error:
+        raise UsageError(
+            str(workspace.path), f"cannot be written: {error.strerror}", "mend it, then tell again"
+        ) from error
+    try:
+        with hold_lock(workspace.agent):
+            state = read_state(workspace)
+            if state.ended:
+                drop_word(workspace.agent, word)
+                return ""
+            take_in(workspace.agent, {w.id for w in state.words}, workspace.journal(read_redactor()).append)
+    except Locked:
+        return "told; whoever works on it takes it in before the next step"
+    resume = f"scientist resume {shlex.quote(str(workspace.path))}"
+    if state.candidate and state.pause and state.pause.kind is PauseKind.APPROVAL:
+        return f"told; this sets the waiting edit aside and asks anew: {resume}"
+    return f"told; the next prompt shows it; go on: {resume}"

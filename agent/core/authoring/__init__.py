@@ -1,0 +1,1 @@
+"""A template made from a script, and a template checked."""

@@ -1,0 +1,170 @@
+"""What is amiss with a template, found on its description and on what its trial runs reported."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from agent.core.evidence.baseline import primary_metric
+from agent.core.evidence.results import read_number
+from agent.core.inputs.spec import Control, Diagnostic, Metric, TemplateSpec
+
+__all__ = ["Level", "Remark", "check_repeats", "check_results", "check_spec", "check_spread", "find_number"]
+
+Level = Literal["ok", "note", "mend"]
+
+_TIME = re.compile(r"(^|_)(time|seconds|secs|elapsed|duration|throughput|memory|rss|gib|mib)(_|$)|per_second|_per_s$")
+_TIME_UNITS = frozenset({"s", "ms", "min", "h", "seconds", "gib", "mib"})
+_SHOWN = 12
+CHANCE_SHARE = 0.05  # of the distance between seeds: more than that is no rounding of threads or GPUs
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One line of the report; what is to mend says where and how. `blocks`: no run is worth trying before."""
+
+    level: Level
+    text: str
+    blocks: bool = False
+
+
+def check_spec(spec: TemplateSpec, where: str) -> Iterator[Remark]:
+    """What the description leaves open or contradicts; `where` names the file."""
+    if not spec.metrics:
+        line = '[[metrics]] name = "accuracy", path = ["accuracy"], direction = "higher", primary = true'
+        yield Remark("mend", f"{where}: declares no metric; add: {line}")
+    primaries = [m.name for m in spec.metrics if m.primary]
+    if len(primaries) > 1:
+        names = " and ".join(primaries)
+        yield Remark("mend", f"{where}: {names} are both primary; take primary = true off all but one")
+    if spec.metrics and not primaries:
+        name = spec.metrics[0].name
+        yield Remark("note", f"{where}: no metric is primary, so {name} is; say so with primary = true")
+    primary = primary_metric(spec)
+    if primary and primary.direction == "unknown":
+        yield Remark("mend", f'{where}: {primary.name} has no direction, so no verdict; add: direction = "higher"')
+    if primary and primary.optional:
+        yield Remark("mend", f"{where}: {primary.name} is primary and optional; take optional = true off")
+    for kind, called in (("metric", [m.name for m in spec.metrics]), ("control", [c.name for c in spec.controls])):
+        for name in sorted({n for n in called if called.count(n) > 1}):
+            yield Remark("mend", f"{where}: two {kind}s are called {name}; give each a name of its own")
+    declared: list[Metric | Control] = [*spec.metrics, *spec.controls]
+    evaluated = [m.name for m in declared if m.source == "evaluation"]
+    if evaluated and spec.evaluate is None:
+        line = '[evaluate] command = "python {sealed}/evaluate.py --run_dir={out_dir} --out={evaluation}"'
+        yield Remark("mend", f'{where}: {evaluated[0]} is of source "evaluation", and there is none; add: {line}')
+    if spec.evaluate and not evaluated:
+        yield Remark("mend", f'{where}: no metric reads the evaluation; add to one: source = "evaluation"')
+    if spec.frontier and spec.frontier not in {m.name for m in declared}:
+        yield Remark("mend", f"{where}: frontier {spec.frontier!r} is no metric; name one that is declared")
+    for profile, entry in spec.profiles.items():
+        varied = [variant.name for variant in entry.baselines if variant.vary]
+        if varied and not spec.frontier:
+            only = f"only the first setting of {entry.baselines[0].name} is compared with"
+            how = 'name the metric that the varied constant moves: frontier = "l0"'
+            yield Remark("note", f"{where}: profile {profile} varies {varied[0]} without a frontier, so {only}; {how}")
+    if not spec.smoke:
+        how = "let SCIENTIST_SMOKE=1 pass through all code in seconds, then add: smoke = true"
+        yield Remark("note", f"{where}: no smoke test, so a typo at the end costs a whole run; {how}")
+
+
+def check_results(spec: TemplateSpec, final_info: Mapping[str, object], where: str) -> Iterator[Remark]:
+    """Numbers that a run reports and the description does not name."""
+    numbers: list[Metric | Control | Diagnostic] = [*spec.metrics, *spec.controls, *spec.diagnostics]
+    declared = {m.path for m in numbers if m.source == "final_info"}
+    extra = [path for path in _number_paths(final_info) if path not in declared]
+    if extra:
+        shown = ", ".join(".".join(path) for path in extra[:_SHOWN]) + (", ..." if len(extra) > _SHOWN else "")
+        line = f'[[metrics]] name = "{"_".join(extra[0])}", path = {json.dumps(list(extra[0]))}'
+        yield Remark("note", f"{where}: final_info.json also holds {shown}; to show one add: {line}")
+
+
+def find_number(data: object, metric: Metric) -> str:
+    """Where else the metric may be: the line that would find it, "" where nothing fits."""
+    if not isinstance(data, Mapping):
+        return ""
+    wanted = {metric.name, metric.path[-1]}
+    for path in _number_paths(data):
+        if path[-1] in wanted or "_".join(path) in wanted:
+            return f"path = {json.dumps(list(path))}"
+    return ""
+
+
+def _number_paths(data: Mapping[str, object], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            yield from _number_paths(value, (*path, key)) if len(path) < 4 else ()
+        elif read_number(value, ()) is not None:
+            yield (*path, key)
+
+
+def check_repeats(
+    spec: TemplateSpec,
+    first: Mapping[str, float],
+    again: Mapping[str, float],
+    other: Mapping[str, float],
+    seeds: tuple[int, int],
+    reads_seed: bool,
+) -> Iterator[Remark]:
+    """Whether the same seed gives the same numbers and another seed gives others; times are left out."""
+    names = [n for n in first if n in again and n in other and not _is_cost(n, spec.metrics)]
+    moved = {n: abs(first[n] - again[n]) for n in names if first[n] != again[n]}
+    apart = [n for n in names if first[n] != other[n]]
+    a, b = seeds
+    line = 'seed = int(os.environ["SCIENTIST_SEED"]), given to all that draws at random'
+    unread = f"SCIENTIST_SEED is read nowhere; add: {line}"
+    if not names:
+        return
+    if not apart:
+        what = f"seeds {a} and {b} gave the same {', '.join(names[:3])}"
+        if reads_seed:
+            yield Remark("note", f"{what}: if chance plays a part, the seed does not reach it")
+        else:
+            yield Remark("mend", f"{what}: {unread}")
+    elif not moved:
+        yield Remark("ok", f"seed {a} twice gave the same numbers, seed {b} others")
+    else:
+        name, size = max(moved.items(), key=lambda item: item[1] / (abs(first[item[0]]) or 1.0))
+        what = f"seed {a} twice gave {name} {first[name]:.6g} and {again[name]:.6g}"
+        if not reads_seed:
+            yield Remark("mend", f"{what}: {unread}")
+        elif size >= CHANCE_SHARE * abs(first[name] - other[name]):
+            yield Remark("mend", f"{what}, and seed {b} {other[name]:.6g}: something random is not seeded; add: {line}")
+        else:
+            yield Remark("note", f"{what}: threads or a GPU may do that; differences that small mean nothing")
+
+
+def _is_cost(name: str, metrics: Sequence[Metric]) -> bool:
+    """Time and memory, which differ from run to run whatever the seed."""
+    units = {m.unit.lower() for m in metrics if m.name == name}
+    return bool(units & _TIME_UNITS) or bool(_TIME.search(name))
+
+
+def check_spread(
+    spec: TemplateSpec, first: Mapping[str, float], other: Mapping[str, float], where: str
+) -> Iterator[Remark]:
+    """The primary metric's spread over two seeds beside its resolution, and controls that seeds move."""
+    for control in spec.controls:
+        here, there = first.get(control.name), other.get(control.name)
+        if here is None or there is None:
+            at = f"{control.source}.json: {json.dumps(list(control.path))}"
+            yield Remark("mend", f"{where}: control {control.name} ({at}) is not reported; report it or take it out")
+        elif abs(here - there) > (control.tolerance + 1e-12) * abs(there):
+            share = abs(here - there) / (abs(there) or 1.0)
+            add = f"tolerance = {share * 3:.1g}"
+            yield Remark("mend", f"{where}: control {control.name} moves by {share:.2g} with the seed; add: {add}")
+    primary = primary_metric(spec, first)
+    if primary is None or primary.name not in first or primary.name not in other:
+        return
+    spread = abs(first[primary.name] - other[primary.name])
+    said = f"{primary.name} {first[primary.name]:.6g} and {other[primary.name]:.6g}: {spread:.3g} apart"
+    if primary.resolution == 0 and spread == 0:
+        yield Remark("mend", f"{where}: {said} and resolution 0, so no verdict; add: resolution = 0.001, or your own")
+    elif primary.resolution > spread > 0:
+        why = "differences between the two count for nothing"
+        yield Remark("note", f"{where}: {said}, less than its resolution {primary.resolution:g}; {why}")
+    else:
+        yield Remark("ok", f"{said} over two seeds, resolution {primary.resolution:g}")

@@ -1,0 +1,1 @@
+"""Python source as values: digests, findings, signatures, marked constants."""

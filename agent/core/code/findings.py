@@ -1,0 +1,120 @@
+"""Findings in Python source: which of them an edit brought in, and calls that can only fail."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from agent.core.code.signatures import read_signatures
+
+BAD_CALL = "C001"
+
+# Words in the name of a context manager or function that expects a failure: raises, assertRaises, suppress, ...
+_SWALLOWING = ("raise", "suppress", "expect", "error", "catch", "fail", "warn", "throw", "except", "ignor")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fault; line and column count from 1, `text` is the source line."""
+
+    path: str
+    line: int
+    column: int
+    code: str
+    message: str
+    text: str
+
+
+def new_findings(before: Iterable[Finding], after: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Those of `after` that `before` lacks, however lines moved: compared by path, code and message, with their number.
+
+    Where only some of several alike are new, those whose source line is known are the old ones.
+    """
+    known = list(before)
+    by_text = Counter((f.path, f.code, f.message, f.text) for f in known)
+    unknown: list[Finding] = []
+    for finding in after:
+        key = (finding.path, finding.code, finding.message, finding.text)
+        if by_text[key]:
+            by_text[key] -= 1
+        else:
+            unknown.append(finding)
+    moved: Counter[tuple[str, str, str]] = Counter()
+    for (path, code, message, _), count in by_text.items():
+        moved[path, code, message] += count
+    fresh: list[Finding] = []
+    for finding in unknown:
+        kind = (finding.path, finding.code, finding.message)
+        if moved[kind]:
+            moved[kind] -= 1
+        else:
+            fresh.append(finding)
+    return tuple(fresh)
+
+
+def check_calls(files: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Calls of a function or class of the same file with arguments that it does not take.
+
+    Silent whenever unsure, see `read_signatures`, and about calls with `*` or `**` and those where a TypeError would be
+    caught.
+    """
+    found: list[Finding] = []
+    for path, text in sorted(files.items()):
+        if not path.endswith(".py"):
+            continue
+        try:
+            module = ast.parse(text.removeprefix("\ufeff"))
+            calls = list(_bad_calls(module))
+        except (SyntaxError, ValueError, RecursionError):
+            continue  # the syntax check says so
+        lines = text.split("\n")  # as Python counts them: not at form feeds
+        for call, message in calls:
+            line = lines[call.lineno - 1].strip() if call.lineno <= len(lines) else ""
+            found.append(Finding(path, call.lineno, call.col_offset + 1, BAD_CALL, message, line))
+    return tuple(found)
+
+
+def _bad_calls(module: ast.Module) -> Iterator[tuple[ast.Call, str]]:
+    signatures = read_signatures(module)
+    if not signatures:
+        return
+    for call in _certain_calls(module):
+        signature = signatures.get(call.func.id) if isinstance(call.func, ast.Name) else None
+        is_open = any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords)
+        if signature is not None and not is_open:
+            message = signature.objection(call)
+            if message is not None:
+                yield call, message
+
+
+def _certain_calls(node: ast.AST, *, in_class: bool = False) -> Iterator[ast.Call]:
+    """Calls whose failure nobody catches; not those run in a class body, which has names of its own."""
+    if isinstance(node, ast.Try | ast.TryStar) and node.handlers:
+        parts: list[ast.AST] = [*node.handlers, *node.orelse, *node.finalbody]
+    elif isinstance(node, ast.With | ast.AsyncWith):
+        parts = [item.context_expr for item in node.items]
+        if not any(map(_may_swallow, parts)):
+            parts += node.body
+    elif isinstance(node, ast.ClassDef):
+        for outer in [*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)]:
+            yield from _certain_calls(outer, in_class=in_class)
+        for inner in node.body:
+            yield from _certain_calls(inner, in_class=True)
+        return
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        in_class, parts = False, list(node.body)
+    elif isinstance(node, ast.Call) and _may_swallow(node.func):
+        parts = []  # assertRaises(TypeError, lambda: f())
+    else:
+        parts = list(ast.iter_child_nodes(node))
+    if isinstance(node, ast.Call) and not in_class:
+        yield node
+    for part in parts:
+        yield from _certain_calls(part, in_class=in_class)
+
+
+def _may_swallow(expression: ast.AST) -> bool:
+    names = (getattr(node, "id", getattr(node, "attr", "")).lower() for node in ast.walk(expression))
+    return any(word in name for name in names for word in _SWALLOWING)

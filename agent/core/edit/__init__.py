@@ -1,0 +1,1 @@
+"""SEARCH/REPLACE blocks and whole functions, applied to texts: all of them, or none."""

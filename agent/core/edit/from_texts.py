@@ -1,0 +1,111 @@
+"""What somebody changed in files, put as SEARCH/REPLACE blocks: the way back from texts to a reply.
+
+`apply_reply(old, blocks_of(old, new))` gives the lines of `new` with the line ends, byte order mark and final newline
+of `old`, which is what an edit keeps; a file that is new ends its lines with a newline.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from difflib import SequenceMatcher
+
+from agent.core.edit.lines import split_lines
+
+__all__ = ["Unwritable", "blocks_of"]
+
+CONTEXT = 2
+_MARKS = (7, 8, 9, 6, 5)
+_EQUALS = re.compile(r"\s*(={5,9})\s*")
+_MARKER = re.compile(r"\s*(?:<{5,9} ?SEARCH\b|(?:={5,9}\s*)?>{5,9} ?REPLACE\b)", re.IGNORECASE)
+_SENTINEL = "the end of the file, as it was"
+
+_Text = Sequence[str]
+
+
+class Unwritable(ValueError):
+    """A change of `path` cannot be put as a block: its lines are themselves the markers of one."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: its lines are markers of SEARCH/REPLACE blocks")
+
+
+def blocks_of(old: Mapping[str, str], new: Mapping[str, str]) -> str:
+    """Blocks that make `new` of `old`, file by file; empty where no line differs. A file that `new` lacks stays.
+
+    Raises: Unwritable.
+    """
+    parts: list[str] = []
+    for path, text in new.items():
+        after = split_lines(text).text
+        if path not in old:
+            parts.append(_block(path, (), after))
+        elif (before := split_lines(old[path]).text) != after:
+            parts += [_block(path, search, replace) for search, replace in _changes(before, after)]
+    return "\n".join(parts)
+
+
+def _block(path: str, search: _Text, replace: _Text) -> str:
+    body = [*search, *replace]
+    if any(_MARKER.match(line) for line in body):
+        raise Unwritable(path)
+    taken = {len(mark[1]) for line in body if (mark := _EQUALS.fullmatch(line))}
+    free = [mark for mark in _MARKS if mark not in taken]
+    if not free:
+        raise Unwritable(path)
+    # A line of `=` in the text is told from the divider by its length: that of the block's own markers.
+    marks = [sign * free[0] for sign in "<=>"]
+    fence = "`" * max(3, 1 + max((len(run) for line in body for run in re.findall("`+", line)), default=0))
+    lines = [path, fence, f"{marks[0]} SEARCH", *search, marks[1], *replace, f"{marks[2]} REPLACE", fence]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _changes(before: _Text, after: _Text) -> list[tuple[_Text, _Text]]:
+    """(SEARCH, REPLACE) for every run of lines that differs, in order, each to be applied after those above it."""
+    found: list[tuple[_Text, _Text]] = []
+    codes = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    for _, i1, i2, j1, j2 in (code for code in codes if code[0] != "equal"):
+        now = [*after[:j1], *before[i1:]]
+        found += _change(now, j1, j1 + i2 - i1, after[j1:j2])
+    return found
+
+
+def _change(now: _Text, start: int, stop: int, new: _Text) -> list[tuple[_Text, _Text]]:
+    """Blocks that put `new` in place of the lines start..stop of `now`."""
+    if not now:
+        return [((), new)]
+    above, below = CONTEXT, CONTEXT
+    while True:
+        first, last = max(0, start - above), min(len(now), stop + below)
+        search, replace = now[first:last], [*now[first:start], *new, *now[stop:last]]
+        if _is_unique(now, search):
+            break
+        if first == 0 and last == len(now):
+            return _at_the_end(now, start, stop, new)  # blank lines alone: nothing to search for
+        above, below = above + 1, below + 1
+    # An empty last line that only one half has counts as layout: REPLACE gets one more, SEARCH cannot have one less.
+    if search[-1] == "" and replace[-1:] != [""]:
+        return _at_the_end(now, start, stop, new)
+    if replace[-1:] == [""] and search[-1] != "":
+        replace.append("")
+    return [(search, replace)]
+
+
+def _at_the_end(now: _Text, start: int, stop: int, new: _Text) -> list[tuple[_Text, _Text]]:
+    """The same in two steps: a last line that is sure to be unique, then the change together with that line."""
+    mark = _SENTINEL
+    while any(mark in line for line in now):
+        mark += "."
+    replace = [*now[:start], *new, *now[stop:]]
+    if replace[-1:] == [""]:
+        replace.append("")
+    return [((), (mark,)), ([*now, mark], replace)]
+
+
+def _is_unique(text: _Text, part: _Text) -> bool:
+    """Whether a run of lines, not all of them blank, stands in a text once."""
+    if not any(line.strip() for line in part):
+        return False
+    size = len(part)
+    return sum(list(text[i : i + size]) == list(part) for i in range(len(text) - size + 1)) == 1

@@ -1,0 +1,246 @@
+"""What to tell the model about a block that was refused: the real lines, numbered. Nothing here decides an edit."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from agent.core.edit.gates import BadPython
+from agent.core.edit.lines import split_body
+from agent.core.edit.match import places
+from agent.core.edit.result import Block, Reason
+
+__all__ = [
+    "Nearest",
+    "ambiguous_hint",
+    "find_nearest",
+    "not_found_hint",
+    "not_shown_hint",
+    "other_file_hint",
+    "path_hint",
+    "placeholder_hint",
+    "show_lines",
+    "syntax_hint",
+]
+
+_MAX_SHOWN = 80
+_CONTEXT = 2
+_UNSEEN_CONTEXT = 12
+_MAX_DIFFERENCES = 8
+_MIN_RATIO = 0.6
+_MAX_LINE = 600
+_NOT_SHOWN = re.compile(r"lines? not shown \((\d{1,7})(?:-(\d{1,7}))?\)")  # what an excerpt says of its gaps
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """0-based lines start..stop of the file that are likest to a SEARCH text; score: share of it found there, 0..1."""
+
+    start: int
+    stop: int
+    score: float
+
+
+def _numbered(lines: Sequence[str], start: int, stop: int) -> list[str]:
+    width = len(str(stop))
+    return [f"{i + 1:>{width}} | {_shorten(lines[i])}" for i in range(start, stop)]
+
+
+def _shorten(line: str) -> str:
+    """A line as it is, or the start of one so long that it would drown the rest."""
+    return line if len(line) <= _MAX_LINE else f"{line[:_MAX_LINE]} [and {len(line) - _MAX_LINE} characters more]"
+
+
+def show_lines(lines: Sequence[str], start: int, stop: int, context: int = _CONTEXT) -> str:
+    """Lines start..stop with some around them, numbered from 1; the middle of a long run is left out, and said so."""
+    start, stop = max(0, start - context), min(len(lines), stop + context)
+    if stop - start <= _MAX_SHOWN:
+        return "\n".join(_numbered(lines, start, stop))
+    half = _MAX_SHOWN // 2
+    left_out = f"(lines {start + half + 1} to {stop - half} not shown)"
+    return "\n".join([*_numbered(lines, start, start + half), left_out, *_numbered(lines, stop - half, stop)])
+
+
+def _show_places(lines: Sequence[str], places: Sequence[tuple[int, int]]) -> str:
+    """The first lines of each place with what stands above, which is what tells them apart."""
+    shown = []
+    for start, stop in places[:6]:
+        shown.append(show_lines(lines, start - _CONTEXT, min(stop, start + 4), context=1))
+    more = [f"(and {len(places) - 6} more)"] if len(places) > 6 else []
+    return "\n--\n".join([*shown, *more])
+
+
+def _votes(file: Sequence[str], search: Sequence[str]) -> Counter[int]:
+    """For each offset of SEARCH in the file, how many lines agree there, rare lines counting more."""
+    where: defaultdict[str, list[int]] = defaultdict(list)
+    for i, line in enumerate(file):
+        where[line].append(i)
+    votes: Counter[int] = Counter()
+    for i, line in enumerate(search):
+        at = where.get(line, ()) if line else ()
+        for j in at if len(at) <= 40 else ():
+            votes[j - i] += 1000 // len(at)
+    return votes
+
+
+def _likest_line(file: Sequence[str], search: Sequence[str]) -> tuple[int, int] | None:
+    """(file line, SEARCH line) of the most similar pair among the longest lines of SEARCH."""
+    best, ratio = None, _MIN_RATIO
+    wanted = sorted((i for i, line in enumerate(search) if line), key=lambda i: -len(search[i]))[:4]
+    for i in wanted:
+        matcher = SequenceMatcher(None, autojunk=False)
+        matcher.set_seq2(search[i][:200])
+        for j, line in enumerate(file):
+            matcher.set_seq1(line[:200])
+            if (
+                line
+                and matcher.real_quick_ratio() > ratio
+                and matcher.quick_ratio() > ratio
+                and matcher.ratio() > ratio
+            ):
+                best, ratio = (j, i), matcher.ratio()
+    return best
+
+
+def find_nearest(file: Sequence[str], search: Sequence[str]) -> Nearest | None:
+    """The part of the file that a SEARCH text was most likely after, None where nothing is like it."""
+    hay, needle = [line.strip() for line in file], [line.strip() for line in search]
+    solid = sum(bool(line) for line in needle)
+    if not solid or not hay:
+        return None
+    votes = _votes(hay, needle)
+    slack = max(2, len(needle) // 8)
+    if votes:
+        offset = max(votes, key=lambda o: (sum(votes.get(o + d, 0) for d in range(-slack, slack + 1)), votes[o]))
+    elif likest := _likest_line(hay, needle):
+        offset = likest[0] - likest[1]
+    else:
+        return None
+    start, stop = max(0, offset - slack), min(len(hay), offset + len(needle) + slack)
+    blocks = [b for b in SequenceMatcher(None, needle, hay[start:stop], autojunk=False).get_matching_blocks() if b.size]
+    same = sum(bool(line) for b in blocks for line in needle[b.a : b.a + b.size])
+    if blocks:  # where SEARCH begins and ends, counted from the first and last line that agree
+        first, last = blocks[0], blocks[-1]
+        top, bottom = start + first.b - first.a, start + last.b + last.size + (len(needle) - last.a - last.size)
+        start, stop = max(0, min(top, len(hay) - 1)), min(len(hay), max(bottom, 1))
+    else:
+        start, stop = max(0, min(offset, len(hay) - 1)), max(1, min(len(hay), offset + len(needle)))
+    return Nearest(start, max(stop, start + 1), same / solid)
+
+
+def _differences(file: Sequence[str], near: Nearest, search: Sequence[str]) -> list[str]:
+    """Each run of SEARCH lines that differs from the file there, beside what the file has."""
+    here = file[near.start : near.stop]
+    codes = SequenceMatcher(None, [s.strip() for s in search], [h.strip() for h in here], autojunk=False).get_opcodes()
+    told = []
+    for tag, i1, i2, j1, j2 in codes:
+        if tag == "equal":
+            continue
+        told += [f"  SEARCH has: {_shorten(line)}" for line in search[i1:i2][:3] if line.strip()]
+        told += [
+            f"  file has, line {near.start + j + 1}: {_shorten(here[j])}"
+            for j in range(j1, min(j2, j1 + 3))
+            if here[j].strip()
+        ]
+    return told[: 2 * _MAX_DIFFERENCES]
+
+
+def _indents_differ(file: Sequence[str], near: Nearest, search: Sequence[str]) -> bool:
+    return near.score == 1 and near.stop - near.start == len(search)
+
+
+def _show_nearest(path: str, file: Sequence[str], near: Nearest, search: Sequence[str]) -> str:
+    """The nearest lines, numbered, then what in SEARCH differs from them."""
+    shown = [f"The nearest lines of {path} are these; copy them exactly:", show_lines(file, near.start, near.stop)]
+    differences = _differences(file, near, search)
+    if differences:
+        shown += ["What differs:", *differences]
+    elif _indents_differ(file, near, search):
+        shown.append("The words are the same; the indentation is not.")
+    return "\n".join(shown)
+
+
+def not_found_hint(block: Block, lines: Sequence[str], reason: Reason, eater: Block | None) -> tuple[int | None, str]:
+    """(line, hint) for a SEARCH that fits nowhere: who ate it, whether REPLACE is there already, what is nearest."""
+    search, replace = split_body(block.search), split_body(block.replace)
+    said = []
+    if reason is Reason.UNPAIRED_DOTS:
+        said.append(
+            "SEARCH leaves lines out with dots; REPLACE must repeat these dots in order, or write every line out."
+        )
+    if eater is not None:
+        said.append(
+            f"The block at line {eater.line} of the same reply changed these lines; write SEARCH as they read now."
+        )
+    there = places(lines, replace)
+    if len(there) == 1:
+        start = there[0][0]
+        said.append(
+            f"REPLACE is in {block.path} already, at line {start + 1}; leave this block out if nothing else is meant."
+        )
+    near = find_nearest(lines, search)
+    if near is None and there:
+        near = Nearest(*there[0], 0.0)
+    if near is None:
+        said.append(f"Nothing in {block.path} is like this SEARCH; it has {len(lines)} lines and begins:")
+        return None, "\n".join([*said, show_lines(lines, 0, min(10, len(lines)), context=0)])
+    return near.start + 1, "\n".join([*said, _show_nearest(block.path, lines, near, search)])
+
+
+def not_shown_hint(path: str, lines: Sequence[str], hidden: Sequence[int]) -> str:
+    """hidden: 1-based numbers of the lines that the block touches unseen; those around them may be needed too."""
+    head = f"This edit touches lines of {path} that you had not been shown. They are these; send the block again if it"
+    shown = show_lines(lines, hidden[0] - 1, hidden[-1], context=_UNSEEN_CONTEXT)
+    return f"{head} still does what you mean:\n{shown}"
+
+
+def ambiguous_hint(path: str, lines: Sequence[str], starts: Sequence[int], count: int) -> str:
+    numbers = ", ".join(str(i + 1) for i in starts)
+    spans = [(i, i + count) for i in starts]
+    head = f"SEARCH fits {path} at lines {numbers}; add lines above or below that only the place meant has."
+    return f"{head}\n{_show_places(lines, spans)}"
+
+
+def other_file_hint(path: str, other: str, lines: Sequence[str], start: int, stop: int, is_editable: bool) -> str:
+    """lines, start, stop: those of the other file."""
+    advice = f"name {other} on the line above the fence" if is_editable else f"{other} cannot be edited"
+    return f"These lines are not in {path} but in {other}; {advice}.\n{other}:\n{show_lines(lines, start, stop)}"
+
+
+def placeholder_hint(
+    path: str, lines: Sequence[str], search: Sequence[str], placeholder: str
+) -> tuple[int | None, str]:
+    """(line, hint) with the lines that REPLACE has to write out, or with those that an excerpt left out."""
+    held = f"REPLACE holds `{placeholder.strip()}`, which would stand in {path} in place of the text"
+    if (hidden := _NOT_SHOWN.search(placeholder)) and 0 < int(hidden[1]) <= len(lines):
+        first, last = int(hidden[1]), min(len(lines), int(hidden[2] or hidden[1]))
+        advice = "Lines that a block does not hold stay as they are: give only those that change, with one or two near."
+        return first, f"{held}. {advice} It was shown in place of:\n{show_lines(lines, first - 1, last, context=0)}"
+    head = f"{held}; write all lines out."
+    there = places(lines, search)
+    near = Nearest(*there[0], 1.0) if there else find_nearest(lines, search)
+    if near is None:
+        return None, head
+    return near.start + 1, f"{head} SEARCH is after:\n{show_lines(lines, near.start, near.stop)}"
+
+
+def syntax_hint(path: str, lines: Sequence[str], bad: BadPython, half_done: bool) -> tuple[int, str]:
+    """(line, hint); lines: those of the file as it would be with the block applied."""
+    said = [f"With this block {path} is no longer Python: {bad.message}, line {bad.line} of what would be the file:"]
+    if half_done:
+        said.insert(0, "Another block of this file was refused, which may be why; send this one again with it.")
+    return bad.line, "\n".join([*said, show_lines(lines, bad.line - 1, bad.line, context=6)])
+
+
+def path_hint(reason: Reason, name: str, editable: Sequence[str], fitting: Sequence[str]) -> str:
+    """fitting: editable files that the block would fit."""
+    problem = {
+        Reason.UNSAFE_PATH: f"{name} is not a path inside the workspace.",
+        Reason.NOT_EDITABLE: f"{name} may not be edited or created.",
+        Reason.UNCLEAR_FILE: "It is not clear which file this block is for.",
+    }.get(reason, "This block names no file.")
+    fits = f" It fits {', '.join(fitting)}." if fitting else ""
+    return f"{problem}{fits} Name one of these on the line above the fence: {', '.join(editable)}."

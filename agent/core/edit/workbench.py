@@ -1,0 +1,298 @@
+"""The files while blocks are applied to them one after the other, and what was refused on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.core.edit.blocks import FoundBlock
+from agent.core.edit.gates import find_bad_python, find_placeholders
+from agent.core.edit.hints import (
+    ambiguous_hint,
+    find_nearest,
+    not_found_hint,
+    not_shown_hint,
+    other_file_hint,
+    path_hint,
+    placeholder_hint,
+    syntax_hint,
+)
+from agent.core.edit.lines import Splice, splice, split_body, split_lines
+from agent.core.edit.match import Ambiguous, Match, Missing, Outcome, match_block
+from agent.core.edit.names import resolve_path
+from agent.core.edit.result import Block, EditResult, Reason, Rejected
+from agent.core.edit.seen import Ranges, carry, hidden_in_match, hidden_in_text, move
+
+__all__ = ["NOTES", "Step", "Workbench", "edit_text"]
+
+NOTES = "notes.txt"
+
+
+def _is_blank(text: str) -> bool:
+    return not text.strip()
+
+
+def edit_text(text: str | None, block: Block) -> str | Outcome:
+    """The text after one block: created if it was None, appended to if SEARCH is blank, else changed in one place."""
+    blank = _is_blank(block.search)
+    if text is None:
+        return block.replace if blank else Missing()
+    if block.search == block.replace:
+        return text
+    lines, search, replace = split_lines(text), split_body(block.search), split_body(block.replace)
+    if blank:
+        end = len(lines.text)
+        return splice(lines, [Splice(end, end, replace)]).join() if replace else text
+    found = match_block(block.path, lines.text, search, _with_tail_of(search, replace))
+    return splice(lines, found.splices).join() if isinstance(found, Match) else found
+
+
+def _with_tail_of(search: Sequence[str], replace: Sequence[str]) -> Sequence[str]:
+    """REPLACE with one empty last line more or less where SEARCH disagrees: there it is layout, not text."""
+    search_open, replace_open = (bool(body) and body[-1] == "" for body in (search, replace))
+    if replace_open and not search_open:
+        return replace[:-1]
+    return [*replace, ""] if search_open and not replace_open else replace
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A block that was applied, with the text of its file before and after; whole: it was no SEARCH/REPLACE block."""
+
+    block: Block
+    before: str | None
+    after: str
+    whole: bool = False
+
+
+class Workbench:
+    """Takes blocks in the order of the reply; `result` closes it."""
+
+    def __init__(
+        self, files: Mapping[str, str], editable: Collection[str], shown: Mapping[str, Ranges] | None = None
+    ) -> None:
+        self._original = dict(files)
+        self._editable = list(dict.fromkeys(editable))
+        self.staged = dict(files)
+        self._shown = dict(shown or {})
+        self._steps: list[Step] = []
+        self._rejected: list[Rejected] = []
+        self._last_name: str | None = None
+
+    def apply(self, found: FoundBlock) -> None:
+        """Apply one block of a reply, or take down why not."""
+        target = self._target(found)
+        path = target if isinstance(target, str) and not isinstance(target, Reason) else ""
+        if found.name is not None:
+            self._last_name = found.name
+        elif path:
+            self._last_name = path
+        shown = path or found.name or self._last_name or ""
+        if found.problem:
+            hint = f"The block at line {found.line} of the reply is malformed: {found.problem}. Send it again whole."
+            own = shown if found.splits else ""  # whose a marker on its own is, nobody knows
+            self.reject(found.as_block(own), Reason.MALFORMED, None, hint)
+        elif isinstance(target, Reason):
+            hint = path_hint(target, shown, self._editable, self._fitting(found))
+            nearest = self._nearest(found) if target is Reason.NO_FILE else ""
+            self.reject(found.as_block(shown), target, None, f"{hint}\n{nearest}".rstrip())
+        else:
+            self.put(self._divide(found, path))
+
+    def put(self, block: Block) -> None:
+        """Apply a block whose path is resolved."""
+        text = self.staged.get(block.path)
+        if text is None and not _is_blank(block.search):
+            hint = f"{block.path} does not exist yet. A block with an empty SEARCH creates it."
+            return self.reject(block, Reason.NO_SUCH_FILE, None, hint)
+        if self.refuse_placeholder(block):
+            return None
+        after = edit_text(text, block)
+        if isinstance(after, Missing) and text is not None and self._is_done(block):
+            after = text
+        if isinstance(after, str) and text is not None and self._refuse_unseen(block, text):
+            return None
+        if isinstance(after, str):
+            self._steps.append(Step(block, text, after))
+            self.staged[block.path] = after
+            return None
+        return self._reject_unmatched(block, text or "", after)
+
+    def replace_text(self, block: Block, after: str) -> None:
+        """Take a whole new text for a file, or take down that it would change what was not shown."""
+        before = self.staged.get(block.path)
+        if before is not None and block.path in self._shown:
+            hidden = hidden_in_text(self._shown[block.path], before, after)
+            if hidden:
+                return self._reject_unseen(block, before, hidden)
+            self._shown[block.path] = carry(self._shown[block.path], before, after)
+        self._steps.append(Step(block, self.staged.get(block.path), after, whole=True))
+        self.staged[block.path] = after
+        return None
+
+    def reject(self, block: Block, reason: Reason, line: int | None, hint: str) -> None:
+        self._rejected.append(Rejected(block.path, block, reason, line, hint))
+
+    # which file
+
+    def _target(self, found: FoundBlock) -> str | Reason:
+        if found.name is not None:
+            return resolve_path(found.name, self._editable)
+        inherited = resolve_path(self._last_name, self._editable) if self._last_name is not None else None
+        if isinstance(inherited, Reason):
+            return inherited
+        blank = not found.splits or not any(line.strip() for line in found.splits[0][0])
+        if inherited is None:
+            fitting = self._fitting(found)
+            return fitting[0] if len(fitting) == 1 else Reason.UNCLEAR_FILE if fitting else Reason.NO_FILE
+        if found.mention is None or found.mention == inherited:
+            return inherited
+        if blank:
+            return Reason.UNCLEAR_FILE
+        fitting = [p for p in self._fitting(found) if p in (inherited, found.mention)]
+        return Reason.UNCLEAR_FILE if len(fitting) == 2 else fitting[0] if fitting else inherited
+
+    def _fits(self, path: str, found: FoundBlock) -> bool:
+        text = self.staged.get(path)
+        if text is None:
+            return False
+        lines = split_lines(text).text
+        return any(isinstance(match_block(path, lines, search, replace), Match) for search, replace in found.splits)
+
+    def _fitting(self, found: FoundBlock) -> list[str]:
+        """Editable files in which the block fits exactly one place."""
+        return [p for p in self._editable if self._fits(p, found)]
+
+    def _nearest(self, found: FoundBlock) -> str:
+        """The lines that a block without a file was most likely after, in the editable file that is likest."""
+        search = found.as_block("").search
+        files = {p: split_lines(self.staged[p]).text for p in self._editable if p in self.staged}
+        scored = {p: find_nearest(lines, split_body(search)) for p, lines in files.items()}
+        best = max(scored, key=lambda p: near.score if (near := scored[p]) else -1.0, default="")
+        if not best or scored[best] is None:
+            return ""
+        return not_found_hint(found.as_block(best), files[best], Reason.NOT_FOUND, None)[1]
+
+    def _divide(self, found: FoundBlock, path: str) -> Block:
+        """The block with its divider decided: of several, the last whose SEARCH fits the file, else the first."""
+        if len(found.splits) > 1 and any(line.strip() for line in found.splits[0][0]):
+            lines = split_lines(self.staged.get(path, "")).text
+            for i in reversed(range(len(found.splits))):
+                if isinstance(match_block(path, lines, *found.splits[i]), Match):
+                    return found.as_block(path, i)
+        return found.as_block(path)
+
+    # refusals
+
+    def refuse_placeholder(self, block: Block) -> bool:
+        """Refuse a block with a REPLACE line that stands for text left out, unless SEARCH or the file has it too."""
+        replace = split_body(block.replace)
+        left_out = [replace[i] for i in find_placeholders(block.path, replace)]
+        if not left_out:
+            return False
+        lines, search = split_lines(self.staged.get(block.path, "")).text, split_body(block.search)
+        known = {line.strip() for line in (*search, *lines)}
+        lazy = next((line for line in left_out if line.strip() not in known), None)
+        if lazy is not None:
+            line, hint = placeholder_hint(block.path, lines, search, lazy)
+            self.reject(block, Reason.PLACEHOLDER, line, hint)
+        return lazy is not None
+
+    def _refuse_unseen(self, block: Block, text: str) -> bool:
+        """Refuse a block that touches lines which the model was not shown; else follow the shown lines through it."""
+        if block.path not in self._shown or _is_blank(block.search) or block.search == block.replace:
+            return False
+        ranges, lines, search = self._shown[block.path], split_lines(text).text, split_body(block.search)
+        found = match_block(block.path, lines, search, _with_tail_of(search, split_body(block.replace)))
+        if not isinstance(found, Match):
+            return False
+        hidden = hidden_in_match(ranges, lines, search, found)
+        if hidden:
+            self._reject_unseen(block, text, hidden)
+        else:
+            self._shown[block.path] = move(ranges, len(lines), found)
+        return bool(hidden)
+
+    def _reject_unseen(self, block: Block, text: str, hidden: Sequence[int]) -> None:
+        hint = not_shown_hint(block.path, split_lines(text).text, hidden)
+        self.reject(block, Reason.NOT_SHOWN, hidden[0], hint)
+
+    def _reject_unmatched(self, block: Block, text: str, outcome: Outcome) -> None:
+        lines, search = split_lines(text).text, split_body(block.search)
+        if isinstance(outcome, Ambiguous):
+            hint = ambiguous_hint(block.path, lines, outcome.starts, len(search))
+            return self.reject(block, Reason.AMBIGUOUS, outcome.starts[0] + 1, hint)
+        if isinstance(outcome, Missing):
+            for path, other in self.staged.items():
+                theirs = split_lines(other).text
+                found = match_block(path, theirs, search, split_body(block.replace)) if path != block.path else None
+                if isinstance(found, Match):
+                    hint = other_file_hint(block.path, path, theirs, found.start, found.stop, path in self._editable)
+                    return self.reject(block, Reason.OTHER_FILE, found.start + 1, hint)
+        reason = Reason.NOT_FOUND if isinstance(outcome, Missing) else Reason.UNPAIRED_DOTS
+        line, hint = not_found_hint(block, lines, reason, self._eater(block))
+        return self.reject(block, reason, line, hint)
+
+    def _is_done(self, block: Block) -> bool:
+        """Whether an earlier block of this reply did exactly what this one asks for."""
+        steps = [s for s in self._steps if s.block.path == block.path and s.before not in (None, s.after)]
+        return any(edit_text(s.before, block) == s.after for s in steps)
+
+    def _eater(self, block: Block) -> Block | None:
+        """The earlier block of this reply that changed the lines which SEARCH is after."""
+        for step in self._steps:
+            if step.block.path == block.path and step.before is not None:
+                was, now = edit_text(step.before, block), edit_text(step.after, block)
+                if isinstance(was, str | Ambiguous) and isinstance(now, Missing):
+                    return step.block
+        return None
+
+    # the end
+
+    def result(self) -> EditResult:
+        for path in dict.fromkeys(s.block.path for s in self._steps):
+            self._gate_python(path)
+        clean = all(r.path == NOTES for r in self._rejected)
+        files = self.staged if clean else self._original
+        applied = [s.block for s in self._steps]
+        rejected = sorted(self._rejected, key=lambda r: r.block.line)
+        return EditResult(dict(files), dict(self.staged), applied, rejected, files != self._original)
+
+    def _gate_python(self, path: str) -> None:
+        """Refuse the block that breaks a Python file, or all of its blocks where no single one does."""
+        before, after = self._original.get(path), self.staged[path]
+        if not path.endswith(".py") or before == after or find_bad_python(after) is None:
+            return
+        if before is not None and find_bad_python(before) is not None:
+            return
+        steps = [s for s in self._steps if s.block.path == path]
+        culprits, text = self._find_culprits(steps, before)
+        half_done = any(r.path == path for r in self._rejected)
+        for step in culprits:
+            shown = after if len(culprits) < len(steps) or len(steps) == 1 else step.after
+            bad = find_bad_python(shown) or find_bad_python(after)
+            if bad is not None:
+                lines = split_lines(shown if find_bad_python(shown) else after).text
+                line, hint = syntax_hint(path, lines, bad, half_done)
+                self.reject(step.block, Reason.SYNTAX, line, hint)
+        self._steps = [s for s in self._steps if s not in culprits]
+        if text is None:
+            del self.staged[path]
+        else:
+            self.staged[path] = text
+
+    @staticmethod
+    def _find_culprits(steps: Sequence[Step], before: str | None) -> tuple[list[Step], str | None]:
+        """(blocks to refuse, text without them); the first after which the file did not parse is tried first."""
+        broken = [] if any(s.whole for s in steps) else [s for s in steps if find_bad_python(s.after) is not None]
+        for culprit in broken[:8]:
+            text: str | None = before
+            for step in steps:
+                edited = text if step is culprit else edit_text(text, step.block)
+                if not (edited is None or isinstance(edited, str)):
+                    break
+                text = edited
+            else:
+                if text is None or text == before or find_bad_python(text) is None:
+                    return [culprit], text
+        return list(steps), before

@@ -1,0 +1,1 @@
+"""What a run measured, and what may be said of it."""

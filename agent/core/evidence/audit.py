@@ -1,0 +1,258 @@
+"""Whether what lies on disk agrees with the journal: comparisons of values, read by somebody else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agent.core.inputs.idea import Idea
+from agent.core.journal.events import (
+    Applied,
+    Asked,
+    Closed,
+    Event,
+    Finished,
+    Handed,
+    Launched,
+    Published,
+    Refused,
+    Restored,
+    Reviewed,
+    Step,
+)
+from agent.core.journal.fold import advance, begin
+from agent.core.journal.state import State
+from agent.core.model.messages import scrub
+
+__all__ = [
+    "BranchCommit",
+    "Disagreement",
+    "NamedBlob",
+    "NamedCommit",
+    "PublishedRun",
+    "Reading",
+    "compare_branch",
+    "compare_idea",
+    "compare_reading",
+    "compare_tag",
+    "named_blobs",
+    "named_commits",
+    "published_runs",
+]
+
+WRITING_EFFECTS = frozenset({"ApplyReply", "ReadReview", "Publish", "Restore"})
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """What contradicts the journal: `where` names file, commit, tag or event, `remedy` what to do."""
+
+    where: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem}; {self.remedy}"
+
+
+@dataclass(frozen=True, slots=True)
+class NamedBlob:
+    """A text that event `seq` names in `field`."""
+
+    seq: int
+    field: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class NamedCommit:
+    """A commit that event `seq` made; `step_id` is what it must carry, empty for the first."""
+
+    seq: int
+    sha: str
+    step_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class BranchCommit:
+    """A commit as the branch has it."""
+
+    sha: str
+    step_id: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRun:
+    """A completed run as the journal knows it: `commit` is the code that ran, `closed` its last steps by kind."""
+
+    seq: int
+    commit: str
+    published: Published
+    closed: Mapping[Step, Closed]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a results file says now."""
+
+    values: Mapping[str, float] = field(default_factory=dict)
+    self_reported: str = ""
+
+
+def named_blobs(events: Iterable[Event]) -> list[NamedBlob]:
+    """Every blob once, with the first event that names it."""
+    found: dict[str, NamedBlob] = {}
+    for seq, event in enumerate(events):
+        for name, blob in _blobs_of(event):
+            found.setdefault(blob, NamedBlob(seq, name, blob))
+    return list(found.values())
+
+
+def _blobs_of(event: Event) -> list[tuple[str, str]]:
+    named: tuple[tuple[str, str | None], ...] = ()
+    match event:
+        case Finished(result=Asked(request=request, reply=reply, reasoning=reasoning)):
+            named = (("request", request), ("reply", reply), ("reasoning", reasoning))
+        case Finished(result=Refused(feedback=feedback, staged=staged)):
+            named = (("feedback", feedback), ("staged", staged))
+        case Finished(result=Handed(instruction=instruction, staged=staged)):
+            named = (("instruction", instruction), ("staged", staged))
+        case _:
+            pass
+    return [(name, blob) for name, blob in named if blob]
+
+
+def named_commits(events: Iterable[Event]) -> list[NamedCommit]:
+    """Every commit that an event made, in order."""
+    found: dict[str, NamedCommit] = {}
+    for seq, event in enumerate(events):
+        match event:
+            case Launched(commit=sha):
+                found.setdefault(sha, NamedCommit(seq, sha, ""))
+            case Finished(result=Applied() | Reviewed() | Published() | Restored() as result) if result.commit:
+                found.setdefault(result.commit, NamedCommit(seq, result.commit, event.key))
+            case _:
+                pass
+    return list(found.values())
+
+
+def published_runs(events: Sequence[Event]) -> list[PublishedRun]:
+    """Every completed run, with the code and the steps that it was published from."""
+    first = events[0]
+    assert isinstance(first, Launched)
+    state, closed, runs = begin(first), dict[str, Closed](), list[PublishedRun]()
+    for seq, event in enumerate(events[1:], start=1):
+        if isinstance(event, Finished) and isinstance(event.result, Closed):
+            closed[event.result.folder] = event.result
+        if isinstance(event, Finished) and isinstance(event.result, Published) and state.candidate:
+            candidate = state.candidate
+            steps = {step: closed[folder] for step, folder in candidate.folders.items() if folder in closed}
+            runs.append(PublishedRun(seq, candidate.commit, event.result, steps))
+        state = advance(state, event)
+    return runs
+
+
+def compare_branch(
+    state: State, named: Sequence[NamedCommit], branch: Sequence[BranchCommit], existing: Collection[str]
+) -> list[Disagreement]:
+    """The branch, oldest first, against the commits that events made; `existing` are those that git has anywhere.
+
+    While an effect is open its commit may be on top already.
+    """
+    by_sha = {commit.sha: commit for commit in branch}
+    known = {commit.sha for commit in named}
+    key = state.pending.key if state.pending and state.pending.kind in WRITING_EFFECTS else ""
+    in_flight = {commit.sha for commit in branch[-1:] if key and commit.step_id == key}
+    back = f"git branch mine main, then git update-ref refs/heads/main {state.head}"
+    checked = [c for c in named if branch or c.sha not in existing]  # with no branch at all that is one disagreement
+    found = [problem for commit in checked if (problem := _compare_commit(commit, by_sha, existing))]
+    unknown = [commit for commit in branch if commit.sha not in known | in_flight]
+    found += [
+        Disagreement(
+            f"commit {commit.sha[:10]} ({commit.subject})",
+            "is on branch main, and no event made it",
+            f"keep it under a name of its own and go back: {back}",
+        )
+        for commit in unknown
+    ]
+    head = branch[-1].sha if branch else ""
+    if head not in {state.head, *in_flight, *(commit.sha for commit in unknown)}:
+        where = head[:10] or "no commit"
+        found.append(Disagreement("branch main", f"is at {where}, the journal at {state.head[:10]}", back))
+    return found
+
+
+def _compare_commit(
+    commit: NamedCommit, branch: Mapping[str, BranchCommit], existing: Collection[str]
+) -> Disagreement | None:
+    where = f"commit {commit.sha[:10]} of event {commit.seq}"
+    if commit.sha not in existing:
+        return Disagreement(where, "is missing", "restore .git from a copy")
+    if commit.sha not in branch:
+        return Disagreement(where, "is not on branch main", "bring branch main back to the journal's commit")
+    step_id = branch[commit.sha].step_id
+    if commit.step_id and step_id != commit.step_id:
+        return Disagreement(
+            where, f"carries Step-Id {step_id or 'none'}, not {commit.step_id}", "restore .git from a copy"
+        )
+    return None
+
+
+def compare_tag(run: PublishedRun, commit: str | None, message: str) -> list[Disagreement]:
+    """The tag of a completed run: the commit that it names, None where there is none, and its text."""
+    tag = run.published.tag
+    where = f"tag {tag}"
+    again = f"restore .git from a copy; event {run.seq} has the values"
+    if commit is None:
+        return [Disagreement(where, f"is missing, though event {run.seq} published the run", again)]
+    found = []
+    if commit != run.commit:
+        move = f"move it back: git tag --force {tag} with commit {run.commit[:10]} and its message, or {again}"
+        found.append(Disagreement(where, f"names {commit[:10]}, not {run.commit[:10]} which ran", move))
+    try:
+        stored = json.loads(message.rstrip().rpartition("\n\n")[2])["metrics"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return [*found, Disagreement(where, "holds no metrics as JSON", again)]
+    if stored != run.published.values:
+        found.append(Disagreement(where, f"has metrics that event {run.seq} did not record", again))
+    return found
+
+
+def compare_reading(run: PublishedRun, step: Step, where: str, reading: Reading) -> list[Disagreement]:
+    """What a published results file says now, against what was read when its step ended."""
+    closed = run.closed[step]
+    put_back = f"put the file back as it was published; event {run.seq} has the values"
+    names = sorted(
+        name for name in closed.values.keys() | reading.values if closed.values.get(name) != reading.values.get(name)
+    )
+    found = [
+        Disagreement(
+            where,
+            f"{name} is {_show(reading.values.get(name))}, the journal recorded {_show(closed.values.get(name))}",
+            put_back,
+        )
+        for name in names
+    ]
+    if reading.self_reported != closed.self_reported:
+        says, said = (text or "nothing" for text in (reading.self_reported, closed.self_reported))
+        problem = f"says of being self-reported: {says}; the journal recorded: {said}"
+        found.append(Disagreement(where, problem, put_back))
+    return found
+
+
+def _show(value: float | None) -> str:
+    return "absent" if value is None else repr(value)
+
+
+def compare_idea(launched: Launched, idea: Idea | None) -> list[Disagreement]:
+    """idea.json of the first commit, None where it holds no idea, against what was launched."""
+    where = f"idea.json of commit {launched.commit[:10]}"
+    again = "restore workspace and .git from a copy"
+    if idea is None:
+        return [Disagreement(where, "holds no idea", again)]
+    if (scrub(idea.slug), scrub(idea.Title)) != (launched.workspace, launched.title):
+        problem = f"is about {idea.Title!r} ({idea.slug}), launched was {launched.title!r} ({launched.workspace})"
+        return [Disagreement(where, problem, again)]
+    return []

@@ -1,0 +1,193 @@
+"""Baseline results of a template, and a candidate's standing against them."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agent.core.evidence.frontier import END_SLACK, Curve, Sample, best_bar, read_curve
+from agent.core.evidence.verdict import ControlReading, Verdict, VerdictKind, differing_controls, judge, judge_against
+from agent.core.inputs.spec import BaselineVariant, Metric, TemplateSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """One run of a baseline: its declared metrics and controls by name. `setting` tells a frontier's points apart."""
+
+    name: str
+    seed: int
+    values: dict[str, float] = field(default_factory=dict)
+    setting: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineRow:
+    """One setting over its seeds: mean and standard deviation (None for a single seed) of each metric."""
+
+    name: str
+    seeds: int
+    means: dict[str, float]
+    deviations: dict[str, float | None]
+    setting: str = ""
+
+
+def summarise(baselines: Sequence[Baseline], axis: str = "") -> tuple[BaselineRow, ...]:
+    """One row for each name and setting: names in order of appearance, settings too, or by their mean on `axis`."""
+    names = list(dict.fromkeys(b.name for b in baselines))
+    rows = [
+        _summarise_setting([b for b in baselines if (b.name, b.setting) == key])
+        for key in dict.fromkeys((b.name, b.setting) for b in baselines)
+    ]
+    return tuple(sorted(rows, key=lambda row: (names.index(row.name), row.means.get(axis, 0.0))))
+
+
+def _summarise_setting(runs: Sequence[Baseline]) -> BaselineRow:
+    shared = [key for key in runs[0].values if all(key in b.values for b in runs)]
+    columns = {key: [b.values[key] for b in runs] for key in shared}
+    return BaselineRow(
+        runs[0].name,
+        len(runs),
+        {key: statistics.fmean(column) for key, column in columns.items()},
+        {key: statistics.stdev(column) if len(column) > 1 else None for key, column in columns.items()},
+        runs[0].setting,
+    )
+
+
+def in_declared_order(baselines: Sequence[Baseline], variants: Sequence[BaselineVariant]) -> tuple[Baseline, ...]:
+    """Sorted by the profile's variants and their values, so that the first variant is the first baseline.
+
+    What is not declared comes last, in the order that it has.
+    """
+    names = [variant.name for variant in variants]
+    settings = {variant.name: [say_setting(value) for value in variant.values] for variant in variants}
+
+    def place(b: Baseline) -> tuple[int, int]:
+        known = settings.get(b.name, [])
+        nth = known.index(b.setting) if b.setting in known else len(known)
+        return (names.index(b.name) if b.name in names else len(names), nth)
+
+    return tuple(sorted(baselines, key=place))
+
+
+def say_setting(value: bool | int | float | str) -> str:
+    """A varied constant's value as a setting's name."""
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def judge_run(
+    spec: TemplateSpec,
+    metric: Metric,
+    values: Mapping[str, float],
+    baselines: Sequence[Baseline],
+    *,
+    self_reported: str = "",
+) -> Verdict | None:
+    """The metric's verdict against the first setting of the first baseline or, where there is an axis, the frontier.
+
+    None for a run without the metric. A control that the baseline reports must be reported by the run too, and agree.
+    `self_reported`: why the run's results are not verified where the template's are; it then compares with none.
+    """
+    if metric.name not in values:
+        return None
+    if self_reported and spec.evaluate and not spec.evaluate.runs_experiment_code:
+        reason = f"self-reported, where the baselines are verified: {self_reported}"
+        return _without_bar(VerdictKind.NOT_COMPARABLE, reason)
+    first = [b for b in baselines if b.name == baselines[0].name]
+    if spec.frontier and baselines:
+        return _judge_at_axis(spec, metric, values, baselines, first)
+    first = [b for b in first if b.setting == baselines[0].setting]
+    known = [b.values[metric.name] for b in first if metric.name in b.values]
+    return judge(metric, values[metric.name], known, _read_controls(spec, values, first))
+
+
+def _read_controls(
+    spec: TemplateSpec, values: Mapping[str, float], runs: Sequence[Baseline]
+) -> tuple[ControlReading, ...]:
+    """The controls that the runs report, but for the axis, along which baselines are interpolated."""
+    return tuple(
+        ControlReading(
+            control.name,
+            values.get(control.name),
+            statistics.fmean(b.values[control.name] for b in runs if control.name in b.values),
+            control.tolerance,
+        )
+        for control in spec.controls
+        if control.name != spec.frontier and any(control.name in b.values for b in runs)
+    )
+
+
+def _judge_at_axis(
+    spec: TemplateSpec,
+    metric: Metric,
+    values: Mapping[str, float],
+    baselines: Sequence[Baseline],
+    first: Sequence[Baseline],
+) -> Verdict:
+    """The verdict against the best of the curves, at the run's own place on the axis.
+
+    The first baseline bounds what compares: beyond its ends only weaker ones might be left to beat. Another counts
+    where its own controls agree with the run's.
+    """
+    axis = spec.frontier
+    if not math.isfinite(values[metric.name]):
+        return _without_bar(VerdictKind.NO_VERDICT, f"{metric.name} is not finite")
+    if metric.name == axis:
+        return _without_bar(VerdictKind.NO_VERDICT, f"{axis} is the axis along which runs are compared")
+    if metric.direction == "unknown":
+        return _without_bar(
+            VerdictKind.NO_VERDICT, f"the template does not say whether a higher {metric.name} is better"
+        )
+    if differing := differing_controls(_read_controls(spec, values, first)):
+        return _without_bar(VerdictKind.NOT_COMPARABLE, differing)
+    place = values.get(axis)
+    if place is None:
+        return _without_bar(VerdictKind.NOT_COMPARABLE, f"{axis} not reported here, and baselines are a frontier in it")
+    if not place > 0:
+        return _without_bar(VerdictKind.NOT_COMPARABLE, f"{axis} is {place:g}, and the frontier is over its logarithm")
+    reference = read_curve(first[0].name, _samples(first, axis, metric.name))
+    if reference is None:
+        return _without_bar(VerdictKind.NO_VERDICT, f"baseline {first[0].name} reports no {metric.name} over {axis}")
+    if not reference.reaches(place):
+        reason = f"{axis} {place:.3g} lies outside {reference.low:.3g} to {reference.high:.3g}, the frontier's range"
+        return _without_bar(VerdictKind.NOT_COMPARABLE, f"{reason} for {metric.name}")
+    bar = best_bar(_fair_curves(spec, metric, values, baselines), axis, place, metric.direction)
+    assert bar, "the first baseline reaches this place"
+    return judge_against(metric, values[metric.name], bar, ())
+
+
+def _fair_curves(
+    spec: TemplateSpec, metric: Metric, values: Mapping[str, float], baselines: Sequence[Baseline]
+) -> dict[str, Curve]:
+    curves = {}
+    for name in dict.fromkeys(b.name for b in baselines):
+        runs = [b for b in baselines if b.name == name]
+        curve = read_curve(name, _samples(runs, spec.frontier, metric.name))
+        if curve and not differing_controls(_read_controls(spec, values, runs)):
+            curves[name] = curve
+    return curves
+
+
+def _samples(runs: Sequence[Baseline], axis: str, metric: str) -> list[Sample]:
+    return [Sample(b.setting, b.values[axis], b.values[metric]) for b in runs if {axis, metric} <= b.values.keys()]
+
+
+def _without_bar(kind: VerdictKind, reason: str) -> Verdict:
+    return Verdict(kind, None, None, None, reason)
+
+
+def reach_of(baselines: Sequence[Baseline], axis: str, metric: str) -> tuple[float, float] | None:
+    """Where on the axis the metric is judged, slack included; None where the first baseline does not report both."""
+    first = [b for b in baselines if b.name == baselines[0].name]
+    curve = read_curve("", _samples(first, axis, metric))
+    return (curve.low * (1 - END_SLACK), curve.high * (1 + END_SLACK)) if curve else None
+
+
+def primary_metric(spec: TemplateSpec, seen: Mapping[str, float] | None = None) -> Metric | None:
+    """The metric marked primary, else the first declared, else the first that a run reported."""
+    declared = next((m for m in spec.metrics if m.primary), None) or next(iter(spec.metrics), None)
+    if declared or not seen:
+        return declared
+    name = next(iter(seen))
+    return Metric(name=name, path=(name,))

@@ -1,0 +1,148 @@
+"""The runs that a profile's baselines consist of, and the code of each: constants set at the top of a file."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import math
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from agent.core.evidence.baseline import say_setting
+from agent.core.inputs.spec import BaselineVariant, Constant
+from agent.errors import UsageError
+
+__all__ = ["FIRST_SEED", "BaselineTask", "hash_code", "plan_tasks", "set_constant", "set_constants"]
+
+FIRST_SEED: Final = 1001  # runs of ideas count from 1: no baseline shares a seed with one
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineTask:
+    """One run of a baseline: `constants` as they stand in its code, the varied one among them."""
+
+    name: str
+    setting: str
+    seed: int
+    constants: dict[str, Constant] = field(default_factory=dict)
+
+    @property
+    def point(self) -> str:
+        """Name and setting, fit for a file name."""
+        return re.sub(r"[^\w.+-]+", "_", f"{self.name}-{self.setting}" if self.setting else self.name)
+
+    @property
+    def stem(self) -> str:
+        return f"{self.point}-seed{self.seed}"
+
+
+def plan_tasks(variants: Sequence[BaselineVariant], where: str) -> tuple[BaselineTask, ...]:
+    """Every run: variants in order, their values in order, seeds from 1001 on; `where` names the file in errors.
+
+    Raises: UsageError for a variant that varies nothing over values, or two that would share a file.
+    """
+    tasks: list[BaselineTask] = []
+    for variant in variants:
+        if bool(variant.vary) != bool(variant.values):
+            problem = f"baseline {variant.name}: `vary` and `values` are given together or not at all"
+            raise UsageError(where, problem, 'write vary = "K" and values = [4, 8, 16]')
+        middle = len(variant.values) // 2
+        settings: Sequence[Constant | None] = variant.values or (None,)
+        for nth, value in enumerate(settings):
+            constants = dict(variant.constants) | ({} if value is None else {variant.vary: value})
+            setting = "" if value is None else say_setting(value)
+            count = variant.middle_seeds if nth == middle else variant.seeds
+            tasks += [BaselineTask(variant.name, setting, FIRST_SEED + n, constants) for n in range(count)]
+    stems = [task.stem for task in tasks]
+    if repeated := next((stem for stem in stems if stems.count(stem) > 1), None):
+        raise UsageError(where, f"two baselines would be stored as {repeated}.json", "give each its own name or value")
+    return tuple(tasks)
+
+
+def hash_code(files: Mapping[str, str], run_files: Sequence[str]) -> str:
+    """SHA-256 of the files that are run, one after the other."""
+    total = hashlib.sha256()
+    for name in run_files:
+        total.update(files[name].encode("utf-8", "surrogateescape"))
+    return total.hexdigest()
+
+
+def set_constants(
+    files: Mapping[str, str], run_files: Sequence[str], constants: Mapping[str, Constant]
+) -> dict[str, str]:
+    """The files with each constant set in the one of `run_files` that assigns it at its top level.
+
+    Raises: UsageError naming constant and file.
+    """
+    changed, scripts = dict(files), [file for file in run_files if file.endswith(".py")]
+    for name, value in constants.items():
+        holders = [file for file in scripts if _assignments(changed[file], name, file)]
+        if not holders:
+            where = ", ".join(scripts or run_files)
+            raise UsageError(where, f"assigns no {name} at its top level", f"add a line {name} = {_literal(value)}")
+        if len(holders) > 1:
+            raise UsageError(", ".join(holders), f"each assign {name}", "keep one of them")
+        changed[holders[0]] = set_constant(changed[holders[0]], name, value, holders[0])
+    return changed
+
+
+def set_constant(text: str, name: str, value: Constant, where: str) -> str:
+    """Python text in which the one top-level `name = literal` has another right-hand side; all else is kept.
+
+    Raises: UsageError naming `where` and the constant.
+    """
+    found = _assignments(text, name, where)
+    if not found:
+        raise UsageError(where, f"assigns no {name} at its top level", f"add a line {name} = {_literal(value)}")
+    if len(found) > 1:
+        raise UsageError(where, f"assigns {name} {len(found)} times", "keep one assignment")
+    try:
+        ast.literal_eval(found[0])
+    except (ValueError, TypeError, MemoryError, RecursionError) as error:
+        problem = f"line {found[0].lineno}: {name} is no literal, so that it cannot be set"
+        raise UsageError(where, problem, f"write {name} = {_literal(value)}") from error
+    raw = text.encode("utf-8", "surrogateescape")
+    begins = [0, *(match.end() for match in re.finditer(rb"\r\n|\r|\n", raw))]
+    bom = 3 if text.startswith("\ufeff") else 0
+
+    def place(line: int, column: int) -> int:
+        return begins[line - 1] + column + (bom if line == 1 else 0)
+
+    node = found[0]
+    assert node.end_lineno is not None and node.end_col_offset is not None
+    start, end = place(node.lineno, node.col_offset), place(node.end_lineno, node.end_col_offset)
+    literal = _literal(value).encode()
+    return (raw[:start] + literal + raw[end:]).decode("utf-8", "surrogateescape")
+
+
+def _assignments(text: str, name: str, where: str) -> list[ast.expr]:
+    """The right-hand sides of the top-level assignments of one name."""
+    found = []
+    for node in _parse(text, where).body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=target)], value=value) if target == name:
+                found.append(value)
+            case ast.AnnAssign(target=ast.Name(id=target), value=ast.expr() as value) if target == name:
+                found.append(value)
+            case _:
+                pass
+    return found
+
+
+def _parse(text: str, where: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(text.removeprefix("\ufeff"))
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            raise UsageError(where, f"is not Python: {error}") from error
+
+
+def _literal(value: Constant) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError("template.toml", f"a baseline's constant is {value}", "name a finite number")
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

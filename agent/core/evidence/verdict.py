@@ -1,0 +1,178 @@
+"""Whether one run differs from the baseline by more than the baseline's seeds differ among themselves."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from agent.core.inputs.spec import Metric
+
+__all__ = [
+    "Bar",
+    "ControlReading",
+    "Verdict",
+    "VerdictKind",
+    "differing_controls",
+    "judge",
+    "judge_against",
+    "t_quantile_975",
+]
+
+
+class VerdictKind(Enum):
+    """What may be said of a run's primary metric."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    NO_DIFFERENCE = "no difference"
+    NOT_COMPARABLE = "not comparable"
+    NO_VERDICT = "no verdict"
+
+
+@dataclass(frozen=True, slots=True)
+class ControlReading:
+    """A number that must be the same here and in the baseline, within `tolerance` (relative); None: not reported."""
+
+    name: str
+    value: float | None
+    baseline: float | None
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The verdict and what it rests on, in the metric's own unit.
+
+    `low` and `high` bound the 95 % prediction interval of one more baseline run; None where no seeds show a spread.
+    reference: the baseline that set the mean, and where on its frontier; empty where there is but one.
+    """
+
+    kind: VerdictKind
+    baseline_mean: float | None
+    low: float | None
+    high: float | None
+    reason: str
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Where one more baseline run is expected: `mean` ± `half` with probability 0.95, were the values normal.
+
+    half: None where no setting was run twice. runs: how many it rests on.
+    """
+
+    mean: float
+    half: float | None
+    runs: int
+    reference: str = ""
+
+
+# Student's t, upper 2.5 % point for 1..30 degrees of freedom.
+# Source: NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2, to five decimals (tests compute them).
+_T_975: Final = (
+    12.70620, 4.30265, 3.18245, 2.77645, 2.57058, 2.44691, 2.36462, 2.30600, 2.26216, 2.22814,
+    2.20099, 2.17881, 2.16037, 2.14479, 2.13145, 2.11991, 2.10982, 2.10092, 2.09302, 2.08596,
+    2.07961, 2.07387, 2.06866, 2.06390, 2.05954, 2.05553, 2.05183, 2.04841, 2.04523, 2.04227,
+)  # fmt: skip
+_Z_975: Final = 1.959963985
+_SPREAD_FLOOR: Final = 1e-12  # relative: below it the spread is rounding, not seeds
+
+
+def judge(metric: Metric, value: float, baseline: Sequence[float], controls: Sequence[ControlReading]) -> Verdict:
+    """Compare one run's `value` with the baseline's runs, one value a seed.
+
+    The interval of one more run is mean ± t(n-1) s sqrt(1 + 1/n). Runs are comparable only where every control agrees.
+    """
+    if not baseline:
+        return Verdict(VerdictKind.NO_VERDICT, None, None, None, "there is no baseline to compare with")
+    if not all(math.isfinite(number) for number in (value, *baseline)):
+        return Verdict(VerdictKind.NO_VERDICT, None, None, None, f"{metric.name} is not finite everywhere")
+    n = len(baseline)
+    half = t_quantile_975(n - 1) * statistics.stdev(baseline) * math.sqrt(1 + 1 / n) if n > 1 else None
+    return judge_against(metric, value, Bar(statistics.fmean(baseline), half, n), controls)
+
+
+def judge_against(metric: Metric, value: float, bar: Bar, controls: Sequence[ControlReading]) -> Verdict:
+    """Compare one run's finite `value` with the bar.
+
+    A difference smaller than the metric's resolution, or inside the seed band, is no difference. Identical baseline
+    runs give no band; the resolution then stands for it, and without one there is no verdict.
+    """
+    kind, reason = _decide(metric, value, bar, controls)
+    low, high = (None, None) if bar.half is None else (bar.mean - bar.half, bar.mean + bar.half)
+    return Verdict(kind, bar.mean, low, high, reason, bar.reference)
+
+
+def _decide(metric: Metric, value: float, bar: Bar, controls: Sequence[ControlReading]) -> tuple[VerdictKind, str]:
+    if metric.direction == "unknown":
+        return VerdictKind.NO_VERDICT, f"the template does not say whether a higher {metric.name} is better"
+    if differing := differing_controls(controls):
+        return VerdictKind.NOT_COMPARABLE, differing
+    if bar.half is None:
+        if bar.reference:
+            return VerdictKind.NO_VERDICT, f"{bar.reference}: no setting was run with two seeds, so there is no band"
+        return VerdictKind.NO_VERDICT, "one baseline run has no seed band"
+    low, high = bar.mean - bar.half, bar.mean + bar.half
+    difference = value - bar.mean
+    if abs(difference) < metric.resolution or difference == 0:
+        return VerdictKind.NO_DIFFERENCE, _compare(metric, value, bar, f"less than {metric.resolution:g} apart")
+    if low <= value <= high:
+        return VerdictKind.NO_DIFFERENCE, _compare(metric, value, bar, f"inside the seed band {low:.4g} to {high:.4g}")
+    if metric.resolution == 0 and high - low <= 2 * _SPREAD_FLOOR * abs(bar.mean):
+        return VerdictKind.NO_VERDICT, f"the {bar.runs} baseline runs are identical, so seeds show no band"
+    better = (difference > 0) == (metric.direction == "higher")
+    kind = VerdictKind.BETTER if better else VerdictKind.WORSE
+    return kind, _compare(metric, value, bar, f"outside the seed band {low:.4g} to {high:.4g} of {bar.runs} runs")
+
+
+def _compare(metric: Metric, value: float, bar: Bar, relation: str) -> str:
+    reference = f" of {bar.reference}" if bar.reference else ""
+    return f"{metric.name} {value:.4g} against {bar.mean:.4g}{reference}: {relation}"
+
+
+def differing_controls(controls: Sequence[ControlReading]) -> str:
+    """The controls that do not agree, each with both readings; empty where all do."""
+    return "; ".join(_describe(control) for control in controls if not _agrees(control))
+
+
+def _agrees(control: ControlReading) -> bool:
+    here, there = control.value, control.baseline
+    if here is None or there is None or not (math.isfinite(here) and math.isfinite(there)):
+        return False
+    slack = (control.tolerance + 1e-12) * abs(there)
+    return abs(here - there) <= slack
+
+
+def _describe(control: ControlReading) -> str:
+    return f"{control.name} {_say(control.value)} here, {_say(control.baseline)} in the baseline"
+
+
+def _say(number: float | None) -> str:
+    if number is None:
+        return "not reported"
+    if not math.isfinite(number) or 0.001 <= abs(number) < 100_000 or number == 0:
+        return f"{number:.6g}"
+    mantissa, exponent = f"{number:.6e}".split("e")
+    digits = mantissa.rstrip("0")
+    return f"{digits}{'0' if digits.endswith('.') else ''}e{int(exponent)}"
+
+
+def t_quantile_975(df: int) -> float:
+    """Upper 2.5 % point of Student's t with `df` >= 1 degrees of freedom, within 2e-5.
+
+    Source: table to 30; above, Abramowitz and Stegun 26.7.5 (expansion in 1/df about the normal quantile).
+    """
+    if df < 1:
+        raise ValueError(f"degrees of freedom must be at least 1, not {df}")
+    if df <= len(_T_975):
+        return _T_975[df - 1]
+    z = _Z_975
+    g1 = (z**3 + z) / 4
+    g2 = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    g3 = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + g1 / df + g2 / df**2 + g3 / df**3

@@ -1,0 +1,1 @@
+"""Why a step failed, in what a person needs to mend it."""

@@ -1,0 +1,1 @@
+"""Files that people write: ideas, template.toml, references, the brief."""

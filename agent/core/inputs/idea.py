@@ -1,0 +1,161 @@
+"""An idea file: one research idea or a list of them, as researchers write them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from agent.core.model.messages import scrub
+from agent.errors import UsageError
+
+TITLE_CHARS = 80
+REVISED_CHARS = 6_000  # or twice the idea before: it stands in every prompt, and no window makes it shorter
+_FROZEN = re.compile(r"name|(?:(?:primary|main|target|key)[_ -]*)?metrics?(?:[_ -]*names?)?|primary", re.IGNORECASE)
+
+
+class Idea(BaseModel):
+    """What to study. Only Title and Experiment are required; unknown fields are kept and shown to the model."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    Name: str = ""
+    Title: str
+    Experiment: str
+    Technical_Details: str = ""
+    Implementation_Plan: str = ""
+    Abstract: str = ""
+
+    @field_validator("Title", "Experiment")
+    @classmethod
+    def _not_blank(cls, text: str) -> str:
+        if not text.strip():
+            raise ValueError("must not be blank")
+        return text
+
+    @property
+    def slug(self) -> str:
+        """The name as a folder name: letters of any script, digits and underscores, at most 60 characters."""
+        return re.sub(r"\W+", "_", (self.Name or self.Title).lower()).strip("_")[:60] or "idea"
+
+    def to_json(self) -> str:
+        return json.dumps(self.model_dump(), indent=2, ensure_ascii=False) + "\n"
+
+    def details(self) -> Mapping[str, Any]:
+        """The fields that tell a reader what to do: scores and self-assessments left out."""
+        skip = re.compile(r"(Interestingness|Feasibility|Novelty|Research_Impact|Overall_Score|novel$)", re.IGNORECASE)
+        return {k: v for k, v in self.model_dump().items() if v not in ("", None) and not skip.search(k)}
+
+
+def parse_ideas(text: str, where: str) -> list[Idea]:
+    """All ideas of a file; `where` names it in errors.
+
+    Raises: UsageError naming the idea and the field.
+    """
+    try:
+        raw = scrub(json.loads(text, object_pairs_hook=lambda pairs: _object_of(pairs, where)))
+    except json.JSONDecodeError as error:
+        raise UsageError(
+            f"{where}:{error.lineno}", f"not JSON: {error.msg}", "an idea file is a JSON object or a list of them"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(where, f"cannot be read: {error}") from error
+    items = raw if isinstance(raw, list) else [raw]
+    if not items:
+        raise UsageError(where, "holds no idea")
+    ideas = [_parse_idea(item, f"{where}: idea {number}") for number, item in enumerate(items, start=1)]
+    return _with_unique_names(ideas, where)
+
+
+def _parse_idea(item: object, where: str) -> Idea:
+    if not isinstance(item, dict):
+        raise UsageError(where, f"is a {type(item).__name__}, not an object with Title and Experiment")
+    try:
+        return Idea.model_validate({k: _as_text(k, v) for k, v in item.items() if v is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        problem = f"field {field} is missing" if first["type"] == "missing" else f"field {field}: {first['msg']}"
+        raise UsageError(where, problem, 'give every idea a "Title" and an "Experiment"') from error
+
+
+def revise_idea(idea: Idea, changes: Mapping[str, Any], primary: str) -> Idea:
+    """The idea with the changed fields; null takes one out. `primary` is the metric that the launch froze.
+
+    Raises: UsageError where a frozen field changes, or the result is no idea.
+    """
+    present = idea.model_dump()
+    for name, value in changes.items():
+        if _FROZEN.fullmatch(name) and value != present.get(name, primary):
+            raise UsageError(f"field {name}", "is frozen since launch", "the name and the primary metric stay")
+    revised = _parse_idea(present | dict(changes), "the revised idea")
+    most = max(REVISED_CHARS, 2 * len(idea.to_json()))
+    if len(revised.to_json()) > most:
+        raise UsageError("the revised idea", f"is longer than {most} characters")
+    return revised
+
+
+def _object_of(pairs: Sequence[tuple[str, Any]], where: str) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1)
+        raise UsageError(where, f"field {twice} stands twice in one object")
+    return found
+
+
+def _as_text(field: str, value: object) -> object:
+    """Steps given as a list become lines: people write Experiment both ways."""
+    if field in Idea.model_fields and isinstance(value, list):
+        return "\n".join(str(v) for v in value)
+    return value
+
+
+def _with_unique_names(ideas: Sequence[Idea], where: str) -> list[Idea]:
+    seen: dict[str, int] = {}
+    for number, idea in enumerate(ideas, start=1):
+        if idea.slug in seen:
+            raise UsageError(
+                f"{where}: idea {number}",
+                f"has the same name as idea {seen[idea.slug]}: {idea.slug}",
+                "give each a Name of its own",
+            )
+        seen[idea.slug] = number
+    return list(ideas)
+
+
+def new_idea(sentence: str) -> Idea:
+    """An idea of one sentence, with the steps that any idea needs.
+
+    Raises: UsageError where there is nothing in it.
+    """
+    line = " ".join(scrub(sentence).split())
+    if not re.search(r"\w", line):
+        raise UsageError("SENTENCE", "says nothing", 'as: scientist idea new "Warm up the learning rate"')
+    title = line.rstrip(".")
+    title = title if len(title) <= TITLE_CHARS else title[: TITLE_CHARS - 1].rsplit(" ", 1)[0] + "…"
+    slug = re.sub(r"\W+", "_", " ".join(line.lower().split()[:5])).strip("_")[:40]
+    steps = (
+        f"1. Put it into practice, with a constant that switches it off: {line}",
+        "2. Compare on and off at equal cost, all else the same.",
+        "3. Vary its main setting, then repeat the best with another seed.",
+    )
+    return Idea(Name=slug, Title=title, Experiment="\n".join(steps))
+
+
+def choose_ideas(ideas: Sequence[Idea], wanted: Sequence[str], where: str) -> list[Idea]:
+    """Those named in `wanted`, by name or by number counted from 1; all if none is named.
+
+    Raises: UsageError listing the names there are.
+    """
+    if not wanted:
+        return list(ideas)
+    chosen: list[Idea] = []
+    for name in wanted:
+        match = [i for n, i in enumerate(ideas, start=1) if name in (i.slug, i.Name, i.Title, str(n))]
+        if not match:
+            raise UsageError(where, f"holds no idea {name!r}", "it has: " + ", ".join(i.slug for i in ideas))
+        chosen += [i for i in match if i not in chosen]
+    return chosen

@@ -1,0 +1,67 @@
+"""Where a person is asked first: what waits, and what a resume or a word makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agent.core.journal.events import Paused, PauseKind, Resumed, Stage
+from agent.core.journal.state import Candidate, Conversation, State
+
+RUN = "run"
+PLAN = "plan"
+
+
+def wait_for_run(state: State, candidate: Candidate) -> Paused | None:
+    """The pause before the first supervised step of an attempt; None where none is due."""
+    if state.launched.pause_before != RUN or state.stage is not Stage.EXPERIMENTS:
+        return None
+    if candidate.approved or candidate.passed:
+        return None
+    return Paused(
+        PauseKind.APPROVAL,
+        f"run {state.run}, attempt {state.attempts_spent + 1} waits for approval: {candidate.subject} "
+        f"(commit {candidate.commit[:10]})",
+    )
+
+
+def wait_for_plan(state: State) -> Paused | None:
+    """The pause before the planner is first asked about a new run number; None where none is due."""
+    if state.launched.pause_before != PLAN or state.approved_run == state.run:
+        return None
+    item = f": {state.next_item.text.splitlines()[0]}" if state.next_item else ""
+    return Paused(PauseKind.APPROVAL, f"the planner's turn for run {state.run} waits for approval{item}")
+
+
+def go_on(state: State, resumed: Resumed) -> State:
+    """The state once a person resumed: new settings count, and what waited is approved, or set aside for a word."""
+    launched = state.launched
+    if resumed.limits is not None:
+        launched = replace(launched, limits=resumed.limits)
+    if resumed.pause_before is not None:
+        launched = replace(launched, pause_before=resumed.pause_before)
+    if resumed.sandbox is not None:
+        launched = replace(launched, sandbox=resumed.sandbox)
+    waited = state.pause is not None and state.pause.kind is PauseKind.APPROVAL
+    objected = state.objected
+    state = replace(state, launched=launched, pause=None, objected=False)
+    if not waited:
+        return state
+    if state.candidate is None:
+        return replace(state, approved_run=state.run)
+    if objected:
+        return _set_aside(state, state.candidate)
+    return replace(state, candidate=replace(state.candidate, approved=True))
+
+
+def _set_aside(state: State, candidate: Candidate) -> State:
+    """The candidate is not run and spends nothing; the planner is asked anew, from the last good code."""
+    return replace(
+        state,
+        serial=state.serial + 1,
+        conversation=Conversation(),
+        candidate=None,
+        replicates=False,
+        tried=candidate.tried_before,
+        subject=state.subject if state.attempts_spent else "",
+        set_aside=candidate,
+    )

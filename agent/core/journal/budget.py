@@ -1,0 +1,224 @@
+"""Tokens and money: what calls came to, what the next one will need, and whether that still fits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from agent.core.journal.limits import Limits
+
+CHARS_PER_TOKEN = 3.5
+TOKENS_OUT = 1500
+
+
+class Price(NamedTuple):
+    """USD for one token sent and one received."""
+
+    input_usd: float
+    output_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the calls of one role came to.
+
+    chars: of the requests whose tokens the provider counted. uncounted, uncounted_chars: calls whose provider counted
+    none. priced_in, priced_out: the tokens whose cost is known, part of tokens_in and tokens_out.
+    """
+
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    chars: int = 0
+    uncounted: int = 0
+    uncounted_chars: int = 0
+    cost_usd: float = 0.0
+    priced_in: int = 0
+    priced_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a call is expected to use. `cost_usd` is None where the price is unknown."""
+
+    tokens: int
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What was used. `cost_usd` is None where some of it has an unknown price."""
+
+    tokens: int = 0
+    cost_usd: float | None = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What the answers to one question came to, whether or not they were of use. An unknown cost is None.
+
+    tokens_in includes tokens_cached. requests: HTTP requests sent, the refused ones too.
+    """
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+    tokens_cached: int = 0
+    cost_usd: float | None = 0.0
+    requests: int = 0
+
+    def __add__(self, other: Paid) -> Paid:
+        known = self.cost_usd is not None and other.cost_usd is not None
+        return Paid(
+            self.tokens_in + other.tokens_in,
+            self.tokens_out + other.tokens_out,
+            self.tokens_cached + other.tokens_cached,
+            (self.cost_usd or 0.0) + (other.cost_usd or 0.0) if known else None,
+            self.requests + other.requests,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OverBudget:
+    """Why a call is not made, and the options of `resume` that would let it be."""
+
+    reason: str
+    remedy: str
+
+
+def add_call(
+    tally: Tally, *, chars: int, tokens_in: int, tokens_out: int, cost_usd: float | None, times: int = 1
+) -> Tally:
+    """The tally with one more call. `times` is 2 for one that was sent again after a crash: both may be charged."""
+    counted = tokens_in > 0
+    priced = times if cost_usd is not None else 0
+    return Tally(
+        calls=tally.calls + times,
+        tokens_in=tally.tokens_in + times * tokens_in,
+        tokens_out=tally.tokens_out + times * tokens_out,
+        chars=tally.chars + (times * chars if counted else 0),
+        uncounted=tally.uncounted + (0 if counted else times),
+        uncounted_chars=tally.uncounted_chars + (0 if counted else times * chars),
+        cost_usd=tally.cost_usd + times * (cost_usd or 0.0),
+        priced_in=tally.priced_in + priced * tokens_in,
+        priced_out=tally.priced_out + priced * tokens_out,
+    )
+
+
+def estimate_call(tally: Tally, chars: int, price: Price | None) -> Need:
+    """What a request of that many characters will use, by the role's own calls so far where there are any."""
+    sent = math.ceil(chars / _chars_per_token(tally))
+    received = _mean_out(tally)
+    priced = tally.priced_in + tally.priced_out
+    if priced:
+        cost: float | None = tally.cost_usd / priced * (sent + received)
+    else:
+        cost = price.input_usd * sent + price.output_usd * received if price else None
+    return Need(sent + received, cost)
+
+
+def sum_use(tallies: Mapping[str, Tally], prices: Mapping[str, Price | None]) -> Use:
+    """What all roles used. Tokens that a provider did not count, or gave no cost for, are estimated.
+
+    prices: of the role's model; where it is None, tokens without a cost have an unknown one.
+    """
+    return add_use(_use(tally, prices.get(role)) for role, tally in tallies.items())
+
+
+def add_use(uses: Iterable[Use | Need]) -> Use:
+    tokens, cost = 0, 0.0
+    known = True
+    for use in uses:
+        tokens += use.tokens
+        known = known and use.cost_usd is not None
+        cost += use.cost_usd or 0.0
+    return Use(tokens, cost if known else None)
+
+
+def check_call(limits: Limits, need: Need, idea: Use, batch: Use | None, model: str) -> OverBudget | None:
+    """Why the call is not made; None where it may be. `batch`: all that the batch used, None where it has no limit."""
+    found = _check("", limits.max_tokens, limits.max_cost_usd, need, idea, model)
+    if found is None and batch is not None:
+        found = _check("batch-", limits.batch_max_tokens, limits.batch_max_cost_usd, need, batch, model)
+    return found
+
+
+def _check(
+    prefix: str, max_tokens: int | None, max_cost_usd: float | None, need: Need, used: Use, model: str
+) -> OverBudget | None:
+    whose = "this batch" if prefix else "this idea"
+    option = f"--{prefix}max-tokens"
+    if max_tokens is not None and used.tokens + need.tokens > max_tokens:
+        return OverBudget(
+            f"the next call needs about {need.tokens:,} tokens, and {whose} used {used.tokens:,} "
+            f"of {option} {max_tokens:,}",
+            f"{option} {_round_up(max(2 * max_tokens, used.tokens + 2 * need.tokens))}",
+        )
+    if max_cost_usd is None:
+        return None
+    option = f"--{prefix}max-cost-usd"
+    if need.cost_usd is None or used.cost_usd is None:
+        return OverBudget(
+            f"the price of {model} is unknown, so {option} {max_cost_usd:g} cannot be kept; register it in "
+            f'scientist.toml, under [models."{model}"], as input_usd_per_mtok and output_usd_per_mtok (USD for a '
+            f"million tokens), or lift that limit and set --{prefix}max-tokens",
+            f"{option} 0 --{prefix}max-tokens 1000000",
+        )
+    if used.cost_usd + need.cost_usd > max_cost_usd:
+        return OverBudget(
+            f"the next call costs about ${need.cost_usd:.4f}, and {whose} used ${used.cost_usd:.4f} "
+            f"of {option} {max_cost_usd:g}",
+            f"{option} {max(2 * max_cost_usd, _round_cost(used.cost_usd + 2 * need.cost_usd)):g}",
+        )
+    return None
+
+
+def change_limits(
+    limits: Limits,
+    *,
+    max_tokens: int | None = None,
+    max_cost_usd: float | None = None,
+    batch_max_tokens: int | None = None,
+    batch_max_cost_usd: float | None = None,
+) -> Limits:
+    """The limits with those given in place of the old ones; 0 lifts one."""
+    given = {
+        "max_tokens": max_tokens,
+        "max_cost_usd": max_cost_usd,
+        "batch_max_tokens": batch_max_tokens,
+        "batch_max_cost_usd": batch_max_cost_usd,
+    }
+    return replace(limits, **{name: value or None for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+
+def _use(tally: Tally, price: Price | None) -> Use:
+    guessed_in = math.ceil(tally.uncounted_chars / _chars_per_token(tally))
+    guessed_out = tally.uncounted * _mean_out(tally)
+    tokens = tally.tokens_in + tally.tokens_out + guessed_in + guessed_out
+    unpriced_in = tally.tokens_in - tally.priced_in + guessed_in
+    unpriced_out = tally.tokens_out - tally.priced_out + guessed_out
+    if unpriced_in + unpriced_out == 0:
+        return Use(tokens, tally.cost_usd)
+    if price is None:
+        return Use(tokens, None)
+    return Use(tokens, tally.cost_usd + price.input_usd * unpriced_in + price.output_usd * unpriced_out)
+
+
+def _chars_per_token(tally: Tally) -> float:
+    return tally.chars / tally.tokens_in if tally.chars and tally.tokens_in else CHARS_PER_TOKEN
+
+
+def _mean_out(tally: Tally) -> int:
+    counted = tally.calls - tally.uncounted
+    return math.ceil(tally.tokens_out / counted) if counted and tally.tokens_out else TOKENS_OUT
+
+
+def _round_up(tokens: int) -> int:
+    """To two digits, so that it can be typed."""
+    step = int(10 ** max(0, len(str(tokens)) - 2))
+    return -(-tokens // step) * step
+
+
+def _round_cost(cost_usd: float) -> float:
+    return math.ceil(cost_usd * 100) / 100

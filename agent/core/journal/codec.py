@@ -1,0 +1,43 @@
+"""Events as JSON values, and back: what stands on a line of the journal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from agent.core.journal.events import JOURNAL_VERSION, Ended, Event, Finished, Launched, Paused, Resumed, Started, Told
+
+__all__ = ["NewerJournal", "UnknownEvent", "from_json", "to_json"]
+
+_ADAPTER: TypeAdapter[Any] = TypeAdapter(Event, config=ConfigDict(extra="forbid"))
+
+
+class UnknownEvent(ValueError):
+    """A value that is no event of this version; the text names the field."""
+
+
+class NewerJournal(UnknownEvent):
+    """A launch written by a later version of this program."""
+
+
+def to_json(event: Launched | Started | Finished | Paused | Resumed | Told | Ended) -> Any:
+    """The event as JSON values, every field named."""
+    return _ADAPTER.dump_python(event, mode="json")
+
+
+def from_json(value: object) -> Launched | Started | Finished | Paused | Resumed | Told | Ended:
+    """Fields that an older version did not write have their defaults.
+
+    Raises: UnknownEvent on anything that is not an event of this version, a field that it does not know included.
+    """
+    if isinstance(value, dict) and isinstance(version := value.get("version"), int) and version > JOURNAL_VERSION:
+        raise NewerJournal(f"the journal has version {version}, and this program reads up to {JOURNAL_VERSION}")
+    event: Launched | Started | Finished | Paused | Resumed | Told | Ended
+    try:
+        event = _ADAPTER.validate_python(value, strict=False)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise UnknownEvent(f"{field}: {first['msg']}" if field else first["msg"]) from error
+    return event

@@ -1,0 +1,101 @@
+"""Who is asked, and what the chats of editor and reviewer come to: parts of the fold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agent.core.journal.events import Asked, Handed, Purpose, Refused, Reviewed, Role
+from agent.core.journal.state import Conversation, ReviewTalk, State
+
+REVIEW_MISSES = 1
+
+
+def role_of(state: State, purpose: Purpose) -> Role:
+    """Whose turn it is; a repair is asked of whoever wrote the reply."""
+    match purpose:
+        case Purpose.REVIEW | Purpose.REFLECT:
+            return Role.REVIEWER
+        case Purpose.EDIT:
+            return Role.EDITOR
+        case Purpose.REPAIR | Purpose.WHOLE:
+            return state.conversation.role
+        case Purpose.PLAN | Purpose.NEXT | Purpose.FIX | Purpose.PLOT | Purpose.NOTES:
+            return Role.PLANNER
+
+
+def hear(state: State, asked: Asked) -> State:
+    """The reply joins the chat that it belongs to."""
+    cut = asked.finish_reason == "length"
+    if state.reviewing and asked.role is Role.REVIEWER:
+        talk = replace(state.reviewing, request=asked.request, reply=asked.reply, cut=cut)
+        return replace(state, reply=asked.reply, reviewing=talk)
+    chat = replace(
+        state.conversation, purpose=asked.purpose, request=asked.request, reply=asked.reply, cut=cut, role=asked.role
+    )
+    return replace(state, reply=asked.reply, conversation=chat)
+
+
+def hand_over(state: State, handed: Handed) -> State:
+    """The planner's chat waits while the editor, in a new one, carries its instruction out."""
+    planner = replace(state.conversation, staged=handed.staged)
+    chat = Conversation(
+        purpose=Purpose.EDIT,
+        role=Role.EDITOR,
+        instruction=handed.instruction,
+        staged=handed.staged,
+        asked_by=planner,
+    )
+    return replace(state, reply=None, conversation=chat, plan=state.plan if handed.plan is None else handed.plan)
+
+
+def refuse_reply(chat: Conversation, refused: Refused, tries: int) -> Conversation:
+    """The chat that goes on: the editor's, until its tries are spent; then the planner's, whose repair that is."""
+    told = replace(
+        chat,
+        refusals=chat.refusals + 1,
+        feedback=refused.feedback,
+        staged=refused.staged,
+        summary=refused.summary,
+    )
+    if chat.asked_by is None or told.refusals < tries:
+        return told
+    return refuse_reply(chat.asked_by, replace(refused, staged=chat.asked_by.staged), tries)
+
+
+def begin_review(state: State, run: int) -> State:
+    """A completed run is judged, where there is a reviewer and the run is no control's."""
+    if not state.launched.reviewer_model or state.launched.control:
+        return state
+    return replace(state, reviewing=ReviewTalk(run))
+
+
+def miss_review(state: State, refused: Refused) -> State:
+    """One repair; then the last review that could be read stands, or there is none. Neither ends nor blocks an idea."""
+    talk = state.reviewing
+    assert talk
+    talk = replace(talk, misses=talk.misses + 1, feedback=refused.feedback)
+    if talk.misses <= REVIEW_MISSES:
+        return replace(state, reply=None, reviewing=talk)
+    if talk.draft:
+        return replace(state, reply=talk.draft, reviewing=replace(talk, rounds=state.launched.reflections, cut=False))
+    warning = f"the review of run {talk.run} was left out: {refused.summary}"
+    return replace(state, reply=None, reviewing=None, warnings=(*state.warnings, warning))
+
+
+def take_review(state: State, reviewed: Reviewed) -> State:
+    """The review is the run's, or a draft that the reviewer may still change."""
+    talk = state.reviewing
+    assert talk
+    if not reviewed.final:
+        talk = replace(talk, draft=talk.reply, rounds=talk.rounds + 1, feedback="")
+        return replace(state, reply=None, reviewing=talk)
+    refused = f"the revision of the idea after run {talk.run} was left out: {reviewed.refused}"
+    return replace(
+        state,
+        reply=None,
+        reviewing=None,
+        head=reviewed.commit or state.head,
+        idea_version=reviewed.version,
+        rows=tuple(replace(row, review=reviewed) if row.run == reviewed.run else row for row in state.rows),
+        warnings=(*state.warnings, refused) if reviewed.refused else state.warnings,
+    )

@@ -1,0 +1,53 @@
+"""What a person tells an idea under way: data, shown to the model as the researcher's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from agent.core.text.plain import plain
+
+MAX_CHARS = 4000
+LINE_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One thing told. `shown_in` is the run number at whose turn the planner first saw it."""
+
+    id: str
+    text: str
+    shown_in: int | None = None
+
+
+def clean(text: str) -> str:
+    """The text without control characters, lone surrogates and marks that reorder a line; at most MAX_CHARS."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    return plain(lines).strip()[:MAX_CHARS].rstrip()
+
+
+def add_word(words: tuple[Word, ...], id: str, text: str) -> tuple[Word, ...]:
+    """The words with one more; an id that is there already tells nothing new."""
+    return words if any(word.id == id for word in words) else (*words, Word(id, text))
+
+
+def mark_shown(words: tuple[Word, ...], run: int) -> tuple[Word, ...]:
+    """All words were part of a request of this run number."""
+    return tuple(replace(word, shown_in=run) if word.shown_in is None else word for word in words)
+
+
+def fresh_words(words: Iterable[Word]) -> tuple[str, ...]:
+    """The words that no request has held yet."""
+    return tuple(word.text for word in words if word.shown_in is None)
+
+
+def earlier_words(words: Iterable[Word], run: int) -> tuple[str, ...]:
+    """The words that an earlier request of this run number held, each in one line of at most LINE_CHARS."""
+    lines = (" ".join(word.text.split()) for word in words if word.shown_in == run)
+    return tuple(line if len(line) <= LINE_CHARS else line[: LINE_CHARS - 1] + "…" for line in lines)
+
+
+def say_word(word: Word) -> str:
+    """The word in one line, with when the model saw it."""
+    when = "not shown yet" if word.shown_in is None else f"shown in run {word.shown_in}"
+    return f"{' '.join(word.text.split())} ({when})"

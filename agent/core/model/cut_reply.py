@@ -1,0 +1,62 @@
+"""A reply that was cut at the limit of output tokens: what is asked then, and how the parts are joined."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from agent.core.model.messages import Message
+
+__all__ = ["ask_for_less", "ask_for_rest", "join_rest", "whole_lines"]
+
+GO_ON: Final = (
+    "Your reply was cut off at the limit of its length. Go on with the line that follows the last one above: "
+    "no greeting, no comment, no code fence opened again, nothing repeated."
+)
+LESS: Final = (
+    "Your reply reached the limit of its length before it was complete, and was not used. Reply again in full, "
+    "much shorter: think and explain less, and change only what matters most."
+)
+
+
+def whole_lines(text: str) -> str:
+    """The text up to its last line break: a join inside a line would guess at blanks. Without one, all of it."""
+    return text[: text.rfind("\n") + 1] or text
+
+
+def ask_for_rest(text: str) -> tuple[Message, Message]:
+    """The turns that ask a model to go on with what it wrote."""
+    return Message("assistant", whole_lines(text)), Message("user", GO_ON)
+
+
+def ask_for_less() -> Message:
+    """The turn that asks for a shorter reply."""
+    return Message("user", LESS)
+
+
+def join_rest(text: str, rest: str) -> str:
+    """The reply in one piece, without the lines that the rest repeats and a fence that it opens anew.
+
+    A model that begins its reply again is taken at its word.
+    """
+    begun = whole_lines(text)
+    if rest.startswith(begun) and not begun[:1].isspace():
+        return rest
+    if not begun.endswith("\n"):
+        return begun + rest
+    lines, more = begun.splitlines(keepends=True), rest.splitlines(keepends=True)
+    opens = bool(more) and more[0].startswith("```") and more[0].strip("`\r\n ") != ""
+    if opens and _is_open(lines):
+        more = more[1:]
+    longest = min(len(lines), len(more))
+    repeated = next((n for n in range(longest, 0, -1) if lines[-n:] == more[:n] and _tells("".join(more[:n]))), 0)
+    return begun + "".join(more[repeated:])
+
+
+def _is_open(lines: list[str]) -> bool:
+    """Whether the lines end inside a code fence."""
+    return sum(line.startswith("```") for line in lines) % 2 == 1
+
+
+def _tells(text: str) -> bool:
+    """Whether a repetition of this text is no chance, as one of a bracket or of `return x` may be."""
+    return len(text.strip()) >= 20

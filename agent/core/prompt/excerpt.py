@@ -1,0 +1,251 @@
+"""A Python file shown by the definitions that matter: the rest by its signatures, with how many lines are left out.
+
+Always shown, as far as the room goes: module docstring, imports, constants and all other lines outside definitions.
+Then the definitions that a focus means, their callers and callees, and, with `fill`, those whose words are nearest to
+what is planned. What is left out leaves a comment, `# ... 12 lines not shown (30-41) ...`: copied into both halves of
+a block it stands for these lines, and alone in a REPLACE it is refused as a placeholder.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from agent.core.edit.lines import split_lines
+from agent.core.edit.seen import Ranges, lines_of, ranges_of
+
+__all__ = ["Focus", "changed_lines", "choose_lines", "find_focus", "quoted_lines", "render_excerpt"]
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_SHORTEST_GAP = 3  # a shorter one takes as much room as its marker
+_WINDOW = 8  # lines around one in focus, where its definition has no room
+_MARKER_CHARS = 52
+_QUOTED_CHARS = 12
+_LINES, _NAMED, _NEAR = 1000.0, 800.0, 400.0  # how much a definition matters: it has a line in focus, its name, a call
+_WORD = re.compile(r"[A-Za-z_]\w+")
+_PART = re.compile(r"[A-Z]?[a-z]{3,}|[A-Z]{3,}")
+_COMMON = frozenset(
+    ["the", "and", "for", "with", "that", "this", "from", "self", "return", "float", "int", "none", "def"]
+)
+_HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+(\d+)(?:,\d+)? @@")
+
+
+@dataclass(frozen=True, slots=True)
+class Focus:
+    """What a turn is about: 1-based lines of the file, names of definitions, and words of a plan or an idea."""
+
+    lines: frozenset[int] = frozenset()
+    names: frozenset[str] = frozenset()
+    words: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """A function, a method, or a class without its methods.
+
+    Lines first..last, of which `signature` and `body` are its own; uses: names that it reads or calls.
+    """
+
+    name: str
+    owner: str
+    first: int
+    last: int
+    signature: frozenset[int]
+    body: frozenset[int]
+    uses: frozenset[str]
+
+
+def find_focus(
+    name: str, text: str, *, told: Iterable[str] = (), changed: Iterable[int] = (), about: str = ""
+) -> Focus:
+    """The focus of one file. told: tracebacks and findings; changed: lines of the failed edit; about: plan and idea."""
+    lines, names = set(changed), set()
+    place = re.compile(rf"(?:^|[\s(\"'/]){re.escape(name)}(?::|\", line )(\d{{1,7}})\b(?:,? in (\w+))?", re.MULTILINE)
+    for said in told:
+        for found in place.finditer(said):
+            lines.add(int(found[1]))
+            names |= {found[2]} if found[2] else set()
+        names |= set(re.findall(r"['\"`](\w+)['\"`]", said)) | set(re.findall(r"\b(\w+)\(\)", said))
+    count = len(split_lines(text).text)
+    names |= {word for word in _WORD.findall(about) if "_" in word or not word.islower()}
+    words = {part.lower() for part in _PART.findall(about)} - _COMMON
+    return Focus(frozenset(n for n in lines if 0 < n <= count), frozenset(names), frozenset(words))
+
+
+def changed_lines(diff: str, name: str) -> frozenset[int]:
+    """Lines of the new side of a unified diff that it added, or that follow what it took out."""
+    found: set[int] = set()
+    number, inside = 0, False
+    for line in diff.split("\n"):
+        hunk = _HUNK.match(line)
+        if line.startswith("diff --git"):
+            inside, number = False, 0
+        elif line.startswith("+++ ") and not number:
+            inside = line.removeprefix("+++ ").strip('"').removeprefix("b/").rstrip("\t") == name
+        elif hunk:
+            number = int(hunk[1])
+        elif inside and number and line.startswith("-"):
+            found.add(max(1, number))
+        elif inside and number and not line.startswith("\\"):
+            found |= {number} if line.startswith("+") else set()
+            number += 1
+    return frozenset(found)
+
+
+def quoted_lines(text: str, said: str) -> frozenset[int]:
+    """Lines of a text, long enough to tell something, that are quoted as a line of what was said."""
+    quoted = {line.strip() for line in said.split("\n") if len(line.strip()) >= _QUOTED_CHARS}
+    return frozenset(n for n, line in enumerate(split_lines(text).text, start=1) if line.strip() in quoted)
+
+
+def choose_lines(name: str, text: str, focus: Focus, max_chars: int, *, fill: bool) -> Ranges:
+    """The lines to show in about `max_chars` characters; () for all of them, where there is nothing to leave out.
+
+    fill: show further definitions, the nearest to the focus first, while there is room.
+    """
+    lines = split_lines(text).text
+    units = _units(text) if name.endswith(".py") else None
+    if units is None:
+        return _windows(lines, focus, max_chars) if len(text) > max_chars else ()
+    shown = set(range(1, len(lines) + 1)) - {i for u in units for i in u.body}
+    if _cost(lines, shown) > max_chars:
+        return _windows(lines, focus, max_chars)
+    scores = _score(units, focus, lines)
+    for unit in sorted(units, key=lambda u: -scores[u]):
+        if scores[unit] < _NEAR and not fill:
+            break
+        grown = shown | unit.body
+        if _cost(lines, grown) <= max_chars:
+            shown = grown
+        elif scores[unit] >= _LINES:
+            near = {j for i in focus.lines for j in range(i - _WINDOW, i + _WINDOW + 1) if j in unit.body}
+            shown = shown | near if _cost(lines, shown | near) <= max_chars else shown
+    shown = _without_short_gaps(lines, shown)
+    return ranges_of(shown) if len(shown) < len(lines) else ()
+
+
+def render_excerpt(text: str, ranges: Ranges) -> str:
+    """The lines of the ranges, and for those between them how many they are and their numbers; () shows all."""
+    if not ranges:
+        return text
+    lines = split_lines(text).text
+    parts: list[str] = []
+    done = 0
+    for first, last in (*ranges, (len(lines) + 1, len(lines))):
+        if first > done + 1:
+            number = first - done - 1
+            said = f"{done + 1}-{first - 1}" if number > 1 else f"{first - 1}"
+            indent = _indent_at(lines, done)
+            parts.append(f"{indent}# ... {number} line{'s' if number > 1 else ''} not shown ({said}) ...")
+        parts += lines[first - 1 : last]
+        done = last
+    return "\n".join(parts) + "\n"
+
+
+def _indent_at(lines: Sequence[str], first: int) -> str:
+    """The indent of the first line with text from an index on: a marker inside a body looks like a part of it."""
+    line = next((line for line in lines[first:] if line.strip()), "")
+    return line[: len(line) - len(line.lstrip())]
+
+
+def _parse(text: str) -> ast.Module | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse("\n".join(split_lines(text).text))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+
+
+@lru_cache(maxsize=8)
+def _units(text: str) -> tuple[_Unit, ...] | None:
+    """The definitions of a Python text at its top level and in classes there; None where it does not parse."""
+    tree = _parse(text)
+    if tree is None:
+        return None
+    units: list[_Unit] = []
+    for node in tree.body:
+        if isinstance(node, _FUNCTIONS):
+            units.append(_unit(node, "", ()))
+        elif isinstance(node, ast.ClassDef):
+            methods = [_unit(child, node.name, ()) for child in node.body if isinstance(child, _FUNCTIONS)]
+            units += [_unit(node, node.name, methods), *methods]
+    return tuple(units)
+
+
+def _unit(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, owner: str, methods: Sequence[_Unit]) -> _Unit:
+    first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+    last = node.end_lineno or node.lineno
+    body = node.body[0]
+    start = min([body.lineno, *(d.lineno for d in getattr(body, "decorator_list", []))])
+    head = last if start <= node.lineno else start - 1  # a body on the line of its signature
+    theirs = {line for method in methods for line in range(method.first, method.last + 1)}
+    own = [n for n in ast.walk(node) if getattr(n, "lineno", 0) not in theirs]
+    uses = {n.id for n in own if isinstance(n, ast.Name)} | {n.attr for n in own if isinstance(n, ast.Attribute)}
+    return _Unit(
+        node.name,
+        owner,
+        first,
+        last,
+        frozenset(range(first, head + 1)),
+        frozenset(range(head + 1, last + 1)) - theirs,
+        frozenset(uses),
+    )
+
+
+def _score(units: Sequence[_Unit], focus: Focus, lines: Sequence[str]) -> dict[_Unit, float]:
+    """How much each definition matters: its lines or name in focus, then a call from or to one of those, then words."""
+    direct: dict[_Unit, float] = {}
+    for unit in units:
+        named = unit.name in focus.names and not unit.name.startswith("__")
+        direct[unit] = _LINES if (unit.signature | unit.body) & focus.lines else _NAMED if named else 0.0
+    chosen = {u.name for u, score in direct.items() if score}
+    owners = {u.owner for u, score in direct.items() if score and u.owner}
+    used = {name for u, score in direct.items() if score for name in u.uses}
+    scores: dict[_Unit, float] = {}
+    for unit, score in direct.items():
+        is_near = bool(unit.uses & chosen) or (unit.name in used and not unit.name.startswith("__"))
+        is_near = is_near or (unit.name == "__init__" and unit.owner in owners)  # where its attributes come from
+        scores[unit] = score or (_NEAR if is_near and chosen else 0.0)
+        if not scores[unit] and focus.words:
+            text = " ".join(lines[unit.first - 1 : unit.last])
+            parts = [part.lower() for part in _PART.findall(text)]
+            scores[unit] = min(_NEAR - 1, 100.0 * len(focus.words & set(parts)) / (10 + len(set(parts))))
+    for unit in units:  # a class's methods are read with what its constructor set
+        if unit.name == "__init__" and scores[unit] < _NEAR:
+            scores[unit] = min(_NEAR - 1, max(scores[u] for u in units if u.owner == unit.owner))
+    return scores
+
+
+def _cost(lines: Sequence[str], shown: set[int]) -> int:
+    """Characters of the lines shown and of a marker for every gap."""
+    shown = _without_short_gaps(lines, shown)
+    gaps = sum(number not in shown and (number == 1 or number - 1 in shown) for number in range(1, len(lines) + 1))
+    return sum(len(lines[number - 1]) + 1 for number in shown) + _MARKER_CHARS * gaps
+
+
+def _without_short_gaps(lines: Sequence[str], shown: set[int]) -> set[int]:
+    hidden = ranges_of(number for number in range(1, len(lines) + 1) if number not in shown)
+    return shown | lines_of((a, b) for a, b in hidden if b - a + 1 < _SHORTEST_GAP)
+
+
+def _windows(lines: Sequence[str], focus: Focus, max_chars: int) -> Ranges:
+    """The lines around those in focus, then the top and the end of the file, as far as the room goes."""
+    wanted = sorted(focus.lines) or [1]
+    order = [j for d in range(_WINDOW + 1) for i in wanted for j in ((i - d, i + d) if d else (i,))]
+    half = (len(lines) + 1) // 2
+    order += [j for d in range(half) for j in (1 + d, len(lines) - d)]
+    shown: set[int] = set()
+    left = max_chars - 3 * _MARKER_CHARS
+    for number in order:
+        if 0 < number <= len(lines) and number not in shown:
+            left -= len(lines[number - 1]) + 1
+            if left < 0 and shown:
+                break
+            shown.add(number)
+    shown = _without_short_gaps(lines, shown)
+    return ranges_of(shown) if len(shown) < len(lines) else ()

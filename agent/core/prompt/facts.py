@@ -1,0 +1,92 @@
+"""What the orchestrator writes into notes.txt: facts of a run, apart from the model's own words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from agent.core.evidence.baseline import Baseline, judge_run, summarise
+from agent.core.evidence.verdict import Verdict
+from agent.core.inputs.spec import TemplateSpec
+from agent.core.journal.events import Reviewed
+from agent.core.journal.state import State, say_trust
+from agent.core.prompt.render import number
+
+
+def run_facts(
+    state: State,
+    spec: TemplateSpec,
+    baselines: Sequence[Baseline],
+    verdict: Verdict | None,
+    settings: dict[str, float | int | str | bool],
+) -> str:
+    """The section of a completed run."""
+    assert state.candidate
+    values = state.candidate.values
+    lines = [f"## Run {state.run}", ""]
+    if state.launched.control:
+        lines += [state.launched.control, ""]
+    # The tag, not the commit it is on: the same study told again shall give the same text.
+    lines += [f"Tag run/{state.run}, seed {state.run}, attempt {state.attempts_spent + 1}."]
+    lines += [f"Results are {say_trust(state.launched, state.candidate.self_reported, state.candidate.sandbox)}.", ""]
+    for name in [m.name for m in spec.metrics] or sorted(values):
+        if name in values:
+            at_axis = bool(spec.frontier)
+            against = _against_frontier(spec, baselines, values, name) if at_axis else _against_first(baselines, name)
+            lines.append(f"- {name} = {number(values[name])}{against}")
+    if verdict:
+        lines += ["", f"Verdict: {verdict.kind.value}. {verdict.reason}"]
+    if settings:
+        lines += ["", "Settings: " + ", ".join(f"{k}={v}" for k, v in settings.items())]
+    lines += [f"Failed before: {failure.summary}" for failure in state.failures]
+    return "\n".join(lines) + "\n"
+
+
+def _against_frontier(spec: TemplateSpec, baselines: Sequence[Baseline], values: Mapping[str, float], name: str) -> str:
+    """What the frontier gives at the run's own place; empty where it says nothing of the metric."""
+    metric = next((m for m in spec.metrics if m.name == name), None)
+    verdict = judge_run(spec, metric, values, baselines) if metric and baselines else None
+    if verdict is None or verdict.baseline_mean is None:
+        return ""
+    band = f", band {number(verdict.low)} to {number(verdict.high)}" if verdict.low is not None else ""
+    return f" (baseline {verdict.reference}: {number(verdict.baseline_mean)}{band})"
+
+
+def _against_first(baselines: Sequence[Baseline], name: str) -> str:
+    reference = next(iter(summarise(baselines)), None)
+    if not reference or name not in reference.means:
+        return ""
+    deviation = reference.deviations[name]
+    spread = f" ± {number(deviation)}" if deviation is not None else ""
+    seeds = f"{reference.seeds} seeds" if reference.seeds > 1 else "1 seed"
+    return f" (baseline {reference.name}: {number(reference.means[name])}{spread}, {seeds})"
+
+
+def review_facts(review: Reviewed, *, revised: bool) -> str:
+    """The section of a review of the idea."""
+    lines = [f"## Review after run {review.run}: {review.judgement}", "", review.reason]
+    lines += ["", *(f"- {suggestion}" for suggestion in review.suggestions)] if review.suggestions else []
+    lines += ["", f"The idea was revised: idea.json is version {review.version}."] if revised else []
+    return "\n".join(lines) + "\n"
+
+
+def failure_facts(state: State) -> str:
+    """The section of a run number that was given up."""
+    lines = [f"## Run {state.run}: given up", "", f"Failed attempts: {state.attempts_spent}.", ""]
+    return "\n".join(lines + [f"- {told}" for told in _counted([f.summary for f in state.failures])]) + "\n"
+
+
+def summarise_attempts(state: State) -> str:
+    """What was tried, run by run, in one line each."""
+    lines = []
+    for row in state.rows:
+        what = "completed" if row.completed else "given up"
+        lines.append(f"run {row.run} ({what}): " + ("; ".join(_counted(row.failures)) or row.subject))
+    if state.failures:
+        lines.append(f"run {state.run}: " + "; ".join(_counted([f.summary for f in state.failures])))
+    return "\n".join(lines)
+
+
+def _counted(texts: Sequence[str]) -> list[str]:
+    """Each text once, with how often it came."""
+    return [text if count == 1 else f"{text} ({count} times)" for text, count in Counter(texts).items()]

@@ -1,0 +1,251 @@
+"""Prompts that fit a model's window, and files shown in part.
+
+Where a prompt is too long, this is shortened or left out, in this order, each only as far as it must be:
+
+1  reference texts
+2  rows of past runs, oldest first; the last stays
+3  baseline settings, those farthest from the last run on the frontier first
+4  the background of the brief, from its end
+5  all of notes.txt but its end
+6  plan items that are over, oldest first
+7  what beside the failure itself helps to mend it: its diff, curves, diagnostics
+8  the present files, down to half of what would be shown
+9  the brief's task, from its end: it holds the rules
+10 the present files, of which the definitions that matter stay
+
+The system text, the failure and something of every present file are never left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from agent.core.edit.lines import split_lines
+from agent.core.edit.seen import Ranges
+from agent.core.failure.diagnose import FailureKind
+from agent.core.failure.folding import cut_middle
+from agent.core.inputs.refs import REFS_TOKENS, shorten_refs
+from agent.core.journal.events import Purpose
+from agent.core.model.messages import Message
+from agent.core.model.tokens import count_tokens, estimate_tokens
+from agent.core.prompt.excerpt import Focus, choose_lines, find_focus, quoted_lines, render_excerpt
+from agent.core.prompt.render import render_opening
+from agent.core.prompt.view import TurnView
+
+__all__ = ["budget_of", "fit", "fit_conversation", "fits", "show_parts", "smaller_budget"]
+
+FILE_CHARS: Final = 12_000  # a larger file is shown in part at every turn
+FIX_LINES: Final = 150  # and one with more lines, where a failure says which of them matter
+FIX_CHARS: Final = 8_000
+WORTH: Final = 0.75  # an excerpt longer than this share of its file saves too little for what it hides
+LEAST_FILE_CHARS: Final = 1_200
+REPLY_TOKENS: Final = 8_192
+TENTHS: Final = 10
+
+Render = Callable[[TurnView], list[Message]]
+
+
+def budget_of(window_tokens: int | None) -> int | None:
+    """The tokens that a prompt may take in a window, with room for the reply; None where no window is known."""
+    return None if window_tokens is None else window_tokens - min(REPLY_TOKENS, window_tokens // 4)
+
+
+def fits(messages: Sequence[Message], budget_tokens: int | None) -> bool:
+    return budget_tokens is None or count_tokens(messages) <= budget_tokens
+
+
+def smaller_budget(budget_tokens: int | None, used_tokens: int, told_window: int | None) -> int:
+    """The budget after a model found a prompt of `used_tokens` too long: half of it, or the window that it told."""
+    half = min(used_tokens, used_tokens if budget_tokens is None else budget_tokens) // 2
+    return half if told_window is None else min(half, budget_of(told_window) or half)
+
+
+# What is shown of the files, whatever the window
+
+
+def show_parts(view: TurnView, changed: Mapping[str, frozenset[int]] | None = None) -> TurnView:
+    """The view with large files, and in a repair of code the failing file, shown by the definitions that matter.
+
+    changed: lines of the files that the failed edit touched.
+    """
+    focus = {
+        name: _focus(view, name, text, (changed or {}).get(name, frozenset())) for name, text in view.files.items()
+    }
+    shown = {name: _choose(view, name, text, focus[name]) for name, text in view.files.items()}
+    return replace(view, focus=focus, shown={name: ranges for name, ranges in shown.items() if ranges})
+
+
+def _focus(view: TurnView, name: str, text: str, changed: frozenset[int]) -> Focus:
+    changed |= quoted_lines(text, view.instruction)
+    item = next((i.text for i in view.plan if i.number not in view.done_items), "")
+    told = [
+        f"{f.summary}\n{f.detail}" for f in (view.failure, view.code_failure) if f and f.kind is not FailureKind.EDIT
+    ]
+    idea = " ".join(str(value) for value in view.idea.details().values())
+    about = view.instruction or f"{item}\n{idea}"
+    found = find_focus(name, text, told=[*told, view.instruction], changed=changed, about=about)
+    return replace(found, names=found.names | ({view.function} if view.function else set()))
+
+
+def _choose(view: TurnView, name: str, text: str, focus: Focus) -> Ranges:
+    """A failure that came twice was not understood from a part: then the whole file is shown."""
+    lines = split_lines(text).text
+    if view.purpose is Purpose.EDIT and name.endswith(".py") and len(lines) > FIX_LINES:
+        ranges = choose_lines(name, text, focus, FIX_CHARS, fill=False) if focus.lines else ()
+        if ranges and len(render_excerpt(text, ranges)) <= WORTH * len(text):
+            return ranges
+    mends = view.purpose is Purpose.FIX and view.repeats < 2 and not view.restored
+    if mends and name.endswith(".py") and len(lines) > FIX_LINES and focus.lines:
+        failure = view.failure
+        if failure and failure.kind is not FailureKind.EDIT:
+            ranges = choose_lines(name, text, focus, FIX_CHARS, fill=False)
+            if ranges and len(render_excerpt(text, ranges)) <= WORTH * len(text):
+                return ranges
+    return choose_lines(name, text, focus, FILE_CHARS, fill=True) if name.endswith(".py") else ()
+
+
+# What is left out for a window
+
+
+def fit(view: TurnView, budget_tokens: int | None, render: Render = render_opening) -> TurnView:
+    """The view with as little left out as makes its prompt fit; with all left out that may be, where none does."""
+    view = replace(view, refs=shorten_refs(view.refs, REFS_TOKENS))
+    if budget_tokens is None:
+        return view
+    for most, shrink in _steps(view):
+        if fits(render(view), budget_tokens):
+            return view
+        view = shrink(view, _least(view, most, shrink, budget_tokens, render))
+    return view
+
+
+def _least(view: TurnView, most: int, shrink: _Shrink, budget_tokens: int, render: Render) -> int:
+    """The smallest amount, 1..most, with which the prompt fits; `most` where none does."""
+    low, high = 1, most
+    while low < high:
+        middle = (low + high) // 2
+        if fits(render(shrink(view, middle)), budget_tokens):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+_Shrink = Callable[[TurnView, int], TurnView]
+
+
+def _steps(view: TurnView) -> list[tuple[int, _Shrink]]:
+    """(largest amount, how to leave out an amount), in order; of what there is nothing, there is no step."""
+    over = [item for item in view.plan if item.number in view.done_items]
+    return [
+        (most, shrink)
+        for most, shrink in (
+            (TENTHS if view.refs else 0, _shorten_refs),
+            (max(0, len(view.rows) - 1), _drop_rows),
+            (max(0, len(view.baselines) - 1), _drop_baselines),
+            (TENTHS if view.background else 0, _shorten_background),
+            (TENTHS if "notes.txt" in view.files or view.notes else 0, _shorten_notes),
+            (len(over), _drop_items),
+            (3, _drop_extras),
+            (TENTHS // 2 if view.files else 0, _shorten_files),
+            (TENTHS if view.brief else 0, _shorten_brief),
+            (TENTHS if view.files else 0, _shorten_files),
+        )
+        if most
+    ]
+
+
+def _shorten_refs(view: TurnView, tenths: int) -> TurnView:
+    total = sum(estimate_tokens(ref.text) for ref in view.refs)
+    return replace(view, refs=shorten_refs(view.refs, total * (TENTHS - tenths) // TENTHS))
+
+
+def _leave_out(view: TurnView, what: str, count: int) -> dict[str, int]:
+    return view.left_out | {what: count}
+
+
+def _drop_rows(view: TurnView, count: int) -> TurnView:
+    return replace(view, rows=view.rows[count:], left_out=_leave_out(view, "rows", count))
+
+
+def _drop_baselines(view: TurnView, count: int) -> TurnView:
+    """Without a frontier, or a run on it, the rows from the end: the first baseline is the reference."""
+    rows = view.baselines
+    at = next((row.values.get(view.frontier) for row in reversed(view.rows) if row.completed), None)
+    if view.frontier and at and at > 0:
+        far = sorted(range(len(rows)), key=lambda i: _log_distance(rows[i].means.get(view.frontier), at))
+    else:
+        far = list(range(len(rows)))
+    kept = sorted(far[: len(rows) - count])
+    return replace(view, baselines=tuple(rows[i] for i in kept), left_out=_leave_out(view, "baselines", count))
+
+
+def _log_distance(value: float | None, at: float) -> float:
+    return abs(math.log(value / at)) if value is not None and value > 0 else math.inf
+
+
+def _shorten_background(view: TurnView, tenths: int) -> TurnView:
+    return replace(view, background=_cut_end(view.background, tenths))
+
+
+def _shorten_brief(view: TurnView, tenths: int) -> TurnView:
+    return replace(view, brief=_cut_end(view.brief, tenths))
+
+
+def _cut_end(text: str, tenths: int) -> str:
+    kept = text[: len(text) * (TENTHS - tenths) // TENTHS].rpartition("\n")[0]
+    return f"{kept}\n\n[The rest is left out.]" if kept else ""
+
+
+def _shorten_notes(view: TurnView, tenths: int) -> TurnView:
+    if "notes.txt" not in view.files:
+        return replace(view, notes=view.notes[len(view.notes) * tenths // TENTHS :].partition("\n")[2])
+    count = len(split_lines(view.files["notes.txt"]).text)
+    first = max(1, count * tenths // TENTHS + 1) if tenths < TENTHS else max(1, count - 4)
+    if first == 1:
+        return view
+    return replace(view, shown=view.shown | {"notes.txt": ((first, count),) if first <= count else ()})
+
+
+def _drop_items(view: TurnView, count: int) -> TurnView:
+    over = [item.number for item in view.plan if item.number in view.done_items][:count]
+    plan = tuple(item for item in view.plan if item.number not in over)
+    return replace(view, plan=plan, left_out=_leave_out(view, "items", count))
+
+
+def _drop_extras(view: TurnView, count: int) -> TurnView:
+    view = replace(view, diagnostics=(), switches=())
+    view = replace(view, curves=()) if count > 1 else view
+    return replace(view, failed_diff="") if count > 2 else view
+
+
+def _shorten_files(view: TurnView, tenths: int) -> TurnView:
+    shown = dict(view.shown)
+    for name, text in view.files.items():
+        if name == "notes.txt":
+            continue
+        now = len(render_excerpt(text, shown.get(name, ())))
+        room = max(LEAST_FILE_CHARS, now * (TENTHS - tenths) // TENTHS)
+        if room < now:
+            shown[name] = choose_lines(name, text, view.focus.get(name, Focus()), room, fill=True)
+    return replace(view, shown={name: ranges for name, ranges in shown.items() if ranges})
+
+
+def fit_conversation(messages: Sequence[Message], budget_tokens: int | None) -> list[Message]:
+    """A conversation without its oldest exchanges after the opening, then with the middle of its last reply cut.
+
+    The first message or two (system, user), the last reply and what was said of it stay.
+    """
+    kept = list(messages)
+    opening = next((i for i, m in enumerate(kept) if m.role == "user"), 0) + 1
+    while not fits(kept, budget_tokens) and len(kept) - opening > 2:
+        del kept[opening : opening + 2]
+    if not fits(kept, budget_tokens) and len(kept) - opening == 2:
+        reply = kept[opening]
+        over = count_tokens(kept) - (budget_tokens or 0)
+        room = max(400, len(reply.content) - 3 * over)
+        kept[opening] = Message(reply.role, cut_middle(reply.content, room))
+    return kept

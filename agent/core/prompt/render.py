@@ -1,0 +1,232 @@
+"""Requests in words: a Jinja2 file beside the function that fills it. The only files that core reads are these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from agent.core.edit.apply import Reason, Rejected
+from agent.core.evidence.baseline import BaselineRow
+from agent.core.failure.diagnose import Failure
+from agent.core.failure.folding import cut_middle
+from agent.core.inputs.spec import Control, Metric
+from agent.core.journal.events import Purpose
+from agent.core.journal.kinds import PlanItem
+from agent.core.model.messages import Message
+from agent.core.prompt.excerpt import render_excerpt
+from agent.core.prompt.view import RowView, TurnView
+from agent.core.reply.expectation import Reading, headline
+from agent.core.reply.outcome import Refusal
+from agent.core.text.plain import plain
+
+SUBJECT_CHARS = 60
+FAILURE_CHARS = 90
+METRICS_IN_ROW = 4
+MOST_DECIMALS = 6
+DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "unknown": "no direction"}
+NOTES_CHARS = 6000
+LAST_WORDS_CHARS = 600
+HEAD_LINES = 12
+
+
+def render_opening(view: TurnView) -> list[Message]:
+    """A new conversation: fixed rules, then what stays the same for the whole idea, then what this turn is about."""
+    match view.purpose:
+        case Purpose.EDIT:
+            system, user = "edit_system.j2", "edit.j2"
+        case Purpose.REVIEW | Purpose.REFLECT:
+            system, user = "review_system.j2", "review.j2"
+        case Purpose.PLOT | Purpose.NOTES:
+            system, user = "closing.j2", "turn.j2"
+        case _:
+            system, user = "system.j2", "turn.j2"
+    return [Message("system", _fill(system, view=view)), Message("user", _fill(user, view=view))]
+
+
+def render_repair(view: TurnView) -> str:
+    """The user's next word in a conversation whose last reply led to no attempt, or was a review to reflect on."""
+    return _fill("reflect.j2" if view.purpose in (Purpose.REVIEW, Purpose.REFLECT) else "repair.j2", view=view)
+
+
+def render_no_change(summary: str, last_words: str) -> str:
+    """What the planner is told where the editor, after its repairs, changed nothing."""
+    return _fill("no_change.j2", summary=summary, last_words=cut_middle(last_words.strip(), LAST_WORDS_CHARS))
+
+
+def render_refusal(refusal: Refusal, shown: Mapping[str, str]) -> str:
+    """What was wrong with a reply, with the real lines; the staged files where good blocks of it changed them."""
+    staged = {name: text for name, text in refusal.staged.items() if shown.get(name) != text}
+    blocks = {r.path for r in refusal.rejected}
+    return _fill(
+        "refusal.j2",
+        refusal=refusal,
+        staged={name: text for name, text in staged.items() if name in blocks},
+        kept=sorted(name for name in staged if name not in blocks),
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("agent.core.prompt", "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=False,
+        autoescape=False,
+    )
+    environment.filters |= {"fenced": fenced, "row": row_line, "number": number, "rejected": rejected_title}
+    environment.filters |= {
+        "frontier": frontier_curves,
+        "control": control_line,
+        "capitalise": capitalise,
+        "excerpt": render_excerpt,
+        "outline": outline,
+        "head_lines": head_lines,
+        "reading": reading_line,
+        "metric": metric_line,
+        "metric_names": metric_names,
+        "detail": detail_of,
+        "headline": headline,
+        "inset": inset,
+        "notes_cut": lambda text: cut_middle(text, NOTES_CHARS),
+    }
+    environment.globals |= {"Purpose": Purpose, "Reason": Reason}
+    return environment
+
+
+def _fill(name: str, **values: Any) -> str:
+    return _environment().get_template(name).render(**values).strip()
+
+
+def fenced(text: str, language: str = "") -> str:
+    """The text in a fence longer than any run of backticks within it."""
+    longest = 0
+    run = 0
+    for character in text:
+        run = run + 1 if character == "`" else 0
+        longest = max(longest, run)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
+def inset(text: object) -> str:
+    """The text, plain, with all lines but the first indented: none of them looks like a heading of ours."""
+    lines = plain(str(text)).split("\n")
+    return "\n".join(f"  {line}" if at and line.strip() else line for at, line in enumerate(lines))
+
+
+def number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def row_line(row: RowView, view: TurnView) -> str:
+    """One past run in one line of bounded length, so that the last prompt is hardly longer than the second."""
+    aim = row.subject.partition(": ")[2] or row.subject or (headline(row.item.text) if row.item else "")
+    if not row.completed:
+        parts = [f"run {row.run}", "given up", *(_cut(failure, FAILURE_CHARS) for failure in row.failures[-1:])]
+        return " | ".join([*parts, _cut(aim, SUBJECT_CHARS)]).removesuffix(" | ")
+    names = [m.name for m in view.metrics] or list(row.values)
+    primary = view.primary.name if view.primary else ""
+    names.sort(key=lambda name: (name != primary, name != view.frontier))
+    shown = [name for name in names if name in row.values][:METRICS_IN_ROW]
+    numbers = " ".join(f"{name}={number(row.values[name])}" for name in shown)
+    remarks = [row.verdict.kind.value] if row.verdict else []
+    remarks += ["self-reported"] if row.self_reported else []
+    remarks += [f"idea {row.review.judgement}"] if row.review else []
+    verdict = f" ({', '.join(remarks)})" if remarks else ""
+    return f"run {row.run} | {numbers}{verdict} | {_cut(aim, SUBJECT_CHARS)}"
+
+
+def frontier_curves(rows: Sequence[BaselineRow], primary: Metric | None, axis: str) -> list[str]:
+    """A head, and a line for each baseline: at every setting the primary metric, its spread and its place."""
+    name = primary.name if primary else ""
+    counts = sorted({str(row.seeds) for row in rows}, key=int)
+    seeds = f"{' to '.join(dict.fromkeys([counts[0], counts[-1]]))} seed{'s' if counts != ['1'] else ''} each"
+    lines = [f"Each setting={name}{'±sd' if name else ''}@{axis}, {seeds}"]
+    for baseline in dict.fromkeys(row.name for row in rows):
+        points = [_point(row, name, axis) for row in rows if row.name == baseline]
+        lines.append(f"{baseline}: {', '.join(points)}")
+    return lines
+
+
+def _point(row: BaselineRow, name: str, axis: str) -> str:
+    mean, spread = row.means.get(name), row.deviations.get(name)
+    place = f"{row.means[axis]:.3g}" if axis in row.means else "-"
+    value = number(mean)
+    if mean is not None and spread:
+        digits = max(0, 1 - int(f"{spread:.0e}".partition("e")[2]))  # one more than the spread's own
+        value = f"{mean:.{digits}f}" if digits <= MOST_DECIMALS else value
+        value += f"±{spread:.1g}"
+    return f"{row.setting}={value}@{place}" if row.setting else f"{value}@{place}"
+
+
+def metric_line(metric: Metric) -> str:
+    """A metric: which way is better, what is good, and its unit."""
+    direction = DIRECTIONS[metric.direction]
+    name = f"{metric.name} (primary)" if metric.primary else metric.name
+    good = f", good: {number(metric.target)}" if metric.target is not None else ""
+    return f"{name}: {direction}{good}{f', in {metric.unit}' if metric.unit else ''}"
+
+
+def metric_names(metrics: Sequence[Metric]) -> list[str]:
+    """The metrics by direction, once their readings are known."""
+    lines = []
+    for direction, said in DIRECTIONS.items():
+        names = []
+        for metric in (m for m in metrics if m.direction == direction):
+            notes = ["primary"] if metric.primary else []
+            notes += [f"good: {number(metric.target)}"] if metric.target is not None else []
+            notes += [metric.unit] if metric.unit else []
+            names.append(f"{metric.name} ({', '.join(notes)})" if notes else metric.name)
+        lines += [f"{said}: {', '.join(names)}"] if names else []
+    return lines
+
+
+def detail_of(failure: Failure) -> str:
+    """The detail of a failure whose summary stands above it, fenced; its first line may say no more than that."""
+    first, _, rest = failure.detail.strip().partition("\n")
+    return fenced(rest.strip("\n") if first.strip() == failure.summary.strip() and rest.strip() else failure.detail)
+
+
+def control_line(control: Control) -> str:
+    """A control and how near to the baseline's it must be."""
+    return f"{control.name} (within {control.tolerance:.0%})" if control.tolerance else control.name
+
+
+def capitalise(text: str) -> str:
+    """The first letter large, the others as they are."""
+    return text[:1].upper() + text[1:]
+
+
+def head_lines(text: str) -> str:
+    """The first lines of a text that may go on without end."""
+    lines = text.splitlines()
+    more = [f"[and {len(lines) - HEAD_LINES} more lines]"] if len(lines) > HEAD_LINES else []
+    return "\n".join(lines[:HEAD_LINES] + more)
+
+
+def reading_line(reading: Reading) -> str:
+    """What was measured, the bound that it was held against, and by how much it was met or missed."""
+    comparison = reading.comparison
+    held = f"{comparison.metric} = {number(reading.measured)} against {comparison.sign} {number(reading.bound)}"
+    held += f" ({reading.reference} {comparison.value:+.4g})" if reading.reference else ""
+    return f"{held}: {'met' if reading.met else 'not met'}, by {number(reading.margin)}"
+
+
+def outline(item: PlanItem) -> str:
+    """A plan item that is not due yet: what it changes and expects."""
+    return f"{headline(item.text)}. Expected: {item.expected}" if item.expected else item.text
+
+
+def rejected_title(rejected: Rejected) -> str:
+    where = f"{rejected.path}: " if rejected.path else ""
+    return f"{where}{rejected.reason} (block at line {rejected.block.line} of your reply)"
+
+
+def _cut(text: str, width: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"

@@ -1,0 +1,1 @@
+"""What a model wrote, read: a plan, a command, a review, or what was wrong with it."""

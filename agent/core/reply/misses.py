@@ -1,0 +1,70 @@
+"""Where a reply misses the format: the line that went wrong, to be quoted back."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from agent.core.reply.plan import bare_plan_line
+from agent.core.text.reasoning import mark_code, strip_reasoning
+
+__all__ = ["CUT", "Miss", "find_misses", "is_missed_command", "last_line"]
+
+CUT: Final = "your reply was cut at its length limit; send less at once"
+QUOTED_CHARS: Final = 160
+_WORD: Final = re.compile(r"\b(ALL_COMPLETED|REPLICATE)\b")
+_COMMAND_CHARS: Final = 80
+_FENCE: Final = re.compile(r"\s*(?:`{3,}|~{3,})")
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """What is wrong at `line` (1-based) of the reply, whose text is `quoted`; line 0 where there is none."""
+
+    problem: str
+    line: int = 0
+    quoted: str = ""
+
+    def __str__(self) -> str:
+        if not self.line:
+            return self.problem
+        quoted = self.quoted.strip()
+        quoted = quoted if len(quoted) <= QUOTED_CHARS else quoted[: QUOTED_CHARS - 1] + "…"
+        return f"line {self.line} of your reply, {quoted!r}: {self.problem}"
+
+
+def find_misses(reply: str, *, commands: bool = True) -> tuple[Miss, ...]:
+    """Why a reply without a SEARCH/REPLACE block asks for nothing: at most one miss of each kind.
+
+    commands: plans and commands are its author's to send; an editor is told of blocks alone.
+    """
+    text = strip_reasoning(reply)
+    lines = text.split("\n")
+    code = [is_code for _, is_code in mark_code([line.removesuffix("\r") for line in lines])]
+    found: list[Miss] = []
+    if number := bare_plan_line(reply) if commands else 0:
+        found.append(Miss("a plan begins here, but no numbered item follows", number, lines[number - 1]))
+    fence = next((n for n, line in enumerate(lines, start=1) if code[n - 1] and _FENCE.match(line)), 0)
+    if fence:
+        first = next((line for line in lines[fence:] if line.strip()), "")
+        quoted = f"{lines[fence - 1].strip()} {first.strip()}"
+        found.append(Miss("code in a fence is no edit; only SEARCH/REPLACE blocks are", fence, quoted))
+    for number, line in enumerate(lines, start=1):
+        if commands and (word := _WORD.search(line)) and not code[number - 1]:
+            found.append(Miss(f"{word[1]} counts only alone on a line", number, line))
+            break
+    return tuple(found) or (last_line(text, "the reply ends here, as prose alone"),)
+
+
+def is_missed_command(words: str) -> bool:
+    """Whether all that is said is one short line with a command in it."""
+    lines = [line for line in words.split("\n") if line.strip()]
+    return len(lines) == 1 and len(lines[0]) <= _COMMAND_CHARS and _WORD.search(lines[0]) is not None
+
+
+def last_line(text: str, problem: str) -> Miss:
+    """A miss that shows but at the reply's end."""
+    lines = text.split("\n")
+    number = next((n for n in range(len(lines), 0, -1) if lines[n - 1].strip()), 0)
+    return Miss(problem, number, lines[number - 1]) if number else Miss("the reply is empty")

@@ -1,0 +1,44 @@
+"""A plan that a model wrote as a Markdown table, as the numbered items that it stands for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from agent.core.reply.expectation import read_labels
+
+__all__ = ["read_table"]
+
+_RULE: Final = re.compile(r"\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*")
+_NUMBER: Final = re.compile(r"[*_]{0,3}(?:(?:run|step|item)\s+)?(?P<number>\d{1,4})[.)]?[*_]{0,3}", re.IGNORECASE)
+_LABELS: Final = {"hypothesis": "Hypothesis", "expected": "Expected", "refuted_if": "Refuted if"}
+
+
+def read_table(lines: Sequence[str | None]) -> tuple[list[tuple[int, str]], int]:
+    """(number, text) of each row whose first cell is a number, and how many lines the table takes; 0 for no table."""
+    count = next((n for n, line in enumerate(lines) if not line or not line.lstrip().startswith("|")), len(lines))
+    rows = [_cells(line) for line in lines[:count] if line]
+    if count < 3 or not _RULE.fullmatch(lines[1] or ""):
+        return [], 0
+    labels = [_label(cell) for cell in rows[0]]
+    items = []
+    for row in rows[2:]:
+        found = _NUMBER.fullmatch(row[0]) if row else None
+        if found is None:
+            return [], 0
+        cells = list(zip(labels, row, strict=False))[1:]
+        change = "; ".join(cell for label, cell in cells if cell and not label)
+        told = [f"   {label}: {cell}" for label, cell in cells if cell and label]
+        items.append((int(found["number"]), "\n".join([change or "this run", *told])))
+    return items, count
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
+
+
+def _label(cell: str) -> str:
+    """The label that a column's head is one for; "" for another column."""
+    found = read_labels(f"{cell.strip(' *_:')}: x")
+    return next((said for name, said in _LABELS.items() if getattr(found, name) == "x"), "")

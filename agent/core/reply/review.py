@@ -1,0 +1,173 @@
+"""What a reviewer's reply says of an idea, or the line at which it missed the form."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from agent.core.model.messages import scrub
+from agent.core.reply.misses import CUT, Miss, last_line
+from agent.core.text.plain import plain_line
+from agent.core.text.reasoning import strip_reasoning
+
+__all__ = ["Done", "Judgement", "Review", "read_review"]
+
+REASON_CHARS: Final = 900
+SUGGESTION_CHARS: Final = 300
+SUGGESTIONS: Final = 5
+
+
+class Judgement(StrEnum):
+    """What a review makes of the idea."""
+
+    SUPPORTED = "supported"
+    REFUTED = "refuted"
+    UNTESTABLE = "untestable here"
+    REVISE = "revise"
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A review that could be read. `changes` are the fields of a revised idea, `line` where they stand."""
+
+    judgement: Judgement
+    reason: str
+    suggestions: tuple[str, ...] = ()
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The reviewer leaves its review as it is."""
+
+
+_NAMES: Final = r"(?P<name>judge?ment|reason(?:ing)?|suggestions?|revised[ _]idea)"
+_LABEL: Final = re.compile(
+    rf"[ \t]*(?:(?:[#>*+-]+|\d[.)])[ \t]+)*[*_#]{{0,3}}{_NAMES}[*_]{{0,3}}[ \t]*[:：][*_]{{0,3}}[ \t]*(?P<rest>.*)$",
+    re.IGNORECASE,
+)
+# Without a colon a label is a heading, or bold and alone on its line.
+_HEADING: Final = re.compile(
+    rf"[ \t]*(?:\#{{1,6}}[ \t]+[*_]{{0,3}}|[*_]{{2,3}}){_NAMES}[*_]{{0,3}}[ \t]*(?P<rest>)$", re.IGNORECASE
+)
+_WORDS: Final = r"(?:supported|refuted|untestable(?: here)?|revised?)"
+_JUDGED: Final = re.compile(rf"({_WORDS})\b", re.IGNORECASE)
+_CHOICE: Final = re.compile(rf"[*_`]*\s*(?:[,/|]|or\b|and\b)[\s*_`]*(?:(?:or|and)\b[\s*_`]*)?{_WORDS}\b", re.IGNORECASE)
+_DONE: Final = re.compile(r"[\W_]*I(?: am|['’]m) done\b(?:[\W_]*|[.,;:!–—-].*)", re.IGNORECASE)
+_ELIDED: Final = re.compile(r"(?:\d+[.)]|[-*])?\s*(?:\.{3,}|…)\s*")
+_POINT: Final = re.compile(r"[ \t]*(?:[-*+•]|\d{1,2}[.)])[ \t]+(?P<text>\S.*)$")
+_FENCE: Final = re.compile(r"[ \t]*(?:`{3,}|~{3,})")
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What stands under one label; `line` is the label's, 1-based."""
+
+    line: int
+    lines: tuple[str, ...]
+
+
+def read_review(reply: str, *, cut: bool = False) -> Review | Done | Miss:
+    """Read a review. The labels may stand in any order; of a label that comes twice the last counts."""
+    text = strip_reasoning(reply).replace("\r\n", "\n")
+    lines = text.split("\n")
+    parts = _divide(lines)
+    if "judgement" not in parts:
+        parts = _divide(lines, in_fences=True)
+    if "judgement" not in parts:
+        if not cut and any(_DONE.fullmatch(line) for line in lines):
+            return Done()
+        return Miss(CUT) if cut else last_line(text, "the reply ends here, and no line of it begins with JUDGEMENT:")
+    if cut:
+        return Miss(CUT)
+    judged = _judge(parts["judgement"], lines)
+    if isinstance(judged, Miss):
+        return judged
+    at = parts["judgement"].line
+    reason = plain_line(" ".join(parts["reason"].lines)) if "reason" in parts else ""
+    if not reason:
+        return Miss("the judgement stands without a line that begins with REASON:", at, lines[at - 1])
+    suggestions = _read_points(parts["suggestions"].lines) if "suggestions" in parts else ()
+    if "revised idea" not in parts or judged is not Judgement.REVISE:
+        return Review(judged, reason[:REASON_CHARS], suggestions)
+    changes = _read_changes(parts["revised idea"], lines)
+    if isinstance(changes, Miss):
+        return changes
+    return Review(judged, reason[:REASON_CHARS], suggestions, changes, parts["revised idea"].line)
+
+
+def _divide(lines: Sequence[str], *, in_fences: bool = False) -> dict[str, _Part]:
+    """The parts by their labels. in_fences: those inside fences count, and the fences' own lines are blank."""
+    if in_fences:
+        lines = ["" if _FENCE.match(line) else line for line in lines]
+    starts: list[tuple[str, int, str]] = []
+    fenced = False
+    for index, line in enumerate(lines):
+        if _FENCE.match(line):
+            fenced = not fenced
+        elif not fenced and (found := _LABEL.match(line) or _HEADING.match(line)):
+            starts.append((_plain_name(found["name"]), index, found["rest"]))
+    stops = [start for _, start, _ in starts[1:]] + [len(lines)]
+    return {
+        name: _Part(start + 1, (rest, *lines[start + 1 : stop]))
+        for (name, start, rest), stop in zip(starts, stops, strict=False)
+    }
+
+
+def _plain_name(name: str) -> str:
+    name = name.lower().replace("_", " ")
+    if name.startswith("reason"):
+        return "reason"
+    return {"judgment": "judgement", "suggestion": "suggestions"}.get(name, name)
+
+
+def _judge(part: _Part, lines: Sequence[str]) -> Judgement | Miss:
+    said = next((line.strip(" \t*_`'\"") for line in part.lines if line.strip()), "")
+    found = _JUDGED.match(said)
+    if found is None or _CHOICE.match(said, found.end()):
+        words = ", ".join(Judgement)
+        return Miss(f"the judgement must be one of: {words}", part.line, lines[part.line - 1])
+    return next(judgement for judgement in Judgement if judgement.startswith(found[1].lower()[:6]))
+
+
+def _read_points(lines: Sequence[str]) -> tuple[str, ...]:
+    points: list[list[str]] = []
+    for line in lines:
+        if not line.strip():
+            continue
+        if (found := _POINT.match(line)) or not points:
+            points.append([found["text"] if found else line])
+        else:
+            points[-1].append(line)
+    texts = [plain_line(" ".join(point)) for point in points]
+    return tuple(t[:SUGGESTION_CHARS] for t in texts if t.strip(" .*_").lower() not in ("none", ""))[:SUGGESTIONS]
+
+
+def _read_changes(part: _Part, lines: Sequence[str]) -> Mapping[str, Any] | Miss:
+    """The JSON object under REVISED IDEA, fenced or bare."""
+    kept = ["" if _FENCE.match(line) else line for line in part.lines]
+    text = "\n".join(kept)
+    if text.strip().strip("*_.").lower() in ("", "none", "no"):
+        return {}
+    start = text.find("{")
+    if start < 0:
+        return Miss("under REVISED IDEA stands no JSON object", part.line, lines[part.line - 1])
+    try:
+        raw = scrub(json.JSONDecoder(strict=False).raw_decode(text, start)[0])
+    except json.JSONDecodeError as error:
+        number = part.line + error.lineno - 1
+        number = next(n for n in range(number, 0, -1) if lines[n - 1].strip())
+        return Miss(f"this is not JSON: {error.msg}", number, lines[number - 1])
+    except (ValueError, RecursionError):
+        return Miss("this is not JSON that can be read", part.line, lines[part.line - 1])
+    if not isinstance(raw, dict):
+        return Miss("the fields are no JSON object", part.line, lines[part.line - 1])
+    for name, value in raw.items():
+        if isinstance(value, str) and any(_ELIDED.fullmatch(line) for line in value.split("\n")):
+            return Miss(f"field {name} is abbreviated; give each field that changes whole", part.line, "REVISED IDEA:")
+    return raw

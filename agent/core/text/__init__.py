@@ -1,0 +1,1 @@
+"""Text made safe: without control characters, without keys, without reasoning."""

@@ -1,0 +1,186 @@
+"""Keys taken out of text: the values that the environment holds, and what has the well-known form of a key."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote, quote_plus
+
+from agent.core.text.plain import map_texts
+
+__all__ = ["SHORTEST_SECRET", "Redactor", "collect_secrets"]
+
+SHORTEST_SECRET: Final = 8
+LONGEST_WORD: Final = 15
+SHORTEST_LINE: Final = 20
+
+_NAMES: Final = re.compile(
+    r"(?<!MON)KEY(?!BOARD|MAP|WORD|FRAME)|TOKEN(?!I[SZ])|SECRET|(?<!COM)(?<!BY)PASS(?!THROUGH|IVE)|CREDENTIAL"
+    r"|AUTH(?!OR(?!I[SZ]))",
+    re.IGNORECASE,
+)
+_SECRET_NAMES: Final = re.compile(r"API|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)
+_WORDS: Final = re.compile(r"[a-z]+(?:[_-][a-z]+)*")
+_NUMBER: Final = re.compile(r"(?!\d{10})[-+]?[\d_.,:]+(?:e[-+]?\d+)?", re.IGNORECASE)
+_PATH: Final = re.compile(r"(?:/|~|\.\.?/|[A-Za-z]:\\).*", re.DOTALL)
+_AWS_SECRET: Final = re.compile(r"[A-Za-z0-9/+]{40}")
+_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^@]*", re.IGNORECASE)
+_WORD: Final = re.compile(rf"[a-z]{{1,{LONGEST_WORD}}}|[A-Z][a-z]{{0,{LONGEST_WORD}}}|[A-Z]{{1,{LONGEST_WORD}}}")
+
+
+def collect_secrets(environment: Mapping[str, str | None]) -> dict[str, str]:
+    """The name of a variable that holds it, by each value of the environment that is a key.
+
+    A variable is one that holds keys by its name; a path, an address, a number, a plain word or what is shorter than
+    SHORTEST_SECRET is no key even there: such texts stand everywhere.
+    """
+    found: dict[str, str] = {}
+    for name in sorted(environment):
+        value = (environment[name] or "").strip()
+        is_word = _WORDS.fullmatch(value) and not _SECRET_NAMES.search(name)  # as in SORT_KEY=explained_variance
+        if _NAMES.search(name) and _may_be_secret(value) and not is_word:
+            found.setdefault(value, name)
+    return found
+
+
+def _may_be_secret(value: str) -> bool:
+    if len(value) < SHORTEST_SECRET or _WORD.fullmatch(value) or _NUMBER.fullmatch(value) or _ADDRESS.fullmatch(value):
+        return False
+    return not _PATH.fullmatch(value) or _AWS_SECRET.fullmatch(value) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """A form of keys: `begin` stands in every text that has one, group 1 of `pattern` is the key."""
+
+    begin: tuple[str, ...]
+    pattern: re.Pattern[str]
+    is_key: Callable[[str], bool] = lambda text: True
+
+
+def _is_random(text: str) -> bool:
+    """Letters and figures mixed as no name has them."""
+    longest = max(map(len, re.split(r"[^A-Za-z0-9]", text)))
+    figures = sum(c.isdigit() for c in text)
+    return figures >= 3 and any(c.isalpha() for c in text) and (longest >= 16 or len(text) >= 40)
+
+
+def _has_both_cases(text: str) -> bool:
+    return text.lower() != text != text.upper()
+
+
+def _is_no_placeholder(text: str) -> bool:
+    return text.lower().strip("*x.") not in ("", "password", "passwd", "pass", "pwd", "secret", "token")
+
+
+# Not within a word; JSON writes the end of a line before it as a letter.
+_START = r"(?:(?<![\w-])|(?<=\\[nrt]))"
+# A key's own lines, as they are and as JSON writes them; no quotation mark, so that a match stays within its string.
+_PEM_BODY = r"(?:[A-Za-z0-9+/=\s]|\\[nrt])"
+_SHAPES: Final = (
+    _Shape(("sk-", "rk-", "pk-"), re.compile(_START + r"([srp]k-[\w-]{20,})"), _is_random),
+    _Shape(("_live_", "_test_"), re.compile(_START + r"([srp]k_(?:live|test)_[A-Za-z0-9]{16,})"), _is_random),
+    _Shape(("hf_",), re.compile(_START + r"(hf_[A-Za-z0-9]{30,})(?!\w)"), _has_both_cases),
+    _Shape(("AKIA", "ASIA"), re.compile(_START + r"(A[KS]IA[A-Z0-9]{16})(?![A-Za-z0-9+/=])")),
+    _Shape(("gh", "github_pat_"), re.compile(_START + r"(gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{50,})")),
+    _Shape(("glpat-",), re.compile(_START + r"(glpat-[\w-]{20,})")),
+    _Shape(
+        ("xox",), re.compile(_START + r"(xox[abeoprs]-[A-Za-z0-9-]{20,})"), lambda text: any(map(str.isdigit, text))
+    ),
+    _Shape(("AIza",), re.compile(_START + r"(AIza[\w-]{35})(?![\w-])")),
+    _Shape(
+        ("gsk_", "xai-", "nvapi-", "pplx-", "r8_", "csk-", "fw_", "tgp_v1_"),
+        re.compile(_START + r"((?:gsk|r8|fw)_[A-Za-z0-9]{24,}|(?:xai-|nvapi-|pplx-|csk-|tgp_v1_)[\w-]{24,})"),
+        _is_random,
+    ),
+    _Shape(("eyJ",), re.compile(_START + r"(eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,})")),
+    _Shape(("earer ", "EARER "), re.compile(_START + r"(?i:bearer) +([A-Za-z0-9._~+/-]{20,}=*)"), _is_random),
+    _Shape(
+        ("://",),
+        re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@\"'<>\\{}]{0,100}:([^\s/@\"'<>\\{}$]{3,200})@"),
+        _is_no_placeholder,
+    ),
+    _Shape(
+        ("PRIVATE KEY",),
+        re.compile(
+            rf"(-----BEGIN [A-Z0-9 ]{{0,30}}PRIVATE KEY(?: BLOCK)?-----{_PEM_BODY}{{0,60}}"
+            rf"(?:(?:Proc-Type|DEK-Info|Version|Comment): [^\"\\\n]{{0,120}}{_PEM_BODY}{{0,60}}){{0,4}}"
+            rf"{_PEM_BODY}{{40,}}"
+            r"(?:-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----)?)"
+        ),
+    ),
+)
+
+
+class Redactor:
+    """Puts `[redacted: NAME]` in place of each secret, in whatever form JSON, Python or an address gives it.
+
+    secrets: names by value. Well-known forms of keys become `[redacted: key]` whatever their value. Doing it twice
+    changes nothing more.
+    """
+
+    def __init__(self, secrets: Mapping[str, str] | None = None) -> None:
+        self._names = {form: name for value, name in (secrets or {}).items() for form in _forms(value)}
+        self.values = tuple(sorted(secrets or ()))
+        self._known: re.Pattern[str] | None = None
+        if self._names:
+            markers = {_marker(name) for name in self._names.values()}
+            forms = sorted(self._names, key=len, reverse=True)
+            self._known = re.compile("|".join(map(re.escape, (*sorted(markers), *forms))))
+
+    def __call__(self, text: str) -> str:
+        if self._known:
+            text = self._known.sub(lambda found: self._replace(found[0]), text)
+        for shape in _SHAPES:
+            if any(begin in text for begin in shape.begin):
+                text = shape.pattern.sub(lambda found, shape=shape: _replace_shape(found, shape), text)  # type: ignore[misc]
+        return text
+
+    def undo_in(self, originals: Iterable[str]) -> Callable[[str], str]:
+        """Puts each whole line of the originals back that this took a key out of.
+
+        What is edited was shown and stored without keys: else no edit would match there, or a marker become code.
+        """
+        held: dict[str, set[str]] = {}
+        for line in {line for text in originals if self(text) != text for line in text.split("\n")}:
+            if (bare := self(line)) != line:
+                held.setdefault(bare, set()).add(line)
+        known = {bare: lines.pop() for bare, lines in held.items() if len(lines) == 1}  # of two nobody knows which
+        return lambda text: "\n".join(known.get(line, line) for line in text.split("\n"))
+
+    def in_json(self, value: Any) -> Any:
+        """JSON values with every text in them redacted."""
+        return map_texts(value, self)
+
+    def _replace(self, found: str) -> str:
+        return _marker(self._names[found]) if found in self._names else found
+
+
+def _replace_shape(found: re.Match[str], shape: _Shape) -> str:
+    if not shape.is_key(found[1]):
+        return found[0]
+    start, end = found.start(1) - found.start(), found.end(1) - found.start()
+    return f"{found[0][:start]}{_marker('key')}{found[0][end:]}"
+
+
+def _marker(name: str) -> str:
+    return f"[redacted: {re.sub(r'[^A-Za-z0-9_.-]', '_', name)}]"
+
+
+def _forms(value: str) -> set[str]:
+    """The value as it may stand in a text; of several lines also each that is long enough to be told from others."""
+    lines = [line.strip() for line in value.splitlines()] if "\n" in value else []
+    forms: set[str] = set()
+    for text in (value, *(line for line in lines if len(line) >= SHORTEST_LINE and " " not in line)):
+        quoted = _quoted(text)
+        forms |= {text, quote(text, safe=""), quote(text), quote_plus(text), *quoted}
+        forms |= {again for form in quoted for again in _quoted(form)}
+    return {form for form in forms if len(form) >= SHORTEST_SECRET}
+
+
+def _quoted(text: str) -> set[str]:
+    """The text as JSON and Python write it between quotation marks."""
+    return {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1]}

@@ -1,0 +1,1 @@
+"""Whether a launch would work."""

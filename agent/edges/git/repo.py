@@ -1,0 +1,305 @@
+"""The git side of a workspace: commits that find themselves again after a crash, tags, diffs.
+
+Commits are made from objects, a private index and a compare-and-swap of the branch, so that a kill at any moment
+leaves either the old commit or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryFile
+from unicodedata import category
+
+from agent.edges.git.locks import move_locks
+from agent.edges.git.log import LOG_OPTIONS, Commit, parse_log
+from agent.edges.git.safe import SafeGit
+from agent.edges.system.files import make_way, write_durably
+from agent.errors import IntegrityError
+
+BRANCH = "refs/heads/main"
+RESCUE = "refs/rescue/"
+COMMITS_KEPT = 8
+EXCLUDED = ("run_*/", ".agent/", "plots/")
+
+_NO_COMMIT = "0" * 40
+
+
+class Repo:
+    """The repository whose work tree is `folder`; scratch files go under `folder`/.agent/tmp."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._scratch = folder / ".agent" / "tmp"
+        self._run = SafeGit(folder).run
+        self._read: dict[str, dict[str, str]] = {}  # by commit, which never changes
+
+    def create(self, files: Mapping[str, str], message: str) -> str:
+        """Make the repository with a first commit, and return the commit."""
+        self._run("init", "--quiet", "--initial-branch=main", "--template=", str(self.folder))
+        info = self.folder / ".git" / "info"
+        info.mkdir(exist_ok=True)
+        write_durably(info / "exclude", "\n".join(EXCLUDED).encode() + b"\n")
+        return self.commit(files, message)
+
+    def head(self) -> str:
+        """The newest commit of the branch; empty where there is none."""
+        try:
+            return self._run("rev-parse", "--verify", "--quiet", BRANCH)
+        except IntegrityError:
+            return ""
+
+    def commit(self, changes: Mapping[str, str], message: str, trailers: Mapping[str, str] | None = None) -> str:
+        """Commit the changed texts on top of the branch, bring the work tree up to it, and return the commit."""
+        parent = self.head()
+        tree = self._write_tree(parent, changes)
+        body = message.rstrip() + "\n"
+        if trailers:
+            body += "\n" + "".join(f"{name}: {_one_line(value)}\n" for name, value in trailers.items())
+        sha = self._commit_tree(tree, parent, body)
+        self._set_ref(BRANCH, sha, parent)
+        self.check_out(changes)
+        return sha
+
+    def _commit_tree(self, tree: str, parent: str, message: str) -> str:
+        options = ["-p", parent] if parent else []
+        with self._message_file(_printable(message)) as path:
+            return self._run("commit-tree", tree, *options, "-F", str(path))
+
+    def _set_ref(self, name: str, commit: str, before: str = "") -> None:
+        """Raises: IntegrityError where the reference is not at `before` any more."""
+        move_locks(self.folder, ("HEAD.lock", f"{name}.lock"))
+        self._run("update-ref", name, commit, before or _NO_COMMIT)
+
+    def check_out(self, changes: Mapping[str, str]) -> None:
+        """Write the texts into the work tree and bring git's index up to the branch, without a look at other files.
+
+        What somebody else wrote in their place since the commit before is kept first, as `keep_work_tree` does.
+        """
+        parent = self.resolve(f"{BRANCH}^")
+        before = self.read(parent) if parent else {}
+        foreign = [
+            name
+            for name, text in changes.items()
+            if not any(self.holds(name, expected) for expected in (None, text, before.get(name)))
+        ]
+        if foreign:
+            self.keep_work_tree(foreign)
+        self._write_files(changes)
+
+    def _write_files(self, changes: Mapping[str, str]) -> None:
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        for name, text in changes.items():
+            path = self.folder / name
+            make_way(path, self.folder, self.folder / ".agent" / "rescue")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_durably(path, _bytes(text), scratch=self._scratch)
+        index = self.folder / ".git" / "index"
+        if index.is_symlink():  # git would write where it leads
+            index.unlink()
+        move_locks(self.folder, ("index.lock",))
+        self._run("read-tree", BRANCH)
+
+    def keep_work_tree(self, names: Iterable[str]) -> str:
+        """Keep files as they are in the work tree as a commit on top of the branch, which stays, and return its name.
+
+        Named after its content: what is kept already is found again. Of a folder in a file's place only is kept that
+        the file is gone.
+        """
+        head, changes, modes = self.head(), dict[str, str | None](), dict[str, str]()
+        for name in names:
+            path = self.folder / name
+            content = self.read_work_tree(name)
+            changes[name] = None if content is None else content.decode("utf-8", "surrogateescape")
+            modes[name] = "120000" if path.is_symlink() else "100755" if os.access(path, os.X_OK) else "100644"
+        tree = self._write_tree(head, changes, modes)
+        ref = f"{RESCUE}edits-{head[:10]}-{tree[:10]}"
+        if not self.resolve(ref):
+            names = _one_line(", ".join(changes))
+            said = f"Kept from the work tree: {names}\n\nChanged by hand; no event made this commit.\n"
+            self._set_ref(ref, self._commit_tree(tree, head, said))
+        return ref
+
+    def keep_commit(self, commit: str) -> str:
+        """Keep a commit that no event made, and return its name."""
+        ref = f"{RESCUE}head-{commit[:10]}"
+        if not self.resolve(ref):
+            self._set_ref(ref, commit)
+        return ref
+
+    def move_branch(self, commit: str) -> None:
+        """Set the branch, and HEAD to it, wherever they were; the caller has kept that."""
+        head = self.head()
+        if head != commit:
+            self._set_ref(BRANCH, commit, head)
+        self._run("symbolic-ref", "HEAD", BRANCH)
+
+    def write_back(self) -> None:
+        """Bring tracked files back to the branch; the caller has kept what differs. Other files stay."""
+        files = self.read(self.head())
+        self._write_files({name: files[name] for name in self.dirty_files()})
+
+    def _write_tree(
+        self, parent: str, changes: Mapping[str, str | None], modes: Mapping[str, str] | None = None
+    ) -> str:
+        """The parent's tree with these texts, None for a file that is gone; modes are 100644 unless given."""
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        texts = {name: text for name, text in changes.items() if text is not None}
+        index = self._scratch / f"index.{time.monotonic_ns()}"
+        private = {"GIT_INDEX_FILE": str(index)}
+        try:
+            if parent:
+                self._run("read-tree", parent, env=private)
+            with ExitStack() as stack:
+                paths = [str(stack.enter_context(self._message_file(text))) for text in texts.values()]
+                blobs = self._run("hash-object", "-w", "--no-filters", *paths).split() if paths else []
+            entries = [
+                ("--cacheinfo", f"{(modes or {}).get(name, '100644')},{blob},{name}")
+                for blob, name in zip(blobs, texts, strict=True)
+            ]
+            self._run("update-index", "--add", *chain.from_iterable(entries), env=private)
+            if gone := [name for name in changes if name not in texts]:
+                self._run("update-index", "--force-remove", "--", *gone, env=private)
+            return self._run("write-tree", env=private)
+        finally:
+            index.unlink(missing_ok=True)
+
+    @contextmanager
+    def _message_file(self, text: str) -> Iterator[Path]:
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        path = self._scratch / f"text.{time.monotonic_ns()}"
+        path.write_bytes(_bytes(text))
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def find_step(self, step_id: str) -> str | None:
+        """The commit of the branch that carries this Step-Id, among the newest fifty."""
+        if not self.head():
+            return None
+        log = self._run("log", "-n", "50", "--format=%H %(trailers:key=Step-Id,valueonly,separator=%x2C)", BRANCH)
+        for line in log.splitlines():
+            sha, _, ids = line.partition(" ")
+            if step_id in ids.split(","):
+                return sha
+        return None
+
+    def read(self, commit: str, names: tuple[str, ...] | None = None) -> dict[str, str]:
+        """Texts of the commit's files, or of those named that it has; bytes that are not UTF-8 as surrogates."""
+        if commit not in self._read:
+            while len(self._read) >= COMMITS_KEPT:
+                self._read.pop(next(iter(self._read)))
+            self._read[commit] = self._read_tree(commit)
+        files = self._read[commit]
+        return {name: text for name, text in files.items() if names is None or name in names}
+
+    def _read_tree(self, commit: str) -> dict[str, str]:
+        entries = [e.partition("\t") for e in self._run("ls-tree", "-r", "-z", commit).split("\0") if e]
+        blobs = {name: about.split()[2] for about, _, name in entries}
+        with TemporaryFile() as wanted:  # outside the workspace: reading changes nothing there
+            wanted.write("".join(f"{blob}\n" for blob in blobs.values()).encode())
+            wanted.seek(0)
+            out = self._run("cat-file", "--batch", stdin=wanted.fileno(), strip=False).encode(
+                "utf-8", "surrogateescape"
+            )
+        texts: dict[str, str] = {}
+        for name in blobs:  # "<sha> blob <size>", the content, a newline
+            header, _, out = out.partition(b"\n")
+            if header.endswith(b" missing"):
+                problem = f"{name} of commit {commit[:10]} is missing from .git"
+                raise IntegrityError(str(self.folder), problem, "restore .git from a copy")
+            size = int(header.split()[2])
+            texts[name] = out[:size].decode("utf-8", "surrogateescape")
+            out = out[size + 1 :]
+        return texts
+
+    def tag(self, name: str, commit: str, message: str) -> None:
+        """Make an annotated tag; one that exists is left if it names the same commit.
+
+        Raises: IntegrityError where it names another.
+        """
+        try:
+            present = self._run("rev-parse", "--verify", "--quiet", f"refs/tags/{name}^{{commit}}")
+        except IntegrityError:
+            present = ""
+        if present == commit:
+            return
+        if present:
+            raise IntegrityError(
+                f"tag {name}", f"names {present[:10]}, not {commit[:10]}", "remove the tag, then resume"
+            )
+        move_locks(self.folder, (f"refs/tags/{name}.lock",))
+        with self._message_file(_printable(message)) as path:
+            self._run("tag", "--annotate", name, commit, "--cleanup=verbatim", "-F", str(path))
+
+    def tag_message(self, name: str) -> str:
+        return self._run("for-each-ref", "--format=%(contents)", f"refs/tags/{name}")
+
+    def refs(self) -> dict[str, str]:
+        """Every branch, tag and other reference, with the commit that it leads to."""
+        form = "%(refname)%00%(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)"
+        rows = (line.partition("\0") for line in self._run("for-each-ref", f"--format={form}").splitlines())
+        return {name: commit for name, _, commit in rows}
+
+    def dirty_files(self) -> list[str]:
+        """Tracked files of the work tree that differ from the branch, by bytes: git itself would run filters."""
+        files = self.read(self.head())
+        return [name for name, text in files.items() if not self.holds(name, text)]
+
+    def holds(self, name: str, text: str | None) -> bool:
+        """Whether the work tree has the file with that text; for None, whether nothing of that name is there."""
+        path = self.folder / name
+        if text is None:
+            return not os.path.lexists(path)
+        return not path.is_symlink() and self.read_work_tree(name) == _bytes(text)
+
+    def read_work_tree(self, name: str) -> bytes | None:
+        """A file's content, or where a link leads to; None for what is neither."""
+        path = self.folder / name
+        try:
+            if path.is_symlink():
+                return os.fsencode(path.readlink())
+            return path.read_bytes() if path.is_file() else None
+        except OSError:
+            return None
+
+    def diff(self, a: str, b: str, *paths: str) -> str:
+        """Unified diff from a to b: commits, tags or run numbers made into tags by the caller."""
+        return self._run("diff", "--no-ext-diff", "--no-textconv", "--no-color", a, b, "--", *paths, strip=False)
+
+    def resolve(self, revision: str) -> str | None:
+        """The full commit that a revision names, or None."""
+        if revision.startswith("-"):
+            return None
+        try:
+            return self._run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        except IntegrityError:
+            return None
+
+    def log(self) -> list[Commit]:
+        """All commits of the branch, oldest first, with what each changed."""
+        return parse_log(self._run("log", *LOG_OPTIONS, BRANCH))
+
+
+def _one_line(value: str) -> str:
+    return " ".join(value.split())
+
+
+def _printable(message: str) -> str:
+    """Without control characters: git refuses some, and `log` tells fields apart by others."""
+    return "".join("\ufffd" if c not in "\n\t" and category(c) in ("Cc", "Cs") else c for c in message)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def metrics_message(title: str, values: Mapping[str, object]) -> str:
+    """Text of a run's tag: a title line and the metrics as JSON."""
+    return title + "\n\n" + json.dumps(values, indent=2, ensure_ascii=False, sort_keys=True) + "\n"

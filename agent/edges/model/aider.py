@@ -1,0 +1,327 @@
+"""`--editor aider`: the aider command, in an environment of its own, as the model that turns an instruction into edits.
+
+It works on a copy of the files that may be changed; what it changed there comes back as SEARCH/REPLACE blocks, and
+passes the gates that any reply does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from agent.core.edit.from_texts import Unwritable, blocks_of
+from agent.core.failure.diagnose import FailureKind
+from agent.core.inputs.spec import Environment
+from agent.core.model.faults import Action, FaultKind
+from agent.core.model.rules import ModelRules
+from agent.edges.model.aider_output import Heard, read_output
+from agent.edges.model.call import sleep_unless_stopped
+from agent.edges.model.protocol import ModelReply, Request
+from agent.edges.model.throttle import Held, Throttle, Ticket
+from agent.edges.run.step_walls import shut_in_program
+from agent.errors import ContextTooLong, ProviderRefused, ProviderUnavailable, StopRequested
+
+__all__ = ["AIDER", "DEADLINE_S", "REQUIREMENTS", "AiderModel", "aider_environment", "aider_executable", "arguments"]
+
+# A folder of its own: commands that build the environment run in it, and would import this very module as `aider`.
+REQUIREMENTS = Path(__file__).parent / "aider_environment" / "requirements.txt"
+AIDER = Environment(
+    python=">=3.11,<3.13",
+    install=(("-r", REQUIREMENTS.name),),
+    check="import aider.main, importlib.metadata as m; assert m.version('aider-chat') == '0.86.2'",
+    # Our own price list serves aider too; else importing its litellm fetches one.
+    variables={"LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+)
+DEADLINE_S = 900.0
+LONGEST_WAIT_S = 120.0
+POLL_S = 0.1
+OUTPUT_BYTES = 1 << 20
+OWN_CHARS = 8000  # of aider's own prompt
+
+_INHERITED = re.compile(
+    r"PATH|LANG|LANGUAGE|LC_[A-Z]+|TZ|(HTTPS?|ALL|NO)_PROXY|(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|(REQUESTS|CURL)_CA_BUNDLE"
+)
+# Where a provider's variables do not begin with its name.
+_VARIABLES = {
+    "azure": ("AZURE_",),
+    "bedrock": ("AWS_",),
+    "gemini": ("GEMINI_", "GOOGLE_API_KEY"),
+    "perplexity": ("PERPLEXITY", "PPLX_"),
+    "together_ai": ("TOGETHER",),
+    "vertex_ai": ("VERTEX", "GOOGLE_"),
+    "watsonx": ("WATSONX_", "WX_"),
+}
+# Nothing else is asked, sent, fetched, run, committed or read: no version check, analytics, git, linter, shell command,
+# address in the text, configuration or history of the user's.
+_QUIET = (
+    "--yes-always", "--no-git", "--no-gitignore", "--no-auto-commits", "--no-dirty-commits", "--no-auto-lint",
+    "--no-auto-test", "--no-suggest-shell-commands", "--no-detect-urls", "--disable-playwright", "--no-check-update",
+    "--no-show-release-notes", "--no-analytics", "--analytics-disable", "--no-show-model-warnings",
+    "--no-check-model-accepts-settings", "--no-notifications", "--no-watch-files", "--no-copy-paste",
+    "--no-restore-chat-history", "--no-pretty", "--no-stream", "--no-fancy-input", "--map-tokens=0",
+)  # fmt: skip
+_TASK = "Carry out this instruction for an experiment. The files that may be changed are {names}.\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class AiderModel:
+    """`model` is the litellm name that aider asks, `executable` its command; `inherited` is where keys are taken from.
+
+    deadline_s: of one try, all of aider's requests included. While it works or waits, `is_stopped` ends it. `secrets`
+    are never shown.
+    """
+
+    model: str
+    executable: Path
+    inherited: Mapping[str, str]
+    patience_s: float
+    rules: ModelRules = field(default_factory=ModelRules)
+    is_stopped: Callable[[], bool] = lambda: False
+    throttle: Throttle = field(default_factory=Throttle)
+    secrets: Sequence[str] = ()
+    deadline_s: float = DEADLINE_S
+    takes_files: ClassVar[bool] = True
+    name: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", f"aider/{self.model}")
+
+    def ask(self, request: Request) -> ModelReply:
+        """Raises: ProviderUnavailable once patience is spent; ProviderRefused; StopRequested."""
+        import tenacity
+
+        retry = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(ProviderUnavailable),
+            wait=tenacity.wait_random_exponential(multiplier=1, max=LONGEST_WAIT_S),
+            stop=tenacity.stop_after_delay(self.patience_s),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return retry(self._ask_once, request)
+
+    def _ask_once(self, request: Request) -> ModelReply:
+        texts = (_instruction(request), *(request.files[path] for path in _chat(request)))
+        chars = OWN_CHARS + sum(map(len, texts))
+        try:
+            with self.throttle.admit(self.model, self.rules, chars, self._sleep, self.patience_s) as ticket:
+                self.throttle.keep(ticket)
+                reply = self._work(request, ticket)
+                self.throttle.settle(self.model, ticket, reply.tokens_in, reply.tokens_out)
+                return reply
+        except Held as held:
+            raise ProviderUnavailable(self.name, f"its provider asks to wait {held.seconds:.0f} s") from held
+
+    def _work(self, request: Request, ticket: Ticket) -> ModelReply:
+        with tempfile.TemporaryDirectory(prefix="aider-", ignore_cleanup_errors=True) as name:
+            # Two folders deep: a reply that writes to ../../x.py stays in what is thrown away.
+            work, home = Path(name, "deep", "down", "work"), Path(name, "home")
+            for folder in (work, home):
+                folder.mkdir(parents=True)
+            _write_files(work, request.files)
+            code = self._run(work, home, request)
+            output = (home / "output").read_bytes()[-OUTPUT_BYTES:].decode("utf-8", "replace")
+            heard = read_output(output, self.secrets)
+            new, strays = _read_files(work, request)
+        strays += [path for path in heard.written if path not in request.view.editable and path not in strays]
+        if new == {path: text for path, text in request.files.items() if path in new}:
+            self._refuse(code, heard, ticket)
+        text = self._tell(request.files, new, strays, heard)
+        return ModelReply(text, self.name, heard.tokens_in, heard.tokens_out, heard.cost_usd)
+
+    def _run(self, work: Path, home: Path, request: Request) -> int:
+        """aider's exit code, its output in `home`; the whole process group is killed at the deadline.
+
+        Raises: ProviderUnavailable at the deadline; ProviderRefused where it cannot be started; StopRequested.
+        """
+        editable = ", ".join(request.view.editable)
+        # Its own words come first: aider takes a message that begins with / or ! for a command.
+        (home / "message").write_text(_TASK.format(names=editable) + _instruction(request), "utf-8", errors="replace")
+        environment = aider_environment(self.model, self.inherited, home)
+        command = [
+            *self._hold(home, environment),
+            str(self.executable),
+            *arguments(self.model, self.rules, home, self.deadline_s),
+            "--",
+            *_chat(request),
+        ]
+        with (home / "output").open("wb") as output:
+            try:
+                process = subprocess.Popen(
+                    command,
+                    cwd=work,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                problem = f"{self.executable} cannot be run: {error.strerror}; build it again: scientist setup aider"
+                raise ProviderRefused(self.name, problem) from error
+            try:
+                return self._await(process)
+            finally:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def _hold(self, home: Path, environment: Mapping[str, str]) -> list[str]:
+        """What keeps it to its folder, whatever paths a model names; nothing where its interpreter is not found."""
+        python = self.executable.resolve().with_name("python")
+        if not python.exists():
+            return []
+        own = self.inherited.get("HOME", "")
+        return shut_in_program(home / "walls.json", python, environment, write=[home.parent], home=own)
+
+    def _await(self, process: subprocess.Popen[bytes]) -> int:
+        deadline = time.monotonic() + self.deadline_s
+        while time.monotonic() < deadline:
+            if self.is_stopped():
+                raise StopRequested("stopped by request while aider was at work")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(timeout=POLL_S)
+        raise ProviderUnavailable(self.name, f"did not end within {self.deadline_s:g} s and was killed")
+
+    def _refuse(self, code: int, heard: Heard, ticket: Ticket) -> None:
+        """Raises: ProviderUnavailable, ProviderRefused where nothing changed because no model answered."""
+        fault = heard.fault
+        if fault and fault.kind is FaultKind.RATE_LIMIT:
+            self.throttle.refuse(self.model, ticket, fault, fault.wait_s or 0.0)
+        if fault and fault.kind is FaultKind.LENGTH:
+            raise ContextTooLong(self.name, fault.text, fault.window_tokens)
+        if fault:
+            raise (ProviderUnavailable if fault.kind.action is Action.WAIT else ProviderRefused)(self.name, fault.text)
+        if code != 0:
+            raise ProviderRefused(self.name, f"ended with exit code {code}: {heard.last}")
+
+    def _tell(self, old: Mapping[str, str], new: Mapping[str, str], strays: list[str], heard: Heard) -> str:
+        """The reply: what was changed, in words and as blocks."""
+        left_out = f"It also wrote {', '.join(strays)}, which may not be changed; that is left out.\n" if strays else ""
+        try:
+            blocks = blocks_of(old, new)
+        except Unwritable as error:
+            return f"aider changed {error.path} into lines that cannot be told from markers of an edit.\n{left_out}"
+        if not blocks:
+            why = f" {heard.trouble}" if heard.trouble else ""
+            return f"aider changed nothing.{why}\n{left_out}"
+        changed = ", ".join(path for path, text in new.items() if old.get(path) != text)
+        return f"aider changed {changed}.\n{left_out}\n{blocks}"
+
+    def _sleep(self, seconds: float) -> None:
+        sleep_unless_stopped(seconds, self.is_stopped)
+
+
+def _instruction(request: Request) -> str:
+    """The planner's words, the failure that they are to mend, and why the edit before this one was refused.
+
+    The failure under the conditions of prompts/edit.j2, which our own editor is shown.
+    """
+    view = request.view
+    failure, failed = view.code_failure or view.failure, ""
+    if failure and failure.kind is not FailureKind.EDIT and not view.restored:
+        failed = f"\n\nThe failure that it is to mend: {failure.summary}\n{failure.detail}".rstrip()
+    refused = f"\n\nThe edit that was made of this before was refused:\n{view.feedback}" if view.feedback else ""
+    return view.instruction + failed + refused
+
+
+def _chat(request: Request) -> list[str]:
+    """The files whose text aider shows its model: those of the view, and others that the instruction names."""
+    return [path for path in request.files if path in request.view.files or path in request.view.instruction]
+
+
+def aider_executable(python: Path) -> Path:
+    """The command in the environment of that interpreter."""
+    return python.with_name("aider")
+
+
+def arguments(model: str, rules: ModelRules, home: Path, deadline_s: float) -> list[str]:
+    """The command line of one instruction, files to edit aside; `home`, an empty folder, gets what aider reads."""
+    settings = json.dumps([_settings(model, rules)])
+    for name, text in (("config.yml", "{}\n"), ("keys.env", ""), ("settings.yml", settings)):
+        (home / name).write_text(text)
+    # A fresh price list that names no model: with none, or an empty one, aider fetches its own.
+    prices = home / ".aider" / "caches" / "model_prices_and_context_window.json"
+    prices.parent.mkdir(parents=True, exist_ok=True)
+    prices.write_text(json.dumps({"-": {}}))
+    named = {
+        "model": model,
+        "weak-model": model,
+        "message-file": home / "message",
+        "config": home / "config.yml",
+        "model-settings-file": home / "settings.yml",
+        "env-file": home / "keys.env",
+        "input-history-file": home / "input.history",
+        "chat-history-file": home / "chat.history.md",
+        "encoding": "utf-8",
+        "timeout": f"{deadline_s:g}",
+    }
+    return [*_QUIET, *(f"--{option}={value}" for option, value in named.items())]
+
+
+def _settings(model: str, rules: ModelRules) -> dict[str, object]:
+    """aider's settings of a model, whatever it knows of it.
+
+    Its own would end some requests with a system message, or with a temperature, which strict providers refuse.
+    """
+    most = rules.max_output_tokens
+    return {
+        "name": model,
+        "edit_format": "diff",
+        "reminder": "",
+        "examples_as_sys_msg": True,
+        "use_system_prompt": rules.system is not False,
+        "use_temperature": False,
+        "streaming": False,
+        "reasoning_tag": "think",
+        "extra_params": {"max_tokens": most} if most else {},
+    }
+
+
+def aider_environment(model: str, inherited: Mapping[str, str], home: Path) -> dict[str, str]:
+    """An allow-list, with the key and the address of the model's provider and of no other."""
+    provider = model.partition("/")[0]
+    own = _VARIABLES.get(provider, (f"{provider.upper().replace('-', '_')}_",))
+    kept = {name: value for name, value in inherited.items() if _INHERITED.fullmatch(name) or name.startswith(own)}
+    return kept | {
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "USER": "scientist",
+        "TERM": "dumb",
+        "COLUMNS": "1000",  # aider folds its lines at the width of the terminal
+        "BROWSER": "true",  # with --yes-always it opens addresses that errors name
+        "PIP_NO_INDEX": "1",  # and installs packages
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONUTF8": "1",
+        "GIT_CEILING_DIRECTORIES": str(home.parent),
+        **AIDER.variables,
+    }
+
+
+def _write_files(work: Path, files: Mapping[str, str]) -> None:
+    for path, text in files.items():
+        target = work / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def _read_files(work: Path, request: Request) -> tuple[dict[str, str], list[str]]:
+    """Texts of the files that may be changed, and the paths of others that were written."""
+    found: dict[str, str] = {}
+    strays: list[str] = []
+    for path in sorted(p for p in work.rglob("*") if p.is_symlink() or p.is_file()):
+        name = path.relative_to(work).as_posix()
+        if name in request.view.editable and not path.is_symlink():
+            found[name] = path.read_bytes().decode("utf-8", "surrogateescape")
+        elif not name.startswith(".aider"):
+            strays.append(name)
+    return found, strays

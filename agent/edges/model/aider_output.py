@@ -1,0 +1,63 @@
+"""What aider said on its terminal: tokens, cost, files written, and how a provider failed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agent.core.model.faults import Fault, blot, classify, printable
+
+__all__ = ["Heard", "read_output"]
+
+LAST_CHARS = 500
+
+_TOKENS = re.compile(r"^Tokens: ([\d.]+)(k?) sent\b.*?([\d.]+)(k?) received\.", re.MULTILINE)
+_COST = re.compile(r"Cost: \$([\d.]+) message")
+_WRITTEN = re.compile(r"^(?:Applied edit to|Did not apply edit to) (.+?)(?: \(--dry-run\))?$", re.MULTILINE)
+_ERROR = re.compile(r"^(?:litellm\.)?(?:litellm\.)?(\w+Error|Timeout): .*$", re.MULTILINE)
+_TROUBLE = (
+    (re.compile(r"has hit a token limit"), "The model hit its token limit: ask for a smaller change."),
+    (re.compile(r"exceeds the [\d,]+ token limit"), "The files and the instruction exceed the model's context window."),
+    (re.compile(r"SEARCH/REPLACE blocks? failed to match"), "The model's blocks did not fit the file."),
+    (re.compile(r"did not conform to the edit format"), "The model did not keep to aider's edit format."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Zero tokens and a cost of None are unknown. fault: the provider's last error.
+
+    trouble: why an answer led to no edit. written: files that aider names as edited. last: its last line.
+    """
+
+    tokens_in: int
+    tokens_out: int
+    cost_usd: float | None
+    fault: Fault | None
+    trouble: str
+    written: tuple[str, ...]
+    last: str
+
+
+def read_output(text: str, secrets: Sequence[str] = ()) -> Heard:
+    """Read what one call of aider printed; `secrets` are blotted out of what is kept."""
+    reports = list(_TOKENS.finditer(text))  # each report counts all of the call so far
+    sent, received = (_count(*reports[-1].group(i, i + 1)) for i in (1, 3)) if reports else (0, 0)
+    costs = _COST.findall(text)
+    errors = list(_ERROR.finditer(text))
+    fault = classify(errors[-1][0], None, errors[-1][1], secrets) if errors else None
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return Heard(
+        tokens_in=sent,
+        tokens_out=received,
+        cost_usd=float(costs[-1]) if costs else None,
+        fault=fault,
+        trouble=next((told for sign, told in _TROUBLE if sign.search(text)), ""),
+        written=tuple(dict.fromkeys(_WRITTEN.findall(text))),
+        last=printable(blot(lines[-1], secrets)[:LAST_CHARS]) if lines else "it said nothing",
+    )
+
+
+def _count(number: str, thousands: str) -> int:
+    return round(float(number) * (1000 if thousands else 1))

@@ -1,0 +1,345 @@
+"""A language model behind litellm that waits, changes its request, or turns to another model, until one answers."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import tenacity
+
+from agent.core.journal.budget import Paid
+from agent.core.model.cut_reply import ask_for_less, ask_for_rest, join_rest
+from agent.core.model.faults import Action, Fault, FaultKind, advice
+from agent.core.model.messages import Message, Rules, normalise, rules_for, stricter
+from agent.core.model.rules import DEFAULT_TIMEOUT_S, ModelRules, RuleTable
+from agent.edges.model.call import Answer, Call, CallFailed
+from agent.edges.model.protocol import ModelReply, Request, known_window
+from agent.edges.model.throttle import Held, Throttle
+from agent.errors import BudgetSpent, ContextTooLong, ProviderError, ProviderRefused, ProviderUnavailable
+
+SHORTEST_TIMEOUT_S = 10.0
+LONGEST_WAIT_S = 120.0
+# Beside the wait that a provider asks for, so that those who were told the same do not come back together.
+SPREAD = 0.1
+TRUSTED_WAITS = 3
+# How long a model's fault of one kind is waited out where another model is named.
+TURN_S = {FaultKind.RATE_LIMIT: 600.0, FaultKind.OUTAGE: 300.0, FaultKind.TIMEOUT: 0.0, FaultKind.GARBLED: 120.0}
+REST_S = 900.0
+# Faults that say nothing of the next question.
+OF_THIS_TEXT = frozenset({FaultKind.LENGTH, FaultKind.CONTENT, FaultKind.CUT})
+ROUND_S = 30.0
+# A wait that is told, how often, and how much of its reason.
+TOLD_WAIT_S = 5.0
+TELL_EVERY_S = 600.0
+WAIT_CHARS = 200
+
+
+@dataclass(slots=True)
+class _Candidate:
+    """One of the models that may answer, and what was learnt of it."""
+
+    name: str
+    rules: ModelRules
+    shape: Rules
+    dropped: set[str] = field(default_factory=set)
+    rests_until: float = float("-inf")
+    told_window: int | None = None
+
+
+@dataclass(slots=True)
+class _Effort:
+    """What one question has cost so far. `seen` is the kind of the last fault, `since` when its row began.
+
+    changed: what was changed for whom. asks_s: the wait that the last fault named.
+    """
+
+    started: float
+    check_room: Callable[[Paid], None]
+    requests: int = 0
+    answers: list[Answer] = field(default_factory=list)
+    refusals: dict[str, str] = field(default_factory=dict)
+    changed: set[tuple[str, FaultKind]] = field(default_factory=set)
+    seen: FaultKind | None = None
+    since: float = 0.0
+    last: str = ""
+    asks_s: float = 0.0
+    told: float = float("-inf")
+
+    @property
+    def paid(self) -> Paid:
+        """One unknown cost makes the sum unknown."""
+        answers = (Paid(a.tokens_in, a.tokens_out, a.tokens_cached, a.cost_usd) for a in self.answers)
+        return sum(answers, Paid(requests=self.requests))
+
+    def note(self, fault: Fault, now: float) -> None:
+        if fault.kind is not self.seen:
+            self.seen, self.since = fault.kind, now
+        self.last, self.asks_s = f"{fault.kind}: {fault.text}", fault.wait_s or 0.0
+
+
+class LiteLLMModel:
+    """Any model that litellm can reach, with the keys that it finds in the environment, and those to fall back on.
+
+    litellm itself retries nothing: patience, `clock` (seconds), `sleep` and `jitter` (0 to 1) are tenacity's. A model
+    that could not answer is asked after the others for REST_S: each idea finds that out for itself. `on_wait` hears now
+    and then what is waited for.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        patience_s: float,
+        sleep: Callable[[float], None],
+        fallbacks: Sequence[str] = (),
+        table: RuleTable | None = None,
+        throttle: Throttle | None = None,
+        secrets: Sequence[str] = (),
+        check_stop: Callable[[], None] = lambda: None,
+        on_wait: Callable[[str], None] = lambda line: None,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.name = name
+        table = table or RuleTable()
+        self._candidates = [_Candidate(n, table.find(n), rules_for(n, table)) for n in (name, *fallbacks)]
+        self._patience_s = patience_s
+        self._sleep, self._clock, self._jitter = sleep, clock, jitter
+        self._throttle = throttle or Throttle(clock=clock)
+        self._call = Call(check_stop, secrets)
+        self._on_wait = on_wait
+
+    @property
+    def window_tokens(self) -> int | None:
+        """What the first model takes in: its rules' word, else what it said itself, else litellm's.
+
+        Those to fall back on may take less.
+        """
+        first = self._candidates[0]
+        return first.rules.window_tokens or first.told_window or known_window(first.name)
+
+    def ask(self, request: Request) -> ModelReply:
+        """Raises: ProviderUnavailable once patience is spent, ProviderRefused where none answers, ContextTooLong.
+
+        What the request's `check_room` raises.
+        """
+        effort = _Effort(self._clock(), request.check_room)
+        try:
+            return self._ask(request, effort)
+        except (ProviderError, BudgetSpent) as error:
+            error.paid = effort.paid
+            raise
+
+    def _ask(self, request: Request, effort: _Effort) -> ModelReply:
+        deadline = effort.started + self._patience_s
+        left = sorted(self._candidates, key=lambda c: c.rests_until > effort.started)  # stable: the order of the user
+        while True:
+            for candidate in list(left):
+                try:
+                    answer = self._converse(candidate, request.messages, effort, deadline, alone=len(left) == 1)
+                except CallFailed as failed:
+                    if failed.fault.kind not in OF_THIS_TEXT:
+                        candidate.rests_until = self._clock() + REST_S
+                    self._give_up_on(candidate, failed.fault, effort)
+                    if failed.fault.kind.action is not Action.WAIT:
+                        left.remove(candidate)
+                else:
+                    candidate.rests_until = float("-inf")
+                    return _reply_of(answer, candidate, effort)
+            if not left:
+                raise ProviderRefused(self.name, "; ".join(effort.refusals.values()))
+            remains = deadline - self._clock()
+            if remains <= 0 or len(self._candidates) == 1:
+                raise ProviderUnavailable(self.name, self._describe(effort))
+            self._sleep(min(ROUND_S, remains))
+
+    def _give_up_on(self, candidate: _Candidate, fault: Fault, effort: _Effort) -> None:
+        """Raises: ContextTooLong where a shorter prompt is all that is asked for."""
+        text = f"{fault.text}" + (f" ({remedy})" if (remedy := advice(fault.kind)) else "")
+        if fault.kind is FaultKind.LENGTH:
+            candidate.told_window = fault.window_tokens or candidate.told_window
+            raise ContextTooLong(candidate.name, text, fault.window_tokens)
+        if fault.kind.action is not Action.WAIT:
+            effort.refusals[candidate.name] = text if candidate.name == self.name else f"{candidate.name}: {text}"
+        effort.last = f"{fault.kind}: {fault.text}" if candidate.name == self.name else f"{candidate.name}: {text}"
+
+    def _describe(self, effort: _Effort) -> str:
+        minutes = (self._clock() - effort.started) / 60
+        asks = f", told to wait {effort.asks_s / 60:.0f} min" if effort.asks_s >= 60 else ""
+        return f"{effort.last} (asked {effort.requests} times in {minutes:.0f} min{asks})"
+
+    def _converse(
+        self, candidate: _Candidate, messages: Sequence[Message], effort: _Effort, deadline: float, *, alone: bool
+    ) -> Answer:
+        """One model's whole answer; where it was cut, joined with its rest, or else a shorter one.
+
+        Raises: CallFailed.
+        """
+        first = self._persist(candidate, messages, effort, deadline, alone=alone)
+        if first.finish_reason != "length":
+            return first
+        if first.text.strip():
+            more = [*messages, *ask_for_rest(first.text)]
+            try:
+                rest = self._persist(candidate, more, effort, deadline, alone=alone, brief=FaultKind.GARBLED)
+            except CallFailed as failed:
+                if failed.fault.kind is not FaultKind.GARBLED:  # of some models an empty reply is all that follows
+                    raise
+                rest = None
+            if rest and rest.finish_reason != "length":
+                return replace(rest, text=join_rest(first.text, rest.text), reasoning=first.reasoning)
+        less = self._persist(candidate, [*messages, ask_for_less()], effort, deadline, alone=alone)
+        if not less.text.strip():
+            raise CallFailed(Fault(FaultKind.CUT, "reached its limit of output tokens before it said anything"))
+        return less
+
+    def _persist(
+        self,
+        candidate: _Candidate,
+        messages: Sequence[Message],
+        effort: _Effort,
+        deadline: float,
+        *,
+        alone: bool,
+        brief: FaultKind | None = None,
+    ) -> Answer:
+        """One answer, however often it takes within this model's turn; faults of the kind `brief` have but a turn.
+
+        Raises: CallFailed.
+        """
+        effort.seen = None
+
+        def turn_ends() -> float:
+            if effort.seen is None or (alone and effort.seen is not brief):
+                return deadline
+            return min(deadline, effort.since + TURN_S.get(effort.seen, 0.0))
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            assert state.outcome is not None
+            error = state.outcome.exception()
+            assert isinstance(error, CallFailed)
+            return self._wait_s(error.fault, state.attempt_number, turn_ends() - self._clock())
+
+        def stop(state: tenacity.RetryCallState) -> bool:
+            now = self._clock()
+            return now >= turn_ends() or now + state.upcoming_sleep > turn_ends()
+
+        retry = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(
+                lambda e: isinstance(e, CallFailed) and e.fault.kind.action is Action.WAIT
+            ),
+            wait=wait,
+            stop=stop,
+            sleep=self._sleep,
+            before_sleep=lambda state: self._tell_wait(candidate, effort, state.upcoming_sleep),
+            reraise=True,
+        )
+        answer = retry(self._send, candidate, messages, effort, deadline, alone=alone)
+        effort.answers.append(answer)
+        return answer
+
+    def _tell_wait(self, candidate: _Candidate, effort: _Effort, wait_s: float) -> None:
+        """Nobody should wonder what a launch does for hours; a wait of a moment is not worth a line."""
+        now = self._clock()
+        if wait_s >= TOLD_WAIT_S and now - effort.told >= TELL_EVERY_S:
+            effort.told = now
+            asked = f"asked {effort.requests} times, again in {wait_s:.0f} s"
+            self._on_wait(f"waiting for {candidate.name}: {effort.last[:WAIT_CHARS]}; {asked}")
+
+    def _wait_s(self, fault: Fault, attempt: int, left: float) -> float:
+        """What the provider asked for and a little more, else full jitter under a doubling bound.
+
+        A provider that asks for the same short wait again and again is believed three times.
+        """
+        jittered = min(self._jitter() * min(LONGEST_WAIT_S, 2.0 ** min(attempt, 10)), max(0.0, left))
+        if fault.wait_s is None:
+            return jittered
+        stated = fault.wait_s * (1 + SPREAD * self._jitter())
+        return stated if attempt <= TRUSTED_WAITS else max(stated, jittered)
+
+    def _send(
+        self, candidate: _Candidate, messages: Sequence[Message], effort: _Effort, deadline: float, *, alone: bool
+    ) -> Answer:
+        """One request, and for each kind of refusal that a change may lift, one changed request.
+
+        Raises: CallFailed.
+        """
+        usual = candidate.shape
+        while True:
+            try:
+                return self._send_once(candidate, messages, effort, deadline, alone=alone)
+            except CallFailed as failed:
+                effort.note(failed.fault, self._clock())
+                kind = failed.fault.kind
+                if kind.action is not Action.CHANGE or (candidate.name, kind) in effort.changed:
+                    if kind is FaultKind.SEQUENCE:  # it was not the shape
+                        candidate.shape = usual
+                    raise
+                if not self._change(candidate, failed.fault, messages):
+                    raise
+                effort.changed.add((candidate.name, kind))
+
+    def _change(self, candidate: _Candidate, fault: Fault, messages: Sequence[Message]) -> bool:
+        """Whether the candidate's next request differs in what was refused."""
+        if fault.kind is FaultKind.SEQUENCE:
+            harder = stricter(candidate.shape, messages)
+            candidate.shape = harder or candidate.shape
+            return harder is not None
+        if fault.kind is FaultKind.PARAMETER:
+            new = {fault.parameter or "max_tokens"} - candidate.dropped - set(candidate.rules.drop_params or ())
+            candidate.dropped |= new | ({"max_tokens"} if new else set())
+            return bool(new)
+        return False
+
+    def _send_once(
+        self, candidate: _Candidate, messages: Sequence[Message], effort: _Effort, deadline: float, *, alone: bool
+    ) -> Answer:
+        if effort.answers:
+            effort.check_room(effort.paid)
+        sent = normalise(messages, candidate.shape)
+        rules, left = candidate.rules, deadline - self._clock()
+        deadline_s = min(rules.timeout_s or DEFAULT_TIMEOUT_S, max(SHORTEST_TIMEOUT_S, left))
+        chars = sum(len(message.content) for message in sent)
+        patience_s = left if alone else min(left, TURN_S[FaultKind.RATE_LIMIT])
+        try:
+            with self._throttle.admit(candidate.name, rules, chars, self._sleep, patience_s) as ticket:
+                effort.requests += 1
+                try:
+                    answer = self._call.send(candidate.name, sent, rules, candidate.dropped, deadline_s)
+                except CallFailed as failed:
+                    if failed.answer:
+                        effort.answers.append(failed.answer)
+                        self._throttle.settle(candidate.name, ticket, failed.answer.tokens_in, failed.answer.tokens_out)
+                    self._throttle.learn(candidate.name, ticket, failed.limits)
+                    if failed.fault.kind is FaultKind.TIMEOUT:
+                        self._throttle.keep(ticket)
+                    if failed.fault.kind is FaultKind.RATE_LIMIT:
+                        self._throttle.refuse(
+                            candidate.name, ticket, failed.fault, failed.fault.wait_s or self._jitter()
+                        )
+                    raise
+                self._throttle.settle(candidate.name, ticket, answer.tokens_in, answer.tokens_out)
+                self._throttle.learn(candidate.name, ticket, answer.limits)
+                return answer
+        except Held as held:
+            raise CallFailed(Fault(FaultKind.RATE_LIMIT, str(held), wait_s=held.seconds)) from held
+
+
+def _reply_of(answer: Answer, candidate: _Candidate, effort: _Effort) -> ModelReply:
+    """The answer with what all requests of the question used."""
+    text, paid = answer.text, effort.paid
+    if candidate.rules.send_reasoning and answer.reasoning:
+        text = f"<think>\n{answer.reasoning}\n</think>\n\n{text}"
+    return ModelReply(
+        text=text,
+        model=answer.model,
+        tokens_in=paid.tokens_in,
+        tokens_out=paid.tokens_out,
+        cost_usd=paid.cost_usd,
+        tokens_cached=paid.tokens_cached,
+        requests=paid.requests,
+        finish_reason=answer.finish_reason,
+        reasoning=answer.reasoning,
+    )

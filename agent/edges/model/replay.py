@@ -1,0 +1,84 @@
+"""`replay/<workspace>`: the replies that an earlier workspace got, as a model. It costs nothing."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from agent.core.journal.events import Launched, Role, replies_of
+from agent.edges.model.protocol import ModelReply, Request
+from agent.edges.workspace.journal import Journal
+from agent.edges.workspace.layout import open_workspace
+from agent.errors import IntegrityError, ProviderRefused, UsageError
+
+__all__ = ["PREFIX", "ReplayModel", "is_replay", "read_launch", "replay_name"]
+
+PREFIX = "replay/"
+
+
+class ReplayModel:
+    """The replies of one workspace, each role's in their order.
+
+    Which one is due is counted from the journal of the workspace that asks, so that a resumed replay goes on where it
+    stood. The same prompts are not asked for: only that each reply was given for the same purpose.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def ask(self, request: Request) -> ModelReply:
+        """Raises: ProviderRefused where no reply is left, or the next one was given for something else."""
+        replies = replies_of(self._journal.events, request.role)
+        number, purpose = request.asked + 1, request.view.purpose
+        which = f"reply {number} of the {request.role}"
+        if number > len(replies):
+            left = f"the recording holds {len(replies)}" if replies else "the recording holds none of that role"
+            raise ProviderRefused(self.name, f"there is no {which} (asked to {purpose}): {left}")
+        due = replies[number - 1]
+        if due.purpose is not purpose:
+            said = f"{which} was given when asked to {due.purpose}, and now it is asked to {purpose}"
+            raise ProviderRefused(self.name, f"{said}: template, limits or options are not those of the recording")
+        try:
+            text = self._journal.get(due.reply)
+        except IntegrityError as error:
+            raise ProviderRefused(self.name, f"{which} cannot be read: {error}") from error
+        return ModelReply(text, PREFIX + Path(self.name).name, cost_usd=0.0)
+
+    @cached_property
+    def _journal(self) -> Journal:
+        return _open(self.name)
+
+
+def is_replay(model: str) -> bool:
+    return model.startswith(PREFIX)
+
+
+def replay_name(model: str) -> str:
+    """A replay's name with its path made absolute, since a resume may come from another folder; others as they are."""
+    return PREFIX + str(Path(model.removeprefix(PREFIX)).absolute()) if is_replay(model) else model
+
+
+def read_launch(model: str, option: str = "--model") -> Launched:
+    """How the recorded workspace was launched; `option` is what named it.
+
+    Raises: UsageError where it is no workspace, or holds no reply.
+    """
+    try:
+        events = _open(model).events
+    except ProviderRefused as error:
+        remedy = "write replay/ and the folder of one idea; see: scientist status"
+        raise UsageError(f"{option} {model}", error.problem, remedy) from error
+    launched = events[0]
+    assert isinstance(launched, Launched)
+    if not any(replies_of(events, role) for role in Role):
+        raise UsageError(f"{option} {model}", "holds no reply", "name a workspace whose model was asked")
+    return launched
+
+
+def _open(model: str) -> Journal:
+    """Raises: ProviderRefused where there is no journal that can be read."""
+    try:
+        return open_workspace(Path(model.removeprefix(PREFIX))).journal()
+    except (UsageError, IntegrityError, OSError) as error:
+        problem = error.problem if isinstance(error, UsageError | IntegrityError) else str(error)
+        raise ProviderRefused(model, problem) from error

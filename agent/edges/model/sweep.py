@@ -1,0 +1,143 @@
+"""`offline/sweep`: the embedded model. It searches marked constants and implements no idea: a control, and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from agent.core.code.search_marks import SearchRange, Setting, search_ranges
+from agent.core.evidence.verdict import VerdictKind
+from agent.core.journal.events import Purpose
+from agent.core.prompt.view import TurnView
+from agent.edges.model.protocol import ModelReply, Request
+from agent.errors import ProviderRefused
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+SWEEP = "offline/sweep"
+CONTROL = "control: hyper-parameter sweep; the idea was not implemented"
+
+
+class SweepModel:
+    """Reads the view of a request, not its messages; a seeded Optuna chooses the next values from the past rows."""
+
+    name = SWEEP
+    takes_files = True
+
+    def ask(self, request: Request) -> ModelReply:
+        """Raises: ProviderRefused where no run file marks a search range."""
+        view = request.view
+        match view.purpose:
+            case Purpose.PLOT:
+                text = f"{CONTROL}.\n\nplot.py draws what a sweep needs; it is run as it is.\n"
+            case Purpose.NOTES:
+                text = _notes(view)
+            case _:
+                text = _next_trial(view)
+        return ModelReply(text, SWEEP, cost_usd=0.0)
+
+
+def ranges_in(files: Mapping[str, str]) -> dict[str, tuple[SearchRange, ...]]:
+    """Search ranges by file; files without any are left out."""
+    found = {name: search_ranges(text) for name, text in files.items() if name.endswith(".py")}
+    return {name: ranges for name, ranges in found.items() if ranges}
+
+
+def _next_trial(view: TurnView) -> str:
+    by_file = ranges_in(view.files)
+    if not by_file:
+        raise ProviderRefused(SWEEP, f"no search range is marked in {', '.join(view.run_files)}")
+    ranges = {r.name: r for found in by_file.values() for r in found}
+    values = _suggest(view, ranges)
+    changed = {name: value for name, value in values.items() if value != ranges[name].value}
+    said = ", ".join(f"{name}={_show(value)}" for name, value in changed.items())
+    parts = [f"{CONTROL}.\n"]
+    refuted = f"{view.primary.name} stays inside the baseline's band" if view.primary else "nothing improves"
+    parts.append(f"PLAN:\n{view.run}. {said}; no improvement if {refuted}\n")
+    for file, found in by_file.items():
+        parts += [_block(file, r, changed[r.name]) for r in found if r.name in changed]
+    return "\n".join(parts)
+
+
+def _block(file: str, found: SearchRange, value: Setting) -> str:
+    return (
+        f"{file}\n```python\n<<<<<<< SEARCH\n{found.line}\n=======\n{found.with_value(value)}\n>>>>>>> REPLACE\n```\n"
+    )
+
+
+def _suggest(view: TurnView, ranges: Mapping[str, SearchRange]) -> dict[str, Setting]:
+    """The next point; it always differs from the present values."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    space = {name: _distribution(r) for name, r in ranges.items()}
+    lower = view.primary is not None and view.primary.direction == "lower"
+    seed = crc32(view.workspace.encode()) + 1000 * view.run + view.attempt
+    study = optuna.create_study(
+        direction="minimize" if lower else "maximize",
+        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=4),
+    )
+    for row in view.rows:
+        score = row.values.get(view.primary.name) if view.primary else None
+        if score is not None and set(row.settings) >= set(space):
+            inside = {name: row.settings[name] for name in space if _inside(space[name], row.settings[name])}
+            if len(inside) == len(space):
+                study.add_trial(optuna.create_trial(params=inside, distributions=space, value=score))
+    for _ in range(20):
+        chosen = dict(study.ask(space).params)
+        values = {name: _rounded(ranges[name], value) for name, value in chosen.items()}
+        if any(values[name] != ranges[name].value for name in ranges):
+            return values
+    raise ProviderRefused(SWEEP, "the marked search ranges leave nothing to try")
+
+
+def _distribution(r: SearchRange) -> BaseDistribution:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if r.choices:
+        return CategoricalDistribution(list(r.choices))
+    if r.integer:
+        return IntDistribution(int(r.low), int(r.high), log=r.log)
+    return FloatDistribution(r.low, r.high, log=r.log)
+
+
+def _inside(distribution: BaseDistribution, value: Setting) -> bool:
+    choices = getattr(distribution, "choices", None)
+    if choices is not None:
+        return value in choices
+    low, high = getattr(distribution, "low", 0), getattr(distribution, "high", 0)
+    return isinstance(value, int | float) and low <= value <= high
+
+
+def _rounded(r: SearchRange, value: Setting) -> Setting:
+    """Three significant digits: what a person would have written."""
+    if isinstance(value, float):
+        return min(max(float(f"{value:.3g}"), r.low), r.high)
+    return value
+
+
+def _show(value: Setting) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _notes(view: TurnView) -> str:
+    name = view.primary.name if view.primary else ""
+    scored = [row for row in view.rows if row.completed and name in row.values]
+    lower = view.primary is not None and view.primary.direction == "lower"
+    lines = ["", "## Summary", "", CONTROL, ""]
+    if scored:
+        fair = [row for row in scored if not (row.verdict and row.verdict.kind is VerdictKind.NOT_COMPARABLE)]
+        best = (min if lower else max)(fair or scored, key=lambda row: row.values[name])
+        settings = ", ".join(f"{key}={_show(value)}" for key, value in best.settings.items())
+        verdict = f": {best.verdict.kind.value}. {best.verdict.reason}" if best.verdict else "."
+        lines += [
+            f"Of {len(scored)} completed trials run {best.run} is best, {name} = {best.values[name]:.4g}{verdict}"
+        ]
+        lines += [
+            f"Its settings: {settings}.",
+            "A best of several runs is chosen by its luck too: only fresh seeds can confirm it.",
+        ]
+    body = "\n".join(lines)
+    return f"{CONTROL}.\n\nnotes.txt\n```\n<<<<<<< SEARCH\n=======\n{body}\n>>>>>>> REPLACE\n```\n"

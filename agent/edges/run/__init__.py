@@ -1,0 +1,1 @@
+"""Supervised steps from the orchestrator: prepared, started, awaited, read, published."""

@@ -1,0 +1,211 @@
+"""Baselines of a template as files: which are there, which are to be made, and the run that makes one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from agent.core.evidence.variants import BaselineTask, hash_code, plan_tasks, set_constants
+from agent.edges.run.runner import LocalRunner
+from agent.edges.run.trial import Trial, run_trial
+from agent.edges.sandbox.choose import NO_SANDBOX, Sandbox
+from agent.edges.system.files import write_durably
+from agent.edges.template.data import Prepared
+from agent.edges.template.load import TEMPLATE_FILE, Template
+from agent.errors import ScientistError, UsageError
+
+__all__ = ["Bench", "Made", "Row", "RowState", "make_all", "make_row", "plan_rows", "undeclared_files"]
+
+
+class RowState(StrEnum):
+    """What is on disk of a row: nothing, a result of this very code, or one of other code."""
+
+    MISSING = "missing"
+    THERE = "there"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One run of a baseline and its file. `files` hold its constants, `code` is their SHA-256."""
+
+    task: BaselineTask
+    path: Path
+    files: Mapping[str, str]
+    code: str
+
+    def state(self) -> RowState:
+        """Raises: UsageError where the file is no baseline."""
+        try:
+            stored = json.loads(self.path.read_text("utf-8"))
+        except FileNotFoundError:
+            return RowState.MISSING
+        except (OSError, ValueError) as error:
+            raise UsageError(str(self.path), f"cannot be read: {error}", "delete it; it is made again") from error
+        same = isinstance(stored, dict) and stored.get("code") == self.code
+        return RowState.THERE if same else RowState.STALE
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What every run of a baseline needs.
+
+    scratch holds the runs' folders and locks, apart from the template. prepare finds the profile's data or, where it
+    was evicted since, makes it again; None where there is none.
+    """
+
+    template: Template
+    interpreter: Path
+    inherited: Mapping[str, str]
+    scratch: Path
+    prepare: Callable[[], Prepared | None] = lambda: None
+    sandbox: Sandbox = NO_SANDBOX
+
+    @property
+    def place(self) -> Path:
+        """The scratch folder of this template at this profile."""
+        key = hashlib.sha256(f"{self.template.folder}\0{self.template.profile}".encode()).hexdigest()
+        return self.scratch / key[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of a row: `trial` is its run, None where another process has it or made it.
+
+    folder: where a failed run's files are kept.
+    """
+
+    row: Row
+    busy: bool = False
+    trial: Trial | None = None
+    folder: Path | None = None
+
+
+def plan_rows(template: Template, only: Sequence[str] = ()) -> tuple[Row, ...]:
+    """Every row of the profile's baselines, or those of the names (topk) and points (topk-6) in `only`.
+
+    Raises: UsageError naming file and field where there are none, or a constant cannot be set.
+    """
+    where = str(template.folder / TEMPLATE_FILE)
+    declared = template.spec.profiles.get(template.profile)
+    if not declared or not declared.baselines:
+        problem = f"declares no baselines at profile {template.profile!r}"
+        raise UsageError(where, problem, f"add a [[profiles.{template.profile or 'NAME'}.baselines]]")
+    tasks = plan_tasks(declared.baselines, where)
+    known = {name for task in tasks for name in (task.name, task.point)}
+    if unknown := [name for name in only if name not in known]:
+        names = ", ".join(dict.fromkeys(task.name for task in tasks))
+        raise UsageError(f"--only {unknown[0]}", "is no baseline of this profile", f"there are: {names}")
+    folder = template.folder / "baselines" / template.profile
+    rows = []
+    for task in tasks:
+        if not only or task.name in only or task.point in only:
+            files = set_constants(template.files, template.spec.run_files, task.constants)
+            rows.append(Row(task, folder / f"{task.stem}.json", files, hash_code(files, template.spec.run_files)))
+    return tuple(rows)
+
+
+def undeclared_files(template: Template) -> list[Path]:
+    """Baselines of the profile that no declared variant makes; they count as baselines all the same."""
+    stems = {row.task.stem for row in plan_rows(template)}
+    return sorted(p for p in (template.folder / "baselines" / template.profile).glob("*.json") if p.stem not in stems)
+
+
+def make_row(bench: Bench, row: Row, sleep: Callable[[float], None], *, redo: bool = False) -> Made:
+    """Run the row and store its result, unless another process is at it or it is there; `redo` replaces a stale one.
+
+    Whatever ends this call, no process of the run stays behind.
+
+    Raises: OSError; UsageError where it is stale; whatever `sleep` raises.
+    """
+    bench.place.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(bench.place / f"{row.task.stem}.lock", fallback_to_soft=False)
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        return Made(row, busy=True)
+    with held:
+        state = row.state()
+        if state is RowState.THERE:
+            return Made(row)
+        if state is RowState.STALE and not redo:
+            raise UsageError(str(row.path), "was made by other code", "use --redo to make it again")
+        return _run_row(bench, row, sleep)
+
+
+def _run_row(bench: Bench, row: Row, sleep: Callable[[float], None]) -> Made:
+    folder = bench.place / row.task.stem
+    for step in folder.glob(".agent/attempts/*.*"):  # a call that was killed outright may have left its run behind
+        LocalRunner().kill(step)
+    shutil.rmtree(folder, ignore_errors=True)
+    trial = run_trial(
+        folder,
+        bench.template,
+        row.files,
+        seed=row.task.seed,
+        interpreter=bench.interpreter,
+        inherited=bench.inherited,
+        prepared=bench.prepare(),
+        sandbox=bench.sandbox,
+        sleep=sleep,
+    )
+    if trial.failure:
+        return Made(row, trial=trial, folder=folder)
+    task, evaluate = row.task, bench.template.spec.evaluate
+    reason = trial.evaluation.get("self_reported")
+    if reason and evaluate and not evaluate.runs_experiment_code:
+        raise UsageError(f"baseline {task.stem}", f"is self-reported ({reason})", "a baseline must be verified")
+    stored = {
+        "name": task.name,
+        "setting": task.setting,
+        "seed": task.seed,
+        "profile": bench.template.profile,
+        "constants": task.constants,
+        "code": row.code,
+        "final_info": trial.final_info,
+        "evaluation": trial.evaluation,
+    }
+    row.path.parent.mkdir(parents=True, exist_ok=True)
+    write_durably(row.path, json.dumps(stored, indent=1).encode() + b"\n")
+    shutil.rmtree(folder, ignore_errors=True)
+    return Made(row, trial=trial)
+
+
+class _Stopped(Exception):
+    """The call that makes rows is ending."""
+
+
+def make_all(bench: Bench, rows: Sequence[Row], parallel: int, redo: bool) -> Iterator[Made | ScientistError | OSError]:
+    """Each row's end as it comes. Closing it, or Ctrl-C, ends the runs that are going."""
+    stop = threading.Event()
+
+    def sleep(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise _Stopped
+
+    def work(row: Row) -> Made | ScientistError | OSError | None:
+        try:
+            return None if stop.is_set() else make_row(bench, row, sleep, redo=redo)
+        except (ScientistError, OSError) as error:  # one row's trouble must not end the others
+            return error
+        except _Stopped:
+            return None
+
+    pool = ThreadPoolExecutor(max_workers=parallel)
+    try:
+        for future in as_completed([pool.submit(work, row) for row in rows]):
+            made = future.result()
+            if made is not None:
+                yield made
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)

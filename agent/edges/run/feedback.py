@@ -1,0 +1,97 @@
+"""What a run left beside its results: curves and diagnostics of the newest one, read from the disk when asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from agent.core.code.switches import describe_switches
+from agent.core.decide import folder_of
+from agent.core.evidence.curve import MAX_BYTES, summarise_curves
+from agent.core.evidence.diagnostics import describe_diagnostics
+from agent.core.failure.diagnose import FailureKind
+from agent.core.inputs.spec import TemplateSpec
+from agent.core.journal.events import Purpose, Step
+from agent.core.journal.state import State
+from agent.core.prompt.view import TurnView
+from agent.edges.run.prepare_step import EVALUATION
+from agent.edges.system.untrusted import Untrusted, read_untrusted
+from agent.edges.workspace.layout import Workspace
+from agent.edges.workspace.refs import read_refs
+
+CURVES = "metrics.jsonl"
+FINAL_INFO = "final_info.json"
+JSON_CAP_BYTES = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class RunFeedback:
+    """Lines fit for a prompt."""
+
+    curves: tuple[str, ...] = ()
+    diagnostics: tuple[str, ...] = ()
+
+
+def add_feedback(
+    view: TurnView, workspace: Workspace, state: State, spec: TemplateSpec, files: Mapping[str, str]
+) -> TurnView:
+    """The view with reference texts and, after a run or a failure of code, with what that left and is now set.
+
+    files: texts of the newest commit. The reviewer, who is shown no code, sees the state of its components.
+    """
+    if view.purpose in (Purpose.PLOT, Purpose.NOTES):
+        return view
+    view = replace(view, refs=read_refs(workspace.agent))
+    if view.purpose not in (Purpose.NEXT, Purpose.FIX, Purpose.REVIEW):
+        return view
+    left = read_feedback(workspace, state, spec, view.purpose)
+    said = [*(item.text for item in reversed(view.plan)), *(str(v) for v in view.idea.details().values())]
+    code = [files[name] for name in view.run_files if name in files]
+    return replace(view, curves=left.curves, diagnostics=left.diagnostics, switches=describe_switches(code, said))
+
+
+def read_feedback(workspace: Workspace, state: State, spec: TemplateSpec, purpose: Purpose) -> RunFeedback:
+    """Of the run that was published last or, in a repair, of the attempt that failed; nothing where it left nothing."""
+    if purpose is Purpose.FIX:
+        place = failed_outputs(workspace, state)
+    elif state.rows and state.rows[-1].completed:
+        place = workspace.run_folder(state.rows[-1].run)
+    else:
+        place = None
+    if place is None:
+        return RunFeedback()
+    names = [m.name for m in sorted(spec.metrics, key=lambda m: not m.primary)]
+    curves = _read_curves(place, [*(d.name for d in spec.diagnostics), *names])
+    outputs = {"final_info": _read_json(place / FINAL_INFO), "evaluation": _read_json(place / EVALUATION)}
+    return RunFeedback(curves, describe_diagnostics(spec.diagnostics, outputs))
+
+
+def failed_outputs(workspace: Workspace, state: State) -> Path | None:
+    """Where the run of the last failed attempt wrote; None where code never ran in it.
+
+    That attempt's folder has the number before the next one's.
+    """
+    failure = state.failure
+    if failure is None or failure.kind in (FailureKind.EDIT, FailureKind.LINT, FailureKind.SMOKE) or state.serial < 2:
+        return None
+    folder = workspace.step_folder(folder_of(state.run, state.serial - 1, Step.RUN))
+    return folder / "work" / f"run_{state.run}"
+
+
+def _read_curves(place: Path, first: list[str]) -> tuple[str, ...]:
+    content = read_untrusted(place / CURVES, MAX_BYTES)
+    if isinstance(content, Untrusted):
+        return (f"{CURVES} {content.problem}",)
+    return summarise_curves(content.decode("utf-8", "replace"), first) if content else ()
+
+
+def _read_json(path: Path) -> object:
+    content = read_untrusted(path, JSON_CAP_BYTES)
+    if not isinstance(content, bytes):
+        return None
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,101 @@
+"""What a supervised step that ended left behind: numbers, or why there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from agent.core.evidence.results import Results, ResultsProblem, means_metrics, parse_results, read_number
+from agent.core.failure.diagnose import ExitRecord, Failure, as_smoke, bad_results, diagnose, no_results
+from agent.core.failure.folding import cut_line
+from agent.core.inputs.spec import Source
+from agent.core.journal.events import Step
+from agent.core.text.plain import plain_line
+from agent.edges.run.prepare_step import EVALUATION, read_output
+from agent.edges.run.runner import Runner
+from agent.edges.system.untrusted import Untrusted
+from agent.edges.template.load import Template
+
+__all__ = ["StepReading", "read_self_report", "read_step", "read_values"]
+
+STREAM_CAP_BYTES = 2 << 20
+REASON_CHARS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class StepReading:
+    """values: declared metrics and controls by name. data: the whole object that was written, null for NaN.
+
+    self_reported: why the results call themselves no verified ones, where they say so.
+    """
+
+    values: dict[str, float] = field(default_factory=dict)
+    failure: Failure | None = None
+    self_reported: str = ""
+    data: dict[str, object] = field(default_factory=dict)
+
+
+def read_step(
+    runner: Runner,
+    folder: Path,
+    record: ExitRecord,
+    template: Template,
+    step: Step,
+    run: int,
+    *,
+    own: Collection[str],
+    edited_imports: frozenset[str] = frozenset(),
+) -> StepReading:
+    """Read the results of an ended step, or its failure. `own` are the files whose frames matter in a traceback."""
+    stdout, stderr = runner.read_streams(folder, STREAM_CAP_BYTES)
+    files = tuple(own)
+
+    def fail(*problems: str) -> StepReading:
+        return _failed(step, bad_results(record, stdout, stderr, list(problems), own_files=files))
+
+    if record.exit_code != 0 or record.timed_out or record.stopped or record.error or record.breach:
+        gpu = Path("/dev/nvidiactl").exists()
+        failure = diagnose(record, stdout, stderr, own_files=files, edited_imports=edited_imports, gpu_expected=gpu)
+        return _failed(step, failure)
+    if step is Step.PLOT:
+        return StepReading()
+    parts = (EVALUATION,) if step is Step.EVALUATE else (f"run_{run}", "final_info.json")
+    name = "/".join(parts)
+    text = read_output(folder / "work", *parts)
+    if text is None:
+        return _failed(step, no_results(record, stdout, stderr, name, own_files=files))
+    if isinstance(text, Untrusted):
+        return fail(f"{name} {text.problem}")
+    source: Source = "evaluation" if step is Step.EVALUATE else "final_info"
+    results = read_values(text, template, source, name)
+    if isinstance(results, ResultsProblem):
+        return fail(*results.problems)
+    trust = read_self_report(results.data) if step is Step.EVALUATE else ""
+    return StepReading(results.values, self_reported=trust, data=results.data)
+
+
+def read_values(text: str, template: Template, source: Source, name: str) -> Results | ResultsProblem:
+    """Metrics and controls of a results file, all in `values`; `name` is the file's, for problems."""
+    results = parse_results(text, template.spec.metrics, source)
+    if isinstance(results, ResultsProblem):
+        return results
+    means = means_metrics(results.data) if template.foreign else {}
+    if template.foreign and not means:
+        return ResultsProblem(source, (f"{name} has no number under `means`",))
+    controls = ((c.name, read_number(results.data, c.path)) for c in template.spec.controls if c.source == source)
+    known = {control: value for control, value in controls if value is not None}
+    return replace(results, values=results.values | means | known)
+
+
+def read_self_report(evaluation: Mapping[str, object]) -> str:
+    """Why an evaluation calls itself self-reported, in one line; empty where it does not."""
+    reason = evaluation.get("self_reported")
+    if reason in (None, False, ""):
+        return ""
+    line = plain_line(reason) if isinstance(reason, str) else ""
+    return cut_line(line, REASON_CHARS) or "evaluation.json gives no reason"
+
+
+def _failed(step: Step, failure: Failure) -> StepReading:
+    return StepReading(failure=as_smoke(failure) if step is Step.SMOKE else failure)

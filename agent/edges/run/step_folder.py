@@ -1,0 +1,208 @@
+"""The folder of one supervised step: what its files are called, and how they are written and read.
+
+Shared by the supervisor and the orchestrator, so it needs nothing but the standard library. Linux only (/proc, prctl).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from agent.edges.sandbox.walls import Bounds, Walls
+from agent.edges.system.files import fsync_folder, place_of, write_durably
+from agent.edges.system.processes import Identity, boot_id, read_process
+
+if TYPE_CHECKING:
+    from agent.core.failure.diagnose import ExitRecord
+
+SPEC = "spec.json"
+CLAIM = "claim"
+HEARTBEAT = "heartbeat"
+CHILD = "child.json"
+EXIT = "exit.json"
+LOG = "log.txt"
+STDOUT = "stdout.txt"
+STDERR = "stderr.txt"
+SUPERVISOR_LOG = "supervisor.log"
+WORK = "work"
+TMP_ROOT, TMP_PREFIX = "/tmp", "sci-"
+
+ClaimedBy = Literal["supervisor", "resume"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepSpec:
+    """What to run: `env` is the complete environment, `log_cap_mib` the size at which each log is cut.
+
+    The command runs in the folder `work` of its step; when `stop_file` appears it is killed.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    deadline_s: float
+    log_cap_mib: float
+    stop_file: Path
+    walls: Walls = field(default_factory=Walls)
+    bounds: Bounds = field(default_factory=Bounds)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who owns a step: a process that can be told from a later one with the same pid.
+
+    folder: its path then. place: what tells the folder itself from a copy, on the machine that claimed it.
+    """
+
+    pid: int
+    host: str
+    boot_id: str
+    pid_namespace: str
+    start_ticks: int
+    by: ClaimedBy
+    folder: str = ""
+    place: str = ""
+
+    def is_of(self, folder: Path) -> bool:
+        """Whether the folder is the one that was claimed, and not a copy of it; where nothing is known, it is."""
+        return not self.place or self.place == place_of(folder)
+
+    def was_moved(self) -> bool:
+        """Whether the folder is no longer where its owner writes."""
+        return bool(self.place) and place_of(Path(self.folder)) != self.place
+
+    def is_local(self) -> bool:
+        """Whether this process sees the claim's pid: the same kernel since boot, the same pid namespace."""
+        return (self.boot_id, self.pid_namespace) == (boot_id(), _pid_namespace())
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """The command of a step and the processes seen below it, so that a leftover tree can be killed; its TMPDIR."""
+
+    pid: int
+    start_ticks: int
+    tree: tuple[Identity, ...]
+    tmp: str = ""
+
+
+def write_spec(folder: Path, spec: StepSpec) -> None:
+    """Write spec.json durably."""
+    fields: dict[str, Any] = {"argv": list(spec.argv), "env": dict(spec.env), "cwd": WORK}
+    fields |= {"deadline_s": spec.deadline_s, "log_cap_mib": spec.log_cap_mib, "stop_file": str(spec.stop_file)}
+    fields |= {"walls": asdict(spec.walls), "bounds": asdict(spec.bounds)}
+    write_durably(folder / SPEC, _dump(fields))
+
+
+def read_spec(folder: Path) -> StepSpec:
+    """Raises: OSError, ValueError, KeyError when spec.json is absent or not one."""
+    fields = json.loads((folder / SPEC).read_bytes())
+    return StepSpec(
+        argv=tuple(fields["argv"]),
+        env=fields["env"],
+        deadline_s=float(fields["deadline_s"]),
+        log_cap_mib=float(fields["log_cap_mib"]),
+        stop_file=Path(fields["stop_file"]),
+        walls=_read_walls(fields.get("walls", {})),
+        bounds=Bounds(**fields.get("bounds", {})),
+    )
+
+
+def _read_walls(fields: Mapping[str, Any]) -> Walls:
+    """With the lists that JSON made of tuples as tuples again."""
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+    return Walls(**(values | {"links": tuple((name, target) for name, target in values.get("links", ()))}))
+
+
+def claim(folder: Path, by: ClaimedBy) -> bool:
+    """Make this process the owner of the step; False when it has one already.
+
+    The file is written aside and linked into place: the same exclusion as O_EXCL, on NFS too, and no crash can leave
+    a claim that is empty.
+    """
+    process = read_process(os.getpid())
+    assert process is not None
+    owner = Claim(
+        process.pid,
+        os.uname().nodename,
+        boot_id(),
+        _pid_namespace(),
+        process.start_ticks,
+        by,
+        folder=str(folder.absolute()),
+        place=place_of(folder),
+    )
+    aside = folder / f".{CLAIM}.{owner.host}.{owner.pid}"
+    _write_synced(aside, _dump(asdict(owner)))
+    try:
+        os.link(aside, folder / CLAIM)
+    except FileExistsError:
+        return aside.stat().st_nlink == 2  # NFS may repeat a link whose first answer was lost
+    finally:
+        aside.unlink()
+        fsync_folder(folder)
+    return True
+
+
+def read_claim(folder: Path) -> Claim | None:
+    """Raises: ValueError when the file is not a claim."""
+    try:
+        return Claim(**json.loads((folder / CLAIM).read_bytes()))
+    except FileNotFoundError:
+        return None
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+
+
+def write_child(folder: Path, child: Child) -> None:
+    """Record the command's processes; atomic, but not worth an fsync each second."""
+    aside = folder / f".{CHILD}"
+    aside.write_bytes(_dump(asdict(child)))
+    aside.replace(folder / CHILD)
+
+
+def read_child(folder: Path) -> Child | None:
+    """None when no command was started, or the record cannot be read."""
+    try:
+        fields = json.loads((folder / CHILD).read_bytes())
+        tree = tuple(Identity(**identity) for identity in fields["tree"])
+        return Child(fields["pid"], fields["start_ticks"], tree, str(fields.get("tmp", "")))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_exit(folder: Path, record: ExitRecord) -> None:
+    """Write exit.json durably: the last act of a step."""
+    write_durably(folder / EXIT, _dump(asdict(record)))
+
+
+def read_exit(folder: Path) -> ExitRecord | None:
+    """Raises: ValueError when the file is not an exit record."""
+    from agent.core.failure.diagnose import (
+        ExitRecord,  # not above: a supervisor shall claim its step before it loads this
+    )
+
+    try:
+        return ExitRecord(**json.loads((folder / EXIT).read_bytes()))
+    except FileNotFoundError:
+        return None
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+
+
+def _dump(fields: Mapping[str, Any]) -> bytes:
+    return (json.dumps(fields) + "\n").encode("ascii")
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _pid_namespace() -> str:
+    return str(Path("/proc/self/ns/pid").readlink())

@@ -1,0 +1,134 @@
+"""One run of an experiment in a scratch folder, apart from any workspace: the same supervised steps, no journal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import assert_never
+
+from agent.core.failure.diagnose import ExitRecord, Failure
+from agent.core.journal.events import Step
+from agent.edges.run.prepare_step import prepare_step
+from agent.edges.run.reading import StepReading, read_step
+from agent.edges.run.runner import Exited, LocalRunner, Lost, Runner, Running
+from agent.edges.run.step_folder import StepSpec
+from agent.edges.sandbox.choose import NO_SANDBOX, Sandbox
+from agent.edges.template.data import Prepared
+from agent.edges.template.load import Template
+from agent.edges.workspace.layout import Workspace
+
+__all__ = ["Trial", "run_trial"]
+
+POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What one seed came to; `failed` is the step that ended it, for the reason in `failure`.
+
+    values: declared metrics and controls by name. final_info, evaluation: the whole objects, null for NaN. outputs: the
+    folder that the experiment wrote. seconds: wall time by step.
+    """
+
+    seed: int
+    outputs: Path
+    values: dict[str, float] = field(default_factory=dict)
+    final_info: dict[str, object] = field(default_factory=dict)
+    evaluation: dict[str, object] = field(default_factory=dict)
+    seconds: dict[Step, float] = field(default_factory=dict)
+    failed: Step | None = None
+    failure: Failure | None = None
+
+
+def run_trial(
+    scratch: Path,
+    template: Template,
+    code: Mapping[str, str],
+    *,
+    seed: int,
+    interpreter: Path,
+    inherited: Mapping[str, str],
+    data: Path | None = None,
+    prepared: Prepared | None = None,
+    sandbox: Sandbox = NO_SANDBOX,
+    steps: Sequence[Step] = (Step.RUN, Step.EVALUATE),
+    runner: Runner | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Trial:
+    """Run `code` with SCIENTIST_SEED=`seed` in the new folder `scratch`, its outputs in run_<seed>; evaluate it.
+
+    `steps` in this order; an evaluation only where the template has one. The first that fails is the last. Whatever
+    ends this call, no process of the step stays behind.
+    """
+    runner = runner or LocalRunner()
+    workspace = Workspace(scratch)
+    due = [step for step in steps if step is not Step.EVALUATE or template.spec.evaluate]
+    names = {step: f"run_{seed}.1" + ("" if step is Step.RUN else f".{step.value}") for step in due}
+    ran = workspace.step_folder(names.get(Step.RUN, names[due[0]])) / "work" / f"run_{seed}"
+    trial = Trial(seed, ran)
+    for step, name in names.items():
+        spec = prepare_step(
+            workspace,
+            template,
+            step,
+            name,
+            code,
+            run=seed,
+            interpreter=interpreter,
+            inherited=inherited,
+            run_outputs=ran if step is Step.EVALUATE else None,
+            data=data,
+            prepared=prepared,
+            sandbox=sandbox,
+        )
+        record = _supervise(runner, workspace.step_folder(name), spec, sleep)
+        own = [file for file in code if file.endswith(".py")]
+        trial = _add(
+            trial, step, record, read_step(runner, workspace.step_folder(name), record, template, step, seed, own=own)
+        )
+        if trial.failure:
+            break
+    return trial
+
+
+def _add(trial: Trial, step: Step, record: ExitRecord, reading: StepReading) -> Trial:
+    """The trial with what the ended step left, or with its failure."""
+    trial = replace(trial, seconds=trial.seconds | {step: record.wall_s})
+    if reading.failure:
+        return replace(trial, failed=step, failure=reading.failure)
+    trial = replace(trial, values=trial.values | reading.values)
+    match step:
+        case Step.EVALUATE:
+            return replace(trial, evaluation=reading.data)
+        case Step.RUN | Step.SMOKE:
+            return replace(trial, final_info=reading.data)
+        case Step.PLOT:
+            return trial
+        case _:
+            assert_never(step)
+
+
+def _supervise(runner: Runner, folder: Path, spec: StepSpec, sleep: Callable[[float], None]) -> ExitRecord:
+    """Start the step and wait for its end; nothing of it stays behind where this call is ended."""
+    try:
+        runner.start(folder, spec)
+        return _wait(runner, folder, sleep)
+    except BaseException:  # Ctrl-C too
+        runner.kill(folder)
+        raise
+
+
+def _wait(runner: Runner, folder: Path, sleep: Callable[[float], None]) -> ExitRecord:
+    while True:
+        status = runner.poll(folder)
+        match status:
+            case Exited():
+                return status.record
+            case Running():
+                sleep(POLL_S)
+            case _:
+                runner.kill(folder)
+                reason = status.reason if isinstance(status, Lost) else "it has no supervisor"
+                return ExitRecord(None, None, False, False, 0.0, 0.0, None, reason)

@@ -1,0 +1,1 @@
+"""What holds a step: bubblewrap, or Landlock with seccomp."""

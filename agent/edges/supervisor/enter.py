@@ -1,0 +1,138 @@
+"""The way into a step's sandbox, seen from its supervisor: the command line, and what happens between fork and exec."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+from agent.edges.run import step_folder as step
+from agent.edges.run.step_folder import StepSpec
+from agent.edges.sandbox.bwrap import HOSTS, STEP_TMP, bwrap_argv, hold_program, keep_devices
+from agent.edges.sandbox.choose import confine_plan, policy_of
+from agent.edges.sandbox.seccomp import assemble
+from agent.edges.sandbox.walls import Bounds
+from agent.edges.system.processes import all_processes
+
+__all__ = ["Entry", "open_entry"]
+
+OOM_SCORE = 500  # the kernel shall take the experiment before its supervisor
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How to start the command: `in_child` runs before exec, `descriptors` stay open over it.
+
+    status: where bwrap tells the exit code; None without it. program: what is started in place of argv[0].
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    in_child: Callable[[], None]
+    descriptors: tuple[int, ...] = ()
+    status: int | None = None
+    program: str | None = None
+
+    def close_descriptors(self) -> None:
+        """In the supervisor, once the command has them."""
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+
+
+def open_entry(spec: StepSpec, folder: Path, tmp: str, libc: ctypes.CDLL) -> Entry:
+    """`tmp` is the step's folder for temporary files, `folder` the step's own."""
+    bounds = _resource_limits(spec.bounds)
+
+    def prepare() -> None:
+        """Die with the supervisor, be the first to go when memory runs out, keep within the limits."""
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE), "ascii")
+        for kind, limit in bounds:
+            with contextlib.suppress(ValueError, OSError):  # a lower hard limit of the machine's stays
+                resource.setrlimit(kind, (limit, limit))
+
+    walls = spec.walls
+    env = {**spec.env, "TMPDIR": tmp}
+    match walls.kind:
+        case "off":
+            return Entry(spec.argv, env, prepare)
+        case "landlock":
+            from agent.edges.sandbox.landlock import confine
+
+            plan = confine_plan(walls)
+            plan["write"] = [*plan["write"], tmp]
+
+            def shut_in() -> None:
+                prepare()
+                confine(plan)
+
+            return Entry(spec.argv, env, shut_in)
+        case "bwrap":
+            return _open_bwrap(spec, folder, tmp, libc, prepare)
+        case _:
+            assert_never(walls.kind)
+
+
+def _open_bwrap(spec: StepSpec, folder: Path, tmp: str, libc: ctypes.CDLL, prepare: Callable[[], None]) -> Entry:
+    walls = spec.walls
+    rules = _in_memory("seccomp", assemble(policy_of(walls), os.uname().machine))
+    hosts = _in_memory("hosts", HOSTS)
+    status, telling = os.pipe()
+    os.set_blocking(status, False)
+    work = str(folder / step.WORK)
+    argv = bwrap_argv(
+        walls,
+        spec.bounds,
+        tmp,
+        work,
+        filter_fd=rules,
+        status_fd=telling,
+        command=list(spec.argv),
+        hosts_fd=hosts,
+    )
+    held = hold_program(walls.bwrap)
+    program = f"/proc/self/fd/{held}" if held is not None else None
+    kept = (rules, hosts, telling, *([held] if held is not None else []))
+
+    def become_bwrap() -> None:
+        prepare()
+        keep_devices(libc, walls)
+        if held is not None:  # made inheritable on the way, and not the experiment's
+            os.set_inheritable(held, False)
+
+    return Entry(tuple(argv), {**spec.env, "TMPDIR": STEP_TMP}, become_bwrap, kept, status, program)
+
+
+def _in_memory(name: str, content: bytes) -> int:
+    """A descriptor to read it from."""
+    descriptor = os.memfd_create(name, 0)
+    os.write(descriptor, content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _resource_limits(bounds: Bounds) -> list[tuple[int, int]]:
+    """Limits that the kernel keeps: the size of a file and, for whoever is not root, a ceiling on processes.
+
+    The ceiling counts all of the user's, so that it stands above those that run already.
+    """
+    limits = [(resource.RLIMIT_FSIZE, int(bounds.file_gib * 2**30))] if bounds.file_gib else []
+    if bounds.processes and os.getuid() != 0:
+        mine = sum(process.threads for process in all_processes() if _owner(process.pid) == os.getuid())
+        limits.append((resource.RLIMIT_NPROC, mine + 2 * bounds.processes))
+    return limits
+
+
+def _owner(pid: int) -> int | None:
+    try:
+        return Path(f"/proc/{pid}").stat().st_uid
+    except OSError:
+        return None

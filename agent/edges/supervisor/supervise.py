@@ -1,0 +1,346 @@
+"""Supervisor of one step: `python -m agent.edges.supervisor.supervise [--detach] <step folder>`.
+
+The same here and in a batch job.
+
+It claims the folder, runs the command of spec.json with the environment given there and a TMPDIR of its own, keeps its
+output, and writes exit.json once the command and everything it left behind are dead. Imports little, to start at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import resource
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Literal
+
+from agent.edges.run import step_folder as step
+from agent.edges.run.step_folder import Child, StepSpec
+from agent.edges.supervisor.capped_log import CappedLog
+from agent.edges.supervisor.stop_signal import StopSignal
+from agent.edges.system.processes import Process, glance_below, list_children, read_process, running_below, send_signal
+
+if TYPE_CHECKING:
+    from agent.core.failure.diagnose import ExitRecord
+    from agent.edges.supervisor.enter import Entry
+
+TERM_GRACE_S = 2.0
+LEFTOVER_GRACE_S = 0.5  # multiprocessing's resource tracker needs a moment to remove shared memory
+CHASES = 300
+KILL_PATIENCE_S = 30.0  # a process in uninterruptible sleep may never die
+EXIT_PATIENCE_S = 600.0  # a full disk may be emptied
+POLL_S = 0.2
+BEAT_S = 1.0
+PIPE_BYTES = 1 << 20
+
+_PR_SET_CHILD_SUBREAPER = 36
+_IN_EXIT_CODES = frozenset({4, 6, 7, 8, 9, 11, 15, 24, 25, 31})  # signals that bwrap tells as 128 and their number
+
+Ending = Literal["exited", "timed out", "stopped", "breach"]
+
+
+def main(arguments: list[str]) -> int:
+    """Supervise the step in the folder named last; with --detach return as soon as it is claimed."""
+    detach = arguments[:1] == ["--detach"]
+    folder = Path(arguments[-1]).absolute()
+    spec = step.read_spec(folder)
+    if not detach:
+        return _supervise(folder, spec, lambda: None)
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        os.close(reading)
+        return _supervise(folder, spec, lambda: os.close(writing) if os.write(writing, b"1") else None)
+    os.close(writing)
+    return 0 if os.read(reading, 1) else 1
+
+
+def _supervise(folder: Path, spec: StepSpec, announce: Callable[[], object]) -> int:
+    stop = StopSignal()
+    claimed = step.claim(folder, "supervisor")
+    with contextlib.suppress(BrokenPipeError):  # whoever started us may be gone
+        announce()
+    if claimed:
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        supervision = _Supervision(folder, spec, stop, libc)
+        supervision.write_exit(supervision.run())
+    return 0
+
+
+class _Supervision:
+    """The life of one command, driven by `_turn`: read what it wrote, bury the dead, beat the heart."""
+
+    def __init__(self, folder: Path, spec: StepSpec, stop: StopSignal, libc: ctypes.CDLL) -> None:
+        from agent.core.failure.diagnose import ExitRecord  # much of the start-up time, so once the step is claimed
+        from agent.edges.sandbox.bwrap import read_exit_code
+        from agent.edges.supervisor.enter import open_entry
+        from agent.edges.supervisor.limits import Guard
+        from agent.edges.system.deep_folders import remove_tree
+
+        # Before it runs: the installed code may change meanwhile.
+        self._exit_record, self._read_exit_code = ExitRecord, read_exit_code
+        self._open_entry, self._make_guard, self._remove_tree = open_entry, Guard, remove_tree
+        self._folder, self._spec, self._stop, self._libc = folder, spec, stop, libc
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(stop.wake, selectors.EVENT_READ, None)
+        cap_bytes = int(spec.log_cap_mib * 2**20)
+        self._log, self._stdout, self._stderr = (
+            CappedLog(folder / name, cap_bytes) for name in (step.LOG, step.STDOUT, step.STDERR)
+        )
+        self._started_s = self._next_beat_s = self._next_poll_s = time.monotonic()
+        self._child = Child(0, 0, ())
+        self._status: int | None = None
+        self._tmp = ""
+        self._guard = Guard(spec.bounds, ())
+        self._entry: Entry | None = None
+        self._breach = ""
+
+    def run(self) -> ExitRecord:
+        """Run the command to its end and that of its tree; what it left in its TMPDIR goes with it."""
+        try:
+            return self._run()
+        finally:
+            if self._tmp:
+                self._remove_tree(Path(self._tmp))
+
+    def _run(self) -> ExitRecord:
+        self._beat()
+        try:
+            self._start()
+        except OSError as error:
+            self._close_logs()
+            where = f"{error.filename}: " if error.filename else ""
+            return self._record("exited", f"{where}{error.strerror}")
+        except (ValueError, subprocess.SubprocessError) as error:  # a null byte; a sandbox that cannot be entered
+            self._close_logs()
+            return self._record("exited", str(error))
+        try:
+            ending = self._watch()
+            self._end_tree({"exited": LEFTOVER_GRACE_S, "breach": 0.0}.get(ending, TERM_GRACE_S))
+            while self._turn(0.0):
+                pass
+        finally:
+            send_signal([process.identity for process in running_below([os.getpid()])], signal.SIGKILL)
+        self._close_logs()
+        self._breach = self._breach or self._guard.look_at_disk()
+        if self._breach.startswith(("disk", "file size")):
+            print(f"{self._breach}: removed {self._guard.empty_folders()} bytes", file=sys.stderr, flush=True)
+        return self._record(ending, self._entry_problem(ending))
+
+    def _entry_problem(self, ending: Ending) -> str | None:
+        """Why bwrap did not begin the command; None where it did."""
+        entry = self._entry
+        if entry is None or entry.status is None:
+            return None
+        with contextlib.suppress(BlockingIOError):
+            code = self._read_exit_code(os.read(entry.status, PIPE_BYTES))
+            if code is None and ending == "exited" and self._status is not None and os.WIFEXITED(self._status):
+                said = (self._folder / step.STDERR).read_text("utf-8", "replace").strip().splitlines()
+                return f"the sandbox could not be entered: {said[-1] if said else 'bwrap said nothing'}"
+        return None
+
+    def write_exit(self, record: ExitRecord) -> None:
+        """Write exit.json, patiently: the disk may be full."""
+        give_up_s = time.monotonic() + EXIT_PATIENCE_S
+        while True:
+            try:
+                return step.write_exit(self._folder, record)
+            except OSError as error:
+                if time.monotonic() > give_up_s or self._stop.received:
+                    raise
+                print(f"exit.json: {error}; trying again", file=sys.stderr, flush=True)
+            self._turn(BEAT_S)
+
+    def _start(self) -> None:
+        # Short, not in the step's folder: worker processes make their sockets here, whose paths hold 107 bytes.
+        self._tmp = tempfile.mkdtemp(prefix=step.TMP_PREFIX, dir=step.TMP_ROOT)
+        folders = (self._folder / step.WORK, self._folder / "home", Path(self._tmp))
+        self._guard = self._make_guard(self._spec.bounds, folders)
+        self._entry = self._open_entry(self._spec, self._folder, self._tmp, self._libc)
+        nothing, writing = os.pipe()  # not /dev/null: root could change the mode of the machine's
+        os.close(writing)
+        try:
+            process = subprocess.Popen(
+                self._entry.argv,
+                executable=self._entry.program,
+                cwd=self._folder / step.WORK,
+                env=self._entry.env,
+                stdin=nothing,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,
+                preexec_fn=self._entry.in_child,
+                pass_fds=self._entry.descriptors,
+            )
+        finally:
+            os.close(nothing)
+            self._entry.close_descriptors()
+        assert process.stdout is not None and process.stderr is not None
+        self._listen(process.stdout, self._stdout)
+        self._listen(process.stderr, self._stderr)
+        seen = read_process(process.pid)  # at least a zombie: it is reaped nowhere but in `_bury`
+        assert seen is not None
+        self._child = Child(seen.pid, seen.start_ticks, (seen.identity,), self._tmp)
+        process.returncode = 0  # `_bury` waits for it, Popen must not
+        self._note_child()
+
+    def _listen(self, pipe: IO[bytes], log: CappedLog) -> None:
+        descriptor = pipe.fileno()
+        os.set_blocking(descriptor, False)
+        with contextlib.suppress(OSError):  # the user's pages for pipes are spent
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        self._selector.register(pipe, selectors.EVENT_READ, log)
+
+    def _watch(self) -> Ending:
+        while self._status is None:
+            self._turn(POLL_S)
+            now_s = time.monotonic()
+            if now_s - self._started_s > self._spec.deadline_s:
+                return "timed out"
+            if self._stop.received:
+                return "stopped"
+            if now_s >= self._next_poll_s:
+                self._next_poll_s = now_s + POLL_S
+                with contextlib.suppress(OSError):  # a disk that fails for a moment ends no run
+                    if self._spec.stop_file.exists():
+                        return "stopped"
+                self._breach = self._guard.look(self._glance())
+                if self._breach:
+                    return "breach"
+        return "exited"
+
+    def _end_tree(self, grace_s: float) -> None:
+        """Let the processes below end, then make them; whatever cannot be killed is named in supervisor.log."""
+        self._signal_tree(signal.SIGTERM)
+        give_up_s = time.monotonic() + grace_s
+        while _has_children() and time.monotonic() < give_up_s:
+            self._turn(0.02)
+        give_up_s = time.monotonic() + KILL_PATIENCE_S
+        while _has_children() and time.monotonic() < give_up_s:
+            self._signal_tree(signal.SIGKILL)
+            _chase_children()
+            self._turn(0.02 if self._tree() else 0.0)
+        for process in self._tree():
+            print(f"process {process.pid} cannot be killed", file=sys.stderr, flush=True)
+
+    def _tree(self) -> list[Process]:
+        return running_below([os.getpid()])
+
+    def _signal_tree(self, number: signal.Signals) -> None:
+        """Reach every process once: a handler of SIGTERM must not be interrupted by a second one."""
+        if number == signal.SIGKILL and self._status is None:  # atomic; until it is reaped the group is its own
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._child.pid, number)
+        processes = self._tree()
+        if number == signal.SIGTERM and self._spec.walls.kind == "bwrap":  # its two processes would take all with them
+            processes = [p for p in processes if self._child.pid not in (p.pid, p.parent)]
+        send_signal([process.identity for process in processes], number)
+
+    def _turn(self, timeout_s: float) -> int:
+        """Wait for output or a signal; returns how many bytes came."""
+        count = 0
+        for key, _ in self._selector.select(timeout_s):
+            try:
+                data = os.read(key.fd, PIPE_BYTES)
+            except BlockingIOError:
+                continue
+            if key.data is None:
+                continue
+            if not data:
+                self._selector.unregister(key.fileobj)
+            key.data.write(data)
+            self._log.write(data)
+            count += len(data)
+        self._bury()
+        if time.monotonic() >= self._next_beat_s:
+            self._beat()
+        return count
+
+    def _bury(self) -> None:
+        """Reap the command and the orphans that a subreaper inherits."""
+        with contextlib.suppress(ChildProcessError):
+            while (waited := os.wait4(-1, os.WNOHANG))[0]:
+                pid, status, usage = waited
+                if pid == self._child.pid:
+                    self._status = status
+                    self._guard.peak_bytes = max(self._guard.peak_bytes, usage.ru_maxrss * 1024)
+
+    def _beat(self) -> None:
+        self._next_beat_s = time.monotonic() + BEAT_S
+        with contextlib.suppress(OSError):
+            (self._folder / step.HEARTBEAT).touch()
+        tree = tuple(sorted(process.identity for process in self._glance()))
+        if tree and tree != self._child.tree:
+            self._child = replace(self._child, tree=tree)
+            self._note_child()
+
+    def _glance(self) -> list[Process]:
+        return glance_below(os.getpid()) or self._tree()  # not every kernel lists children
+
+    def _note_child(self) -> None:
+        with contextlib.suppress(OSError):  # a full disk is no reason to stop
+            step.write_child(self._folder, self._child)
+
+    def _close_logs(self) -> None:
+        for log in (self._log, self._stdout, self._stderr):
+            log.close()
+
+    def _record(self, ending: Ending, error: str | None) -> ExitRecord:
+        code = None if self._status is None else os.waitstatus_to_exitcode(self._status)
+        if code is None and error is None:
+            code = -signal.SIGKILL  # sent, and never seen to arrive
+        walls = self._spec.walls
+        if walls.kind == "bwrap" and code is not None and code - 128 in _IN_EXIT_CODES:
+            code = 128 - code
+        return self._exit_record(
+            exit_code=code if code is not None and code >= 0 else None,
+            signal=-code if code is not None and code < 0 else None,
+            timed_out=ending == "timed out",
+            stopped=ending == "stopped",
+            deadline_s=self._spec.deadline_s,
+            wall_s=round(time.monotonic() - self._started_s, 3),
+            max_rss_gib=round(self._guard.peak_bytes / 2**30, 4) or None,
+            error=error,
+            breach=self._breach,
+            sandbox=walls.kind,
+            offline=walls.kind != "off" and not walls.network,
+        )
+
+
+def _has_children() -> bool:
+    """Whether any process is left below: no list of them is sure to show one that is born while its parent ends.
+
+    Whatever loses its parent becomes a child of the supervisor's at once.
+    """
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _chase_children() -> None:
+    """Kill what flees: processes that live too shortly for a list of all to name them."""
+    for _ in range(CHASES):
+        children = list_children(os.getpid())
+        if not children:
+            return
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)  # a child keeps its number until it is buried, here and nowhere else
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

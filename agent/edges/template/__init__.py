@@ -1,0 +1,1 @@
+"""Templates on disk, their environment and their data."""

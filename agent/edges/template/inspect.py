@@ -1,0 +1,123 @@
+"""A template's folder before anything is run: every fault in it at once."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from agent.core.authoring.check import Remark
+from agent.core.code.search_marks import search_ranges
+from agent.core.inputs.spec import TemplateSpec
+from agent.edges.template.load import TEMPLATE_FILE
+from agent.edges.template.new import find_fills
+
+__all__ = ["check_files", "check_marks", "spec_faults"]
+
+_MARK = re.compile(r"#\s*search:")
+
+
+def spec_faults(folder: Path) -> list[Remark]:
+    """Every field of template.toml that cannot be read; none where there is no such file."""
+    path = folder / TEMPLATE_FILE
+    if not path.is_file():
+        return []
+    try:
+        TemplateSpec.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return [Remark("mend", f"{path}: is not TOML: {error}")]
+    except ValidationError as error:
+        fields = [(".".join(str(part) for part in e["loc"]), e["msg"]) for e in error.errors()]
+        return [Remark("mend", f"{path}: field {field}: {message}") for field, message in fields]
+    return []
+
+
+def check_files(folder: Path, spec: TemplateSpec, profile: str) -> Iterator[Remark]:
+    """Files that the description names, marks left to fill, and the brief."""
+    where = folder / TEMPLATE_FILE
+    for name in dict.fromkeys((*spec.run_files, *(n for n in spec.editable if n != "notes.txt"))):
+        if not (folder / name).is_file():
+            field = "run_files" if name in spec.run_files else "editable"
+            yield Remark(
+                "mend", f"{where}: {field} names {name}, which is not there; add it, or take it out", blocks=True
+            )
+    for name in dict.fromkeys((*_scripts(spec, folder), *_requirement_files(spec))):
+        if not (folder / name).is_file():
+            yield Remark(
+                "mend", f"{where}: a command names {name}, which is not there; add it, or mend the command", blocks=True
+            )
+    profiles = sorted(p.stem for p in (folder / "profiles").glob("*.json"))
+    there = ", ".join(profiles) or "none"
+    for name in sorted({profile, spec.default_profile, *spec.profiles} - {""} - set(profiles)):
+        yield Remark(
+            "mend", f"{folder / 'profiles' / name}.json: is not there; add it: a JSON object (there are: {there})"
+        )
+    if profiles and not profile:
+        yield Remark("mend", f'{where}: names no default profile; add: default_profile = "{profiles[0]}"')
+    for name in profiles:
+        try:
+            json.loads((folder / "profiles" / f"{name}.json").read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            yield Remark("mend", f"{folder / 'profiles' / name}.json: is not JSON: {error}", blocks=True)
+    for fill in find_fills(folder):
+        in_code = fill.partition(":")[0].endswith(".py")
+        yield Remark("mend", f"{fill} (do it, then delete this mark)", blocks=in_code)
+    if where.is_file():
+        yield from _check_brief(folder / "prompt.md")
+
+
+def _check_brief(path: Path) -> Iterator[Remark]:
+    text = path.read_text("utf-8", errors="replace") if path.is_file() else ""
+    words = [line for line in text.splitlines() if line.strip() and not line.startswith("#") and "FILL:" not in line]
+    if not words and "FILL:" not in text:
+        state = "is empty" if path.is_file() else "is not there"
+        yield Remark(
+            "mend", f"{path}: {state}, so a model is not told its task; write what is studied and what must stay"
+        )
+
+
+def _scripts(spec: TemplateSpec, folder: Path) -> Iterator[str]:
+    """Python files of the template that commands start, by their place in it."""
+    commands = [spec.command, spec.plot]
+    commands += [step.command for step in (spec.evaluate, spec.prepare) if step]
+    for command in commands:
+        try:
+            words = shlex.split(command)
+        except ValueError:
+            continue  # loading the template says so
+        for word in words[1:2]:
+            name = word.replace("{sealed}", "sealed")
+            if name.endswith(".py") and not Path(name).is_absolute():
+                yield name
+
+
+def _requirement_files(spec: TemplateSpec) -> Iterator[str]:
+    for environment in (spec.environment, *(p.environment for p in spec.profiles.values())):
+        for arguments in environment.install if environment else ():
+            for option, value in pairwise(arguments):
+                if option in ("-r", "--requirement", "-c", "--constraint"):
+                    yield value
+
+
+def check_marks(folder: Path, spec: TemplateSpec) -> Iterator[Remark]:
+    """Search ranges for offline/sweep, and marks that cannot be read."""
+    found = []
+    for name in spec.run_files:
+        text = (folder / name).read_bytes().decode("utf-8", "replace") if (folder / name).is_file() else ""
+        for number, line in enumerate(text.splitlines(), start=1):
+            ranges = search_ranges(line)
+            found += [r.name for r in ranges]
+            if not ranges and _MARK.search(line) and not line.lstrip().startswith("#"):
+                how = "write: LR = 1e-3  # search: log 1e-4..1e-2"
+                yield Remark("mend", f"{folder / name}:{number}: this search range cannot be read; {how}")
+    if found:
+        yield Remark("ok", f"offline/sweep can vary {', '.join(found)}")
+    else:
+        how = "mark one at the module's first level: LR = 1e-3  # search: log 1e-4..1e-2"
+        yield Remark("note", f"{folder}: offline/sweep has nothing to vary; {how}")

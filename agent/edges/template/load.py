@@ -1,0 +1,261 @@
+"""Templates on disk: found by name, checked, and read as one value."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from agent.core.evidence.baseline import Baseline, in_declared_order
+from agent.core.evidence.results import means_metrics, read_number
+from agent.core.inputs.spec import Control, Environment, Metric, TemplateSpec
+from agent.edges.template.frozen import hash_folder
+from agent.edges.template.variables import resolve_command
+from agent.errors import UsageError
+
+TEMPLATE_FILE = "template.toml"
+HIDDEN = "hidden"
+_NOT_CODE = frozenset({TEMPLATE_FILE, "prompt.md", "prompt.json", "seed_ideas.json", "requirements.txt", "README.md"})
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template at one of its profiles: metrics, controls and environment of `spec` are this profile's.
+
+    brief: task and field, for the model. files: what goes into a workspace's repository. profile_text: the profile's
+    file, whole; empty where the template has no profiles. foreign: an AI-Scientist folder, without template.toml.
+    """
+
+    spec: TemplateSpec
+    folder: Path
+    hash: str
+    brief: str
+    files: dict[str, str]
+    profile: str
+    profile_text: str
+    baselines: tuple[Baseline, ...]
+    foreign: bool
+
+    @property
+    def sealed(self) -> Path | None:
+        folder = self.folder / "sealed"
+        return folder if folder.is_dir() else None
+
+    @property
+    def public_profile(self) -> str:
+        """The profile without its key "hidden": what a run may know of it."""
+        profile = json.loads(self.profile_text) if self.profile_text else None
+        if not isinstance(profile, dict) or HIDDEN not in profile:
+            return self.profile_text
+        return json.dumps({key: value for key, value in profile.items() if key != HIDDEN}, indent=1) + "\n"
+
+
+def find_template(name: str, roots: Sequence[Path]) -> Path:
+    """The folder that `name` means: itself a folder, or one of that name under a root.
+
+    Raises: UsageError listing the templates there are.
+    """
+    candidates = [Path(name), *(root / name for root in roots)]
+    for folder in candidates:
+        if (folder / TEMPLATE_FILE).is_file() or (folder / "experiment.py").is_file():
+            return folder.resolve()
+    for folder in candidates:
+        if folder.is_dir():
+            raise UsageError(f"template {folder}", "has no experiment.py", "add one, or name another template")
+    known = sorted({f.name for f in list_templates(roots)})
+    raise UsageError(f"template {name!r}", "not found", "there are: " + (", ".join(known) or "none"))
+
+
+def list_templates(roots: Sequence[Path]) -> list[Path]:
+    """Every template folder under the roots."""
+    folders = [f for root in roots if root.is_dir() for f in sorted(root.iterdir()) if f.is_dir()]
+    return [f for f in folders if (f / TEMPLATE_FILE).is_file() or (f / "experiment.py").is_file()]
+
+
+def read_spec(folder: Path) -> TemplateSpec:
+    """template.toml of the folder, or what stands for it in an AI-Scientist folder.
+
+    Raises: UsageError naming file and field.
+    """
+    path = folder / TEMPLATE_FILE
+    if not path.is_file():
+        return _foreign_spec(folder)
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+        return TemplateSpec.model_validate(raw)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(str(path), f"is not TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise UsageError(str(path), f"field {field}: {first['msg']}") from error
+
+
+def load_template(folder: Path, profile: str = "") -> Template:
+    """Read a template folder at a profile (its default one if none is named).
+
+    Raises: UsageError naming the file at fault.
+    """
+    whole = read_spec(folder)
+    for name in whole.run_files:
+        if not (folder / name).is_file():
+            raise UsageError(f"template {folder}", f"has no {name}", "its command runs that file")
+    steps = (whole.prepare, whole.evaluate)
+    for command in (whole.command, whole.plot, *(step.command for step in steps if step)):
+        if command:
+            resolve_command(command, Path("python"))
+    _check_profile_names(folder, whole)
+    foreign = not (folder / TEMPLATE_FILE).is_file()
+    profile = profile or whole.default_profile
+    spec = at_profile(whole, profile)
+    _check_frontier(folder, spec)
+    return Template(
+        spec=spec,
+        folder=folder,
+        hash=hash_folder(folder),
+        brief=_read_brief(folder, profile),
+        files=_read_code(folder, spec),
+        profile=profile,
+        profile_text=_read_profile(folder, profile),
+        baselines=_foreign_baseline(folder) if foreign else _read_baselines(folder, spec, profile),
+        foreign=foreign,
+    )
+
+
+def environment_of(spec: TemplateSpec, profile: str) -> Environment:
+    """The profile's own environment, else the template's."""
+    own = spec.profiles.get(profile)
+    return (own and own.environment) or spec.environment
+
+
+def at_profile(spec: TemplateSpec, profile: str) -> TemplateSpec:
+    """The template's description with the metrics, controls and environment of one profile alone."""
+    return spec.model_copy(
+        update={
+            "metrics": tuple(m for m in spec.metrics if not m.profiles or profile in m.profiles),
+            "controls": tuple(c for c in spec.controls if not c.profiles or profile in c.profiles),
+            "diagnostics": tuple(d for d in spec.diagnostics if not d.profiles or profile in d.profiles),
+            "environment": environment_of(spec, profile),
+        }
+    )
+
+
+def _check_profile_names(folder: Path, spec: TemplateSpec) -> None:
+    """Raises: UsageError where template.toml names a profile that has no file."""
+    known = _profile_names(folder)
+    fields: list[tuple[str, tuple[str, ...]]] = [(f"profiles.{name}", (name,)) for name in spec.profiles]
+    fields += [(f"metrics.{i}.profiles", m.profiles) for i, m in enumerate(spec.metrics)]
+    fields += [(f"controls.{i}.profiles", c.profiles) for i, c in enumerate(spec.controls)]
+    fields += [(f"diagnostics.{i}.profiles", d.profiles) for i, d in enumerate(spec.diagnostics)]
+    for field, names in fields:
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise UsageError(
+                str(folder / TEMPLATE_FILE),
+                f"field {field}: there is no profile {unknown[0]!r}",
+                "there are: " + (", ".join(known) or "none"),
+            )
+
+
+def _check_frontier(folder: Path, spec: TemplateSpec) -> None:
+    """Raises: UsageError where the axis of the frontier is no number that runs of this profile report."""
+    known = [m.name for m in spec.metrics] + [c.name for c in spec.controls]
+    if spec.frontier and spec.frontier not in known:
+        raise UsageError(
+            str(folder / TEMPLATE_FILE),
+            f"field frontier: there is no metric {spec.frontier!r}",
+            "there are: " + (", ".join(dict.fromkeys(known)) or "none"),
+        )
+
+
+def _profile_names(folder: Path) -> list[str]:
+    return sorted(p.stem for p in (folder / "profiles").glob("*.json"))
+
+
+def _read_text(path: Path) -> str:
+    return path.read_bytes().decode("utf-8", "surrogateescape")
+
+
+def _read_code(folder: Path, spec: TemplateSpec) -> dict[str, str]:
+    """The named files, every other Python file beside them, and a notes.txt to write in."""
+    names = {*spec.editable, *spec.run_files} | {p.name for p in folder.glob("*.py")}
+    found = {n: _read_text(folder / n) for n in sorted(names - _NOT_CODE) if (folder / n).is_file()}
+    return {"notes.txt": "# Notes\n"} | found
+
+
+def _read_brief(folder: Path, profile: str) -> str:
+    """prompt.md, followed by profiles/<profile>.md where there is one."""
+    if (folder / "prompt.md").is_file():
+        parts = [folder / "prompt.md", folder / "profiles" / f"{profile}.md"]
+        return "\n\n".join(_read_text(path).strip() for path in parts if path.is_file())
+    if (folder / "prompt.json").is_file():
+        prompt = _read_json(folder / "prompt.json")
+        if isinstance(prompt, dict):
+            return "\n\n".join(str(prompt[key]) for key in ("system", "task_description") if prompt.get(key))
+    return ""
+
+
+def _read_json(path: Path) -> object:
+    try:
+        return json.loads(_read_text(path))
+    except OSError as error:
+        raise UsageError(str(path), f"cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(str(path), f"is not JSON: {error}") from error
+
+
+def _read_profile(folder: Path, profile: str) -> str:
+    profiles = _profile_names(folder)
+    if not profile and not profiles:
+        return ""
+    path = folder / "profiles" / f"{profile}.json"
+    if profile not in profiles:
+        raise UsageError(
+            f"template {folder.name}", f"has no profile {profile!r}", "it has: " + (", ".join(profiles) or "none")
+        )
+    _read_json(path)
+    return _read_text(path)
+
+
+def _read_baselines(folder: Path, spec: TemplateSpec, profile: str) -> tuple[Baseline, ...]:
+    found = [_read_baseline(path, spec) for path in sorted((folder / "baselines" / profile).glob("*.json"))]
+    declared_here = spec.profiles.get(profile)
+    return in_declared_order(found, declared_here.baselines if declared_here else ())
+
+
+def _read_baseline(path: Path, spec: TemplateSpec) -> Baseline:
+    raw = _read_json(path)
+    name, seed = (raw.get("name"), raw.get("seed", 0)) if isinstance(raw, dict) else (None, None)
+    if not isinstance(raw, dict) or not isinstance(name, str) or type(seed) is not int:
+        problem = "is not a baseline: it needs name, seed, final_info and evaluation"
+        raise UsageError(str(path), problem, "delete it; `scientist baseline` makes a declared one again")
+    declared: list[Metric | Control] = [*spec.metrics, *spec.controls]
+    readings = [(m.name, read_number(raw.get(m.source), m.path)) for m in declared]
+    values = {n: v for n, v in readings if v is not None}
+    return Baseline(name, seed, values, setting=str(raw.get("setting", "")))
+
+
+def _foreign_spec(folder: Path) -> TemplateSpec:
+    """An AI-Scientist folder: fixed names, metrics are whatever its final_info.json has under `means`."""
+    requirements = folder / "requirements.txt"
+    install = (("-r", "requirements.txt"),) if requirements.is_file() else ()
+    return TemplateSpec(
+        name=folder.name,
+        summary="AI-Scientist folder",
+        editable=(*(n for n in ("experiment.py", "plot.py") if (folder / n).is_file()), "notes.txt"),
+        environment=Environment(install=install),
+        plot="python plot.py" if (folder / "plot.py").is_file() else "",
+    )
+
+
+def _foreign_baseline(folder: Path) -> tuple[Baseline, ...]:
+    path = folder / "run_0" / "final_info.json"
+    if not path.is_file():
+        return ()
+    info = _read_json(path)
+    means = means_metrics(info) if isinstance(info, dict) else {}
+    return (Baseline("run_0", 0, means),) if means else ()

@@ -1,0 +1,1 @@
+"""The folder of an idea: its journal, lock, inbox and layout."""

@@ -1,0 +1,264 @@
+"""Workspaces and batches on disk: made whole or not at all, found again by anyone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from agent.core.code.digest import digest_code
+from agent.core.inputs.idea import Idea
+from agent.core.inputs.refs import Reference
+from agent.core.journal.events import Launched
+from agent.core.journal.fold import fold
+from agent.core.journal.state import State
+from agent.core.text.redact import Redactor
+from agent.edges.git.locks import move_locks
+from agent.edges.git.repo import Repo
+from agent.edges.system.files import fsync_folder, write_durably
+from agent.edges.template.frozen import check_frozen
+from agent.edges.template.load import Template, load_template
+from agent.edges.workspace.journal import Journal
+from agent.edges.workspace.refs import write_refs
+from agent.errors import IntegrityError, JournalCorrupt, UsageError
+
+BATCH_FILE = "batch.json"
+TEMPLATES = ".templates"
+BATCH_SCHEMA = 1
+SETTLE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The folder of one idea: a git work tree with a journal under .agent/."""
+
+    path: Path
+
+    @property
+    def agent(self) -> Path:
+        return self.path / ".agent"
+
+    @property
+    def attempts(self) -> Path:
+        return self.agent / "attempts"
+
+    @property
+    def stop_file(self) -> Path:
+        return self.agent / "stop"
+
+    def step_folder(self, name: str) -> Path:
+        return self.attempts / name
+
+    def run_folder(self, run: int) -> Path:
+        return self.path / f"run_{run}"
+
+    def journal(self, redact: Redactor | None = None) -> Journal:
+        """The journal; `redact` keeps keys out of what is written.
+
+        Raises: JournalCorrupt where it is damaged, empty or gone.
+        """
+        journal = Journal(self.agent, redact=redact)
+        if not journal.count:
+            raise JournalCorrupt(journal.path, 1, "the launch is missing")
+        return journal
+
+    def repo(self) -> Repo:
+        return Repo(self.path)
+
+    def idea(self, repo: Repo, commit: str) -> Idea:
+        return Idea.model_validate_json(repo.read(commit, ("idea.json",))["idea.json"])
+
+
+def template_store(workspaces: Path) -> Path:
+    return workspaces / TEMPLATES
+
+
+def frozen_template(workspace: Workspace, launched: Launched) -> Template:
+    """The copy of the template that the workspace was launched with.
+
+    Raises: IntegrityError where it is gone or was changed.
+    """
+    for folder in workspace.path.parents:
+        copy = folder / TEMPLATES / launched.template_hash
+        if copy.is_dir():
+            check_frozen(copy)
+            return load_template(copy, launched.profile)
+    raise IntegrityError(
+        f"template {launched.template_hash}",
+        f"no frozen copy above {workspace.path}",
+        f"put {TEMPLATES} back; to a copy of a workspace belongs a copy of the {TEMPLATES} above the original",
+    )
+
+
+def create_batch(
+    workspaces: Path,
+    name: str,
+    ideas: Sequence[Idea],
+    template: Template,
+    launched: Launched,
+    refs: Mapping[str, Sequence[Reference]] | None = None,
+) -> list[Workspace]:
+    """Make `workspaces`/`name` with one workspace an idea; all appear at once, by one rename.
+
+    refs: reference texts by the idea's slug.
+
+    Raises: UsageError where the folder cannot be written.
+    """
+    final = workspaces / name
+    building = workspaces / f".{name}.{os.getpid()}"
+    try:
+        building.mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(
+            str(workspaces), f"cannot be written: {error.strerror}", "name another with --workspaces"
+        ) from error
+    try:
+        for idea in ideas:
+            _create(building / idea.slug, idea, template, replace(launched, workspace=idea.slug, title=idea.Title))
+            write_refs(building / idea.slug / ".agent", (refs or {}).get(idea.slug, ()))
+        index = {"schema_version": BATCH_SCHEMA, "workspaces": [idea.slug for idea in ideas]}
+        write_durably(building / BATCH_FILE, json.dumps(index, indent=2).encode() + b"\n")
+        building.rename(final)
+    except OSError as error:
+        raise UsageError(str(final), f"cannot be made: {error.strerror}", "launch again, or elsewhere") from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    fsync_folder(workspaces)
+    return [Workspace(final / idea.slug) for idea in ideas]
+
+
+def _create(path: Path, idea: Idea, template: Template, launched: Launched) -> None:
+    workspace = Workspace(path)
+    for folder in (path, workspace.agent, workspace.agent / "tmp", workspace.attempts):
+        folder.mkdir()
+    message = f"Start from template {template.spec.name}\n\n{idea.Title}"
+    first = workspace.repo().create(template.files | {"idea.json": idea.to_json()}, message)
+    code = digest_code(template.files, template.spec.run_files)
+    Journal(workspace.agent).append(replace(launched, commit=first, code=code))
+
+
+def open_workspace(path: Path) -> Workspace:
+    """Raises: UsageError where the folder is none."""
+    if not (path / ".agent" / "journal.jsonl").is_file():
+        raise UsageError(str(path), "is not a workspace: it has no .agent/journal.jsonl", "see: scientist status")
+    return Workspace(path.resolve())
+
+
+def find_workspaces(root: Path) -> list[Workspace]:
+    """Every workspace at or below `root`: a workspace, a batch, or a folder of batches."""
+    if (root / ".agent" / "journal.jsonl").is_file():
+        return [Workspace(root.resolve())]
+    if not root.is_dir():
+        return []
+    return [Workspace(path.resolve()) for path in _listed(root) if (path / ".agent").is_dir()]
+
+
+def find_missing(root: Path) -> list[Path]:
+    """Workspaces that a batch at or below `root` lists, and that are gone."""
+    return [path for path in _listed(root) if not (path / ".agent").is_dir()]
+
+
+def _listed(root: Path) -> list[Path]:
+    """Every folder that the batch at `root`, or those below it, list."""
+    if not root.is_dir():
+        return []
+    batches = [root] if (root / BATCH_FILE).is_file() else sorted(p.parent for p in root.glob(f"[!.]*/{BATCH_FILE}"))
+    return [batch / name for batch in batches for name in _read_batch(batch / BATCH_FILE)]
+
+
+def _read_batch(path: Path) -> list[str]:
+    try:
+        return [str(name) for name in json.loads(path.read_text("utf-8"))["workspaces"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(str(path), f"is not a batch's index: {error}", "name the workspaces themselves") from error
+
+
+def check_untouched(workspace: Workspace, repo: Repo, state: State) -> None:
+    """Raises: IntegrityError where branch or work tree are not as the journal left them; what was changed is kept.
+
+    While an effect is open its commit may be on top already, and not yet in the work tree: the effect then finds it.
+    """
+    gone = [row.run for row in state.rows if row.completed and not workspace.run_folder(row.run).is_dir()]
+    if gone:
+        raise IntegrityError(
+            str(workspace.run_folder(gone[0])), "is missing, though the journal says it was published", "put it back"
+        )
+    if not (workspace.path / ".git").is_dir():
+        raise IntegrityError(str(workspace.path), "is no git repository any more", "put its .git back, then resume")
+    move_locks(workspace.path)
+    until_s = time.monotonic() + SETTLE_S
+    while differs := _differs(repo, state):
+        if time.monotonic() > until_s:
+            break
+        time.sleep(SETTLE_S / 10)  # a git that outlived its killed orchestrator ends in a moment
+    if not differs:
+        return
+    head, dirty = repo.head(), find_edits(repo, state)
+    if not head:
+        problem = f"branch main is gone, the journal is at {state.head[:10]}"
+        raise IntegrityError(str(workspace.path), problem, _ways_on(workspace, state.head, []))
+    if head != expected_head(repo, state):
+        kept = [repo.keep_commit(head), *([repo.keep_work_tree(dirty)] if dirty else [])]
+        problem = f"branch main is at {head[:10]}, the journal at {state.head[:10]}"
+        raise IntegrityError(str(workspace.path), problem, _ways_on(workspace, state.head[:10], kept))
+    if not dirty:
+        return
+    kept = [repo.keep_work_tree(dirty)]
+    where = f"{workspace.path}: {', '.join(dirty)}"
+    raise IntegrityError(where, "was changed by hand", _ways_on(workspace, "main", kept))
+
+
+def _differs(repo: Repo, state: State) -> bool:
+    head = repo.head()
+    return not head or head != expected_head(repo, state) or bool(find_edits(repo, state))
+
+
+def _ways_on(workspace: Workspace, base: str, kept: Sequence[str]) -> str:
+    place = shlex.quote(str(workspace.path))
+    told = f"kept as {' and '.join(kept)}, to be seen by: git -C {place} diff {base} {kept[-1]}; " if kept else ""
+    return f"{told}put it back, or go on without it: scientist resume --discard-edits {place}"
+
+
+def discard_edits(workspace: Workspace, repo: Repo, state: State) -> list[str]:
+    """Bring branch and work tree back to what the journal says, and return where that which was changed is kept."""
+    if not (workspace.path / ".git").is_dir():
+        return []  # what is missing is named by `check_untouched`
+    move_locks(workspace.path)
+    head, back, dirty = repo.head(), expected_head(repo, state), find_edits(repo, state)
+    foreign = [sha for sha in dict.fromkeys((head, repo.resolve("HEAD"))) if sha and sha != back]
+    kept = [repo.keep_commit(sha) for sha in foreign]
+    if dirty:
+        kept.append(repo.keep_work_tree(dirty))
+    repo.move_branch(back)
+    if not head and (dirty := repo.dirty_files()):
+        kept.append(repo.keep_work_tree(dirty))
+    repo.write_back()
+    return kept
+
+
+def expected_head(repo: Repo, state: State) -> str:
+    """Where the branch is to be: at the journal's commit, or at that of an effect that is open."""
+    found = repo.find_step(state.pending.key) if state.pending else None
+    return found if found and found == repo.head() else state.head
+
+
+def find_edits(repo: Repo, state: State) -> list[str]:
+    """Tracked files that differ from the branch, and not because an open effect has not written them yet."""
+    head = repo.head()
+    if not head:
+        return []
+    dirty = repo.dirty_files()
+    if head == state.head or head != expected_head(repo, state):
+        return dirty
+    before = repo.read(state.head)
+    return [name for name in dirty if not repo.holds(name, before.get(name))]
+
+
+def read_state(workspace: Workspace) -> State:
+    """The workspace's journal, folded."""
+    return fold(workspace.journal().events)

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import pytest
+
+from agent.core.edit.gates import BadPython, find_bad_python, find_placeholders
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[previous content unchanged]",
+        "[Previous run details remain unchanged...]",
+        "[... rest of notes ...]",
+        "(existing sections unchanged)",
+        "# ... rest of the code",
+        "# ... existing code ...",
+        "# ...",
+        "# rest of the code remains the same",
+        "# Rest of the class implementation...",
+        "# existing code here",
+        "# other methods remain unchanged",
+        "# (unchanged)",
+        "# same as before",
+        "# ... (keep existing code)",
+        "    # Keep existing code unchanged",
+        "// ... rest of the function",
+        "<!-- rest of the file -->",
+        "... rest of the code ...",
+        "...  # existing code",
+        "pass  # rest of the method unchanged",
+        "# … existing code …",
+        "# --- rest of the code ---",
+    ],
+)
+def test_a_placeholder_is_found(line: str):
+    assert find_placeholders("experiment.py", ["x = 1", line]) == [1]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "    # Update previous activations",
+        "# Get norm of existing neurons",
+        "# Compute temporal difference loss if previous activations exist",
+        "# Apply decay to existing co-activations",
+        "x = y  # same as before",
+        "print('Loading ...')",
+        "activations = acts[..., :n]",
+        "# rest the optimizer",
+        "# Keep the best k features",
+        "Results: {'eval_type_id': 'core', ...}",
+        "# The remaining features are resampled",
+        "# pass the previous batch here",
+        "[1, 2, 3]",
+        "(previous + current) / 2",
+        "# Other hyper-parameters",
+        "passed = previous",
+        "- Rest of the runs use seed 1",
+        "# Use existing tokenizer of the model",
+        "",
+    ],
+)
+def test_ordinary_text_is_no_placeholder(line: str):
+    assert find_placeholders("experiment.py", ["x = 1", line]) == []
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["def f():", "    ..."],
+        ["x = [", "    ...", "]"],
+        ['"""Say."""', "..."],
+        ["class E(Exception):  # empty", "    ..."],
+    ],
+)
+def test_an_ellipsis_that_is_a_body_is_python(lines: list[str]):
+    assert find_placeholders("experiment.py", lines) == []
+
+
+def test_an_ellipsis_among_statements_stands_for_text():
+    assert find_placeholders("experiment.py", ["x = 1", "...", "y = 2"]) == [1]
+    assert find_placeholders("notes.txt", ["Run 1:", "...", "Run 2"]) == [1]
+
+
+def test_python_that_parses():
+    assert find_bad_python("\ufeffx = 1\n") is None
+    assert find_bad_python('x = "\\d"\n') is None
+    assert find_bad_python("def f():\n    x = 1\n    global x\n") is None
+
+
+def test_python_that_does_not():
+    assert find_bad_python("x = 1\ny = (\n") == BadPython(2, "'(' was never closed")
+    assert find_bad_python("x = 1\0\n") is not None
+    assert find_bad_python("x = '\ud800'\n") is not None

@@ -1,0 +1,258 @@
+"""Events in JSON: what is written is what is read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.core.failure.diagnose import ExitRecord, Failure, FailureKind, Location
+from agent.core.journal.codec import UnknownEvent, from_json, to_json
+from agent.core.journal.events import (
+    JOURNAL_VERSION,
+    Applied,
+    Asked,
+    AskFailed,
+    Closed,
+    Ended,
+    Event,
+    Finished,
+    Handed,
+    Intent,
+    Launched,
+    Linted,
+    Opened,
+    Paused,
+    PauseKind,
+    Published,
+    Purpose,
+    Refused,
+    Restored,
+    Result,
+    Resumed,
+    Reviewed,
+    Role,
+    Started,
+    Step,
+    Told,
+    Voided,
+)
+from agent.core.journal.kinds import PlanItem
+from agent.core.journal.limits import Limits
+
+text = st.text(max_size=8)
+count = st.integers(0, 10**6)
+number = st.floats(allow_nan=False, allow_infinity=False)
+values = st.dictionaries(text, number, max_size=2)
+plan = st.none() | st.lists(st.builds(PlanItem, number=count, text=text, expected=text), max_size=2).map(tuple)
+steps = st.sampled_from(Step)
+place = st.none() | st.builds(Location, file=text, line=count, function=text)
+failures = st.builds(
+    Failure, kind=st.sampled_from(FailureKind), summary=text, detail=text, location=place, fingerprint=text
+)
+exits = st.builds(
+    ExitRecord,
+    exit_code=st.none() | st.integers(-64, 255),
+    signal=st.none() | st.integers(1, 64),
+    timed_out=st.booleans(),
+    stopped=st.booleans(),
+    deadline_s=number,
+    wall_s=number,
+    max_rss_gib=st.none() | number,
+    error=st.none() | text,
+)
+RESULTS: dict[type, st.SearchStrategy[object]] = {
+    Asked: st.builds(
+        Asked,
+        purpose=st.sampled_from(Purpose),
+        request=text,
+        tokens_in=count,
+        cost_usd=st.none() | number,
+        seconds=number,
+        repeated=st.booleans(),
+        role=st.sampled_from(Role),
+        finish_reason=text,
+    ),
+    Handed: st.builds(Handed, instruction=text, staged=st.none() | text, plan=plan, item=st.none() | count),
+    Reviewed: st.builds(
+        Reviewed,
+        run=count,
+        judgement=text,
+        reason=text,
+        suggestions=st.lists(text, max_size=2).map(tuple),
+        commit=text,
+        version=count,
+        refused=text,
+        final=st.booleans(),
+    ),
+    AskFailed: st.builds(
+        AskFailed,
+        reason=text,
+        refused=st.booleans(),
+        remedy=text,
+        role=st.sampled_from(Role),
+        tokens_in=count,
+        cost_usd=st.none() | number,
+        requests=count,
+        repeated=st.booleans(),
+    ),
+    Applied: st.builds(
+        Applied,
+        intent=st.sampled_from(Intent),
+        commit=text,
+        changed=st.lists(text, max_size=2).map(tuple),
+        subject=text,
+        code=text,
+        plan=plan,
+        item=st.none() | count,
+        dropped=text,
+    ),
+    Refused: st.builds(Refused, summary=text, feedback=text, staged=st.none() | text, plan=plan),
+    Linted: st.builds(Linted, failure=st.none() | failures),
+    Opened: st.builds(Opened, step=steps, folder=text),
+    Voided: st.builds(Voided, step=steps, folder=text, reason=text),
+    Closed: st.builds(
+        Closed,
+        step=steps,
+        folder=text,
+        exit=st.none() | exits,
+        failure=st.none() | failures,
+        infrastructure=st.booleans(),
+        values=values,
+        seconds=number,
+        self_reported=text,
+    ),
+    Published: st.builds(
+        Published,
+        run=count,
+        tag=text,
+        commit=text,
+        values=values,
+        settings=st.dictionaries(text, st.booleans() | count | number | text, max_size=3),
+        seed=count,
+        self_reported=text,
+    ),
+    Restored: st.builds(Restored, commit=text, restores=text, gives_up=st.booleans()),
+}
+EVENTS: dict[type, st.SearchStrategy[object]] = {
+    Launched: st.builds(
+        Launched,
+        workspace=text,
+        title=text,
+        limits=st.builds(Limits, max_runs=count, patience_s=number),
+        smoke=st.booleans(),
+        has_baseline=st.booleans(),
+        primary=text,
+        training=text,
+        evaluation=text,
+        editor_model=text,
+        reviewer_model=text,
+        reflections=count,
+    ),
+    Started: st.builds(Started, key=text, kind=text, run=count, attempt=count, turn=count),
+    Finished: st.builds(Finished, key=text, result=st.one_of(*RESULTS.values())),
+    Paused: st.builds(Paused, kind=st.sampled_from(PauseKind), reason=text, remedy=text),
+    Resumed: st.builds(
+        Resumed,
+        limits=st.none() | st.builds(Limits, max_tokens=st.none() | count, batch_max_cost_usd=st.none() | number),
+        pause_before=st.none() | text,
+    ),
+    Told: st.builds(Told, id=text, text=text),
+    Ended: st.builds(Ended, completed=st.booleans(), summary=text, warnings=st.lists(text, max_size=2).map(tuple)),
+}
+
+
+def test_every_kind_of_event_and_result_is_drawn_below() -> None:
+    assert set(EVENTS) == set(get_args(get_args(Event)[0]))
+    assert set(RESULTS) == set(get_args(get_args(Result)[0]))
+
+
+@pytest.mark.parametrize("kind", [*EVENTS, *RESULTS], ids=lambda kind: kind.__name__)
+def test_an_event_is_read_as_it_was_written(kind: type) -> None:
+    drawn = EVENTS[kind] if kind in EVENTS else st.builds(Finished, key=text, result=RESULTS[kind])
+
+    @given(drawn)
+    @settings(max_examples=6, deadline=None)
+    def check(event: Event) -> None:
+        line = json.dumps(to_json(event), allow_nan=False)
+        assert "\n" not in line
+        read = from_json(json.loads(line))
+        assert read == event
+        assert json.dumps(to_json(read), allow_nan=False) == line
+
+    check()
+
+
+@pytest.mark.parametrize("value", [True, False, 0, 1, 1.0, 0.5, -3, "1", "true", ""])
+def test_a_setting_keeps_its_type(value: float | int | str | bool) -> None:
+    event = Finished("key", Published(settings={"LR": value}))
+    read = from_json(json.loads(json.dumps(to_json(event))))
+    assert isinstance(read, Finished) and isinstance(read.result, Published)
+    assert type(read.result.settings["LR"]) is type(value) and read.result.settings["LR"] == value
+
+
+def test_an_unknown_cost_is_not_zero() -> None:
+    assert to_json(Finished("key", Asked()))["result"]["cost_usd"] is None
+
+
+def test_a_journal_written_before_runs_had_data_and_trust_of_their_own_is_read() -> None:
+    old = to_json(Launched(verified=True))
+    del old["training"], old["evaluation"]
+    assert from_json(old) == Launched(verified=True)
+    for result in (Closed(step=Step.EVALUATE), Published(run=3)):
+        old = to_json(Finished("key", result))
+        del old["result"]["self_reported"]
+        assert from_json(old) == Finished("key", result)
+
+
+def test_a_journal_written_before_there_were_budgets_and_approvals_is_read() -> None:
+    old = to_json(Launched(limits=Limits(max_runs=3)))
+    del old["pause_before"]
+    for name in ("max_tokens", "max_cost_usd", "batch_max_tokens", "batch_max_cost_usd"):
+        del old["limits"][name]
+    assert from_json(old) == Launched(limits=Limits(max_runs=3))
+    asked = to_json(Finished("key", Asked(tokens_in=5)))
+    del asked["result"]["chars"], asked["result"]["tokens_cached"], asked["result"]["requests"], asked["result"]["role"]
+    assert from_json(asked) == Finished("key", Asked(tokens_in=5))
+    assert from_json({"type": "paused", "kind": "stop", "reason": "r"}) == Paused(PauseKind.STOP, "r")
+    assert from_json({"type": "resumed"}) == Resumed()
+
+
+def test_the_first_event_tells_the_version_of_the_journal() -> None:
+    assert to_json(Launched())["version"] == JOURNAL_VERSION
+
+
+@pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
+def test_an_event_names_its_type_and_all_its_fields(kind: type) -> None:
+    @given(EVENTS[kind])
+    @settings(max_examples=1, deadline=None)
+    def check(event: Event) -> None:
+        assert set(to_json(event)) == {f.name for f in fields(event)}
+        assert to_json(event)["type"] == kind.__name__.lower()
+
+    check()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        {},
+        {"type": "unheard_of"},
+        {"type": "paused", "kind": "coffee", "reason": ""},
+        {"type": "paused", "kind": "stop"},
+        {"type": "finished", "key": "k"},
+        {"type": "finished", "key": "k", "result": {"type": "unheard_of"}},
+        {"type": "finished", "key": "k", "result": {"type": "closed", "step": "lunch"}},
+        {"type": "ended", "completed": "perhaps", "summary": ""},
+    ],
+    ids=str,
+)
+def test_what_is_no_event_is_refused(value: object) -> None:
+    with pytest.raises(UnknownEvent):
+        from_json(value)

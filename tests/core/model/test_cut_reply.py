@@ -1,0 +1,50 @@
+"""Parts of a reply that was cut, joined at a line."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.core.model.cut_reply import ask_for_rest, join_rest, whole_lines
+
+CODE = "Here it is.\nx.py\n```python\n<<<<<<< SEARCH\nalpha = 1\n=======\nalpha = 2\nbeta_of_the_model = 3\n"
+
+
+def test_what_is_asked_shows_the_model_its_own_whole_lines() -> None:
+    assistant, user = ask_for_rest(CODE + "gamm")
+    assert (assistant.role, assistant.content) == ("assistant", CODE)
+    assert user.role == "user" and "Go on" in user.content
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "gamma = 4\n>>>>>>> REPLACE\n```\n",
+        "```python\ngamma = 4\n>>>>>>> REPLACE\n```\n",
+        "alpha = 2\nbeta_of_the_model = 3\ngamma = 4\n>>>>>>> REPLACE\n```\n",
+        "```python\nbeta_of_the_model = 3\ngamma = 4\n>>>>>>> REPLACE\n```\n",
+    ],
+    ids=["as asked", "fence opened again", "lines repeated", "both"],
+)
+def test_the_rest_is_joined_once(rest: str) -> None:
+    assert join_rest(CODE + "gamm", rest) == CODE + "gamma = 4\n>>>>>>> REPLACE\n```\n"
+
+
+def test_a_short_line_that_comes_twice_is_no_repetition() -> None:
+    assert join_rest("    )\n", "    )\n") == "    )\n    )\n"
+
+
+def test_a_model_that_begins_again_is_taken_at_its_word() -> None:
+    assert join_rest(CODE + "gamm", CODE + "gamma = 4\n") == CODE + "gamma = 4\n"
+
+
+def test_a_fence_that_closes_is_kept() -> None:
+    assert join_rest(CODE, "```\nDone.\n") == CODE + "```\nDone.\n"
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_nothing_is_lost_but_the_unfinished_line(text: str, rest: str) -> None:
+    joined = join_rest(text, rest)
+    assert joined.startswith(whole_lines(text)) and text.startswith(whole_lines(text))
+    assert joined.endswith(rest[-1:])

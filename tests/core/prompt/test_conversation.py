@@ -1,0 +1,103 @@
+"""A conversation: its opening, its repairs, and how it is kept."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from agent.core.edit.apply import apply_reply
+from agent.core.edit.seen import lines_of
+from agent.core.journal.events import Purpose
+from agent.core.model.messages import Message
+from agent.core.model.tokens import count_tokens
+from agent.core.prompt.conversation import (
+    Prompt,
+    Talk,
+    continue_talk,
+    excerpt_staged,
+    load_talk,
+    open_talk,
+    opening_purpose,
+)
+from agent.core.reply.outcome import Refusal
+from tests.core.journal_by_hand import Story
+from tests.core.prompt.test_fit import CODE, make_view
+from tests.fakes import block
+
+FILES = {"experiment.py": CODE}
+LINE = "    y_5 = x + 5 * 9\n"
+BLIND = block("experiment.py", LINE, "    y_5 = x\n")
+
+
+def opening() -> Prompt:
+    return open_talk(make_view(Purpose.FIX), None)
+
+
+def refuse(reply: str, prompt: Talk) -> Refusal:
+    result = apply_reply(FILES, reply, editable=["experiment.py"], shown=prompt.shown)
+    return Refusal("s", tuple(result.rejected), len(result.applied), result.staged)
+
+
+def go_on(purpose: Purpose, past: Talk, told: str, budget: int | None = None, reply: str = BLIND) -> Prompt:
+    view = replace(make_view(purpose), feedback=told, shown={})
+    return continue_talk(view, past, reply, FILES, {}, budget, lambda room: open_talk(make_view(Purpose.FIX), room))
+
+
+def test_a_request_is_kept_with_what_it_showed_and_read_again() -> None:
+    prompt = opening()
+    assert load_talk(prompt.to_json(model="m")) == Talk(prompt.messages, prompt.shown) and prompt.shown
+    old = json.dumps({"messages": [{"role": "user", "content": "hello"}]})
+    assert load_talk(old) == Talk((Message("user", "hello"),))
+
+
+def test_a_conversation_begins_with_what_is_due() -> None:
+    story = Story()
+    assert opening_purpose(story.state) is Purpose.PLAN
+    story.complete_run()
+    assert opening_purpose(story.state) is Purpose.NEXT
+    story.fail_attempt()
+    assert opening_purpose(story.state) is Purpose.FIX
+
+
+def test_a_refusal_of_a_blind_edit_makes_its_lines_known() -> None:
+    prompt = opening()
+    (rejected,) = refuse(BLIND, prompt).rejected
+    repair = go_on(Purpose.REPAIR, prompt, rejected.hint)
+    assert rejected.line in lines_of(repair.shown["experiment.py"])
+    assert lines_of(prompt.shown["experiment.py"]) < lines_of(repair.shown["experiment.py"])
+    assert not refuse(BLIND, repair).rejected
+    assert repair.messages[: len(prompt.messages)] == prompt.messages  # a prefix cache finds it again
+
+
+def test_a_turn_that_asks_for_a_whole_file_shows_it() -> None:
+    repair = go_on(Purpose.WHOLE, opening(), "No.")
+    assert CODE.strip() in repair.messages[-1].content and repair.shown == {}
+    assert "or the complete file" in repair.messages[-1].content
+    seen = go_on(Purpose.WHOLE, Talk(opening().messages), "No.")
+    assert CODE.strip() not in seen.messages[-1].content  # it stands above
+
+
+def test_where_a_whole_file_has_no_room_only_functions_are_asked_for() -> None:
+    prompt = opening()
+    budget = count_tokens(prompt.messages) + 400
+    repair = go_on(Purpose.WHOLE, prompt, "No.", budget)
+    assert "of those that you have been shown" in repair.messages[-1].content and repair.shown
+    assert count_tokens(repair.messages) <= budget
+
+
+def test_a_conversation_that_outgrew_the_window_begins_anew() -> None:
+    prompt = opening()
+    budget = count_tokens(prompt.messages) - 300
+    repair = go_on(Purpose.REPAIR, prompt, "No.", budget, reply="word " * 4000)
+    assert count_tokens(repair.messages) <= budget
+    assert [m.role for m in repair.messages] == ["system", "user", "assistant", "user"]
+    assert repair.messages[-1].content.startswith("No.") and repair.messages[0] == prompt.messages[0]
+    assert "ValueError: FAULT" in repair.messages[1].content
+
+
+def test_good_blocks_are_told_by_the_parts_that_were_shown() -> None:
+    prompt = opening()
+    refusal = refuse(block("experiment.py", "RATE = 0.1\n", "RATE = 0.2\nMORE = 1\n") + BLIND, prompt)
+    told = excerpt_staged(refusal, FILES, FILES, prompt.shown).staged["experiment.py"]
+    assert "RATE = 0.2\nMORE = 1\n" in told and LINE not in told and "lines not shown (" in told
+    assert excerpt_staged(refusal, FILES, refusal.staged, prompt.shown) == refusal

@@ -1,0 +1,288 @@
+"""Prompts that fit a window: what is left out, in which order, and what never is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.core.edit.lines import split_lines
+from agent.core.edit.seen import lines_of
+from agent.core.evidence.baseline import BaselineRow
+from agent.core.failure.diagnose import Failure, FailureKind, Location
+from agent.core.inputs.idea import Idea
+from agent.core.inputs.refs import Reference
+from agent.core.inputs.spec import TemplateSpec
+from agent.core.journal.events import Purpose
+from agent.core.journal.kinds import PlanItem
+from agent.core.model.messages import Message
+from agent.core.model.tokens import count_tokens, estimate_tokens
+from agent.core.prompt.excerpt import Focus, render_excerpt
+from agent.core.prompt.fit import (
+    FILE_CHARS,
+    budget_of,
+    fit,
+    fit_conversation,
+    fits,
+    show_parts,
+    smaller_budget,
+)
+from agent.core.prompt.render import render_opening
+from agent.core.prompt.view import RowView, TurnView, view_turn
+from tests.core.journal_by_hand import Story, failure
+
+FUNCTION = "def part_{n}(x):\n" + "".join(f"    y_{k} = x + {k} * {{n}}\n" for k in range(12)) + "    return y_0\n\n\n"
+CODE = '"""Trains."""\n\nRATE = 0.1\n\n\n' + "".join(FUNCTION.format(n=n) for n in range(20)) + "part_3(1)\n"
+IDEA = Idea(Title="Momentum", Experiment="Raise RATE in part_3.")
+PLAN = tuple(PlanItem(n, f"Study number {n}: " + "raise RATE and expect more. " * 4) for n in range(1, 8))
+FAULT = replace(failure("ValueError: FAULT"), detail='  File "experiment.py", line 50, in part_3\nFAULT and where')
+
+
+def make_view(purpose: Purpose = Purpose.NEXT, code: str = CODE, **changes: object) -> TurnView:
+    story = Story()
+    story.complete_run()
+    if purpose is Purpose.FIX:
+        story.fail_attempt(FAULT)
+    view = view_turn(
+        story.state,
+        TemplateSpec(name="t", frontier="l0"),
+        purpose=purpose,
+        idea=IDEA,
+        brief="The rules.\n" * 50,
+        command="python experiment.py --out_dir=run_N",
+        baselines=[],
+        files={"experiment.py": code},
+    )
+    rows = tuple(RowView(n, True, f"Run {n}: row {n}", {"l0": 6.0}, {}, None, ()) for n in range(1, 7))
+    points = tuple(BaselineRow(f"topk{n} {'wide ' * 12}".strip(), 3, {"l0": 2.0**n}, {}) for n in range(1, 8))
+    full = replace(
+        view,
+        rows=rows,
+        baselines=points,
+        plan=PLAN,
+        done_items=(1, 2, 3, 4),
+        background="The field.\n" * 150,
+        refs=(Reference("refs/a.md", "A reference.\n" * 200),),
+        curves=("loss: 1 | 2",),
+        diagnostics=("alive = 0.9",),
+        switches=("RATE = 0.1",),
+        failed_diff="-a\n+b" if purpose is Purpose.FIX else "",
+    )
+    return replace(show_parts(full), **changes)  # type: ignore[arg-type]
+
+
+def text_of(view: TurnView) -> str:
+    return "\n".join(m.content for m in render_opening(view))
+
+
+def size_of(view: TurnView) -> int:
+    return count_tokens(render_opening(view))
+
+
+# What is left out, in which order
+
+
+def left_out(view: TurnView) -> list[bool]:
+    """For each step of the documented order, whether anything of it is gone."""
+    whole = make_view(view.purpose)
+    return [
+        view.refs != whole.refs,
+        len(view.rows) < 6,
+        len(view.baselines) < 7,
+        view.background != whole.background,
+        len(view.plan) < 7,
+        not (view.diagnostics and view.curves) or view.failed_diff != whole.failed_diff,
+        view.shown != whole.shown,
+        view.brief != whole.brief,
+    ]
+
+
+@pytest.mark.parametrize("purpose", [Purpose.NEXT, Purpose.FIX])
+def test_nothing_goes_before_all_that_comes_earlier_in_the_order_is_gone(purpose: Purpose) -> None:
+    view = make_view(purpose)
+    seen = set()
+    for share in range(100, 0, -7):
+        gone = left_out(fit(view, size_of(view) * share // 100))
+        assert gone == sorted(gone, reverse=True), (share, gone)
+        seen.add(sum(gone))
+    assert {0, 1, 8} <= seen and len(seen) > 4, seen
+
+
+def test_a_prompt_that_fits_is_left_as_it_is() -> None:
+    view = make_view()
+    assert fit(view, size_of(view)) == view == fit(view, None)
+
+
+def test_old_rows_go_first_and_a_line_says_how_many() -> None:
+    view = replace(make_view(), refs=())
+    fitted = fit(view, size_of(view) - 20)
+    assert 0 < len(fitted.rows) < 6 and fitted.rows == view.rows[-len(fitted.rows) :]
+    assert f"({6 - len(fitted.rows)} earlier runs are left out)" in text_of(fitted)
+
+
+def test_baselines_near_the_last_run_stay() -> None:
+    view = replace(make_view(), refs=(), rows=make_view().rows[-1:])
+    kept = {row.name[:5] for row in fit(view, size_of(view) - 60).baselines}
+    assert "topk7" not in kept and {"topk2", "topk3"} <= kept  # l0 of 4 and 8 around 6
+    assert "settings far from the last run are left out" in text_of(fit(view, size_of(view) - 60))
+
+
+def test_the_rules_of_the_task_stay_while_half_of_a_large_file_can_go() -> None:
+    view = make_view(Purpose.NEXT)
+    kept = [fit(view, size_of(view) - tokens) for tokens in range(0, 3000, 100)]
+    whole = len(render_excerpt(CODE, view.shown.get("experiment.py", ())))
+    for fitted in kept:
+        left = len(render_excerpt(CODE, fitted.shown.get("experiment.py", ())))
+        assert fitted.brief == view.brief or left <= 0.6 * whole
+    assert any(f.brief == view.brief and f.shown != view.shown for f in kept)
+
+
+def test_references_are_shortened_before_they_go_and_never_pass_their_own_budget() -> None:
+    view = make_view()
+    shorter = fit(view, size_of(view) - 200).refs
+    assert shorter and len(shorter[0].text) < len(view.refs[0].text)
+    assert fit(view, size_of(view) - 1000).refs == ()
+    huge = replace(view, refs=(Reference("refs/a.md", "A reference.\n" * 9000),))
+    assert estimate_tokens(fit(huge, None).refs[0].text) <= 2000
+
+
+def test_notes_keep_their_end() -> None:
+    story = Story()
+    story.complete_run()
+    notes = "".join(f"Line {n} of the notes.\n" for n in range(120))
+    view = replace(
+        make_view(Purpose.NOTES), files={"notes.txt": notes}, refs=(), rows=(), baselines=(), brief="", background=""
+    )
+    fitted = fit(view, size_of(view) - 300)
+    assert "Line 119 of the notes." in text_of(fitted) and "Line 0 of" not in text_of(fitted)
+    assert "lines not shown (1-" in text_of(fitted)
+
+
+# What holds of every budget
+
+
+@given(
+    st.sampled_from([Purpose.PLAN, Purpose.NEXT, Purpose.FIX]),
+    st.integers(50, 8000),
+    st.integers(0, 30),
+    st.booleans(),
+)
+@settings(max_examples=15, deadline=None)
+def test_the_contract_the_file_and_the_failure_are_never_dropped(
+    purpose: Purpose, budget: int, functions: int, has_refs: bool
+) -> None:
+    code = CODE + "".join(FUNCTION.format(n=100 + n) for n in range(functions))
+    view = make_view(purpose, code)
+    view = view if has_refs else replace(view, refs=())
+    fitted = fit(view, budget)
+    system, user = render_opening(fitted)
+    assert system == render_opening(view)[0]
+    assert fitted.failure == view.failure and fitted.files == view.files
+    if purpose is Purpose.FIX:
+        assert "ValueError: FAULT" in user.content and "FAULT and where" in user.content
+        assert "y_0 = x + 0 * 3" in user.content or 50 in lines_of(fitted.shown["experiment.py"])
+    shown = lines_of(fitted.shown.get("experiment.py", ())) or set(range(1, len(split_lines(code).text) + 1))
+    assert shown and all(split_lines(code).text[n - 1] in user.content for n in shown)
+    if size_of(view) <= budget:
+        assert fitted == view
+    assert fits(render_opening(fitted), budget) == (size_of(fitted) <= budget)
+
+
+@given(st.integers(1500, 6000))
+@settings(max_examples=8, deadline=None)
+def test_a_budget_with_room_for_the_core_is_kept(budget: int) -> None:
+    assert size_of(fit(make_view(Purpose.FIX), budget)) <= budget
+
+
+@given(st.integers(1500, 5000), st.integers(1, 1500))
+@settings(max_examples=5, deadline=None)
+def test_more_room_never_shows_less(budget: int, more: int) -> None:
+    small, large = (fit(make_view(), b) for b in (budget, budget + more))
+    assert len(small.rows) <= len(large.rows) and len(small.brief) <= len(large.brief)
+    assert len(small.background) <= len(large.background)
+    assert sum(left_out(small)) >= sum(left_out(large))
+
+
+# Files shown in part, whatever the window
+
+
+def test_a_repair_of_code_shows_the_function_that_failed() -> None:
+    view = make_view(Purpose.FIX)
+    text = text_of(view)
+    assert "* 3" in text and "def part_9(x):" in text and "y_5 = x + 5 * 9" not in text
+    assert "Of experiment.py only the parts that matter now are shown" in text
+    assert size_of(view) < 0.75 * size_of(replace(view, shown={}))
+
+
+def test_other_turns_show_the_whole_file_unless_it_is_large() -> None:
+    assert make_view(Purpose.NEXT).shown == {}
+    large = make_view(Purpose.NEXT, CODE + "".join(FUNCTION.format(n=100 + n) for n in range(60)))
+    ranges = large.shown["experiment.py"]
+    assert len(render_excerpt(large.files["experiment.py"], ranges)) <= FILE_CHARS
+    assert "y_5 = x + 5 * 3" in text_of(large)  # the plan names what it works on
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"repeats": 2}, {"restored": True}, {"failure": replace(FAULT, kind=FailureKind.EDIT)}],
+    ids=["twice", "restored", "edit"],
+)
+def test_a_repair_that_needs_more_than_a_place_shows_the_whole_file(changes: dict[str, object]) -> None:
+    assert show_parts(replace(make_view(Purpose.FIX), shown={}, **changes)).shown == {}  # type: ignore[arg-type]
+
+
+def test_a_failure_without_a_place_and_a_short_file_are_shown_whole() -> None:
+    nowhere = Failure(FailureKind.TIMED_OUT, "timed out", "ran too long", None, "t")
+    view = replace(make_view(Purpose.FIX), failure=nowhere)
+    assert show_parts(view).shown == {}
+    assert make_view(Purpose.FIX, code="RATE = 1\n\n\ndef part_3():\n    pass\n" + "# x\n" * 60).shown == {}
+
+
+def test_the_lines_of_the_failed_edit_are_shown() -> None:
+    nowhere = Failure(FailureKind.TIMED_OUT, "timed out", "ran too long", Location("experiment.py", 1, ""), "t")
+    changed = next(n for n, line in enumerate(split_lines(CODE).text, start=1) if line == "    y_5 = x + 5 * 9")
+    view = show_parts(replace(make_view(Purpose.FIX), failure=nowhere), {"experiment.py": frozenset([changed])})
+    assert changed in lines_of(view.shown["experiment.py"]) and view.focus["experiment.py"] != Focus()
+
+
+def test_an_editor_is_shown_what_the_instruction_quotes_or_names() -> None:
+    quoted = "In part_7 replace\n```\n    y_3 = x + 3 * 7\n```\nand call `part_11` there."
+    view = show_parts(replace(make_view(Purpose.EDIT), shown={}, instruction=quoted))
+    text = text_of(view)
+    assert "y_5 = x + 5 * 7" in text and "y_5 = x + 5 * 11" in text and "y_5 = x + 5 * 9" not in text
+    vague = show_parts(replace(make_view(Purpose.EDIT), shown={}, instruction="Make it better."))
+    assert vague.shown == {}
+
+
+# Budgets and conversations
+
+
+def test_a_window_leaves_room_for_the_reply() -> None:
+    assert budget_of(None) is None
+    assert budget_of(8192) == 6144 and budget_of(131_072) == 131_072 - 8192
+
+
+def test_a_prompt_found_too_long_is_halved_or_brought_to_the_window_that_was_told() -> None:
+    assert smaller_budget(None, 9000, None) == 4500
+    assert smaller_budget(6000, 5000, None) == 2500
+    assert smaller_budget(None, 9000, 4096) == 3072 and smaller_budget(None, 9000, 100_000) == 4500
+
+
+def test_a_long_conversation_loses_its_oldest_exchanges_then_the_middle_of_the_last_reply() -> None:
+    talk = [Message("system", "rules"), Message("user", "opening " * 20)]
+    for n in range(4):
+        talk += [Message("assistant", f"reply {n} " * 100), Message("user", f"refusal {n}")]
+    assert fit_conversation(talk, None) == talk
+    shorter = fit_conversation(talk, count_tokens(talk) - 100)
+    assert shorter[:2] == talk[:2] and shorter[2:] == talk[4:]
+    tiny = fit_conversation(talk, 250)
+    assert [m.role for m in tiny] == ["system", "user", "assistant", "user"] and tiny[-1] == talk[-1]
+    assert tiny[2].content.startswith("reply 3") and len(tiny[2].content) < len(talk[-2].content)
+
+
+@given(st.text(max_size=300))
+def test_an_estimate_is_never_less_than_a_token_for_four_characters(text: str) -> None:
+    assert estimate_tokens(text) >= len(text) / 4
+    assert estimate_tokens("漢字" * 10) == 20

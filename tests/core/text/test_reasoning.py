@@ -1,0 +1,59 @@
+"""What of a reply is reasoning and what is code: one answer for plans, commands and blocks."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.core.edit.blocks import find_blocks
+from agent.core.text.reasoning import mark_code, strip_reasoning
+
+BODY = "<<<<<<< SEARCH\na = 1\n=======\na = 2\n>>>>>>> REPLACE\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "stripped"),
+    [
+        ("a<think>b</think>c", "ac"),
+        ("<think>a\nb</think>c\nd", "\nc\nd"),
+        ("<think>a\nb", "\n"),
+        ("x\n<reasoning>\na\n</reasoning>\ny", "x\n\n\n\ny"),
+        ("<think>a</think>b<thinking>c</thinking>d", "bd"),
+        ("a\nb\n</think>\nc", "\n\n\nc"),
+        ("<think>a <think> b</think> c\n</think>\nd", "\n\nd"),
+        ("```\n<think>\n```\nx", "```\n<think>\n```\nx"),
+        ("say `</think>`\nx", "say `</think>`\nx"),
+        ("no <think> here", "no <think> here"),
+        ("a <b>bold</b>", "a <b>bold</b>"),
+    ],
+)
+def test_strip_reasoning(text: str, stripped: str) -> None:
+    assert strip_reasoning(text) == stripped
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "thoughts\n```python\nnever closed\n</think>\n",
+        "thoughts\n<<<<<<< SEARCH\nhalf a block\n</think>\n",
+        f"<think>\nexperiment.py\n{BODY}</think>\n",
+        f"thoughts with a block\n{BODY}</think>\n",
+    ],
+    ids=["open fence", "open block", "block in tags", "block before a lone closing tag"],
+)
+def test_reasoning_that_leaves_code_open_hides_no_words_after_it_and_none_of_its_blocks_count(before: str) -> None:
+    text = before + "experiment.py\n" + BODY
+    stripped = strip_reasoning(text)
+    assert "thoughts" not in stripped and stripped.count("\n") == text.count("\n")
+    (found,) = find_blocks(text, ["experiment.py"])
+    assert found.line == before.count("\n") + 2 and not found.problem
+
+
+def test_a_tag_in_a_fence_or_a_closed_block_is_text() -> None:
+    for text in ("```\n<think>\na\n</think>\n```\nb", "<<<<<<< SEARCH\n</think>\n=======\n>>>>>>> REPLACE\nb"):
+        assert strip_reasoning(text) == text
+
+
+def test_an_unclosed_block_is_code_to_the_end_unless_only_closed_ones_count() -> None:
+    lines = ["a", "<<<<<<< SEARCH", "b"]
+    assert [code for _, code in mark_code(lines)] == [False, True, True]
+    assert [code for _, code in mark_code(lines, closed_only=True)] == [False, False, False]

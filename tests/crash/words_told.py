@@ -1,0 +1,89 @@
+"""Tell the idea of story.py in processes that die where they are told to, and compare what it comes to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from agent.cli import drive
+from tests.crash.crash_idea import (
+    LINES,
+    SwiftRunner,
+    Tale,
+    check_nothing_lost,
+    new_ideas,
+    outcome_of,
+    supervised,
+    use_tellers,
+)
+from tests.crash.points import CRASHED, Points, in_child
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The idea told without a crash: the points that it passed, and what it came to."""
+
+    points: tuple[str, ...]
+    outcome: dict[str, object]
+    supervised: Counter[str]
+    files: list[str]
+
+
+def tell_whole(root: Path) -> Whole:
+    (told,) = new_ideas(root, "momentum")
+    points = tell_until(told)
+    check_nothing_lost(told)
+    outcome = outcome_of(told.workspace)
+    assert outcome["ended"] == (True, "1 run completed, 1 given up", ())
+    assert Counter(role for role, _ in told.entries("ask")) == {role: len(lines) for role, lines in LINES.items()}
+    return Whole(tuple(points), outcome, supervised(told.workspace), kept_files(told))
+
+
+def tell_until(told: Tale, dies_at: int = 0) -> list[str]:
+    """The points that were passed; the process is dead at the last one, or the idea has ended."""
+    code, errors = tell_in_child(told, dies_at)
+    assert code == (CRASHED if dies_at else 0), errors or f"exit code {code}, of {dies_at}"
+    return (told.records / "points").read_text().splitlines()
+
+
+def tell_in_child(told: Tale, dies_at: int = 0) -> tuple[int, str]:
+    """How a process of its own ended that went on, and its traceback where it did not end well."""
+    errors = told.records / "errors"
+    code = in_child(partial(_tell, told, dies_at), errors)
+    return code, "\n".join(errors.read_text().splitlines()[-12:]) if code == 1 else ""
+
+
+def _tell(told: Tale, dies_at: int) -> None:
+    points = Points(told.workspace.path.parent, told.records / "points", dies_at)
+    with pytest.MonkeyPatch.context() as patch:
+        use_tellers(patch)
+        patch.setattr(drive, "LocalRunner", partial(SwiftRunner, apart=points.silence))
+        patch.setattr(drive, "say", lambda text: None)
+        points.watch()
+        told.tell()
+
+
+def kept_files(told: Tale) -> list[str]:
+    """What stands in the workspace when all is over, but for evidence of crashes."""
+    passing = (".git/objects", ".git/logs", ".agent/rescue", ".agent/attempts", ".agent/blobs", ".agent/tmp")
+    path = told.workspace.path
+    found = sorted(str(p.relative_to(path)) for p in path.rglob("*"))
+    return [name for name in found if not name.startswith(passing)]
+
+
+def check_same_end(told: Tale, whole: Whole) -> None:
+    """As if nobody had crashed; nothing that was acknowledged was lost on the way."""
+    check_nothing_lost(told)
+    assert supervised(told.workspace) == whole.supervised, "a step was run twice"
+    check_same_outcome(told, whole)
+
+
+def check_same_outcome(told: Tale, whole: Whole) -> None:
+    outcome = outcome_of(told.workspace)
+    for part, value in whole.outcome.items():
+        assert outcome[part] == value, part
+    assert kept_files(told) == whole.files

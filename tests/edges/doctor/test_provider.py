@@ -1,0 +1,124 @@
+"""What the doctor finds of a model: the real litellm against a strict server, in good order and with faults."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from agent.core.model.rules import RuleTable, read_model_rules
+from agent.edges.doctor.machine import Finding, Level
+from agent.edges.doctor.provider import Probe, check_provider
+from tests.provider.server import KEY, StrictServer
+
+Examine = Callable[..., dict[str, Finding]]
+
+
+@pytest.fixture
+def examine(monkeypatch: pytest.MonkeyPatch) -> Examine:
+    """Findings by what they are about, the model's name aside."""
+
+    def look(
+        server: StrictServer, *, rules: RuleTable | None = None, spare: bool = False, deadline_s: float = 20.0
+    ) -> dict[str, Finding]:
+        environment = server.environment()
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        probe = Probe("--model", server.model, spare=spare)
+        found = check_provider(probe, rules or RuleTable(), environment, [KEY], deadline_s)
+        assert KEY not in repr(found)
+        return {finding.what.removeprefix(server.model).strip(): finding for finding in found}
+
+    return look
+
+
+@pytest.mark.parametrize("mode", ["deepseek", "anthropic", "gemini", "openai-o", "vllm-gemma2"])
+def test_a_model_in_good_order_is_asked_three_times(mode: str, examine: Examine) -> None:
+    with StrictServer(mode, ["ready"]) as server:
+        found = examine(server)
+        assert len(server.requests) == 3
+    assert list(found) == ["key", "answers", "two user turns", "price", "window"]
+    assert {name: f.level for name, f in found.items() if name in ("key", "answers", "two user turns")} == {
+        "key": Level.OK,
+        "answers": Level.OK,
+        "two user turns": Level.OK,
+    }
+    assert "'ready'" in found["answers"].detail
+
+
+def test_two_user_turns_pass_merged_and_what_the_provider_says_of_them_raw_is_told(examine: Examine) -> None:
+    with StrictServer("deepseek", ["ready"]) as server:
+        strict = examine(server)["two user turns"]
+        assert server.statuses() == [200, 200, 400]
+    assert strict.level is Level.OK and "unmerged the provider says: message sequence refused" in strict.detail
+    with StrictServer("openai", ["ready"]) as server:
+        assert examine(server)["two user turns"].detail.endswith("taken unmerged too")
+
+
+def test_questions_are_tiny(examine: Examine) -> None:
+    with StrictServer("deepseek", ["ready"]) as server:
+        examine(server)
+        assert {request.body["max_tokens"] for request in server.requests} == {16}
+
+
+@pytest.mark.parametrize(
+    ("fault", "told", "remedy"),
+    [
+        ("key_401", "key refused", "check the provider's API key"),
+        ("balance_402", "quota spent", "top up"),
+        ("insufficient_quota", "quota spent", "top up"),
+        ("unknown_404", "unknown model", "check the model's name"),
+        ("server_500", "outage", "a launch would wait for it"),
+        ("html", "", "a launch would wait for it"),
+    ],
+)
+def test_a_model_that_does_not_answer_fails_with_what_to_do(
+    fault: str, told: str, remedy: str, examine: Examine
+) -> None:
+    with StrictServer("deepseek", ["ready"], [fault] * 9) as server:
+        found = examine(server)
+        assert len(server.requests) == 1, "after one refusal nothing more is asked"
+    assert found["answers"].level is Level.FAIL
+    assert told in found["answers"].detail and remedy in found["answers"].remedy
+    assert "two user turns" not in found
+
+
+def test_a_rate_limit_and_a_silent_fallback_only_warn(examine: Examine) -> None:
+    with StrictServer("deepseek", ["ready"], ["rate_limit"]) as server:
+        assert examine(server)["answers"].level is Level.WARN
+    with StrictServer("deepseek", ["ready"], ["server_500"]) as server:
+        assert examine(server, spare=True)["answers"].level is Level.WARN
+
+
+def test_a_hang_ends_at_the_deadline(examine: Examine) -> None:
+    with StrictServer("deepseek", ["ready"], ["hang"]) as server:
+        started = time.monotonic()
+        found = examine(server, deadline_s=0.5)["answers"]
+        assert time.monotonic() - started < 3
+    assert found.level is Level.FAIL and "timeout" in found.detail
+
+
+def test_without_a_key_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    with StrictServer("deepseek", ["ready"]) as server:
+        for name in server.environment():
+            monkeypatch.delenv(name, raising=False)
+        (found,) = check_provider(Probe("--model", server.model), RuleTable(), {}, [], 5.0)
+        assert server.requests == []
+    assert (found.level, found.detail) == (Level.FAIL, "DEEPSEEK_API_KEY not set")
+    (found,) = check_provider(Probe("--editor-model", "nobody/x"), RuleTable(), {}, [], 5.0)
+    assert found.level is Level.FAIL and "knows no such provider" in found.detail
+
+
+def test_price_and_window_are_known_registered_or_said_to_be_unknown(examine: Examine) -> None:
+    with StrictServer("vllm-mistral", ["ready"]) as server:
+        found = examine(server)
+        assert (found["price"].level, found["window"].level) == (Level.WARN, Level.WARN)
+        assert f'[models."{server.model}"] in scientist.toml' in found["price"].remedy
+        section = {"hosted_vllm/": {"input_usd_per_mtok": 0.5, "output_usd_per_mtok": 2.0, "window_tokens": 32768}}
+        found = examine(server, rules=read_model_rules(section, "scientist.toml"))
+    assert found["price"].detail == "$0.5 in, $2 out per million tokens"
+    assert found["window"].detail == "32,768 tokens"
+    with StrictServer("deepseek", ["ready"]) as server:
+        found = examine(server)
+    assert (found["price"].level, found["window"].level) == (Level.OK, Level.OK)

@@ -1,0 +1,589 @@
+"""The real litellm against a provider on loopback. It takes seconds to import: all that needs it is tested here."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+import litellm.main
+import pytest
+
+from agent.core.journal.budget import Paid
+from agent.core.journal.events import Asked, AskFailed, Finished, PauseKind
+from agent.core.journal.limits import Limits
+from agent.core.model.messages import Message, Rules, normalise, to_dicts
+from agent.core.model.rules import ModelRules, RuleTable
+from agent.edges.model.client import LiteLLMModel
+from agent.edges.model.protocol import Request
+from agent.edges.model.throttle import Throttle
+from agent.errors import BudgetSpent, ContextTooLong, ProviderRefused, ProviderUnavailable, StopRequested
+from tests.fakes import FakeClock, block
+from tests.loop.conftest import Study, make_study
+from tests.provider.cells import VIEW
+from tests.provider.server import Provider, Response, StrictServer, fails, says, serve
+
+__all__ = ["make_study"]
+
+CANARY = "sk-canary-0123456789abcdef"
+MODEL = "deepseek/deepseek-chat"
+MESSAGES = (Message("system", "Rules: é \U0001f600."), Message("user", "What next?\r\n\n"))
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+    with serve() as provider:
+        monkeypatch.setenv("DEEPSEEK_API_BASE", provider.url)
+        monkeypatch.setenv("DEEPSEEK_API_KEY", CANARY)
+        yield provider
+
+
+@pytest.fixture
+def slept() -> list[float]:
+    return []
+
+
+def model_with(slept: list[float], *, patience_s: float = 3600.0) -> LiteLLMModel:
+    return LiteLLMModel(MODEL, patience_s=patience_s, sleep=slept.append, clock=lambda: sum(slept))
+
+
+def ask(model: LiteLLMModel, messages: tuple[Message, ...] = MESSAGES) -> str:
+    return model.ask(Request(messages, VIEW)).text
+
+
+# Success
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_warning_of_a_library_is_no_fault_of_the_provider(provider: Provider, slept: list[float]) -> None:
+    """Even if every warning is an error, as under PYTHONWARNINGS=error; litellm itself warns during calls."""
+    with mock.patch("litellm.main.get_llm_provider", side_effect=warn_and_find(litellm.main.get_llm_provider)):
+        provider.answers.append(says("Fine."))
+        assert ask(model_with(slept)) == "Fine." and slept == []
+
+
+def warn_and_find(find: Callable[..., Any]) -> Callable[..., Any]:
+    def warn(*args: Any, **named: Any) -> Any:
+        warnings.warn_explicit("a change in the next release", UserWarning, "litellm/main.py", 1, module="litellm.main")
+        return find(*args, **named)
+
+    return warn
+
+
+def test_importing_litellm_and_asking_its_tables_reaches_nobody() -> None:
+    """Whatever variables are set at the start: prices, windows and header names come from its own files."""
+    code = """
+import sys
+calls = []
+sys.addaudithook(lambda event, args: calls.append((event, args)) if event.startswith("socket.") else None)
+from agent.edges.model.protocol import check_model, known_window
+from agent.edges.model.prices import price_of
+from agent.core.model.rules import RuleTable
+assert known_window("deepseek/deepseek-chat") and price_of("deepseek/deepseek-chat", RuleTable())
+check_model("anthropic/claude-sonnet-4-5", {"ANTHROPIC_API_KEY": "k"})
+reached = [call for call in calls if call[0] in ("socket.getaddrinfo", "socket.connect", "socket.gethostbyname")]
+assert not reached, reached
+"""
+    variables = {n: v for n, v in os.environ.items() if not n.startswith("LITELLM_")}
+    done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_reply_comes_with_tokens_and_cost(provider: Provider, slept: list[float]) -> None:
+    provider.text = "  PLAN:\n1. é \U0001f600\r\n"
+    reply = model_with(slept).ask(Request(MESSAGES, VIEW))
+    assert reply.text == provider.text
+    assert (reply.tokens_in, reply.tokens_out) == (1000, 50)
+    assert reply.model == "deepseek-chat"
+    assert reply.cost_usd is not None and 1e-5 < reply.cost_usd < 1e-2
+    assert len(provider.received) == 1 and slept == []
+
+
+def test_what_is_sent_is_what_was_normalised_and_nothing_else(provider: Provider, slept: list[float]) -> None:
+    ask(model_with(slept))
+    (received,) = provider.received
+    assert received.path.endswith("/chat/completions")
+    assert received.body == {"model": "deepseek-chat", "messages": to_dicts(MESSAGES)}
+    assert received.headers["authorization"] == f"Bearer {CANARY}"
+    assert CANARY not in json.dumps(received.body)
+
+
+def test_the_price_of_an_unknown_model_is_unknown_and_not_zero(provider: Provider, slept: list[float]) -> None:
+    model = LiteLLMModel("deepseek/deepseek-of-tomorrow", patience_s=0, sleep=slept.append)
+    provider.answers.append(says("Yes.", model="deepseek-of-tomorrow"))
+    reply = model.ask(Request(MESSAGES, VIEW))
+    assert reply.text == "Yes." and reply.cost_usd is None and reply.tokens_in == 1000
+
+
+def test_a_reply_without_usage_costs_nothing_known(provider: Provider, slept: list[float]) -> None:
+    provider.answers.append(says("Yes.", usage=None))
+    assert ask(model_with(slept)) == "Yes."
+
+
+# Worth another try
+
+
+UNAVAILABLE = {
+    "429": fails(429, "Rate limit reached for tokens per min", code="rate_limit_exceeded"),
+    "500": fails(500, "Internal error"),
+    "502": Response(502, b"<html>Bad gateway</html>", (("Content-Type", "text/html"),)),
+    "503": fails(503, "Server overloaded"),
+    "529": fails(529, "Overloaded"),
+    "empty body": Response(200, b""),
+    "not JSON": Response(200, b"<html>maintenance</html>"),
+    "JSON of another kind": Response(200, b"[]"),
+    "no choices": says("", choices=[]),
+    "choices null": says("", choices=None),
+    "blank reply": says(" \n"),
+    "null reply": says(None),
+}
+
+
+@pytest.mark.parametrize("name", UNAVAILABLE)
+def test_a_passing_fault_is_asked_again_after_a_sleep(provider: Provider, slept: list[float], name: str) -> None:
+    provider.answers.extend([UNAVAILABLE[name]] * 3)
+    assert ask(model_with(slept)) == "A reply."
+    assert len(provider.received) == 4, "one request a try: litellm and its client retry nothing themselves"
+    assert len(slept) >= 3 and sum(slept) <= 2 + 4 + 8 + 3, "full jitter under a doubling bound"
+    assert all(r.body == provider.received[0].body for r in provider.received)
+
+
+@pytest.mark.parametrize("name", UNAVAILABLE)
+def test_a_fault_that_outlasts_the_patience_is_raised(provider: Provider, slept: list[float], name: str) -> None:
+    provider.answers.append(UNAVAILABLE[name])
+    with pytest.raises(ProviderUnavailable) as caught:
+        ask(model_with(slept, patience_s=0))
+    assert len(provider.received) == 1 and slept == []
+    assert caught.value.model == MODEL and "\n" not in str(caught.value)
+
+
+def test_a_connection_refused_is_a_passing_fault(slept: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("DEEPSEEK_API_BASE", f"http://127.0.0.1:{free.getsockname()[1]}")
+    monkeypatch.setenv("DEEPSEEK_API_KEY", CANARY)
+    with pytest.raises(ProviderUnavailable):
+        ask(model_with(slept, patience_s=0))
+
+
+def test_an_interrupt_of_the_sleep_ends_the_wait(provider: Provider) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop(seconds: float) -> None:
+        raise Stopped
+
+    provider.answers.append(UNAVAILABLE["429"])
+    with pytest.raises(Stopped):
+        ask(LiteLLMModel(MODEL, patience_s=3600, sleep=stop))
+    assert len(provider.received) == 1
+
+
+# Needs a person
+
+
+REFUSED = {
+    "401": fails(401, "Authentication Fails", kind="authentication_error", code="invalid_request_error"),
+    "402": fails(402, "Insufficient Balance", kind="unknown_error", code="invalid_request_error"),
+    "403": fails(403, "Country not supported"),
+    "404": fails(404, "Model Not Exist", code="invalid_request_error"),
+    "quota as 429": fails(429, "You exceeded your current quota, please check your plan", code="insufficient_quota"),
+    "quota by code": fails(429, "No more today", kind="insufficient_quota", code="insufficient_quota"),
+    "413": Response(413, b"too large", (("Content-Type", "text/plain"),)),
+    "policy": fails(400, "Content Exists Risk", kind="invalid_request_error"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_refusal_is_raised_at_once(provider: Provider, slept: list[float], name: str) -> None:
+    provider.answers.append(REFUSED[name])
+    with pytest.raises(ProviderRefused) as caught:
+        ask(model_with(slept))
+    assert len(provider.received) == 1 and slept == []
+    assert caught.value.exit_code == 3 and "\n" not in str(caught.value)
+    assert str(caught.value).endswith(")"), "it says what to do"
+
+
+def test_a_refusal_after_a_passing_fault_is_raised_too(provider: Provider, slept: list[float]) -> None:
+    provider.answers.extend([UNAVAILABLE["503"], REFUSED["402"]])
+    with pytest.raises(ProviderRefused, match="Insufficient Balance"):
+        ask(model_with(slept))
+    assert len(provider.received) == 2 and len(slept) == 1
+
+
+def test_an_error_that_echoes_the_key_does_not_carry_it_on(provider: Provider, slept: list[float]) -> None:
+    """The text goes to terminal, journal and status."""
+    provider.answers.append(fails(401, f"Incorrect API key provided: {CANARY}. Find yours at the console."))
+    with pytest.raises(ProviderRefused, match="Incorrect API key provided") as caught:
+        ask(model_with(slept))
+    assert CANARY not in str(caught.value) + caught.value.problem
+
+
+def test_a_long_error_is_cut(provider: Provider, slept: list[float]) -> None:
+    provider.answers.append(fails(404, "no such model " + "x" * 100_000))
+    with pytest.raises(ProviderRefused) as caught:
+        ask(model_with(slept))
+    assert len(str(caught.value)) < 1000
+
+
+# Order of messages
+
+
+def test_what_is_sent_is_normalised_for_the_model(provider: Provider, slept: list[float]) -> None:
+    user, assistant = Message("user", "a"), Message("assistant", "b")
+    for messages in ([user, user], [user, assistant], [assistant, user], [user, assistant, assistant, user]):
+        assert ask(model_with(slept), tuple(messages)) == "A reply."
+        assert provider.received[-1].body["messages"] == to_dicts(normalise(messages, Rules()))
+
+
+def test_a_refused_order_is_changed_once_and_the_change_is_kept(provider: Provider, slept: list[float]) -> None:
+    provider.answers.append(fails(400, "Conversation roles must alternate user/assistant/user/assistant/..."))
+    model = model_with(slept)
+    for _ in range(2):
+        assert ask(model) == "A reply."
+    shapes = [[m["role"] for m in r.body["messages"]] for r in provider.received]
+    assert shapes == [["system", "user"], ["user"], ["user"]] and slept == []
+
+
+def test_a_second_refusal_of_the_order_is_raised(provider: Provider, slept: list[float]) -> None:
+    provider.answers.extend([fails(500, "Jinja Exception: roles must alternate")] * 3)
+    provider.answers.pop()
+    model = model_with(slept)
+    with pytest.raises(ProviderRefused, match="roles must alternate"):
+        ask(model)
+    assert len(provider.received) == 2 and slept == []
+    ask(model)
+    assert len(provider.received[-1].body["messages"]) == 2, "the change did not help, and is taken back"
+
+
+def test_no_conversation_of_the_loop_is_refused_for_its_order(
+    provider: Provider, slept: list[float], make_study: Callable[..., Study]
+) -> None:
+    """Repairs of edits that do not apply, of a reply without an edit, of a lone surrogate and of an empty line."""
+    study = make_study(limits=Limits(max_runs=1, attempts=2))
+    bad = block("experiment.py", "no such line\n", "x = 1\n")
+    ends = fails(402, "Insufficient Balance")
+    odd = bad + "half a pair: \ud83d \0 \x07"
+    provider.answers.extend(says(text) for text in ("PLAN:\n1. \ud83d\n", bad, odd, ".", bad, "x", "y"))
+    provider.answers.append(ends)
+    state = study.loop(model_with(slept)).run()
+    assert state.pause and state.pause.kind is PauseKind.PROVIDER and "Insufficient Balance" in state.pause.reason
+    assert [len(r.body["messages"]) for r in provider.received] == [2, 4, 6, 8, 2, 4, 6, 8]
+    results = [e.result for e in study.workspace.journal().events if isinstance(e, Finished)]
+    assert sum(isinstance(r, Asked) for r in results) == 7 and sum(isinstance(r, AskFailed) for r in results) == 1
+    assert slept == []
+    assert CANARY not in json.dumps([r.body for r in provider.received])
+    left = [p for p in study.workspace.path.rglob("*") if p.is_file() and CANARY.encode() in p.read_bytes()]
+    assert left == []
+
+
+# Waits
+
+
+def test_a_long_wait_is_told_now_and_then(provider: Provider, slept: list[float]) -> None:
+    limited = fails(429, "Rate limit reached")
+    provider.answers.extend([Response(429, limited.body, (*limited.headers, ("Retry-After", "250")))] * 4)
+    clock, told = FakeClock(), list[str]()
+    model = LiteLLMModel(
+        MODEL, patience_s=3600, sleep=clock.sleep, clock=clock, jitter=lambda: 0.0, on_wait=told.append
+    )
+    assert ask(model) == "A reply."
+    assert told[0] == f"waiting for {MODEL}: rate limit: Rate limit reached; asked 1 times, again in 250 s"
+    assert len(told) == 2, "one line in ten minutes"
+
+
+def test_retry_after_is_waited_for_with_a_little_more(provider: Provider, slept: list[float]) -> None:
+    limited = fails(429, "Rate limit reached")
+    provider.answers.append(Response(429, limited.body, (*limited.headers, ("Retry-After", "20"))))
+    clock = FakeClock()
+    model = LiteLLMModel(MODEL, patience_s=3600, sleep=clock.sleep, clock=clock, jitter=lambda: 0.5)
+    began = clock()
+    assert ask(model) == "A reply." and clock() - began == pytest.approx(21.0)
+
+
+def test_a_wait_beyond_patience_is_not_begun(provider: Provider) -> None:
+    clock = FakeClock()
+    limited = fails(429, "Rate limit reached. Please try again in 2h.")
+    provider.answers.append(limited)
+    with pytest.raises(ProviderUnavailable, match=r"rate limit: .*asked 1 times in 0 min, told to wait 120 min\)"):
+        ask(LiteLLMModel(MODEL, patience_s=600, sleep=clock.sleep, clock=clock))
+    assert len(provider.received) == 1 and clock() == FakeClock().now
+
+
+def test_spent_patience_says_what_was_seen_last_and_for_how_long(provider: Provider) -> None:
+    clock = FakeClock()
+    provider.answers.extend([UNAVAILABLE["503"]] * 200)
+    with pytest.raises(ProviderUnavailable, match=r"outage: Server overloaded \(asked \d+ times in 10 min\)"):
+        ask(LiteLLMModel(MODEL, patience_s=600, sleep=clock.sleep, clock=clock))
+
+
+def test_bytes_that_trickle_in_do_not_outlast_the_deadline(slept: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        ended = threading.Event()
+
+        def trickle() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+                while not ended.wait(0.02):
+                    connection.sendall(b" ")
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        monkeypatch.setenv("DEEPSEEK_API_BASE", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        monkeypatch.setenv("DEEPSEEK_API_KEY", CANARY)
+        table = RuleTable((("deepseek/", ModelRules(timeout_s=0.3)),))
+        began = time.monotonic()
+        with pytest.raises(ProviderUnavailable, match=r"timeout: no complete answer within 0\.3 s"):
+            ask(LiteLLMModel(MODEL, patience_s=0, sleep=slept.append, table=table))
+        assert 0.25 < time.monotonic() - began < 2
+        ended.set()
+        thread.join()
+
+
+def test_a_stop_ends_a_request_that_hangs(monkeypatch: pytest.MonkeyPatch, slept: list[float]) -> None:
+    def check_stop() -> None:
+        raise StopRequested("stopped")
+
+    with StrictServer("deepseek", faults=["hang"]) as server:
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        began = time.monotonic()
+        with pytest.raises(StopRequested):
+            ask(LiteLLMModel(MODEL, patience_s=3600, sleep=slept.append, check_stop=check_stop))
+        assert time.monotonic() - began < 2
+
+
+# Other models
+
+
+def with_fallback(clock: FakeClock, *, patience_s: float = 3600.0) -> LiteLLMModel:
+    return LiteLLMModel(
+        MODEL, patience_s=patience_s, sleep=clock.sleep, clock=clock, fallbacks=["deepseek/deepseek-other"]
+    )
+
+
+def names(provider: Provider) -> list[str]:
+    return [str(r.body["model"]).removeprefix("deepseek-") for r in provider.received]
+
+
+def test_a_refused_model_gives_way_at_once_and_rests(provider: Provider) -> None:
+    clock = FakeClock()
+    model = with_fallback(clock)
+    provider.answers.append(REFUSED["402"])
+    assert ask(model) == "A reply." and ask(model) == "A reply."
+    assert names(provider) == ["chat", "other", "other"] and clock() == FakeClock().now
+    clock.sleep(1000)
+    ask(model)
+    assert names(provider)[-1] == "chat"
+
+
+def test_an_outage_gives_way_once_patience_for_it_is_over(provider: Provider) -> None:
+    clock = FakeClock()
+    provider.answers.extend(
+        [lambda body: UNAVAILABLE["503"] if body["model"] == "deepseek-chat" else says("Other.")] * 99
+    )
+    assert ask(with_fallback(clock)) == "Other."
+    assert names(provider)[-1] == "other" and set(names(provider)[:-1]) == {"chat"}
+    assert 100 < clock() - FakeClock().now <= 400
+
+
+def test_where_all_refuse_each_reason_is_told(provider: Provider) -> None:
+    provider.answers.extend([REFUSED["402"], REFUSED["404"]])
+    with pytest.raises(ProviderRefused, match=r"Insufficient Balance.*; deepseek/deepseek-other: Model Not Exist"):
+        ask(with_fallback(FakeClock()))
+
+
+def test_where_all_are_down_patience_ends_it(provider: Provider) -> None:
+    clock = FakeClock()
+    provider.answers.extend([UNAVAILABLE["503"]] * 500)
+    with pytest.raises(ProviderUnavailable):
+        ask(with_fallback(clock, patience_s=900))
+    assert 900 <= clock() - FakeClock().now < 1000 and {"chat", "other"} == set(names(provider))
+    assert len(provider.received) < 200
+
+
+def test_a_fallback_gets_the_messages_in_its_own_form(provider: Provider) -> None:
+    provider.answers.append(REFUSED["402"])
+    table = RuleTable((("deepseek/deepseek-other", ModelRules(system=False)),))
+    clock = FakeClock()
+    model = LiteLLMModel(
+        MODEL, patience_s=60, sleep=clock.sleep, clock=clock, fallbacks=["deepseek/deepseek-other"], table=table
+    )
+    ask(model)
+    assert [[m["role"] for m in r.body["messages"]] for r in provider.received] == [["system", "user"], ["user"]]
+
+
+def test_each_model_has_its_own_changed_request(provider: Provider) -> None:
+    provider.answers.extend([fails(400, "Conversation roles must alternate user/assistant")] * 3)
+    assert ask(with_fallback(FakeClock())) == "A reply."
+    assert names(provider) == ["chat", "chat", "other", "other"]
+
+
+def test_a_model_that_is_held_for_long_gives_way_though_another_idea_was_refused(provider: Provider) -> None:
+    """Retry-After holds a model for all ideas: none of them waits an hour for it where another model would answer."""
+    clock = FakeClock()
+    throttle = Throttle(clock=clock)
+    limited = fails(429, "Rate limit reached. Please try again in 3600s.")
+    provider.answers.extend([limited])
+    for _ in range(2):
+        model = LiteLLMModel(
+            MODEL, patience_s=7200, sleep=clock.sleep, clock=clock, fallbacks=["deepseek/other"], throttle=throttle
+        )
+        assert ask(model) == "A reply." and clock() == FakeClock().now
+    assert [r.body["model"] for r in provider.received] == ["deepseek-chat", "other", "other"]
+
+
+# What is sent and counted
+
+
+def test_an_answer_of_no_use_counts_where_the_provider_counted_it(provider: Provider, slept: list[float]) -> None:
+    provider.answers.append(says(" "))
+    reply = model_with(slept).ask(Request(MESSAGES, VIEW))
+    assert (reply.requests, reply.tokens_in, reply.tokens_out) == (2, 2000, 100)
+
+
+def test_a_question_that_fails_tells_what_was_paid_for_it(provider: Provider, slept: list[float]) -> None:
+    provider.answers.extend([cut("one\n"), REFUSED["402"]])
+    with pytest.raises(ProviderRefused) as caught:
+        ask(model_with(slept))
+    paid = caught.value.paid
+    assert paid and (paid.tokens_in, paid.tokens_out, paid.requests) == (1000, 50, 2) and paid.cost_usd
+
+
+def test_before_a_question_costs_more_its_asker_is_asked(provider: Provider, slept: list[float]) -> None:
+    def check_room(paid: Paid) -> None:
+        assert paid.tokens_in == 1000
+        raise BudgetSpent("no room", "--max-tokens 9000")
+
+    provider.answers.append(cut("one\n"))
+    with pytest.raises(BudgetSpent) as caught:
+        model_with(slept).ask(Request(MESSAGES, VIEW, check_room=check_room))
+    assert len(provider.received) == 1 and caught.value.paid and caught.value.paid.tokens_out == 50
+
+
+def test_tokens_below_zero_are_unknown(provider: Provider, slept: list[float]) -> None:
+    provider.answers.append(says("Yes.", usage={"prompt_tokens": -5, "completion_tokens": -1, "total_tokens": 0}))
+    reply = model_with(slept).ask(Request(MESSAGES, VIEW))
+    assert (reply.tokens_in, reply.tokens_out, reply.cost_usd) == (0, 0, None)
+
+
+def test_the_name_that_an_answer_gives_its_model_is_fit_for_a_terminal(provider: Provider, slept: list[float]) -> None:
+    provider.answers.append(says("Yes.", model="m\ud83d\x1b[2J" + "x" * 100_000))
+    name = model_with(slept).ask(Request(MESSAGES, VIEW)).model
+    assert name.isprintable() and len(name) <= 200
+
+
+def test_a_prompt_too_long_is_told_with_the_window(provider: Provider, slept: list[float]) -> None:
+    provider.answers.append(fails(400, "This model's maximum context length is 65536 tokens. However, you requested 7"))
+    with pytest.raises(ContextTooLong) as caught:
+        ask(model_with(slept))
+    assert caught.value.window_tokens == 65536 and len(provider.received) == 1
+
+
+def test_a_shorter_prompt_goes_to_the_same_model(provider: Provider) -> None:
+    model = with_fallback(FakeClock())
+    provider.answers.append(fails(400, "This model's maximum context length is 65536 tokens."))
+    with pytest.raises(ContextTooLong):
+        ask(model)
+    ask(model)
+    assert names(provider) == ["chat", "chat"]
+
+
+def test_a_refused_parameter_is_dropped_and_stays_dropped(provider: Provider, slept: list[float]) -> None:
+    table = RuleTable((("deepseek/", ModelRules(max_output_tokens=99)),))
+    model = LiteLLMModel(MODEL, patience_s=60, sleep=slept.append, table=table)
+    provider.answers.append(fails(400, "Unsupported parameter: 'max_tokens' is not supported with this model."))
+    assert ask(model) == "A reply." and ask(model) == "A reply."
+    assert [r.body.get("max_tokens") for r in provider.received] == [99, None, None]
+
+
+def cut(text: str) -> Response:
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "length"}
+    return says("", choices=[choice])
+
+
+def test_a_cut_reply_is_gone_on_with_and_joined(provider: Provider, slept: list[float]) -> None:
+    provider.answers.extend([cut("one\ntwo\nthr"), says("three\nfour\n")])
+    reply = model_with(slept).ask(Request(MESSAGES, VIEW))
+    assert (reply.text, reply.finish_reason) == ("one\ntwo\nthree\nfour\n", "stop")
+    assert (reply.requests, reply.tokens_in, reply.tokens_out) == (2, 2000, 100)
+    assert [m["role"] for m in provider.received[1].body["messages"]] == ["system", "user", "assistant", "user"]
+    assert provider.received[1].body["messages"][2]["content"] == "one\ntwo\n"
+
+
+def test_a_reply_cut_twice_is_asked_for_again_shorter(provider: Provider, slept: list[float]) -> None:
+    provider.answers.extend([cut("one\n"), cut("two\n"), says("short")])
+    reply = model_with(slept).ask(Request(MESSAGES, VIEW))
+    assert (reply.text, reply.finish_reason, reply.requests) == ("short", "stop", 3)
+
+
+def test_a_cut_reply_whose_rest_is_empty_is_soon_asked_for_again_shorter(
+    provider: Provider, slept: list[float]
+) -> None:
+    provider.answers.append(cut("one\n"))
+    provider.answers.extend([lambda body: says("" if len(body["messages"]) == 4 else "short")] * 500)
+    reply = model_with(slept).ask(Request(MESSAGES, VIEW))
+    assert reply.text == "short" and sum(slept) < 200
+
+
+def test_a_reply_that_stays_cut_says_so(provider: Provider, slept: list[float]) -> None:
+    provider.answers.extend([cut("one\n"), cut("two\n"), cut("three\n")])
+    assert model_with(slept).ask(Request(MESSAGES, VIEW)).finish_reason == "length"
+
+
+def test_a_model_that_only_thinks_is_refused_with_the_setting_to_raise(provider: Provider, slept: list[float]) -> None:
+    provider.answers.extend([cut(""), cut("")])
+    with pytest.raises(ProviderRefused, match="max_output_tokens"):
+        ask(model_with(slept))
+    assert len(provider.received) == 2
+
+
+def test_a_withheld_answer_is_refused(provider: Provider, slept: list[float]) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "half"}, "finish_reason": "content_filter"}
+    provider.answers.append(says("", choices=[choice]))
+    with pytest.raises(ProviderRefused, match="content filter"):
+        ask(model_with(slept))
+
+
+def test_cached_tokens_and_a_registered_price(provider: Provider, slept: list[float]) -> None:
+    usage = {"prompt_tokens": 1000, "completion_tokens": 100, "prompt_tokens_details": {"cached_tokens": 400}}
+    provider.answers.append(says("Yes.", usage=usage))
+    rules = ModelRules(input_usd_per_mtok=2.0, cached_usd_per_mtok=0.5, output_usd_per_mtok=10.0)
+    model = LiteLLMModel(MODEL, patience_s=0, sleep=slept.append, table=RuleTable((("deepseek/", rules),)))
+    reply = model.ask(Request(MESSAGES, VIEW))
+    assert reply.tokens_cached == 400
+    assert reply.cost_usd == pytest.approx((600 * 2 + 400 * 0.5 + 100 * 10) / 1e6)
+
+
+def test_reasoning_is_kept_apart_and_sent_back_only_where_the_rules_say_so(
+    provider: Provider, slept: list[float]
+) -> None:
+    message = {"role": "assistant", "content": "Yes.", "reasoning_content": "Hm."}
+    choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+    provider.answers.extend([says("", choices=choices)] * 2)
+    reply = model_with(slept).ask(Request(MESSAGES, VIEW))
+    assert (reply.text, reply.reasoning) == ("Yes.", "Hm.")
+    table = RuleTable((("deepseek/", ModelRules(send_reasoning=True)),))
+    kept = LiteLLMModel(MODEL, patience_s=0, sleep=slept.append, table=table).ask(Request(MESSAGES, VIEW))
+    assert kept.text == "<think>\nHm.\n</think>\n\nYes."
+
+
+def test_a_key_of_any_look_is_blotted_out_of_errors(provider: Provider, slept: list[float]) -> None:
+    secret = "plainlettersonly"
+    model = LiteLLMModel(MODEL, patience_s=0, sleep=slept.append, secrets=(secret,))
+    provider.answers.append(fails(401, f"No such key: {secret}"))
+    with pytest.raises(ProviderRefused) as caught:
+        ask(model)
+    assert secret not in str(caught.value)

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import errno
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+
+from agent.edges.system.faults import find_fault, say_fault
+
+
+@pytest.mark.parametrize(
+    ("problem", "number"),
+    [
+        ("error: file write error: No space left on device", errno.ENOSPC),
+        ("fatal: unable to create '/w/.git/index.lock': Read-only file system", errno.EROFS),
+        ("error: unable to read 1a2b: Input/output error", errno.EIO),
+        ("fatal: not a valid object name", None),
+        ("fatal: sha1 file '.git/index.lock' write error. Out of diskspace", None),
+    ],
+)
+def test_a_fault_is_known_by_the_words_of_the_system(tmp_path: Path, problem: str, number: int | None) -> None:
+    assert find_fault(problem, tmp_path) == number
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_words_of_gits_own_are_tried_out(tmp_path: Path) -> None:
+    """Where nothing of any size can be written, they mean what they seem to mean."""
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, old[1]))
+    try:
+        for said in ("fatal: sha1 file 'index.lock' write error. Out of diskspace", "couldn't write '1.lock'"):
+            assert find_fault(said, tmp_path) == errno.EFBIG
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fault_is_told_with_file_and_remedy(tmp_path: Path) -> None:
+    remedy = "free space or mend the disk, then resume"
+    assert say_fault(OSError(errno.EIO, "Input/output error", "/a"), tmp_path) == f"/a: Input/output error; {remedy}"
+    assert say_fault(OSError(errno.EIO, "Input/output error"), tmp_path).startswith(f"{tmp_path}: Input/output error; ")
+    busy = OSError(errno.EBUSY, "is held by process 7 (git): let it end, or end it", "/w/.git/index.lock")
+    assert "disk" not in say_fault(busy, tmp_path) and say_fault(busy, tmp_path).endswith("or end it; then resume")

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from agent.core.inputs.spec import Environment
+from agent.edges.template.environment import MARKER, build_environment, environment_for, find_python
+from agent.errors import UsageError
+
+WHEEL = "tiny-1.0-py3-none-any.whl"
+VERSION = ".".join(map(str, sys.version_info[:3]))
+BARE_PYTHON = """#!/bin/sh
+if [ "$3" = venv ]; then exec '{python}' -I -m venv --without-pip "$4"; fi
+exec '{python}' "$@"
+"""
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Path:
+    """A template folder with a package that pip can install without a network."""
+    template = tmp_path / "my template"
+    template.mkdir()
+    with ZipFile(template / WHEEL, "w") as wheel:
+        wheel.writestr("tiny.py", "ANSWER = 42\n")
+        wheel.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        wheel.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("tiny-1.0.dist-info/RECORD", "")
+    return template
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> str:
+    """A search path with a Python whose environments come without pip, and so at once."""
+    folder = tmp_path / "bare bin"
+    folder.mkdir()
+    python = folder / "python3.11"
+    python.write_text(BARE_PYTHON.format(python=sys.executable))
+    python.chmod(0o755)
+    return str(folder)
+
+
+def fake_python(folder: Path, name: str, version: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    python = folder / name
+    python.write_text(f"#!/bin/sh\necho {version}\n")
+    python.chmod(0o755)
+    return python
+
+
+def silent(_: str) -> None:
+    pass
+
+
+def test_find_python_takes_the_first_version_that_fits(tmp_path: Path) -> None:
+    folder = tmp_path / "a b"
+    for name, version in (("python3.11", "3.11.2"), ("python3.12", "3.12.9"), ("python3", "3.9.1")):
+        fake_python(folder, name, version)
+    assert find_python(">=3.11,<3.13", str(folder)) == folder / "python3.11"
+    assert find_python(">=3.12", str(folder)) == folder / "python3.12"
+    assert find_python("==3.9.*", str(folder)) == folder / "python3"
+
+
+def test_find_python_believes_the_interpreter_and_not_its_name(tmp_path: Path) -> None:
+    fake_python(tmp_path / "bin", "python3.11", "3.8.1")
+    broken = fake_python(tmp_path / "bin", "python3.12", "")
+    broken.write_text("#!/bin/sh\nexit 127\n")
+    with pytest.raises(UsageError, match=r"no Python >=3\.11 on PATH .*python3\.11 is 3\.8\.1.*--python PATH"):
+        find_python(">=3.11", str(tmp_path / "bin"))
+
+
+def test_find_python_falls_back_to_our_own() -> None:
+    assert find_python(f"=={VERSION}").exists()
+
+
+def test_find_python_looks_behind_an_active_environment(tmp_path: Path) -> None:
+    base = fake_python(tmp_path / "usr", "python3.11", "3.11.9")
+    fake_python(tmp_path / "venv", "unused", "")
+    fake_python(tmp_path / "venv" / "bin", "python3.11", "3.11.9")
+    search = str(tmp_path / "venv" / "bin")
+    assert find_python(">=3.11", search) == tmp_path / "venv" / "bin" / "python3.11"
+    (tmp_path / "venv" / "pyvenv.cfg").write_text(f"home = {base.parent}\nversion = 3.11.9\n")
+    assert find_python(">=3.11", search) == base
+
+
+def test_spec_that_is_none_is_named() -> None:
+    with pytest.raises(UsageError, match=r"environment\.python: 'three' is no version range"):
+        find_python("three")
+
+
+def test_package_is_installed_checked_and_found_again(template: Path, tmp_path: Path) -> None:
+    env = Environment(
+        python=f"=={VERSION}",
+        install=(("--no-index", f"./{WHEEL}"),),
+        check="import tiny, os; assert os.environ['LEVEL'] == '3' and 'PYTHONPATH' not in os.environ",
+        variables={"LEVEL": "3"},
+    )
+    cache = tmp_path / "cache"
+    assert environment_for(env, template, cache) is None
+    news: list[str] = []
+    inherited = {**os.environ, "PYTHONPATH": "/nowhere"}
+    python = build_environment(env, template, cache, news.append, inherited=inherited)
+    assert python.is_relative_to(cache) and python == environment_for(env, template, cache)
+    assert news[0] == f"Creating an environment with Python {VERSION}"
+    assert "Successfully installed tiny-1.0" in news and news[-1] == "Checking the environment"
+    code = "import tiny, sys; print(tiny.ANSWER, sys.prefix)"
+    assert subprocess.check_output([python, "-c", code], text=True) == f"42 {python.parent.parent}\n"
+
+    news.clear()
+    assert build_environment(env, template, cache, news.append, inherited=os.environ) == python
+    assert news == []
+
+    other = env.model_copy(update={"check": "raise SystemExit('no kernels')"})
+    with pytest.raises(UsageError, match="`check` failed with exit code 1:\nno kernels"):
+        build_environment(other, template, cache, news.append, inherited=os.environ)
+    assert news == ["Checking the environment"]  # a changed check installs nothing anew
+    assert environment_for(other, template, cache) is None
+
+
+def test_failing_install_is_named_with_its_last_lines(template: Path, tmp_path: Path, bare: str) -> None:
+    cache = tmp_path / "cache"
+    env = Environment(python=f"=={VERSION}", install=(("--quiet", "a"), ("-r", "requirements.txt")))
+    with pytest.raises(UsageError, match=r"`pip install --quiet a` failed with exit code 1:\n.*No module named pip"):
+        build_environment(env, template, cache, silent, inherited=os.environ, search=bare)
+
+    pip = "import sys\nassert '--quiet' not in sys.argv or sys.exit(0)\n"
+    pip += "print(*range(30), 'ERROR: no match', sep='\\n', file=sys.stderr)\nsys.exit(2)\n"
+    python = Path(bare) / "python3.11"
+    place = "$4/lib/python3.11/site-packages/pip"
+    make_pip = f'mkdir -p "{place}"; cp "{tmp_path}/pip.py" "{place}/__main__.py"; '
+    (tmp_path / "pip.py").write_text(pip)
+    python.write_text(python.read_text().replace("then exec", f"then {make_pip}exec"))
+    with pytest.raises(UsageError) as caught:
+        build_environment(env, template, cache, silent, inherited=os.environ, search=bare)
+    first, *last = caught.value.problem.strip().splitlines()
+    assert first == "`pip install -r requirements.txt` failed with exit code 2:"
+    assert last == [*map(str, range(16, 30)), "ERROR: no match"]
+    assert caught.value.where == "template environment"
+    assert environment_for(env, template, cache, bare) is None
+
+
+def test_interrupted_build_is_begun_anew(template: Path, tmp_path: Path, bare: str) -> None:
+    env, cache = Environment(python=f"=={VERSION}"), tmp_path / "cache"
+    python = build_environment(env, template, cache, silent, inherited=os.environ, search=bare)
+    (python.parent.parent / MARKER).unlink()
+    (python.parent.parent / "half").touch()
+    assert environment_for(env, template, cache, bare) is None
+    assert build_environment(env, template, cache, silent, inherited=os.environ, search=bare) == python
+    assert not (python.parent.parent / "half").exists()
+
+
+def test_environment_whose_interpreter_is_gone_is_built_anew(template: Path, tmp_path: Path, bare: str) -> None:
+    env, cache = Environment(python=f"=={VERSION}"), tmp_path / "cache"
+    python = build_environment(env, template, cache, silent, inherited=os.environ, search=bare)
+    python.unlink()
+    assert environment_for(env, template, cache, bare) is None
+    assert build_environment(env, template, cache, silent, inherited=os.environ, search=bare).exists()
+
+
+def test_two_builds_at_once_build_once(template: Path, tmp_path: Path, bare: str) -> None:
+    env = Environment(python=f"=={VERSION}", check="import time; time.sleep(0.3)")
+    news: list[str] = []
+
+    def build(_: int) -> Path:
+        return build_environment(env, template, tmp_path / "cache", news.append, inherited=os.environ, search=bare)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert len(set(pool.map(build, range(2)))) == 1
+    assert sum(line.startswith("Creating") for line in news) == 1
+    assert "Waiting for another process that builds this environment" in news
+
+
+def test_hash_follows_requirements_local_packages_and_arguments(template: Path, tmp_path: Path, bare: str) -> None:
+    (template / "requirements.txt").write_text("-r more.txt  # and these\n")
+    (template / "more.txt").write_text("--constraint=pins.txt\n")
+    (template / "pins.txt").write_text("a==1\n")
+    (template / "pkg" / "tiny").mkdir(parents=True)
+    seen: set[Path] = set()
+    cache = tmp_path / "cache"
+
+    def folder(install: tuple[tuple[str, ...], ...]) -> Path:
+        from agent.edges.template.environment import _find, _folder_for
+
+        return _folder_for(Environment(install=install), template, cache, _find(f"=={VERSION}", bare))
+
+    lists = (("-r", "requirements.txt"), ("--no-deps", "./pkg[extra]"))
+    seen.add(folder(lists))
+    for name in ("requirements.txt", "more.txt", "pins.txt", "pkg/tiny/__init__.py"):
+        with (template / name).open("a") as file:
+            file.write("# changed\n")
+        seen.add(folder(lists))
+    seen.add(folder(lists[:1]))
+    assert len(seen) == 6
+    assert folder(lists[:1]) in seen
+    (template / "experiment.py").write_text("x = 1\n")
+    assert folder(lists[:1]) in seen
+
+
+def test_building_an_empty_environment_is_quick(template: Path, tmp_path: Path, bare: str) -> None:
+    started_s = time.monotonic()
+    python = build_environment(
+        Environment(python=f"=={VERSION}"), template, tmp_path / "c", silent, inherited=os.environ, search=bare
+    )
+    assert subprocess.call([python, "-c", "pass"]) == 0
+    assert time.monotonic() - started_s < 10

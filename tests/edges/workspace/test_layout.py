@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.core.code.digest import digest_code
+from agent.core.inputs.idea import Idea
+from agent.core.journal.events import Launched, Started
+from agent.edges.template.frozen import freeze_template
+from agent.edges.template.load import Template, load_template
+from agent.edges.workspace import layout as module
+from agent.edges.workspace.layout import (
+    Workspace,
+    check_untouched,
+    create_batch,
+    find_workspaces,
+    frozen_template,
+    open_workspace,
+    read_state,
+    template_store,
+)
+from agent.errors import IntegrityError, UsageError
+from tests.paths import QUADRATIC
+
+IDEAS = [
+    Idea(Name="momentum", Title="Momentum hëlps", Experiment="Try momentum.", extra_field=[1, 2]),  # type: ignore[call-arg]
+    Idea(Name="rates", Title="Rates help", Experiment="Try rates."),
+    Idea(Name="../nasty name; rm -rf 'x'", Title="Nasty", Experiment="Try names."),
+]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "work spaces"
+
+
+@pytest.fixture
+def template(root: Path) -> Template:
+    return load_template(freeze_template(QUADRATIC, template_store(root)))
+
+
+def launched_from(template: Template) -> Launched:
+    return Launched(template="quadratic", template_hash=template.hash, profile=template.profile, has_baseline=True)
+
+
+@pytest.fixture
+def batch(root: Path, template: Template) -> list[Workspace]:
+    return create_batch(root, "batch", IDEAS, template, launched_from(template))
+
+
+# Made whole
+
+
+def test_a_batch_has_one_workspace_an_idea(batch: list[Workspace], template: Template, root: Path) -> None:
+    assert [w.path.name for w in batch] == ["momentum", "rates", "nasty_name_rm_rf_x"]
+    for workspace, idea in zip(batch, IDEAS, strict=True):
+        state, repo = read_state(workspace), workspace.repo()
+        assert state.launched.workspace == workspace.path.name and state.launched.title == idea.Title
+        assert state.head == state.good == repo.head()
+        assert state.good_code == digest_code(template.files, ("experiment.py",))
+        assert repo.read(state.head) == template.files | {"idea.json": idea.to_json()}
+        assert workspace.idea(repo, state.head) == idea
+        check_untouched(workspace, repo, state)
+    assert json.loads((root / "batch" / "batch.json").read_text()) == {
+        "schema_version": 1,
+        "workspaces": ["momentum", "rates", "nasty_name_rm_rf_x"],
+    }
+    assert sorted(p.name for p in root.iterdir()) == [".templates", "batch"]
+
+
+def test_a_batch_of_that_name_is_left_as_it_is(batch: list[Workspace], template: Template, root: Path) -> None:
+    before = {p: p.read_bytes() for p in root.rglob("*") if p.is_file()}
+    with pytest.raises(UsageError, match="batch: cannot be made: Directory not empty"):
+        create_batch(root, "batch", IDEAS[:1], template, launched_from(template))
+    assert {p: p.read_bytes() for p in root.rglob("*") if p.is_file()} == before
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, template: Template) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UsageError, match=r"cannot be written: .*--workspaces"):
+        create_batch(tmp_path / "file" / "workspaces", "batch", IDEAS, template, launched_from(template))
+
+
+class Crash(BaseException):
+    """The launch is interrupted."""
+
+
+@pytest.mark.parametrize("step", range(7))
+def test_an_interruption_at_any_step_leaves_no_batch(
+    root: Path, template: Template, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Interrupted before each first commit, each first event and the batch's index in turn."""
+    steps = iter(range(100))
+
+    def interrupt_at(function: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **options: object) -> object:
+            if next(steps) == step:
+                raise Crash
+            return function(*arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(module.Repo, "create", interrupt_at(module.Repo.create))
+    monkeypatch.setattr(module.Journal, "append", interrupt_at(module.Journal.append))
+    monkeypatch.setattr(module, "write_durably", interrupt_at(module.write_durably))
+    with pytest.raises(Crash):
+        create_batch(root, "batch", IDEAS, template, launched_from(template))
+    assert find_workspaces(root) == []
+    assert [p.name for p in root.iterdir()] == [".templates"]
+    monkeypatch.undo()
+    assert len(create_batch(root, "batch", IDEAS, template, launched_from(template))) == 3
+
+
+LAUNCH = """
+import sys
+from pathlib import Path
+from agent.core.journal.events import Launched
+from agent.core.inputs.idea import Idea
+from agent.edges.template.load import load_template
+from agent.edges.workspace.layout import create_batch
+template = load_template(Path(sys.argv[2]))
+ideas = [Idea(Name=f"idea {n}", Title="T", Experiment="E") for n in range(4)]
+print("on", flush=True)
+create_batch(Path(sys.argv[1]), "batch", ideas, template, Launched())
+"""
+
+
+def test_a_kill_at_any_moment_leaves_no_half_made_batch(root: Path, template: Template) -> None:
+    whole = 0
+    for delay_s in (0.005, 0.05, 0.1, 0.2, 60.0):
+        command = [sys.executable, "-c", LAUNCH, str(root), str(template.folder)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert process.stdout and process.stdout.readline() == b"on\n"
+        try:
+            process.wait(delay_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+        found = find_workspaces(root)
+        assert [w.path.name for w in found] in ([], [f"idea_{n}" for n in range(4)])
+        for workspace in found:
+            check_untouched(workspace, workspace.repo(), read_state(workspace))
+        whole += len(found)
+        shutil.rmtree(root / "batch", ignore_errors=True)
+    assert whole >= 4, "the last one was given the time"
+
+
+# Found again
+
+
+def test_workspaces_are_found_from_above_and_from_within(
+    batch: list[Workspace], template: Template, root: Path
+) -> None:
+    (second,) = create_batch(root, "another", IDEAS[:1], template, launched_from(template))
+    (root / "notes").mkdir()
+    (root / "file").touch()
+    assert find_workspaces(root) == [second, *batch]
+    assert find_workspaces(root / "batch") == batch
+    assert find_workspaces(batch[1].path) == [batch[1]]
+    assert find_workspaces(root / "absent") == find_workspaces(root / "file") == find_workspaces(root / "notes") == []
+    shutil.rmtree(batch[0].path)
+    assert find_workspaces(root / "batch") == batch[1:]
+
+
+def test_a_relative_name_is_made_absolute(batch: list[Workspace], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(batch[0].path.parent)
+    assert open_workspace(Path("momentum")) == batch[0]
+    assert find_workspaces(Path()) == batch
+
+
+def test_a_batch_that_was_moved_is_found_with_its_template(
+    batch: list[Workspace], template: Template, root: Path, tmp_path: Path
+) -> None:
+    root.rename(tmp_path / "moved")
+    (first, *_) = find_workspaces(tmp_path / "moved")
+    state = read_state(first)
+    check_untouched(first, first.repo(), state)
+    assert frozen_template(first, state.launched).hash == template.hash
+
+
+def test_what_is_no_workspace_is_named(batch: list[Workspace], root: Path) -> None:
+    for folder in (root, root / "batch", root / "absent"):
+        with pytest.raises(UsageError, match="is not a workspace") as caught:
+            open_workspace(folder)
+        assert caught.value.where == str(folder)
+
+
+# Checked
+
+
+def test_a_branch_that_moved_is_refused(batch: list[Workspace]) -> None:
+    workspace = batch[0]
+    state, repo = read_state(workspace), workspace.repo()
+    repo.commit({"experiment.py": "mine\n"}, "By hand")
+    with pytest.raises(IntegrityError, match="branch main is at") as caught:
+        check_untouched(workspace, repo, state)
+    assert "kept as refs/rescue/head-" in caught.value.remedy
+    subprocess.run(["git", "-C", str(workspace.path), "update-ref", "refs/heads/main", state.head], check=True)
+    with pytest.raises(IntegrityError, match=r"experiment\.py: was changed by hand"):
+        check_untouched(workspace, repo, state)
+    subprocess.run(["git", "-C", str(workspace.path), "checkout", "-q", "HEAD", "--", "."], check=True)
+    check_untouched(workspace, repo, state)
+
+
+def test_a_deleted_file_is_refused_and_a_new_one_is_not(batch: list[Workspace]) -> None:
+    workspace = batch[0]
+    state = read_state(workspace)
+    (workspace.path / "mine.txt").write_text("untracked")
+    check_untouched(workspace, workspace.repo(), state)
+    (workspace.path / "plot.py").unlink()
+    with pytest.raises(IntegrityError, match=r"plot\.py"):
+        check_untouched(workspace, workspace.repo(), state)
+
+
+def test_the_commit_of_an_effect_in_flight_is_accepted_and_no_other(batch: list[Workspace]) -> None:
+    workspace = batch[0]
+    repo = workspace.repo()
+    state = replace(read_state(workspace), pending=Started("k1", "ApplyReply", 1, 1, 0))
+    check_untouched(workspace, repo, state)
+    before = (workspace.path / "experiment.py").read_text()
+    repo.commit({"experiment.py": "a = 1\n", "new.py": "b = 1\n"}, "Of the effect", {"Step-Id": "k1"})
+    check_untouched(workspace, repo, state)
+    (workspace.path / "experiment.py").write_text(before)  # killed before the work tree was written
+    (workspace.path / "new.py").unlink()
+    check_untouched(workspace, repo, state)
+    (workspace.path / "experiment.py").write_text("by hand")
+    with pytest.raises(IntegrityError, match=r"experiment\.py: was changed by hand"):
+        check_untouched(workspace, repo, state)
+    (workspace.path / "experiment.py").write_text("a = 1\n")
+    repo.commit({"experiment.py": "b = 1\n"}, "Of nobody", {"Step-Id": "k2"})
+    with pytest.raises(IntegrityError, match="branch main is at"):
+        check_untouched(workspace, repo, state)
+
+
+def test_a_frozen_template_that_changed_is_refused(batch: list[Workspace], template: Template) -> None:
+    launched = read_state(batch[0]).launched
+    assert frozen_template(batch[0], launched) == template
+    path = template.folder / "sealed" / "evaluate.py"
+    text = path.read_text()
+    for place in (path, path.parent):
+        place.chmod(0o755)
+    path.write_text(text + "\n")
+    with pytest.raises(IntegrityError, match="was changed since launch"):
+        frozen_template(batch[0], launched)
+    path.write_text(text)
+    assert frozen_template(batch[0], launched) == template
+    (template.folder / "sealed" / "extra.py").touch()
+    with pytest.raises(IntegrityError, match="was changed since launch"):
+        frozen_template(batch[0], launched)
+
+
+def test_a_frozen_template_that_is_gone_is_refused_though_the_source_is_there(
+    batch: list[Workspace], root: Path
+) -> None:
+    launched = read_state(batch[0]).launched
+    (root / ".templates").rename(root / "templates")
+    with pytest.raises(IntegrityError, match=r"no frozen copy above .*put \.templates back"):
+        frozen_template(batch[0], launched)
+
+
+def test_a_launch_is_not_disturbed_by_the_umask_or_the_folder_it_is_called_from(
+    root: Path, template: Template, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    old = os.umask(0o077)
+    try:
+        (workspace,) = create_batch(root, "private", IDEAS[:1], template, launched_from(template))
+    finally:
+        os.umask(old)
+    check_untouched(workspace, workspace.repo(), read_state(workspace))
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_git_that_outlives_its_killed_orchestrator_is_waited_for(batch: list[Workspace]) -> None:
+    workspace = batch[0]
+    repo, state = workspace.repo(), read_state(workspace)
+    notes = workspace.path / "notes.txt"
+    before = notes.read_bytes()
+    notes.write_text("half\n")
+    later = threading.Timer(0.3, notes.write_bytes, [before])
+    later.start()
+    check_untouched(workspace, repo, state)
+    later.join()
+    assert not [name for name in repo.refs() if name.startswith("refs/rescue/")]
