@@ -1,4 +1,4 @@
-"""Old name of the supervisor: runs of version 0.1 that still go on were started by `python -m agent.edges.supervise`."""
+"""Old name of the supervisor: runs of version 0.1 that still go on began as `python -m agent.edges.supervise`."""
 
 import sys
 
