@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.core.failure.diagnose import ExitRecord
+from agent.core.failure.record import ExitRecord
 from agent.edges.model.protocol import ModelReply, Request
 from agent.edges.run.runner import Exited, StepStatus, Unclaimed
 from agent.edges.run.step_folder import StepSpec

@@ -11,7 +11,8 @@ from typing import assert_never
 
 from agent.core.code.digest import imported_modules
 from agent.core.decide import AwaitStep, StartStep
-from agent.core.failure.diagnose import ExitRecord, Failure, FailureKind
+from agent.core.failure.diagnose import Failure, FailureKind
+from agent.core.failure.record import ExitRecord
 from agent.core.journal.events import Closed, Opened, Result, Step, Voided
 from agent.core.journal.state import State
 from agent.edges.git.repo import Repo

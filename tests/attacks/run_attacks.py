@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from agent.core.failure.diagnose import ExitRecord
+from agent.core.failure.record import ExitRecord
 from agent.core.journal.events import Step
 from agent.edges.run import step_folder as step
 from agent.edges.run.prepare_step import prepare_step

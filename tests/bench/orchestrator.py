@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from agent.core.failure.diagnose import ExitRecord
+from agent.core.failure.record import ExitRecord
 from agent.core.journal.events import (
     Applied,
     Asked,

@@ -15,7 +15,7 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from agent.core.failure.diagnose import ExitRecord
+from agent.core.failure.record import ExitRecord
 from agent.core.journal.events import Purpose
 from agent.core.model.messages import to_dicts
 from agent.edges.model.protocol import ModelReply, Models, Request, load_litellm

@@ -17,7 +17,8 @@ from agent.core.decide import (
     StartStep,
     decide,
 )
-from agent.core.failure.diagnose import ExitRecord, Failure, FailureKind
+from agent.core.failure.diagnose import Failure, FailureKind
+from agent.core.failure.record import ExitRecord
 from agent.core.journal.events import (
     Applied,
     Asked,

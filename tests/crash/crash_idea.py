@@ -16,7 +16,7 @@ import pytest
 
 from agent.cli import drive
 from agent.cli.models import ModelSettings
-from agent.core.failure.diagnose import ExitRecord
+from agent.core.failure.record import ExitRecord
 from agent.core.inputs.idea import Idea
 from agent.core.journal.events import Asked, Closed, Event, Finished, Launched, Resumed, Role
 from agent.core.journal.fold import fold

@@ -14,11 +14,11 @@ from agent.core.failure.cause import NETWORK, find_infrastructure, ran_out_of_me
 from agent.core.failure.folding import cut_line, cut_middle, is_progress, mask
 from agent.core.failure.memory import advise_on_memory
 from agent.core.failure.output import Location, Output, last_errors, last_word, read_output, say_streams, sign_chain
+from agent.core.failure.record import ExitRecord
 from agent.core.failure.traceback import FATAL, render_chain
 from agent.core.text.plain import plain_line
 
 __all__ = [
-    "ExitRecord",
     "Failure",
     "FailureKind",
     "Location",
@@ -33,28 +33,6 @@ DETAIL_CHARS: Final = 6000
 _CHAIN_CHARS: Final = 3200
 _EARLIER_CHARS: Final = 900
 _SUMMARY_CHARS: Final = 240
-
-
-@dataclass(frozen=True, slots=True)
-class ExitRecord:
-    """How a supervised process ended.
-
-    Exactly one of exit_code and signal is set, unless the command never started (then `error` says why). breach: the
-    limit that it met, as "memory 8.1 GiB > 8 GiB"; it was killed for it unless it ended by itself. sandbox: what held
-    it, "off" where nothing did, empty where that was not yet recorded. offline: it could reach no network.
-    """
-
-    exit_code: int | None
-    signal: int | None
-    timed_out: bool
-    stopped: bool
-    deadline_s: float
-    wall_s: float
-    max_rss_gib: float | None
-    error: str | None = None
-    breach: str = ""
-    sandbox: str = ""
-    offline: bool = False
 
 
 class FailureKind(Enum):

@@ -15,7 +15,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from agent.core.failure.diagnose import ExitRecord, Failure
+from agent.core.failure.diagnose import Failure
+from agent.core.failure.record import ExitRecord
 from agent.core.journal.kinds import Intent as Intent
 from agent.core.journal.kinds import PauseKind as PauseKind
 from agent.core.journal.kinds import PlanItem

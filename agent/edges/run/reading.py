@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agent.core.evidence.results import Results, ResultsProblem, means_metrics, parse_results, read_number
-from agent.core.failure.diagnose import ExitRecord, Failure, as_smoke, bad_results, diagnose, no_results
+from agent.core.failure.diagnose import Failure, as_smoke, bad_results, diagnose, no_results
 from agent.core.failure.folding import cut_line
+from agent.core.failure.record import ExitRecord
 from agent.core.inputs.spec import Source
 from agent.core.journal.events import Step
 from agent.core.text.plain import plain_line

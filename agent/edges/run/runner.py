@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 import agent
-from agent.core.failure.diagnose import ExitRecord
+from agent.core.failure.record import ExitRecord
 from agent.edges.run import step_folder as step
 from agent.edges.run.step_folder import Claim, StepSpec
 from agent.edges.system.deep_folders import remove_tree

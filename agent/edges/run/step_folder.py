@@ -17,7 +17,7 @@ from agent.edges.system.files import fsync_folder, place_of, write_durably
 from agent.edges.system.processes import Identity, boot_id, read_process
 
 if TYPE_CHECKING:
-    from agent.core.failure.diagnose import ExitRecord
+    from agent.core.failure.record import ExitRecord
 
 SPEC = "spec.json"
 CLAIM = "claim"
@@ -181,9 +181,7 @@ def write_exit(folder: Path, record: ExitRecord) -> None:
 
 def read_exit(folder: Path) -> ExitRecord | None:
     """Raises: ValueError when the file is not an exit record."""
-    from agent.core.failure.diagnose import (
-        ExitRecord,  # not above: a supervisor shall claim its step before it loads this
-    )
+    from agent.core.failure.record import ExitRecord
 
     try:
         return ExitRecord(**json.loads((folder / EXIT).read_bytes()))

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import assert_never
 
-from agent.core.failure.diagnose import ExitRecord, Failure
+from agent.core.failure.diagnose import Failure
+from agent.core.failure.record import ExitRecord
 from agent.core.journal.events import Step
 from agent.edges.run.prepare_step import prepare_step
 from agent.edges.run.reading import StepReading, read_step

@@ -31,7 +31,7 @@ from agent.edges.supervisor.stop_signal import StopSignal
 from agent.edges.system.processes import Process, glance_below, list_children, read_process, running_below, send_signal
 
 if TYPE_CHECKING:
-    from agent.core.failure.diagnose import ExitRecord
+    from agent.core.failure.record import ExitRecord
     from agent.edges.supervisor.enter import Entry
 
 TERM_GRACE_S = 2.0
@@ -82,7 +82,7 @@ class _Supervision:
     """The life of one command, driven by `_turn`: read what it wrote, bury the dead, beat the heart."""
 
     def __init__(self, folder: Path, spec: StepSpec, stop: StopSignal, libc: ctypes.CDLL) -> None:
-        from agent.core.failure.diagnose import ExitRecord  # much of the start-up time, so once the step is claimed
+        from agent.core.failure.record import ExitRecord  # much of the start-up time, so once the step is claimed
         from agent.edges.sandbox.bwrap import read_exit_code
         from agent.edges.supervisor.enter import open_entry
         from agent.edges.supervisor.limits import Guard

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from agent.core.failure.diagnose import (
-    ExitRecord,
     Failure,
     FailureKind,
     Location,
@@ -24,6 +23,7 @@ from agent.core.failure.diagnose import (
     lint_failure,
     no_results,
 )
+from agent.core.failure.record import ExitRecord
 
 BARS = "".join(
     f"\rLoading checkpoint shards: {p:3d}%|{'█' * (p // 10):10}| {i}/3 [00:0{i}<00:08,  4.2{i}s/it]"

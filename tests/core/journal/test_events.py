@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core.failure.diagnose import ExitRecord, Failure, FailureKind, Location
+from agent.core.failure.diagnose import Failure, FailureKind, Location
+from agent.core.failure.record import ExitRecord
 from agent.core.journal.codec import UnknownEvent, from_json, to_json
 from agent.core.journal.events import (
     JOURNAL_VERSION,

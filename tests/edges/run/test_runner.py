@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.failure.diagnose import ExitRecord
+from agent.core.failure.record import ExitRecord
 from agent.edges.run import step_folder as step
 from agent.edges.run.runner import Exited, LocalRunner, Lost, Running, StepSpec, Taken, Unclaimed
 from agent.edges.system.processes import Identity, is_running

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.core.failure.diagnose import ExitRecord
+from agent.core.failure.record import ExitRecord
 from agent.core.journal.events import (
     Asked,
     Closed,

@@ -1,0 +1,50 @@
+"""How a supervised process ended, as it is written to exit.json."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["ExitRecord"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExitRecord:
+    """How a supervised process ended.
+
+    Exactly one of exit_code and signal is set, unless the command never started: then `error` says why.
+    """
+
+    exit_code: int | None
+    signal: int | None
+    timed_out: bool
+    # Ended by a request: the stop file, or SIGTERM to the supervisor.
+    stopped: bool
+    deadline_s: float
+    wall_s: float
+    max_rss_gib: float | None
+    error: str | None = None
+    # The limit that was met, as "memory 8.1 GiB > 8 GiB". The step was killed for it unless it ended by itself.
+    breach: str = ""
+    # The sandbox that held it. "off": none. Empty: not recorded, as in records of version 0.1.
+    sandbox: str = ""
+    # Whether it could reach no network.
+    offline: bool = False
+
+    @classmethod
+    def lost(cls, reason: str, deadline_s: float = 0.0) -> ExitRecord:
+        """Record of a command that no supervisor saw end, or none started."""
+        return cls(
+            exit_code=None,
+            signal=None,
+            timed_out=False,
+            stopped=False,
+            deadline_s=deadline_s,
+            wall_s=0.0,
+            max_rss_gib=None,
+            error=reason,
+        )
+
+    @property
+    def is_well(self) -> bool:
+        """Whether the command ended by itself with exit code 0 and within its limits."""
+        return self.exit_code == 0 and not (self.timed_out or self.stopped or self.error or self.breach)
