@@ -92,8 +92,8 @@ class Loop:
         begun = self.state.pending is not None and self.state.pending.key == key
         if not begun:
             state = self.state
-            turn = state.conversation.refusals
-            self._append(Started(key, type(action).__name__, state.run, state.serial, turn))
+            turn = state.attempt.conversation.refusals
+            self._append(Started(key, type(action).__name__, state.run.number, state.attempt.serial, turn))
         try:
             result = self._effects.perform(action, self.state, key, begun=begun)
         except StopRequested as error:
@@ -126,5 +126,5 @@ def step_key(action: Effect, state: State) -> str:
     """Names one effect of one workspace for ever: the same after a crash, never the same for two effects."""
     launched = state.launched
     inputs = (launched.workspace, launched.commit, type(action).__name__, astuple(action))
-    place = (state.run, state.serial, state.conversation.refusals, state.steps)
+    place = (state.run.number, state.attempt.serial, state.attempt.conversation.refusals, state.steps)
     return hashlib.sha256(repr((inputs, place)).encode()).hexdigest()[:20]

@@ -238,7 +238,7 @@ def interrupt(workspace: Workspace) -> None:
     except (ScientistError, OSError, KeyboardInterrupt):
         return
     runner, quoted = LocalRunner(), shlex.quote(str(workspace.path))
-    folder = workspace.step_folder(state.open_folder) if state.open_folder else None
+    folder = workspace.step_folder(state.opened.folder) if state.opened else None
     if folder is None and state.pending and state.pending.kind == "StartStep":
         folder = max(workspace.attempts.glob("*.*"), key=lambda p: p.stat().st_mtime, default=None)
     if folder is None or not isinstance(runner.poll(folder), Running):

@@ -96,45 +96,45 @@ def decide(state: State, limits: Limits) -> Action:
     """The next action. The state must not have ended."""
     if state.pause:
         return Pause(state.pause)
-    if state.open_step:
-        return AwaitStep(state.open_step, state.open_folder)
-    if state.candidate:
-        return _try(state, state.candidate)
+    if state.opened:
+        return AwaitStep(state.opened.step, state.opened.folder)
+    if state.attempt.candidate:
+        return _try(state, state.attempt.candidate)
     if state.reply is not None:
         return ReadReview(state.reply) if state.reviewing else ApplyReply(state.reply)
     if state.reviewing:
         return AskModel(Purpose.REFLECT if state.reviewing.draft else Purpose.REVIEW)
     match state.stage:
         case Stage.BASELINE:
-            return GiveUp(f"the template's own experiment fails: {state.failures[-1].summary}")
+            return GiveUp(f"the template's own experiment fails: {state.run.failures[-1].summary}")
         case Stage.EXPERIMENTS:
             return _experiment(state, limits)
         case Stage.PLOT | Stage.NOTES if not state.completed_runs:
             return GiveUp(f"no run was completed within {limits.max_runs} run numbers")
-        case Stage.PLOT | Stage.NOTES if not state.clean:
+        case Stage.PLOT | Stage.NOTES if not state.code.clean:
             return Restore(gives_up=False)
         case Stage.PLOT:
             return AskModel(Purpose.PLOT)
         case Stage.NOTES:
-            return Finish() if state.attempts_spent else AskModel(Purpose.NOTES)
+            return Finish() if state.run.attempts_spent else AskModel(Purpose.NOTES)
 
 
 def _experiment(state: State, limits: Limits) -> Action:
     if state.given_up_in_row >= limits.give_ups and not state.completed_runs:
         return GiveUp(f"{state.given_up_in_row} run numbers in a row were given up")
-    if state.attempts_spent >= limits.attempts:
+    if state.run.attempts_spent >= limits.attempts:
         return Restore(gives_up=True)
-    if state.conversation.refusals:
-        last = state.conversation.refusals > limits.repairs
+    if state.attempt.conversation.refusals:
+        last = state.attempt.conversation.refusals > limits.repairs
         return AskModel(Purpose.WHOLE if last else Purpose.REPAIR)
-    if state.conversation.role is Role.EDITOR:
+    if state.attempt.conversation.role is Role.EDITOR:
         return AskModel(Purpose.EDIT)
     # The same failure for the third time: a new conversation that no longer holds the code that failed.
-    if state.repeats >= 3 and not state.clean:
+    if state.run.repeats >= 3 and not state.code.clean:
         return Restore(gives_up=False)
-    if state.set_aside and not state.clean:
+    if state.attempt.set_aside and not state.code.clean:
         return Restore(gives_up=False)
-    if state.failures:
+    if state.run.failures:
         return AskModel(Purpose.FIX)
     if wait := wait_for_plan(state):
         return Pause(wait)
@@ -144,15 +144,15 @@ def _experiment(state: State, limits: Limits) -> Action:
 def _try(state: State, candidate: Candidate) -> Action:
     """The first check that the candidate has not passed yet."""
     if state.stage is Stage.PLOT:
-        return StartStep(Step.PLOT, f"plot.{state.serial}", candidate.commit)
+        return StartStep(Step.PLOT, f"plot.{state.attempt.serial}", candidate.commit)
     if not candidate.linted:
         return Lint(candidate.commit)
     if wait := wait_for_run(state, candidate):
         return Pause(wait)
     for step in steps_of(state):
         if step not in candidate.passed:
-            return StartStep(step, folder_of(state.run, state.serial, step), candidate.commit)
-    return Publish(state.run)
+            return StartStep(step, folder_of(state.run.number, state.attempt.serial, step), candidate.commit)
+    return Publish(state.run.number)
 
 
 def steps_of(state: State) -> tuple[Step, ...]:

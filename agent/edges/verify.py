@@ -161,7 +161,7 @@ class _Check:
     def publishing(self) -> int | None:
         """The run number that an open effect is publishing."""
         pending = self.state.pending
-        return self.state.run if pending and pending.kind == "Publish" else None
+        return self.state.run.number if pending and pending.kind == "Publish" else None
 
     def blobs(self) -> Iterator[Disagreement]:
         for blob in named_blobs(self.events):
@@ -218,7 +218,7 @@ class _Check:
             yield from compare_idea(launched, idea)
 
     def work_tree(self) -> Iterator[Disagreement]:
-        if not self.has_git or self.writes or self.repo.head() != self.state.head:
+        if not self.has_git or self.writes or self.repo.head() != self.state.code.head:
             return
         remedy = "resume keeps the change under refs/rescue and says how to go on"
         if self.state.ended:  # no resume looks at it any more

@@ -74,22 +74,22 @@ class Asker:
     def view(self, state: State, purpose: Purpose) -> TurnView:
         """What the model is shown at this turn."""
         spec = self.template.spec
-        chat, files = self._chat(state, purpose), self.repo.read(state.head)
+        chat, files = self._chat(state, purpose), self.repo.read(state.code.head)
         failed_diff = ""
         changed: dict[str, frozenset[int]] = {}
-        if purpose is Purpose.FIX and not state.clean and state.failed_commit:
-            failed_diff = self.repo.diff(f"{state.failed_commit}~1", state.failed_commit, *spec.run_files)
+        if purpose is Purpose.FIX and not state.code.clean and state.run.failed_commit:
+            failed_diff = self.repo.diff(f"{state.run.failed_commit}~1", state.run.failed_commit, *spec.run_files)
             changed = {name: changed_lines(failed_diff, name) for name in spec.run_files}
             failed_diff = failed_diff if len(failed_diff) <= DIFF_CHARS else ""
         aside_diff = ""
-        if state.set_aside and state.set_aside.commit != state.good:
-            commit = state.set_aside.commit
+        if state.attempt.set_aside and state.attempt.set_aside.commit != state.code.good:
+            commit = state.attempt.set_aside.commit
             aside_diff = cut_middle(self.repo.diff(f"{commit}~1", commit, *spec.run_files), DIFF_CHARS)
         view = view_turn(
             state,
             spec,
             purpose=purpose,
-            idea=self.workspace.idea(self.repo, state.head),
+            idea=self.workspace.idea(self.repo, state.code.head),
             brief=self.template.brief,
             command=spec.command.replace("{out_dir}", "run_N"),
             baselines=self.template.baselines,
@@ -116,7 +116,7 @@ class Asker:
             view,
             load_talk(self.journal.get(chat.request)),
             self.journal.get(chat.reply),
-            self.repo.read(state.head),
+            self.repo.read(state.code.head),
             self._staged(state),
             budget,
             lambda room: open_talk(self.view(state, opening_purpose(state)), room),
@@ -185,11 +185,11 @@ class Asker:
 
     def _editable_texts(self, state: State, view: TurnView) -> dict[str, str]:
         """Whole texts of the files that may be changed, with the good blocks of an edit that is being repaired."""
-        texts = {**self.repo.read(state.head), **self._staged(state)}
+        texts = {**self.repo.read(state.code.head), **self._staged(state)}
         return {name: texts[name] for name in view.editable if name in texts}
 
     def _staged(self, state: State) -> dict[str, str]:
-        staged = state.conversation.staged
+        staged = state.attempt.conversation.staged
         texts: dict[str, str] = json.loads(self.journal.get(staged)) if staged else {}
         return texts
 
@@ -197,7 +197,7 @@ class Asker:
         return self.journal.get(blob) if blob else ""
 
     def _chat(self, state: State, purpose: Purpose) -> _Chat:
-        talk = state.conversation
+        talk = state.attempt.conversation
         if state.reviewing and role_of(state, purpose) is Role.REVIEWER:
             review = state.reviewing
             return _Chat(bool(review.request), review.request, review.reply, review.feedback)

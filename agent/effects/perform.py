@@ -107,8 +107,8 @@ class Effects:
 
     def _apply(self, state: State, action: ApplyReply, key: str) -> Result:
         spec = self.template.spec
-        files = self.repo.read(state.head)
-        talk = state.conversation
+        files = self.repo.read(state.code.head)
+        talk = state.attempt.conversation
         stored = json.loads(self.journal.get(talk.staged)) if talk.staged else {}
         with_keys = self.journal.redact.undo_in(files.values())
         staged = {name: with_keys(text) for name, text in stored.items()}
@@ -141,7 +141,7 @@ class Effects:
 
     def _refuse(self, state: State, reply: str, refusal: Refusal, files: Mapping[str, str]) -> Refused:
         """What was wrong, for whoever repairs it: the planner, once the editor's own repairs are spent."""
-        talk = state.conversation
+        talk = state.attempt.conversation
         if talk.asked_by and talk.refusals + 1 >= state.tries:
             words = strip_reasoning(self.journal.get(reply))
             feedback = render_no_change(refusal.summary, "" if has_blocks(words) else words)
@@ -158,7 +158,7 @@ class Effects:
         return self.journal.put(json.dumps(refusal.staged)) if refusal.staged else None
 
     def _carry_out(self, state: State, outcome: Edit, key: str) -> Applied:
-        role = state.conversation.role
+        role = state.attempt.conversation.role
         trailers = self._trailers(state, key) | {"Model": model_for(self.models, role).name}
         if role is Role.EDITOR:
             trailers["Planner"] = self.models.planner.name
@@ -176,7 +176,7 @@ class Effects:
         )
 
     def _trailers(self, state: State, key: str) -> dict[str, str]:
-        where = {"Run": str(state.run), "Attempt": str(state.attempts_spent + 1)}
+        where = {"Run": str(state.run.number), "Attempt": str(state.run.attempt)}
         if state.stage in (Stage.PLOT, Stage.NOTES):
             where = {"Stage": state.stage.value}
         if state.launched.control:
@@ -199,7 +199,7 @@ class Effects:
         return found
 
     def _lint(self, state: State, action: Lint) -> Result:
-        before, after = self.repo.read(state.good), self.repo.read(action.commit)
+        before, after = self.repo.read(state.code.good), self.repo.read(action.commit)
         changed = {n: t for n, t in after.items() if n.endswith(".py") and before.get(n) != t}
         known = {n: before[n] for n in changed if n in before}
         interpreter = Path(state.launched.python)
@@ -210,17 +210,17 @@ class Effects:
 
     def _restore(self, state: State, action: Restore, key: str) -> Result:
         spec = self.template.spec
-        head = self.repo.read(state.head)
+        head = self.repo.read(state.code.head)
         names = tuple(n for n in {*spec.editable, *spec.run_files} if n != "notes.txt")
-        good = self.repo.read(state.good, names)
+        good = self.repo.read(state.code.good, names)
         changes = {n: t for n, t in good.items() if head.get(n) != t}
-        subject = f"Run {state.run}: restore the last good code"
+        subject = f"Run {state.run.number}: restore the last good code"
         if action.gives_up:
             changes["notes.txt"] = _append(head.get("notes.txt", ""), failure_facts(state))
-            subject = f"Run {state.run}: give up after {state.attempts_spent} attempts"
-        trailers = self._trailers(state, key) | {"Restores": state.good}
+            subject = f"Run {state.run.number}: give up after {state.run.attempts_spent} attempts"
+        trailers = self._trailers(state, key) | {"Restores": state.code.good}
         return Restored(
-            commit=self._commit(changes, subject, trailers, key), restores=state.good, gives_up=action.gives_up
+            commit=self._commit(changes, subject, trailers, key), restores=state.code.good, gives_up=action.gives_up
         )
 
     def _read_review(self, state: State, action: ReadReview, key: str) -> Result:
@@ -254,7 +254,7 @@ class Effects:
 
     def _check_revision(self, state: State, review: Review) -> str:
         """Why the fields cannot be the idea's; empty where they can."""
-        idea = self.workspace.idea(self.repo, state.head)
+        idea = self.workspace.idea(self.repo, state.code.head)
         try:
             revise_idea(idea, review.changes, state.launched.primary)
         except UsageError as error:
@@ -262,8 +262,8 @@ class Effects:
         return ""
 
     def _keep_review(self, state: State, reviewed: Reviewed, changed: Mapping[str, Any], key: str) -> Reviewed:
-        files = self.repo.read(state.head, ("idea.json", "notes.txt"))
-        idea = self.workspace.idea(self.repo, state.head)
+        files = self.repo.read(state.code.head, ("idea.json", "notes.txt"))
+        idea = self.workspace.idea(self.repo, state.code.head)
         revised = revise_idea(idea, changed, state.launched.primary) if changed else idea
         changes, subject = {}, f"Run {reviewed.run}: the reviewer judges the idea {reviewed.judgement}"
         if revised != idea:
@@ -282,10 +282,10 @@ class Effects:
     # The runs
 
     def _publish(self, state: State, key: str) -> Result:
-        assert state.candidate
-        candidate = state.candidate
+        assert state.attempt.candidate
+        candidate = state.attempt.candidate
         folders = {step: self.workspace.step_folder(name) for step, name in candidate.folders.items()}
-        publish_run(self.workspace, state.run, folders[Step.RUN], folders.get(Step.EVALUATE), key)
+        publish_run(self.workspace, state.run.number, folders[Step.RUN], folders.get(Step.EVALUATE), key)
         spec = self.template.spec
         code = self.repo.read(candidate.commit, spec.run_files)
         settings = {k: v for text in code.values() for k, v in settings_of(text).items()}
@@ -298,14 +298,14 @@ class Effects:
             else None
         )
         facts = run_facts(state, spec, baselines, verdict, settings)
-        notes = _append(self.repo.read(state.head, ("notes.txt",)).get("notes.txt", ""), facts)
-        subject = f"Run {state.run}: record the results in notes.txt"
+        notes = _append(self.repo.read(state.code.head, ("notes.txt",)).get("notes.txt", ""), facts)
+        subject = f"Run {state.run.number}: record the results in notes.txt"
         commit = self._commit({"notes.txt": notes}, subject, self._trailers(state, key), key)
-        tag = f"run/{state.run}"
+        tag = f"run/{state.run.number}"
         stored = {
             "metrics": candidate.values,
             "settings": settings,
-            "seed": state.run,
+            "seed": state.run.number,
             "verified": state.launched.verified and not candidate.self_reported,
             "self_reported": candidate.self_reported or None,
             "sandbox": candidate.sandbox or None,
@@ -314,12 +314,12 @@ class Effects:
         }
         self.repo.tag(tag, candidate.commit, metrics_message(candidate.subject, stored))
         return Published(
-            run=state.run,
+            run=state.run.number,
             tag=tag,
             commit=commit,
             values=candidate.values,
             settings=settings,
-            seed=state.run,
+            seed=state.run.number,
             self_reported=candidate.self_reported,
             sandbox=candidate.sandbox,
         )

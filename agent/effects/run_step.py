@@ -65,11 +65,11 @@ class Steps:
             if isinstance(status, Taken) or (isinstance(status, Unclaimed) and self.runner.take_claim(folder)):
                 return Voided(step=action.step, folder=action.folder, reason="no supervisor had begun")
             return Opened(step=action.step, folder=action.folder)
-        assert state.candidate
+        assert state.attempt.candidate
         outputs = None
         if action.step is Step.EVALUATE:
-            run_step = self.workspace.step_folder(state.candidate.folders[Step.RUN])
-            outputs = run_step / "work" / f"run_{state.run}"
+            run_step = self.workspace.step_folder(state.attempt.candidate.folders[Step.RUN])
+            outputs = run_step / "work" / f"run_{state.run.number}"
         data = Path(state.launched.data) if state.launched.data else None
         if data and not data.is_dir():
             raise UsageError(str(data), "the folder of --data is gone", "put it or a link to it back, then resume")
@@ -81,7 +81,7 @@ class Steps:
             action.step,
             action.folder,
             self.repo.read(action.commit),
-            run=state.run,
+            run=state.run.number,
             interpreter=Path(state.launched.python),
             inherited=self.inherited,
             run_outputs=outputs,
@@ -137,14 +137,14 @@ class Steps:
         return self.workspace.stop_file.exists() or (left_s <= 0 and silent_s >= SILENCE_GRACE_S)
 
     def _close(self, state: State, action: AwaitStep, folder: Path, record: ExitRecord) -> Result:
-        code = self.repo.read(state.candidate.commit if state.candidate else state.head)
+        code = self.repo.read(state.attempt.candidate.commit if state.attempt.candidate else state.code.head)
         reading = read_step(
             self.runner,
             folder,
             record,
             self.template,
             action.step,
-            state.run,
+            state.run.number,
             own=[name for name in code if name.endswith(".py")],
             edited_imports=_imports(code) - _imports(self.repo.read(state.launched.commit)),
         )

@@ -20,8 +20,8 @@ def ways_on(path: str, state: State) -> list[tuple[str, str]]:
     if pause is None or pause.kind is not PauseKind.APPROVAL:
         return [("go on", f"{resume} {pause.remedy}".rstrip() if pause else resume)]
     tell = f'scientist tell {workspace} "..." && {resume}'
-    if state.candidate is None:
+    if state.attempt.candidate is None:
         return [("approve", resume), ("instruct", tell)]
-    look = f"scientist diff {workspace} {state.good[:10]} {state.candidate.commit[:10]}"
-    replicates = state.candidate.commit == state.good
+    look = f"scientist diff {workspace} {state.code.good[:10]} {state.attempt.candidate.commit[:10]}"
+    replicates = state.attempt.candidate.commit == state.code.good
     return [*([] if replicates else [("look", look)]), ("approve", resume), ("set aside", tell)]

@@ -102,7 +102,7 @@ def stand(
         path=path,
         state=work,
         phase=phase_of(state),
-        run=state.run,
+        run=state.run.number,
         max_runs=state.limits.max_runs,
         reason=reason,
         cost_usd=None if spent.unknown_costs and not spent.cost_usd else round(spent.cost_usd, 6),
@@ -133,7 +133,7 @@ def _work_state(state: State, is_held: bool, fresh: bool, silence: str) -> tuple
         return WorkState.PAUSED, state.pause.reason
     if fresh:
         return WorkState.PENDING, ""
-    going = f"; {silence or f'{state.open_folder} may be going on'}" if state.open_folder else ""
+    going = f"; {silence or f'{state.opened.folder} may be going on'}" if state.opened else ""
     return WorkState.STALLED, f"no orchestrator works on it{going}"
 
 
@@ -141,9 +141,9 @@ def phase_of(state: State) -> str:
     """The step at work, in a word."""
     if state.ended:
         return "ended"
-    if state.open_step:
-        return state.open_step.value
-    if state.candidate:
+    if state.opened:
+        return state.opened.step.value
+    if state.attempt.candidate:
         return "check"
     if state.reply is not None:
         return "review" if state.reviewing else "edit"

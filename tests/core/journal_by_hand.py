@@ -115,7 +115,7 @@ class Story:
             action = self.action
             assert isinstance(result, ANSWERS.get(type(action), ())), f"{action} is due, not {result}"
             key = f"key{len(self.events)}"
-            self.hear(Started(key, type(action).__name__, self.state.run, self.state.serial, 0))
+            self.hear(Started(key, type(action).__name__, self.state.run.number, self.state.attempt.serial, 0))
             self.hear(Finished(key, result))
         return self.state
 
@@ -162,8 +162,8 @@ class Story:
         """The model is asked and its edit committed; the commit's name."""
         self.ask()
         commit = self.commit()
-        subject = f"Run {self.state.run}: edit {commit}"
-        code = code or (f"k-{commit}" if intent is Intent.RUN else self.state.good_code)
+        subject = f"Run {self.state.run.number}: edit {commit}"
+        code = code or (f"k-{commit}" if intent is Intent.RUN else self.state.code.good_digest)
         self.tell(Applied(intent=intent, commit=commit, subject=subject, code=code, plan=plan, item=item))
         return commit
 
@@ -207,7 +207,7 @@ class Story:
         self.run_step(failed=failed or failure())
 
     def publish(self, values: dict[str, float] | None = None, seed: int = 0) -> None:
-        run = self.state.run
+        run = self.state.run.number
         self.tell(Published(run=run, tag=f"run/{run}", commit=self.commit(), values=values or {}, seed=seed or run))
 
     def complete_run(self, score: float = 0.5, *, code: str = "", intent: Intent = Intent.RUN, **edit: object) -> None:
@@ -224,7 +224,7 @@ class Story:
 
     def give_up_run(self) -> None:
         """Every attempt fails, each in its own way."""
-        run = self.state.run
+        run = self.state.run.number
         for attempt in range(self.limits.attempts):
             self.fail_attempt(failure(f"Error{attempt}: no"))
         self.restore(gives_up=True)
@@ -232,7 +232,7 @@ class Story:
 
     def restore(self, *, gives_up: bool) -> None:
         assert self.action == Restore(gives_up), self.action
-        self.tell(Restored(commit=self.commit(), restores=self.state.good, gives_up=gives_up))
+        self.tell(Restored(commit=self.commit(), restores=self.state.code.good, gives_up=gives_up))
 
 
 def purposes(story: Story) -> list[Purpose]:

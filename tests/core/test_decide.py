@@ -115,7 +115,7 @@ def test_lint_smoke_run_and_evaluation_each_spend_one_attempt() -> None:
     story = Story(smoke=True, evaluates=True)
     story.apply()
     story.tell(Linted(failure=failure("F821 undefined name", FailureKind.LINT)))
-    assert story.state.attempts_spent == 1
+    assert story.state.run.attempts_spent == 1
     for spent, passed in enumerate((0, 1, 2), start=2):
         assert story.action == AskModel(Purpose.FIX)
         story.apply()
@@ -123,18 +123,18 @@ def test_lint_smoke_run_and_evaluation_each_spend_one_attempt() -> None:
         for _ in range(passed):
             story.run_step()
         story.run_step(failed=failure(f"Error{passed}: no"))
-        assert story.state.attempts_spent == spent
+        assert story.state.run.attempts_spent == spent
     assert story.action == Restore(gives_up=True)
 
 
 def test_after_four_failed_attempts_a_run_is_given_up_restored_and_replanned() -> None:
     story = Story()
     story.complete_run()
-    good = story.state.good
+    good = story.state.code.good
     story.give_up_run()
     state = story.state
-    assert (state.run, state.attempts_spent, state.failures, state.clean) == (3, 0, (), True)
-    assert state.good == good and not state.rows[-1].completed and state.rows[-1].attempts == 4
+    assert (state.run.number, state.run.attempts_spent, state.run.failures, state.code.clean) == (3, 0, (), True)
+    assert state.code.good == good and not state.rows[-1].completed and state.rows[-1].attempts == 4
     assert story.action == AskModel(Purpose.NEXT)
     assert purposes(story)[-4:] == [Purpose.NEXT, Purpose.FIX, Purpose.FIX, Purpose.FIX]
 
@@ -143,8 +143,8 @@ def test_a_reply_has_two_repairs_and_a_whole_turn_before_it_spends_an_attempt() 
     story = Story()
     asked = [story.refuse() for _ in range(4)]
     assert asked == [Purpose.PLAN, Purpose.REPAIR, Purpose.REPAIR, Purpose.WHOLE]
-    assert story.state.attempts_spent == 1 and story.state.conversation.refusals == 0
-    assert story.state.failure and story.state.failure.kind is FailureKind.EDIT
+    assert story.state.run.attempts_spent == 1 and story.state.attempt.conversation.refusals == 0
+    assert story.state.run.failure and story.state.run.failure.kind is FailureKind.EDIT
     assert story.action == AskModel(Purpose.FIX)
 
 
@@ -152,10 +152,10 @@ def test_a_repair_that_applies_spends_nothing() -> None:
     story = Story()
     for _ in range(3):
         story.refuse()
-    assert story.state.attempts_spent == 0
+    assert story.state.run.attempts_spent == 0
     story.apply()
     assert isinstance(story.action, Lint)
-    assert story.state.attempts_spent == 0
+    assert story.state.run.attempts_spent == 0
 
 
 def test_replies_that_never_apply_give_the_run_up_without_a_step_started() -> None:
@@ -173,7 +173,7 @@ def test_repairs_of_one_attempt_do_not_shorten_the_next() -> None:
         story.refuse()
     story.fail_attempt()
     assert [story.refuse() for _ in range(4)] == [Purpose.FIX, Purpose.REPAIR, Purpose.REPAIR, Purpose.WHOLE]
-    assert story.state.attempts_spent == 2
+    assert story.state.run.attempts_spent == 2
 
 
 # The provider
@@ -204,10 +204,10 @@ def test_provider_failures_never_start_a_run_and_never_end_an_idea() -> None:
 def test_a_failed_call_in_a_repair_keeps_the_conversation() -> None:
     story = Story()
     story.refuse(staged="blob")
-    talk = story.state.conversation
+    talk = story.state.attempt.conversation
     story.tell(DOWN)
     story.resume()
-    assert story.state.conversation == talk and story.action == AskModel(Purpose.REPAIR)
+    assert story.state.attempt.conversation == talk and story.action == AskModel(Purpose.REPAIR)
 
 
 # The same failure again
@@ -218,12 +218,12 @@ def test_the_same_failure_a_third_time_restores_and_opens_a_new_conversation() -
     for _ in range(2):
         story.fail_attempt()
         assert story.action == AskModel(Purpose.FIX)
-    assert story.state.repeats == 2
+    assert story.state.run.repeats == 2
     story.fail_attempt()
     story.restore(gives_up=False)
     state = story.state
-    assert state.clean and state.repeats == 3 and not state.conversation.request
-    assert (state.run, state.attempts_spent, state.rows) == (1, 3, ())
+    assert state.code.clean and state.run.repeats == 3 and not state.attempt.conversation.request
+    assert (state.run.number, state.run.attempts_spent, state.rows) == (1, 3, ())
     assert story.action == AskModel(Purpose.FIX)
 
 
@@ -235,7 +235,7 @@ def test_the_same_failure_after_the_restore_gives_the_run_up() -> None:
     story.fail_attempt()
     story.restore(gives_up=True)
     assert story.state.rows[0].failures == (failure().summary,) * 4
-    assert story.action == AskModel(Purpose.NEXT) and story.state.run == 2
+    assert story.action == AskModel(Purpose.NEXT) and story.state.run.number == 2
 
 
 def test_different_failures_do_not_restore() -> None:
@@ -251,7 +251,7 @@ def test_failures_of_an_earlier_run_do_not_count_as_repeats() -> None:
     story.fail_attempt()
     story.complete_run()
     story.fail_attempt()
-    assert story.state.repeats == 1 and story.action == AskModel(Purpose.FIX)
+    assert story.state.run.repeats == 1 and story.action == AskModel(Purpose.FIX)
 
 
 # The machine
@@ -267,7 +267,7 @@ def test_infrastructure_pauses_says_so_and_runs_the_same_code_again(stopped: boo
     first = story.break_step(replace(WELL, exit_code=1, stopped=stopped))
     assert isinstance(story.action, Pause)
     assert story.action.pause.kind is kind and "No space left" in story.action.pause.reason
-    assert story.state.attempts_spent == 0 and not story.state.failures
+    assert story.state.run.attempts_spent == 0 and not story.state.run.failures
     story.resume()
     assert story.action == StartStep(Step.RUN, "run_1.2", commit) and first.folder == "run_1.1"
 
@@ -281,7 +281,7 @@ def test_infrastructure_in_the_evaluation_repeats_only_the_evaluation() -> None:
     story.break_step(replace(WELL, exit_code=1))
     story.resume()
     assert story.action == StartStep(Step.EVALUATE, "run_1.2.evaluate", "c1")
-    assert story.state.candidate and story.state.candidate.folders[Step.RUN] == "run_1.1"
+    assert story.state.attempt.candidate and story.state.attempt.candidate.folders[Step.RUN] == "run_1.1"
 
 
 def test_a_lost_supervisor_spends_nothing_and_is_retried_without_a_pause() -> None:
@@ -291,7 +291,7 @@ def test_a_lost_supervisor_spends_nothing_and_is_retried_without_a_pause() -> No
     folders = [story.break_step(None, "the heartbeat stopped").folder for _ in range(2)]
     assert folders == ["run_1.1", "run_1.2"]
     assert story.action == StartStep(Step.RUN, "run_1.3", "c1")
-    assert story.state.attempts_spent == 0
+    assert story.state.run.attempts_spent == 0
     story.run_step({"score": 1.0})
     assert story.action == Publish(1) and story.state.lost_in_row == 0
 
@@ -305,7 +305,7 @@ def test_three_lost_supervisors_in_a_row_pause() -> None:
     assert isinstance(story.action, Pause)
     assert story.action.pause.kind is PauseKind.INFRASTRUCTURE and "heartbeat" in story.action.pause.reason
     story.resume()
-    assert story.state.lost_in_row == 0 and story.state.attempts_spent == 0
+    assert story.state.lost_in_row == 0 and story.state.run.attempts_spent == 0
     assert story.action == StartStep(Step.RUN, "run_1.4", "c1")
 
 
@@ -314,7 +314,7 @@ def test_a_step_without_a_supervisor_is_closed_and_begun_in_another_folder() -> 
     story.apply()
     story.tell(Linted(), Voided(step=Step.RUN, folder="run_1.1", reason="no supervisor had begun"))
     assert story.action == StartStep(Step.RUN, "run_1.2", "c1")
-    assert story.state.attempts_spent == 0
+    assert story.state.run.attempts_spent == 0
 
 
 # The baseline run
@@ -328,8 +328,8 @@ def test_a_template_without_baseline_is_run_first_as_run_zero() -> None:
     assert story.action == Publish(0)
     story.publish({"loss": 1.0, "score": 0.4})
     assert story.action == AskModel(Purpose.PLAN)
-    assert story.state.run == 1 and story.state.rows == ()
-    assert story.state.baseline_values == {"loss": 1.0, "score": 0.4}
+    assert story.state.run.number == 1 and story.state.rows == ()
+    assert story.state.baseline.values == {"loss": 1.0, "score": 0.4}
 
 
 def test_a_baseline_run_that_fails_by_its_code_gives_up() -> None:
@@ -383,10 +383,10 @@ def test_a_planners_prose_goes_to_the_editor_in_a_conversation_of_its_own() -> N
     story = Story(editor_model="e/m")
     story.hand(staged="notes")
     assert story.action == AskModel(Purpose.EDIT)
-    talk = story.state.conversation
+    talk = story.state.attempt.conversation
     assert (talk.role, talk.instruction, talk.request, talk.staged) == (Role.EDITOR, "instruction", "", "notes")
     story.apply()
-    assert isinstance(story.action, Lint) and story.state.attempts_spent == 0
+    assert isinstance(story.action, Lint) and story.state.run.attempts_spent == 0
 
 
 def test_the_editors_replies_are_repaired_with_the_editor_then_the_planner_is_told() -> None:
@@ -398,22 +398,22 @@ def test_the_editors_replies_are_repaired_with_the_editor_then_the_planner_is_to
         Purpose.REPAIR,
         Purpose.WHOLE,
     ]
-    talk = story.state.conversation
+    talk = story.state.attempt.conversation
     assert (talk.role, talk.refusals, talk.summary, talk.reply) == (Role.PLANNER, 1, "no 3", "reply")
-    assert story.action == AskModel(Purpose.REPAIR) and story.state.attempts_spent == 0
+    assert story.action == AskModel(Purpose.REPAIR) and story.state.run.attempts_spent == 0
     assert role_of(story.state, Purpose.REPAIR) is Role.PLANNER
 
 
 def test_plans_that_lead_to_no_change_spend_the_planners_repairs_and_then_an_attempt_but_never_a_run() -> None:
     story = Story(editor_model="e/m")
     for _ in range(story.state.tries):
-        assert story.state.attempts_spent == 0
+        assert story.state.run.attempts_spent == 0
         story.hand()
         for _ in range(story.state.tries):
             story.refuse()
-    assert story.state.attempts_spent == 1 and story.action == AskModel(Purpose.FIX)
+    assert story.state.run.attempts_spent == 1 and story.action == AskModel(Purpose.FIX)
     assert not any(e.type == "started" and e.kind in ("StartStep", "Lint") for e in story.events)
-    assert story.state.conversation.role is Role.PLANNER
+    assert story.state.attempt.conversation.role is Role.PLANNER
 
 
 def test_a_planner_that_edits_by_itself_needs_no_editor() -> None:
@@ -426,10 +426,10 @@ def test_a_provider_failure_of_the_editor_leaves_its_conversation() -> None:
     story = Story(editor_model="e/m")
     story.hand()
     story.refuse()
-    talk = story.state.conversation
+    talk = story.state.attempt.conversation
     story.tell(DOWN)
     story.resume()
-    assert story.state.conversation == talk and story.action == AskModel(Purpose.REPAIR)
+    assert story.state.attempt.conversation == talk and story.action == AskModel(Purpose.REPAIR)
 
 
 # The reviewer
@@ -441,7 +441,7 @@ def test_each_completed_run_is_reviewed_before_the_next_is_planned() -> None:
     assert story.review("refuted", commit="r1") is Purpose.REVIEW
     assert story.action == AskModel(Purpose.NEXT)
     review = story.state.rows[0].review
-    assert review and review.judgement == "refuted" and story.state.head == "r1" and story.state.good != "r1"
+    assert review and review.judgement == "refuted" and story.state.code.head == "r1" and story.state.code.good != "r1"
 
 
 def test_the_last_run_is_reviewed_before_the_plots() -> None:
@@ -479,7 +479,7 @@ def test_a_review_that_cannot_be_read_is_repaired_once_then_left_out_with_a_warn
     assert [story.refuse("review: no judgement") for _ in range(2)] == [Purpose.REVIEW, Purpose.REVIEW]
     assert story.action == AskModel(Purpose.NEXT) and story.state.rows[0].review is None
     assert story.state.warnings == ("the review of run 1 was left out: review: no judgement",)
-    assert story.state.attempts_spent == 0 and story.state.conversation.refusals == 0
+    assert story.state.run.attempts_spent == 0 and story.state.attempt.conversation.refusals == 0
 
 
 def test_a_reflection_that_cannot_be_read_leaves_the_review_before_it() -> None:
@@ -552,7 +552,7 @@ def test_finishing_in_the_middle_of_a_run_restores_the_good_code_and_names_what_
     story.fail_attempt(failure("ValueError: shapes"))
     story.apply(Intent.FINISH)
     story.restore(gives_up=False)
-    assert story.state.clean and story.action == AskModel(Purpose.PLOT)
+    assert story.state.code.clean and story.action == AskModel(Purpose.PLOT)
     assert story.state.warnings == ("run 2 was left after 1 failed attempts: ValueError: shapes",)
 
 
@@ -578,7 +578,7 @@ def test_infrastructure_in_the_plot_pauses_and_costs_no_attempt() -> None:
     story.complete_run()
     commit = story.apply(Intent.PLOT)
     first = story.break_step(replace(WELL, exit_code=1))
-    assert isinstance(story.action, Pause) and story.state.attempts_spent == 0
+    assert isinstance(story.action, Pause) and story.state.run.attempts_spent == 0
     story.resume()
     assert isinstance(story.action, StartStep) and story.action.commit == commit
     assert story.action.folder != first.folder
@@ -591,7 +591,7 @@ def test_failed_attempts_of_the_last_run_leave_the_plot_its_own_budget() -> None
     story.fail_attempt(failure("BError: no"))
     story.apply(Intent.FINISH)
     story.restore(gives_up=False)
-    assert story.state.stage is Stage.PLOT and story.state.attempts_spent == 0 and not story.state.failures
+    assert story.state.stage is Stage.PLOT and story.state.run.attempts_spent == 0 and not story.state.run.failures
     story.apply(Intent.PLOT)
     story.run_step(failed=failure("KeyError: loss"))
     assert story.action == AskModel(Purpose.PLOT)
@@ -664,7 +664,7 @@ class Dice:
         return Reviewed(run=state.reviewing.run, judgement="revise", final=final, version=state.idea_version + final)
 
     def reply(self, state: State) -> Applied | Handed | Refused:
-        plans = state.stage is Stage.EXPERIMENTS and state.conversation.role is Role.PLANNER
+        plans = state.stage is Stage.EXPERIMENTS and state.attempt.conversation.role is Role.PLANNER
         if plans and state.launched.separate_editor and self.random.random() < 0.8:
             return Handed(instruction="i")
         if self.fails():
@@ -672,7 +672,7 @@ class Dice:
         intents = [Intent.PLOT] if state.stage is Stage.PLOT else [Intent.NOTES]
         if state.stage is Stage.EXPERIMENTS:
             intents = [Intent.RUN] * 8
-            intents += [Intent.REPLICATE] if state.completed_runs and state.clean else []
+            intents += [Intent.REPLICATE] if state.completed_runs and state.code.clean else []
             intents += [Intent.FINISH] if state.completed_runs else []
         code = f"k{self.random.randrange(10**9)}"
         return Applied(intent=self.random.choice(intents), commit=self.story.commit(), subject="s", code=code)
@@ -688,14 +688,14 @@ class Dice:
 
 def assert_within_budgets(state: State, limits: Limits) -> None:
     assert [row.run for row in state.rows] == list(range(1, len(state.rows) + 1))
-    assert len(state.rows) <= limits.max_runs and state.run <= limits.max_runs
+    assert len(state.rows) <= limits.max_runs and state.run.number <= limits.max_runs
     assert state.reviewing is None or (state.rows and state.rows[-1].run == state.reviewing.run)
     assert all(row.attempts <= limits.attempts for row in state.rows)
     assert state.given_up_in_row <= limits.give_ups
-    assert state.conversation.refusals <= limits.repairs + 1
+    assert state.attempt.conversation.refusals <= limits.repairs + 1
     budget = limits.attempts if state.stage is Stage.EXPERIMENTS else max(limits.plot_attempts, 1)
-    assert state.attempts_spent <= budget
-    assert state.run in (0, len(state.rows), len(state.rows) + 1)
+    assert state.run.attempts_spent <= budget
+    assert state.run.number in (0, len(state.rows), len(state.rows) + 1)
 
 
 @given(
@@ -741,8 +741,8 @@ def test_no_step_is_started_but_for_an_edit_or_after_trouble(seed: int) -> None:
         action = story.action
         if isinstance(action, StartStep):
             assert (action.step, action.folder) not in entitled
-            assert story.state.candidate and action.commit == story.state.candidate.commit
-            assert action.step not in story.state.candidate.passed
+            assert story.state.attempt.candidate and action.commit == story.state.attempt.candidate.commit
+            assert action.step not in story.state.attempt.candidate.passed
             applied = [e.result for e in story.events if e.type == "finished" and isinstance(e.result, Applied)]
             assert applied and applied[-1].commit == action.commit
             entitled.add((action.step, action.folder))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.decide import AwaitStep
-from agent.core.journal.events import Closed, Step
+from agent.core.journal.events import Closed, Opened, Step
 from agent.core.journal.fold import fold
 from agent.core.journal.state import State
 from agent.edges.run import step_folder as step
@@ -82,7 +82,7 @@ def wait_of(told: Tale, runner: SilentRunner) -> Wait:
     os.utime(folder / step.CLAIM, (clock.now, clock.now))
     template = frozen_template(workspace, state.launched)
     steps = Steps(workspace, workspace.repo(), template, runner, {}, clock.sleep, warn=said.append, clock=clock)
-    return Wait(steps, replace(state, open_step=Step.RUN, open_folder="run_1.1"), clock, runner, said)
+    return Wait(steps, replace(state, opened=Opened(step=Step.RUN, folder="run_1.1")), clock, runner, said)
 
 
 def test_it_is_told_once_with_pid_host_age_and_what_to_do(told: Tale) -> None:

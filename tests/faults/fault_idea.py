@@ -54,8 +54,15 @@ def whole_runner() -> WholeRunner:
 
 def place(event: Event, state: State) -> object:
     """Where an idea stands, apart from the folder: a step that never began is begun anew in another one."""
-    passed = state.candidate.passed if state.candidate else None
-    return getattr(event, "kind", event.type), state.stage, state.run, state.attempts_spent, state.conversation, passed
+    passed = state.attempt.candidate.passed if state.attempt.candidate else None
+    return (
+        getattr(event, "kind", event.type),
+        state.stage,
+        state.run.number,
+        state.run.attempts_spent,
+        state.attempt.conversation,
+        passed,
+    )
 
 
 def tell(

@@ -74,7 +74,7 @@ def test_a_disk_that_fills_during_a_run_spends_no_attempt(make_study: MakeStudy,
     cleared: list[threading.Timer] = []
 
     def fill(event: Event, state: State) -> None:
-        if state.open_step is Step.RUN and not cleared:
+        if state.opened and state.opened.step is Step.RUN and not cleared:
             small_disk.fill()
             cleared.append(threading.Timer(3.0, small_disk.clear))
             cleared[0].start()

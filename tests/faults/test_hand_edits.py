@@ -50,7 +50,7 @@ def crashed(make_study: Callable[..., Study], tmp_path: Path) -> Workspace:
     """A copy of an idea that stopped after its first run was published."""
 
     def crash(event: Event, state: State) -> None:
-        if state.run == 2:
+        if state.run.number == 2:
             raise Crash
 
     if not _CRASHED:

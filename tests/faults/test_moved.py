@@ -101,7 +101,7 @@ def running(make_study: MakeStudy) -> Study:
     study = make_study(profile="slow", limits=Limits(max_runs=1), batch="original")
 
     def crash(event: Event, state: State) -> None:
-        if state.open_step is Step.RUN:
+        if state.opened and state.opened.step is Step.RUN:
             raise Crash
 
     with pytest.raises(Crash):

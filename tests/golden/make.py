@@ -48,7 +48,12 @@ def watch_nothing(event: Event, state: State) -> None:
 
 
 def crash_in_run_2(event: Event, state: State) -> None:
-    if getattr(event, "kind", "") == "AwaitStep" and state.run == 2 and state.open_folder == "run_2.1":
+    if (
+        getattr(event, "kind", "") == "AwaitStep"
+        and state.run.number == 2
+        and state.opened
+        and state.opened.folder == "run_2.1"
+    ):
         raise Crash
 
 

@@ -17,16 +17,16 @@ def summarise(state: State) -> dict[str, Any]:
         "pause": [state.pause.kind.value, state.pause.reason] if state.pause else None,
         "pending": [state.pending.kind, state.pending.key] if state.pending else None,
         "stage": state.stage.value,
-        "place": [state.run, state.serial, state.steps, state.attempts_spent],
-        "head": state.head,
-        "good": [state.good, state.good_code, state.tried, state.clean],
-        "open": [state.open_step.value, state.open_folder] if state.open_step else None,
+        "place": [state.run.number, state.attempt.serial, state.steps, state.run.attempts_spent],
+        "head": state.code.head,
+        "good": [state.code.good, state.code.good_digest, state.code.tried, state.code.clean],
+        "open": [state.opened.step.value, state.opened.folder] if state.opened else None,
         "plan": [[item.number, item.text] for item in state.plan],
         "done_items": list(state.done_items),
         "rows": [_row(row) for row in state.rows],
-        "failures": [[failure.kind.value, failure.summary] for failure in state.failures],
-        "candidate": _candidate(state.candidate) if state.candidate else None,
-        "conversation": _conversation(state.conversation),
+        "failures": [[failure.kind.value, failure.summary] for failure in state.run.failures],
+        "candidate": _candidate(state.attempt.candidate) if state.attempt.candidate else None,
+        "conversation": _conversation(state.attempt.conversation),
         "reviewing": _review(state.reviewing) if state.reviewing else None,
         "reply": state.reply,
         "idea_version": state.idea_version,
@@ -38,7 +38,7 @@ def summarise(state: State) -> dict[str, Any]:
 
 def blobs_of(state: State) -> list[str]:
     """The texts that a resume would read."""
-    talk: Conversation | None = state.conversation
+    talk: Conversation | None = state.attempt.conversation
     names = [state.reply]
     while talk:
         names += [talk.request, talk.reply, talk.feedback, talk.staged, talk.instruction]

@@ -52,8 +52,8 @@ def test_what_a_resume_reads_of_it_can_be_read(story: Path) -> None:
     state = fold(journal.events)
     for name in blobs_of(state):
         assert journal.get(name)
-    if state.conversation.request:
-        assert load_talk(journal.get(state.conversation.request)).messages
+    if state.attempt.conversation.request:
+        assert load_talk(journal.get(state.attempt.conversation.request)).messages
 
 
 def keeps(old: object, new: object) -> bool:

@@ -66,7 +66,7 @@ def test_an_idea_on_an_ai_scientist_folder(make_study: Callable[..., Study], fol
     assert state.ended and state.ended.completed and state.warnings == (), state
     assert [row.values for row in state.rows] == [{"val_loss": 0.5, "steps": 3.0}, {"val_loss": 0.2, "steps": 3.0}]
     baseline = 0.9 if given else 1 / 1.2
-    assert state.baseline_values == ({} if given else {"val_loss": baseline, "steps": 3.0})
+    assert state.baseline.values == ({} if given else {"val_loss": baseline, "steps": 3.0})
     path = study.workspace.path
     assert (path / "run_0").exists() is not given
     assert (path / "run_1" / "final_info.json").stat().st_size > 2_500_000

@@ -56,7 +56,12 @@ def test_a_word_at_the_pause_sets_the_edit_aside_and_the_planner_is_asked_anew(c
     careful.loop(model, runner=runner).run()
     tell(careful)
     state = careful.loop(model, runner=runner).run()
-    assert waits(state, PauseKind.APPROVAL) and state.run == 1 and state.attempts_spent == 0 and runner.started == []
+    assert (
+        waits(state, PauseKind.APPROVAL)
+        and state.run.number == 1
+        and state.run.attempts_spent == 0
+        and runner.started == []
+    )
     asked = model.requests[1]
     text = asked.messages[-1].content
     assert asked.view.purpose is Purpose.PLAN and WORD in text
@@ -74,7 +79,7 @@ def test_an_edit_set_aside_may_come_back(careful: Study) -> None:
     careful.loop(model, runner=instant_runner()).run()
     tell(careful, "On reflection I like it; tell me why.")
     state = careful.loop(model, runner=instant_runner()).run()
-    assert waits(state, PauseKind.APPROVAL) and state.candidate and state.attempts_spent == 0
+    assert waits(state, PauseKind.APPROVAL) and state.attempt.candidate and state.run.attempts_spent == 0
 
 
 def test_the_planner_waits_so_that_a_person_can_tell_first(make_study: Callable[..., Study]) -> None:
@@ -151,7 +156,13 @@ def test_a_crash_after_every_event_changes_nothing(make_study: Callable[..., Stu
     seen: set[object] = set()
 
     def crash(event: Event, state: State) -> None:
-        where = (place(event, state), len(state.words), bool(state.set_aside), state.clean, str(state.pause))
+        where = (
+            place(event, state),
+            len(state.words),
+            bool(state.attempt.set_aside),
+            state.code.clean,
+            str(state.pause),
+        )
         if event.type == "resumed" or where in seen:
             return
         seen.add(where)

@@ -40,7 +40,7 @@ def test_an_idea_pauses_before_the_call_that_would_pass_its_tokens(make_study: C
     study = make_study(limits=Limits(max_runs=3, max_tokens=1))
     model = ScriptedModel(LINES)
     state = loop(study, model).run()
-    assert waits(state, PauseKind.BUDGET) and model.requests == [] and state.attempts_spent == 0
+    assert waits(state, PauseKind.BUDGET) and model.requests == [] and state.run.attempts_spent == 0
     assert state.pause and "this idea used 0 of --max-tokens 1" in state.pause.reason
     assert state.pause.remedy.startswith("--max-tokens ")
 

@@ -108,7 +108,7 @@ def test_a_blind_edit_is_refused_its_lines_are_shown_and_then_it_applies(long_st
     told = repair.messages[-1].content
     assert "lines were not shown" in told and " |     part_4 = x * 4 + 7" in told
     assert "1 other block was good" in told and "part_4 = x * 4 + 3" not in told
-    head = study.workspace.repo().read(state.head)["experiment.py"]
+    head = study.workspace.repo().read(state.code.head)["experiment.py"]
     assert "part_4 = x * 5 + 7" in head and "missing_name" not in head
 
 
@@ -116,7 +116,7 @@ def test_what_was_shown_survives_a_crash_between_reply_and_edit(long_study: Call
     study = long_study(limits=Limits(max_runs=1))
 
     def watch(event: Event, state: State) -> None:
-        if isinstance(event, Finished) and isinstance(event.result, Asked) and state.failures:
+        if isinstance(event, Finished) and isinstance(event.result, Asked) and state.run.failures:
             raise Crash
 
     lines = [PLAN + BROKEN, MEND + BLIND, BLIND, NO_PLOT_EDIT, NOTES]
@@ -156,7 +156,7 @@ def test_a_prompt_that_the_model_finds_too_long_is_shortened_twice_then_the_idea
     first, second, third = (count_tokens(r.messages) for r in model.requests)
     assert second <= first // 2 and third < second
     assert state.pause and state.pause.kind is PauseKind.PROVIDER and "maximum context length" in state.pause.reason
-    assert state.attempts_spent == 0 and state.spent.calls == 0
+    assert state.run.attempts_spent == 0 and state.spent.calls == 0
 
     model = ScriptedModel([full, PLAN + FASTER, NO_PLOT_EDIT, NOTES])
     state = study.loop(model, runner=instant_runner()).run()

@@ -94,7 +94,7 @@ def test_replicate_runs_the_same_code_with_another_seed(study: Study) -> None:
 def test_a_provider_that_refuses_pauses_and_a_resume_asks_again(study: Study) -> None:
     first = study.loop([ProviderRefused("scripted/model", "insufficient balance")]).run()
     assert first.pause and first.pause.kind is PauseKind.PROVIDER and "insufficient balance" in first.pause.reason
-    assert first.attempts_spent == 0 and not study.workspace.run_folder(1).exists()
+    assert first.run.attempts_spent == 0 and not study.workspace.run_folder(1).exists()
 
     state = study.loop([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES]).run()
     assert state.ended and state.ended.completed
@@ -125,7 +125,7 @@ def test_a_template_without_baseline_runs_its_own_code_first(make_study: Callabl
     study = make_study(has_baseline=False)
     model = ScriptedModel([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES])
     state = study.loop(model).run()
-    assert state.baseline_values["score"] < state.rows[0].values["score"]
+    assert state.baseline.values["score"] < state.rows[0].values["score"]
     assert (study.workspace.path / "run_0/final_info.json").exists()
     assert study.workspace.repo().resolve("run/0") == state.launched.commit
 
@@ -149,7 +149,7 @@ def test_a_full_disk_pauses_and_a_resume_goes_on(study: Study) -> None:
     state = study.loop([PLAN + FASTER], runner=FullDisk(lambda folder, spec: None)).run()
     assert state.pause and state.pause.kind is PauseKind.INFRASTRUCTURE
     assert "No space left on device" in state.pause.reason
-    assert state.attempts_spent == 0
+    assert state.run.attempts_spent == 0
 
     state = study.loop([DONE, NO_PLOT_EDIT, NOTES]).run()
     assert state.ended and state.ended.completed and state.rows[0].attempts == 1
@@ -182,4 +182,4 @@ def test_half_a_character_in_an_event_leaves_a_journal_that_can_be_read(study: S
     latin = block("experiment.py", LR, "LR = undefined  # caf\udce9\n")
     study.loop([PLAN + latin, ProviderRefused("scripted/model", "no key \ud83d")]).run()
     state = study.loop([]).state
-    assert state.failure and "F821" in state.failure.summary and state.pause
+    assert state.run.failure and "F821" in state.run.failure.summary and state.pause

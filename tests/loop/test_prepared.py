@@ -73,7 +73,7 @@ def test_data_that_was_evicted_between_two_runs_is_made_again(prepared: Study, t
     data = data_of(prepared, store)
 
     def evict(event: Event, state: State) -> None:
-        if state.run == 2 and not state.open_step and store.exists():
+        if state.run.number == 2 and not state.opened and store.exists():
             shutil.rmtree(store)
 
     state = prepared.loop([PLAN + FASTER, MOMENTUM, DONE, NO_PLOT_EDIT, NOTES], prepared=data, watch=evict).run()
@@ -195,6 +195,6 @@ def test_a_full_disk_in_a_run_pauses_and_spends_no_attempt(prepared: Study, tmp_
     full = adding("    raise OSError(28, 'No space left on device')\n")
     state = prepared.loop([PLAN + FASTER + full], prepared=data_of(prepared, tmp_path / "store")).run()
     assert state.pause and state.pause.kind is PauseKind.INFRASTRUCTURE
-    assert "no space left on the disk" in state.pause.reason and not state.failures
+    assert "no space left on the disk" in state.pause.reason and not state.run.failures
     (smoke,) = closed_steps(prepared, Step.SMOKE)
     assert smoke.failure and smoke.failure.kind is FailureKind.INFRASTRUCTURE

@@ -31,8 +31,15 @@ STORY = ["no edit at all", BROKEN, MENDED, "REPLICATE\n", DONE, NO_PLOT_EDIT, NO
 
 def place(event: Event, state: State) -> object:
     """Where an idea stands, apart from the folder: a step that never began is begun anew in another one."""
-    passed = state.candidate.passed if state.candidate else None
-    return getattr(event, "kind", event.type), state.stage, state.run, state.attempts_spent, state.conversation, passed
+    passed = state.attempt.candidate.passed if state.attempt.candidate else None
+    return (
+        getattr(event, "kind", event.type),
+        state.stage,
+        state.run.number,
+        state.run.attempts_spent,
+        state.attempt.conversation,
+        passed,
+    )
 
 
 @dataclass
@@ -178,7 +185,7 @@ def test_a_run_whose_supervisor_died_is_run_again_in_a_new_folder(study: Study) 
     study.workspace.attempts.mkdir(exist_ok=True)
 
     def crash(event: Event, state: State) -> None:
-        if state.open_step is Step.RUN:
+        if state.opened and state.opened.step is Step.RUN:
             raise Crash
 
     with pytest.raises(Crash):

@@ -63,7 +63,7 @@ def test_a_key_reaches_no_run_and_no_file(make_study: Callable[..., Study], monk
     assert kinds <= {p.name for p in files} and any("blobs" in p.parts for p in files)
     assert [p for p in files if CANARY.encode() in p.read_bytes()] == []
     repo = study.workspace.repo()
-    committed = repo.diff(state.launched.commit, state.head) + repo.tag_message("run/1")
+    committed = repo.diff(state.launched.commit, state.code.head) + repo.tag_message("run/1")
     assert "spied" in committed and CANARY not in committed
 
 
@@ -101,6 +101,6 @@ def test_code_that_holds_a_key_is_edited_around_it_and_keeps_it(
     model = ScriptedModel([PLAN + good + wrong, MOMENTUM, DONE, NO_PLOT_EDIT, NOTES])
     state = study.loop(model, runner=InstantRunner(leave_results)).run()
     assert state.ended and state.ended.completed, state
-    now = study.workspace.repo().read(state.head)["experiment.py"]
+    now = study.workspace.repo().read(state.code.head)["experiment.py"]
     assert held + "LR = 0.1\nMOMENTUM = 0.3 " in now and "redacted" not in now
     assert not any("hunter22" in message.content for request in model.requests for message in request.messages)

@@ -65,7 +65,7 @@ def test_a_replication_has_nothing_to_look_at() -> None:
     story.complete_run()
     story.hear(Resumed(pause_before="run"))
     story.ask()
-    story.tell(Applied(intent=Intent.REPLICATE, code=story.state.good_code, subject="Run 2: replicate run 1"))
+    story.tell(Applied(intent=Intent.REPLICATE, code=story.state.code.good_digest, subject="Run 2: replicate run 1"))
     assert [purpose for purpose, _ in ways_on(WS, stop(story))] == ["approve", "set aside"]
 
 

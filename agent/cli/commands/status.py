@@ -101,16 +101,16 @@ def find_silence(workspace: Workspace, state: State) -> str:
     """That the supervisor of the step at work lives and its heart stopped, and what to do; empty where it beats."""
     from agent.edges.run.runner import HEARTBEAT_LIMIT_S, LocalRunner, Running, say_silence
 
-    if not state.open_folder:
+    if not state.opened:
         return ""
     try:
-        step = LocalRunner().poll(workspace.step_folder(state.open_folder))
+        step = LocalRunner().poll(workspace.step_folder(state.opened.folder))
     except OSError:  # another host's, and nothing can be written here
         return ""
     if not isinstance(step, Running) or step.heartbeat_age_s <= HEARTBEAT_LIMIT_S:
         return ""
     ways = f"wake it: kill -CONT {step.pid}, or end it: scientist stop {shlex.quote(str(workspace.path))}"
-    return f"{state.open_folder}: {say_silence(step)}; {ways}"
+    return f"{state.opened.folder}: {say_silence(step)}; {ways}"
 
 
 def print_standings(standings: list[Standing]) -> None:

@@ -76,6 +76,6 @@ def deliver(workspace: Workspace, text: str) -> str:
     except Locked:
         return "told; whoever works on it takes it in before the next step"
     resume = f"scientist resume {shlex.quote(str(workspace.path))}"
-    if state.candidate and state.pause and state.pause.kind is PauseKind.APPROVAL:
+    if state.attempt.candidate and state.pause and state.pause.kind is PauseKind.APPROVAL:
         return f"told; this sets the waiting edit aside and asks anew: {resume}"
     return f"told; the next prompt shows it; go on: {resume}"

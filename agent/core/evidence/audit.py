@@ -146,8 +146,8 @@ def published_runs(events: Sequence[Event]) -> list[PublishedRun]:
     for seq, event in enumerate(events[1:], start=1):
         if isinstance(event, Finished) and isinstance(event.result, Closed):
             closed[event.result.folder] = event.result
-        if isinstance(event, Finished) and isinstance(event.result, Published) and state.candidate:
-            candidate = state.candidate
+        if isinstance(event, Finished) and isinstance(event.result, Published) and state.attempt.candidate:
+            candidate = state.attempt.candidate
             steps = {step: closed[folder] for step, folder in candidate.folders.items() if folder in closed}
             runs.append(PublishedRun(seq, candidate.commit, event.result, steps))
         state = advance(state, event)
@@ -165,7 +165,7 @@ def compare_branch(
     known = {commit.sha for commit in named}
     key = state.pending.key if state.pending and state.pending.kind in WRITING_EFFECTS else ""
     in_flight = {commit.sha for commit in branch[-1:] if key and commit.step_id == key}
-    back = f"git branch mine main, then git update-ref refs/heads/main {state.head}"
+    back = f"git branch mine main, then git update-ref refs/heads/main {state.code.head}"
     checked = [c for c in named if branch or c.sha not in existing]  # with no branch at all that is one disagreement
     found = [problem for commit in checked if (problem := _compare_commit(commit, by_sha, existing))]
     unknown = [commit for commit in branch if commit.sha not in known | in_flight]
@@ -178,9 +178,9 @@ def compare_branch(
         for commit in unknown
     ]
     head = branch[-1].sha if branch else ""
-    if head not in {state.head, *in_flight, *(commit.sha for commit in unknown)}:
+    if head not in {state.code.head, *in_flight, *(commit.sha for commit in unknown)}:
         where = head[:10] or "no commit"
-        found.append(Disagreement("branch main", f"is at {where}, the journal at {state.head[:10]}", back))
+        found.append(Disagreement("branch main", f"is at {where}, the journal at {state.code.head[:10]}", back))
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.core.journal.events import Paused, PauseKind, Resumed, Stage
-from agent.core.journal.state import Candidate, Conversation, State
+from agent.core.journal.state import Approval, Attempt, Candidate, State
 
 RUN = "run"
 PLAN = "plan"
@@ -19,17 +19,17 @@ def wait_for_run(state: State, candidate: Candidate) -> Paused | None:
         return None
     return Paused(
         PauseKind.APPROVAL,
-        f"run {state.run}, attempt {state.attempts_spent + 1} waits for approval: {candidate.subject} "
+        f"run {state.run.number}, attempt {state.run.attempt} waits for approval: {candidate.subject} "
         f"(commit {candidate.commit[:10]})",
     )
 
 
 def wait_for_plan(state: State) -> Paused | None:
     """The pause before the planner is first asked about a new run number; None where none is due."""
-    if state.launched.pause_before != PLAN or state.approved_run == state.run:
+    if state.launched.pause_before != PLAN or state.approval.run == state.run.number:
         return None
     item = f": {state.next_item.text.splitlines()[0]}" if state.next_item else ""
-    return Paused(PauseKind.APPROVAL, f"the planner's turn for run {state.run} waits for approval{item}")
+    return Paused(PauseKind.APPROVAL, f"the planner's turn for run {state.run.number} waits for approval{item}")
 
 
 def go_on(state: State, resumed: Resumed) -> State:
@@ -42,26 +42,23 @@ def go_on(state: State, resumed: Resumed) -> State:
     if resumed.sandbox is not None:
         launched = replace(launched, sandbox=resumed.sandbox)
     waited = state.pause is not None and state.pause.kind is PauseKind.APPROVAL
-    objected = state.objected
-    state = replace(state, launched=launched, pause=None, objected=False)
+    objected = state.approval.objected
+    state = replace(state, launched=launched, pause=None, approval=replace(state.approval, objected=False))
     if not waited:
         return state
-    if state.candidate is None:
-        return replace(state, approved_run=state.run)
+    candidate = state.attempt.candidate
+    if candidate is None:
+        return replace(state, approval=Approval(state.run.number))
     if objected:
-        return _set_aside(state, state.candidate)
-    return replace(state, candidate=replace(state.candidate, approved=True))
+        return _set_aside(state, candidate)
+    return replace(state, attempt=replace(state.attempt, candidate=replace(candidate, approved=True)))
 
 
 def _set_aside(state: State, candidate: Candidate) -> State:
     """The candidate is not run and spends nothing; the planner is asked anew, from the last good code."""
     return replace(
         state,
-        serial=state.serial + 1,
-        conversation=Conversation(),
-        candidate=None,
-        replicates=False,
-        tried=candidate.tried_before,
-        subject=state.subject if state.attempts_spent else "",
-        set_aside=candidate,
+        code=replace(state.code, tried=candidate.tried_before),
+        run=replace(state.run, subject=state.run.subject if state.run.attempts_spent else "", replicates=False),
+        attempt=Attempt(state.attempt.serial + 1, set_aside=candidate),
     )

@@ -18,8 +18,8 @@ from pydantic import Field
 from agent.core.failure.diagnose import Failure
 from agent.core.failure.record import ExitRecord
 from agent.core.journal.kinds import Intent as Intent
+from agent.core.journal.kinds import Measured, PlanItem
 from agent.core.journal.kinds import PauseKind as PauseKind
-from agent.core.journal.kinds import PlanItem
 from agent.core.journal.kinds import Purpose as Purpose
 from agent.core.journal.kinds import Role as Role
 from agent.core.journal.kinds import Stage as Stage
@@ -194,6 +194,10 @@ class Published:
     seed: int = 0
     self_reported: str = ""
     sandbox: str = ""
+
+    @property
+    def measured(self) -> Measured:
+        return Measured(self.values, self.self_reported, self.sandbox)
 
 
 @dataclass(frozen=True, slots=True)

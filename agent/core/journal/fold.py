@@ -38,7 +38,7 @@ from agent.core.journal.events import (
 )
 from agent.core.journal.roles import begin_review, hand_over, hear, miss_review, refuse_reply, take_review
 from agent.core.journal.spending import spend_call, spend_failure
-from agent.core.journal.state import Candidate, Conversation, RunRow, State
+from agent.core.journal.state import Attempt, Candidate, CodeState, RunAtWork, RunRow, State
 from agent.core.journal.words import add_word, mark_shown
 
 
@@ -51,15 +51,13 @@ def fold(events: Iterable[Event]) -> State:
 
 
 def begin(launched: Launched) -> State:
+    template = Candidate(launched.commit, "the template as it is", linted=True)
     return State(
         launched=launched,
         stage=Stage.EXPERIMENTS if launched.has_baseline else Stage.BASELINE,
-        run=1 if launched.has_baseline else 0,
-        head=launched.commit,
-        good=launched.commit,
-        good_code=launched.code,
-        tried=launched.code,
-        candidate=None if launched.has_baseline else Candidate(launched.commit, "the template as it is", linted=True),
+        code=CodeState(launched.commit, launched.commit, launched.code, launched.code),
+        run=RunAtWork(1 if launched.has_baseline else 0),
+        attempt=Attempt(candidate=None if launched.has_baseline else template),
     )
 
 
@@ -102,15 +100,15 @@ def _after(state: State, event: Finished) -> State:
         case Reviewed():
             return take_review(state, result)
         case Linted(failure=None):
-            assert state.candidate
-            return replace(state, candidate=replace(state.candidate, linted=True))
+            assert state.attempt.candidate
+            return try_code(state, replace(state.attempt.candidate, linted=True))
         case Linted(failure=failure):
             assert failure
             return spend_attempt(state, failure)
         case Opened():
-            return replace(state, open_step=result.step, open_folder=result.folder)
+            return replace(state, opened=result)
         case Voided():
-            return replace(state, serial=state.serial + 1)
+            return _next_serial(state)
         case Closed():
             return _closed(state, result)
         case Published():
@@ -125,7 +123,7 @@ def _asked(state: State, asked: Asked) -> State:
     seen = asked.role is Role.PLANNER
     return replace(
         hear(state, asked),
-        words=mark_shown(state.words, state.run) if seen else state.words,
+        words=mark_shown(state.words, state.run.number) if seen else state.words,
         spent=spend_call(state.spent, asked),
     )
 
@@ -134,49 +132,45 @@ def _told(state: State, told: Told) -> State:
     words = add_word(state.words, told.id, told.text)
     if words == state.words:
         return state
-    waits = state.pause is not None and state.pause.kind is PauseKind.APPROVAL and state.candidate is not None
-    return replace(state, words=words, objected=state.objected or waits)
+    waits = state.pause is not None and state.pause.kind is PauseKind.APPROVAL and state.attempt.candidate is not None
+    approval = replace(state.approval, objected=state.approval.objected or waits)
+    return replace(state, words=words, approval=approval)
 
 
 def _applied(state: State, applied: Applied) -> State:
-    tried_before = state.tried
+    tried_before = state.code.tried
     state = replace(
         state,
         reply=None,
-        head=applied.commit or state.head,
+        code=replace(state.code, head=applied.commit or state.code.head),
+        attempt=replace(state.attempt, set_aside=None),
         plan=state.plan if applied.plan is None else applied.plan,
         warnings=state.warnings + ((applied.dropped,) if applied.dropped else ()),
-        set_aside=None,
     )
-    trial = Candidate(state.head, applied.subject, applied.item, tried_before=tried_before)
+    trial = Candidate(state.code.head, applied.subject, applied.item, tried_before=tried_before)
+    code = replace(state.code, tried=applied.code)
     match applied.intent:
         case Intent.RUN:
-            return replace(
-                state,
-                tried=applied.code,
-                clean=False,
-                candidate=trial,
-                subject=state.subject or applied.subject,
-                replicates=False,
-            )
+            run = replace(state.run, subject=state.run.subject or applied.subject, replicates=False)
+            return try_code(replace(state, code=replace(code, clean=False), run=run), trial)
         case Intent.REPLICATE:
-            trial = replace(trial, linted=True)
-            return replace(state, tried=applied.code, candidate=trial, replicates=applied.item is None)
+            run = replace(state.run, replicates=applied.item is None)
+            return try_code(replace(state, code=code, run=run), replace(trial, linted=True))
         case Intent.FINISH:
             return _finish(state)
         case Intent.PLOT:
-            return replace(state, candidate=replace(trial, linted=True))
+            return try_code(state, replace(trial, linted=True))
         case Intent.NOTES:
-            return replace(_new_attempt(state), stage=Stage.NOTES, attempts_spent=1)
+            return replace(new_attempt(state), stage=Stage.NOTES, run=replace(state.run, attempts_spent=1))
         case _:
             assert_never(applied.intent)
 
 
 def _finish(state: State) -> State:
     """The model is done; a run number that it leaves in the middle is named, so that its failures are not forgotten."""
-    left = f"run {state.run} was left after {state.attempts_spent} failed attempts"
-    warnings = (*state.warnings, f"{left}: {state.failures[-1].summary}") if state.failures else state.warnings
-    return replace(_new_attempt(state), stage=_closing(state), failures=(), attempts_spent=0, warnings=warnings)
+    left = f"run {state.run.number} was left after {state.run.attempts_spent} failed attempts"
+    warnings = (*state.warnings, f"{left}: {state.run.failures[-1].summary}") if state.run.failures else state.warnings
+    return replace(_end_attempts(state), stage=_closing(state), warnings=warnings)
 
 
 def _closing(state: State) -> Stage:
@@ -185,39 +179,38 @@ def _closing(state: State) -> Stage:
 
 
 def _refused(state: State, refused: Refused) -> State:
-    chat = refuse_reply(state.conversation, refused, state.tries)
-    state = replace(state, reply=None, conversation=chat, plan=state.plan if refused.plan is None else refused.plan)
+    chat = refuse_reply(state.attempt.conversation, refused, state.tries)
+    attempt = replace(state.attempt, conversation=chat)
+    state = replace(state, reply=None, attempt=attempt, plan=state.plan if refused.plan is None else refused.plan)
     if chat.refusals < state.tries:
         return state
     return spend_attempt(state, Failure.of_edit(refused.summary, refused.feedback))
 
 
 def _closed(state: State, closed: Closed) -> State:
-    assert state.candidate
+    candidate = state.attempt.candidate
+    assert candidate
     lost = closed.exit is None
-    folders = state.candidate.folders | {closed.step: closed.folder}
+    folders = candidate.folders | {closed.step: closed.folder}
+    candidate = replace(candidate, folders=folders, step_s=candidate.step_s + closed.seconds)
     state = replace(
-        state,
-        open_step=None,
-        open_folder="",
+        try_code(state, candidate),
+        opened=None,
         lost_in_row=state.lost_in_row + 1 if lost else 0,
         spent=replace(state.spent, step_s=state.spent.step_s + closed.seconds),
-        candidate=replace(state.candidate, folders=folders, step_s=state.candidate.step_s + closed.seconds),
     )
     if closed.infrastructure:
         return _set_back(state, closed, lost)
     if closed.failure:
         return spend_attempt(state, closed.failure)
-    assert state.candidate
     passed = replace(
-        state.candidate,
-        passed=(*state.candidate.passed, closed.step),
-        values=state.candidate.values | closed.values,
-        self_reported=closed.self_reported or state.candidate.self_reported,
-        sandbox=_weaker(state.candidate.sandbox, closed.exit.sandbox if closed.exit else ""),
+        candidate,
+        passed=(*candidate.passed, closed.step),
+        values=candidate.values | closed.values,
+        self_reported=closed.self_reported or candidate.self_reported,
+        sandbox=_weaker(candidate.sandbox, closed.exit.sandbox if closed.exit else ""),
     )
-    state = replace(state, candidate=passed)
-    return _plotted(state) if closed.step is Step.PLOT else state
+    return _plotted(state) if closed.step is Step.PLOT else try_code(state, passed)
 
 
 _STRENGTH = ("off", "landlock", "bwrap")
@@ -230,7 +223,7 @@ def _weaker(before: str, now: str) -> str:
 
 def _set_back(state: State, closed: Closed, lost: bool) -> State:
     """The machine failed, not the code: the same step again in a new folder, after a pause unless it was only lost."""
-    state = replace(state, serial=state.serial + 1)
+    state = _next_serial(state)
     if lost and state.lost_in_row < state.limits.lost_steps:
         return state
     assert closed.failure
@@ -239,73 +232,89 @@ def _set_back(state: State, closed: Closed, lost: bool) -> State:
 
 
 def _plotted(state: State) -> State:
-    return replace(_new_attempt(state), stage=Stage.NOTES, attempts_spent=0, failures=())
+    return replace(_end_attempts(state), stage=Stage.NOTES)
 
 
-def _new_attempt(state: State) -> State:
-    return replace(
-        state, serial=state.serial + 1, conversation=Conversation(), reply=None, candidate=None, set_aside=None
-    )
+def try_code(state: State, candidate: Candidate) -> State:
+    """The state with this candidate on trial."""
+    return replace(state, attempt=replace(state.attempt, candidate=candidate))
+
+
+def new_attempt(state: State) -> State:
+    return replace(state, attempt=Attempt(state.attempt.serial + 1), reply=None)
+
+
+def _next_serial(state: State) -> State:
+    """The same attempt with a new folder."""
+    return replace(state, attempt=replace(state.attempt, serial=state.attempt.serial + 1))
+
+
+def _end_attempts(state: State) -> State:
+    """No failure of the run number at work counts any more."""
+    return replace(new_attempt(state), run=replace(state.run, failures=(), attempts_spent=0))
 
 
 def spend_attempt(state: State, failure: Failure) -> State:
     """One attempt of the run number at work is used up by code that failed."""
-    state = replace(
-        _new_attempt(state),
-        attempts_spent=state.attempts_spent + 1,
-        failures=(*state.failures, failure),
-        failed_commit=state.candidate.commit if state.candidate else "",
+    run, candidate = state.run, state.attempt.candidate
+    run = replace(
+        run,
+        attempts_spent=run.attempts_spent + 1,
+        failures=(*run.failures, failure),
+        failed_commit=candidate.commit if candidate else "",
     )
+    state = replace(new_attempt(state), run=run)
     if state.stage is Stage.NOTES:
         return replace(state, warnings=(*state.warnings, f"no closing notes: {failure.summary}"))
-    if state.stage is Stage.PLOT and state.attempts_spent >= state.limits.plot_attempts:
+    if state.stage is Stage.PLOT and state.run.attempts_spent >= state.limits.plot_attempts:
         warning = f"no figures: {failure.summary}"
         return replace(_plotted(state), warnings=(*state.warnings, warning))
     return state
 
 
 def _published(state: State, published: Published) -> State:
-    candidate = state.candidate
+    candidate = state.attempt.candidate
     assert candidate
-    state = replace(state, head=published.commit or state.head, lost_in_row=0)
+    code = replace(state.code, head=published.commit or state.code.head)
+    state = replace(state, code=code, lost_in_row=0)
     if published.run == 0:
         return replace(
-            _new_attempt(state),
+            state,
             stage=Stage.EXPERIMENTS,
-            run=1,
-            serial=1,
-            baseline_values=published.values,
-            baseline_self_reported=published.self_reported,
-            failures=(),
+            run=RunAtWork(),
+            attempt=Attempt(),
+            reply=None,
+            baseline=published.measured,
         )
     row = RunRow(
         run=published.run,
         completed=True,
-        subject=state.subject or candidate.subject,
+        subject=state.run.subject or candidate.subject,
         commit=candidate.commit,
-        attempts=state.attempts_spent + 1,
+        attempts=state.run.attempt,
         values=published.values,
         settings=published.settings,
-        failures=tuple(f.summary for f in state.failures),
+        failures=tuple(f.summary for f in state.run.failures),
         seconds=candidate.step_s,
         self_reported=published.self_reported,
         sandbox=published.sandbox,
     )
-    state = replace(state, good=state.head, good_code=state.tried, clean=True, given_up_in_row=0)
+    code = replace(code, good=code.head, good_digest=code.tried, clean=True)
+    state = replace(state, code=code, given_up_in_row=0)
     return begin_review(_next_run(state, row), row.run)
 
 
 def _restored(state: State, restored: Restored) -> State:
-    state = replace(state, head=restored.commit or state.head, clean=True)
+    state = replace(state, code=replace(state.code, head=restored.commit or state.code.head, clean=True))
     if not restored.gives_up:
         return state
     row = RunRow(
-        run=state.run,
+        run=state.run.number,
         completed=False,
-        subject=state.subject,
+        subject=state.run.subject,
         commit="",
-        attempts=state.attempts_spent,
-        failures=tuple(f.summary for f in state.failures),
+        attempts=state.run.attempts_spent,
+        failures=tuple(f.summary for f in state.run.failures),
     )
     return _next_run(replace(state, given_up_in_row=state.given_up_in_row + 1), row)
 
@@ -316,21 +325,18 @@ def _next_run(state: State, row: RunRow) -> State:
     A row of run numbers given up ends the experiments as the last run number does, where a run was completed.
     """
     of_next = state.next_item.number if state.next_item else None
-    due = state.candidate.item if state.candidate else None if state.replicates else of_next
+    due = state.attempt.candidate.item if state.attempt.candidate else None if state.run.replicates else of_next
     row = replace(row, item=next((item for item in state.plan if item.number == due), None))
     hopeless = state.given_up_in_row >= state.limits.give_ups and state.completed_runs > 0
     warning = f"the experiments ended early: {state.given_up_in_row} run numbers in a row were given up"
     last = hopeless or row.run >= state.limits.max_runs
     return replace(
-        _new_attempt(state),
+        state,
         rows=(*state.rows, row),
         warnings=(*state.warnings, warning) if hopeless else state.warnings,
-        replicates=False,
         done_items=state.done_items if due is None else (*state.done_items, due),
-        run=row.run + (not last),
-        serial=1,
-        attempts_spent=0,
-        failures=(),
-        subject="",
+        run=RunAtWork(row.run + (not last)),
+        attempt=Attempt(),
+        reply=None,
         stage=_closing(state) if last else state.stage,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -79,3 +79,14 @@ class PlanItem:
     hypothesis: str = ""
     expected: str = ""
     refuted_if: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Results of one run, and how far they can be trusted."""
+
+    values: dict[str, float] = field(default_factory=dict)
+    # Why the results are not verified; empty if they do not say so.
+    self_reported: str = ""
+    # The weakest sandbox that held one of the run's steps: "off" if one had none, empty if no step recorded it.
+    sandbox: str = ""

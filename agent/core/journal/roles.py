@@ -18,7 +18,7 @@ def role_of(state: State, purpose: Purpose) -> Role:
         case Purpose.EDIT:
             return Role.EDITOR
         case Purpose.REPAIR | Purpose.WHOLE:
-            return state.conversation.role
+            return state.attempt.conversation.role
         case Purpose.PLAN | Purpose.NEXT | Purpose.FIX | Purpose.PLOT | Purpose.NOTES:
             return Role.PLANNER
 
@@ -30,14 +30,19 @@ def hear(state: State, asked: Asked) -> State:
         talk = replace(state.reviewing, request=asked.request, reply=asked.reply, cut=cut)
         return replace(state, reply=asked.reply, reviewing=talk)
     chat = replace(
-        state.conversation, purpose=asked.purpose, request=asked.request, reply=asked.reply, cut=cut, role=asked.role
+        state.attempt.conversation,
+        purpose=asked.purpose,
+        request=asked.request,
+        reply=asked.reply,
+        cut=cut,
+        role=asked.role,
     )
-    return replace(state, reply=asked.reply, conversation=chat)
+    return replace(state, reply=asked.reply, attempt=replace(state.attempt, conversation=chat))
 
 
 def hand_over(state: State, handed: Handed) -> State:
     """The planner's chat waits while the editor, in a new one, carries its instruction out."""
-    planner = replace(state.conversation, staged=handed.staged)
+    planner = replace(state.attempt.conversation, staged=handed.staged)
     chat = Conversation(
         purpose=Purpose.EDIT,
         role=Role.EDITOR,
@@ -45,7 +50,8 @@ def hand_over(state: State, handed: Handed) -> State:
         staged=handed.staged,
         asked_by=planner,
     )
-    return replace(state, reply=None, conversation=chat, plan=state.plan if handed.plan is None else handed.plan)
+    attempt = replace(state.attempt, conversation=chat)
+    return replace(state, reply=None, attempt=attempt, plan=state.plan if handed.plan is None else handed.plan)
 
 
 def refuse_reply(chat: Conversation, refused: Refused, tries: int) -> Conversation:
@@ -94,7 +100,7 @@ def take_review(state: State, reviewed: Reviewed) -> State:
         state,
         reply=None,
         reviewing=None,
-        head=reviewed.commit or state.head,
+        code=replace(state.code, head=reviewed.commit or state.code.head),
         idea_version=reviewed.version,
         rows=tuple(replace(row, review=reviewed) if row.run == reviewed.run else row for row in state.rows),
         warnings=(*state.warnings, refused) if reviewed.refused else state.warnings,

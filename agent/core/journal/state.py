@@ -9,6 +9,7 @@ from agent.core.journal.budget import Tally
 from agent.core.journal.events import (
     Ended,
     Launched,
+    Opened,
     Paused,
     Purpose,
     Reviewed,
@@ -17,29 +18,30 @@ from agent.core.journal.events import (
     Started,
     Step,
 )
-from agent.core.journal.kinds import PlanItem
+from agent.core.journal.kinds import Measured, PlanItem
 from agent.core.journal.limits import Limits
 from agent.core.journal.words import Word
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Code on trial: a commit, what it has passed, what it has measured.
-
-    tried_before: the state's `tried` before this code, for one that is set aside. approved: a person let it run.
-    """
+    """Code on trial: its commit, the checks it passed, the values it measured."""
 
     commit: str
     subject: str
+    # Number of the plan item that the code is for.
     item: int | None = None
     linted: bool = False
+    # Supervised steps that ended well, and the folder of every step that ended.
     passed: tuple[Step, ...] = ()
     folders: dict[Step, str] = field(default_factory=dict)
     values: dict[str, float] = field(default_factory=dict)
     step_s: float = 0.0
     self_reported: str = ""
+    # `tried` of the state before this code, for a candidate that is set aside.
     tried_before: str = ""
     sandbox: str = ""
+    # A person let it run.
     approved: bool = False
 
 
@@ -138,56 +140,111 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """One idea, as its journal tells it.
+class CodeState:
+    """The commits and digests that new code is compared with. A digest is that of the run files."""
 
-    run: the run number at work, from 1 (0: the baseline run). serial: number of the attempt folder, never used twice
-    in a run. head: the newest commit. good, good_code: the newest commit whose run completed (at first the
-    template's) and the digest of its run files. tried: digest of the code of the last attempt. clean: head holds
-    the good code. subject: what the run number at work is for, in the words of its first edit. replicates: its last
-    edit asked for the same code again, as no plan item says. reviewing: the review at work. words: all that the
-    researcher told. set_aside: a candidate that was not approved and that no other has replaced. approved_run: the
-    run number that a person let begin. objected: something was told while a candidate waited for approval.
-    """
+    # The newest commit.
+    head: str
+    # The newest commit whose run completed (at first the template's), and the digest of its code.
+    good: str
+    good_digest: str
+    # Digest of the code of the last attempt.
+    tried: str
+    # Head holds the good code.
+    clean: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RunAtWork:
+    """The run number at work: the attempts that it used up and the failures that struck in it."""
+
+    # From 1; 0 is the baseline run.
+    number: int = 1
+    # The purpose of the run, in the words of its first edit.
+    subject: str = ""
+    attempts_spent: int = 0
+    failures: tuple[Failure, ...] = ()
+    # Commit of the last attempt that failed.
+    failed_commit: str = ""
+    # The last edit asked for the same code again, and no plan item says so.
+    replicates: bool = False
+
+    @property
+    def attempt(self) -> int:
+        """Number of the attempt that is under way or comes next."""
+        return self.attempts_spent + 1
+
+    @property
+    def failure(self) -> Failure | None:
+        """The last failed attempt."""
+        return self.failures[-1] if self.failures else None
+
+    @property
+    def repeats(self) -> int:
+        """How often the last failure has struck in this run number."""
+        return sum(f.fingerprint == self.failures[-1].fingerprint for f in self.failures) if self.failures else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of a run number: the chat that leads to code, then the code on trial."""
+
+    # Number of the attempt folder. No number is used twice in a run.
+    serial: int = 1
+    conversation: Conversation = field(default_factory=Conversation)
+    candidate: Candidate | None = None
+    # A candidate that a person did not approve and that no other has replaced yet.
+    set_aside: Candidate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Answers of a person who is asked before work goes on."""
+
+    # The run number that a person let begin.
+    run: int | None = None
+    # The researcher said something while a candidate waited for approval.
+    objected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One idea, as its journal tells it."""
 
     launched: Launched
     stage: Stage
-    head: str
-    good: str
-    good_code: str
-    tried: str
-    run: int = 1
-    serial: int = 1
+    code: CodeState
+    run: RunAtWork = field(default_factory=RunAtWork)
+    attempt: Attempt = field(default_factory=Attempt)
+    # Blob of a reply that nobody has read yet: the planner's, the editor's or the reviewer's.
+    reply: str | None = None
+    # The review at work.
+    reviewing: ReviewTalk | None = None
+    approval: Approval = field(default_factory=Approval)
+    # Effects that happened since the launch.
     steps: int = 0
-    attempts_spent: int = 0
-    clean: bool = True
     plan: tuple[PlanItem, ...] = ()
+    # Numbers of the plan items that a run number was spent on.
     done_items: tuple[int, ...] = ()
+    # Run numbers that are spent, in order.
     rows: tuple[RunRow, ...] = ()
     given_up_in_row: int = 0
-    failures: tuple[Failure, ...] = ()
+    # Supervised steps lost one after the other.
     lost_in_row: int = 0
-    conversation: Conversation = field(default_factory=Conversation)
-    reply: str | None = None
-    candidate: Candidate | None = None
-    failed_commit: str = ""
-    subject: str = ""
-    replicates: bool = False
-    reviewing: ReviewTalk | None = None
+    # Version of idea.json; a review may revise it.
     idea_version: int = 1
-    open_step: Step | None = None
-    open_folder: str = ""
+    # The supervised step that is going on.
+    opened: Opened | None = None
+    # An effect that began and has no result yet.
     pending: Started | None = None
     pause: Paused | None = None
     ended: Ended | None = None
-    baseline_values: dict[str, float] = field(default_factory=dict)
-    baseline_self_reported: str = ""
+    # Results of run 0, the template's own code.
+    baseline: Measured = field(default_factory=Measured)
     warnings: tuple[str, ...] = ()
     spent: Spent = field(default_factory=Spent)
+    # Everything that the researcher told.
     words: tuple[Word, ...] = ()
-    set_aside: Candidate | None = None
-    approved_run: int | None = None
-    objected: bool = False
 
     @property
     def limits(self) -> Limits:
@@ -201,16 +258,6 @@ class State:
     @property
     def completed_runs(self) -> int:
         return sum(row.completed for row in self.rows)
-
-    @property
-    def failure(self) -> Failure | None:
-        """The last failed attempt of the run number at work."""
-        return self.failures[-1] if self.failures else None
-
-    @property
-    def repeats(self) -> int:
-        """How often the last failure has struck in this run number."""
-        return sum(f.fingerprint == self.failures[-1].fingerprint for f in self.failures) if self.failures else 0
 
     @property
     def next_item(self) -> PlanItem | None:

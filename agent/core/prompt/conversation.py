@@ -72,9 +72,9 @@ def opening_purpose(state: State) -> Purpose:
     """What the conversation about the run number at work began with."""
     if state.reviewing:
         return Purpose.REVIEW
-    if state.conversation.role is Role.EDITOR:
+    if state.attempt.conversation.role is Role.EDITOR:
         return Purpose.EDIT
-    return Purpose.FIX if state.failures else Purpose.NEXT if state.rows else Purpose.PLAN
+    return Purpose.FIX if state.run.failures else Purpose.NEXT if state.rows else Purpose.PLAN
 
 
 def open_talk(view: TurnView, budget_tokens: int | None) -> Prompt:

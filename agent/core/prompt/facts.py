@@ -21,14 +21,15 @@ def run_facts(
     settings: dict[str, float | int | str | bool],
 ) -> str:
     """The section of a completed run."""
-    assert state.candidate
-    values = state.candidate.values
-    lines = [f"## Run {state.run}", ""]
+    assert state.attempt.candidate
+    candidate, run = state.attempt.candidate, state.run.number
+    values = candidate.values
+    lines = [f"## Run {run}", ""]
     if state.launched.control:
         lines += [state.launched.control, ""]
     # The tag, not the commit it is on: the same study told again shall give the same text.
-    lines += [f"Tag run/{state.run}, seed {state.run}, attempt {state.attempts_spent + 1}."]
-    lines += [f"Results are {say_trust(state.launched, state.candidate.self_reported, state.candidate.sandbox)}.", ""]
+    lines += [f"Tag run/{run}, seed {run}, attempt {state.run.attempt}."]
+    lines += [f"Results are {say_trust(state.launched, candidate.self_reported, candidate.sandbox)}.", ""]
     for name in [m.name for m in spec.metrics] or sorted(values):
         if name in values:
             at_axis = bool(spec.frontier)
@@ -38,7 +39,7 @@ def run_facts(
         lines += ["", f"Verdict: {verdict.kind.value}. {verdict.reason}"]
     if settings:
         lines += ["", "Settings: " + ", ".join(f"{k}={v}" for k, v in settings.items())]
-    lines += [f"Failed before: {failure.summary}" for failure in state.failures]
+    lines += [f"Failed before: {failure.summary}" for failure in state.run.failures]
     return "\n".join(lines) + "\n"
 
 
@@ -72,8 +73,8 @@ def review_facts(review: Reviewed, *, revised: bool) -> str:
 
 def failure_facts(state: State) -> str:
     """The section of a run number that was given up."""
-    lines = [f"## Run {state.run}: given up", "", f"Failed attempts: {state.attempts_spent}.", ""]
-    return "\n".join(lines + [f"- {told}" for told in _counted([f.summary for f in state.failures])]) + "\n"
+    lines = [f"## Run {state.run.number}: given up", "", f"Failed attempts: {state.run.attempts_spent}.", ""]
+    return "\n".join(lines + [f"- {told}" for told in _counted([f.summary for f in state.run.failures])]) + "\n"
 
 
 def summarise_attempts(state: State) -> str:
@@ -82,8 +83,8 @@ def summarise_attempts(state: State) -> str:
     for row in state.rows:
         what = "completed" if row.completed else "given up"
         lines.append(f"run {row.run} ({what}): " + ("; ".join(_counted(row.failures)) or row.subject))
-    if state.failures:
-        lines.append(f"run {state.run}: " + "; ".join(_counted([f.summary for f in state.failures])))
+    if state.run.failures:
+        lines.append(f"run {state.run.number}: " + "; ".join(_counted([f.summary for f in state.run.failures])))
     return "\n".join(lines)
 
 

@@ -154,9 +154,9 @@ def view_turn(
     view = TurnView(
         purpose=purpose,
         workspace=state.launched.workspace,
-        run=state.run,
+        run=state.run.number,
         max_runs=state.limits.max_runs,
-        attempt=state.attempts_spent + 1,
+        attempt=state.run.attempt,
         max_attempts=state.limits.attempts if state.stage is Stage.EXPERIMENTS else state.limits.plot_attempts,
         idea=idea,
         brief="",
@@ -222,11 +222,11 @@ def _with_attempts(view: TurnView, state: State, failed_diff: str, feedback: str
     """The view with what was tried of the run number at work, and by whom."""
     return replace(
         view,
-        failure=state.failure,
+        failure=state.run.failure,
         code_failure=_code_failure(state),
-        repeats=state.repeats,
+        repeats=state.run.repeats,
         failed_diff=failed_diff,
-        restored=state.clean and bool(state.failures),
+        restored=state.code.clean and bool(state.run.failures),
         feedback=feedback,
         function=_failed_function(state),
         figures=not any(warning.startswith("no figures") for warning in state.warnings),
@@ -242,8 +242,8 @@ def _with_words(view: TurnView, state: State, set_aside_diff: str) -> TurnView:
     return replace(
         view,
         told=fresh_words(state.words),
-        told_before=earlier_words(state.words, state.run),
-        set_aside=state.set_aside.subject if state.set_aside else "",
+        told_before=earlier_words(state.words, state.run.number),
+        set_aside=state.attempt.set_aside.subject if state.attempt.set_aside else "",
         set_aside_diff=set_aside_diff,
         revised=last is not None and last.version > max([1, *versions[:-1]]),
     )
@@ -251,14 +251,14 @@ def _with_words(view: TurnView, state: State, set_aside_diff: str) -> TurnView:
 
 def _code_failure(state: State) -> Failure | None:
     """The last failure of the code that the files hold, where a reply that led to nothing came after it."""
-    if state.clean or not state.failures or state.failures[-1].kind is not FailureKind.EDIT:
+    if state.code.clean or not state.run.failures or state.run.failures[-1].kind is not FailureKind.EDIT:
         return None
-    return next((f for f in reversed(state.failures) if f.kind is not FailureKind.EDIT), None)
+    return next((f for f in reversed(state.run.failures) if f.kind is not FailureKind.EDIT), None)
 
 
 def _failed_function(state: State) -> str:
     """The function in which the last failure struck; empty for one outside any."""
-    place = state.failure.location if state.failure else None
+    place = state.run.failure.location if state.run.failure else None
     return place.function if place and not place.function.startswith("<") else ""
 
 
@@ -267,8 +267,8 @@ def reference_of(state: State, baselines: Sequence[Baseline]) -> tuple[Baseline,
 
     A run 0 that called its results self-reported is none: verified results are not ranked with it.
     """
-    usable = state.baseline_values and not state.baseline_self_reported
-    own = (Baseline("run 0", 0, state.baseline_values),) if usable else ()
+    usable = state.baseline.values and not state.baseline.self_reported
+    own = (Baseline("run 0", 0, state.baseline.values),) if usable else ()
     return tuple(baselines) or own
 
 

@@ -78,7 +78,7 @@ def read_reply(
     planner, where the reply is the editor's.
     """
     outcome = _read(state, reply, files, staged, purpose, editable, run_files, shown or {}, instruction)
-    if not state.conversation.cut:
+    if not state.attempt.conversation.cut:
         return outcome
     match outcome:
         case Refusal():
@@ -105,7 +105,7 @@ def _read(
     shown: Mapping[str, Ranges],
     instruction: str,
 ) -> Edit | Handover | Refusal:
-    parsed = parse_reply(reply) if state.conversation.role is Role.PLANNER else ParsedReply(None, False, False)
+    parsed = parse_reply(reply) if state.attempt.conversation.role is Role.PLANNER else ParsedReply(None, False, False)
     base = {**files, **staged}
     allowed = editable_at(state.stage, editable)
     seen = {n: carry(ranges, files[n], base[n]) for n, ranges in shown.items() if n in files}
@@ -121,9 +121,9 @@ def _read(
             misses = () if has_blocks(reply) else find_misses(reply)
             return Refusal("the reply does not edit notes.txt", plan=plan, misses=misses)
         case Stage.NOTES:
-            return Edit(Intent.NOTES, changes, "Describe the study in notes.txt", state.tried, dropped=dropped)
+            return Edit(Intent.NOTES, changes, "Describe the study in notes.txt", state.code.tried, dropped=dropped)
         case Stage.PLOT:
-            return Edit(Intent.PLOT, changes, "Plot the results", state.tried, plan, dropped=dropped)
+            return Edit(Intent.PLOT, changes, "Plot the results", state.code.tried, plan, dropped=dropped)
         case Stage.EXPERIMENTS | Stage.BASELINE:
             # Good blocks of an edit whose other blocks were refused wait for those: alone they are never run.
             answered = any(block.path in run_files for block in result.applied)
@@ -159,7 +159,7 @@ def _edit(
     allowed: Collection[str],
     seen: Mapping[str, Ranges],
 ) -> EditResult:
-    asked_for_whole = purpose is Purpose.WHOLE or (purpose is Purpose.FIX and state.repeats > 1)
+    asked_for_whole = purpose is Purpose.WHOLE or (purpose is Purpose.FIX and state.run.repeats > 1)
     if asked_for_whole and not has_blocks(reply):
         whole = apply_whole(base, reply, editable=allowed, shown=seen)
         if not _plans_only(state) or (whole.changed and not whole.rejected):
@@ -169,7 +169,7 @@ def _edit(
 
 def _plans_only(state: State) -> bool:
     """Whether the reply is a planner's whose edits another writes."""
-    return state.launched.separate_editor and state.conversation.role is Role.PLANNER
+    return state.launched.separate_editor and state.attempt.conversation.role is Role.PLANNER
 
 
 def _hands_over(state: State, parsed: ParsedReply, reply: str, result: EditResult, run_files: Collection[str]) -> bool:
@@ -188,7 +188,7 @@ def _instruct(state: State, item: PlanItem | None, reply: str) -> str:
     step already and it failed, the words are for its repair alone.
     """
     words = without_plan(reply)
-    if item is None or (words and not state.clean):
+    if item is None or (words and not state.code.clean):
         return words
     step = headline(item.text)
     return f"{step}.\n\n{words}" if words else f"Of this carry out one step alone: {step}.\n\n{strip_reasoning(reply)}"
@@ -222,21 +222,21 @@ def _experiment(
             return refuse("ALL_COMPLETED came before any run was completed")
         if parsed.plan and any(i.number not in state.done_items for i in plan or ()):
             return refuse("the reply holds both ALL_COMPLETED and a plan with open items; send one of the two")
-        return Edit(Intent.FINISH, changes, "Close the experiments", state.tried, plan, dropped=dropped)
+        return Edit(Intent.FINISH, changes, "Close the experiments", state.code.tried, plan, dropped=dropped)
     if parsed.replicate and not edits_code:
-        if not state.completed_runs or not state.clean:
+        if not state.completed_runs or not state.code.clean:
             return refuse("REPLICATE needs a completed run whose code is the present one")
         return _replicate(state, changes, item, plan, dropped)
     names = ", ".join(run_files)
     if not has_blocks(reply) and not changes:
         missing = f"the reply holds no SEARCH/REPLACE block, so {names} is unchanged and no run was started"
-        commands = state.conversation.role is Role.PLANNER
+        commands = state.attempt.conversation.role is Role.PLANNER
         return replace(refuse(missing), misses=find_misses(reply, commands=commands))
     if not edits_code:
         return refuse(f"the reply changes nothing in {names}, which the run command uses")
-    if code == state.tried:
+    if code == state.code.tried:
         return refuse(f"the edit leaves the code of {names} as it was in the last attempt")
-    if code == state.good_code:
+    if code == state.code.good_digest:
         return refuse(f"the edit brings {names} back to the last completed code, which was run already")
     return Edit(Intent.RUN, changes, subject, code, plan, number, dropped)
 
@@ -247,8 +247,8 @@ def _replicate(
     """The last completed run once more; it is what the plan has next only where the plan says so."""
     copied = next(row.run for row in reversed(state.rows) if row.completed)
     number = item.number if item and "replicat" in item.text.lower() else None
-    subject = f"Run {state.run}: replicate run {copied}"
-    return Edit(Intent.REPLICATE, changes, subject, state.good_code, plan, number, dropped)
+    subject = f"Run {state.run.number}: replicate run {copied}"
+    return Edit(Intent.REPLICATE, changes, subject, state.code.good_digest, plan, number, dropped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,12 +281,12 @@ def _count_rejected(rejected: Collection[Rejected]) -> str:
 
 def subject_of(state: State, item: PlanItem | None, words: str) -> str:
     """One line of what and why for the commit: the failure that it mends, the plan item, or the first words."""
-    if state.failures:
-        text = f"mend {state.failures[-1].summary}"
+    if state.run.failures:
+        text = f"mend {state.run.failures[-1].summary}"
     elif item:
         text = headline(item.text)
     else:
         lines = (line.strip(" #*`>-") for line in strip_reasoning(words).splitlines())
         text = next((line for line in lines if len(line) > 3 and "SEARCH" not in line), "edit")
-    line = f"Run {state.run}: {' '.join(text.replace('*', '').split())}"
+    line = f"Run {state.run.number}: {' '.join(text.replace('*', '').split())}"
     return line if len(line) <= SUBJECT_WIDTH else line[: SUBJECT_WIDTH - 1].rstrip() + "…"

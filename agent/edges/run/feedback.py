@@ -73,11 +73,15 @@ def failed_outputs(workspace: Workspace, state: State) -> Path | None:
 
     That attempt's folder has the number before the next one's.
     """
-    failure = state.failure
-    if failure is None or failure.kind in (FailureKind.EDIT, FailureKind.LINT, FailureKind.SMOKE) or state.serial < 2:
+    failure = state.run.failure
+    if (
+        failure is None
+        or failure.kind in (FailureKind.EDIT, FailureKind.LINT, FailureKind.SMOKE)
+        or state.attempt.serial < 2
+    ):
         return None
-    folder = workspace.step_folder(folder_of(state.run, state.serial - 1, Step.RUN))
-    return folder / "work" / f"run_{state.run}"
+    folder = workspace.step_folder(folder_of(state.run.number, state.attempt.serial - 1, Step.RUN))
+    return folder / "work" / f"run_{state.run.number}"
 
 
 def _read_curves(place: Path, first: list[str]) -> tuple[str, ...]:

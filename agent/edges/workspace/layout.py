@@ -200,12 +200,12 @@ def check_untouched(workspace: Workspace, repo: Repo, state: State) -> None:
         return
     head, dirty = repo.head(), find_edits(repo, state)
     if not head:
-        problem = f"branch main is gone, the journal is at {state.head[:10]}"
-        raise IntegrityError(str(workspace.path), problem, _ways_on(workspace, state.head, []))
+        problem = f"branch main is gone, the journal is at {state.code.head[:10]}"
+        raise IntegrityError(str(workspace.path), problem, _ways_on(workspace, state.code.head, []))
     if head != expected_head(repo, state):
         kept = [repo.keep_commit(head), *([repo.keep_work_tree(dirty)] if dirty else [])]
-        problem = f"branch main is at {head[:10]}, the journal at {state.head[:10]}"
-        raise IntegrityError(str(workspace.path), problem, _ways_on(workspace, state.head[:10], kept))
+        problem = f"branch main is at {head[:10]}, the journal at {state.code.head[:10]}"
+        raise IntegrityError(str(workspace.path), problem, _ways_on(workspace, state.code.head[:10], kept))
     if not dirty:
         return
     kept = [repo.keep_work_tree(dirty)]
@@ -244,7 +244,7 @@ def discard_edits(workspace: Workspace, repo: Repo, state: State) -> list[str]:
 def expected_head(repo: Repo, state: State) -> str:
     """Where the branch is to be: at the journal's commit, or at that of an effect that is open."""
     found = repo.find_step(state.pending.key) if state.pending else None
-    return found if found and found == repo.head() else state.head
+    return found if found and found == repo.head() else state.code.head
 
 
 def find_edits(repo: Repo, state: State) -> list[str]:
@@ -253,9 +253,9 @@ def find_edits(repo: Repo, state: State) -> list[str]:
     if not head:
         return []
     dirty = repo.dirty_files()
-    if head == state.head or head != expected_head(repo, state):
+    if head == state.code.head or head != expected_head(repo, state):
         return dirty
-    before = repo.read(state.head)
+    before = repo.read(state.code.head)
     return [name for name in dirty if not repo.holds(name, before.get(name))]
 
 

@@ -39,7 +39,7 @@ from agent.core.journal.events import (
 from agent.core.journal.fold import begin
 
 LAUNCHED = Launched(workspace="momentum", title="Momentum helps", commit="c0", has_baseline=True)
-STATE = replace(begin(LAUNCHED), head="c1")
+STATE = replace(begin(LAUNCHED), code=replace(begin(LAUNCHED).code, head="c1"))
 NAMED = [NamedCommit(0, "c0", ""), NamedCommit(2, "c1", "k1")]
 BRANCH = [BranchCommit("c0", "", "Start"), BranchCommit("c1", "k1", "Edit")]
 RUN = PublishedRun(

@@ -44,8 +44,10 @@ def story() -> Story:
 
 def test_an_edit_waits_after_lint_and_before_its_smoke_test(story: Story) -> None:
     pause = stop(story)
-    assert "run 1, attempt 1" in pause.reason and story.state.candidate
-    assert story.state.candidate.subject in pause.reason and story.state.candidate.commit in pause.reason
+    assert "run 1, attempt 1" in pause.reason and story.state.attempt.candidate
+    assert (
+        story.state.attempt.candidate.subject in pause.reason and story.state.attempt.candidate.commit in pause.reason
+    )
 
 
 def test_a_resume_approves_all_steps_of_that_attempt(story: Story) -> None:
@@ -84,13 +86,17 @@ def test_a_word_sets_the_edit_aside_and_spends_nothing(story: Story) -> None:
     story.hear(WORD)
     story.hear(Resumed())
     state = story.state
-    assert state.candidate is None and state.set_aside and state.set_aside.commit == before.candidate.commit  # type: ignore[union-attr]
-    assert (state.attempts_spent, state.run, state.failures) == (0, 1, ())
-    assert state.tried == "k0" and state.subject == ""
+    assert (
+        state.attempt.candidate is None
+        and state.attempt.set_aside
+        and state.attempt.set_aside.commit == before.attempt.candidate.commit
+    )  # type: ignore[union-attr]
+    assert (state.run.attempts_spent, state.run.number, state.run.failures) == (0, 1, ())
+    assert state.code.tried == "k0" and state.run.subject == ""
     story.restore(gives_up=False)
-    assert story.action == AskModel(Purpose.PLAN) and story.state.set_aside
+    assert story.action == AskModel(Purpose.PLAN) and story.state.attempt.set_aside
     story.apply()
-    assert story.state.set_aside is None and story.state.subject
+    assert story.state.attempt.set_aside is None and story.state.run.subject
 
 
 def test_a_word_before_the_pause_does_not_set_the_edit_aside(story: Story) -> None:
@@ -122,7 +128,7 @@ def test_a_mended_edit_that_is_set_aside_keeps_the_failures_before_it(story: Sto
     stop(story)
     story.hear(WORD)
     story.hear(Resumed())
-    assert story.state.attempts_spent == 1
+    assert story.state.run.attempts_spent == 1
     story.restore(gives_up=False)
     assert story.action == AskModel(Purpose.FIX)
 

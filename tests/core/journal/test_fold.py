@@ -78,11 +78,16 @@ def test_a_journal_begins_with_its_launch_and_has_only_one() -> None:
 
 def test_a_launch_with_a_baseline_starts_at_run_one_and_without_at_run_zero() -> None:
     state = begin(LAUNCHED)
-    assert (state.stage, state.run, state.candidate, state.clean) == (Stage.EXPERIMENTS, 1, None, True)
-    assert (state.head, state.good, state.good_code, state.tried) == ("c0", "c0", "k0", "k0")
+    assert (state.stage, state.run.number, state.attempt.candidate, state.code.clean) == (
+        Stage.EXPERIMENTS,
+        1,
+        None,
+        True,
+    )
+    assert (state.code.head, state.code.good, state.code.good_digest, state.code.tried) == ("c0", "c0", "k0", "k0")
     state = begin(replace(LAUNCHED, has_baseline=False))
-    assert (state.stage, state.run) == (Stage.BASELINE, 0)
-    assert state.candidate and state.candidate.commit == "c0" and state.candidate.linted
+    assert (state.stage, state.run.number) == (Stage.BASELINE, 0)
+    assert state.attempt.candidate and state.attempt.candidate.commit == "c0" and state.attempt.candidate.linted
 
 
 def test_an_effect_is_pending_until_it_finishes() -> None:
@@ -112,18 +117,18 @@ def test_a_call_repeated_after_a_crash_has_one_call_of_unknown_cost() -> None:
 def test_a_reply_joins_the_conversation_only_when_it_arrived() -> None:
     story = Story()
     story.tell(AskFailed(reason="down"))
-    assert story.state.reply is None and story.state.conversation.reply == ""
+    assert story.state.reply is None and story.state.attempt.conversation.reply == ""
     story.resume()
     story.tell(Asked(purpose=Purpose.PLAN, request="q1", reply="r1"))
     assert story.state.reply == "r1"
-    assert (story.state.conversation.request, story.state.conversation.reply) == ("q1", "r1")
+    assert (story.state.attempt.conversation.request, story.state.attempt.conversation.reply) == ("q1", "r1")
 
 
 def test_a_refused_reply_grows_the_conversation_and_keeps_its_good_blocks() -> None:
     story = Story()
     story.ask()
     story.tell(Refused(summary="one block failed", feedback="blob1", staged="blob2", plan=PLAN))
-    talk = story.state.conversation
+    talk = story.state.attempt.conversation
     assert (talk.refusals, talk.summary, talk.feedback, talk.staged) == (1, "one block failed", "blob1", "blob2")
     assert story.state.plan == PLAN and story.state.reply is None
 
@@ -132,28 +137,34 @@ def test_a_new_attempt_has_a_new_conversation() -> None:
     story = Story()
     story.refuse(staged="blob")
     story.fail_attempt()
-    assert story.state.conversation == begin(LAUNCHED).conversation
+    assert story.state.attempt.conversation == begin(LAUNCHED).attempt.conversation
 
 
 def test_an_edit_moves_the_head_and_is_the_code_tried_last() -> None:
     story = Story()
     commit = story.apply(code="k1")
     state = story.state
-    assert (state.head, state.tried, state.clean, state.good, state.good_code) == (commit, "k1", False, "c0", "k0")
+    assert (state.code.head, state.code.tried, state.code.clean, state.code.good, state.code.good_digest) == (
+        commit,
+        "k1",
+        False,
+        "c0",
+        "k0",
+    )
 
 
 def test_an_edit_that_only_closes_leaves_the_code_tried_as_it_was() -> None:
     story = Story()
     story.complete_run(code="k1")
     story.apply(Intent.FINISH)
-    assert story.state.tried == "k1" and story.state.stage is Stage.PLOT
+    assert story.state.code.tried == "k1" and story.state.stage is Stage.PLOT
 
 
 def test_a_completed_run_makes_its_code_the_good_code() -> None:
     story = Story()
     story.complete_run(0.7, code="k1")
     state = story.state
-    assert (state.good, state.good_code, state.clean) == (state.head, "k1", True)
+    assert (state.code.good, state.code.good_digest, state.code.clean) == (state.code.head, "k1", True)
     row = state.rows[0]
     assert (row.run, row.completed, row.attempts, row.values) == (1, True, 1, {"score": 0.7})
     assert row.commit == "c1" and row.subject == "Run 1: edit c1"
@@ -163,9 +174,9 @@ def test_a_replication_after_a_restore_makes_the_code_that_it_ran_the_good_code(
     story = Story()
     story.complete_run(code="good")
     story.give_up_run()
-    assert story.state.tried not in ("good", story.state.good_code)
+    assert story.state.code.tried not in ("good", story.state.code.good_digest)
     story.complete_run(intent=Intent.REPLICATE)
-    assert story.state.good_code == story.state.tried == "good"
+    assert story.state.code.good_digest == story.state.code.tried == "good"
 
 
 def test_a_replication_is_not_linted_again() -> None:
@@ -195,7 +206,7 @@ def test_values_of_run_and_evaluation_are_joined() -> None:
     story.tell(Linted())
     story.run_step({"loss": 0.1})
     story.run_step({"score": 0.9})
-    assert story.state.candidate and story.state.candidate.values == {"loss": 0.1, "score": 0.9}
+    assert story.state.attempt.candidate and story.state.attempt.candidate.values == {"loss": 0.1, "score": 0.9}
 
 
 def test_a_runs_own_word_that_it_is_self_reported_comes_into_its_row_and_ends_with_the_run() -> None:
@@ -207,9 +218,9 @@ def test_a_runs_own_word_that_it_is_self_reported_comes_into_its_row_and_ends_wi
     assert isinstance(action, StartStep)
     opened = Opened(step=action.step, folder=action.folder)
     story.tell(opened, Closed(step=action.step, folder=action.folder, exit=WELL, self_reported="no encode"))
-    assert story.state.candidate and story.state.candidate.self_reported == "no encode"
+    assert story.state.attempt.candidate and story.state.attempt.candidate.self_reported == "no encode"
     commit = story.commit()
-    story.tell(Published(run=1, tag="run/1", commit=commit, self_reported=story.state.candidate.self_reported))
+    story.tell(Published(run=1, tag="run/1", commit=commit, self_reported=story.state.attempt.candidate.self_reported))
     assert say_trust(story.state.launched, story.state.rows[0].self_reported) == "self-reported: no encode"
     story.complete_run()
     assert story.state.rows[1].self_reported == "" and say_trust(story.state.launched, "") == "verified"
@@ -240,9 +251,9 @@ def test_a_run_is_as_well_held_as_the_worst_held_of_its_steps(first: str, second
     story.apply()
     story.tell(Linted())
     close(story, first)
-    assert story.state.candidate and story.state.candidate.sandbox == first
+    assert story.state.attempt.candidate and story.state.attempt.candidate.sandbox == first
     close(story, second)
-    assert story.state.candidate.sandbox == weaker
+    assert story.state.attempt.candidate.sandbox == weaker
 
 
 def test_results_of_a_run_that_nothing_held_say_so() -> None:
@@ -307,19 +318,19 @@ def test_a_restore_brings_back_the_head_and_forgets_nothing_of_the_run() -> None
     story = Story(Limits(attempts=6))
     for _ in range(3):
         story.fail_attempt()
-    tried = story.state.tried
+    tried = story.state.code.tried
     story.tell(Restored(commit="r1", restores="c0"))
     state = story.state
-    assert (state.head, state.clean, state.attempts_spent, len(state.failures)) == ("r1", True, 3, 3)
-    assert state.tried == tried, "the code that failed last may not be sent again as it is"
+    assert (state.code.head, state.code.clean, state.run.attempts_spent, len(state.run.failures)) == ("r1", True, 3, 3)
+    assert state.code.tried == tried, "the code that failed last may not be sent again as it is"
 
 
 def test_a_restore_with_nothing_to_change_keeps_the_head() -> None:
     story = Story(Limits(attempts=1))
     story.fail_attempt()
-    head = story.state.head
+    head = story.state.code.head
     story.tell(Restored(commit="", restores="c0", gives_up=True))
-    assert story.state.head == head and story.state.run == 2
+    assert story.state.code.head == head and story.state.run.number == 2
 
 
 def test_a_run_given_up_has_a_row_with_its_failures_and_a_fresh_start() -> None:
@@ -329,8 +340,8 @@ def test_a_run_given_up_has_a_row_with_its_failures_and_a_fresh_start() -> None:
     story.restore(gives_up=True)
     state = story.state
     assert state.rows[0].failures == ("AError: no", "BError: no")
-    assert (state.run, state.serial, state.attempts_spent, state.subject) == (2, 1, 0, "")
-    assert state.given_up_in_row == 1 and state.failure is None
+    assert (state.run.number, state.attempt.serial, state.run.attempts_spent, state.run.subject) == (2, 1, 0, "")
+    assert state.given_up_in_row == 1 and state.run.failure is None
 
 
 # Pauses
@@ -349,7 +360,7 @@ def test_a_pause_of_an_open_step_leaves_it_open() -> None:
     story.tell(Linted(), Opened(step=Step.RUN, folder="run_1.1"))
     story.hear(Paused(PauseKind.STOP, "interrupted"))
     story.hear(Resumed())
-    assert (story.state.open_step, story.state.open_folder) == (Step.RUN, "run_1.1")
+    assert story.state.opened == Opened(step=Step.RUN, folder="run_1.1")
 
 
 def test_a_closed_step_is_open_no_more_and_its_failure_names_the_commit() -> None:
@@ -357,7 +368,7 @@ def test_a_closed_step_is_open_no_more_and_its_failure_names_the_commit() -> Non
     commit = story.apply()
     story.tell(Linted(), Opened(step=Step.RUN, folder="run_1.1"))
     story.tell(Closed(step=Step.RUN, folder="run_1.1", exit=WELL, failure=failure()))
-    assert story.state.open_step is None and story.state.failed_commit == commit
+    assert story.state.opened is None and story.state.run.failed_commit == commit
     assert story.action == AskModel(Purpose.FIX)
 
 
@@ -366,7 +377,7 @@ def test_an_edit_that_never_applied_names_no_failed_commit() -> None:
     story.fail_attempt()
     for _ in range(4):
         story.refuse()
-    assert story.state.failed_commit == ""
+    assert story.state.run.failed_commit == ""
 
 
 # Plots and notes
@@ -397,7 +408,7 @@ def test_notes_end_the_idea_even_where_plots_have_no_budget() -> None:
     story.apply(Intent.PLOT)
     story.run_step()
     story.apply(Intent.NOTES)
-    assert story.state.attempts_spent and story.action == Finish()
+    assert story.state.run.attempts_spent and story.action == Finish()
 
 
 def test_a_replication_given_up_leaves_the_next_plan_item_to_be_done() -> None:

@@ -28,16 +28,16 @@ def test_every_purpose_is_somebodys(purpose: Purpose) -> None:
 def test_the_reviewers_reply_leaves_the_planners_conversation_alone() -> None:
     story = Story(reviewer_model="r/m")
     story.complete_run()
-    before = story.state.conversation
+    before = story.state.attempt.conversation
     state = hear(story.state, Asked(purpose=Purpose.REVIEW, request="q", reply="r", role=Role.REVIEWER))
-    assert state.conversation == before and state.reply == "r"
+    assert state.attempt.conversation == before and state.reply == "r"
     assert state.reviewing and (state.reviewing.request, state.reviewing.reply) == ("q", "r")
 
 
 def test_a_reply_cut_at_its_length_is_known_by_its_finish_reason() -> None:
     state = Story().state
-    assert hear(state, Asked(finish_reason="length")).conversation.cut
-    assert not hear(state, Asked(finish_reason="stop")).conversation.cut
+    assert hear(state, Asked(finish_reason="length")).attempt.conversation.cut
+    assert not hear(state, Asked(finish_reason="stop")).attempt.conversation.cut
 
 
 def test_the_planners_own_blocks_stay_where_the_editor_fails() -> None:
@@ -52,5 +52,5 @@ def test_a_revision_that_was_refused_is_a_warning_and_no_version() -> None:
     story.complete_run()
     story.ask()
     state = take_review(story.state, Reviewed(run=1, judgement="revise", commit="r1", refused="Name is frozen"))
-    assert state.idea_version == 1 and state.head == "r1" and state.reviewing is None
+    assert state.idea_version == 1 and state.code.head == "r1" and state.reviewing is None
     assert state.warnings == ("the revision of the idea after run 1 was left out: Name is frozen",)

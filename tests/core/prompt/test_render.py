@@ -119,7 +119,7 @@ AFTER_RUNS = (Purpose.NEXT, Purpose.REVIEW, Purpose.REFLECT)
         (name, purpose)
         for name, story in STORIES.items()
         for purpose in Purpose
-        if (purpose is not Purpose.FIX or story.state.failures) and (purpose not in AFTER_RUNS or story.state.rows)
+        if (purpose is not Purpose.FIX or story.state.run.failures) and (purpose not in AFTER_RUNS or story.state.rows)
     ],
 )
 def test_every_purpose_is_put_into_words(name: str, purpose: Purpose, spec: TemplateSpec) -> None:
@@ -197,7 +197,7 @@ def test_files_are_not_said_to_hold_an_edit_that_never_applied() -> None:
 def test_a_crash_is_not_forgotten_when_the_replies_after_it_could_not_be_used() -> None:
     story = Story()
     story.fail_attempt(failure("IndexError: 7"))
-    while story.state.attempts_spent < 2:
+    while story.state.run.attempts_spent < 2:
         story.refuse("experiment.py: SEARCH not found")
     text = now(story, Purpose.FIX)
     assert "failed: experiment.py: SEARCH not found" in text

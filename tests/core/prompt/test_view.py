@@ -140,7 +140,7 @@ def test_a_run_zero_that_calls_itself_self_reported_is_no_bar() -> None:
     story.tell(
         Published(run=0, tag="run/0", commit="", values={"score": 0.4}, self_reported="encode could not be served")
     )
-    assert story.state.baseline_values == {"score": 0.4}
+    assert story.state.baseline.values == {"score": 0.4}
     assert reference_of(story.state, ()) == ()
     assert reference_of(story.state, SEEDS) == tuple(SEEDS)
 

@@ -31,9 +31,17 @@ NOTE = block("notes.txt", "", "More words.\n")
 PLOT = block("plot.py", "SIZE = 1\n", "SIZE = 2\n")
 
 
+def with_code(state: State, **changes: str) -> State:
+    return replace(state, code=replace(state.code, **changes))  # type: ignore[arg-type]
+
+
+def with_chat(state: State, chat: Conversation) -> State:
+    return replace(state, attempt=replace(state.attempt, conversation=chat))
+
+
 def fresh() -> State:
     """Before run 1: the template's code is the good code, and the code tried last."""
-    return replace(Story().state, good_code=CODE, tried=CODE)
+    return with_code(Story().state, good_digest=CODE, tried=CODE)
 
 
 def after_run() -> State:
@@ -48,7 +56,7 @@ def after_failure() -> State:
     story = Story()
     story.complete_run(plan=PLAN, item=1)
     story.fail_attempt()
-    return replace(story.state, tried=CODE)
+    return with_code(story.state, tried=CODE)
 
 
 def read(
@@ -133,19 +141,19 @@ def test_prose_starts_no_run(reply: str) -> None:
 
 def test_an_edit_back_to_the_last_completed_code_starts_no_run() -> None:
     files = FILES | {"experiment.py": EXPERIMENT.replace("0.1", "0.2")}
-    state = replace(after_run(), tried="failed code")
+    state = with_code(after_run(), tried="failed code")
     found = refusal(state, block("experiment.py", "LR = 0.2\n", "LR = 0.1\n"), files=files, purpose=Purpose.FIX)
     assert "back to the last completed code" in found.summary
 
 
 def test_code_that_failed_before_the_last_attempt_may_be_tried_again() -> None:
     tried_first = edit(fresh(), FASTER).code
-    assert edit(replace(after_failure(), tried="another"), FASTER).code == tried_first
+    assert edit(with_code(after_failure(), tried="another"), FASTER).code == tried_first
 
 
 def test_any_file_that_the_command_uses_starts_a_run_and_is_compared_by_bytes() -> None:
     used = {"editable": (*EDITABLE, "extra.json"), "run_files": ("experiment.py", "extra.json")}
-    state = replace(fresh(), tried=digest_code(FILES, ("experiment.py", "extra.json")))
+    state = with_code(fresh(), tried=digest_code(FILES, ("experiment.py", "extra.json")))
     found = edit(state, block("extra.json", "{}\n", "{ }\n"), **used)
     assert found.intent is Intent.RUN and set(found.changes) == {"extra.json"}
 
@@ -395,7 +403,7 @@ def planning(state: State) -> State:
 
 
 def editing(state: State) -> State:
-    return replace(planning(state), conversation=Conversation(role=Role.EDITOR, instruction="i"))
+    return with_chat(planning(state), Conversation(role=Role.EDITOR, instruction="i"))
 
 
 def handover(state: State, reply: str, **rest: object) -> Handover:
@@ -474,7 +482,7 @@ def test_prose_is_refused_with_the_line_that_went_wrong() -> None:
 
 
 def cut(state: State) -> State:
-    return replace(state, conversation=replace(state.conversation, cut=True))
+    return with_chat(state, replace(state.attempt.conversation, cut=True))
 
 
 def test_an_editor_is_not_told_of_commands_that_are_not_its_to_send() -> None:

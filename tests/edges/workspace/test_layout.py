@@ -65,10 +65,10 @@ def test_a_batch_has_one_workspace_an_idea(batch: list[Workspace], template: Tem
     for workspace, idea in zip(batch, IDEAS, strict=True):
         state, repo = read_state(workspace), workspace.repo()
         assert state.launched.workspace == workspace.path.name and state.launched.title == idea.Title
-        assert state.head == state.good == repo.head()
-        assert state.good_code == digest_code(template.files, ("experiment.py",))
-        assert repo.read(state.head) == template.files | {"idea.json": idea.to_json()}
-        assert workspace.idea(repo, state.head) == idea
+        assert state.code.head == state.code.good == repo.head()
+        assert state.code.good_digest == digest_code(template.files, ("experiment.py",))
+        assert repo.read(state.code.head) == template.files | {"idea.json": idea.to_json()}
+        assert workspace.idea(repo, state.code.head) == idea
         check_untouched(workspace, repo, state)
     assert json.loads((root / "batch" / "batch.json").read_text()) == {
         "schema_version": 1,
@@ -205,7 +205,7 @@ def test_a_branch_that_moved_is_refused(batch: list[Workspace]) -> None:
     with pytest.raises(IntegrityError, match="branch main is at") as caught:
         check_untouched(workspace, repo, state)
     assert "kept as refs/rescue/head-" in caught.value.remedy
-    subprocess.run(["git", "-C", str(workspace.path), "update-ref", "refs/heads/main", state.head], check=True)
+    subprocess.run(["git", "-C", str(workspace.path), "update-ref", "refs/heads/main", state.code.head], check=True)
     with pytest.raises(IntegrityError, match=r"experiment\.py: was changed by hand"):
         check_untouched(workspace, repo, state)
     subprocess.run(["git", "-C", str(workspace.path), "checkout", "-q", "HEAD", "--", "."], check=True)
