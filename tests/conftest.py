@@ -8,8 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from agent.edges.model.call import WITHOUT_REQUESTS
+from tests.examples import DEFAULT
+
+settings.load_profile(DEFAULT)
 
 # As the product sets them before it imports these libraries; some tests import them first.
 os.environ.update(WITHOUT_REQUESTS)

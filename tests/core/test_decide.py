@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.decide import (
@@ -51,6 +51,7 @@ from agent.core.journal.limits import Limits
 from agent.core.journal.roles import role_of
 from agent.core.journal.state import State
 from tests.core.journal_by_hand import WELL, Story, failure, purposes
+from tests.examples import examples
 
 DOWN = AskFailed(reason="scripted/model: overloaded")
 
@@ -713,7 +714,7 @@ def assert_within_budgets(state: State, limits: Limits) -> None:
     roles=st.sampled_from([{}, {"editor_model": "e/m"}, {**ROLES, "reflections": 2}]),
     trouble=st.integers(0, 12),
 )
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_every_sequence_of_results_ends_within_its_budgets(
     seed: int, limits: Limits, options: tuple[bool, bool, bool], roles: dict[str, str], trouble: int
 ) -> None:
@@ -732,7 +733,7 @@ def test_every_sequence_of_results_ends_within_its_budgets(
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=15, deadline=None)
+@examples(15)
 def test_no_step_is_started_but_for_an_edit_or_after_trouble(seed: int) -> None:
     story = Story(Limits(max_runs=3, attempts=3), True, True)
     dice = Dice(seed, story, 8)

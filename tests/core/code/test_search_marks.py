@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.code.search_marks import SearchRange, Setting, search_ranges, settings_of
+from tests.examples import examples
 
 CODE = """import math
 LR = 1e-3  # search: log 1e-4..1e-2
@@ -79,7 +80,7 @@ plain = st.text(st.characters(min_codepoint=32, max_codepoint=0x24F, exclude_cha
 
 
 @given(value=st.floats(-1e6, 1e6) | st.integers(-1000, 1000) | st.booleans() | plain)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_a_rewritten_line_is_read_with_its_new_value(value: Setting) -> None:
     line = "LR = 0.5  # search: one of 0.5, 'x'"
     found = only(only(line).with_value(value))

@@ -3,10 +3,11 @@ from __future__ import annotations
 import ast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.edit.apply import EditResult, Reason, apply_reply, has_blocks, parse_blocks
+from tests.examples import examples
 
 PY = "import math\n\n\ndef area(r):\n    return math.pi * r * r\n\n\ndef ring(a, b):\n    return area(a) - area(b)\n"
 PLOT = "import json\n\nprint('plot')\n"
@@ -391,7 +392,7 @@ def _slice_edits(draw: st.DrawFn) -> tuple[list[str], int, int, list[str]]:
 
 
 @given(_slice_edits(), st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_replacing_any_unique_slice_is_exact(
     case: tuple[list[str], int, int, list[str]], newline: str, bom: bool, final: bool
 ):
@@ -413,7 +414,7 @@ _fragments = st.sampled_from(_FRAGMENTS.replace("\n", "|").split("|"))
 
 
 @given(st.lists(_fragments | st.text(max_size=20), max_size=25).map("\n".join))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_no_reply_raises_or_breaks_the_rules(reply: str):
     files = dict(FILES)
     result = apply_reply(files, reply, editable=EDITABLE)

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.edit.apply import EditResult, Reason, apply_reply, apply_whole
+from tests.examples import examples
 
 PY = '''import math
 
@@ -184,7 +185,7 @@ _parts = st.sampled_from(
 
 
 @given(st.lists(_parts | st.text(max_size=10), max_size=20).map("\n".join))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_no_reply_raises(reply: str):
     result = edit(reply)
     assert result.rejected == [] or result.files == FILES or all(r.path == "notes.txt" for r in result.rejected)

@@ -6,12 +6,13 @@ import random
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.evidence.baseline import Baseline, in_declared_order, judge_run, primary_metric, reach_of, summarise
 from agent.core.evidence.verdict import Verdict, VerdictKind
 from agent.core.inputs.spec import BaselineVariant, Control, Direction, Evaluation, Metric, TemplateSpec
+from tests.examples import examples
 
 F1 = Metric(name="f1", path=("f1",), direction="higher", resolution=0.001)
 LOSS = Metric(name="loss", path=("loss",), direction="lower", primary=True)
@@ -197,7 +198,7 @@ def test_a_metric_that_the_baseline_does_not_report_has_no_verdict() -> None:
     assert judged(run(0.5, 16.0), part + [b for b in bare if b.setting == "2"]).kind is VerdictKind.NOT_COMPARABLE
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.randoms(use_true_random=False), st.floats(4, 16), st.floats(0, 1))
 def test_the_order_of_rows_and_of_the_other_baselines_changes_nothing(
     shuffler: random.Random, l0: float, f1: float
@@ -209,7 +210,7 @@ def test_the_order_of_rows_and_of_the_other_baselines_changes_nothing(
     assert judged(run(f1, l0), [*TOPK, *others]) == judged(run(f1, l0), [*first, *mixed])
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.floats(3, 20), st.lists(st.floats(0, 1), min_size=2, max_size=6), st.sampled_from(["higher", "lower"]))
 def test_a_higher_value_never_has_a_lower_standing(l0: float, scores: list[float], direction: Direction) -> None:
     metric = F1.model_copy(update={"direction": direction})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.evidence.results import (
@@ -20,6 +20,7 @@ from agent.core.evidence.results import (
     read_path,
 )
 from agent.core.inputs.spec import Metric
+from tests.examples import examples
 
 F1 = Metric(name="f1", source="evaluation", path=("f1",))
 LOSS = Metric(name="loss", path=("train", "loss"))
@@ -129,7 +130,7 @@ def test_text_that_cannot_be_written_is_made_writable() -> None:
     assert result.data == {"f1": 1, "\ufffd": "\ufffd é \U0001f600"}
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.text(max_size=5),
@@ -143,7 +144,7 @@ def test_any_object_is_read_and_can_be_written_again(value: object) -> None:
     json.dumps(result.data, allow_nan=False).encode()
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.text(max_size=30))
 def test_any_text_gives_a_value(text: str) -> None:
     assert isinstance(parse_results(text, [F1], "evaluation"), ResultsProblem | Results)

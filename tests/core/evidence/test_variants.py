@@ -6,13 +6,14 @@ import ast
 import hashlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agent.core.evidence.variants import FIRST_SEED, hash_code, plan_tasks, set_constant, set_constants
 from agent.core.inputs.spec import BaselineVariant, Constant
 from agent.errors import UsageError
+from tests.examples import examples
 
 TOPK = BaselineVariant(name="topk", constants={"KIND": "topk"}, vary="K", values=(3, 6, 12), seeds=2, middle_seeds=3)
 CODE = '''"""Words."""
@@ -137,7 +138,7 @@ def test_the_hash_of_one_file_is_its_own() -> None:
     assert hash_code({"a.py": "K = 1\n", "b.py": ""}, ["a.py"]) == hashlib.sha256(b"K = 1\n").hexdigest()
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20))
 def test_what_was_set_is_read_again(value: Constant) -> None:
     changed = set_constant(CODE, "KIND", value, "f")

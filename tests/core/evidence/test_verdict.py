@@ -6,11 +6,12 @@ import math
 import statistics
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.evidence.verdict import ControlReading, VerdictKind, judge, t_quantile_975
 from agent.core.inputs.spec import Direction, Metric
+from tests.examples import examples
 
 
 def metric(direction: Direction = "higher", resolution: float = 0.0) -> Metric:
@@ -152,7 +153,7 @@ def test_what_is_not_finite_has_no_verdict(bad: float) -> None:
     assert judge(metric(), 0.5, [0.4, bad], []).kind is VerdictKind.NO_VERDICT
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(
     st.lists(st.floats(-1e100, 1e100), min_size=2, max_size=8),
     st.floats(-1e100, 1e100),

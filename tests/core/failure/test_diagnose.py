@@ -9,7 +9,7 @@ import inspect
 import sys
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -24,6 +24,7 @@ from agent.core.failure.diagnose import (
     no_results,
 )
 from agent.core.failure.record import ExitRecord
+from tests.examples import examples
 
 BARS = "".join(
     f"\rLoading checkpoint shards: {p:3d}%|{'█' * (p // 10):10}| {i}/3 [00:0{i}<00:08,  4.2{i}s/it]"
@@ -613,7 +614,7 @@ _fragments = st.sampled_from(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(
     st.lists(_fragments, max_size=30).map("".join), st.lists(_fragments, max_size=10).map("".join), st.integers(-9, 140)
 )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.failure.folding import cut_line, cut_middle, fold, is_progress, mask, take_last
+from tests.examples import examples
 
 BLOCKS = "Loading shards:  33%|███▎      | 1/3 [00:04<00:08,  4.25s/it]"
 
@@ -103,7 +104,7 @@ def test_huge_output_loses_its_middle() -> None:
     assert any("characters left out" in line for line in folded)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.text(st.sampled_from("ab \n\r\t\x08\x1b[]m0%|/\x00\ud800é"), max_size=60))
 def test_folded_lines_are_plain(text: str) -> None:
     folded = fold(text)
@@ -113,7 +114,7 @@ def test_folded_lines_are_plain(text: str) -> None:
     assert not folded or (folded[0] and folded[-1])
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(st.text(st.sampled_from("xyz"), max_size=600), max_size=60), st.integers(200, 900))
 def test_cuts_keep_within_their_limit(lines: list[str], limit: int) -> None:
     text = "\n".join(lines)
@@ -151,7 +152,7 @@ def test_mask(message: str, masked: str) -> None:
     assert mask(message) == masked
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.text(max_size=20), st.integers(0, 10**9), st.floats(allow_nan=False, allow_infinity=False))
 def test_numbers_do_not_matter(words: str, integer: int, real: float) -> None:
     assert mask(f"{words} at {integer} and {real}") == mask(f"{words} at 7 and 0.5")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.inputs.idea import Idea, choose_ideas, new_idea, parse_ideas, revise_idea
 from agent.errors import UsageError
+from tests.examples import examples
 
 ONE = {"Name": "adaptive_k", "Title": "Adaptive k", "Experiment": "Vary k by token."}
 TWO = {"Name": "Momentum!", "Title": "Momentum helps", "Experiment": "Add momentum."}
@@ -44,7 +45,7 @@ def test_steps_given_as_a_list_become_lines() -> None:
 
 
 @given(st.dictionaries(st.sampled_from(["Abstract", "Technical_Details", "Risks"]), st.text(max_size=20)))
-@settings(max_examples=10, deadline=None)
+@examples(10)
 def test_an_idea_is_read_as_it_was_written(extra: dict[str, str]) -> None:
     (idea,) = parse_ideas(json.dumps(ONE | extra), "f")
     assert parse_ideas(idea.to_json(), "f") == [idea]
@@ -87,7 +88,7 @@ def test_json_that_hides_or_breaks_something_is_refused(text: str, said: str) ->
 
 
 @given(name=st.text(max_size=80), title=st.text(min_size=1, max_size=80).filter(str.strip))
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_any_name_makes_a_plain_folder_name(name: str, title: str) -> None:
     slug = Idea(Name=name, Title=title, Experiment="e").slug
     assert 1 <= len(slug) <= 60

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.inputs.refs import CUT, Reference, shorten_refs
 from agent.core.model.tokens import estimate_tokens
+from tests.examples import examples
 
 LONG = "".join(f"Line {n} of a paper.\n" for n in range(2000))
 
@@ -29,7 +30,7 @@ def test_a_text_of_which_hardly_anything_would_stay_is_left_out() -> None:
 
 
 @given(st.lists(st.text(alphabet="ab é漢\n", max_size=4000), max_size=4), st.integers(0, 3000))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_the_texts_never_pass_their_budget(texts: list[str], budget: int) -> None:
     refs = [Reference(f"{n}.md", text) for n, text in enumerate(texts)]
     shown = shorten_refs(refs, budget)

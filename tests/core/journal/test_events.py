@@ -44,6 +44,7 @@ from agent.core.journal.events import (
 )
 from agent.core.journal.kinds import PlanItem
 from agent.core.journal.limits import Limits
+from tests.examples import examples
 
 text = st.text(max_size=8)
 count = st.integers(0, 10**6)
@@ -177,7 +178,7 @@ def test_an_event_is_read_as_it_was_written(kind: type) -> None:
     drawn = EVENTS[kind] if kind in EVENTS else st.builds(Finished, key=text, result=RESULTS[kind])
 
     @given(drawn)
-    @settings(max_examples=6, deadline=None)
+    @examples(6)
     def check(event: Event) -> None:
         line = json.dumps(to_json(event), allow_nan=False)
         assert "\n" not in line

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.core.model.messages import (
@@ -21,6 +21,7 @@ from agent.core.model.messages import (
     to_dicts,
 )
 from agent.core.model.rules import ModelRules, RuleTable
+from tests.examples import examples
 
 WITH_SYSTEM = Rules()
 WITHOUT_SYSTEM = Rules(system=False)
@@ -38,7 +39,7 @@ _rules = st.sampled_from([WITH_SYSTEM, WITHOUT_SYSTEM, SINGLE])
 _turns = st.sampled_from([WITH_SYSTEM, WITHOUT_SYSTEM])
 _spoken = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=8).filter(str.strip)
 
-moderate = settings(max_examples=30, deadline=None)
+moderate = examples(30)
 
 
 def merged(messages: list[Message], role: str) -> str:

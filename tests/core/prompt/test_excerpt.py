@@ -6,13 +6,14 @@ import re
 from itertools import accumulate, pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.edit.apply import Reason, apply_reply, apply_whole
 from agent.core.edit.lines import split_lines
 from agent.core.edit.seen import lines_of
 from agent.core.prompt.excerpt import Focus, changed_lines, choose_lines, find_focus, render_excerpt
+from tests.examples import examples
 from tests.fakes import block
 
 MARKER = re.compile(r"^\s*# \.\.\. (\d+) lines? not shown \((\d+)(?:-(\d+))?\) \.\.\.$")
@@ -163,7 +164,7 @@ def excerpts(draw: st.DrawFn) -> tuple[str, tuple[tuple[int, int], ...]]:
 
 
 @given(excerpts())
-@settings(max_examples=80, deadline=None)
+@examples(80)
 def test_every_shown_line_is_numbered_right(case: tuple[str, tuple[tuple[int, int], ...]]) -> None:
     text, ranges = case
     lines = split_lines(text).text
@@ -174,7 +175,7 @@ def test_every_shown_line_is_numbered_right(case: tuple[str, tuple[tuple[int, in
 
 
 @given(excerpts(), st.data())
-@settings(max_examples=80, deadline=None)
+@examples(80)
 def test_an_edit_of_shown_lines_is_never_refused_for_that_reason(
     case: tuple[str, tuple[tuple[int, int], ...]], data: st.DataObject
 ) -> None:
@@ -195,7 +196,7 @@ def test_an_edit_of_shown_lines_is_never_refused_for_that_reason(
 
 
 @given(excerpts(), st.data())
-@settings(max_examples=80, deadline=None)
+@examples(80)
 def test_an_edit_of_a_line_that_was_not_shown_changes_nothing(
     case: tuple[str, tuple[tuple[int, int], ...]], data: st.DataObject
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.edit.lines import split_lines
@@ -32,6 +32,7 @@ from agent.core.prompt.fit import (
 from agent.core.prompt.render import render_opening
 from agent.core.prompt.view import RowView, TurnView, view_turn
 from tests.core.journal_by_hand import Story, failure
+from tests.examples import examples
 
 FUNCTION = "def part_{n}(x):\n" + "".join(f"    y_{k} = x + {k} * {{n}}\n" for k in range(12)) + "    return y_0\n\n\n"
 CODE = '"""Trains."""\n\nRATE = 0.1\n\n\n' + "".join(FUNCTION.format(n=n) for n in range(20)) + "part_3(1)\n"
@@ -103,7 +104,7 @@ def left_out(view: TurnView) -> list[bool]:
 def test_nothing_goes_before_all_that_comes_earlier_in_the_order_is_gone(purpose: Purpose) -> None:
     view = make_view(purpose)
     seen = set()
-    for share in range(100, 0, -7):
+    for share in range(100, 0, -8):
         gone = left_out(fit(view, size_of(view) * share // 100))
         assert gone == sorted(gone, reverse=True), (share, gone)
         seen.add(sum(gone))
@@ -131,7 +132,7 @@ def test_baselines_near_the_last_run_stay() -> None:
 
 def test_the_rules_of_the_task_stay_while_half_of_a_large_file_can_go() -> None:
     view = make_view(Purpose.NEXT)
-    kept = [fit(view, size_of(view) - tokens) for tokens in range(0, 3000, 100)]
+    kept = [fit(view, size_of(view) - tokens) for tokens in range(0, 3000, 200)]
     whole = len(render_excerpt(CODE, view.shown.get("experiment.py", ())))
     for fitted in kept:
         left = len(render_excerpt(CODE, fitted.shown.get("experiment.py", ())))
@@ -169,7 +170,7 @@ def test_notes_keep_their_end() -> None:
     st.integers(0, 30),
     st.booleans(),
 )
-@settings(max_examples=15, deadline=None)
+@examples(15)
 def test_the_contract_the_file_and_the_failure_are_never_dropped(
     purpose: Purpose, budget: int, functions: int, has_refs: bool
 ) -> None:
@@ -191,13 +192,13 @@ def test_the_contract_the_file_and_the_failure_are_never_dropped(
 
 
 @given(st.integers(1500, 6000))
-@settings(max_examples=8, deadline=None)
+@examples(8)
 def test_a_budget_with_room_for_the_core_is_kept(budget: int) -> None:
     assert size_of(fit(make_view(Purpose.FIX), budget)) <= budget
 
 
 @given(st.integers(1500, 5000), st.integers(1, 1500))
-@settings(max_examples=5, deadline=None)
+@examples(5)
 def test_more_room_never_shows_less(budget: int, more: int) -> None:
     small, large = (fit(make_view(), b) for b in (budget, budget + more))
     assert len(small.rows) <= len(large.rows) and len(small.brief) <= len(large.brief)

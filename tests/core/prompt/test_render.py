@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
@@ -39,6 +39,7 @@ from agent.core.reply.outcome import Refusal
 from agent.core.reply.plan import parse_reply
 from agent.core.reply.review import Review, read_review
 from tests.core.journal_by_hand import PLAN, Story, failure
+from tests.examples import examples
 from tests.fakes import block
 
 METRICS = tuple(
@@ -256,7 +257,7 @@ def test_a_refusal_without_bad_blocks_says_that_nothing_was_run_and_what_is_kept
 @given(st.text(alphabet="`~a\n ", max_size=40))
 @example("```")
 @example("a\n`````\nb")
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_a_fence_is_longer_than_any_backticks_within_it(text: str) -> None:
     first, *body, last = fenced(text, "python").split("\n")
     assert first == last + "python" and set(last) == {"`"} and len(last) >= 3
@@ -353,7 +354,7 @@ def row(**changes: object) -> RowView:
 
 
 @given(subject=st.text(max_size=400), failures=st.lists(st.text(max_size=400), max_size=5), completed=st.booleans())
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_a_row_is_one_line_of_bounded_length(subject: str, failures: list[str], completed: bool) -> None:
     line = row_line(
         row(subject=subject, failures=tuple(failures), completed=completed), view(STORIES["fresh"], Purpose.NEXT)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.reply.expectation import Comparison, Labels, headline, measure, read_comparison, read_labels
 from agent.core.reply.plan import parse_reply
+from tests.examples import examples
 
 METRICS = ("f1", "l0", "explained_variance", "loss")
 WANTED = Labels("training stops too early", "f1 >= 0.6 at equal L0", "f1 < 0.5")
@@ -110,7 +111,7 @@ def test_rounding_does_not_decide() -> None:
 
 
 @given(st.text(max_size=80))
-@settings(max_examples=80, deadline=None)
+@examples(80)
 def test_any_text_is_read(text: str) -> None:
     labels = read_labels(text)
     found = read_comparison(labels.expected or text, METRICS, "f1")

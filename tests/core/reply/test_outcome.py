@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.code.digest import digest_code
@@ -17,6 +17,7 @@ from agent.core.journal.state import Conversation, State
 from agent.core.reply.misses import CUT
 from agent.core.reply.outcome import SUBJECT_WIDTH, Edit, Handover, Refusal, editable_at, read_reply, subject_of
 from tests.core.journal_by_hand import PLAN, Story, failure
+from tests.examples import examples
 from tests.fakes import block
 
 EXPERIMENT = "LR = 0.1\nMOMENTUM = 0.0\n\n\ndef train():\n    return LR * MOMENTUM\n"
@@ -388,7 +389,7 @@ def test_a_subject_names_the_item_else_the_failure_else_the_first_words() -> Non
 
 
 @given(text=st.text(max_size=200), item=st.none() | st.text(min_size=1, max_size=200).filter(str.strip))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_a_subject_is_one_short_line(text: str, item: str | None) -> None:
     subject = subject_of(fresh(), PlanItem(1, item) if item else None, text)
     assert len(subject) <= SUBJECT_WIDTH and subject.startswith("Run 1:") and len(subject.splitlines()) == 1

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.core.journal.kinds import PlanItem
 from agent.core.reply.plan import Plan, merge_plan, parse_reply, without_plan
 from agent.core.text.reasoning import strip_reasoning
+from tests.examples import examples
 
 
 def items(reply: str) -> list[tuple[int, str]] | None:
@@ -203,7 +204,7 @@ _pieces = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(_pieces)
 @example(["</think>", "<think>", "\n", "</think>"])
 def test_any_reply_is_read_and_no_line_moves(pieces: list[str]) -> None:
@@ -247,7 +248,7 @@ def test_a_repeated_item_keeps_the_number_under_which_it_is_done() -> None:
     assert [(i.number, i.text) for i in moved.items] == [(2, "x"), (1, "a")]
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     st.lists(st.sampled_from("abcdef"), unique=True, max_size=5),
     st.lists(st.sampled_from("abcxyz"), min_size=1, max_size=5),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.reply.misses import Miss
 from agent.core.reply.review import Done, Judgement, Review, read_review
+from tests.examples import examples
 
 PLAIN = "JUDGEMENT: refuted\nREASON: f1 fell,\noutside the band.\nSUGGESTIONS:\n- stop\n- or try x\n  at once\n"
 REVISION = 'REVISED IDEA:\n```json\n{"Experiment": "1. z"}\n```\n'
@@ -133,6 +134,6 @@ def test_a_long_review_is_bounded() -> None:
 @given(
     st.lists(st.sampled_from([*PLAIN.split("\n"), "```", "REVISED IDEA: {", "}", "I am done", "", "x"]), max_size=12)
 )
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_any_reply_is_read(lines: list[str]) -> None:
     assert isinstance(read_review("\n".join(lines)), Review | Done | Miss)
