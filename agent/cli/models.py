@@ -34,11 +34,6 @@ class ModelSettings:
     throttle: Throttle = field(default_factory=Throttle)
     redact: Redactor = field(default_factory=Redactor)
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """The keys themselves."""
-        return self.redact.values
-
 
 def read_model_settings(folder: Path = Path()) -> ModelSettings:
     """Rules from scientist.toml, and the values of the environment that no text may show. Make one a process.
@@ -144,7 +139,7 @@ def _make(name: str, fallbacks: tuple[str, ...], limits: Limits, stop_file: Path
         fallbacks=[other for other in fallbacks if other != name],
         table=settings.rules,
         throttle=settings.throttle,
-        secrets=settings.secrets,
+        redact=settings.redact,
         check_stop=lambda: check_stop(stop_file.exists),
         on_wait=say,
     )
@@ -162,5 +157,5 @@ def _make_aider(name: str, limits: Limits, stop_file: Path, settings: ModelSetti
         rules=settings.rules.find(name),
         is_stopped=stop_file.exists,
         throttle=settings.throttle,
-        secrets=settings.secrets,
+        redact=settings.redact,
     )

@@ -68,8 +68,10 @@ def test_keys_are_those_of_the_environment_and_of_the_env_file(tmp_path: Path, m
     (tmp_path / ".env").write_text('A_API_KEY="in-the-file-1"\nB_TOKEN=both-file-1\nPLAIN=nothing-secret\n')
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("B_TOKEN", "both-shell-1")
-    found = read_model_settings(tmp_path).secrets
-    assert {"in-the-file-1", "both-file-1", "both-shell-1"} <= set(found) and "nothing-secret" not in found
+    redact = read_model_settings(tmp_path).redact
+    assert redact("in-the-file-1 both-file-1 both-shell-1 nothing-secret") == (
+        "[redacted: A_API_KEY] [redacted: B_TOKEN] [redacted: B_TOKEN] nothing-secret"
+    )
 
 
 @pytest.mark.parametrize(

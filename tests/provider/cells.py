@@ -12,6 +12,7 @@ from agent.core.journal.events import Purpose
 from agent.core.model.messages import Message
 from agent.core.model.rules import ModelRules, RuleTable
 from agent.core.prompt.view import TurnView
+from agent.core.text.redact import Redactor
 from agent.edges.model.client import LiteLLMModel
 from agent.edges.model.protocol import Request
 from agent.errors import ProviderRefused, ProviderUnavailable
@@ -89,7 +90,7 @@ def play(mode: str, fault: str, *, times: int, patience_s: float = PATIENCE_S) -
             clock=clock,
             jitter=lambda: 0.5,
             table=RuleTable(((server.model, hang),)),
-            secrets=(server.api_key,),
+            redact=Redactor({server.api_key: "K"}),
         )
         began, said, pause, refused = clock(), "", "", False
         try:

@@ -192,7 +192,7 @@ def examine_models(asked: Asked, template: Template | None, deadline_s: float) -
         if "/" not in probe.model or probe.model.startswith(STAND_INS):
             yield Finding(Level.OK, probe.model, NOT_ASKED)
             continue
-        for finding in check_provider(probe, settings.rules, os.environ, settings.secrets, deadline_s):
+        for finding in check_provider(probe, settings.rules, os.environ, settings.redact, deadline_s):
             failed = failed or finding.level is Level.FAIL
             yield finding
     refusal = refuse_models(asked, template) if template else None

@@ -7,13 +7,14 @@ that refuses the order of roles as an internal error.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from json import JSONDecodeError, loads
 from typing import Final
 
-__all__ = ["Action", "Fault", "FaultKind", "advice", "blot", "classify", "printable", "read_seconds"]
+from agent.core.text.redact import Redactor
+
+__all__ = ["Action", "Fault", "FaultKind", "advice", "classify", "printable", "read_seconds"]
 
 TEXT_CHARS: Final = 500
 READ_CHARS: Final = 4000
@@ -171,8 +172,8 @@ _BY_CLASS: Final = {
 }
 
 
-def classify(text: str, status: int | None, name: str, secrets: Sequence[str] = ()) -> Fault:
-    """What one error of a provider asks for. `name` is the class of the exception, `secrets` are blotted out."""
+def classify(text: str, status: int | None, name: str, redact: Redactor | None = None) -> Fault:
+    """What one error of a provider asks for. `name` is the class of the exception, `redact` knows the keys."""
     whole = " ".join(_CLASSES.sub("", text).split())
     words = whole[:READ_CHARS]
     limit, used, requested = (_number(pattern, words) for pattern in (_LIMIT, _USED, _REQUESTED))
@@ -181,7 +182,7 @@ def classify(text: str, status: int | None, name: str, secrets: Sequence[str] = 
         kind = FaultKind.LENGTH  # no wait makes room for it
     return Fault(
         kind,
-        printable(blot(_message_in(whole), secrets)[:TEXT_CHARS]) or name,
+        printable((redact or Redactor()).in_error(_message_in(whole))[:TEXT_CHARS]) or name,
         wait_s=_stated_wait(words),
         tokens_per_minute=limit if _PASSING.search(words) and re.search(r"token", words, re.I) else None,
         tokens_used=used,
@@ -290,21 +291,6 @@ def _message_in(words: str) -> str:
 
 def _parameter_in(words: str) -> str:
     return next((found[1] for pattern in _NAMED if (found := pattern.search(words))), "")
-
-
-_KEYS = re.compile(
-    r"\b(?:sk|gsk|xai|pplx|hf|r8|nvapi|fw|tgp|csk|rk|pk|key)[-_][\w-]{12,}|\bAIza[\w-]{20,}|\bAKIA[A-Z0-9]{12,}"
-    r"|(?<=[Bb]earer )\S{8,}"
-)
-_SHORTEST_SECRET: Final = 6
-
-
-def blot(text: str, secrets: Sequence[str] = ()) -> str:
-    """The text without keys: providers quote the key that they refuse, and errors go to terminal and journal."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= _SHORTEST_SECRET:
-            text = text.replace(secret, "[key]")
-    return _KEYS.sub("[key]", text)
 
 
 def printable(text: str) -> str:

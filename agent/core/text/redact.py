@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 
 from agent.core.text.plain import map_texts
 
-__all__ = ["SHORTEST_SECRET", "Redactor", "collect_secrets"]
+__all__ = ["SHORTEST_SECRET", "Redactor", "collect_secrets", "names_a_secret"]
 
 SHORTEST_SECRET: Final = 8
 LONGEST_WORD: Final = 15
@@ -31,6 +31,11 @@ _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^@]*", re.IGNORECASE)
 _WORD: Final = re.compile(rf"[a-z]{{1,{LONGEST_WORD}}}|[A-Z][a-z]{{0,{LONGEST_WORD}}}|[A-Z]{{1,{LONGEST_WORD}}}")
 
 
+def names_a_secret(variable: str) -> bool:
+    """Whether the name of a variable says that it holds a key: OPENAI_API_KEY does, KEYBOARD and TOKENIZERS do not."""
+    return _NAMES.search(variable) is not None
+
+
 def collect_secrets(environment: Mapping[str, str | None]) -> dict[str, str]:
     """The name of a variable that holds it, by each value of the environment that is a key.
 
@@ -41,7 +46,7 @@ def collect_secrets(environment: Mapping[str, str | None]) -> dict[str, str]:
     for name in sorted(environment):
         value = (environment[name] or "").strip()
         is_word = _WORDS.fullmatch(value) and not _SECRET_NAMES.search(name)  # as in SORT_KEY=explained_variance
-        if _NAMES.search(name) and _may_be_secret(value) and not is_word:
+        if names_a_secret(name) and _may_be_secret(value) and not is_word:
             found.setdefault(value, name)
     return found
 
@@ -114,6 +119,12 @@ _SHAPES: Final = (
     ),
 )
 
+# Keys as a provider quotes the one that it refuses, cut or made up: sk-0123456789ab, AKIAIOSFODNN7EX, Bearer a1b2c3d4
+_QUOTED_KEY: Final = re.compile(
+    r"\b(?:sk|gsk|xai|pplx|hf|r8|nvapi|fw|tgp|csk|rk|pk|key)[-_][\w-]{12,}|\bAIza[\w-]{20,}|\bAKIA[A-Z0-9]{12,}"
+    r"|(?<=[Bb]earer )[^\s\[]\S{7,}"
+)
+
 
 class Redactor:
     """Puts `[redacted: NAME]` in place of each secret, in whatever form JSON, Python or an address gives it.
@@ -124,7 +135,6 @@ class Redactor:
 
     def __init__(self, secrets: Mapping[str, str] | None = None) -> None:
         self._names = {form: name for value, name in (secrets or {}).items() for form in _forms(value)}
-        self.values = tuple(sorted(secrets or ()))
         self._known: re.Pattern[str] | None = None
         if self._names:
             markers = {_marker(name) for name in self._names.values()}
@@ -138,6 +148,10 @@ class Redactor:
             if any(begin in text for begin in shape.begin):
                 text = shape.pattern.sub(lambda found, shape=shape: _replace_shape(found, shape), text)  # type: ignore[misc]
         return text
+
+    def in_error(self, text: str) -> str:
+        """The text of a provider's error, in which a word that only begins like a key is one too."""
+        return _QUOTED_KEY.sub(_marker("key"), self(text))
 
     def undo_in(self, originals: Iterable[str]) -> Callable[[str], str]:
         """Puts each whole line of the originals back that this took a key out of.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.core.model.faults import Action, FaultKind, advice
 from agent.core.model.messages import Message, normalise, rules_for
 from agent.core.model.rules import RuleTable
+from agent.core.model.variables import provider_prefixes
+from agent.core.text.redact import Redactor, names_a_secret
 from agent.edges.doctor.machine import Finding, Level
 from agent.edges.model.call import Answer, Call, CallFailed
 from agent.edges.model.prices import price_of
@@ -36,7 +37,7 @@ def check_provider(
     probe: Probe,
     rules: RuleTable,
     environment: Mapping[str, str],
-    secrets: Sequence[str],
+    redact: Redactor,
     deadline_s: float,
     check_stop: Callable[[], None] = lambda: None,
 ) -> list[Finding]:
@@ -49,7 +50,7 @@ def check_provider(
     named = [name for name in environment if environment[name].strip() and _is_key_of(name, probe.model)]
     told = f"{', '.join(sorted(named))} set" if named else "litellm asks for none"
     findings = [Finding(Level.OK, f"{what} key", told)]
-    asker = _Asker(probe, rules, Call(check_stop, secrets), deadline_s)
+    asker = _Asker(probe, rules, Call(check_stop, redact), deadline_s)
     answered = asker.ask(f"{what} answers", [SYSTEM, QUESTION])
     findings.append(answered)
     if answered.level is Level.OK:
@@ -111,8 +112,7 @@ class _Asker:
 
 
 def _is_key_of(variable: str, model: str) -> bool:
-    provider = re.sub(r"\W", "_", model.partition("/")[0]).upper()
-    return variable.startswith(provider) and variable.endswith(("_API_KEY", "_TOKEN"))
+    return variable.startswith(provider_prefixes(model)) and names_a_secret(variable)
 
 
 def _check_price(model: str, rules: RuleTable) -> Finding:

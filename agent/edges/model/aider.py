@@ -14,7 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -24,6 +24,8 @@ from agent.core.failure.diagnose import FailureKind
 from agent.core.inputs.spec import Environment
 from agent.core.model.faults import Action, FaultKind
 from agent.core.model.rules import ModelRules
+from agent.core.model.variables import provider_prefixes
+from agent.core.text.redact import Redactor
 from agent.edges.model.aider_output import Heard, read_output
 from agent.edges.model.call import sleep_unless_stopped
 from agent.edges.model.protocol import ModelReply, Request
@@ -51,16 +53,6 @@ OWN_CHARS = 8000  # of aider's own prompt
 _INHERITED = re.compile(
     r"PATH|LANG|LANGUAGE|LC_[A-Z]+|TZ|(HTTPS?|ALL|NO)_PROXY|(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|(REQUESTS|CURL)_CA_BUNDLE"
 )
-# Where a provider's variables do not begin with its name.
-_VARIABLES = {
-    "azure": ("AZURE_",),
-    "bedrock": ("AWS_",),
-    "gemini": ("GEMINI_", "GOOGLE_API_KEY"),
-    "perplexity": ("PERPLEXITY", "PPLX_"),
-    "together_ai": ("TOGETHER",),
-    "vertex_ai": ("VERTEX", "GOOGLE_"),
-    "watsonx": ("WATSONX_", "WX_"),
-}
 # Nothing else is asked, sent, fetched, run, committed or read: no version check, analytics, git, linter, shell command,
 # address in the text, configuration or history of the user's.
 _QUIET = (
@@ -77,8 +69,8 @@ _TASK = "Carry out this instruction for an experiment. The files that may be cha
 class AiderModel:
     """`model` is the litellm name that aider asks, `executable` its command; `inherited` is where keys are taken from.
 
-    deadline_s: of one try, all of aider's requests included. While it works or waits, `is_stopped` ends it. `secrets`
-    are never shown.
+    deadline_s: of one try, all of aider's requests included. While it works or waits, `is_stopped` ends it. `redact`
+    takes keys out of what is shown.
     """
 
     model: str
@@ -88,7 +80,7 @@ class AiderModel:
     rules: ModelRules = field(default_factory=ModelRules)
     is_stopped: Callable[[], bool] = lambda: False
     throttle: Throttle = field(default_factory=Throttle)
-    secrets: Sequence[str] = ()
+    redact: Redactor = field(default_factory=Redactor)
     deadline_s: float = DEADLINE_S
     takes_files: ClassVar[bool] = True
     name: str = field(init=False, default="")
@@ -130,7 +122,7 @@ class AiderModel:
             _write_files(work, request.files)
             code = self._run(work, home, request)
             output = (home / "output").read_bytes()[-OUTPUT_BYTES:].decode("utf-8", "replace")
-            heard = read_output(output, self.secrets)
+            heard = read_output(output, self.redact)
             new, strays = _read_files(work, request)
         strays += [path for path in heard.written if path not in request.view.editable and path not in strays]
         if new == {path: text for path, text in request.files.items() if path in new}:
@@ -289,8 +281,7 @@ def _settings(model: str, rules: ModelRules) -> dict[str, object]:
 
 def aider_environment(model: str, inherited: Mapping[str, str], home: Path) -> dict[str, str]:
     """An allow-list, with the key and the address of the model's provider and of no other."""
-    provider = model.partition("/")[0]
-    own = _VARIABLES.get(provider, (f"{provider.upper().replace('-', '_')}_",))
+    own = provider_prefixes(model)
     kept = {name: value for name, value in inherited.items() if _INHERITED.fullmatch(name) or name.startswith(own)}
     return kept | {
         "HOME": str(home),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.core.model.faults import Fault, blot, classify, printable
+from agent.core.model.faults import Fault, classify, printable
+from agent.core.text.redact import Redactor
 
 __all__ = ["Heard", "read_output"]
 
@@ -40,13 +40,13 @@ class Heard:
     last: str
 
 
-def read_output(text: str, secrets: Sequence[str] = ()) -> Heard:
-    """Read what one call of aider printed; `secrets` are blotted out of what is kept."""
+def read_output(text: str, redact: Redactor) -> Heard:
+    """Read what one call of aider printed. `redact` takes keys out of what is kept."""
     reports = list(_TOKENS.finditer(text))  # each report counts all of the call so far
     sent, received = (_count(*reports[-1].group(i, i + 1)) for i in (1, 3)) if reports else (0, 0)
     costs = _COST.findall(text)
     errors = list(_ERROR.finditer(text))
-    fault = classify(errors[-1][0], None, errors[-1][1], secrets) if errors else None
+    fault = classify(errors[-1][0], None, errors[-1][1], redact) if errors else None
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return Heard(
         tokens_in=sent,
@@ -55,7 +55,7 @@ def read_output(text: str, secrets: Sequence[str] = ()) -> Heard:
         fault=fault,
         trouble=next((told for sign, told in _TROUBLE if sign.search(text)), ""),
         written=tuple(dict.fromkeys(_WRITTEN.findall(text))),
-        last=printable(blot(lines[-1], secrets)[:LAST_CHARS]) if lines else "it said nothing",
+        last=printable(redact.in_error(lines[-1])[:LAST_CHARS]) if lines else "it said nothing",
     )
 
 

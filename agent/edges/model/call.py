@@ -9,9 +9,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from agent.core.model.faults import Fault, FaultKind, blot, classify, printable
+from agent.core.model.faults import Fault, FaultKind, classify, printable
 from agent.core.model.messages import Message, to_dicts
 from agent.core.model.rules import DEFAULT_TIMEOUT_S, ModelRules
+from agent.core.text.redact import Redactor
 from agent.edges.model.headers import RateLimits, lower_names, read_limits, retry_after_s
 from agent.edges.system.library_warnings import ignore_library_warnings
 from agent.errors import StopRequested
@@ -55,10 +56,10 @@ class CallFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """How requests are sent, whatever the model. `check_stop` raises where work must end; no error shows `secrets`."""
+    """How requests are sent, whatever the model. `check_stop` raises if work must end; errors pass `redact`."""
 
     check_stop: Callable[[], None]
-    secrets: Sequence[str] = ()
+    redact: Redactor = field(default_factory=Redactor)
     now: Callable[[], float] = time.time
 
     def send(
@@ -119,11 +120,11 @@ class Call:
         import openai
 
         if not isinstance(error, openai.OpenAIError):  # litellm stumbled over what the provider sent
-            text = blot(" ".join(f"{type(error).__name__}: {error}".split()), self.secrets)[:500]
+            text = self.redact.in_error(" ".join(f"{type(error).__name__}: {error}".split()))[:500]
             return CallFailed(Fault(FaultKind.GARBLED, printable(text)))
         headers = lower_names(_headers_of(error))
         status = getattr(error, "status_code", None)
-        fault = classify(str(error), status, type(error).__name__, self.secrets)
+        fault = classify(str(error), status, type(error).__name__, self.redact)
         wait_s = retry_after_s(headers, self.now())
         if wait_s is not None:
             fault = replace(fault, wait_s=max(wait_s, fault.wait_s or 0.0))

@@ -14,6 +14,7 @@ from agent.core.model.cut_reply import ask_for_less, ask_for_rest, join_rest
 from agent.core.model.faults import Action, Fault, FaultKind, advice
 from agent.core.model.messages import Message, Rules, normalise, rules_for, stricter
 from agent.core.model.rules import DEFAULT_TIMEOUT_S, ModelRules, RuleTable
+from agent.core.text.redact import Redactor
 from agent.edges.model.call import Answer, Call, CallFailed
 from agent.edges.model.protocol import ModelReply, Request, known_window
 from agent.edges.model.throttle import Held, Throttle
@@ -96,7 +97,7 @@ class LiteLLMModel:
         fallbacks: Sequence[str] = (),
         table: RuleTable | None = None,
         throttle: Throttle | None = None,
-        secrets: Sequence[str] = (),
+        redact: Redactor | None = None,
         check_stop: Callable[[], None] = lambda: None,
         on_wait: Callable[[str], None] = lambda line: None,
         clock: Callable[[], float] = time.monotonic,
@@ -108,7 +109,7 @@ class LiteLLMModel:
         self._patience_s = patience_s
         self._sleep, self._clock, self._jitter = sleep, clock, jitter
         self._throttle = throttle or Throttle(clock=clock)
-        self._call = Call(check_stop, secrets)
+        self._call = Call(check_stop, redact or Redactor())
         self._on_wait = on_wait
 
     @property

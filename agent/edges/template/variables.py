@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from agent.core.text.redact import names_a_secret
 from agent.errors import UsageError
 
 _INHERITED = re.compile(
@@ -28,7 +29,6 @@ _DOWNLOADS = re.compile(
     """,
     re.VERBOSE,
 )
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH")
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 _PYTHON = re.compile(r"python(3(\.\d+)?)?")
 
@@ -48,9 +48,7 @@ def run_environment(
     Of `inherited` only locale, time zone, device and thread settings pass; `extra`, the template's variables, may
     change those, but nothing that is set here.
     """
-    passed = {
-        name: value for name, value in inherited.items() if _INHERITED.fullmatch(name) and not _SECRET.search(name)
-    }
+    passed = {n: value for n, value in inherited.items() if _INHERITED.fullmatch(n) and not names_a_secret(n)}
     environment = {"LANG": "C.UTF-8"} | passed | dict(extra)
     search = environment.get("PATH") or _DEFAULT_PATH
     folders = [str(interpreter.parent), *(folder for folder in search.split(":") if folder.startswith("/"))]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from agent.core.model.rules import RuleTable, read_model_rules
+from agent.core.text.redact import Redactor
 from agent.edges.doctor.machine import Finding, Level
 from agent.edges.doctor.provider import Probe, check_provider
 from tests.provider.server import KEY, StrictServer
@@ -26,7 +27,7 @@ def examine(monkeypatch: pytest.MonkeyPatch) -> Examine:
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         probe = Probe("--model", server.model, spare=spare)
-        found = check_provider(probe, rules or RuleTable(), environment, [KEY], deadline_s)
+        found = check_provider(probe, rules or RuleTable(), environment, Redactor({KEY: "K"}), deadline_s)
         assert KEY not in repr(found)
         return {finding.what.removeprefix(server.model).strip(): finding for finding in found}
 
@@ -103,10 +104,10 @@ def test_without_a_key_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     with StrictServer("deepseek", ["ready"]) as server:
         for name in server.environment():
             monkeypatch.delenv(name, raising=False)
-        (found,) = check_provider(Probe("--model", server.model), RuleTable(), {}, [], 5.0)
+        (found,) = check_provider(Probe("--model", server.model), RuleTable(), {}, Redactor(), 5.0)
         assert server.requests == []
     assert (found.level, found.detail) == (Level.FAIL, "DEEPSEEK_API_KEY not set")
-    (found,) = check_provider(Probe("--editor-model", "nobody/x"), RuleTable(), {}, [], 5.0)
+    (found,) = check_provider(Probe("--editor-model", "nobody/x"), RuleTable(), {}, Redactor(), 5.0)
     assert found.level is Level.FAIL and "knows no such provider" in found.detail
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.core.model.faults import Action, FaultKind
+from agent.core.text.redact import Redactor
 from agent.edges.model.aider_output import read_output
 
 USUAL = """Aider v0.86.2
@@ -28,7 +29,7 @@ Retrying in 64.0 seconds...
 
 
 def test_tokens_cost_and_files_are_read() -> None:
-    heard = read_output(USUAL)
+    heard = read_output(USUAL, Redactor())
     assert (heard.tokens_in, heard.tokens_out, heard.cost_usd) == (1200, 300, 0.0012)
     assert heard.written == ("experiment.py", "../../x.py")
     assert heard.fault is None and heard.trouble == ""
@@ -36,24 +37,24 @@ def test_tokens_cost_and_files_are_read() -> None:
 
 def test_the_last_report_counts_every_request_of_the_call() -> None:
     more = USUAL + "Tokens: 12k sent, 3.4k cache hit, 1.5k received.\n"
-    heard = read_output(more)
+    heard = read_output(more, Redactor())
     assert (heard.tokens_in, heard.tokens_out) == (12_000, 1_500)
 
 
 def test_without_a_report_tokens_and_cost_are_unknown() -> None:
-    heard = read_output("Aider v0.86.2\n")
+    heard = read_output("Aider v0.86.2\n", Redactor())
     assert (heard.tokens_in, heard.tokens_out, heard.cost_usd) == (0, 0, None)
-    assert heard.last == "Aider v0.86.2" and read_output("").last == "it said nothing"
+    assert heard.last == "Aider v0.86.2" and read_output("", Redactor()).last == "it said nothing"
 
 
 def test_a_refused_key_stops_and_its_text_holds_no_key() -> None:
-    fault = read_output(KEY_ERROR, ["quiet-canary-1"]).fault
+    fault = read_output(KEY_ERROR, Redactor({"quiet-canary-1": "DEEPSEEK_API_KEY"})).fault
     assert fault and fault.kind is FaultKind.KEY and fault.kind.action is Action.STOP
-    assert "quiet-canary-1" not in fault.text and "[key]" in fault.text
+    assert "quiet-canary-1" not in fault.text and "[redacted: DEEPSEEK_API_KEY]" in fault.text
 
 
 def test_a_rate_limit_is_waited_for() -> None:
-    fault = read_output(WAITING * 3).fault
+    fault = read_output(WAITING * 3, Redactor()).fault
     assert fault and fault.kind.action is Action.WAIT
 
 
@@ -66,4 +67,4 @@ def test_a_rate_limit_is_waited_for() -> None:
     ],
 )
 def test_why_an_answer_led_to_no_edit(line: str, told: str) -> None:
-    assert told in read_output(f"Aider v0.86.2\n{line}\n").trouble
+    assert told in read_output(f"Aider v0.86.2\n{line}\n", Redactor()).trouble

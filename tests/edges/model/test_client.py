@@ -23,6 +23,7 @@ from agent.core.journal.events import Asked, AskFailed, Finished, PauseKind
 from agent.core.journal.limits import Limits
 from agent.core.model.messages import Message, Rules, normalise, to_dicts
 from agent.core.model.rules import ModelRules, RuleTable
+from agent.core.text.redact import Redactor
 from agent.edges.model.client import LiteLLMModel
 from agent.edges.model.protocol import Request
 from agent.edges.model.throttle import Throttle
@@ -582,7 +583,7 @@ def test_reasoning_is_kept_apart_and_sent_back_only_where_the_rules_say_so(
 
 def test_a_key_of_any_look_is_blotted_out_of_errors(provider: Provider, slept: list[float]) -> None:
     secret = "plainlettersonly"
-    model = LiteLLMModel(MODEL, patience_s=0, sleep=slept.append, secrets=(secret,))
+    model = LiteLLMModel(MODEL, patience_s=0, sleep=slept.append, redact=Redactor({secret: "K"}))
     provider.answers.append(fails(401, f"No such key: {secret}"))
     with pytest.raises(ProviderRefused) as caught:
         ask(model)
