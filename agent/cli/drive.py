@@ -22,7 +22,8 @@ from agent.edges.model.ledger import Ledger
 from agent.edges.model.prices import price_of
 from agent.edges.model.replay import PREFIX, is_replay
 from agent.edges.model.sweep import CONTROL, SWEEP
-from agent.edges.run.runner import LocalRunner, Running
+from agent.edges.run.choose_runner import runner_for
+from agent.edges.run.runner import Queued, Running
 from agent.edges.sandbox.choose import NO_SANDBOX, choose_sandbox
 from agent.edges.system.faults import say_fault
 from agent.edges.template.data import Prepared, PreparedData
@@ -175,7 +176,15 @@ def open_loop(
         models=make_models(state.launched, state.limits, workspace.stop_file, settings),
         linter=Linter(),
         steps=Steps(
-            workspace, repo, template, LocalRunner(), dict(os.environ), time.sleep, prepared, warn=warn, sandbox=sandbox
+            workspace,
+            repo,
+            template,
+            runner_for(state.launched),
+            dict(os.environ),
+            time.sleep,
+            prepared,
+            warn=warn,
+            sandbox=sandbox,
         ),
         ledger=ledger,
     )
@@ -237,11 +246,11 @@ def interrupt(workspace: Workspace) -> None:
         state = read_state(workspace)
     except (ScientistError, OSError, KeyboardInterrupt):
         return
-    runner, quoted = LocalRunner(), shlex.quote(str(workspace.path))
+    runner, quoted = runner_for(state.launched), shlex.quote(str(workspace.path))
     folder = workspace.step_folder(state.opened.folder) if state.opened else None
     if folder is None and state.pending and state.pending.kind == "StartStep":
         folder = max(workspace.attempts.glob("*.*"), key=lambda p: p.stat().st_mtime, default=None)
-    if folder is None or not isinstance(runner.poll(folder), Running):
+    if folder is None or not isinstance(runner.poll(folder), Queued | Running):
         say(f"interrupted; nothing is running; go on: scientist resume {quoted}")
         return
     say(f"interrupted; {folder.name} goes on. Ctrl-C again within {SECOND_INTERRUPT_S:g} s kills it.")

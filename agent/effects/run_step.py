@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import assert_never
 
 from agent.core.code.digest import imported_modules
 from agent.core.decide import AwaitStep, StartStep
@@ -16,20 +15,17 @@ from agent.core.failure.record import ExitRecord
 from agent.core.journal.events import Closed, Opened, Result, Step, Voided
 from agent.core.journal.state import State
 from agent.edges.git.repo import Repo
-from agent.edges.run import step_folder as step
 from agent.edges.run.prepare_step import prepare_step
 from agent.edges.run.publish import collect_figures
 from agent.edges.run.reading import read_step
-from agent.edges.run.runner import HEARTBEAT_LIMIT_S, Exited, Lost, Runner, Running, Taken, Unclaimed, say_silence
+from agent.edges.run.runner import HEARTBEAT_LIMIT_S, Exited, Runner, Taken, Unclaimed
+from agent.edges.run.wait import Patience, wait
 from agent.edges.sandbox.choose import NO_SANDBOX, Sandbox
 from agent.edges.template.data import PreparedData
 from agent.edges.template.frozen import check_frozen, unplant
 from agent.edges.template.load import Template
 from agent.edges.workspace.layout import Workspace
 from agent.errors import UsageError
-
-POLL_S = 0.1
-SILENCE_GRACE_S = 30.0  # a machine that slept wakes orchestrator and supervisor in any order
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +49,8 @@ class Steps:
     heartbeat_limit_s: float = HEARTBEAT_LIMIT_S
 
     def start(self, state: State, action: StartStep, begun: bool) -> Result:
-        """Start the step, or find what an earlier try started; one that nobody began is closed to late comers.
+        """Start the step, or find what an earlier try started; one that nobody began, and that no queue
+        holds, is closed to late comers.
 
         Raises: UsageError where its data is gone and cannot be made again; IntegrityError where the frozen template
         is not as it was, so that no evaluator runs that an experiment overwrote.
@@ -93,48 +90,18 @@ class Steps:
         return Opened(step=action.step, folder=action.folder)
 
     def wait(self, state: State, action: AwaitStep) -> Result:
-        """Wait for the step's end, whoever started it, and read what it left.
-
-        A supervisor that lives and is silent may wake again: it is killed once its deadline has passed without it.
-        """
+        """Wait for the step's end, whoever started it, and read what it left."""
         folder = self.workspace.step_folder(action.folder)
-        silent_s = 0.0
-        while True:
-            status = self.runner.poll(folder)
-            match status:
-                case Running() if status.heartbeat_age_s > self.heartbeat_limit_s:
-                    if self._is_hopeless(folder, status, silent_s):
-                        self.runner.kill(folder)
-                        if not isinstance(self.runner.poll(folder), Running):
-                            return _lost(action, say_silence(status))
-                    silent_s += POLL_S
-                    self.sleep(POLL_S)
-                case Running():
-                    silent_s = 0.0
-                    self.sleep(POLL_S)
-                case Exited() if status.record.stopped and not self.workspace.stop_file.exists():
-                    return _lost(action, "it was killed when its orchestrator ended")
-                case Exited():
-                    return self._close(state, action, folder, status.record)
-                case Lost():
-                    self.runner.kill(folder)
-                    return _lost(action, status.reason)
-                case Unclaimed() | Taken():
-                    return _lost(action, "it has no supervisor")
-                case _:
-                    assert_never(status)
-
-    def _is_hopeless(self, folder: Path, supervisor: Running, silent_s: float) -> bool:
-        """Whether to wait no longer for a supervisor that was silent since before the first look, `silent_s` ago."""
-        begun_s = (folder / step.CLAIM).stat().st_mtime
-        left_s = begun_s + step.read_spec(folder).deadline_s + SILENCE_GRACE_S - self.clock()
-        if not silent_s:
-            self.warn(
-                f"{folder.name}: {say_silence(supervisor)}: it is stopped, or starved of CPU or disk. Wake it: "
-                f"kill -CONT {supervisor.pid}, or end it: scientist stop {shlex.quote(str(self.workspace.path))}; "
-                f"else it is killed in {max(left_s, SILENCE_GRACE_S):.0f} s, and the step begins again"
-            )
-        return self.workspace.stop_file.exists() or (left_s <= 0 and silent_s >= SILENCE_GRACE_S)
+        patience = Patience(
+            self.sleep,
+            clock=self.clock,
+            is_stopped=self.workspace.stop_file.exists,
+            warn=self.warn,
+            way_to_end=f"scientist stop {shlex.quote(str(self.workspace.path))}",
+            heartbeat_limit_s=self.heartbeat_limit_s,
+        )
+        end = wait(self.runner, folder, patience)
+        return self._close(state, action, folder, end.record) if isinstance(end, Exited) else _lost(action, end.reason)
 
     def _close(self, state: State, action: AwaitStep, folder: Path, record: ExitRecord) -> Result:
         code = self.repo.read(state.attempt.candidate.commit if state.attempt.candidate else state.code.head)

@@ -22,7 +22,7 @@ import agent
 from agent.core.inputs.idea import Idea
 from agent.core.journal.events import Launched
 from agent.edges.run import step_folder as step
-from agent.edges.run.runner import LocalRunner
+from agent.edges.run.local_runner import LocalRunner
 from agent.edges.system.deep_folders import remove_tree
 from agent.edges.template.data import Prepared
 from agent.edges.template.frozen import freeze_template

@@ -14,7 +14,8 @@ from agent.core.failure.record import ExitRecord
 from agent.core.journal.events import Step
 from agent.edges.run import step_folder as step
 from agent.edges.run.prepare_step import prepare_step
-from agent.edges.run.runner import Exited, Running, StepSpec, StepStatus
+from agent.edges.run.runner import Exited, Running, StepStatus
+from agent.edges.run.step_folder import StepSpec
 from agent.edges.sandbox.choose import Sandbox, choose_sandbox
 from agent.errors import UsageError
 from tests.attacks.host import Scene, dump, find_player, open_scene

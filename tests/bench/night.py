@@ -17,7 +17,8 @@ from pathlib import Path
 
 from agent.core.journal.events import Event, Finished, Published
 from agent.core.journal.state import State
-from agent.edges.run.runner import Exited, LocalRunner
+from agent.edges.run.local_runner import LocalRunner
+from agent.edges.run.runner import Exited
 from agent.edges.run.step_folder import StepSpec
 from agent.edges.sandbox.choose import NO_SANDBOX, Sandbox, build_walls, choose_sandbox
 from agent.edges.sandbox.walls import Bounds

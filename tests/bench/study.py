@@ -16,7 +16,8 @@ from agent.core.journal.events import Launched
 from agent.core.journal.limits import Limits
 from agent.edges.lint import Linter
 from agent.edges.model.protocol import Model, ModelReply, Models, Request
-from agent.edges.run.runner import LocalRunner, Runner
+from agent.edges.run.local_runner import LocalRunner
+from agent.edges.run.runner import Runner
 from agent.edges.run.step_folder import StepSpec
 from agent.edges.template.frozen import freeze_template
 from agent.edges.template.load import load_template

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.core.journal.events import Finished, Opened, Step
-from agent.edges.run.runner import LocalRunner, Running, StepStatus
+from agent.edges.run.local_runner import LocalRunner
+from agent.edges.run.runner import Running, StepStatus
 from agent.edges.workspace.layout import Workspace
 from tests.cli.conftest import Scientist, only_workspace
 from tests.paths import QUADRATIC

@@ -24,7 +24,8 @@ from agent.core.journal.limits import Limits
 from agent.edges.model.ledger import Ledger
 from agent.edges.model.protocol import ModelReply, Models, Request
 from agent.edges.run import step_folder as step
-from agent.edges.run.runner import LocalRunner, StepSpec
+from agent.edges.run.local_runner import LocalRunner
+from agent.edges.run.step_folder import StepSpec
 from agent.edges.system.processes import all_processes
 from agent.edges.template.frozen import freeze_template
 from agent.edges.template.load import load_template

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from agent.edges.run import step_folder as step
-from agent.edges.run.runner import Exited, LocalRunner, StepSpec, Taken
+from agent.edges.run.local_runner import LocalRunner
+from agent.edges.run.runner import Exited, Taken
+from agent.edges.run.step_folder import StepSpec
 from agent.edges.supervisor import supervise
 from tests.crash.points import start_child
 

@@ -16,9 +16,11 @@ from agent.core.journal.events import Closed, Opened, Step
 from agent.core.journal.fold import fold
 from agent.core.journal.state import State
 from agent.edges.run import step_folder as step
-from agent.edges.run.runner import Lost, Running, StepSpec, StepStatus
+from agent.edges.run.runner import Lost, Running, StepStatus
+from agent.edges.run.step_folder import StepSpec
+from agent.edges.run.wait import POLL_S, SILENCE_GRACE_S
 from agent.edges.workspace.layout import frozen_template
-from agent.effects.run_step import POLL_S, SILENCE_GRACE_S, Steps
+from agent.effects.run_step import Steps
 from tests.crash.crash_idea import Tale, new_ideas
 from tests.fakes import FakeClock, InstantRunner
 

@@ -16,7 +16,8 @@ from agent.cli import drive
 from agent.core.journal.events import Role
 from agent.core.journal.fold import fold
 from agent.edges.run import step_folder as step
-from agent.edges.run.runner import LocalRunner, StepSpec
+from agent.edges.run.local_runner import LocalRunner
+from agent.edges.run.step_folder import StepSpec
 from agent.edges.system.processes import Identity, is_running, read_process, send_signal
 from tests.crash.crash_idea import (
     LINES,
@@ -68,7 +69,7 @@ class NotingRunner(LocalRunner):
 def tell(told: Tale) -> None:
     with pytest.MonkeyPatch.context() as patch:
         use_tellers(patch, {**LINES, Role.EDITOR: ["I cannot.\n", LINES[Role.EDITOR][1] + HAUNTED]})
-        patch.setattr(drive, "LocalRunner", NotingRunner)
+        patch.setattr(drive, "runner_for", lambda launched: NotingRunner())
         patch.setattr(drive, "say", lambda text: None)
         told.tell()
 

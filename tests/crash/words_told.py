@@ -61,7 +61,7 @@ def _tell(told: Tale, dies_at: int) -> None:
     points = Points(told.workspace.path.parent, told.records / "points", dies_at)
     with pytest.MonkeyPatch.context() as patch:
         use_tellers(patch)
-        patch.setattr(drive, "LocalRunner", partial(SwiftRunner, apart=points.silence))
+        patch.setattr(drive, "runner_for", lambda launched: SwiftRunner(apart=points.silence))
         patch.setattr(drive, "say", lambda text: None)
         points.watch()
         told.tell()

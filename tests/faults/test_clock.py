@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from agent.edges.run import step_folder as step
-from agent.edges.run.runner import LocalRunner, Running
+from agent.edges.run.local_runner import LocalRunner
+from agent.edges.run.runner import Running
 from agent.edges.verify import verify
 from agent.edges.workspace.journal import Journal
 from agent.edges.workspace.lock import hold_lock, read_holder, this_process

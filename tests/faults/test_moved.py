@@ -15,7 +15,7 @@ from agent.core.journal.events import Closed, Event, Finished, Started, Step
 from agent.core.journal.limits import Limits
 from agent.core.journal.state import State
 from agent.edges.run import step_folder as step
-from agent.edges.run.runner import LocalRunner
+from agent.edges.run.local_runner import LocalRunner
 from agent.edges.system.processes import Identity, is_running
 from agent.edges.verify import verify
 from agent.edges.workspace.layout import Workspace, frozen_template, read_state

@@ -19,7 +19,8 @@ from agent.core.journal.limits import Limits
 from agent.core.journal.state import State
 from agent.edges.lint import Linter
 from agent.edges.model.protocol import Model, Models
-from agent.edges.run.runner import LocalRunner, Runner
+from agent.edges.run.local_runner import LocalRunner
+from agent.edges.run.runner import Runner
 from agent.edges.template.data import PreparedData
 from agent.edges.template.frozen import freeze_template
 from agent.edges.template.load import Template, load_template
@@ -59,6 +60,7 @@ class Study:
         runner: Runner | None = None,
         watch: Callable[[Event, State], None] | None = None,
         prepared: PreparedData | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> Loop:
         repo = self.workspace.repo()
         inherited = dict(os.environ)
@@ -70,7 +72,7 @@ class Study:
             models=model if isinstance(model, Models) else Models(_scripted(model)),
             linter=RememberingLinter(),
             steps=Steps(
-                self.workspace, repo, self.template, runner or LocalRunner(), inherited, time.sleep, prepared=prepared
+                self.workspace, repo, self.template, runner or LocalRunner(), inherited, sleep, prepared=prepared
             ),
         )
         return Loop(effects, watch=watch or (lambda event, state: None))

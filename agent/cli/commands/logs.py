@@ -5,14 +5,18 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agent.cli.app import app
 from agent.cli.options import WorkspaceArg
 from agent.cli.terminal import read_redactor
-from agent.errors import UsageError
+from agent.errors import IntegrityError, UsageError
+
+if TYPE_CHECKING:
+    from agent.edges.run.runner import Runner
+    from agent.edges.workspace.layout import Workspace
 
 CHUNK = 1 << 16
 LONGEST_LINE = 1 << 20
@@ -28,15 +32,17 @@ def logs(
     raw: Annotated[bool, typer.Option("--raw", help="As the run wrote it, with what a terminal obeys.")] = False,
 ) -> None:
     """Print the log of a run, as text in lines; by default of the newest step."""
-    from agent.edges.run.runner import LocalRunner, Running
+    from agent.edges.run.runner import Running
     from agent.edges.workspace.layout import open_workspace
 
-    log = _find_log(open_workspace(path).path, run)
+    workspace = open_workspace(path)
+    log = _find_log(workspace.path, run)
+    runner = _runner_of(workspace) if follow else None
     put = _put_raw if raw else _put_lines
     with log.open("rb") as file:
         rest = b""
         while True:
-            is_going = follow and isinstance(LocalRunner().poll(log.parent), Running)
+            is_going = runner is not None and isinstance(runner.poll(log.parent), Running)
             chunk = file.read(CHUNK)
             lines, newline, rest = (rest + chunk).rpartition(b"\n")
             put(lines + newline)
@@ -47,6 +53,17 @@ def logs(
                 if not is_going:
                     return
                 time.sleep(0.3)
+
+
+def _runner_of(workspace: Workspace) -> Runner:
+    """Runner of the workspace's steps; this machine's if the journal cannot be read, which hides no log."""
+    from agent.edges.run.choose_runner import runner_for
+    from agent.edges.workspace.layout import read_state
+
+    try:
+        return runner_for(read_state(workspace).launched)
+    except IntegrityError:
+        return runner_for(None)
 
 
 def _put_lines(content: bytes) -> None:

@@ -99,12 +99,13 @@ def read_standing(workspace: Workspace) -> Standing:
 
 def find_silence(workspace: Workspace, state: State) -> str:
     """That the supervisor of the step at work lives and its heart stopped, and what to do; empty where it beats."""
-    from agent.edges.run.runner import HEARTBEAT_LIMIT_S, LocalRunner, Running, say_silence
+    from agent.edges.run.choose_runner import runner_for
+    from agent.edges.run.runner import HEARTBEAT_LIMIT_S, Running, say_silence
 
     if not state.opened:
         return ""
     try:
-        step = LocalRunner().poll(workspace.step_folder(state.opened.folder))
+        step = runner_for(state.launched).poll(workspace.step_folder(state.opened.folder))
     except OSError:  # another host's, and nothing can be written here
         return ""
     if not isinstance(step, Running) or step.heartbeat_age_s <= HEARTBEAT_LIMIT_S:

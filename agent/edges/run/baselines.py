@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from agent.core.evidence.variants import BaselineTask, hash_code, plan_tasks, set_constants
-from agent.edges.run.runner import LocalRunner
+from agent.edges.run.choose_runner import runner_for
 from agent.edges.run.trial import Trial, run_trial
 from agent.edges.sandbox.choose import NO_SANDBOX, Sandbox
 from agent.edges.system.files import write_durably
@@ -145,7 +145,7 @@ def make_row(bench: Bench, row: Row, sleep: Callable[[float], None], *, redo: bo
 def _run_row(bench: Bench, row: Row, sleep: Callable[[float], None]) -> Made:
     folder = bench.place / row.task.stem
     for step in folder.glob(".agent/attempts/*.*"):  # a call that was killed outright may have left its run behind
-        LocalRunner().kill(step)
+        runner_for(None).kill(step)
     shutil.rmtree(folder, ignore_errors=True)
     trial = run_trial(
         folder,

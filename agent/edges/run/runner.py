@@ -1,39 +1,52 @@
-"""Supervised steps seen from the orchestrator: start one, ask what became of it, kill it."""
+"""Contract between the orchestrator and whatever runs its steps: the states of a step, and the Protocol of a runner."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import agent
 from agent.core.failure.record import ExitRecord
-from agent.edges.run import step_folder as step
-from agent.edges.run.step_folder import Claim, StepSpec
-from agent.edges.system.deep_folders import remove_tree
-from agent.edges.system.processes import Identity, all_processes, is_running, running_below, send_signal
+from agent.edges.run.step_folder import StepSpec
 
-__all__ = ["Exited", "LocalRunner", "Lost", "Runner", "Running", "StepSpec", "StepStatus", "Taken", "Unclaimed"]
+__all__ = [
+    "HEARTBEAT_LIMIT_S",
+    "Exited",
+    "Lost",
+    "Queued",
+    "Runner",
+    "Running",
+    "StepStatus",
+    "Taken",
+    "Unclaimed",
+    "say_silence",
+    "supervisor_command",
+    "supervisor_environment",
+]
 
 HEARTBEAT_LIMIT_S = 60.0
-KILL_PATIENCE_S = 3.5  # the supervisor gives its tree 2 s
 _PASSED_ON = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH")
 
 
 @dataclass(frozen=True, slots=True)
 class Unclaimed:
-    """No supervisor has begun; one may still be on its way."""
+    """No supervisor has begun, and as far as can be told none is on its way. Anybody may take the claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The step was handed over, and its supervisor has not begun: a job that waits, a process that is starting.
+
+    Nobody takes the claim of a queued step, except `Runner.kill`. reason: one line for a person.
+    """
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A supervisor is alive, as far as can be told from here."""
+    """A supervisor has the claim and is alive, as far as can be told from here."""
 
     pid: int
     host: str
@@ -42,242 +55,83 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """The step is over, and everything it started is dead."""
+    """The step is over, and everything that it started is dead."""
 
     record: ExitRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The supervisor died without an exit record; `kill` ends what it may have left behind."""
+    """The supervisor died without an exit record. `kill` ends what it may have left behind."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A resume took the claim: nothing will ever run in this folder."""
+    """A resume or `kill` took the claim: nothing will ever run in this folder."""
 
 
-StepStatus = Unclaimed | Running | Exited | Lost | Taken
+StepStatus = Unclaimed | Queued | Running | Exited | Lost | Taken
 
 
 class Runner(Protocol):
-    """Where steps run; a step is known by its folder, so that any later process can ask for it."""
+    """Place where steps run: this machine, a batch system.
+
+    A step is known by its folder alone, so that any later process can ask for it: a runner keeps what it needs, as
+    the number of a job, in that folder. Every step is run by `supervisor_command`, which claims the folder first. Of
+    all who want the claim one gets it, and a supervisor that does not get it runs nothing.
+
+        Unclaimed --start--> Queued --the supervisor claims--> Running --> Exited
+            |                   |                                 |
+            +--take_claim-------+--kill--> Taken                  +--> Lost
+
+    A state never goes back. Unclaimed may follow Queued, if a job was cancelled by others or its process died before
+    it claimed: then the step is nobody's again.
+    """
 
     def start(self, folder: Path, spec: StepSpec) -> None:
-        """Start the step; a supervisor that cannot be started shows as `Exited` with an error."""
+        """Write spec.json, and hand the step over: at return it is Queued or further.
+
+        A step that cannot be handed over is Exited, with the reason in the record's `error`.
+        """
 
     def poll(self, folder: Path) -> StepStatus:
-        """What is known of the step now."""
+        """State of the step now.
+
+        Unclaimed promises that no supervisor is on its way as far as the runner can find out. It must not be said of
+        a job that still waits, since a resume takes the claim of an unclaimed step and begins another.
+        """
 
     def take_claim(self, folder: Path) -> bool:
-        """Claim a step that nobody began, so that a late supervisor runs nothing; False: somebody has it."""
+        """Claim an Unclaimed step, so that a late supervisor runs nothing. False: somebody else has the claim."""
 
     def kill(self, folder: Path) -> None:
-        """End the step and all its processes within seconds; one on another host ends by its stop file instead."""
+        """End the step in any state, and all its processes, within seconds.
+
+        A step that has not begun is taken from its supervisor first (state Taken), then its job is cancelled. A
+        supervisor on another host is ended by its stop file instead.
+        """
 
     def read_streams(self, folder: Path, limit_bytes: int) -> tuple[str, str]:
         """Standard output and error, each cut to about `limit_bytes` in favour of its end."""
 
 
-@dataclass(frozen=True, slots=True)
-class LocalRunner:
-    """Steps as processes of this machine, which outlive the orchestrator."""
-
-    python: Path = Path(sys.executable)
-    clock: Callable[[], float] = time.time
-    sleep: Callable[[float], None] = time.sleep
-
-    def start(self, folder: Path, spec: StepSpec) -> None:
-        """Returns once the step is claimed."""
-        step.write_spec(folder, spec)
-        log = folder / step.SUPERVISOR_LOG
-        with log.open("ab") as output:
-            code = subprocess.call(
-                supervisor_command(self.python, folder, detach=True),
-                cwd="/",
-                env=_supervisor_environment(spec),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        if code != 0 and self.take_claim(folder):
-            problem = f"the supervisor did not start (exit code {code}): {_last_line(log)}"
-            step.write_exit(folder, ExitRecord(None, None, False, False, spec.deadline_s, 0.0, None, problem))
-
-    def poll(self, folder: Path) -> StepStatus:
-        """A supervisor is lost when its process is gone or, seen from another machine, when its heart stopped."""
-        try:
-            record = step.read_exit(folder)
-            if record is not None:
-                return Exited(record)
-            claim = step.read_claim(folder)
-        except ValueError as error:
-            return Lost(f"damaged record: {error}")
-        if claim is None:
-            return Unclaimed()
-        if claim.by == "resume":
-            return Taken()
-        reason = self._death(folder, claim)
-        if reason is None:
-            return Running(claim.pid, claim.host, _age_s(folder, self.clock()))
-        try:
-            record = step.read_exit(folder)  # it may have been written after the first look
-        except ValueError as error:
-            return Lost(f"damaged record: {error}")
-        return Lost(reason) if record is None else Exited(record)
-
-    def take_claim(self, folder: Path) -> bool:
-        return step.claim(folder, "resume")
-
-    def kill(self, folder: Path) -> None:
-        """First asks the supervisor, which then still writes exit.json; then kills it and what it left behind."""
-        try:
-            claim = step.read_claim(folder)
-        except ValueError:
-            claim = None
-        if claim is None or claim.by == "resume" or not (claim.is_local() and claim.is_of(folder)):
-            return
-        supervisor = Identity(claim.pid, claim.start_ticks)
-        send_signal([supervisor], signal.SIGTERM)
-        self._wait_until(lambda: not is_running(supervisor))
-        doomed = {supervisor} | _leftovers(folder, supervisor)
-        if (folder / step.EXIT).exists():
-            doomed = {supervisor}
-
-        def is_over() -> bool:
-            alive = {identity for identity in doomed if is_running(identity)}
-            doomed.update(process.identity for process in running_below(identity.pid for identity in alive))
-            send_signal(doomed, signal.SIGKILL)
-            return not any(map(is_running, doomed))
-
-        self._wait_until(is_over)
-        _remove_temporary(folder)
-
-    def read_streams(self, folder: Path, limit_bytes: int) -> tuple[str, str]:
-        return _read_text(folder / step.STDOUT, limit_bytes), _read_text(folder / step.STDERR, limit_bytes)
-
-    def _death(self, folder: Path, claim: Claim) -> str | None:
-        """Why the supervisor must be dead, or None."""
-        if claim.is_local():
-            if not claim.is_of(folder):
-                return f"the folder is a copy, and supervisor {claim.pid} works in {claim.folder}"
-            if claim.was_moved():
-                return f"the folder was moved away from {claim.folder} while supervisor {claim.pid} worked in it"
-            if is_running(Identity(claim.pid, claim.start_ticks)):
-                return None
-            return f"supervisor {claim.pid} is gone: {_last_line(folder / step.SUPERVISOR_LOG) or 'it was killed'}"
-        age_s = _age_s(folder, _clock_of(folder))
-        if age_s <= HEARTBEAT_LIMIT_S:
-            return None
-        return say_silence(Running(claim.pid, claim.host, age_s))
-
-    def _wait_until(self, is_over: Callable[[], bool]) -> None:
-        pause_s = 0.02
-        for _ in range(int(KILL_PATIENCE_S / pause_s)):
-            if is_over():
-                return
-            self.sleep(pause_s)
-
-
 def say_silence(supervisor: Running) -> str:
-    """That its heart stopped, in words."""
+    """Sentence about a supervisor without a heartbeat."""
     return f"no heartbeat for {supervisor.heartbeat_age_s:.0f} s from supervisor {supervisor.pid} on {supervisor.host}"
 
 
 def supervisor_command(python: Path, folder: Path, *, detach: bool) -> list[str]:
-    """The one command that runs a step, here and in a batch job."""
+    """Command that runs the step of a folder, on this machine and in a batch job. detach: return once it is claimed."""
     options = ["--detach"] if detach else []
     return [str(python), "-P", "-m", "agent.edges.supervisor.supervise", *options, str(folder.absolute())]
 
 
-def _supervisor_environment(spec: StepSpec) -> dict[str, str]:
-    """Drawn from the step's own environment: what a run can read of its parent holds no key."""
+def supervisor_environment(spec: StepSpec) -> dict[str, str]:
+    """Environment of a supervisor, drawn from the step's own: what a run can read of its parent holds no key."""
     environment = {name: spec.env[name] for name in _PASSED_ON if name in spec.env}
     home = Path(agent.__file__).parent.parent
     if home.name not in ("site-packages", "dist-packages"):  # else it is found, and must not come before the library
         environment["PYTHONPATH"] = str(home)
     return environment
-
-
-def _leftovers(folder: Path, supervisor: Identity) -> set[Identity]:
-    """Running processes of a step whose supervisor is dead; a reused pid is never taken for one."""
-    child = step.read_child(folder)
-    work = (folder / step.WORK).resolve()
-    if child is None:
-        return _orphans(work, supervisor)
-    found = {identity for identity in child.tree if is_running(identity)}
-    session = [p for p in all_processes() if p.session == child.pid and p.start_ticks >= child.start_ticks]
-    # A session's number is not given again while it has members, so one known member vouches for all.
-    is_ours = any(process.identity in found for process in session)
-    found |= {p.identity for p in session if not p.is_dead and (is_ours or _works_in(p.pid, work))}
-    return found
-
-
-def _orphans(work: Path, supervisor: Identity) -> set[Identity]:
-    """What a supervisor left that was killed as it began, before it could record its command.
-
-    bwrap, whose first process dies with the supervisor, may leave its second one waiting for ever. They work in the
-    step's folder, and the leader of their session is dead: a person who looks around there has a living shell.
-    """
-    alive = {process.pid: process for process in all_processes() if not process.is_dead}
-    orphans = [p for p in alive.values() if p.session not in alive and p.start_ticks >= supervisor.start_ticks]
-    return {process.identity for process in orphans if _works_in(process.pid, work)}
-
-
-def _remove_temporary(folder: Path) -> None:
-    """The TMPDIR of a step, where its supervisor could not remove it any more."""
-    child = step.read_child(folder)
-    tmp = Path(child.tmp) if child else Path()
-    if tmp.parent == Path(step.TMP_ROOT) and tmp.name.startswith(step.TMP_PREFIX):
-        remove_tree(tmp)
-
-
-def _works_in(pid: int, folder: Path) -> bool:
-    try:
-        return Path(f"/proc/{pid}/cwd").readlink().is_relative_to(folder)
-    except OSError:
-        return False
-
-
-def _age_s(folder: Path, now_s: float) -> float:
-    for name in (step.HEARTBEAT, step.CLAIM):
-        try:
-            return max(0.0, now_s - (folder / name).stat().st_mtime)
-        except FileNotFoundError:
-            continue
-    return 0.0
-
-
-def _clock_of(folder: Path) -> float:
-    """The time by the clock of the folder's filesystem, which may be another machine's."""
-    probe = folder / f".clock.{os.getpid()}"
-    probe.touch()
-    try:
-        return probe.stat().st_mtime
-    finally:
-        probe.unlink()
-
-
-def _last_line(path: Path) -> str:
-    lines = _read_text(path, 4096).strip().splitlines()
-    return lines[-1] if lines else ""
-
-
-def _read_text(path: Path, limit_bytes: int) -> str:
-    """The first quarter and the last three of the limit, decoded, with a line that says what was cut."""
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size <= limit_bytes:
-                return file.read(limit_bytes).decode("utf-8", "replace")
-            head = file.read(limit_bytes // 4)
-            tail_bytes = limit_bytes - len(head)
-            file.seek(size - tail_bytes)
-            tail = file.read(tail_bytes)
-    except FileNotFoundError:
-        return ""
-    note = f"\n[... {size - limit_bytes} bytes cut ...]\n"
-    return head.decode("utf-8", "replace") + note + tail.decode("utf-8", "replace")

@@ -11,18 +11,18 @@ from typing import assert_never
 from agent.core.failure.diagnose import Failure
 from agent.core.failure.record import ExitRecord
 from agent.core.journal.events import Step
+from agent.edges.run.choose_runner import runner_for
 from agent.edges.run.prepare_step import prepare_step
 from agent.edges.run.reading import StepReading, read_step
-from agent.edges.run.runner import Exited, LocalRunner, Lost, Runner, Running
+from agent.edges.run.runner import Exited, Runner
 from agent.edges.run.step_folder import StepSpec
+from agent.edges.run.wait import Patience, wait
 from agent.edges.sandbox.choose import NO_SANDBOX, Sandbox
 from agent.edges.template.data import Prepared
 from agent.edges.template.load import Template
 from agent.edges.workspace.layout import Workspace
 
 __all__ = ["Trial", "run_trial"]
-
-POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def run_trial(
     `steps` in this order; an evaluation only where the template has one. The first that fails is the last. Whatever
     ends this call, no process of the step stays behind.
     """
-    runner = runner or LocalRunner()
+    runner = runner or runner_for(None)
     workspace = Workspace(scratch)
     due = [step for step in steps if step is not Step.EVALUATE or template.spec.evaluate]
     names = {step: f"run_{seed}.1" + ("" if step is Step.RUN else f".{step.value}") for step in due}
@@ -84,7 +84,8 @@ def run_trial(
             prepared=prepared,
             sandbox=sandbox,
         )
-        record = _supervise(runner, workspace.step_folder(name), spec, sleep)
+        patience = Patience(sleep, is_stopped=workspace.stop_file.exists)
+        record = _supervise(runner, workspace.step_folder(name), spec, patience)
         own = [file for file in code if file.endswith(".py")]
         trial = _add(
             trial, step, record, read_step(runner, workspace.step_folder(name), record, template, step, seed, own=own)
@@ -111,25 +112,12 @@ def _add(trial: Trial, step: Step, record: ExitRecord, reading: StepReading) -> 
             assert_never(step)
 
 
-def _supervise(runner: Runner, folder: Path, spec: StepSpec, sleep: Callable[[float], None]) -> ExitRecord:
-    """Start the step and wait for its end; nothing of it stays behind where this call is ended."""
+def _supervise(runner: Runner, folder: Path, spec: StepSpec, patience: Patience) -> ExitRecord:
+    """Start the step and wait for its end. If this call is ended, nothing of the step stays behind."""
     try:
         runner.start(folder, spec)
-        return _wait(runner, folder, sleep)
+        end = wait(runner, folder, patience)
     except BaseException:  # Ctrl-C too
         runner.kill(folder)
         raise
-
-
-def _wait(runner: Runner, folder: Path, sleep: Callable[[float], None]) -> ExitRecord:
-    while True:
-        status = runner.poll(folder)
-        match status:
-            case Exited():
-                return status.record
-            case Running():
-                sleep(POLL_S)
-            case _:
-                runner.kill(folder)
-                reason = status.reason if isinstance(status, Lost) else "it has no supervisor"
-                return ExitRecord(None, None, False, False, 0.0, 0.0, None, reason)
+    return end.record if isinstance(end, Exited) else ExitRecord.lost(end.reason, spec.deadline_s)

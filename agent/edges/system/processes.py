@@ -58,6 +58,14 @@ def read_process(pid: int) -> Process | None:
     return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]), is_dead, int(fields[17]))
 
 
+def read_command(pid: int) -> list[bytes]:
+    """Command line of a process; empty if it is gone, or shows none."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+    except OSError:
+        return []
+
+
 def is_running(identity: Identity) -> bool:
     """Whether this very process still runs; a zombie does not."""
     process = read_process(identity.pid)

@@ -15,7 +15,9 @@ import pytest
 
 from agent.core.failure.record import ExitRecord
 from agent.edges.run import step_folder as step
-from agent.edges.run.runner import Exited, LocalRunner, Lost, Running, StepSpec, Taken, Unclaimed
+from agent.edges.run.local_runner import LocalRunner
+from agent.edges.run.runner import Exited, Lost, Running, Taken, Unclaimed
+from agent.edges.run.step_folder import StepSpec
 from agent.edges.system.processes import Identity, is_running
 from tests.edges.supervisor.made_steps import RUNNER, identity_in, poll_until_over, python_step, wait_for
 from tests.paths import ROOT
@@ -86,7 +88,8 @@ def test_step_outlives_an_orchestrator_that_is_killed(folder: Path, tmp_path: Pa
     spec = python_step("import time; time.sleep(0.5); print('survived')", folder)
     orchestrator = tmp_path / "orchestrator.py"
     orchestrator.write_text(
-        "import sys, time\nfrom pathlib import Path\nfrom agent.edges.run.runner import LocalRunner, StepSpec\n"
+        "import sys, time\nfrom pathlib import Path\nfrom agent.edges.run.local_runner import LocalRunner\n"
+        "from agent.edges.run.step_folder import StepSpec\n"
         f"LocalRunner().start(Path({str(folder)!r}), StepSpec({spec.argv!r}, {spec.env!r}, 20.0, 1.0, Path('/none')))\n"
         "print('started', flush=True)\ntime.sleep(60)\n"
     )

@@ -13,7 +13,9 @@ import pytest
 
 from agent.core.failure.record import ExitRecord
 from agent.edges.run import step_folder as step
-from agent.edges.run.runner import LocalRunner, Running, StepSpec, StepStatus
+from agent.edges.run.local_runner import LocalRunner
+from agent.edges.run.runner import Running, StepStatus
+from agent.edges.run.step_folder import StepSpec
 from agent.edges.system.processes import Identity, is_running, read_process
 
 RUNNER = LocalRunner(sleep=time.sleep)

@@ -1,0 +1,18 @@
+"""Choice of the runner by what an idea was launched with."""
+
+from __future__ import annotations
+
+from agent.core.journal.events import Launched
+from agent.edges.run.local_runner import LocalRunner
+from agent.edges.run.runner import Runner
+
+__all__ = ["runner_for"]
+
+
+def runner_for(launched: Launched | None) -> Runner:
+    """Runner of an idea's steps. None: of a run apart from any idea, on this machine.
+
+    This machine is all that a launch can name so far. Another executor is one module beside local_runner.py, a field
+    of Launched, and a line here.
+    """
+    return LocalRunner()

@@ -1,0 +1,125 @@
+"""Waiting for the end of a supervised step, whoever started it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+from agent.edges.run import step_folder as step
+from agent.edges.run.runner import (
+    HEARTBEAT_LIMIT_S,
+    Exited,
+    Lost,
+    Queued,
+    Runner,
+    Running,
+    Taken,
+    Unclaimed,
+    say_silence,
+)
+
+__all__ = ["POLL_S", "QUEUE_NOTICE_S", "SILENCE_GRACE_S", "Patience", "wait"]
+
+POLL_S = 0.1
+QUEUE_NOTICE_S = 30.0
+SILENCE_GRACE_S = 30.0  # a machine that slept wakes orchestrator and supervisor in any order
+
+_NEVER_BEGUN = "it has no supervisor"
+_WITHDRAWN = "it was withdrawn by request before it began"
+_ORPHANED = "it was killed when its orchestrator ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How to wait for a step, and whom to tell meanwhile."""
+
+    sleep: Callable[[float], None]
+    # Seconds since the epoch.
+    clock: Callable[[], float] = time.time
+    # Whether somebody has asked for the end of the idea.
+    is_stopped: Callable[[], bool] = lambda: False
+    # Takes a line for a person about a step that is queued or silent.
+    warn: Callable[[str], None] = lambda text: None
+    # What a person does to end the step.
+    way_to_end: str = "Ctrl-C"
+    heartbeat_limit_s: float = HEARTBEAT_LIMIT_S
+
+
+def wait(runner: Runner, folder: Path, patience: Patience) -> Exited | Lost:
+    """Wait until the step has ended, or until it is sure that it never will. At return nothing of it runs.
+
+    A queued step is waited for without a limit, and withdrawn if somebody asks for the end. A supervisor that lives
+    and is silent may wake again: it is killed once its deadline has passed.
+    """
+    watch = _Watch(runner, folder, patience)
+    while (end := watch.look()) is None:
+        patience.sleep(POLL_S)
+    return end
+
+
+class _Watch:
+    """What has been seen of a step since the wait began."""
+
+    def __init__(self, runner: Runner, folder: Path, patience: Patience) -> None:
+        self._runner, self._folder, self._patience = runner, folder, patience
+        self._silent_s = self._queued_s = 0.0
+
+    def look(self) -> Exited | Lost | None:
+        """End of the step, or None if it is to be waited for."""
+        status = self._runner.poll(self._folder)
+        match status:
+            case Running() if status.heartbeat_age_s > self._patience.heartbeat_limit_s:
+                return self._end_silent(status)
+            case Running():
+                self._silent_s = 0.0
+                return None
+            case Queued():
+                return self._end_queued(status)
+            case Exited():
+                by_others = status.record.stopped and not self._patience.is_stopped()
+                return Lost(_ORPHANED) if by_others else status
+            case Lost():
+                self._runner.kill(self._folder)
+                return status
+            case Unclaimed():  # False: a supervisor has come after all
+                return Lost(_NEVER_BEGUN) if self._runner.take_claim(self._folder) else None
+            case Taken():
+                return Lost(_NEVER_BEGUN)
+            case _:
+                assert_never(status)
+
+    def _end_queued(self, status: Queued) -> Lost | None:
+        """Withdraw a queued step if somebody asks for the end."""
+        if self._patience.is_stopped():
+            self._runner.kill(self._folder)
+            return Lost(_WITHDRAWN) if isinstance(self._runner.poll(self._folder), Taken) else None
+        was_told = self._queued_s >= QUEUE_NOTICE_S
+        self._queued_s += POLL_S
+        if self._queued_s >= QUEUE_NOTICE_S and not was_told:
+            self._patience.warn(f"{self._folder.name} waits to begin: {status.reason}")
+        return None
+
+    def _end_silent(self, supervisor: Running) -> Lost | None:
+        """Kill a silent supervisor if it is to be waited for no longer."""
+        if self._is_hopeless(supervisor):
+            self._runner.kill(self._folder)
+            if not isinstance(self._runner.poll(self._folder), Running):
+                return Lost(say_silence(supervisor))
+        self._silent_s += POLL_S
+        return None
+
+    def _is_hopeless(self, supervisor: Running) -> bool:
+        """Whether deadline and grace of a silent supervisor are over, or somebody asks for the end."""
+        begun_s = (self._folder / step.CLAIM).stat().st_mtime
+        deadline_s = step.read_spec(self._folder).deadline_s
+        left_s = begun_s + deadline_s + SILENCE_GRACE_S - self._patience.clock()
+        if not self._silent_s:
+            self._patience.warn(
+                f"{self._folder.name}: {say_silence(supervisor)}: it is stopped, or starved of CPU or disk. Wake it: "
+                f"kill -CONT {supervisor.pid}, or end it: {self._patience.way_to_end}; "
+                f"else it is killed in {max(left_s, SILENCE_GRACE_S):.0f} s, and the step begins again"
+            )
+        return self._patience.is_stopped() or (left_s <= 0 and self._silent_s >= SILENCE_GRACE_S)

@@ -1,0 +1,116 @@
+"""An idea whose steps stand in a queue: a batch system begins them later, whatever happens to the orchestrator."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from agent.core.journal.events import Finished, Opened, PauseKind, Voided
+from agent.core.journal.limits import Limits
+from agent.core.journal.state import State
+from agent.edges.run import step_folder as step
+from agent.edges.run.runner import Taken
+from agent.edges.run.step_folder import StepSpec
+from tests.edges.run.queue_runner import QueueRunner, begin_job, queued_jobs
+from tests.fakes import Line
+from tests.loop.conftest import Study
+from tests.loop.lines import FASTER, NO_PLOT_EDIT, NOTES, PLAN
+
+LINES = [PLAN + FASTER, NO_PLOT_EDIT, NOTES]
+FOLDERS = ["plot.1", "run_1.1", "run_1.1.evaluate", "run_1.1.smoke"]
+
+
+@pytest.fixture
+def study(make_study: Callable[..., Study]) -> Study:
+    return make_study(limits=Limits(max_runs=1))
+
+
+def go_on(
+    study: Study, lines: Iterable[Line], sleep: Callable[[float], None], runner: QueueRunner | None = None
+) -> State:
+    """A new orchestrator, which knows what lies on disk and nothing else."""
+    return study.loop(list(lines), runner=runner or QueueRunner(), sleep=sleep).run()
+
+
+def begin_all(study: Study) -> Callable[[float], None]:
+    """A sleep during which every queued job begins and ends."""
+
+    def sleep(seconds: float) -> None:
+        for folder in queued_jobs(study.workspace.attempts):
+            begin_job(folder)
+        time.sleep(seconds / 100)
+
+    return sleep
+
+
+def die(_seconds: float) -> None:
+    raise KeyboardInterrupt
+
+
+def voided(study: Study) -> list[Voided]:
+    results = [event.result for event in study.workspace.journal().events if isinstance(event, Finished)]
+    assert any(isinstance(result, Opened) for result in results)
+    return [result for result in results if isinstance(result, Voided)]
+
+
+def folders(study: Study) -> list[str]:
+    return sorted(path.name for path in study.workspace.attempts.glob("*.*"))
+
+
+def test_an_idea_goes_to_its_end_through_a_queue(study: Study) -> None:
+    state = go_on(study, LINES, begin_all(study))
+    assert state.ended and state.ended.completed and state.rows[0].values["score"] > 0.95
+    assert voided(study) == [] and folders(study) == FOLDERS
+
+
+def test_a_resume_waits_for_a_job_that_is_still_queued(study: Study) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        go_on(study, LINES[:1], die)
+    (queued,) = queued_jobs(study.workspace.attempts)
+    with pytest.raises(KeyboardInterrupt):
+        go_on(study, [], die)
+    assert queued_jobs(study.workspace.attempts) == [queued]
+    state = go_on(study, LINES[1:], begin_all(study))
+    assert state.ended and state.ended.completed and state.rows[0].attempts == 1
+    claim = step.read_claim(queued)
+    assert claim and claim.by == "supervisor" and voided(study) == [] and folders(study) == FOLDERS
+
+
+def test_an_orchestrator_that_died_as_it_handed_over_finds_the_job(study: Study) -> None:
+    class Dying(QueueRunner):
+        def start(self, folder: Path, spec: StepSpec) -> None:
+            QueueRunner.start(self, folder, spec)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        go_on(study, LINES[:1], die, Dying())
+    state = go_on(study, LINES[1:], begin_all(study))
+    assert state.ended and state.ended.completed
+    assert voided(study) == [], "a job that waits is no lost step"
+
+
+def test_an_orchestrator_that_died_before_it_handed_over_begins_another(study: Study) -> None:
+    class Dying(QueueRunner):
+        def start(self, folder: Path, spec: StepSpec) -> None:
+            step.write_spec(folder, spec)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        go_on(study, LINES[:1], die, Dying())
+    state = go_on(study, LINES[1:], begin_all(study))
+    assert state.ended and state.ended.completed
+    assert [result.folder for result in voided(study)] == ["run_1.1.smoke"]
+
+
+def test_a_request_to_stop_withdraws_the_job_and_pauses(study: Study) -> None:
+    state = go_on(study, LINES[:1], lambda seconds: study.workspace.stop_file.touch())
+    assert state.pause and state.pause.kind is PauseKind.STOP and state.attempts_spent == 0
+    folder = study.workspace.attempts / "run_1.1.smoke"
+    assert queued_jobs(study.workspace.attempts) == [] and QueueRunner().poll(folder) == Taken()
+    assert begin_job(folder) == 0 and not (folder / "work" / "run_1").exists()
+    study.workspace.stop_file.unlink()
+    state = go_on(study, LINES[1:], begin_all(study))
+    assert state.ended and state.ended.completed and state.rows[0].attempts == 1
