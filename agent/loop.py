@@ -29,7 +29,8 @@ from agent.core.prompt.facts import summarise_attempts
 from agent.edges.system.faults import say_fault
 from agent.edges.workspace.inbox import take_in
 from agent.edges.workspace.journal import Journal
-from agent.effects.perform import Effects
+from agent.effects.edges import Edges
+from agent.effects.perform import perform
 from agent.errors import StopRequested, UsageError
 
 Watcher = Callable[[Event, State], None]
@@ -41,9 +42,9 @@ class Loop:
     watch: told of every event just stored, with the state after it.
     """
 
-    def __init__(self, effects: Effects, *, watch: Watcher = lambda event, state: None) -> None:
-        self._effects = effects
-        self.journal: Journal = effects.journal
+    def __init__(self, edges: Edges, *, watch: Watcher = lambda event, state: None) -> None:
+        self._edges = edges
+        self.journal: Journal = edges.journal
         self._watch = watch
         self.state = fold(self.journal.events)
 
@@ -85,7 +86,7 @@ class Loop:
         return self.state
 
     def _act(self, action: Effect) -> None:
-        if self._effects.workspace.stop_file.exists() and not isinstance(action, AwaitStep):
+        if self._edges.workspace.stop_file.exists() and not isinstance(action, AwaitStep):
             self._append(Paused(PauseKind.STOP, "stopped by request"))
             return
         key = step_key(action, self.state)
@@ -95,12 +96,12 @@ class Loop:
             turn = state.attempt.conversation.refusals
             self._append(Started(key, type(action).__name__, state.run.number, state.attempt.serial, turn))
         try:
-            result = self._effects.perform(action, self.state, key, begun=begun)
+            result = perform(self._edges, action, self.state, key, begun=begun)
         except StopRequested as error:
             self._append(Paused(PauseKind.STOP, str(error)))
             return
         except (OSError, UsageError) as error:  # a failing disk, data that cannot be made: again once it is mended
-            cause = say_fault(error, self._effects.workspace.path) if isinstance(error, OSError) else str(error)
+            cause = say_fault(error, self._edges.workspace.path) if isinstance(error, OSError) else str(error)
             self._append(Paused(PauseKind.INFRASTRUCTURE, f"{type(action).__name__}: {cause}"))
             return
         self._append(Finished(key, result))
@@ -108,7 +109,7 @@ class Loop:
     def _listen(self) -> None:
         """What a person told meanwhile joins the journal, once."""
         if not self.state.ended:
-            take_in(self._effects.workspace.agent, {word.id for word in self.state.words}, self._append)
+            take_in(self._edges.workspace.agent, {word.id for word in self.state.words}, self._append)
 
     def _append(self, event: Event) -> None:
         event = self.journal.append(event).event  # as stored: a later fold comes to the same state

@@ -23,6 +23,8 @@ class ScriptedModel:
     name: str = "scripted/model"
     requests: list[Request] = field(default_factory=list)
 
+    window_tokens, takes_files = None, False
+
     def __post_init__(self) -> None:
         self._rest: Iterator[Line] = iter(self.lines)
 

@@ -31,7 +31,7 @@ from agent.edges.template.frozen import unplant
 from agent.edges.template.load import Template
 from agent.edges.workspace.layout import Workspace, check_untouched, discard_edits, frozen_template, read_state
 from agent.edges.workspace.lock import hold_lock
-from agent.effects.perform import Effects
+from agent.effects.edges import Edges
 from agent.effects.run_step import Steps
 from agent.errors import ScientistError, UsageError
 from agent.loop import Loop
@@ -168,7 +168,7 @@ def open_loop(
         check_untouched(workspace, repo, state)
         check_interpreter(state, template)
         prepared = find_data(workspace, state, template)
-    effects = Effects(
+    edges = Edges(
         workspace=workspace,
         journal=journal,
         repo=repo,
@@ -191,7 +191,7 @@ def open_loop(
     if change and not state.ended:
         announce_model(state.launched.model)
         announce_sandbox(sandbox)
-    return Loop(effects, watch=watch), change
+    return Loop(edges, watch=watch), change
 
 
 def check_interpreter(state: State, template: Template) -> None:

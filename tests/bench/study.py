@@ -22,7 +22,7 @@ from agent.edges.run.step_folder import StepSpec
 from agent.edges.template.frozen import freeze_template
 from agent.edges.template.load import load_template
 from agent.edges.workspace.layout import Workspace, create_batch, template_store
-from agent.effects.perform import Effects
+from agent.effects.edges import Edges
 from agent.effects.run_step import Steps
 from agent.loop import Loop, Watcher
 from tests.fakes import InstantRunner, block
@@ -33,6 +33,8 @@ class Alternating:
     """Changes one constant at every turn and says so."""
 
     name = "scripted/model"
+
+    window_tokens, takes_files = None, False
 
     def __init__(self) -> None:
         self.calls = 0
@@ -86,7 +88,7 @@ def make_loop(
     )
     (workspace,) = create_batch(root, f"bench-{time.monotonic_ns()}", [idea], frozen, replace(launched, **changes))  # type: ignore[arg-type]
     repo = workspace.repo()
-    effects = Effects(
+    edges = Edges(
         workspace=workspace,
         journal=workspace.journal(),
         repo=repo,
@@ -95,7 +97,7 @@ def make_loop(
         linter=Linter(),
         steps=Steps(workspace, repo, frozen, runner or InstantRunner(leave_results), dict(os.environ), time.sleep),
     )
-    return workspace, Loop(effects, watch=watch)
+    return workspace, Loop(edges, watch=watch)
 
 
 def real_runner() -> LocalRunner:

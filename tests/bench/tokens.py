@@ -66,6 +66,8 @@ def term(n: int) -> str:
 class Conversation:
     """A model that adds one component a run and stumbles as the script above says; counts every token."""
 
+    window_tokens, takes_files = None, False
+
     def __init__(self, model: str, role: str = "planner", *, plans_only: bool = False) -> None:
         litellm = load_litellm()
 

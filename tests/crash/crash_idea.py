@@ -84,6 +84,8 @@ class Teller:
     history: Path
     lines: Sequence[str]
 
+    window_tokens, takes_files = None, False
+
     @property
     def name(self) -> str:
         return f"scripted/{self.role}"

@@ -33,6 +33,8 @@ class Recalled:
     lines: list[str] = field(default_factory=lambda: STORY)
     name: str = "scripted/model"
 
+    window_tokens, takes_files = None, False
+
     def ask(self, request: Request) -> ModelReply:
         done = sum(isinstance(e, Finished) and e.result.type == "asked" for e in self.journal.events)
         return ModelReply(self.lines[done], self.name)

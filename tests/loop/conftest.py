@@ -25,7 +25,7 @@ from agent.edges.template.data import PreparedData
 from agent.edges.template.frozen import freeze_template
 from agent.edges.template.load import Template, load_template
 from agent.edges.workspace.layout import Workspace, create_batch, template_store
-from agent.effects.perform import Effects
+from agent.effects.edges import Edges
 from agent.effects.run_step import Steps
 from agent.loop import Loop
 from tests.fakes import Line, ScriptedModel
@@ -64,7 +64,7 @@ class Study:
     ) -> Loop:
         repo = self.workspace.repo()
         inherited = dict(os.environ)
-        effects = Effects(
+        edges = Edges(
             workspace=self.workspace,
             journal=self.workspace.journal(),
             repo=repo,
@@ -75,7 +75,7 @@ class Study:
                 self.workspace, repo, self.template, runner or LocalRunner(), inherited, sleep, prepared=prepared
             ),
         )
-        return Loop(effects, watch=watch or (lambda event, state: None))
+        return Loop(edges, watch=watch or (lambda event, state: None))
 
 
 def _scripted(model: Model | Iterable[Line]) -> Model:

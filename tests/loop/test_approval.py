@@ -121,6 +121,8 @@ class Recalled:
     name: str = "scripted/model"
     window_tokens: int | None = None
 
+    window_tokens, takes_files = None, False
+
     def ask(self, request: Request) -> ModelReply:
         done = len(list(results_in(self.study.workspace.journal().events, "asked")))
         self.asked[done] += 1

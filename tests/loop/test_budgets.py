@@ -28,7 +28,7 @@ LINES = [PLAN + FASTER, MOMENTUM, DONE, NO_PLOT_EDIT, NOTES]
 
 def loop(study: Study, model: object, ledger: Ledger | None = None) -> Loop:
     found = study.loop(model, runner=instant_runner())  # type: ignore[arg-type]
-    found._effects = replace(found._effects, ledger=ledger or Ledger())
+    found._edges = replace(found._edges, ledger=ledger or Ledger())
     return found
 
 

@@ -50,6 +50,8 @@ class Recalled:
     asked: Counter[int] = field(default_factory=Counter)
     name: str = "scripted/model"
 
+    window_tokens, takes_files = None, False
+
     def ask(self, request: Request) -> ModelReply:
         done = sum(isinstance(e, Finished) and e.result.type == "asked" for e in self.journal.events)
         self.asked[done] += 1

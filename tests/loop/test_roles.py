@@ -323,6 +323,8 @@ class Recalled:
     journal: list[Journal]
     asked: Counter[int] = field(default_factory=Counter)
 
+    window_tokens, takes_files = None, False
+
     @property
     def name(self) -> str:
         return f"scripted/{self.role}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.core.journal.events import Asked, Handed, Purpose, Refused, Reviewed, Role
-from agent.core.journal.state import Conversation, ReviewTalk, State
+from agent.core.journal.state import Chat, Conversation, ReviewTalk, State
 
 REVIEW_MISSES = 1
 
@@ -21,6 +21,13 @@ def role_of(state: State, purpose: Purpose) -> Role:
             return state.attempt.conversation.role
         case Purpose.PLAN | Purpose.NEXT | Purpose.FIX | Purpose.PLOT | Purpose.NOTES:
             return Role.PLANNER
+
+
+def chat_of(state: State, purpose: Purpose) -> Chat:
+    """The chat that a request for this purpose belongs to."""
+    if state.reviewing and role_of(state, purpose) is Role.REVIEWER:
+        return state.reviewing
+    return state.attempt.conversation
 
 
 def hear(state: State, asked: Asked) -> State:
@@ -72,7 +79,7 @@ def begin_review(state: State, run: int) -> State:
     """A completed run is judged, where there is a reviewer and the run is no control's."""
     if not state.launched.reviewer_model or state.launched.control:
         return state
-    return replace(state, reviewing=ReviewTalk(run))
+    return replace(state, reviewing=ReviewTalk(run=run))
 
 
 def miss_review(state: State, refused: Refused) -> State:

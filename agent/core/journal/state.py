@@ -46,41 +46,36 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
-    """The chat of one attempt: blobs of the last request and reply, and what was said of the reply.
+class Chat:
+    """The last exchange with a model: names of blobs, "" for each that is not there yet."""
 
-    cut: the reply ended at its length limit. The editor's chat has the planner's `instruction`, a blob, and the
-    planner's own chat, `asked_by`, to which it goes back where no edit comes of it.
-    """
-
-    purpose: Purpose = Purpose.PLAN
     request: str = ""
     reply: str = ""
-    refusals: int = 0
-    feedback: str = ""
-    staged: str | None = None
-    summary: str = ""
-    role: Role = Role.PLANNER
-    cut: bool = False
-    instruction: str = ""
-    asked_by: Conversation | None = None
+    cut: bool = False  # the reply ended at its length limit
+    feedback: str = ""  # the text that told the model why its reply was refused
+    instruction: str = ""  # the planner's words, if the chat is the editor's
 
 
 @dataclass(frozen=True, slots=True)
-class ReviewTalk:
-    """The chat about one completed run: blobs, as in a Conversation.
+class Conversation(Chat):
+    """The chat of one attempt."""
 
-    draft: the last review that could be read, `rounds` how many there were. misses: replies that could not be read.
-    """
+    purpose: Purpose = Purpose.PLAN  # of the last request
+    role: Role = Role.PLANNER  # who wrote the last reply
+    refusals: int = 0  # replies that led to no attempt
+    summary: str = ""  # the last refusal in one line
+    staged: str | None = None  # blob: texts of files after the accepted blocks of refused replies
+    asked_by: Conversation | None = None  # the planner's chat, which goes on if the editor makes no edit
 
-    run: int
-    request: str = ""
-    reply: str = ""
-    cut: bool = False
-    draft: str = ""
-    rounds: int = 0
-    misses: int = 0
-    feedback: str = ""
+
+@dataclass(frozen=True, slots=True)
+class ReviewTalk(Chat):
+    """The chat about one completed run."""
+
+    run: int = field(kw_only=True)
+    draft: str = ""  # blob: the last review that could be read
+    rounds: int = 0  # reviews that could be read
+    misses: int = 0  # replies that could not be read
 
 
 UNHELD = "without a sandbox"

@@ -82,6 +82,7 @@ class AiderModel:
     throttle: Throttle = field(default_factory=Throttle)
     redact: Redactor = field(default_factory=Redactor)
     deadline_s: float = DEADLINE_S
+    window_tokens: ClassVar[int | None] = None
     takes_files: ClassVar[bool] = True
     name: str = field(init=False, default="")
 

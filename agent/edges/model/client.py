@@ -88,6 +88,8 @@ class LiteLLMModel:
     and then what is waited for.
     """
 
+    takes_files = False
+
     def __init__(
         self,
         name: str,

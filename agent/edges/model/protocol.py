@@ -62,6 +62,16 @@ class Model(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def window_tokens(self) -> int | None:
+        """Tokens that a request may have; None if nobody knows, or if no request is too long."""
+        ...
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether it reads `Request.files` or the view, so that a prompt need not show files in part."""
+        ...
+
     def ask(self, request: Request) -> ModelReply:
         """Raises: ProviderUnavailable after the caller's patience, ProviderRefused at once, ContextTooLong.
 
@@ -77,6 +87,16 @@ class Models:
     planner: Model
     editor: Model | None = None
     reviewer: Model | None = None
+
+    def of(self, role: Role) -> Model:
+        """Whoever plays the part."""
+        match role:
+            case Role.PLANNER:
+                return self.planner
+            case Role.EDITOR:
+                return self.editor or self.planner
+            case Role.REVIEWER:
+                return self.reviewer or self.planner
 
 
 def known_window(name: str) -> int | None:

@@ -23,6 +23,9 @@ class ReplayModel:
     stood. The same prompts are not asked for: only that each reply was given for the same purpose.
     """
 
+    window_tokens = None
+    takes_files = False
+
     def __init__(self, name: str) -> None:
         self.name = name
 

@@ -24,6 +24,7 @@ class SweepModel:
     """Reads the view of a request, not its messages; a seeded Optuna chooses the next values from the past rows."""
 
     name = SWEEP
+    window_tokens = None
     takes_files = True
 
     def ask(self, request: Request) -> ModelReply:

@@ -36,6 +36,7 @@ class Counting:
     hold: Callable[[], object] = lambda: None
     calls: list[Request] = field(default_factory=list)
     window_tokens: int | None = None
+    takes_files: bool = False
 
     def ask(self, request: Request) -> ModelReply:
         self.calls.append(request)

@@ -1,0 +1,45 @@
+"""Commits of an effect: made once, and found by their step key after a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agent.core.journal.events import Stage
+from agent.core.journal.state import State
+from agent.edges.git.repo import Repo
+from agent.errors import IntegrityError
+
+
+def commit(repo: Repo, changes: Mapping[str, str], subject: str, trailers: Mapping[str, str]) -> str:
+    """The commit with this Step-Id, made now or found; "" if there is nothing to change.
+
+    trailers: as `trailers_of` makes them, Step-Id among them.
+    """
+    if not changes:
+        return ""
+    key = trailers["Step-Id"]
+    found = repo.find_step(key)
+    if not found:
+        try:
+            return repo.commit(changes, subject, trailers)
+        except IntegrityError:  # the git of an earlier try, whose orchestrator was killed, may have come first
+            found = repo.find_step(key)
+            if not found:
+                raise
+    repo.check_out(changes)
+    return found
+
+
+def trailers_of(state: State, key: str) -> dict[str, str]:
+    """Lines at the end of a commit message that say which run, attempt or stage it belongs to."""
+    place = {"Run": str(state.run.number), "Attempt": str(state.run.attempt)}
+    if state.stage in (Stage.PLOT, Stage.NOTES):
+        place = {"Stage": state.stage.value}
+    if state.launched.control:
+        place["Control"] = state.launched.control.removeprefix("control: ")
+    return place | {"Step-Id": key}
+
+
+def append_section(text: str, section: str) -> str:
+    """The text of notes.txt with one more section, after an empty line."""
+    return text.rstrip("\n") + ("\n\n" if text.strip() else "") + section

@@ -1,0 +1,57 @@
+"""Publish a completed run: its outputs, its facts in notes.txt, and a tag that holds its metrics."""
+
+from __future__ import annotations
+
+from agent.core.code.search_marks import settings_of
+from agent.core.evidence.baseline import judge_run, primary_metric
+from agent.core.journal.events import Published, Step
+from agent.core.journal.state import State
+from agent.core.prompt.facts import run_facts
+from agent.core.prompt.view import reference_of
+from agent.edges.git.repo import metrics_message
+from agent.edges.run.publish import publish_run
+from agent.effects.commit import append_section, commit, trailers_of
+from agent.effects.edges import Edges
+
+
+def publish(edges: Edges, state: State, key: str) -> Published:
+    """Copy the run's outputs beside the others, write its facts into notes.txt and tag its commit with its metrics."""
+    assert state.attempt.candidate
+    candidate = state.attempt.candidate
+    folders = {step: edges.workspace.step_folder(name) for step, name in candidate.folders.items()}
+    publish_run(edges.workspace, state.run.number, folders[Step.RUN], folders.get(Step.EVALUATE), key)
+    spec = edges.template.spec
+    code = edges.repo.read(candidate.commit, spec.run_files)
+    settings = {k: v for text in code.values() for k, v in settings_of(text).items()}
+    baselines = reference_of(state, edges.template.baselines)
+    primary = primary_metric(spec, candidate.values)
+    trust = candidate.self_reported
+    verdict = (
+        judge_run(spec, primary, candidate.values, baselines, self_reported=trust) if primary and baselines else None
+    )
+    facts = run_facts(state, spec, baselines, verdict, settings)
+    notes = append_section(edges.repo.read(state.code.head, ("notes.txt",)).get("notes.txt", ""), facts)
+    subject = f"Run {state.run.number}: record the results in notes.txt"
+    made = commit(edges.repo, {"notes.txt": notes}, subject, trailers_of(state, key))
+    tag = f"run/{state.run.number}"
+    stored = {
+        "metrics": candidate.values,
+        "settings": settings,
+        "seed": state.run.number,
+        "verified": state.launched.verified and not candidate.self_reported,
+        "self_reported": candidate.self_reported or None,
+        "sandbox": candidate.sandbox or None,
+        "verdict": verdict.kind.value if verdict else None,
+        "control": state.launched.control or None,
+    }
+    edges.repo.tag(tag, candidate.commit, metrics_message(candidate.subject, stored))
+    return Published(
+        run=state.run.number,
+        tag=tag,
+        commit=made,
+        values=candidate.values,
+        settings=settings,
+        seed=state.run.number,
+        self_reported=candidate.self_reported,
+        sandbox=candidate.sandbox,
+    )
