@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import typer
+from dotenv import load_dotenv
 
-from agent.cli.app import describe_surprise, say
-from agent.cli.environment import prepare
+from agent.cli.environment import announce_sandbox, prepare
 from agent.cli.models import ModelSettings, make_models, read_model_settings
-from agent.cli.sandbox import announce_sandbox
+from agent.cli.terminal import describe_surprise, say
 from agent.core.journal.events import Event, PauseKind, Resumed
 from agent.core.journal.fold import fold
 from agent.core.journal.state import State
@@ -53,8 +53,6 @@ def announce_model(name: str) -> None:
 
 def load_keys() -> None:
     """Keys from .env join the environment; what is set there already stays, and a blank key is none."""
-    from dotenv import load_dotenv
-
     for name in [n for n, value in os.environ.items() if n.endswith("_API_KEY") and not value.strip()]:
         del os.environ[name]
     try:

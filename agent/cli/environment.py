@@ -1,24 +1,27 @@
-"""What a run needs before it: its interpreter and its data, found or made with progress shown."""
+"""Parts that a run needs before it: git, an interpreter, data, a sandbox; found or made, with progress shown."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from agent.cli.app import say
-from agent.cli.options import data_cache, data_limit_gib
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from agent.cli.places import data_cache, data_limit_gib, environment_cache
+from agent.cli.terminal import say
 from agent.core.inputs.spec import Environment
+from agent.edges.sandbox.choose import NO_SANDBOX, Sandbox, choose_sandbox
+from agent.edges.template.data import Prepared, prepare_data, store_of
+from agent.edges.template.environment import build_environment, environment_for
+from agent.edges.template.load import Template
 from agent.errors import UsageError
-
-if TYPE_CHECKING:
-    from agent.edges.template.data import Prepared
-    from agent.edges.template.load import Template
 
 LINE_CHARS = 100
 
@@ -45,8 +48,6 @@ def build(environment: Environment, template: Path, cache: Path, whose: str = ""
 
     Raises: UsageError with pip's last lines where it cannot be built.
     """
-    from agent.edges.template.environment import build_environment, environment_for
-
     ready = environment_for(environment, template, cache)
     if ready:
         return ready
@@ -63,8 +64,6 @@ def prepare(template: Template, interpreter: Path, is_stopped: Callable[[], bool
 
     Raises: UsageError with the last line of what failed; StopRequested.
     """
-    from agent.edges.template.data import prepare_data, store_of
-
     if template.spec.prepare is None:
         return None
     store = store_of(data_cache(), template)
@@ -97,9 +96,6 @@ def shown(title: str) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def _spinner() -> Iterator[Callable[[str], None]]:
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("starting", total=None)
@@ -108,3 +104,62 @@ def _spinner() -> Iterator[Callable[[str], None]]:
 
 def _say_line(line: str) -> None:
     say(f"  {line}")
+
+
+WITHOUT_SANDBOX = (
+    "WARNING: --sandbox off: code that a model writes runs with your rights. It can read your keys and files, change "
+    "them and reach the network, and every result says that it was made without a sandbox."
+)
+
+
+def announce_sandbox(sandbox: Sandbox) -> None:
+    """What holds the runs, and what it leaves open."""
+    if sandbox.kind == "off":
+        say(WITHOUT_SANDBOX)
+    else:
+        missed = f" ({sandbox.missed})" if sandbox.missed else ""
+        say(
+            f"sandbox: {sandbox.kind}{missed}"
+            + (f"; it leaves open: {'; '.join(sandbox.gaps)}" if sandbox.gaps else "")
+        )
+
+
+def hold_own_code() -> Sandbox:
+    """For a template's own code, which no model wrote: the sandbox of its later runs, else none, with a word of it."""
+    wanted = os.environ.get("SCIENTIST_SANDBOX") or "auto"
+    try:
+        return choose_sandbox(wanted)
+    except UsageError as error:
+        if wanted != "auto":
+            raise
+        say(f"{error}. The template's own code runs without one.")
+        return NO_SANDBOX
+
+
+def choose_interpreter(template: Template) -> Path:
+    """The template's environment, built if need be, else our own interpreter.
+
+    Raises: UsageError where the environment cannot be built.
+    """
+    if not template.spec.environment.install:
+        return Path(sys.executable)
+    return build(template.spec.environment, template.folder, environment_cache())
+
+
+def check_writable(folder: Path) -> None:
+    """Raises: UsageError where the workspaces folder cannot be made or written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(
+            str(folder), f"cannot be written: {error.strerror}", "name another folder with --workspaces"
+        ) from error
+
+
+def require_git() -> None:
+    """Raises: UsageError where git is not installed."""
+    if shutil.which("git") is None:
+        raise UsageError("git", "is not installed, or not on PATH", "install it: every edit becomes a git commit")

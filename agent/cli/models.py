@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from agent.cli.app import MODELS_SECTION, SETTINGS_FILE, say
-from agent.cli.replay import check_aider, check_replay
-from agent.cli.terminal import read_redactor
+from agent.cli.environment import build
+from agent.cli.options import Editor
+from agent.cli.places import environment_cache
+from agent.cli.settings import MODELS_SECTION, SETTINGS_FILE, read_file
+from agent.cli.terminal import read_redactor, say
 from agent.core.journal.events import Launched
 from agent.core.journal.limits import Limits
 from agent.core.model.rules import RuleTable, read_model_rules
 from agent.core.text.redact import Redactor
+from agent.edges.model.aider import AIDER, REQUIREMENTS, AiderModel, aider_executable
+from agent.edges.model.call import check_stop, sleep_unless_stopped
+from agent.edges.model.client import LiteLLMModel
 from agent.edges.model.protocol import Model, Models, check_model
-from agent.edges.model.replay import is_replay
-from agent.edges.model.sweep import SWEEP, SweepModel, ranges_in
+from agent.edges.model.replay import ReplayModel, is_replay, read_launch
+from agent.edges.model.sweep import CONTROL, SWEEP, SweepModel, ranges_in
 from agent.edges.model.throttle import Throttle
+from agent.edges.template.environment import environment_for
+from agent.edges.template.load import Template
 from agent.errors import UsageError
-
-if TYPE_CHECKING:
-    from agent.edges.template.load import Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,7 @@ def read_model_settings(folder: Path = Path()) -> ModelSettings:
     Raises: UsageError naming file and field.
     """
     path = folder / SETTINGS_FILE
-    section: object = {}
-    if path.is_file():
-        try:
-            section = tomllib.loads(path.read_text("utf-8")).get(MODELS_SECTION, {})
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(str(path), f"is not TOML: {error}") from error
+    section = read_file(path).get(MODELS_SECTION, {})
     if not isinstance(section, dict):
         raise UsageError(str(path), "models is no table", 'write [models."deepseek/"] and below it concurrency = 4')
     return ModelSettings(read_model_rules(section, str(path)), redact=read_redactor())
@@ -126,11 +123,7 @@ def _make(name: str, fallbacks: tuple[str, ...], limits: Limits, stop_file: Path
     if name == SWEEP:
         return SweepModel()
     if is_replay(name):
-        from agent.edges.model.replay import ReplayModel
-
         return ReplayModel(name)
-    from agent.edges.model.call import check_stop, sleep_unless_stopped
-    from agent.edges.model.client import LiteLLMModel
 
     return LiteLLMModel(
         name,
@@ -146,9 +139,6 @@ def _make(name: str, fallbacks: tuple[str, ...], limits: Limits, stop_file: Path
 
 
 def _make_aider(name: str, limits: Limits, stop_file: Path, settings: ModelSettings) -> Model:
-    from agent.cli.aider import find_aider
-    from agent.edges.model.aider import AiderModel
-
     return AiderModel(
         name,
         find_aider(),
@@ -158,4 +148,80 @@ def _make_aider(name: str, limits: Limits, stop_file: Path, settings: ModelSetti
         is_stopped=stop_file.exists,
         throttle=settings.throttle,
         redact=settings.redact,
+    )
+
+
+def check_replay(option: str, model: str, *, editor_model: str, reviewer_model: str) -> None:
+    """Raises: UsageError where there is no such recording, or a planner's lacks the roles that answered it."""
+    recorded = read_launch(model, option)
+    if option != "--model":
+        return
+    if recorded.separate_editor and not editor_model:
+        raise UsageError(f"{option} {model}", "its edits are another model's", f"add --editor-model {model}")
+    if recorded.reviewer_model and not reviewer_model:
+        more = f" --reflections {recorded.reflections}" if recorded.reflections else ""
+        raise UsageError(f"{option} {model}", "its runs were reviewed", f"add --reviewer-model {model}{more}")
+
+
+def check_aider(model: str) -> None:
+    """Raises: UsageError where aider is not there, or `model`, which it would ask, is none that it can."""
+    if is_replay(model):
+        raise UsageError("--editor aider", f"{model} cannot be asked by it", "name a model with --editor-model")
+    find_aider()
+
+
+def control_of(model: str) -> str:
+    """What the results of that model must be called; a replay's are what the recording's were."""
+    if model == SWEEP:
+        return CONTROL
+    return read_launch(model).control if is_replay(model) else ""
+
+
+VARIABLE = "SCIENTIST_AIDER"
+
+
+def build_aider() -> Path:
+    """The aider command, its environment built first where it is not there yet.
+
+    Raises: UsageError with pip's last lines where it cannot be built.
+    """
+    try:
+        return aider_executable(build(AIDER, REQUIREMENTS.parent, environment_cache(), "aider"))
+    except UsageError as error:
+        raise UsageError("environment of aider", error.problem, error.remedy) from error
+
+
+def find_aider() -> Path:
+    """The aider command: the one that SCIENTIST_AIDER names, else that of the environment built before.
+
+    Raises: UsageError where there is none.
+    """
+    named = os.environ.get(VARIABLE, "")
+    if named:
+        if not os.access(named, os.X_OK) or not Path(named).is_file():
+            raise UsageError(f"{VARIABLE}={named}", "is no command", "name the aider executable, or unset it")
+        return Path(named).absolute()
+    python = environment_for(AIDER, REQUIREMENTS.parent, environment_cache())
+    if python is None:
+        remedy = "build it (108 packages, 0.7 GB): scientist setup aider"
+        raise UsageError("--editor aider", "its environment is not built", remedy)
+    return aider_executable(python)
+
+
+def check_roles(asked: Launched, template: Template) -> None:
+    """Every model that is named can be asked; the sweep edits by itself and implements no idea to be judged.
+
+    Raises: UsageError naming the option.
+    """
+    aider = "--editor aider" if asked.editor == Editor.AIDER.value else ""
+    named = "--editor-model" if asked.editor_model else "--reviewer-model" if asked.reviewer_model else aider
+    if asked.model == SWEEP and named:
+        raise UsageError(named, f"{SWEEP} takes no other model's help", "name a language model with --model")
+    check_models(
+        template,
+        asked.model,
+        editor_model=asked.editor_model,
+        reviewer_model=asked.reviewer_model,
+        fallbacks=asked.fallbacks,
+        editor=asked.editor,
     )

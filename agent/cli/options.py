@@ -1,16 +1,12 @@
-"""Options that several commands share, and the folders that settings lead to."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-
-from agent.errors import UsageError
 
 WorkspacesDir = Annotated[
     Path, typer.Option("--workspaces", envvar="SCIENTIST_WORKSPACES", help="Folder of all batches.")
@@ -63,43 +59,12 @@ BatchMaxCostUsd = Annotated[
 ]
 
 
-def require_git() -> None:
-    """Raises: UsageError where git is not installed."""
-    if shutil.which("git") is None:
-        raise UsageError("git", "is not installed, or not on PATH", "install it: every edit becomes a git commit")
-
-
-def template_roots() -> list[Path]:
-    """./templates, then the folders of SCIENTIST_TEMPLATES."""
-    extra = os.environ.get("SCIENTIST_TEMPLATES", "")
-    return [Path("templates"), *(Path(p) for p in extra.split(os.pathsep) if p)]
-
-
-def data_cache() -> Path:
-    """Where the data that templates prepared is kept, a folder for each template."""
-    return environment_cache() / "data"
-
-
-def data_limit_gib() -> float | None:
-    """Size to which each template's data is held; None leaves it to the template.
-
-    Raises: UsageError where SCIENTIST_DATA_MAX_GIB is no size.
-    """
-    text = os.environ.get("SCIENTIST_DATA_MAX_GIB", "").strip()
-    if not text:
-        return None
-    try:
-        limit = float(text)
-    except ValueError:
-        limit = 0.0
-    if not 0 < limit < float("inf"):
-        raise UsageError(f"SCIENTIST_DATA_MAX_GIB={text}", "is no size in GiB", "set it to a number such as 100")
-    return limit
-
-
-def environment_cache() -> Path:
-    """Where the experiments' virtual environments are kept."""
-    base = os.environ.get("SCIENTIST_CACHE")
-    if base:
-        return Path(base)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scientist"
+def make_typer(**options: Any) -> typer.Typer:
+    """A command or a group of commands; whatever goes wrong is told by agent.cli.app."""
+    return typer.Typer(
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **options,
+    )

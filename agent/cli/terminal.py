@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from agent.core.text.plain import plain
+import typer
+
+from agent.core.text.plain import plain, plain_line
 from agent.core.text.redact import Redactor, collect_secrets
 
 ENV_FILE = Path(".env")
@@ -73,8 +77,26 @@ def read_redactor() -> Redactor:
     """Knows every key of the environment and of .env."""
     secrets = collect_secrets(os.environ)
     if ENV_FILE.is_file():
-        from dotenv import dotenv_values
+        from dotenv import dotenv_values  # loaded if there is a file to read
 
         with contextlib.suppress(OSError, UnicodeDecodeError):  # whoever needs its keys says what is wrong with it
             secrets = collect_secrets(dotenv_values(ENV_FILE)) | secrets
     return Redactor(secrets)
+
+
+def say(message: str) -> None:
+    """Print a message for the person at the terminal; data goes to standard output."""
+    typer.echo(message, err=True)
+
+
+def describe_surprise(error: Exception, folder: Path) -> str:
+    """One line for an error that should not be; its traceback is kept in `folder`, without keys."""
+    redact = read_redactor()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"scientist-{time.time_ns()}.traceback"
+        path.write_text(redact("".join(traceback.format_exception(error))), "utf-8", errors="replace")
+        where = f"; traceback in {path}"
+    except OSError:
+        where = ""
+    return f"{type(error).__name__}: {plain_line(redact(str(error)), 300)}{where}"

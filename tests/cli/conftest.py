@@ -16,7 +16,6 @@ from unittest import mock
 
 import pytest
 
-import agent.cli.commands  # noqa: F401 - registers the commands
 from agent.cli import app
 
 SCIENTIST = Path(sys.executable).parent / "scientist"

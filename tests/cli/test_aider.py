@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.aider import find_aider
+from agent.cli.models import find_aider
 from agent.errors import UsageError
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import agent.cli.commands
 from agent.cli import app
 from tests.cli.conftest import Scientist
 from tests.paths import QUADRATIC
@@ -26,7 +25,6 @@ def refuse(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         monkeypatch.chdir(folder)
         for name, value in extra.items():
             monkeypatch.setenv(name, value)
-        assert agent.cli.commands
         code = app.run([str(argument) for argument in arguments])
         said = capsys.readouterr()
         assert code == 2, said.err

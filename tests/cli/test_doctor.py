@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import agent.cli.commands  # noqa: F401 - registers the commands
 from agent.cli.app import run
 from tests.cli.conftest import Scientist
 from tests.paths import QUADRATIC

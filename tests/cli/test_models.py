@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.app import read_settings
+from agent.cli.app import load_command
 from agent.cli.models import ModelSettings, check_models, make_models, read_model_settings
+from agent.cli.settings import read_settings
 from agent.core.journal.events import Launched
 from agent.core.journal.limits import Limits
 from agent.core.model.messages import Message
@@ -33,7 +34,7 @@ def write(folder: Path, text: str) -> Path:
 
 def test_rules_per_model_are_no_command(tmp_path: Path) -> None:
     path = write(tmp_path, '[models."deepseek/"]\nconcurrency = 3\n')
-    assert read_settings(path) == {}
+    assert read_settings("launch", load_command("launch"), path) == {}
     assert read_model_settings(tmp_path).rules.find(MODEL).concurrency == 3
     assert read_model_settings(tmp_path / "nowhere").rules.find(MODEL).concurrency is None
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.options import data_limit_gib
+from agent.cli.places import data_limit_gib
 from agent.edges.system.processes import running_below
 from agent.edges.workspace.layout import Workspace
 from agent.errors import UsageError

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-import agent.cli.commands
 from agent.cli import app
 from agent.core.inputs.idea import parse_ideas
 from agent.edges.template.load import load_template
@@ -80,7 +79,6 @@ def refuse(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
     def run_refused(*arguments: object) -> str:
         monkeypatch.chdir(folder)
-        assert agent.cli.commands
         code = app.run([str(argument) for argument in arguments])
         said = capsys.readouterr()
         assert code == 2 and said.out == "" and len(said.err.strip().splitlines()) == 1, said

@@ -11,8 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agent.cli.app import describe_surprise
-from agent.cli.terminal import clean, clean_streams
+from agent.cli.terminal import clean, clean_streams, describe_surprise
 
 KEY = "canary-5e8f2a71c0"
 

@@ -10,21 +10,21 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from agent.cli.app import app, say
-from agent.cli.options import environment_cache, template_roots
+from agent.cli.environment import check_python, choose_interpreter, hold_own_code, prepare
+from agent.cli.places import environment_cache, template_roots
+from agent.cli.terminal import say
+from agent.core.evidence.baseline import primary_metric
+from agent.core.failure.diagnose import Failure
+from agent.core.prompt.render import number
+from agent.edges.run.baselines import Bench, Made, Row, RowState, make_all, plan_rows, undeclared_files
+from agent.edges.template.load import Template, find_template, load_template
 from agent.errors import ScientistError, UsageError
 
-if TYPE_CHECKING:
-    from agent.core.failure.diagnose import Failure
-    from agent.edges.run.baselines import Bench, Made, Row
-    from agent.edges.template.load import Template
 
-
-@app.command()
 def baseline(
     template: Annotated[str, typer.Argument(metavar="TEMPLATE", help="Name or folder of the template.")],
     profile: Annotated[str, typer.Option("--profile", envvar="SCIENTIST_PROFILE", help="Scale to run at.")] = "",
@@ -39,28 +39,22 @@ def baseline(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the rows and run nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="List the rows as JSON and run nothing.")] = False,
 ) -> None:
-    """Run the baselines that a template declares, and store their results in its baselines/.
+    """Run a template's baselines and store their results in it.
 
     Rows that are there are kept, so that a call can be repeated after any end; several calls at once share the work.
     A row belongs to the code of the experiment: after a change of the profile or of sealed/, delete the rows.
     """
-    from agent.edges.run.baselines import Bench, plan_rows
-    from agent.edges.template.load import find_template, load_template
-
     found = load_template(find_template(template, template_roots()), profile)
     rows = plan_rows(found, only or ())
     if dry_run or as_json:
         list_rows(found, rows, as_json)
         return
-    from agent.cli.commands.launch import choose_interpreter
-    from agent.cli.environment import check_python, prepare
-    from agent.cli.sandbox import hold_own_code
 
     refuse_stale(rows, redo)
     require_writable(rows[0].path.parent)
     interpreter = check_python(python) if python else choose_interpreter(found)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)
+    for asked in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(asked, end)
     prepare(found, interpreter)  # before any row, so that its trouble is told once
     scratch = environment_cache() / "baselines"
     bench = Bench(found, interpreter, dict(os.environ), scratch, lambda: prepare(found, interpreter), hold_own_code())
@@ -88,16 +82,12 @@ def list_rows(template: Template, rows: Sequence[Row], as_json: bool) -> None:
 
 
 def say_undeclared(template: Template) -> None:
-    from agent.edges.run.baselines import undeclared_files
-
     for path in undeclared_files(template):
         say(f"{path}: no declared baseline makes it, and it counts as one; delete it if it is out of date")
 
 
 def refuse_stale(rows: Sequence[Row], redo: bool) -> None:
     """Raises: UsageError where rows are results of other code and shall not be made again."""
-    from agent.edges.run.baselines import RowState
-
     stale = [row.path for row in rows if row.state() is RowState.STALE]
     if stale and not redo:
         others = f" and {len(stale) - 1} more" if len(stale) > 1 else ""
@@ -117,8 +107,6 @@ def require_writable(folder: Path) -> None:
 
 def run_rows(bench: Bench, rows: Sequence[Row], parallel: int, redo: bool) -> int:
     """Make what is missing, `parallel` at a time, and return the exit code: 1 where a row failed."""
-    from agent.edges.run.baselines import RowState, make_all
-
     todo = [row for row in rows if row.state() is not RowState.THERE]
     kept = len(rows) - len(todo)
     say(f"{len(todo)} of {len(rows)} rows to make, {parallel} at a time" + (f"; {kept} are there" if kept else ""))
@@ -184,9 +172,6 @@ def tell(template: Template, done: Made | ScientistError | OSError, clock: Clock
 
 def describe_row(template: Template, made: Made) -> str:
     """The row with its primary metric and its place on the axis."""
-    from agent.core.evidence.baseline import primary_metric
-    from agent.core.prompt.render import number
-
     assert made.trial
     values = made.trial.values
     primary = primary_metric(template.spec, values)

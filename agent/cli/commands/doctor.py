@@ -8,26 +8,34 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from agent.cli.app import SETTINGS_FILE, app, read_settings
-from agent.cli.options import (
-    DEFAULT_WORKSPACES,
-    Editor,
-    Json,
-    SandboxChoice,
-    data_cache,
-    environment_cache,
-    template_roots,
+from agent.cli.drive import load_keys
+from agent.cli.models import check_roles, find_aider, read_model_settings
+from agent.cli.options import DEFAULT_WORKSPACES, Editor, Json, SandboxChoice
+from agent.cli.places import data_cache, environment_cache, template_roots
+from agent.cli.settings import SETTINGS_FILE, read_file
+from agent.core.inputs.spec import Profile
+from agent.core.journal.events import Launched
+from agent.edges.doctor.machine import (
+    Finding,
+    Level,
+    check_data,
+    check_disk,
+    check_env_file,
+    check_environment,
+    check_flake8,
+    check_folder,
+    check_git,
+    check_gpus,
+    check_sandbox,
+    kept_gib,
 )
+from agent.edges.doctor.provider import Probe, check_provider
+from agent.edges.template.load import Template, find_template, load_template
 from agent.errors import ScientistError, UsageError
-
-if TYPE_CHECKING:
-    from agent.edges.doctor.machine import Finding
-    from agent.edges.doctor.provider import Probe
-    from agent.edges.template.load import Template
 
 SCHEMA_VERSION = 1
 STAND_INS = ("offline/", "replay/")
@@ -49,7 +57,6 @@ class Asked:
     sandbox: str = "auto"
 
 
-@app.command()
 def doctor(
     model: Annotated[str | None, typer.Option("--model", envvar="SCIENTIST_MODEL", help="As for launch.")] = None,
     editor_model: Annotated[str | None, typer.Option("--editor-model", help="As for launch.")] = None,
@@ -69,9 +76,10 @@ def doctor(
     deadline_s: Annotated[float, typer.Option("--deadline-s", min=0.1, help="For each answer of a model.")] = 30.0,
     as_json: Json = False,
 ) -> None:
-    """Say whether a launch with these options would work; each model is asked up to three tiny questions.
+    """Check whether a launch with these options would work.
 
-    What is not given is as `launch` would have it, [launch] of scientist.toml included. Exit code 1: it would fail.
+    Each model is asked up to three tiny questions. An option that is not given is as `launch` would have it, [launch]
+    of scientist.toml included. Exit code 1: it would fail.
     """
     given = {
         "model": model,
@@ -106,7 +114,8 @@ def describe(finding: Finding) -> str:
 
 def as_launch_has_it(given: dict[str, Any]) -> Asked:
     """The options with those of [launch] and launch's own defaults where none is given."""
-    values = read_settings(Path(SETTINGS_FILE)).get("launch", {}) | {k: v for k, v in given.items() if v}
+    launch = {k.replace("-", "_"): v for k, v in read_file().get("launch", {}).items()}
+    values = launch | {k: v for k, v in given.items() if v}
     editor = str(values.get("editor", Editor.BLOCKS))
     if editor not in list(Editor):
         raise UsageError(f"{SETTINGS_FILE}: [launch] editor", f"{editor} is none", f"write {' or '.join(Editor)}")
@@ -125,17 +134,6 @@ def as_launch_has_it(given: dict[str, Any]) -> Asked:
 
 def examine(asked: Asked, deadline_s: float) -> Iterator[Finding]:
     """Every finding, in the order in which a launch would come upon it."""
-    from agent.cli.drive import load_keys
-    from agent.edges.doctor.machine import (
-        Finding,
-        Level,
-        check_env_file,
-        check_flake8,
-        check_folder,
-        check_git,
-        check_sandbox,
-    )
-
     yield check_git()
     yield check_flake8()
     yield check_env_file(Path(".env"))
@@ -156,16 +154,11 @@ def examine(asked: Asked, deadline_s: float) -> Iterator[Finding]:
 
 
 def find(asked: Asked) -> Template:
-    from agent.edges.template.load import find_template, load_template
-
     return load_template(find_template(asked.template, template_roots()), asked.profile)
 
 
 def examine_template(template: Template, asked: Asked) -> Iterator[Finding]:
     """Environment, data, disk and GPU for a template's profile."""
-    from agent.core.inputs.spec import Profile
-    from agent.edges.doctor.machine import check_data, check_disk, check_environment, check_gpus, kept_gib
-
     found, python = check_environment(template, environment_cache())
     yield found
     yield check_data(template, python, data_cache(), os.environ)
@@ -178,10 +171,6 @@ def examine_template(template: Template, asked: Asked) -> Iterator[Finding]:
 
 def examine_models(asked: Asked, template: Template | None, deadline_s: float) -> Iterator[Finding]:
     """Each language model in turn, and what launch checks of them all."""
-    from agent.cli.models import read_model_settings
-    from agent.edges.doctor.machine import Finding, Level
-    from agent.edges.doctor.provider import check_provider
-
     try:
         settings = read_model_settings()
     except ScientistError as error:
@@ -199,16 +188,11 @@ def examine_models(asked: Asked, template: Template | None, deadline_s: float) -
     if refusal and not failed:  # else it was told already, and in more detail
         yield Finding.of("models", refusal)
     if asked.editor is Editor.AIDER and not refusal:
-        from agent.cli.aider import find_aider
-
         yield Finding(Level.OK, "aider", str(find_aider()))
 
 
 def refuse_models(asked: Asked, template: Template) -> ScientistError | None:
     """Why launch would not take these models."""
-    from agent.cli.commands.launch import check_roles
-    from agent.core.journal.events import Launched
-
     named = Launched(
         model=asked.model,
         editor_model=asked.editor_model,
@@ -225,8 +209,6 @@ def refuse_models(asked: Asked, template: Template) -> ScientistError | None:
 
 def probes(asked: Asked) -> Sequence[Probe]:
     """Each model once, with the option that named it first."""
-    from agent.edges.doctor.provider import Probe
-
     named = [
         Probe("--model", asked.model),
         Probe("--editor-model", asked.editor_model),

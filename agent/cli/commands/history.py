@@ -1,28 +1,23 @@
-"""scientist history: every edit of an idea and what became of it."""
+"""scientist history and diff: every edit of an idea, what became of it, and the code between two runs."""
 
 from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import typer
 
-from agent.cli.app import app
 from agent.cli.options import Json, WorkspaceArg
+from agent.core.journal.events import Launched, Told
+from agent.edges.git.repo import Repo
+from agent.edges.workspace.layout import open_workspace, read_state
+from agent.errors import UsageError
+from agent.report.history import EditRow, edit_rows, outcomes
 
-if TYPE_CHECKING:
-    from agent.core.journal.events import Told
-    from agent.report.history import EditRow
 
-
-@app.command()
 def history(path: WorkspaceArg, as_json: Json = False) -> None:
     """Show every edit and what became of it."""
-    from agent.core.journal.events import Launched, Told
-    from agent.edges.workspace.layout import open_workspace
-    from agent.report.history import edit_rows, outcomes
-
     workspace = open_workspace(path)
     journal = workspace.journal()
     events = journal.events
@@ -70,3 +65,28 @@ def _to_json(row: EditRow) -> dict[str, Any]:
         "metrics": row.outcome.metrics,
         "failure": row.outcome.failure,
     }
+
+
+SHORTEST_HASH = 7
+
+
+def diff(
+    path: WorkspaceArg,
+    a: Annotated[str, typer.Argument(metavar="A", help="Run number, tag or commit; 'start' is the template.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The same; by default the newest commit.")] = "HEAD",
+) -> None:
+    """Show the code difference between two runs or commits."""
+    workspace = open_workspace(path)
+    repo = workspace.repo()
+    first = read_state(workspace).launched.commit
+    typer.echo(repo.diff(_commit(repo, a, first), _commit(repo, b, first)), nl=False)
+
+
+def _commit(repo: Repo, name: str, first: str) -> str:
+    if name == "start":
+        return first
+    is_run = name.isdigit() and len(name) < SHORTEST_HASH  # a commit's hash may be all digits
+    found = repo.resolve(f"run/{name}" if is_run else name)
+    if found is None:
+        raise UsageError(name, "is no completed run, tag or commit of this workspace", "see: scientist history")
+    return found

@@ -1,27 +1,30 @@
-"""scientist ideas: the idea files and what is in them."""
+"""scientist ideas and idea: the ideas files, and new ones from one sentence."""
 
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from agent.cli.app import app
-from agent.cli.options import Json
+from agent.cli.options import Json, make_typer
+from agent.cli.places import read_ideas
+from agent.core.inputs.idea import new_idea, parse_ideas
+from agent.core.model.messages import scrub
+from agent.edges.system.files import write_durably
+from agent.errors import UsageError
 
 
-@app.command()
 def ideas(
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="[IDEAS.json...]", help="Default: ideas/*.json.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the ideas of a file, or of all files in ./ideas."""
-    from agent.cli.commands.launch import read_ideas
-
+    """List the ideas of a file, or of every file that is found."""
     paths = files or sorted(Path("ideas").glob("*.json"))
     found = {str(path): read_ideas(path) for path in paths}
     if as_json:
@@ -36,3 +39,53 @@ def ideas(
         typer.echo(path)
         for number, idea in enumerate(ideas_, start=1):
             typer.echo(f"  {number}. {idea.slug}: {idea.Title}")
+
+
+idea = make_typer(no_args_is_help=True)
+
+
+@idea.callback()
+def group() -> None:
+    """Write ideas."""
+
+
+@idea.command()
+def new(
+    sentence: Annotated[str, typer.Argument(metavar='"SENTENCE"', help="The idea, in one sentence.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.json", help="Default: ideas/<name of the idea>.json.")
+    ] = None,
+    append: Annotated[bool, typer.Option("--append", help="Add it to the ideas that --out holds already.")] = False,
+) -> None:
+    """Write an idea file from one sentence; every other field is yours to add."""
+    idea = new_idea(sentence)
+    path = out or Path("ideas") / f"{idea.slug}.json"
+    before: list[object] = []
+    if os.path.lexists(path):
+        if not append:
+            raise UsageError(str(path), "is there already", "add to it with --append, or name another file with --out")
+        before = read_raw(path)
+    text = json.dumps([*before, idea.model_dump(exclude_unset=True)], indent=2, ensure_ascii=False) + "\n"
+    number = len(parse_ideas(text, str(path)))
+    write_ideas(path, text)
+    typer.echo(f"wrote idea {number} of {path}: {idea.slug}")
+    typer.echo(f"next: scientist launch {shlex.quote(str(path))} --idea {idea.slug} --template TEMPLATE")
+
+
+def read_raw(path: Path) -> list[object]:
+    """The ideas of a file as they are written there.
+
+    Raises: UsageError where it is no ideas file.
+    """
+    read_ideas(path)
+    raw = scrub(json.loads(path.read_text("utf-8-sig")))
+    return raw if isinstance(raw, list) else [raw]
+
+
+def write_ideas(path: Path, text: str) -> None:
+    """Raises: UsageError where the file cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_durably(path.resolve(), text.encode("utf-8"))
+    except OSError as error:
+        raise UsageError(str(path), f"cannot be written: {error.strerror}", "name another file with --out") from error

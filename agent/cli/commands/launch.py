@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from agent.cli.app import app, say
+from agent.cli.drive import announce_model, drive_all, load_keys
+from agent.cli.environment import (
+    announce_sandbox,
+    check_python,
+    check_writable,
+    choose_interpreter,
+    prepare,
+    require_git,
+)
+from agent.cli.models import check_roles, control_of
 from agent.cli.options import (
     DEFAULT_WORKSPACES,
     BatchMaxCostUsd,
@@ -23,20 +31,24 @@ from agent.cli.options import (
     PauseBefore,
     SandboxChoice,
     WorkspacesDir,
-    environment_cache,
-    require_git,
-    template_roots,
 )
+from agent.cli.places import read_ideas, template_roots
+from agent.cli.terminal import read_redactor, say
+from agent.core.evidence.baseline import primary_metric
+from agent.core.inputs.idea import choose_ideas
+from agent.core.journal.budget import change_limits
+from agent.core.journal.events import Launched
+from agent.core.journal.limits import Limits
+from agent.edges.model.replay import replay_name
+from agent.edges.sandbox.choose import choose_sandbox
+from agent.edges.template.data import Prepared
+from agent.edges.template.frozen import freeze_template
+from agent.edges.template.load import Template, find_template, load_template
+from agent.edges.workspace.layout import create_batch, template_store
+from agent.edges.workspace.refs import find_refs
 from agent.errors import UsageError
 
-if TYPE_CHECKING:
-    from agent.core.inputs.idea import Idea
-    from agent.core.journal.events import Launched
-    from agent.edges.template.data import Prepared
-    from agent.edges.template.load import Template
 
-
-@app.command()
 def launch(
     ideas: Annotated[Path, typer.Argument(metavar="IDEAS.json", help="One idea or a list of them.")],
     idea: Annotated[
@@ -88,21 +100,6 @@ def launch(
 ) -> None:
     """Launch a batch of ideas."""
     require_git()
-    from agent.cli.drive import announce_model, drive_all, load_keys
-    from agent.cli.environment import check_python, prepare
-    from agent.cli.sandbox import announce_sandbox
-    from agent.cli.terminal import read_redactor
-    from agent.core.inputs.idea import choose_ideas
-    from agent.core.journal.budget import change_limits
-    from agent.core.journal.events import Launched
-    from agent.core.journal.limits import Limits
-    from agent.edges.model.replay import replay_name
-    from agent.edges.sandbox.choose import choose_sandbox
-    from agent.edges.template.frozen import freeze_template
-    from agent.edges.template.load import find_template, load_template
-    from agent.edges.workspace.layout import create_batch, template_store
-    from agent.edges.workspace.refs import find_refs
-
     chosen = choose_ideas(read_ideas(ideas), idea or [], str(ideas))
     refs = {one.slug: find_refs(ideas, one.slug, read_redactor()) for one in chosen}
     source = load_template(find_template(template, template_roots()), profile)
@@ -141,74 +138,8 @@ def launch(
     raise typer.Exit(drive_all(made))
 
 
-def read_ideas(path: Path) -> list[Idea]:
-    """Raises: UsageError where the file cannot be read or used."""
-    from agent.cli.terminal import read_redactor
-    from agent.core.inputs.idea import parse_ideas
-
-    try:
-        text = path.read_text("utf-8-sig")
-    except OSError as error:
-        raise UsageError(
-            str(path), f"cannot be read: {error.strerror}", "name an ideas file, as ideas/sae_synth.json"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise UsageError(str(path), f"is not UTF-8: {error}") from error
-    return parse_ideas(read_redactor()(text), str(path))
-
-
-def check_roles(asked: Launched, template: Template) -> None:
-    """Every model that is named can be asked; the sweep edits by itself and implements no idea to be judged.
-
-    Raises: UsageError naming the option.
-    """
-    from agent.cli.models import check_models
-    from agent.edges.model.sweep import SWEEP
-
-    aider = "--editor aider" if asked.editor == Editor.AIDER.value else ""
-    named = "--editor-model" if asked.editor_model else "--reviewer-model" if asked.reviewer_model else aider
-    if asked.model == SWEEP and named:
-        raise UsageError(named, f"{SWEEP} takes no other model's help", "name a language model with --model")
-    check_models(
-        template,
-        asked.model,
-        editor_model=asked.editor_model,
-        reviewer_model=asked.reviewer_model,
-        fallbacks=asked.fallbacks,
-        editor=asked.editor,
-    )
-
-
-def check_writable(folder: Path) -> None:
-    """Raises: UsageError where the workspaces folder cannot be made or written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe.{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UsageError(
-            str(folder), f"cannot be written: {error.strerror}", "name another folder with --workspaces"
-        ) from error
-
-
-def choose_interpreter(template: Template) -> Path:
-    """The template's environment, built if need be, else our own interpreter.
-
-    Raises: UsageError where the environment cannot be built.
-    """
-    from agent.cli.environment import build
-
-    if not template.spec.environment.install:
-        return Path(sys.executable)
-    return build(template.spec.environment, template.folder, environment_cache())
-
-
 def describe_launch(asked: Launched, template: Template, python: Path, prepared: Prepared | None) -> Launched:
     """What was asked for, with what the template says of itself."""
-    from agent.cli.replay import control_of
-    from agent.core.evidence.baseline import primary_metric
-
     spec = template.spec
     primary = primary_metric(spec)
     return replace(

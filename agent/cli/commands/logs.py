@@ -5,24 +5,22 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from agent.cli.app import app
 from agent.cli.options import WorkspaceArg
 from agent.cli.terminal import read_redactor
+from agent.core.failure.folding import last_states
+from agent.edges.run.choose_runner import runner_for
+from agent.edges.run.runner import Runner, Running
+from agent.edges.workspace.layout import Workspace, open_workspace, read_state
 from agent.errors import IntegrityError, UsageError
-
-if TYPE_CHECKING:
-    from agent.edges.run.runner import Runner
-    from agent.edges.workspace.layout import Workspace
 
 CHUNK = 1 << 16
 LONGEST_LINE = 1 << 20
 
 
-@app.command()
 def logs(
     path: WorkspaceArg,
     run: Annotated[
@@ -31,10 +29,7 @@ def logs(
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as the log grows.")] = False,
     raw: Annotated[bool, typer.Option("--raw", help="As the run wrote it, with what a terminal obeys.")] = False,
 ) -> None:
-    """Print the log of a run, as text in lines; by default of the newest step."""
-    from agent.edges.run.runner import Running
-    from agent.edges.workspace.layout import open_workspace
-
+    """Print the log of a run, by default of the newest step."""
     workspace = open_workspace(path)
     log = _find_log(workspace.path, run)
     runner = _runner_of(workspace) if follow else None
@@ -57,9 +52,6 @@ def logs(
 
 def _runner_of(workspace: Workspace) -> Runner:
     """Runner of the workspace's steps; this machine's if the journal cannot be read, which hides no log."""
-    from agent.edges.run.choose_runner import runner_for
-    from agent.edges.workspace.layout import read_state
-
     try:
         return runner_for(read_state(workspace).launched)
     except IntegrityError:
@@ -68,8 +60,6 @@ def _runner_of(workspace: Workspace) -> Runner:
 
 def _put_lines(content: bytes) -> None:
     """Text without control characters; of what a carriage return overwrote the last state."""
-    from agent.core.failure.folding import last_states
-
     text = content.decode("utf-8", "replace")
     lines = text.removesuffix("\n").split("\n") if text else []
     typer.echo("".join(f"{state}\n" for line in lines for state in last_states(line)), nl=False)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from agent.cli.app import app, say
+from agent.cli.drive import drive_all, load_keys
+from agent.cli.environment import require_git
 from agent.cli.options import (
     DEFAULT_WORKSPACES,
     BatchMaxCostUsd,
@@ -17,16 +18,15 @@ from agent.cli.options import (
     PauseBefore,
     SandboxChoice,
     WorkspacesDir,
-    require_git,
 )
+from agent.cli.terminal import say
+from agent.core.journal.budget import change_limits
+from agent.core.journal.events import Resumed
+from agent.core.journal.state import State
+from agent.edges.workspace.layout import Workspace, find_workspaces, read_state
 from agent.errors import IntegrityError, UsageError
 
-if TYPE_CHECKING:
-    from agent.core.journal.state import State
-    from agent.edges.workspace.layout import Workspace
 
-
-@app.command()
 def resume(
     paths: Annotated[list[Path] | None, typer.Argument(metavar="WS...", help="Workspaces or batches.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every workspace that has not ended.")] = False,
@@ -46,13 +46,11 @@ def resume(
     ] = False,
     workspaces: WorkspacesDir = DEFAULT_WORKSPACES,
 ) -> None:
-    """Go on with workspaces that paused, crashed or wait; what waits for approval has it."""
-    require_git()
-    from agent.cli.drive import drive_all, load_keys
-    from agent.core.journal.budget import change_limits
-    from agent.core.journal.events import Resumed
-    from agent.edges.workspace.layout import find_workspaces
+    """Go on with ideas that paused, crashed or wait for you.
 
+    An edit or plan that waited for approval has it.
+    """
+    require_git()
     if bool(paths) == all_:
         raise UsageError("resume", "name workspaces, or --all", "see: scientist status")
     for root in paths or []:
@@ -82,8 +80,6 @@ def resume(
 
 def has_ended(workspace: Workspace) -> bool:
     """A damaged workspace has not: its resume says what is wrong."""
-    from agent.edges.workspace.layout import read_state
-
     try:
         return read_state(workspace).ended is not None
     except (IntegrityError, OSError):

@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from agent.cli.app import app
 from agent.cli.options import Json, WorkspaceArg
+from agent.cli.places import data_cache
+from agent.core.evidence.baseline import judge_run, primary_metric, summarise
+from agent.core.journal.events import Step
+from agent.core.journal.state import RunRow, State, say_trust
+from agent.core.journal.words import say_word
+from agent.core.prompt.render import number
+from agent.core.prompt.view import reference_of, view_row
+from agent.edges.run.prepare_step import command_of
+from agent.edges.template.data import store_of
+from agent.edges.template.load import Template
+from agent.edges.template.variables import resolve_command
+from agent.edges.workspace.layout import Workspace, frozen_template, open_workspace, read_state
 from agent.errors import UsageError
-
-if TYPE_CHECKING:
-    from agent.core.journal.state import RunRow, State
-    from agent.edges.template.load import Template
-    from agent.edges.workspace.layout import Workspace
+from agent.report.frontier import frontier_lines
+from agent.report.pause import ways_on
+from agent.report.spending import say_batch_limits, say_cost, say_tokens
 
 
-@app.command()
 def show(
     path: WorkspaceArg,
     run: Annotated[int | None, typer.Argument(metavar="[RUN]", help="Run number.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show an idea's plan and runs, or one run with the line that repeats it."""
-    from agent.edges.workspace.layout import frozen_template, open_workspace, read_state
+    """Show an idea's plan and runs, or one run in full.
 
+    A run is shown with the shell line that repeats it.
+    """
     workspace = open_workspace(path)
     state = read_state(workspace)
     template = frozen_template(workspace, state.launched)
@@ -45,11 +55,6 @@ def show(
 
 
 def describe_idea(workspace: Workspace, state: State, template: Template) -> dict[str, Any]:
-    from agent.core.journal.state import say_trust
-    from agent.core.journal.words import say_word
-    from agent.report.pause import ways_on
-    from agent.report.spending import say_batch_limits, say_cost, say_tokens
-
     launched = state.launched
     ended = state.ended
     spent = (say_tokens(state.spent, state.limits), say_cost(state.spent, state.limits), say_batch_limits(state.limits))
@@ -76,20 +81,12 @@ def describe_idea(workspace: Workspace, state: State, template: Template) -> dic
 
 def _baseline_lines(state: State, template: Template) -> list[str]:
     """The frontier that runs are compared with; none where the first baseline alone counts."""
-    from agent.core.evidence.baseline import summarise
-    from agent.core.prompt.view import reference_of
-    from agent.report.frontier import frontier_lines
-
     axis = template.spec.frontier
     reference = reference_of(state, template.baselines)
     return frontier_lines(summarise(reference, axis), template.spec.metrics, axis) if axis and reference else []
 
 
 def _row_line(row: RunRow, state: State, template: Template) -> str:
-    from agent.core.evidence.baseline import primary_metric
-    from agent.core.journal.state import say_trust
-    from agent.core.prompt.view import reference_of, view_row
-
     if not row.completed:
         return f"run {row.run}: given up after {row.attempts} attempts: {row.failures[-1] if row.failures else ''}"
     spec = template.spec
@@ -105,16 +102,10 @@ def _row_line(row: RunRow, state: State, template: Template) -> str:
 
 def _say_value(value: float) -> str:
     """Four digits, but counts whole: tokens and widths."""
-    from agent.core.prompt.render import number
-
     return str(int(value)) if value.is_integer() and abs(value) < 2**53 else number(value)
 
 
 def describe_run(workspace: Workspace, state: State, template: Template, row: RunRow) -> dict[str, Any]:
-    from agent.core.evidence.baseline import judge_run, primary_metric
-    from agent.core.journal.state import say_trust
-    from agent.core.prompt.view import reference_of
-
     baselines = reference_of(state, template.baselines)
     metric = primary_metric(template.spec, row.values)
     trust = row.self_reported
@@ -148,14 +139,6 @@ def describe_run(workspace: Workspace, state: State, template: Template, row: Ru
 
 def repeat_line(workspace: Workspace, state: State, template: Template, row: RunRow) -> str:
     """A shell line that runs and evaluates the same code once more in a new folder."""
-    from pathlib import Path
-
-    from agent.cli.options import data_cache
-    from agent.core.journal.events import Step
-    from agent.edges.run.prepare_step import command_of
-    from agent.edges.template.data import store_of
-    from agent.edges.template.variables import resolve_command
-
     quoted = shlex.quote
     variables = {"SCIENTIST_SEED": str(row.run)} | template.spec.environment.variables
     if template.sealed:

@@ -7,22 +7,28 @@ import shlex
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from agent.cli.app import app, say
-from agent.cli.options import DEFAULT_WORKSPACES, Json, data_cache
-from agent.cli.terminal import clean
+from agent.cli.options import DEFAULT_WORKSPACES, Json
+from agent.cli.places import data_cache
+from agent.cli.terminal import clean, say
+from agent.core.journal.fold import fold
+from agent.core.journal.state import UNHELD, State
+from agent.edges.run.choose_runner import runner_for
+from agent.edges.run.runner import HEARTBEAT_LIMIT_S, Running, say_silence
+from agent.edges.system.faults import say_fault
+from agent.edges.template.data import store_size
+from agent.edges.workspace.layout import BATCH_FILE, Workspace, find_missing, find_workspaces, frozen_template
+from agent.edges.workspace.lock import read_holder
 from agent.errors import IntegrityError, UsageError
-
-if TYPE_CHECKING:
-    from agent.core.journal.state import State
-    from agent.edges.workspace.layout import Workspace
-    from agent.report.status import Standing
+from agent.report.status import Standing, stand
 
 
-@app.command()
 def status(
     folder: Annotated[
         Path,
@@ -32,8 +38,6 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Show again every two seconds until all have ended.")] = False,
 ) -> None:
     """Show how ideas stand."""
-    from agent.edges.template.data import store_size
-
     while True:
         if folder != DEFAULT_WORKSPACES and not folder.is_dir():
             raise UsageError(str(folder), "is no folder", "name a workspace, a batch, or the folder of all batches")
@@ -56,9 +60,6 @@ def status(
 
 def read_standings(folder: Path) -> tuple[list[Standing], bool]:
     """How the workspaces stand that can be read, and whether there are others, which are named."""
-    from agent.edges.system.faults import say_fault
-    from agent.edges.workspace.layout import BATCH_FILE, find_missing, find_workspaces
-
     found, damaged = [], False
     for missing in find_missing(folder):
         say(f"scientist: {missing}: is gone, though {BATCH_FILE} lists it; put it back, or take its name out there")
@@ -76,11 +77,6 @@ def read_standings(folder: Path) -> tuple[list[Standing], bool]:
 
 
 def read_standing(workspace: Workspace) -> Standing:
-    from agent.core.journal.fold import fold
-    from agent.edges.workspace.layout import frozen_template
-    from agent.edges.workspace.lock import read_holder
-    from agent.report.status import stand
-
     events = workspace.journal().events
     state = fold(events)
     template = frozen_template(workspace, state.launched)
@@ -99,9 +95,6 @@ def read_standing(workspace: Workspace) -> Standing:
 
 def find_silence(workspace: Workspace, state: State) -> str:
     """That the supervisor of the step at work lives and its heart stopped, and what to do; empty where it beats."""
-    from agent.edges.run.choose_runner import runner_for
-    from agent.edges.run.runner import HEARTBEAT_LIMIT_S, Running, say_silence
-
     if not state.opened:
         return ""
     try:
@@ -115,10 +108,6 @@ def find_silence(workspace: Workspace, state: State) -> str:
 
 
 def print_standings(standings: list[Standing]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     console = Console()
     if not console.is_terminal:
         for s in standings:
@@ -140,8 +129,6 @@ def print_standings(standings: list[Standing]) -> None:
 
 
 def describe_best(standing: Standing) -> str:
-    from agent.core.journal.state import UNHELD
-
     best = standing.best
     if best is None:
         return "-"

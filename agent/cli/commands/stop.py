@@ -1,4 +1,4 @@
-"""scientist stop: end the work on a workspace, whichever host it is on."""
+"""scientist stop and unlock: end the work on a workspace, or forget an orchestrator that is gone."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.app import app, say
+from agent.cli.options import WorkspaceArg
+from agent.cli.terminal import say
+from agent.edges.workspace.layout import find_workspaces, open_workspace, read_state
+from agent.edges.workspace.lock import break_lock
 from agent.errors import IntegrityError, UsageError
 
 
-@app.command()
 def stop(path: Annotated[Path, typer.Argument(metavar="WS", help="Workspace or batch.")]) -> None:
-    """Stop the orchestrator and the run of a workspace; resume goes on."""
-    from agent.edges.workspace.layout import find_workspaces, read_state
+    """Stop the orchestrator and the run of a workspace.
 
+    scientist resume goes on from there.
+    """
     found = find_workspaces(path)
     if not found:
         raise UsageError(str(path), "holds no workspace", "see: scientist status")
@@ -38,3 +41,9 @@ def stop(path: Annotated[Path, typer.Argument(metavar="WS", help="Workspace or b
             continue
         typer.echo(f"{workspace.path}: asked to stop; go on: scientist resume {shlex.quote(str(workspace.path))}")
     raise typer.Exit(code)
+
+
+def unlock(path: WorkspaceArg) -> None:
+    """Forget the holder of a lock, if its host is gone."""
+    holder = break_lock(open_workspace(path).agent)
+    typer.echo(f"{path}: no longer held by {holder}" if holder else f"{path}: was not held")

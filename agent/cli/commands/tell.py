@@ -6,26 +6,26 @@ import secrets
 import shlex
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from agent.cli.app import app, say
-from agent.cli.terminal import read_redactor
+from agent.cli.terminal import read_redactor, say
+from agent.core.journal.events import PauseKind
+from agent.edges.workspace.inbox import drop_word, put_word, take_in
+from agent.edges.workspace.layout import Workspace, find_workspaces, read_state
+from agent.edges.workspace.lock import hold_lock
 from agent.errors import IntegrityError, Locked, UsageError
 
-if TYPE_CHECKING:
-    from agent.edges.workspace.layout import Workspace
 
-
-@app.command()
 def tell(
     path: Annotated[Path, typer.Argument(metavar="WS|BATCH", help="One idea, or all of a batch that have not ended.")],
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What the model is to know or do.")],
 ) -> None:
-    """Tell the model something: it is shown in the next prompt as the researcher's instruction."""
-    from agent.edges.workspace.layout import find_workspaces
+    """Tell the model something: the next prompt shows it.
 
+    It stands there as the instruction of the researcher.
+    """
     redact = read_redactor()
     found = find_workspaces(path)
     if not found:
@@ -53,11 +53,6 @@ def deliver(workspace: Workspace, text: str) -> str:
 
     Raises: UsageError where the text cannot be used, or the folder not be written; IntegrityError.
     """
-    from agent.core.journal.events import PauseKind
-    from agent.edges.workspace.inbox import drop_word, put_word, take_in
-    from agent.edges.workspace.layout import read_state
-    from agent.edges.workspace.lock import hold_lock
-
     if read_state(workspace).ended:
         return ""
     try:

@@ -13,11 +13,9 @@ from pathlib import Path
 
 import typer
 
-from agent.cli.app import say
-from agent.cli.commands.launch import choose_interpreter
-from agent.cli.environment import check_python, prepare
-from agent.cli.options import template_roots
-from agent.cli.sandbox import hold_own_code
+from agent.cli.environment import check_python, choose_interpreter, hold_own_code, prepare
+from agent.cli.places import template_roots
+from agent.cli.terminal import say
 from agent.core.authoring.check import Remark, check_repeats, check_results, check_spec, check_spread, find_number
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.events import Step
@@ -25,6 +23,7 @@ from agent.edges.lint import Linter
 from agent.edges.run.prepare_step import FIGURES, limits_of
 from agent.edges.run.trial import Trial, run_trial
 from agent.edges.sandbox.choose import Sandbox
+from agent.edges.system.untrusted import read_untrusted
 from agent.edges.template.inspect import check_files, check_marks, spec_faults
 from agent.edges.template.load import TEMPLATE_FILE, Template, at_profile, find_template, load_template, read_spec
 from agent.errors import ScientistError, UsageError
@@ -254,8 +253,6 @@ def describe_failure(trial: Trial, template: Template, name: str, where: str, *,
 
 
 def read_info(path: Path) -> Mapping[str, object] | None:
-    from agent.edges.system.untrusted import read_untrusted
-
     content = read_untrusted(path, 1 << 20)
     try:
         data = json.loads(content) if isinstance(content, bytes) else None

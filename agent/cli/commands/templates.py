@@ -1,22 +1,28 @@
-"""scientist templates: what there is to launch on."""
+"""scientist templates and template: those to launch on, a new one from a training script, and a check of one."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from agent.cli.app import app
-from agent.cli.options import Json, environment_cache, template_roots
+from agent.cli.commands.template_check import check_template
+from agent.cli.environment import check_python
+from agent.cli.options import Json, make_typer
+from agent.cli.places import environment_cache, template_roots
+from agent.core.authoring.script import Script
+from agent.edges.template.environment import environment_for
+from agent.edges.template.load import list_templates, read_spec
+from agent.edges.template.new import NewTemplate, make_template
 
 
-@app.command()
 def templates(as_json: Json = False) -> None:
     """List the templates."""
-    from agent.edges.template.environment import environment_for
-    from agent.edges.template.load import list_templates, read_spec
-
     rows: list[dict[str, Any]] = []
     for folder in list_templates(template_roots()):
         spec = read_spec(folder)
@@ -37,3 +43,101 @@ def templates(as_json: Json = False) -> None:
     for row in rows:
         state = "ready" if row["environment_built"] else "environment not built"
         typer.echo(f"{row['name']}  {row['summary']}  [{', '.join(row['profiles']) or 'no profiles'}; {state}]")
+
+
+template = make_typer(no_args_is_help=True, help="Make a template of your own, and check it.")
+
+SHOWN_FILLS = 30
+
+
+@template.command()
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the template is called.")],
+    source: Annotated[Path, typer.Option("--from", metavar="TRAIN.py", help="Your training script; it is copied.")],
+    into: Annotated[Path, typer.Option("--into", metavar="DIR", help="Folder of the new template.")] = Path(
+        "templates"
+    ),
+    python: Annotated[
+        Path | None, typer.Option("--python", help="Interpreter with which the script works, for versions to pin.")
+    ] = None,
+) -> None:
+    """Make a template from a training script; the script is read, not run."""
+    interpreter = check_python(python) if python else current_python()
+    made = make_template(name, source, into, interpreter)
+    typer.echo(f"made {made.folder} from {source}; read with {interpreter}")
+    for title, text in describe_read(made):
+        typer.echo(f"  {title:<13} {text}")
+    if not all(r.version for r in made.requirements):
+        typer.echo("  --python PATH names the interpreter with which the script works: its versions are then pinned")
+    quoted = shlex.quote(str(made.folder))
+    if made.fills:
+        typer.echo(f"to fill: {len(made.fills)}")
+        for line in made.fills[:SHOWN_FILLS]:
+            typer.echo(f"  {line}")
+        if len(made.fills) > SHOWN_FILLS:
+            typer.echo(f"  ... and {len(made.fills) - SHOWN_FILLS} more: grep -n FILL: {quoted}/*")
+    typer.echo(f"{'fill these, then' if made.fills else 'next'}: scientist template check {quoted}")
+
+
+def current_python() -> Path:
+    """The `python` that a shell would start here, else our own."""
+    return Path(shutil.which("python") or shutil.which("python3") or sys.executable)
+
+
+def describe_read(made: NewTemplate) -> list[tuple[str, str]]:
+    """What was read, by topic."""
+    script = made.script
+    pins = ", ".join(
+        f"{r.name}=={r.version}" if r.version else f"{r.name} (no version found)" for r in made.requirements
+    )
+    rows = [
+        ("arguments", ", ".join(f"{a.flag} {a.default_text}".strip() for a in script.arguments) or "none"),
+        ("output", f"{script.output.flag}" if script.output else "no argument names the folder for results"),
+        ("results", _describe_results(script)),
+        ("seed", _describe_seed(script)),
+        ("requirements", pins or "none beyond Python"),
+    ]
+    if made.modules:
+        rows.append(("copied", ", ".join(made.modules)))
+    if made.marked:
+        rows.append(("sweep", f"marked for offline/sweep: {', '.join(made.marked)}"))
+    if made.data:
+        rows.append(("data", f"{', '.join(made.data)}: not copied; runs find a folder as ./data with --data DIR"))
+    return rows
+
+
+def _describe_results(script: Script) -> str:
+    found = script.results
+    names = ", ".join(m.name for m in found.metrics)
+    match found.how:
+        case "written":
+            return f"{found.file}: {names or 'its keys could not be read'}"
+        case "printed" | "returned":
+            return f"{found.how}: {names}; final_info.json is not written yet"
+        case _:
+            return "none found"
+
+
+def _describe_seed(script: Script) -> str:
+    if script.reads_seed:
+        return "SCIENTIST_SEED is read"
+    if script.seed:
+        return f"argument {script.seed.flag}"
+    if script.seed_constant:
+        return f"constant {script.seed_constant.name}"
+    calls = ", ".join(f"{call.text}({call.value}) in line {call.line}" for call in script.seed_calls[:3])
+    return calls or "none found"
+
+
+@template.command()
+def check(
+    path: Annotated[str, typer.Argument(metavar="TEMPLATE", help="Folder or name of the template.")],
+    python: Annotated[
+        Path | None, typer.Option("--python", help="Interpreter of the experiment, instead of the template's own.")
+    ] = None,
+    profile: Annotated[str, typer.Option("--profile", help="Scale to run at; default: the template's.")] = "",
+    data: Annotated[Path | None, typer.Option("--data", help="Folder that the experiment finds as ./data.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the folder of the runs, and say where it is.")] = False,
+) -> None:
+    """Try a template without any model: files, lint, environment, smoke test, two seeds, evaluation."""
+    raise typer.Exit(check_template(path, python=python, profile=profile, data=data, keep=keep))

@@ -5,28 +5,29 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from agent.cli.app import app, say
-from agent.cli.options import Json, require_git
+from agent.cli.environment import require_git
+from agent.cli.options import Json
+from agent.cli.terminal import say
+from agent.core.evidence.audit import Disagreement
+from agent.edges.verify import Report
+from agent.edges.verify import verify as verify_workspace
+from agent.edges.workspace.layout import BATCH_FILE, Workspace, find_missing, find_workspaces
 from agent.errors import UsageError
 
-if TYPE_CHECKING:
-    from agent.edges.verify import Report
-    from agent.edges.workspace.layout import Workspace
 
-
-@app.command()
 def verify(
     paths: Annotated[list[Path], typer.Argument(metavar="WS...", help="Workspaces or batches.")],
     as_json: Json = False,
 ) -> None:
-    """Say whether journal, blobs, commits, tags, runs and results agree; nothing is changed."""
-    require_git()
-    from agent.edges.verify import verify as verify_workspace
+    """Check that journals, commits and results agree.
 
+    Blobs, tags and runs are compared too. Nothing is changed. Exit code 6: something disagrees.
+    """
+    require_git()
     found = [workspace for path in paths for workspace in find(path)]
     reports = [report for path in paths for report in report_missing(path)]
     for workspace in found:
@@ -44,8 +45,6 @@ def find(path: Path) -> list[Workspace]:
 
     Raises: UsageError where there are none.
     """
-    from agent.edges.workspace.layout import Workspace, find_missing, find_workspaces
-
     found = find_workspaces(path)
     if not found and (path / ".agent").is_dir():
         found = [Workspace(path.resolve())]
@@ -56,10 +55,6 @@ def find(path: Path) -> list[Workspace]:
 
 def report_missing(path: Path) -> list[Report]:
     """A report for each workspace that a batch lists and that is gone."""
-    from agent.core.evidence.audit import Disagreement
-    from agent.edges.verify import Report
-    from agent.edges.workspace.layout import BATCH_FILE, find_missing
-
     remedy = f"put it back from a copy, or take its name out of {BATCH_FILE}"
     gone = Disagreement(BATCH_FILE, "lists this workspace, and it is gone", remedy)
     return [Report(missing, disagreements=(gone,)) for missing in find_missing(path)]
