@@ -1,0 +1,72 @@
+"""Documents: links and anchors resolve, named files are there, the map names every room, the README stays short."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import anchors, links, name_of, pages, prose
+from tests.paths import ROOT
+from tests.test_rooms import rooms
+
+README_BYTES = 8192
+# "`agent/core/edit/apply.py`", "`core/journal/`": a path in backticks, from the root or from agent/.
+_PATH = re.compile(r"`(?P<path>(?:agent|tests|docs|core|edges|effects|cli|report)/[\w./-]*)`")
+
+
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_links_resolve(page: Path) -> None:
+    for number, target in links(page):
+        path, _, anchor = target.partition("#")
+        found = (page.parent / path).resolve() if path else page
+        assert found.exists(), f"{name_of(page)}:{number}: {target}"
+        assert found.is_relative_to(ROOT), f"{name_of(page)}:{number}: {target}"
+        if anchor:
+            assert anchor in anchors(found), f"{name_of(page)}:{number}: {target}"
+
+
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_files_that_are_named_are_there(page: Path) -> None:
+    for number, line in prose(page):
+        for match in _PATH.finditer(line):
+            places = (ROOT / match["path"], ROOT / "agent" / match["path"])
+            assert any(place.exists() for place in places), f"{name_of(page)}:{number}: {match['path']}"
+
+
+def test_the_map_names_every_room() -> None:
+    told = set(re.findall(r"^\| `([\w/]+)/`", (ROOT / "agent/README.md").read_text("utf-8"), re.MULTILINE))
+    there = {room.removeprefix("agent.").replace(".", "/") for room in rooms() if room != "agent"}
+    assert told == there
+
+
+def test_the_readme_is_a_page() -> None:
+    assert (ROOT / "README.md").stat().st_size <= README_BYTES
+
+
+def test_every_document_is_linked_from_the_readme() -> None:
+    linked = {(ROOT / target.partition("#")[0]).resolve() for _, target in links(ROOT / "README.md")}
+    missing = [page for page in (ROOT / "docs").glob("*.md") if page not in linked]
+    assert missing == [] and ROOT / "CONTRIBUTING.md" in linked and ROOT / "CHANGELOG.md" in linked
+
+
+def test_ci_runs_the_readmes_test_command_on_every_python_that_is_promised() -> None:
+    """The command's line is found in README.md, and the hosted workflow names jobs that there are."""
+    script = (ROOT / ".ci/run").read_text("utf-8")
+    (pattern,) = re.findall(r"sed -n \"s\|\^ {4}\\\((.*)\\\)", script)
+    assert pattern.startswith("pip install -e '.")
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert readme.count("\n    pip install -e '.[test]' -c constraints.txt && python -m pytest -n 4\n") == 1
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    promised = [word.rpartition(" ")[2] for word in project["classifiers"] if "Python :: 3." in word]
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text("utf-8")
+    assert promised and f'required="{" ".join(promised)}"' in script
+    assert "python: [" + ", ".join(f'"{version}"' for version in promised) + "]" in workflow
+
+    jobs = set(re.findall(r"^job_(\w+)\(\)", script, re.MULTILINE))
+    (listed,) = re.findall(r"job: \[(.*)\]", workflow)
+    assert jobs == {"locked", *listed.split(", ")}
+    assert all(re.search(rf"^ +run {job}\b", script, re.MULTILINE) for job in jobs)
