@@ -16,7 +16,7 @@ from agent.core.model.tokens import count_tokens
 from agent.core.prompt.conversation import Prompt, continue_talk, load_talk, open_talk, opening_purpose
 from agent.core.prompt.excerpt import changed_lines
 from agent.core.prompt.fit import budget_of, show_parts, smaller_budget
-from agent.core.prompt.view import TurnView, view_turn
+from agent.core.prompt.view import Study, TurnTexts, TurnView, view_turn
 from agent.edges.model.ledger import request_chars
 from agent.edges.model.protocol import Request
 from agent.edges.run.feedback import add_feedback
@@ -59,27 +59,27 @@ def _view(edges: Edges, state: State, purpose: Purpose) -> TurnView:
     if state.attempt.set_aside and state.attempt.set_aside.commit != state.code.good:
         commit = state.attempt.set_aside.commit
         aside_diff = cut_middle(edges.repo.diff(f"{commit}~1", commit, *spec.run_files), DIFF_CHARS)
-    view = view_turn(
-        state,
+    study = Study(
         spec,
-        purpose=purpose,
-        idea=edges.workspace.idea(edges.repo, state.code.head),
-        brief=edges.template.brief,
-        command=spec.command.replace("{out_dir}", "run_N"),
-        baselines=edges.template.baselines,
-        files=files,
-        failed_diff=failed_diff,
-        feedback=_text(edges, chat.feedback),
-        instruction=_text(edges, chat.instruction),
-        set_aside_diff=aside_diff,
-        limits=limits_of(edges.template),
+        edges.workspace.idea(edges.repo, state.code.head),
+        edges.template.brief,
+        edges.template.baselines,
+        limits_of(edges.template),
     )
-    if view.failure and view.failure.kind is FailureKind.EDIT:  # its detail is a blob: what was said of the reply
-        detail = cut_middle(edges.journal.get(view.failure.detail), DETAIL_CHARS)
-        view = replace(view, failure=replace(view.failure, detail=detail))
-    view = add_feedback(view, edges.workspace, state, spec, files)
+    texts = TurnTexts(_text(edges, chat.feedback), _text(edges, chat.instruction), failed_diff, aside_diff)
+    view = view_turn(_with_detail(edges, state), study, purpose, files, texts)
+    view = add_feedback(view, edges.workspace, files)
     takes_files = edges.models.of(role_of(state, purpose)).takes_files
     return view if takes_files else show_parts(view, changed)
+
+
+def _with_detail(edges: Edges, state: State) -> State:
+    """The state with the text of the last failure, if that was a refused reply: the journal keeps a blob of it."""
+    failure = state.run.failure
+    if failure is None or failure.kind is not FailureKind.EDIT:
+        return state
+    told = replace(failure, detail=cut_middle(edges.journal.get(failure.detail), DETAIL_CHARS))
+    return replace(state, run=replace(state.run, failures=(*state.run.failures[:-1], told)))
 
 
 def _prompt(edges: Edges, state: State, purpose: Purpose, budget: int | None) -> Prompt:

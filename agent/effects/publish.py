@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.core.code.search_marks import settings_of
-from agent.core.evidence.baseline import judge_run, primary_metric
+from agent.core.evidence.baseline import primary_metric, verdict_of
 from agent.core.journal.events import Published, Step
 from agent.core.journal.state import State
 from agent.core.prompt.facts import run_facts
@@ -25,10 +25,7 @@ def publish(edges: Edges, state: State, key: str) -> Published:
     settings = {k: v for text in code.values() for k, v in settings_of(text).items()}
     baselines = reference_of(state, edges.template.baselines)
     primary = primary_metric(spec, candidate.values)
-    trust = candidate.self_reported
-    verdict = (
-        judge_run(spec, primary, candidate.values, baselines, self_reported=trust) if primary and baselines else None
-    )
+    verdict = verdict_of(spec, primary, candidate.measured, baselines)
     facts = run_facts(state, spec, baselines, verdict, settings)
     notes = append_section(edges.repo.read(state.code.head, ("notes.txt",)).get("notes.txt", ""), facts)
     subject = f"Run {state.run.number}: record the results in notes.txt"

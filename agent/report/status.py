@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from agent.core.evidence.baseline import Baseline, judge_run, primary_metric
-from agent.core.evidence.verdict import Verdict, VerdictKind
-from agent.core.inputs.spec import Metric, TemplateSpec
+from agent.core.evidence.baseline import Baseline, primary_metric, verdict_of
+from agent.core.evidence.verdict import VerdictKind
+from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.events import Stage
 from agent.core.journal.state import RunRow, State
 from agent.core.prompt.view import reference_of
@@ -152,12 +152,6 @@ def phase_of(state: State) -> str:
     return "ask" if state.stage is Stage.EXPERIMENTS else state.stage.value
 
 
-def _judge(row: RunRow, spec: TemplateSpec, metric: Metric, baselines: Sequence[Baseline]) -> Verdict | None:
-    if not baselines:
-        return None
-    return judge_run(spec, metric, row.values, baselines, self_reported=row.self_reported)
-
-
 def best_run(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) -> Best | None:
     """The best of the verified runs, where there are any; of those, of the runs that compare with the baseline.
 
@@ -172,7 +166,7 @@ def best_run(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) ->
     scored = [row for row in done if metric.name in row.values]
     if not scored:
         return None
-    verdicts = {row.run: _judge(row, spec, metric, reference) for row in scored}
+    verdicts = {row.run: verdict_of(spec, metric, row.measured, reference) for row in scored}
     verified = [row for row in scored if is_verified(row, state)]
     pool = verified or scored
     fair = [row for row in pool if getattr(verdicts[row.run], "kind", None) is not VerdictKind.NOT_COMPARABLE] or pool

@@ -79,8 +79,8 @@ class Conversation:
     def ask(self, request: Request) -> ModelReply:
         view = request.view
         text = self._say(request)
-        run = view.run if view.purpose not in (Purpose.PLOT, Purpose.NOTES) else 0
-        run = view.rows[-1].run if self.role == "reviewer" else run
+        run = view.state.run.number if view.purpose not in (Purpose.PLOT, Purpose.NOTES) else 0
+        run = view.rows[-1].row.run if self.role == "reviewer" else run
         self.sent[run].append(self.count(model=self.name, messages=to_dicts(request.messages)))
         self.received[run].append(self.count(model=self.name, text=text))
         return ModelReply(text, self.name)
@@ -95,16 +95,16 @@ class Conversation:
         if self.role == "reviewer":
             return "I am done" if view.purpose is Purpose.REFLECT else REVIEW
         if self.plans_only and view.purpose not in (Purpose.PLOT, Purpose.NOTES):
-            plan = f"PLAN:\n{PLAN}\n" if view.run in (1, 3, 7) and view.purpose is not Purpose.FIX else ""
-            return plan + PROSE + f"Put this above main in experiment.py:\n\n{term(view.run)}"
+            plan = f"PLAN:\n{PLAN}\n" if view.state.run.number in (1, 3, 7) and view.purpose is not Purpose.FIX else ""
+            return plan + PROSE + f"Put this above main in experiment.py:\n\n{term(view.state.run.number)}"
         if view.purpose is Purpose.PLOT:
             return "plot.py draws what is needed."
         if view.purpose is Purpose.NOTES:
             return block("notes.txt", "", "What was found.\n" * 20)
-        code, n = view.files["experiment.py"], view.run
+        code, n = view.files["experiment.py"], view.state.run.number
         first = next(line for line in code.splitlines() if line.startswith("def main(")) + "\n"
         new = block("experiment.py", first, term(n) + "\n\n" + first)
-        if view.purpose is Purpose.FIX or (self.role == "editor" and view.failure):
+        if view.purpose is Purpose.FIX or (self.role == "editor" and view.state.run.failure):
             bad = "broken_name" if n == 2 else "crash_here"
             return "The name is wrong.\n\n" + block("experiment.py", f"{bad}()\n", "")
         if view.purpose is Purpose.REPAIR:

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from unittest import mock
 
 from agent.core.inputs.idea import Idea
-from agent.core.journal.events import Purpose
+from agent.core.inputs.spec import TemplateSpec
+from agent.core.journal.events import Launched, Purpose
+from agent.core.journal.fold import begin
+from agent.core.journal.limits import Limits
 from agent.core.model.messages import Message
 from agent.core.model.rules import ModelRules, RuleTable
 from agent.core.prompt.view import TurnView
@@ -23,24 +26,10 @@ PATIENCE_S = 3600.0
 HANG_S = 0.15
 
 VIEW = TurnView(
-    purpose=Purpose.PLAN,
-    workspace="w",
-    run=1,
-    max_runs=3,
-    attempt=1,
-    max_attempts=4,
-    idea=Idea(Title="T", Experiment="E"),
-    brief="",
-    command="python experiment.py",
-    run_files=("experiment.py",),
-    editable=("experiment.py",),
-    metrics=(),
-    primary=None,
-    baselines=(),
-    plan=(),
-    done_items=(),
-    rows=(),
-    files={},
+    Purpose.PLAN,
+    begin(Launched(workspace="w", limits=Limits(max_runs=3), has_baseline=True)),
+    TemplateSpec(name="t"),
+    Idea(Title="T", Experiment="E"),
 )
 # As a careless caller would send it: two users, an empty reply, a late system message, an assistant that comes last.
 MESSAGES = (

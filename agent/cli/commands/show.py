@@ -11,7 +11,7 @@ import typer
 
 from agent.cli.options import Json, WorkspaceArg
 from agent.cli.places import data_cache
-from agent.core.evidence.baseline import judge_run, primary_metric, summarise
+from agent.core.evidence.baseline import primary_metric, summarise, verdict_of
 from agent.core.journal.events import Step
 from agent.core.journal.state import RunRow, State, say_trust
 from agent.core.journal.words import say_word
@@ -107,11 +107,7 @@ def _say_value(value: float) -> str:
 
 def describe_run(workspace: Workspace, state: State, template: Template, row: RunRow) -> dict[str, Any]:
     baselines = reference_of(state, template.baselines)
-    metric = primary_metric(template.spec, row.values)
-    trust = row.self_reported
-    verdict = (
-        judge_run(template.spec, metric, row.values, baselines, self_reported=trust) if metric and baselines else None
-    )
+    verdict = verdict_of(template.spec, primary_metric(template.spec, row.values), row.measured, baselines)
     return {
         "workspace": str(workspace.path),
         "run": row.run,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from agent.core.evidence.frontier import END_SLACK, Curve, Sample, best_bar, read_curve
 from agent.core.evidence.verdict import ControlReading, Verdict, VerdictKind, differing_controls, judge, judge_against
 from agent.core.inputs.spec import BaselineVariant, Metric, TemplateSpec
+from agent.core.journal.kinds import Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,15 @@ def judge_run(
     first = [b for b in first if b.setting == baselines[0].setting]
     known = [b.values[metric.name] for b in first if metric.name in b.values]
     return judge(metric, values[metric.name], known, _read_controls(spec, values, first))
+
+
+def verdict_of(
+    spec: TemplateSpec, metric: Metric | None, measured: Measured, baselines: Sequence[Baseline]
+) -> Verdict | None:
+    """The verdict of one run in a metric; None if there is no such metric or no baseline."""
+    if metric is None or not baselines:
+        return None
+    return judge_run(spec, metric, measured.values, baselines, self_reported=measured.self_reported)
 
 
 def _read_controls(

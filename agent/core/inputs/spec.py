@@ -202,3 +202,7 @@ class TemplateSpec(_Strict):
     controls: tuple[Control, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     profiles: dict[str, Profile] = {}
+
+    def metric(self, name: str) -> Metric | None:
+        """The declared metric of that name."""
+        return next((metric for metric in self.metrics if metric.name == name), None)

@@ -44,6 +44,10 @@ class Candidate:
     # A person let it run.
     approved: bool = False
 
+    @property
+    def measured(self) -> Measured:
+        return Measured(self.values, self.self_reported, self.sandbox)
+
 
 @dataclass(frozen=True, slots=True)
 class Chat:
@@ -101,6 +105,10 @@ class RunRow:
     item: PlanItem | None = None
     review: Reviewed | None = None
     sandbox: str = ""
+
+    @property
+    def measured(self) -> Measured:
+        return Measured(self.values, self.self_reported, self.sandbox)
 
 
 def say_trust(launched: Launched, self_reported: str, sandbox: str = "") -> str:

@@ -97,7 +97,7 @@ def continue_talk(
     files: the newest commit's texts; staged: what good blocks made of them. reopen: the opening anew within a budget,
     for a conversation that has grown too long.
     """
-    shown = reveal(past.shown, view.feedback, files, staged)
+    shown = reveal(past.shown, view.texts.feedback, files, staged)
     view = replace(view, shown=shown)
     told, is_whole = Message("user", render_repair(view)), False
     if view.purpose is Purpose.WHOLE and shown:
@@ -111,4 +111,4 @@ def continue_talk(
         return Prompt(tuple(messages), shown, view=view)
     opening = reopen(max(0, budget_tokens - count_tokens(messages[-2:])))
     kept = {} if is_whole else opening.shown
-    return Prompt((*opening.messages, *messages[-2:]), reveal(kept, view.feedback, files, staged), view=view)
+    return Prompt((*opening.messages, *messages[-2:]), reveal(kept, view.texts.feedback, files, staged), view=view)

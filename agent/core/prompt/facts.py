@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from agent.core.evidence.baseline import Baseline, judge_run, summarise
+from agent.core.evidence.baseline import Baseline, summarise, verdict_of
 from agent.core.evidence.verdict import Verdict
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.events import Reviewed
+from agent.core.journal.kinds import Measured
 from agent.core.journal.state import State, say_trust
 from agent.core.prompt.render import number
 
@@ -45,8 +46,7 @@ def run_facts(
 
 def _against_frontier(spec: TemplateSpec, baselines: Sequence[Baseline], values: Mapping[str, float], name: str) -> str:
     """What the frontier gives at the run's own place; empty where it says nothing of the metric."""
-    metric = next((m for m in spec.metrics if m.name == name), None)
-    verdict = judge_run(spec, metric, values, baselines) if metric and baselines else None
+    verdict = verdict_of(spec, spec.metric(name), Measured(dict(values)), baselines)
     if verdict is None or verdict.baseline_mean is None:
         return ""
     band = f", band {number(verdict.low)} to {number(verdict.high)}" if verdict.low is not None else ""

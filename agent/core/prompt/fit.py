@@ -33,7 +33,7 @@ from agent.core.model.messages import Message
 from agent.core.model.tokens import count_tokens, estimate_tokens
 from agent.core.prompt.excerpt import Focus, choose_lines, find_focus, quoted_lines, render_excerpt
 from agent.core.prompt.render import render_opening
-from agent.core.prompt.view import TurnView
+from agent.core.prompt.view import Traces, TurnView
 
 __all__ = ["budget_of", "fit", "fit_conversation", "fits", "show_parts", "smaller_budget"]
 
@@ -79,14 +79,13 @@ def show_parts(view: TurnView, changed: Mapping[str, frozenset[int]] | None = No
 
 
 def _focus(view: TurnView, name: str, text: str, changed: frozenset[int]) -> Focus:
-    changed |= quoted_lines(text, view.instruction)
-    item = next((i.text for i in view.plan if i.number not in view.done_items), "")
-    told = [
-        f"{f.summary}\n{f.detail}" for f in (view.failure, view.code_failure) if f and f.kind is not FailureKind.EDIT
-    ]
+    changed |= quoted_lines(text, view.texts.instruction)
+    item = view.due.text if view.due else ""
+    failures = (view.state.run.failure, view.code_failure)
+    told = [f"{f.summary}\n{f.detail}" for f in failures if f and f.kind is not FailureKind.EDIT]
     idea = " ".join(str(value) for value in view.idea.details().values())
-    about = view.instruction or f"{item}\n{idea}"
-    found = find_focus(name, text, told=[*told, view.instruction], changed=changed, about=about)
+    about = view.texts.instruction or f"{item}\n{idea}"
+    found = find_focus(name, text, told=[*told, view.texts.instruction], changed=changed, about=about)
     return replace(found, names=found.names | ({view.function} if view.function else set()))
 
 
@@ -97,9 +96,9 @@ def _choose(view: TurnView, name: str, text: str, focus: Focus) -> Ranges:
         ranges = choose_lines(name, text, focus, FIX_CHARS, fill=False) if focus.lines else ()
         if ranges and len(render_excerpt(text, ranges)) <= WORTH * len(text):
             return ranges
-    mends = view.purpose is Purpose.FIX and view.repeats < 2 and not view.restored
+    mends = view.purpose is Purpose.FIX and view.state.run.repeats < 2 and not view.restored
     if mends and name.endswith(".py") and len(lines) > FIX_LINES and focus.lines:
-        failure = view.failure
+        failure = view.state.run.failure
         if failure and failure.kind is not FailureKind.EDIT:
             ranges = choose_lines(name, text, focus, FIX_CHARS, fill=False)
             if ranges and len(render_excerpt(text, ranges)) <= WORTH * len(text):
@@ -139,19 +138,19 @@ _Shrink = Callable[[TurnView, int], TurnView]
 
 def _steps(view: TurnView) -> list[tuple[int, _Shrink]]:
     """(largest amount, how to leave out an amount), in order; of what there is nothing, there is no step."""
-    over = [item for item in view.plan if item.number in view.done_items]
+    over = [item for item in view.plan if item.number in view.state.done_items]
     return [
         (most, shrink)
         for most, shrink in (
             (TENTHS if view.refs else 0, _shorten_refs),
             (max(0, len(view.rows) - 1), _drop_rows),
             (max(0, len(view.baselines) - 1), _drop_baselines),
-            (TENTHS if view.background else 0, _shorten_background),
+            (TENTHS if view.brief.background else 0, _shorten_background),
             (TENTHS if "notes.txt" in view.files or view.notes else 0, _shorten_notes),
             (len(over), _drop_items),
             (3, _drop_extras),
             (TENTHS // 2 if view.files else 0, _shorten_files),
-            (TENTHS if view.brief else 0, _shorten_brief),
+            (TENTHS if view.brief.task else 0, _shorten_brief),
             (TENTHS if view.files else 0, _shorten_files),
         )
         if most
@@ -174,9 +173,9 @@ def _drop_rows(view: TurnView, count: int) -> TurnView:
 def _drop_baselines(view: TurnView, count: int) -> TurnView:
     """Without a frontier, or a run on it, the rows from the end: the first baseline is the reference."""
     rows = view.baselines
-    at = next((row.values.get(view.frontier) for row in reversed(view.rows) if row.completed), None)
-    if view.frontier and at and at > 0:
-        far = sorted(range(len(rows)), key=lambda i: _log_distance(rows[i].means.get(view.frontier), at))
+    at = next((v.row.values.get(view.spec.frontier) for v in reversed(view.rows) if v.row.completed), None)
+    if view.spec.frontier and at and at > 0:
+        far = sorted(range(len(rows)), key=lambda i: _log_distance(rows[i].means.get(view.spec.frontier), at))
     else:
         far = list(range(len(rows)))
     kept = sorted(far[: len(rows) - count])
@@ -188,11 +187,11 @@ def _log_distance(value: float | None, at: float) -> float:
 
 
 def _shorten_background(view: TurnView, tenths: int) -> TurnView:
-    return replace(view, background=_cut_end(view.background, tenths))
+    return replace(view, brief=replace(view.brief, background=_cut_end(view.brief.background, tenths)))
 
 
 def _shorten_brief(view: TurnView, tenths: int) -> TurnView:
-    return replace(view, brief=_cut_end(view.brief, tenths))
+    return replace(view, brief=replace(view.brief, task=_cut_end(view.brief.task, tenths)))
 
 
 def _cut_end(text: str, tenths: int) -> str:
@@ -211,15 +210,12 @@ def _shorten_notes(view: TurnView, tenths: int) -> TurnView:
 
 
 def _drop_items(view: TurnView, count: int) -> TurnView:
-    over = [item.number for item in view.plan if item.number in view.done_items][:count]
-    plan = tuple(item for item in view.plan if item.number not in over)
-    return replace(view, plan=plan, left_out=_leave_out(view, "items", count))
+    return replace(view, left_out=_leave_out(view, "items", count))
 
 
 def _drop_extras(view: TurnView, count: int) -> TurnView:
-    view = replace(view, diagnostics=(), switches=())
-    view = replace(view, curves=()) if count > 1 else view
-    return replace(view, failed_diff="") if count > 2 else view
+    view = replace(view, traces=Traces(curves=view.traces.curves if count == 1 else ()))
+    return replace(view, texts=replace(view.texts, failed_diff="")) if count > 2 else view
 
 
 def _shorten_files(view: TurnView, tenths: int) -> TurnView:

@@ -1,22 +1,41 @@
-"""The last completed run, held against what its plan item expected and against the baselines at its place."""
+"""The last completed run, held against its plan item and against the baselines at its place."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from agent.core.evidence.baseline import Baseline, judge_run
+from agent.core.evidence.baseline import Baseline, verdict_of
 from agent.core.evidence.verdict import VerdictKind
 from agent.core.inputs.spec import TemplateSpec
+from agent.core.journal.kinds import Measured
 from agent.core.journal.state import RunRow, State
 from agent.core.reply.expectation import Reading, measure, read_comparison
 
-__all__ = ["bars_of_last", "read_last"]
+__all__ = ["LastRun", "read_last"]
 
 
-def read_last(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) -> dict[str, Reading]:
-    """The comparisons in the last completed run's plan item, held against its results."""
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """The last completed run against its expectations and the baselines; empty if the last run number was given up.
+
+    readings: the comparisons under "expected" and "refuted_if" of its plan item. bars: by metric, the baselines' mean.
+    """
+
+    readings: dict[str, Reading] = field(default_factory=dict)
+    bars: dict[str, float] = field(default_factory=dict)
+
+
+def read_last(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) -> LastRun:
     row = state.rows[-1] if state.rows else None
-    if row is None or not row.completed or row.item is None:
+    if row is None or not row.completed:
+        return LastRun()
+    return LastRun(_readings(row, state, spec, baselines), _bars(row, spec, baselines))
+
+
+def _readings(row: RunRow, state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) -> dict[str, Reading]:
+    """The comparisons in the run's plan item, held against its results."""
+    if row.item is None:
         return {}
     names = list(dict.fromkeys([*(m.name for m in spec.metrics), *row.values]))
     expected = read_comparison(row.item.expected, names)
@@ -34,9 +53,11 @@ def read_last(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) -
 def _bar_of(
     name: str, row: RunRow, state: State, spec: TemplateSpec, baselines: Sequence[Baseline]
 ) -> tuple[float | None, str]:
-    """What a change of the metric is a change of, and its name: the baseline at the run's own place, else a run."""
-    metric = next((m for m in spec.metrics if m.name == name), None)
-    verdict = judge_run(spec, metric, row.values, baselines) if metric and baselines else None
+    """The value that a change of the metric is counted from, and its name.
+
+    The value is the baseline at the run's own place; if there is none, that of the run before.
+    """
+    verdict = verdict_of(spec, spec.metric(name), Measured(row.values), baselines)
     if verdict and verdict.kind is VerdictKind.NOT_COMPARABLE:
         return None, ""  # neither the baseline nor, in its place, the run before
     if verdict and verdict.baseline_mean is not None:
@@ -45,14 +66,13 @@ def _bar_of(
     return (before[-1].values[name], f"run {before[-1].run}") if before else (None, "")
 
 
-def bars_of_last(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) -> dict[str, float]:
-    """What the baselines reach in each metric of a known direction where the last completed run lies."""
-    row = state.rows[-1] if state.rows else None
-    if row is None or not row.completed or not baselines or row.self_reported:
+def _bars(row: RunRow, spec: TemplateSpec, baselines: Sequence[Baseline]) -> dict[str, float]:
+    """The baselines' mean at the run's place, for each metric of a known direction."""
+    if row.self_reported:
         return {}
     bars = {}
     for metric in spec.metrics:
-        verdict = judge_run(spec, metric, row.values, baselines) if metric.direction != "unknown" else None
+        verdict = verdict_of(spec, metric, row.measured, baselines) if metric.direction != "unknown" else None
         if verdict and verdict.kind is not VerdictKind.NOT_COMPARABLE and verdict.baseline_mean is not None:
             bars[metric.name] = verdict.baseline_mean
     return bars

@@ -123,18 +123,19 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
 
 
-def row_line(row: RowView, view: TurnView) -> str:
+def row_line(judged: RowView, view: TurnView) -> str:
     """One past run in one line of bounded length, so that the last prompt is hardly longer than the second."""
+    row = judged.row
     aim = row.subject.partition(": ")[2] or row.subject or (headline(row.item.text) if row.item else "")
     if not row.completed:
         parts = [f"run {row.run}", "given up", *(_cut(failure, FAILURE_CHARS) for failure in row.failures[-1:])]
         return " | ".join([*parts, _cut(aim, SUBJECT_CHARS)]).removesuffix(" | ")
-    names = [m.name for m in view.metrics] or list(row.values)
+    names = [m.name for m in view.spec.metrics] or list(row.values)
     primary = view.primary.name if view.primary else ""
-    names.sort(key=lambda name: (name != primary, name != view.frontier))
+    names.sort(key=lambda name: (name != primary, name != view.spec.frontier))
     shown = [name for name in names if name in row.values][:METRICS_IN_ROW]
     numbers = " ".join(f"{name}={number(row.values[name])}" for name in shown)
-    remarks = [row.verdict.kind.value] if row.verdict else []
+    remarks = [judged.verdict.kind.value] if judged.verdict else []
     remarks += ["self-reported"] if row.self_reported else []
     remarks += [f"idea {row.review.judgement}"] if row.review else []
     verdict = f" ({', '.join(remarks)})" if remarks else ""

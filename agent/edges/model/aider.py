@@ -220,16 +220,17 @@ def _instruction(request: Request) -> str:
     The failure under the conditions of prompts/edit.j2, which our own editor is shown.
     """
     view = request.view
-    failure, failed = view.code_failure or view.failure, ""
+    failure, failed = view.code_failure or view.state.run.failure, ""
     if failure and failure.kind is not FailureKind.EDIT and not view.restored:
         failed = f"\n\nThe failure that it is to mend: {failure.summary}\n{failure.detail}".rstrip()
-    refused = f"\n\nThe edit that was made of this before was refused:\n{view.feedback}" if view.feedback else ""
-    return view.instruction + failed + refused
+    feedback = view.texts.feedback
+    refused = f"\n\nThe edit that was made of this before was refused:\n{feedback}" if feedback else ""
+    return view.texts.instruction + failed + refused
 
 
 def _chat(request: Request) -> list[str]:
     """The files whose text aider shows its model: those of the view, and others that the instruction names."""
-    return [path for path in request.files if path in request.view.files or path in request.view.instruction]
+    return [path for path in request.files if path in request.view.files or path in request.view.texts.instruction]
 
 
 def aider_executable(python: Path) -> Path:

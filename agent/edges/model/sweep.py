@@ -49,14 +49,14 @@ def ranges_in(files: Mapping[str, str]) -> dict[str, tuple[SearchRange, ...]]:
 def _next_trial(view: TurnView) -> str:
     by_file = ranges_in(view.files)
     if not by_file:
-        raise ProviderRefused(SWEEP, f"no search range is marked in {', '.join(view.run_files)}")
+        raise ProviderRefused(SWEEP, f"no search range is marked in {', '.join(view.spec.run_files)}")
     ranges = {r.name: r for found in by_file.values() for r in found}
     values = _suggest(view, ranges)
     changed = {name: value for name, value in values.items() if value != ranges[name].value}
     said = ", ".join(f"{name}={_show(value)}" for name, value in changed.items())
     parts = [f"{CONTROL}.\n"]
     refuted = f"{view.primary.name} stays inside the baseline's band" if view.primary else "nothing improves"
-    parts.append(f"PLAN:\n{view.run}. {said}; no improvement if {refuted}\n")
+    parts.append(f"PLAN:\n{view.state.run.number}. {said}; no improvement if {refuted}\n")
     for file, found in by_file.items():
         parts += [_block(file, r, changed[r.name]) for r in found if r.name in changed]
     return "\n".join(parts)
@@ -75,12 +75,13 @@ def _suggest(view: TurnView, ranges: Mapping[str, SearchRange]) -> dict[str, Set
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     space = {name: _distribution(r) for name, r in ranges.items()}
     lower = view.primary is not None and view.primary.direction == "lower"
-    seed = crc32(view.workspace.encode()) + 1000 * view.run + view.attempt
+    run = view.state.run
+    seed = crc32(view.state.launched.workspace.encode()) + 1000 * run.number + run.attempt
     study = optuna.create_study(
         direction="minimize" if lower else "maximize",
         sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=4),
     )
-    for row in view.rows:
+    for row in (judged.row for judged in view.rows):
         score = row.values.get(view.primary.name) if view.primary else None
         if score is not None and set(row.settings) >= set(space):
             inside = {name: row.settings[name] for name in space if _inside(space[name], row.settings[name])}
@@ -125,17 +126,16 @@ def _show(value: Setting) -> str:
 
 def _notes(view: TurnView) -> str:
     name = view.primary.name if view.primary else ""
-    scored = [row for row in view.rows if row.completed and name in row.values]
+    scored = [judged for judged in view.rows if judged.row.completed and name in judged.row.values]
     lower = view.primary is not None and view.primary.direction == "lower"
     lines = ["", "## Summary", "", CONTROL, ""]
     if scored:
-        fair = [row for row in scored if not (row.verdict and row.verdict.kind is VerdictKind.NOT_COMPARABLE)]
-        best = (min if lower else max)(fair or scored, key=lambda row: row.values[name])
+        fair = [v for v in scored if not (v.verdict and v.verdict.kind is VerdictKind.NOT_COMPARABLE)]
+        judged = (min if lower else max)(fair or scored, key=lambda v: v.row.values[name])
+        best, verdict = judged.row, judged.verdict
         settings = ", ".join(f"{key}={_show(value)}" for key, value in best.settings.items())
-        verdict = f": {best.verdict.kind.value}. {best.verdict.reason}" if best.verdict else "."
-        lines += [
-            f"Of {len(scored)} completed trials run {best.run} is best, {name} = {best.values[name]:.4g}{verdict}"
-        ]
+        said = f": {verdict.kind.value}. {verdict.reason}" if verdict else "."
+        lines += [f"Of {len(scored)} completed trials run {best.run} is best, {name} = {best.values[name]:.4g}{said}"]
         lines += [
             f"Its settings: {settings}.",
             "A best of several runs is chosen by its luck too: only fresh seeds can confirm it.",

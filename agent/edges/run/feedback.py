@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from agent.core.code.switches import describe_switches
@@ -15,7 +15,7 @@ from agent.core.failure.diagnose import FailureKind
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.events import Purpose, Step
 from agent.core.journal.state import State
-from agent.core.prompt.view import TurnView
+from agent.core.prompt.view import Traces, TurnView
 from agent.edges.run.prepare_step import EVALUATION
 from agent.edges.system.untrusted import Untrusted, read_untrusted
 from agent.edges.workspace.layout import Workspace
@@ -26,17 +26,7 @@ FINAL_INFO = "final_info.json"
 JSON_CAP_BYTES = 8 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class RunFeedback:
-    """Lines fit for a prompt."""
-
-    curves: tuple[str, ...] = ()
-    diagnostics: tuple[str, ...] = ()
-
-
-def add_feedback(
-    view: TurnView, workspace: Workspace, state: State, spec: TemplateSpec, files: Mapping[str, str]
-) -> TurnView:
+def add_feedback(view: TurnView, workspace: Workspace, files: Mapping[str, str]) -> TurnView:
     """The view with reference texts and, after a run or a failure of code, with what that left and is now set.
 
     files: texts of the newest commit. The reviewer, who is shown no code, sees the state of its components.
@@ -46,13 +36,13 @@ def add_feedback(
     view = replace(view, refs=read_refs(workspace.agent))
     if view.purpose not in (Purpose.NEXT, Purpose.FIX, Purpose.REVIEW):
         return view
-    left = read_feedback(workspace, state, spec, view.purpose)
-    said = [*(item.text for item in reversed(view.plan)), *(str(v) for v in view.idea.details().values())]
-    code = [files[name] for name in view.run_files if name in files]
-    return replace(view, curves=left.curves, diagnostics=left.diagnostics, switches=describe_switches(code, said))
+    left = read_feedback(workspace, view.state, view.spec, view.purpose)
+    said = [*(item.text for item in reversed(view.state.plan)), *(str(v) for v in view.idea.details().values())]
+    code = [files[name] for name in view.spec.run_files if name in files]
+    return replace(view, traces=replace(left, switches=describe_switches(code, said)))
 
 
-def read_feedback(workspace: Workspace, state: State, spec: TemplateSpec, purpose: Purpose) -> RunFeedback:
+def read_feedback(workspace: Workspace, state: State, spec: TemplateSpec, purpose: Purpose) -> Traces:
     """Of the run that was published last or, in a repair, of the attempt that failed; nothing where it left nothing."""
     if purpose is Purpose.FIX:
         place = failed_outputs(workspace, state)
@@ -61,11 +51,11 @@ def read_feedback(workspace: Workspace, state: State, spec: TemplateSpec, purpos
     else:
         place = None
     if place is None:
-        return RunFeedback()
+        return Traces()
     names = [m.name for m in sorted(spec.metrics, key=lambda m: not m.primary)]
     curves = _read_curves(place, [*(d.name for d in spec.diagnostics), *names])
     outputs = {"final_info": _read_json(place / FINAL_INFO), "evaluation": _read_json(place / EVALUATION)}
-    return RunFeedback(curves, describe_diagnostics(spec.diagnostics, outputs))
+    return Traces(curves, describe_diagnostics(spec.diagnostics, outputs))
 
 
 def failed_outputs(workspace: Workspace, state: State) -> Path | None:

@@ -19,6 +19,7 @@ from agent.core.prompt.conversation import (
     open_talk,
     opening_purpose,
 )
+from agent.core.prompt.view import TurnTexts
 from agent.core.reply.outcome import Refusal
 from tests.core.journal_by_hand import Story
 from tests.core.prompt.test_fit import CODE, make_view
@@ -39,7 +40,7 @@ def refuse(reply: str, prompt: Talk) -> Refusal:
 
 
 def go_on(purpose: Purpose, past: Talk, told: str, budget: int | None = None, reply: str = BLIND) -> Prompt:
-    view = replace(make_view(purpose), feedback=told, shown={})
+    view = replace(make_view(purpose), texts=TurnTexts(told), shown={})
     return continue_talk(view, past, reply, FILES, {}, budget, lambda room: open_talk(make_view(Purpose.FIX), room))
 
 

@@ -12,11 +12,13 @@ from agent.core.edit.lines import split_lines
 from agent.core.edit.seen import lines_of
 from agent.core.evidence.baseline import BaselineRow
 from agent.core.failure.diagnose import Failure, FailureKind, Location
+from agent.core.inputs.brief import Brief
 from agent.core.inputs.idea import Idea
 from agent.core.inputs.refs import Reference
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.events import Purpose
 from agent.core.journal.kinds import PlanItem
+from agent.core.journal.state import RunRow
 from agent.core.model.messages import Message
 from agent.core.model.tokens import count_tokens, estimate_tokens
 from agent.core.prompt.excerpt import Focus, render_excerpt
@@ -30,7 +32,7 @@ from agent.core.prompt.fit import (
     smaller_budget,
 )
 from agent.core.prompt.render import render_opening
-from agent.core.prompt.view import RowView, TurnView, view_turn
+from agent.core.prompt.view import RowView, Study, Traces, TurnTexts, TurnView, view_turn
 from tests.core.journal_by_hand import Story, failure
 from tests.examples import examples
 
@@ -46,30 +48,19 @@ def make_view(purpose: Purpose = Purpose.NEXT, code: str = CODE, **changes: obje
     story.complete_run()
     if purpose is Purpose.FIX:
         story.fail_attempt(FAULT)
-    view = view_turn(
-        story.state,
-        TemplateSpec(name="t", frontier="l0"),
-        purpose=purpose,
-        idea=IDEA,
-        brief="The rules.\n" * 50,
-        command="python experiment.py --out_dir=run_N",
-        baselines=[],
-        files={"experiment.py": code},
-    )
-    rows = tuple(RowView(n, True, f"Run {n}: row {n}", {"l0": 6.0}, {}, None, ()) for n in range(1, 7))
+    study = Study(TemplateSpec(name="t", frontier="l0"), IDEA, "The rules.\n" * 50)
+    texts = TurnTexts(failed_diff="-a\n+b" if purpose is Purpose.FIX else "")
+    state = replace(story.state, plan=PLAN, done_items=(1, 2, 3, 4))
+    view = view_turn(state, study, purpose, {"experiment.py": code}, texts)
+    rows = tuple(RowView(RunRow(n, True, f"Run {n}: row {n}", f"c{n}", 1, {"l0": 6.0})) for n in range(1, 7))
     points = tuple(BaselineRow(f"topk{n} {'wide ' * 12}".strip(), 3, {"l0": 2.0**n}, {}) for n in range(1, 8))
     full = replace(
         view,
         rows=rows,
         baselines=points,
-        plan=PLAN,
-        done_items=(1, 2, 3, 4),
-        background="The field.\n" * 150,
+        brief=replace(view.brief, background="The field.\n" * 150, headings=()),
         refs=(Reference("refs/a.md", "A reference.\n" * 200),),
-        curves=("loss: 1 | 2",),
-        diagnostics=("alive = 0.9",),
-        switches=("RATE = 0.1",),
-        failed_diff="-a\n+b" if purpose is Purpose.FIX else "",
+        traces=Traces(("loss: 1 | 2",), ("alive = 0.9",), ("RATE = 0.1",)),
     )
     return replace(show_parts(full), **changes)  # type: ignore[arg-type]
 
@@ -92,11 +83,11 @@ def left_out(view: TurnView) -> list[bool]:
         view.refs != whole.refs,
         len(view.rows) < 6,
         len(view.baselines) < 7,
-        view.background != whole.background,
+        view.brief.background != whole.brief.background,
         len(view.plan) < 7,
-        not (view.diagnostics and view.curves) or view.failed_diff != whole.failed_diff,
+        not (view.traces.diagnostics and view.traces.curves) or view.texts.failed_diff != whole.texts.failed_diff,
         view.shown != whole.shown,
-        view.brief != whole.brief,
+        view.brief.task != whole.brief.task,
     ]
 
 
@@ -136,8 +127,8 @@ def test_the_rules_of_the_task_stay_while_half_of_a_large_file_can_go() -> None:
     whole = len(render_excerpt(CODE, view.shown.get("experiment.py", ())))
     for fitted in kept:
         left = len(render_excerpt(CODE, fitted.shown.get("experiment.py", ())))
-        assert fitted.brief == view.brief or left <= 0.6 * whole
-    assert any(f.brief == view.brief and f.shown != view.shown for f in kept)
+        assert fitted.brief.task == view.brief.task or left <= 0.6 * whole
+    assert any(f.brief.task == view.brief.task and f.shown != view.shown for f in kept)
 
 
 def test_references_are_shortened_before_they_go_and_never_pass_their_own_budget() -> None:
@@ -153,9 +144,8 @@ def test_notes_keep_their_end() -> None:
     story = Story()
     story.complete_run()
     notes = "".join(f"Line {n} of the notes.\n" for n in range(120))
-    view = replace(
-        make_view(Purpose.NOTES), files={"notes.txt": notes}, refs=(), rows=(), baselines=(), brief="", background=""
-    )
+    view = make_view(Purpose.NOTES)
+    view = replace(view, files={"notes.txt": notes}, refs=(), rows=(), baselines=(), brief=Brief(""))
     fitted = fit(view, size_of(view) - 300)
     assert "Line 119 of the notes." in text_of(fitted) and "Line 0 of" not in text_of(fitted)
     assert "lines not shown (1-" in text_of(fitted)
@@ -180,7 +170,7 @@ def test_the_contract_the_file_and_the_failure_are_never_dropped(
     fitted = fit(view, budget)
     system, user = render_opening(fitted)
     assert system == render_opening(view)[0]
-    assert fitted.failure == view.failure and fitted.files == view.files
+    assert fitted.state == view.state and fitted.files == view.files
     if purpose is Purpose.FIX:
         assert "ValueError: FAULT" in user.content and "FAULT and where" in user.content
         assert "y_0 = x + 0 * 3" in user.content or 50 in lines_of(fitted.shown["experiment.py"])
@@ -201,8 +191,8 @@ def test_a_budget_with_room_for_the_core_is_kept(budget: int) -> None:
 @examples(5)
 def test_more_room_never_shows_less(budget: int, more: int) -> None:
     small, large = (fit(make_view(), b) for b in (budget, budget + more))
-    assert len(small.rows) <= len(large.rows) and len(small.brief) <= len(large.brief)
-    assert len(small.background) <= len(large.background)
+    assert len(small.rows) <= len(large.rows) and len(small.brief.task) <= len(large.brief.task)
+    assert len(small.brief.background) <= len(large.brief.background)
     assert sum(left_out(small)) >= sum(left_out(large))
 
 
@@ -225,18 +215,27 @@ def test_other_turns_show_the_whole_file_unless_it_is_large() -> None:
     assert "y_5 = x + 5 * 3" in text_of(large)  # the plan names what it works on
 
 
+def with_failures(view: TurnView, *failures: Failure, clean: bool = False) -> TurnView:
+    """The view, all of its files whole, of a state in which these failures struck."""
+    state = view.state
+    state = replace(state, run=replace(state.run, failures=failures), code=replace(state.code, clean=clean))
+    return replace(view, state=state, shown={})
+
+
 @pytest.mark.parametrize(
-    "changes",
-    [{"repeats": 2}, {"restored": True}, {"failure": replace(FAULT, kind=FailureKind.EDIT)}],
+    ("failures", "clean"),
+    [((FAULT, FAULT), False), ((FAULT,), True), ((replace(FAULT, kind=FailureKind.EDIT),), False)],
     ids=["twice", "restored", "edit"],
 )
-def test_a_repair_that_needs_more_than_a_place_shows_the_whole_file(changes: dict[str, object]) -> None:
-    assert show_parts(replace(make_view(Purpose.FIX), shown={}, **changes)).shown == {}  # type: ignore[arg-type]
+def test_a_repair_that_needs_more_than_a_place_shows_the_whole_file(failures: tuple[Failure, ...], clean: bool) -> None:
+    view = make_view(Purpose.FIX)
+    assert show_parts(with_failures(view, FAULT)).shown != {}, "one failure shows a part"
+    assert show_parts(with_failures(view, *failures, clean=clean)).shown == {}
 
 
 def test_a_failure_without_a_place_and_a_short_file_are_shown_whole() -> None:
     nowhere = Failure(FailureKind.TIMED_OUT, "timed out", "ran too long", None, "t")
-    view = replace(make_view(Purpose.FIX), failure=nowhere)
+    view = with_failures(make_view(Purpose.FIX), nowhere)
     assert show_parts(view).shown == {}
     assert make_view(Purpose.FIX, code="RATE = 1\n\n\ndef part_3():\n    pass\n" + "# x\n" * 60).shown == {}
 
@@ -244,16 +243,16 @@ def test_a_failure_without_a_place_and_a_short_file_are_shown_whole() -> None:
 def test_the_lines_of_the_failed_edit_are_shown() -> None:
     nowhere = Failure(FailureKind.TIMED_OUT, "timed out", "ran too long", Location("experiment.py", 1, ""), "t")
     changed = next(n for n, line in enumerate(split_lines(CODE).text, start=1) if line == "    y_5 = x + 5 * 9")
-    view = show_parts(replace(make_view(Purpose.FIX), failure=nowhere), {"experiment.py": frozenset([changed])})
+    view = show_parts(with_failures(make_view(Purpose.FIX), nowhere), {"experiment.py": frozenset([changed])})
     assert changed in lines_of(view.shown["experiment.py"]) and view.focus["experiment.py"] != Focus()
 
 
 def test_an_editor_is_shown_what_the_instruction_quotes_or_names() -> None:
     quoted = "In part_7 replace\n```\n    y_3 = x + 3 * 7\n```\nand call `part_11` there."
-    view = show_parts(replace(make_view(Purpose.EDIT), shown={}, instruction=quoted))
+    view = show_parts(replace(make_view(Purpose.EDIT), shown={}, texts=TurnTexts(instruction=quoted)))
     text = text_of(view)
     assert "y_5 = x + 5 * 7" in text and "y_5 = x + 5 * 11" in text and "y_5 = x + 5 * 9" not in text
-    vague = show_parts(replace(make_view(Purpose.EDIT), shown={}, instruction="Make it better."))
+    vague = show_parts(replace(make_view(Purpose.EDIT), shown={}, texts=TurnTexts(instruction="Make it better.")))
     assert vague.shown == {}
 
 

@@ -14,12 +14,14 @@ from agent.core.edit.blocks import find_blocks
 from agent.core.evidence.baseline import Baseline, BaselineRow
 from agent.core.evidence.verdict import Verdict, VerdictKind
 from agent.core.failure.diagnose import Failure, FailureKind, Location
+from agent.core.inputs.brief import Brief
 from agent.core.inputs.idea import Idea
 from agent.core.inputs.refs import Reference
 from agent.core.inputs.spec import Control, Metric, TemplateSpec
 from agent.core.journal.events import Intent, Purpose
 from agent.core.journal.kinds import PlanItem
 from agent.core.journal.limits import Limits
+from agent.core.journal.state import RunRow
 from agent.core.prompt.render import (
     _fill,
     fenced,
@@ -32,7 +34,7 @@ from agent.core.prompt.render import (
     render_repair,
     row_line,
 )
-from agent.core.prompt.view import RowView, TurnView, view_turn
+from agent.core.prompt.view import RowView, Study, TurnTexts, TurnView, view_turn
 from agent.core.reply.expectation import Comparison, read_comparison
 from agent.core.reply.misses import Miss
 from agent.core.reply.outcome import Refusal
@@ -61,17 +63,8 @@ LONG_PLAN = tuple(
 
 
 def view(story: Story, purpose: Purpose, *, spec: TemplateSpec = SPEC, **rest: str) -> TurnView:
-    return view_turn(
-        story.state,
-        spec,
-        purpose=purpose,
-        idea=IDEA,
-        brief="The field in brief. " * 100,
-        command="python experiment.py --out_dir=run_N",
-        baselines=BASELINES if spec is SPEC else [],
-        files=FILES,
-        **rest,  # type: ignore[arg-type]
-    )
+    study = Study(spec, IDEA, "The field in brief. " * 100, BASELINES if spec is SPEC else [])
+    return view_turn(story.state, study, purpose, FILES, TurnTexts(**rest))
 
 
 def said(story: Story, purpose: Purpose, **rest: object) -> str:
@@ -138,7 +131,7 @@ def test_a_name_that_a_template_does_not_know_is_an_error() -> None:
 def test_a_value_that_looks_like_a_template_is_left_as_it_is() -> None:
     story = Story()
     files = {"experiment.py": "X = '{{ view.idea }}{% if %}'\n"}
-    shown = replace(view(story, Purpose.PLAN), files=files, brief="<b>{{ 1 + 1 }}</b>")
+    shown = replace(view(story, Purpose.PLAN), files=files, brief=Brief("<b>{{ 1 + 1 }}</b>"))
     text = render_opening(shown)[1].content
     assert "X = '{{ view.idea }}{% if %}'" in text and "<b>{{ 1 + 1 }}</b>" in text
 
@@ -333,9 +326,7 @@ def frontier_view() -> TurnView:
         for n, setting in enumerate(("3", "4", "6", "0.0123", "0.0246"))
         for seed in (1001, 1002, 1003)
     ]
-    return view_turn(
-        Story().state, spec, purpose=Purpose.PLAN, idea=IDEA, brief="", command="c", baselines=rows, files=FILES
-    )
+    return view_turn(Story().state, Study(spec, IDEA, baselines=rows), Purpose.PLAN, FILES)
 
 
 def test_a_frontier_shows_the_axis_the_primary_metric_and_says_how_verdicts_are_made() -> None:
@@ -349,8 +340,8 @@ def test_a_frontier_shows_the_axis_the_primary_metric_and_says_how_verdicts_are_
 def row(**changes: object) -> RowView:
     verdict = Verdict(VerdictKind.NOT_COMPARABLE, 0.5, None, None, "tokens differ")
     values = {metric.name: 1 / 3 for metric in METRICS}
-    plain = RowView(10, True, "Run 10: Widen the net", values, {}, verdict, ())
-    return replace(plain, **changes)  # type: ignore[arg-type]
+    plain = RunRow(10, True, "Run 10: Widen the net", "c1", 1, values)
+    return RowView(replace(plain, **changes), verdict)  # type: ignore[arg-type]
 
 
 @given(subject=st.text(max_size=400), failures=st.lists(st.text(max_size=400), max_size=5), completed=st.booleans())
@@ -365,7 +356,8 @@ def test_a_row_is_one_line_of_bounded_length(subject: str, failures: list[str], 
 
 def test_a_row_shows_the_primary_metric_first_and_few_others() -> None:
     metrics = (METRICS[1], METRICS[0].model_copy(update={"primary": True}), *METRICS[2:])
-    shown = replace(view(STORIES["fresh"], Purpose.NEXT), metrics=metrics, primary=metrics[1])
+    shown = view(STORIES["fresh"], Purpose.NEXT)
+    shown = replace(shown, spec=SPEC.model_copy(update={"metrics": metrics}), primary=metrics[1])
     line = row_line(row(), shown)
     assert line == (
         "run 10 | score=0.3333 explained_variance=0.3333 dead_fraction=0.3333 mcc=0.3333 (not comparable) | "
@@ -385,13 +377,14 @@ def test_a_row_says_that_its_numbers_are_self_reported() -> None:
 def test_many_numbers_of_an_undeclared_kind_do_not_lengthen_a_row() -> None:
     values = {f"means_{n}": float(n) for n in range(1000)}
     bare = view(STORIES["completed"], Purpose.NEXT, spec=BARE)
-    assert len(row_line(row(values=values, verdict=None), bare)) < 150
+    assert len(row_line(replace(row(values=values), verdict=None), bare)) < 150
 
 
 def test_a_row_given_up_tells_its_last_failure() -> None:
-    gave_up = row(completed=False, failures=("AError: no", "BError: no"), verdict=None)
+    gave_up = row(completed=False, failures=("AError: no", "BError: no"))
     assert row_line(gave_up, view(STORIES["fresh"], Purpose.NEXT)) == "run 10 | given up | BError: no | Widen the net"
-    untried = replace(gave_up, subject="", item=PlanItem(1, "Deepen it\n  Expected: mcc > 1", "", "mcc > 1"))
+    item = PlanItem(1, "Deepen it\n  Expected: mcc > 1", "", "mcc > 1")
+    untried = replace(gave_up, row=replace(gave_up.row, subject="", item=item))
     assert row_line(untried, view(STORIES["fresh"], Purpose.NEXT)) == "run 10 | given up | BError: no | Deepen it"
 
 
@@ -484,9 +477,7 @@ FIELD = "# Task\n\nThe rules.\n\n# Field brief\n\nWhat others found.\n\n# Data\n
 
 
 def told_of(story: Story, purpose: Purpose) -> str:
-    seen = view_turn(
-        story.state, SPEC, purpose=purpose, idea=IDEA, brief=FIELD, command="c", baselines=BASELINES, files=FILES
-    )
+    seen = view_turn(story.state, Study(SPEC, IDEA, FIELD, BASELINES), purpose, FILES)
     return render_opening(seen)[1].content
 
 

@@ -14,7 +14,7 @@ from agent.core.journal.events import Intent, Published, Purpose, Stage
 from agent.core.journal.kinds import PlanItem
 from agent.core.journal.limits import Limits
 from agent.core.journal.state import State
-from agent.core.prompt.view import TurnView, reference_of, shown_files, view_row, view_turn
+from agent.core.prompt.view import Study, TurnTexts, TurnView, reference_of, shown_files, view_row, view_turn
 from tests.core.journal_by_hand import PLAN, Story, failure
 
 SCORE = Metric(name="score", path=("score",), direction="higher", resolution=0.01)
@@ -31,17 +31,7 @@ SEEDS = [Baseline("plain", seed, {"score": value}) for seed, value in enumerate(
 
 
 def view(state: State, *, spec: TemplateSpec = SPEC, baselines: list[Baseline] = SEEDS, **rest: str) -> TurnView:
-    return view_turn(
-        state,
-        spec,
-        purpose=Purpose.NEXT,
-        idea=IDEA,
-        brief="Brief.",
-        command="python experiment.py --out_dir=run_N",
-        baselines=baselines,
-        files=FILES,
-        **rest,  # type: ignore[arg-type]
-    )
+    return view_turn(state, Study(spec, IDEA, "Brief.", baselines), Purpose.NEXT, FILES, TurnTexts(**rest))
 
 
 def at(stage: Stage) -> State:
@@ -73,23 +63,19 @@ def test_a_file_that_is_not_there_is_not_shown() -> None:
     assert set(view(at(Stage.EXPERIMENTS), spec=spec).files) == {"experiment.py"}
 
 
-@pytest.mark.parametrize("stage", [Stage.EXPERIMENTS, Stage.PLOT])
-def test_settings_are_those_of_the_run_files_whatever_is_shown(stage: Stage) -> None:
-    assert view(at(stage)).settings == {"LR": 0.1, "WIDTH": 8}
-
-
 def test_the_budget_shown_is_that_of_the_stage() -> None:
-    assert (view(at(Stage.EXPERIMENTS)).attempt, view(at(Stage.EXPERIMENTS)).max_attempts) == (1, 4)
-    assert (view(at(Stage.PLOT)).attempt, view(at(Stage.PLOT)).max_attempts) == (1, 2)
+    assert (view(at(Stage.EXPERIMENTS)).state.run.attempt, view(at(Stage.EXPERIMENTS)).max_attempts) == (1, 4)
+    assert (view(at(Stage.PLOT)).state.run.attempt, view(at(Stage.PLOT)).max_attempts) == (1, 2)
     story = Story()
     story.fail_attempt()
-    assert view(story.state).attempt == 2 and view(story.state).max_runs == 10
+    assert view(story.state).state.run.attempt == 2
 
 
 def test_the_plan_and_what_is_done_of_it_are_shown() -> None:
     story = Story()
     story.complete_run(plan=PLAN, item=1)
-    assert (view(story.state).plan, view(story.state).done_items) == (PLAN, (1,))
+    seen = view(story.state)
+    assert (seen.plan, seen.state.done_items, seen.due) == (PLAN, (1,), PLAN[1])
 
 
 def test_a_failure_is_shown_with_how_often_it_struck_and_whether_its_code_is_gone() -> None:
@@ -97,10 +83,10 @@ def test_a_failure_is_shown_with_how_often_it_struck_and_whether_its_code_is_gon
     for repeats in (1, 2, 3):
         story.fail_attempt()
         seen = view(story.state)
-        assert (seen.failure, seen.repeats, seen.restored) == (failure(), repeats, False)
+        assert (seen.state.run.failure, seen.state.run.repeats, seen.restored) == (failure(), repeats, False)
     story.restore(gives_up=False)
     seen = view(story.state)
-    assert (seen.failure, seen.repeats, seen.restored) == (failure(), 3, True)
+    assert (seen.state.run.failure, seen.state.run.repeats, seen.restored) == (failure(), 3, True)
 
 
 def test_nothing_is_called_restored_where_nothing_failed() -> None:
@@ -112,8 +98,8 @@ def test_completed_rows_have_a_verdict_and_those_given_up_have_none() -> None:
     story.complete_run(0.9)
     story.give_up_run()
     good, bad = view(story.state).rows
-    assert good.verdict and good.verdict.kind is VerdictKind.BETTER and good.values == {"score": 0.9}
-    assert bad.verdict is None and not bad.completed and bad.failures == ("Error0: no",)
+    assert good.verdict and good.verdict.kind is VerdictKind.BETTER and good.row.values == {"score": 0.9}
+    assert bad.verdict is None and not bad.row.completed and bad.row.failures == ("Error0: no",)
 
 
 def test_without_a_baseline_there_is_no_verdict() -> None:
@@ -159,19 +145,19 @@ def test_where_no_metric_is_declared_the_first_number_of_baseline_or_run_is_prim
 
 def test_what_the_caller_adds_is_passed_on() -> None:
     seen = view(Story().state, failed_diff="-a\n+b", feedback="train")
-    assert (seen.failed_diff, seen.feedback, seen.brief) == ("-a\n+b", "train", "Brief.")
-    assert seen.command == "python experiment.py --out_dir=run_N" and seen.workspace == "momentum"
+    assert (seen.texts.failed_diff, seen.texts.feedback, seen.brief.task) == ("-a\n+b", "train", "Brief.")
+    assert seen.command == "python experiment.py --out_dir=run_N"
 
 
 def test_a_change_is_read_against_the_baseline_at_the_runs_place_else_against_the_run_before() -> None:
     item = PlanItem(1, "x", "", "score +0.1", "")
     story = Story()
     story.complete_run(0.7, plan=(item,), item=1)
-    reading = view(story.state).readings["expected"]
+    reading = view(story.state).last.readings["expected"]
     assert (reading.bound, reading.met, reading.reference) == (pytest.approx(0.6), True, "the baseline")
-    assert view(story.state, baselines=[]).readings == {}, "there is nothing that it is a change of"
+    assert view(story.state, baselines=[]).last.readings == {}, "there is nothing that it is a change of"
     story.complete_run(0.75, plan=(item, replace(item, number=2)), item=2)
-    reading = view(story.state, baselines=[]).readings["expected"]
+    reading = view(story.state, baselines=[]).last.readings["expected"]
     assert (reading.bound, reading.met, reading.reference) == (pytest.approx(0.8), False, "run 1")
 
 
@@ -184,20 +170,18 @@ def test_a_change_is_not_read_against_anything_where_the_run_does_not_compare() 
     story.complete_run(0.7, item=2)
     seen = view(story.state, spec=spec, baselines=[longer, replace(longer, seed=2)])
     assert seen.rows[-1].verdict and seen.rows[-1].verdict.kind is VerdictKind.NOT_COMPARABLE
-    assert set(seen.readings) == {"refuted_if"}, "a bound on the metric itself needs no reference"
+    assert set(seen.last.readings) == {"refuted_if"}, "a bound on the metric itself needs no reference"
 
 
 def test_a_run_given_up_has_no_readings() -> None:
     story = Story(Limits(attempts=1))
     story.complete_run(0.7, plan=(PlanItem(1, "x", "", "score +0.1", ""),), item=1)
     story.give_up_run()
-    assert view(story.state).readings == {}
+    assert view(story.state).last.readings == {}
 
 
 def test_the_reviewer_sees_the_end_of_the_notes_and_no_files() -> None:
     story = Story(reviewer_model="r/m")
     story.complete_run()
-    seen = view_turn(
-        story.state, SPEC, purpose=Purpose.REVIEW, idea=IDEA, brief="", command="c", baselines=SEEDS, files=FILES
-    )
+    seen = view_turn(story.state, Study(SPEC, IDEA, baselines=SEEDS), Purpose.REVIEW, FILES)
     assert seen.files == {} and seen.notes == "Words."

@@ -11,8 +11,10 @@ import pytest
 from agent.core.code.search_marks import Setting, settings_of
 from agent.core.edit.apply import apply_reply
 from agent.core.inputs.idea import Idea
-from agent.core.inputs.spec import Direction, Metric
-from agent.core.journal.events import Purpose
+from agent.core.inputs.spec import Direction, Metric, TemplateSpec
+from agent.core.journal.events import Launched, Purpose
+from agent.core.journal.fold import begin
+from agent.core.journal.state import RunAtWork, RunRow
 from agent.core.prompt.view import RowView, TurnView
 from agent.core.reply.plan import parse_reply
 from agent.edges.model.protocol import Request
@@ -45,31 +47,24 @@ def view_of(
     rows: tuple[RowView, ...] = (),
     direction: Direction = "higher",
     files: Mapping[str, str] | None = None,
+    workspace: str = "momentum",
+    attempt: int = 1,
 ) -> TurnView:
+    state = begin(Launched(workspace=workspace, has_baseline=True))
     return TurnView(
-        purpose=purpose,
-        workspace="momentum",
-        run=run,
-        max_runs=10,
-        attempt=1,
-        max_attempts=4,
-        idea=Idea(Title="T", Experiment="E"),
-        brief="",
-        command="python experiment.py",
-        run_files=("experiment.py",),
-        editable=("experiment.py", "plot.py", "notes.txt"),
-        metrics=(SCORE,),
-        primary=SCORE.model_copy(update={"direction": direction}),
-        baselines=(),
-        plan=(),
-        done_items=(),
+        purpose,
+        replace(state, run=RunAtWork(run, attempts_spent=attempt - 1)),
+        TemplateSpec(name="t", metrics=(SCORE,)),
+        Idea(Title="T", Experiment="E"),
+        SCORE.model_copy(update={"direction": direction}),
         rows=rows,
         files=dict(files or {"experiment.py": code}),
     )
 
 
 def row(run: int, settings: dict[str, Setting], score: float | None, *, completed: bool = True) -> RowView:
-    return RowView(run, completed, f"Run {run}", {} if score is None else {"score": score}, settings, None, ())
+    values = {} if score is None else {"score": score}
+    return RowView(RunRow(run, completed, f"Run {run}", "c1", 1, values, settings))
 
 
 def ask(view: TurnView) -> str:
@@ -102,9 +97,9 @@ def test_marked_constants_are_read_and_others_are_not() -> None:
 
 
 def test_every_trial_stays_in_range_and_differs_from_the_present_values() -> None:
-    view, seen = view_of(), set()
+    seen = set()
     for run in range(1, 13):
-        settings = next_settings(replace(view, run=run))
+        settings = next_settings(view_of(run=run))
         assert 1e-4 <= float(settings["LR"]) <= 1e-2 and 0.0 <= float(settings["AUX_COEF"]) <= 0.2
         assert type(settings["WARMUP"]) is int and 0 <= settings["WARMUP"] <= 200
         assert settings["DEC_NORM"] in ("unit", "free", "o'clock") and type(settings["USE_BIAS"]) is bool
@@ -117,7 +112,8 @@ def test_the_same_view_gives_the_same_reply_and_another_idea_another() -> None:
     rows = (row(1, settings_of(CODE), 0.5),)
     view = view_of(run=2, rows=rows)
     assert ask(view) == ask(view)
-    assert len({ask(view), ask(replace(view, workspace="rates")), ask(replace(view, attempt=2))}) == 3
+    others = (view_of(run=2, rows=rows, workspace="rates"), view_of(run=2, rows=rows, attempt=2))
+    assert len({ask(view), *map(ask, others)}) == 3
 
 
 def test_a_reply_reads_as_any_models(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,8 +187,8 @@ def test_crlf_lines_are_kept() -> None:
 
 def test_constants_of_several_files_are_searched_together() -> None:
     files = {"experiment.py": ONE, "model.py": "Y = 3  # search: int 1..99\n"}
-    view = replace(view_of(files=files), editable=tuple(files))
-    result = apply_reply(files, ask(view), editable=view.editable)
+    view = view_of(files=files)
+    result = apply_reply(files, ask(view), editable=tuple(files))
     assert result.rejected == [] and set(result.files) == set(files)
     assert [n for n in files if result.files[n] != files[n]] == ["experiment.py", "model.py"]
 

@@ -10,7 +10,8 @@ import pytest
 from agent.core.failure.diagnose import FailureKind
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.events import Purpose
-from agent.edges.run.feedback import RunFeedback, read_feedback
+from agent.core.prompt.view import Traces
+from agent.edges.run.feedback import read_feedback
 from agent.edges.workspace.layout import Workspace
 from tests.core.journal_by_hand import Story, failure
 
@@ -49,7 +50,7 @@ def leave(folder: Path, evaluation: str = '{"alive": 0.25}', curves: str = CURVE
     (folder / "evaluation.json").write_text(evaluation)
 
 
-def read(workspace: Workspace, story: Story, purpose: Purpose = Purpose.NEXT) -> RunFeedback:
+def read(workspace: Workspace, story: Story, purpose: Purpose = Purpose.NEXT) -> Traces:
     return read_feedback(workspace, story.state, SPEC, purpose)
 
 
@@ -72,15 +73,15 @@ def test_a_failed_attempt_is_read_from_its_own_folder(workspace: Workspace) -> N
 @pytest.mark.parametrize("kind", [FailureKind.LINT, FailureKind.SMOKE, FailureKind.EDIT])
 def test_code_that_never_ran_left_nothing(workspace: Workspace, kind: FailureKind) -> None:
     leave(workspace.step_folder("run_2.1") / "work" / "run_2")
-    assert read(workspace, failed(kind), Purpose.FIX) == RunFeedback()
+    assert read(workspace, failed(kind), Purpose.FIX) == Traces()
 
 
 def test_a_run_that_left_nothing_and_a_run_given_up_tell_nothing(workspace: Workspace) -> None:
-    assert read(workspace, completed()) == RunFeedback() == read(workspace, Story())
+    assert read(workspace, completed()) == Traces() == read(workspace, Story())
     story = completed()
     story.give_up_run()
     leave(workspace.run_folder(1))
-    assert read(workspace, story) == RunFeedback()
+    assert read(workspace, story) == Traces()
 
 
 def test_a_folder_or_a_device_in_place_of_the_curves_is_told_and_not_read(workspace: Workspace) -> None:
