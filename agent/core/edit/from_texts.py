@@ -11,13 +11,12 @@ from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 
 from agent.core.edit.lines import split_lines
+from agent.core.text.markers import closes_block, divider_width, read_head
 
 __all__ = ["Unwritable", "blocks_of"]
 
 CONTEXT = 2
 _MARKS = (7, 8, 9, 6, 5)
-_EQUALS = re.compile(r"\s*(={5,9})\s*")
-_MARKER = re.compile(r"\s*(?:<{5,9} ?SEARCH\b|(?:={5,9}\s*)?>{5,9} ?REPLACE\b)", re.IGNORECASE)
 _SENTINEL = "the end of the file, as it was"
 
 _Text = Sequence[str]
@@ -48,9 +47,9 @@ def blocks_of(old: Mapping[str, str], new: Mapping[str, str]) -> str:
 
 def _block(path: str, search: _Text, replace: _Text) -> str:
     body = [*search, *replace]
-    if any(_MARKER.match(line) for line in body):
+    if any(read_head(line) or closes_block(line) for line in body):
         raise Unwritable(path)
-    taken = {len(mark[1]) for line in body if (mark := _EQUALS.fullmatch(line))}
+    taken = {divider_width(line) for line in body}
     free = [mark for mark in _MARKS if mark not in taken]
     if not free:
         raise Unwritable(path)

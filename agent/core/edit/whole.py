@@ -16,32 +16,20 @@ SEARCH/REPLACE blocks for other files in the same reply are applied as apply_rep
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from agent.core.edit.blocks import FENCE, find_blocks, visible_lines
+from agent.core.edit.formats.found import FoundText
 from agent.core.edit.gates import BadPython, find_bad_python
 from agent.core.edit.hints import path_hint, show_lines, syntax_hint
 from agent.core.edit.lines import Splice, splice, split_body, split_lines
-from agent.core.edit.names import find_info_name, find_name, resolve_path
-from agent.core.edit.result import Block, EditResult, Reason
-from agent.core.edit.seen import Ranges
-from agent.core.edit.workbench import Workbench
+from agent.core.edit.result import Block, Reason
+from agent.core.edit.workbench import Workbench, resolve_path
 
-__all__ = ["apply_whole"]
+__all__ = ["put_text"]
 
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _MIN_KEPT = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class _Fenced:
-    """A fenced block that a file name heads; problem: why it cannot be told where it ends, else ""."""
-
-    line: int
-    name: str
-    body: tuple[str, ...]
-    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,68 +39,8 @@ class _Refusal:
     why: str
 
 
-def apply_whole(
-    files: Mapping[str, str], reply: str, *, editable: Collection[str], shown: Mapping[str, Ranges] | None = None
-) -> EditResult:
-    """Apply every whole file and whole function of a reply to files (path -> text), or none of them.
-
-    shown: of files that the model saw in part, which lines; what would change others is refused.
-    """
-    fenced = _find_fenced(reply, editable)
-    bench = Workbench(files, editable, shown)
-    taken = {_put_fenced(bench, f, editable) for f in fenced}
-    for found in find_blocks(reply, editable):
-        if found.name is not None and resolve_path(found.name, editable) in taken:
-            hint = "The same reply gives this file or its functions whole; put this change in there."
-            bench.reject(found.as_block(found.name), Reason.NOT_WHOLE, None, hint)
-        else:
-            bench.apply(found)
-    return bench.result()
-
-
-def _find_fenced(reply: str, editable: Collection[str]) -> list[_Fenced]:
-    """Fenced blocks headed by a file name, SEARCH/REPLACE blocks and reasoning aside."""
-    lines, spans = visible_lines(reply)
-    hidden = {i for start, stop in spans for i in range(start, (len(lines) if stop is None else stop + 1))}
-    found: list[_Fenced] = []
-    i = 0
-    while i < len(lines):
-        fence = FENCE.match(lines[i])
-        if fence is None or i in hidden:
-            i += 1
-            continue
-        end = _fence_end(lines, i, fence[1])
-        name = find_info_name(fence[2], editable) or _name_above(lines, i, editable)
-        if name and not hidden.intersection(range(i, end or len(lines))):
-            problem = "" if end is not None else "its fence is not closed"
-            found.append(_Fenced(i + 1, name, tuple(lines[i + 1 : end]), problem))
-        elif found and not fence[2] and not found[-1].name.endswith(".py") and not (name or hidden):
-            found[-1] = _Fenced(found[-1].line, found[-1].name, found[-1].body, "it holds fences as long as its own")
-        i = len(lines) if end is None else end + 1
-    return found
-
-
-def _fence_end(lines: Sequence[str], start: int, mark: str) -> int | None:
-    """Index of the fence that closes the one at start; a fence with a language inside opens another."""
-    depth = 1
-    for i in range(start + 1, len(lines)):
-        fence = FENCE.match(lines[i])
-        if fence and fence[1][0] == mark[0] and len(fence[1]) >= len(mark):
-            depth += 1 if fence[2] else -1
-            if depth == 0:
-                return i
-    return None
-
-
-def _name_above(lines: Sequence[str], fence: int, editable: Collection[str]) -> str | None:
-    above = fence - 1
-    if above > 0 and not lines[above].strip():
-        above -= 1
-    return find_name(lines[above], editable) if above >= 0 and not FENCE.match(lines[above]) else None
-
-
-def _put_fenced(bench: Workbench, fenced: _Fenced, editable: Collection[str]) -> str | Reason:
-    """Apply one block, or take down why not; the file it is for."""
+def put_text(bench: Workbench, fenced: FoundText, editable: Collection[str]) -> str | Reason:
+    """Apply one whole file or definition, or note why not; the file it is for."""
     path = resolve_path(fenced.name, editable)
     text = "".join(f"{line}\n" for line in fenced.body)
     if isinstance(path, Reason):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.core.edit.blocks import FoundBlock
+from agent.core.edit.formats.found import FoundBlock
+from agent.core.edit.formats.names import is_unsafe, named_files
 from agent.core.edit.gates import find_bad_python, find_placeholders
 from agent.core.edit.hints import (
     ambiguous_hint,
@@ -19,17 +20,30 @@ from agent.core.edit.hints import (
 )
 from agent.core.edit.lines import Splice, splice, split_body, split_lines
 from agent.core.edit.match import Ambiguous, Match, Missing, Outcome, match_block
-from agent.core.edit.names import resolve_path
 from agent.core.edit.result import Block, EditResult, Reason, Rejected
 from agent.core.edit.seen import Ranges, carry, hidden_in_match, hidden_in_text, move
 
-__all__ = ["NOTES", "Step", "Workbench", "edit_text"]
+__all__ = ["NOTES", "Step", "Workbench", "as_block", "edit_text", "resolve_path"]
 
 NOTES = "notes.txt"
 
 
 def _is_blank(text: str) -> bool:
     return not text.strip()
+
+
+def resolve_path(name: str, editable: Collection[str]) -> str | Reason:
+    """The editable file that a name means: the exact relative path, else a last part that only one of them has."""
+    if is_unsafe(name):
+        return Reason.UNSAFE_PATH
+    files = named_files(name, editable)
+    return files[0] if len(files) == 1 else Reason.UNCLEAR_FILE if files else Reason.NOT_EDITABLE
+
+
+def as_block(found: FoundBlock, path: str, split: int = 0) -> Block:
+    """The block as one change of `path`, divided in one of the ways it may be."""
+    search, replace = found.splits[split] if found.splits else ((), ())
+    return Block(path, "".join(f"{s}\n" for s in search), "".join(f"{r}\n" for r in replace), found.line)
 
 
 def edit_text(text: str | None, block: Block) -> str | Outcome:
@@ -91,11 +105,11 @@ class Workbench:
         if found.problem:
             hint = f"The block at line {found.line} of the reply is malformed: {found.problem}. Send it again whole."
             own = shown if found.splits else ""  # whose a marker on its own is, nobody knows
-            self.reject(found.as_block(own), Reason.MALFORMED, None, hint)
+            self.reject(as_block(found, own), Reason.MALFORMED, None, hint)
         elif isinstance(target, Reason):
             hint = path_hint(target, shown, self._editable, self._fitting(found))
             nearest = self._nearest(found) if target is Reason.NO_FILE else ""
-            self.reject(found.as_block(shown), target, None, f"{hint}\n{nearest}".rstrip())
+            self.reject(as_block(found, shown), target, None, f"{hint}\n{nearest}".rstrip())
         else:
             self.put(self._divide(found, path))
 
@@ -165,13 +179,13 @@ class Workbench:
 
     def _nearest(self, found: FoundBlock) -> str:
         """The lines that a block without a file was most likely after, in the editable file that is likest."""
-        search = found.as_block("").search
+        search = as_block(found, "").search
         files = {p: split_lines(self.staged[p]).text for p in self._editable if p in self.staged}
         scored = {p: find_nearest(lines, split_body(search)) for p, lines in files.items()}
         best = max(scored, key=lambda p: near.score if (near := scored[p]) else -1.0, default="")
         if not best or scored[best] is None:
             return ""
-        return not_found_hint(found.as_block(best), files[best], Reason.NOT_FOUND, None)[1]
+        return not_found_hint(as_block(found, best), files[best], Reason.NOT_FOUND, None)[1]
 
     def _divide(self, found: FoundBlock, path: str) -> Block:
         """The block with its divider decided: of several, the last whose SEARCH fits the file, else the first."""
@@ -179,8 +193,8 @@ class Workbench:
             lines = split_lines(self.staged.get(path, "")).text
             for i in reversed(range(len(found.splits))):
                 if isinstance(match_block(path, lines, *found.splits[i]), Match):
-                    return found.as_block(path, i)
-        return found.as_block(path)
+                    return as_block(found, path, i)
+        return as_block(found, path)
 
     # refusals
 

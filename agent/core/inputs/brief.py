@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from agent.core.text.lexer import Kind, mark_lines
+
 __all__ = ["Brief", "split_brief"]
 
 _HEADING: Final = re.compile(r"#[ \t]+(?P<name>\S.*?)[ \t#]*$")
 _BACKGROUND: Final = re.compile(r"(?:field(?: brief)?|background|related work|literature)\b", re.IGNORECASE)
-_FENCE: Final = re.compile(r"[ ]{0,3}(`{3,}|~{3,})")
 _TASK: Final = re.compile(r"#[ \t]+task[ \t#]*\n+", re.IGNORECASE)
 
 
@@ -28,16 +29,13 @@ def split_brief(text: str) -> Brief:
     task: list[str] = []
     background: list[str] = []
     headings: list[str] = []
-    part, fence = task, ""
-    for line in text.split("\n"):
-        if found := _FENCE.match(line):
-            mark = found[1]
-            fence = mark if not fence else "" if mark.startswith(fence) else fence
-        elif not fence and (heading := _HEADING.fullmatch(line)):
+    part = task
+    for line in mark_lines(text.split("\n")):
+        if line.kind is Kind.PROSE and (heading := _HEADING.fullmatch(line.text)):
             is_background = _BACKGROUND.match(heading["name"]) is not None
             part = background if is_background else task
             headings += [heading["name"]] if is_background else []
-        part.append(line)
+        part.append(line.text)
     told = "\n".join(task).strip()
     own = _TASK.match(told)
     return Brief(told[own.end() :] if own else told, "\n".join(background).strip(), tuple(headings))

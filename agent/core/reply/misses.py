@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from agent.core.reply.plan import bare_plan_line
-from agent.core.text.reasoning import mark_code, strip_reasoning
+from agent.core.text.lexer import Kind, Line, read_lines
 
 __all__ = ["CUT", "Miss", "find_misses", "is_missed_command", "last_line"]
 
@@ -15,7 +16,6 @@ CUT: Final = "your reply was cut at its length limit; send less at once"
 QUOTED_CHARS: Final = 160
 _WORD: Final = re.compile(r"\b(ALL_COMPLETED|REPLICATE)\b")
 _COMMAND_CHARS: Final = 80
-_FENCE: Final = re.compile(r"\s*(?:`{3,}|~{3,})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +39,20 @@ def find_misses(reply: str, *, commands: bool = True) -> tuple[Miss, ...]:
 
     commands: plans and commands are its author's to send; an editor is told of blocks alone.
     """
-    text = strip_reasoning(reply)
-    lines = text.split("\n")
-    code = [is_code for _, is_code in mark_code([line.removesuffix("\r") for line in lines])]
+    lines = read_lines(reply)
     found: list[Miss] = []
     if number := bare_plan_line(reply) if commands else 0:
-        found.append(Miss("a plan begins here, but no numbered item follows", number, lines[number - 1]))
-    fence = next((n for n, line in enumerate(lines, start=1) if code[n - 1] and _FENCE.match(line)), 0)
+        found.append(Miss("a plan begins here, but no numbered item follows", number, lines[number - 1].text))
+    fence = next((line for line in lines if line.kind is Kind.FENCE), None)
     if fence:
-        first = next((line for line in lines[fence:] if line.strip()), "")
-        quoted = f"{lines[fence - 1].strip()} {first.strip()}"
-        found.append(Miss("code in a fence is no edit; only SEARCH/REPLACE blocks are", fence, quoted))
-    for number, line in enumerate(lines, start=1):
-        if commands and (word := _WORD.search(line)) and not code[number - 1]:
-            found.append(Miss(f"{word[1]} counts only alone on a line", number, line))
+        first = next((line.text for line in lines[fence.number :] if line.text.strip()), "")
+        quoted = f"{fence.text.strip()} {first.strip()}"
+        found.append(Miss("code in a fence is no edit; only SEARCH/REPLACE blocks are", fence.number, quoted))
+    for line in lines if commands else ():
+        if line.kind is Kind.PROSE and (word := _WORD.search(line.text)):
+            found.append(Miss(f"{word[1]} counts only alone on a line", line.number, line.text))
             break
-    return tuple(found) or (last_line(text, "the reply ends here, as prose alone"),)
+    return tuple(found) or (last_line(lines, "the reply ends here, as prose alone"),)
 
 
 def is_missed_command(words: str) -> bool:
@@ -63,8 +61,7 @@ def is_missed_command(words: str) -> bool:
     return len(lines) == 1 and len(lines[0]) <= _COMMAND_CHARS and _WORD.search(lines[0]) is not None
 
 
-def last_line(text: str, problem: str) -> Miss:
-    """A miss that shows but at the reply's end."""
-    lines = text.split("\n")
-    number = next((n for n in range(len(lines), 0, -1) if lines[n - 1].strip()), 0)
-    return Miss(problem, number, lines[number - 1]) if number else Miss("the reply is empty")
+def last_line(lines: Sequence[Line], problem: str) -> Miss:
+    """A miss that shows only at the reply's end."""
+    last = next((line for line in reversed(lines) if line.text.strip()), None)
+    return Miss(problem, last.number, last.text) if last else Miss("the reply is empty")

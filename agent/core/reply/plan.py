@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Final
 
 from agent.core.journal.kinds import PlanItem
 from agent.core.reply.expectation import begins_label, read_labels
 from agent.core.reply.plan_table import read_table
+from agent.core.text.lexer import Kind, Line, read_lines
 from agent.core.text.plain import plain
-from agent.core.text.reasoning import mark_code, strip_reasoning
 
 __all__ = ["ParsedReply", "Plan", "PlanItem", "bare_plan_line", "merge_plan", "parse_reply", "without_plan"]
 
@@ -56,30 +56,29 @@ _TAB_WIDTH: Final = 4
 
 def parse_reply(text: str) -> ParsedReply:
     """Read a reply; reasoning, code fences, SEARCH/REPLACE blocks and quoted lines count for nothing."""
-    text = strip_reasoning(text)
-    lines = _prose_lines(text)
+    lines = read_lines(text)
+    prose = [_prose_of(line) for line in lines]
     return ParsedReply(
-        plan=_find_plan(_plan_lines(text)),
-        replicate=any(_says(line, "REPLICATE") for line in lines),
-        all_completed=any(_says(line, "ALL_COMPLETED") for line in lines),
+        plan=_find_plan(_plan_lines(lines)),
+        replicate=any(_says(line, "REPLICATE") for line in prose),
+        all_completed=any(_says(line, "ALL_COMPLETED") for line in prose),
     )
 
 
 def bare_plan_line(text: str) -> int:
-    """The 1-based line of the last header of a plan, where no header has items; 0 where there is none."""
-    lines = _plan_lines(strip_reasoning(text))
-    bare = [n for n, line in enumerate(lines, start=1) if line is not None and _is_header(_HEADER.match(line))]
+    """The 1-based line of the last header of a plan, if no header has items; 0 if there is none."""
+    lines = _plan_lines(read_lines(text))
+    bare = [n for n, line in enumerate(lines, start=1) if line is not None and _is_header(line)]
     return bare[-1] if bare and _find_plan(lines) is None else 0
 
 
 def without_plan(text: str) -> str:
     """The reply without reasoning and without its plans: what it says of the step that is due."""
-    lines = strip_reasoning(text).replace("\r\n", "\n").split("\n")
-    prose = _plan_lines("\n".join(lines))
-    kept = list(lines)
-    for index, stop in reversed([(index, stop) for index, _, stop in _plans(prose)]):
-        in_fence = prose[index - 1 : index] == [None] and prose[stop : stop + 1] == [None]
-        in_fence = in_fence and all(_TEXT_FENCE.fullmatch(kept[i]) for i in (index - 1, stop))
+    lines = read_lines(text)
+    kept = [line.text for line in lines]
+    for index, stop in reversed([(index, stop) for index, _, stop in _plans(_plan_lines(lines))]):
+        in_fence = index > 0 and stop < len(lines) and lines[index - 1].kind is lines[stop].kind is Kind.FENCE
+        in_fence = in_fence and all(_is_text_fence(lines[i]) for i in (index - 1, stop))
         del kept[index - in_fence : stop + in_fence]
     return "\n".join(kept).strip()
 
@@ -110,30 +109,30 @@ def merge_plan(old: Plan | None, new: Plan, done: Collection[int]) -> Plan:
     return replace(new, items=(*kept, *listed))
 
 
-def _prose_lines(text: str) -> list[str | None]:
-    """The lines outside code and quotation; None stands for the others."""
-    lines = mark_code(text.replace("\r\n", "\n").split("\n"))
-    return [None if is_code or line.lstrip().startswith(">") else line for line, is_code in lines]
+def _prose_of(line: Line) -> str | None:
+    """The text of a line outside code and quotation; None stands for another."""
+    is_prose = line.kind in (Kind.PROSE, Kind.REASONING) and not line.text.lstrip().startswith(">")
+    return line.text if is_prose else None
 
 
-def _plan_lines(text: str) -> list[str | None]:
+def _plan_lines(lines: Sequence[Line]) -> list[str | None]:
     """The prose lines, and with them those of a fence of text that begins with the header of a plan."""
-    lines = text.replace("\r\n", "\n").split("\n")
-    prose = _prose_lines(text)
-    start = 0
-    while (start := next((i for i in range(start, len(lines)) if _opens_text(lines, prose, i)), -1)) >= 0:
-        stop = next((i for i in range(start + 1, len(lines)) if _TEXT_FENCE.fullmatch(lines[i])), len(lines))
-        first = next((line for line in lines[start + 1 : stop] if line.strip()), "")
-        if stop < len(lines) and _is_header(_HEADER.match(first)):
-            prose[start + 1 : stop] = lines[start + 1 : stop]
-        start = stop + 1
+    prose = [_prose_of(line) for line in lines]
+    for number, part in groupby(lines, key=lambda line: line.fence):
+        fence = list(part)
+        if not number or fence[-1].kind is not Kind.FENCE or not _is_text_fence(fence[0]):
+            continue
+        inner = fence[1:-1]
+        first = next((line for line in inner if line.text.strip()), None)
+        if first and _is_header(first.text):
+            for line in inner:
+                prose[line.number - 1] = None if line.kind is Kind.BLOCK else line.text
     return prose
 
 
-def _opens_text(lines: Sequence[str], prose: Sequence[str | None], index: int) -> bool:
-    """Whether a fence of text opens here, with prose or nothing above it."""
-    above = prose[index - 1] if index else ""
-    return prose[index] is None and above is not None and _TEXT_FENCE.fullmatch(lines[index]) is not None
+def _is_text_fence(line: Line) -> bool:
+    """Whether a line opens or closes a fence that holds text rather than code."""
+    return line.kind is Kind.FENCE and _TEXT_FENCE.fullmatch(line.text) is not None
 
 
 def _says(line: str | None, word: str) -> bool:
@@ -144,8 +143,14 @@ def _says(line: str | None, word: str) -> bool:
     return re.fullmatch(rf"\s*{_WRAP}{pattern}{_WRAP}\.?{_WRAP}\s*", line) is not None
 
 
-def _is_header(found: re.Match[str] | None) -> bool:
-    return found is not None and bool(found["colon"] or (found["hashes"] and not found["rest"]))
+def _match_header(line: str | None) -> re.Match[str] | None:
+    """The header of a plan on a line: with a colon, or as a heading without more words."""
+    found = _HEADER.match(line) if line is not None else None
+    return found if found and (found["colon"] or (found["hashes"] and not found["rest"])) else None
+
+
+def _is_header(line: str) -> bool:
+    return _match_header(line) is not None
 
 
 def _find_plan(lines: Sequence[str | None]) -> Plan | None:
@@ -156,8 +161,8 @@ def _find_plan(lines: Sequence[str | None]) -> Plan | None:
 def _plans(lines: Sequence[str | None]) -> Iterator[tuple[int, Plan, int]]:
     """Each plan that has items: the index of its header, the plan, the index after its last line."""
     for index, line in enumerate(lines):
-        header = _HEADER.match(line) if line is not None else None
-        if header is None or not _is_header(header):
+        header = _match_header(line)
+        if header is None:
             continue
         first = index if header["rest"] else index + 1
         body = [header["rest"], *lines[index + 1 :]] if header["rest"] else list(lines[index + 1 :])

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from agent.core.model.messages import scrub
 from agent.core.reply.misses import CUT, Miss, last_line
+from agent.core.text.lexer import Kind, Line, read_lines
 from agent.core.text.plain import plain_line
-from agent.core.text.reasoning import strip_reasoning
 
 __all__ = ["Done", "Judgement", "Review", "read_review"]
 
@@ -61,7 +61,6 @@ _CHOICE: Final = re.compile(rf"[*_`]*\s*(?:[,/|]|or\b|and\b)[\s*_`]*(?:(?:or|and
 _DONE: Final = re.compile(r"[\W_]*I(?: am|['’]m) done\b(?:[\W_]*|[.,;:!–—-].*)", re.IGNORECASE)
 _ELIDED: Final = re.compile(r"(?:\d+[.)]|[-*])?\s*(?:\.{3,}|…)\s*")
 _POINT: Final = re.compile(r"[ \t]*(?:[-*+•]|\d{1,2}[.)])[ \t]+(?P<text>\S.*)$")
-_FENCE: Final = re.compile(r"[ \t]*(?:`{3,}|~{3,})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +73,15 @@ class _Part:
 
 def read_review(reply: str, *, cut: bool = False) -> Review | Done | Miss:
     """Read a review. The labels may stand in any order; of a label that comes twice the last counts."""
-    text = strip_reasoning(reply).replace("\r\n", "\n")
-    lines = text.split("\n")
-    parts = _divide(lines)
+    said = read_lines(reply)
+    parts = _divide(said)
     if "judgement" not in parts:
-        parts = _divide(lines, in_fences=True)
+        parts = _divide(said, in_fences=True)
+    lines = [line.text for line in said]
     if "judgement" not in parts:
         if not cut and any(_DONE.fullmatch(line) for line in lines):
             return Done()
-        return Miss(CUT) if cut else last_line(text, "the reply ends here, and no line of it begins with JUDGEMENT:")
+        return Miss(CUT) if cut else last_line(said, "the reply ends here, and no line of it begins with JUDGEMENT:")
     if cut:
         return Miss(CUT)
     judged = _judge(parts["judgement"], lines)
@@ -101,20 +100,18 @@ def read_review(reply: str, *, cut: bool = False) -> Review | Done | Miss:
     return Review(judged, reason[:REASON_CHARS], suggestions, changes, parts["revised idea"].line)
 
 
-def _divide(lines: Sequence[str], *, in_fences: bool = False) -> dict[str, _Part]:
-    """The parts by their labels. in_fences: those inside fences count, and the fences' own lines are blank."""
-    if in_fences:
-        lines = ["" if _FENCE.match(line) else line for line in lines]
+def _divide(lines: Sequence[Line], *, in_fences: bool = False) -> dict[str, _Part]:
+    """The parts by their labels, with the fences' own lines blank. in_fences: labels inside fences count."""
+    kinds = (Kind.PROSE, Kind.CODE) if in_fences else (Kind.PROSE,)
+    texts = ["" if line.kind is Kind.FENCE else line.text for line in lines]
     starts: list[tuple[str, int, str]] = []
-    fenced = False
     for index, line in enumerate(lines):
-        if _FENCE.match(line):
-            fenced = not fenced
-        elif not fenced and (found := _LABEL.match(line) or _HEADING.match(line)):
+        found = _LABEL.match(line.text) or _HEADING.match(line.text) if line.kind in kinds else None
+        if found:
             starts.append((_plain_name(found["name"]), index, found["rest"]))
     stops = [start for _, start, _ in starts[1:]] + [len(lines)]
     return {
-        name: _Part(start + 1, (rest, *lines[start + 1 : stop]))
+        name: _Part(start + 1, (rest, *texts[start + 1 : stop]))
         for (name, start, rest), stop in zip(starts, stops, strict=False)
     }
 
@@ -150,8 +147,7 @@ def _read_points(lines: Sequence[str]) -> tuple[str, ...]:
 
 def _read_changes(part: _Part, lines: Sequence[str]) -> Mapping[str, Any] | Miss:
     """The JSON object under REVISED IDEA, fenced or bare."""
-    kept = ["" if _FENCE.match(line) else line for line in part.lines]
-    text = "\n".join(kept)
+    text = "\n".join(part.lines)
     if text.strip().strip("*_.").lower() in ("", "none", "no"):
         return {}
     start = text.find("{")

@@ -1,106 +1,193 @@
-"""Where a reply's reasoning and its code stand: reasoning is never parsed, and words inside code are text."""
+"""Reasoning that a model left in its reply: it is never parsed."""
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from enum import Enum
+from itertools import accumulate
 from typing import Final
 
-__all__ = ["mark_code", "strip_reasoning"]
+from agent.core.text.markers import FenceMark, closes_block, read_fence, read_head
+
+__all__ = ["split_reasoning", "strip_reasoning"]
 
 _NAMES: Final = r"(?:[a-z]+:)?(?:think|thinking|thoughts?|reasoning|reflection|scratchpad)"
-_CLOSE: Final = rf"</{_NAMES}\s*>|◁/think▷"
-_CLOSE_TAG: Final = re.compile(_CLOSE, re.IGNORECASE)
-_TAG: Final = re.compile(rf"<{_NAMES}(?:\s[^<>]*)?>|◁think▷|{_CLOSE}", re.IGNORECASE)
-_FENCE: Final = re.compile(r"\s*(?:\d{1,3}[.)]\s+|[-*+]\s+)?(`{3,}|~{3,})([^`]*)$")
-_SEARCH: Final = re.compile(r"\s*<{5,9} ?SEARCH\b", re.IGNORECASE)
-_REPLACE: Final = re.compile(r"\s*(?:={5,9}\s*)?>{5,9} ?REPLACE\b", re.IGNORECASE)
+# "</think>", "</reasoning >", "◁/think▷"
+_CLOSE: Final = re.compile(rf"</{_NAMES}\s*>|◁/think▷", re.IGNORECASE)
+# "<think>", "<ns:reasoning effort='high'>", "◁think▷", and all closing ones
+_TAG: Final = re.compile(rf"<{_NAMES}(?:\s[^<>]*)?>|◁think▷|{_CLOSE.pattern}", re.IGNORECASE)
+
+_SPACES: Final = re.compile(r"\s*")
+# How a line begins that may open or close a fence or a block: "```", "1. ```", "<<<<<<< SEARCH", "======>>>>>> REPLACE"
+_OPENING: Final = re.compile(r"\s*(?:[<>=]{5}|`{3}|~{3}|\d{1,3}[.)]|[-*+])")
 
 
 def strip_reasoning(text: str) -> str:
     """The text with reasoning blanked, line by line, so that line numbers stay.
 
-    Reasoning is <think>, <thinking> or <reasoning> up to its closing tag, or to the end where it opens a line and is
-    never closed; and everything before a closing tag that nothing opened (some servers put the opening tag into the
-    prompt), even where that left a fence or a block open. Tags inside fences, closed blocks and backticks are text.
+    Reasoning is <think>, <thinking> or <reasoning> up to its closing tag, or to the end if it opens a line and is
+    never closed. It is also everything before a closing tag that nothing opened, even if that left a fence or a block
+    open: some servers put the opening tag into the prompt. Tags inside fences, closed blocks and backticks are text.
     """
-    start = 0
-    while (region := _next_reasoning(text, start)) is not None:
-        begin, end = region
-        blank = "\n" * text.count("\n", begin, end)
-        text = text[:begin] + blank + text[end:]
-        start = begin + len(blank)
-    return text
+    return "\n".join(line for line, _ in split_reasoning(text))
 
 
-def _next_reasoning(text: str, start: int) -> tuple[int, int] | None:
-    """Where the first stretch of reasoning at or after `start` begins and ends."""
-    lines = text.split("\n")
-    in_block = _in_closed_blocks(lines)
-    position = opened_in_code = 0
-    for (line, is_code), is_body in zip(mark_code(lines, closed_only=True), in_block, strict=True):
-        at, position = position, position + len(line) + 1
-        if is_body or position <= start:
-            continue
-        for tag in _TAG.finditer(line):
-            begin = at + tag.start()
-            if begin < start or _in_backticks(line, tag.start()):
+def split_reasoning(text: str) -> list[tuple[str, bool]]:
+    """The lines of the text without reasoning, and whether each is blank because it was reasoning."""
+    return _Splitter(text).split() if _TAG.search(text) else [(line, False) for line in text.split("\n")]
+
+
+class _Place(Enum):
+    """Where a line stands: tags are read in prose and, to be counted, in code."""
+
+    PROSE = 1
+    CODE = 2
+    BLOCK = 3
+
+
+class _Splitter:
+    """Goes through a text once, line by line, in time linear in its length."""
+
+    def __init__(self, text: str) -> None:
+        self.lines = text.split("\n")
+        self.starts = [0, *accumulate(len(line) + 1 for line in self.lines)]
+        self.closings = [(found.start(), found.end()) for found in _CLOSE.finditer(text)]
+        self.closed_below = _closed_below(self.lines)
+        self.done: list[tuple[str, bool]] = []
+        self.blank_until = 0  # lines before this one turned out to be reasoning
+        self.fence: FenceMark | None = None
+        self.in_block = False
+        self.has_head = False  # a block was opened, and nothing closes it before another opens
+        self.tags_in_code = 0  # opened in code and not closed yet
+
+    def split(self) -> list[tuple[str, bool]]:
+        column = 0
+        while len(self.done) < len(self.lines):
+            column = self._read_line(len(self.done), column)
+        return [("", True)] * self.blank_until + self.done[self.blank_until :]
+
+    def _read_line(self, index: int, column: int) -> int:
+        """Read a line from `column` on, or more if reasoning ends further below; the column to go on from."""
+        line = _Rest(self.lines[index], column)
+        place = self._enter(index, line.text[column:])
+        while place is not _Place.BLOCK and (tag := line.next_tag()):
+            if line.ticks % 2:
                 continue
-            if _CLOSE_TAG.fullmatch(tag.group()):
-                if is_code and opened_in_code:
-                    opened_in_code -= 1
-                elif _stands_apart(line, tag):
-                    return 0, at + tag.end()
-            elif is_code:
-                opened_in_code += 1
-            elif closing := _CLOSE_TAG.search(text, at + tag.end()):
-                return begin, closing.end()
-            elif not line[: tag.start()].strip():
-                return begin, len(text)
-    return None
+            if _CLOSE.fullmatch(tag[0]):
+                if place is _Place.CODE and self.tags_in_code:
+                    self.tags_in_code -= 1
+                elif line.is_blank_before(tag) or tag.end() >= line.last:
+                    line = _Rest(line.text, tag.end())
+                    self.blank_until, self.tags_in_code = index, 0
+                    self.fence, self.in_block, self.has_head = None, False, False
+                    place = self._enter_again(index, line)
+            elif place is _Place.CODE:
+                self.tags_in_code += 1
+            elif (end := self._end_of_reasoning(self.starts[index] + tag.end())) is not None:
+                self.tags_in_code = 0
+                last = bisect_right(self.starts, end - 1) - 1
+                if last > index:
+                    return self._skip(index, line.text_before(tag), last, end)
+                line.leave_out(tag.start(), end - self.starts[index])
+                place = self._enter_again(index, line)
+            elif line.is_blank_before(tag):
+                return self._skip(index, line.text_before(tag), len(self.lines), 0)
+        text = line.rest()
+        if line.has_text:
+            self._enter(index, text)
+        self.done.append((text, line.is_touched and not text.strip()))
+        return 0
+
+    def _skip(self, index: int, before: str, last: int, end: int) -> int:
+        """Leave out the rest of a line and all lines up to `last`; the column at which reasoning ends there."""
+        if before.strip():
+            self._enter(index, before)
+        self.done.append((before, not before.strip()))
+        self.done += [("", True)] * (last - index - 1)
+        if last == len(self.lines):
+            return 0
+        column = end - self.starts[last]
+        if self.has_head and (self.closed_below[last] or closes_block(self.lines[last][column:])):
+            self.in_block, self.has_head = True, False
+        return column
+
+    def _end_of_reasoning(self, position: int) -> int | None:
+        """The position after the first closing tag from `position` on."""
+        at = bisect_left(self.closings, (position, 0))
+        return self.closings[at][1] if at < len(self.closings) else None
+
+    def _enter_again(self, index: int, line: _Rest) -> _Place:
+        may_open = not line.has_text and _OPENING.match(line.text, line.column)
+        return self._enter(index, line.text[line.column :]) if may_open else _Place.PROSE
+
+    def _enter(self, index: int, text: str) -> _Place:
+        """Whether a line is of a block or of code; notes what opens or closes on it."""
+        if self.in_block:
+            self.in_block = not closes_block(text)
+            return _Place.BLOCK
+        if read_head(text):
+            self.in_block = self.closed_below[index]
+            self.has_head = not self.in_block
+            if self.in_block:
+                return _Place.BLOCK
+        elif closes_block(text):
+            self.has_head = False
+        was_open, mark = self.fence, read_fence(text)
+        if mark and was_open is None:
+            self.fence = mark
+        elif mark and was_open and mark.ends(was_open):
+            self.fence = None
+        return _Place.CODE if was_open or mark else _Place.PROSE
 
 
-def _stands_apart(line: str, tag: re.Match[str]) -> bool:
-    return not line[: tag.start()].strip() or not line[tag.end() :].strip()
+class _Rest:
+    """A line from `column` on, with the pieces of it that were kept before."""
+
+    def __init__(self, text: str, column: int) -> None:
+        self.text = text
+        self.kept: list[str] = []
+        self.has_text = False  # in what was kept
+        self.is_touched = column > 0
+        self.last = len(text.rstrip())
+        self.ticks = 0
+        self._go_to(column)
+
+    def _go_to(self, column: int) -> None:
+        self.column = self._counted = self._next = column
+        spaces = _SPACES.match(self.text, column)
+        self._first = spaces.end() if spaces else column
+
+    def next_tag(self) -> re.Match[str] | None:
+        """The next tag, with the backticks before it counted in `ticks`."""
+        tag = _TAG.search(self.text, self._next)
+        if tag:
+            self.ticks += self.text.count("`", self._counted, tag.start())
+            self._counted, self._next = tag.start(), tag.end()
+        return tag
+
+    def is_blank_before(self, tag: re.Match[str]) -> bool:
+        return not self.has_text and tag.start() <= self._first
+
+    def leave_out(self, start: int, end: int) -> None:
+        """Leave out the columns start..end."""
+        self.kept.append(self.text[self.column : start])
+        self.has_text = self.has_text or start > self._first
+        self.is_touched = True
+        self._go_to(end)
+
+    def text_before(self, tag: re.Match[str]) -> str:
+        return "".join([*self.kept, self.text[self.column : tag.start()]])
+
+    def rest(self) -> str:
+        return "".join([*self.kept, self.text[self.column :]])
 
 
-def _in_backticks(line: str, position: int) -> bool:
-    return line.count("`", 0, position) % 2 == 1
-
-
-def _in_closed_blocks(lines: Sequence[str]) -> list[bool]:
-    """Whether each line belongs to a SEARCH/REPLACE block that is closed before another opens."""
-    inside = [False] * len(lines)
-    head: int | None = None
-    for index, line in enumerate(lines):
-        if _SEARCH.match(line):
-            head = index
-        elif head is not None and _REPLACE.match(line):
-            inside[head : index + 1] = [True] * (index + 1 - head)
-            head = None
-    return inside
-
-
-def mark_code(lines: Sequence[str], *, closed_only: bool = False) -> list[tuple[str, bool]]:
-    """Each line, and whether it belongs to a code fence or a SEARCH/REPLACE block; an unclosed one runs to the end.
-
-    closed_only: a block that is never closed is none.
-    """
-    closed = _in_closed_blocks(lines) if closed_only else []
-    marked: list[tuple[str, bool]] = []
-    fence = ""
-    in_block = False
-    for index, line in enumerate(lines):
-        is_code = bool(fence) or in_block
-        if in_block:
-            in_block = _REPLACE.match(line) is None
-        elif _SEARCH.match(line) and (not closed_only or closed[index]):
-            in_block = is_code = True
-        elif found := _FENCE.match(line):
-            mark, info = found.groups()
-            if not fence:
-                fence, is_code = mark, True
-            elif mark[0] == fence[0] and len(mark) >= len(fence) and not info.strip():
-                fence = ""
-        marked.append((line, is_code))
-    return marked
+def _closed_below(lines: Sequence[str]) -> list[bool]:
+    """For each line whether the first marker of a block below it is one that closes."""
+    closed = [False] * len(lines)
+    for i in range(len(lines) - 2, -1, -1):
+        below = lines[i + 1]
+        closed[i] = not read_head(below) and (closes_block(below) or closed[i + 1])
+    return closed

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.edit.apply import EditResult, Reason, apply_reply, has_blocks, parse_blocks
+from agent.core.edit.apply import EditResult, Reason, apply_reply, has_blocks
 from tests.examples import examples
 
 PY = "import math\n\n\ndef area(r):\n    return math.pi * r * r\n\n\ndef ring(a, b):\n    return area(a) - area(b)\n"
@@ -369,9 +369,10 @@ def test_reasons_are_phrases():
     assert str(Reason.NOT_FOUND) == "SEARCH not found" and f"{Reason.SYNTAX}" == "Python does not parse"
 
 
-def test_parse_blocks_gives_names_and_lines():
-    blocks = parse_blocks("Hello\n\n" + block("a\n", "b\n") + block("c\n", "", ""), editable=EDITABLE)
-    assert [(b.path, b.search, b.replace, b.line) for b in blocks] == [
+def test_blocks_are_told_with_their_file_and_line():
+    reply = "Hello\n\n" + block("a\n", "b\n") + block("c\n", "", "")
+    result = apply_reply({"experiment.py": "a\nc\n"}, reply, editable=EDITABLE)
+    assert [(b.path, b.search, b.replace, b.line) for b in result.applied] == [
         ("experiment.py", "a\n", "b\n", 5),
         ("experiment.py", "c\n", "", 12),
     ]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agent.core.edit.apply import apply_reply, parse_blocks
+from agent.core.edit.apply import apply_reply
 from agent.core.edit.from_texts import Unwritable, blocks_of
 from agent.core.edit.lines import split_lines
 
@@ -61,7 +61,7 @@ def test_a_missing_final_newline_and_a_byte_order_mark_are_kept(text: str) -> No
 def test_every_search_is_as_short_as_a_unique_place_allows() -> None:
     old = "".join(f"line {n}\n" for n in range(50))
     new = old.replace("line 7\n", "seven\n").replace("line 30\n", "thirty\n")
-    first, second = parse_blocks(blocks_of({PATH: old}, {PATH: new}), editable=[PATH])
+    first, second = apply_reply({PATH: old}, blocks_of({PATH: old}, {PATH: new}), editable=[PATH]).applied
     assert first.search == "".join(f"line {n}\n" for n in range(5, 10))
     assert second.replace == "line 28\nline 29\nthirty\nline 31\nline 32\n"
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
 from agent.core.edit.apply import apply_reply
-from agent.core.edit.blocks import find_blocks
 from agent.core.evidence.baseline import Baseline, BaselineRow
 from agent.core.evidence.verdict import Verdict, VerdictKind
 from agent.core.failure.diagnose import Failure, FailureKind, Location
@@ -40,6 +39,7 @@ from agent.core.reply.misses import Miss
 from agent.core.reply.outcome import Refusal
 from agent.core.reply.plan import parse_reply
 from agent.core.reply.review import Review, read_review
+from tests.core.edit.formats.reading import find_blocks
 from tests.core.journal_by_hand import PLAN, Story, failure
 from tests.examples import examples
 from tests.fakes import block

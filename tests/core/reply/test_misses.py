@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.core.reply.misses import QUOTED_CHARS, Miss, find_misses, last_line
+from agent.core.text.lexer import read_lines
 
 
 @pytest.mark.parametrize(
@@ -42,4 +43,4 @@ def test_a_plan_with_items_is_no_miss() -> None:
 
 def test_a_long_line_is_cut() -> None:
     assert len(str(Miss("p", 1, "x" * 1000))) < QUOTED_CHARS + 40
-    assert last_line("a\n" + "x" * 1000 + "\n", "p").line == 2
+    assert last_line(read_lines("a\n" + "x" * 1000 + "\n"), "p").line == 2

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent.core.edit.blocks import find_blocks
-from agent.core.text.reasoning import mark_code, strip_reasoning
+from agent.core.text.reasoning import strip_reasoning
+from tests.core.edit.formats.reading import find_blocks
 
 BODY = "<<<<<<< SEARCH\na = 1\n=======\na = 2\n>>>>>>> REPLACE\n"
 
@@ -53,7 +53,21 @@ def test_a_tag_in_a_fence_or_a_closed_block_is_text() -> None:
         assert strip_reasoning(text) == text
 
 
-def test_an_unclosed_block_is_code_to_the_end_unless_only_closed_ones_count() -> None:
-    lines = ["a", "<<<<<<< SEARCH", "b"]
-    assert [code for _, code in mark_code(lines)] == [False, True, True]
-    assert [code for _, code in mark_code(lines, closed_only=True)] == [False, False, False]
+def test_a_tag_in_a_block_that_is_never_closed_is_reasoning() -> None:
+    assert strip_reasoning("a\n<<<<<<< SEARCH\n<think>b</think>c") == "a\n<<<<<<< SEARCH\nc"
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "<think></think>",
+        "<think>",
+        "<think>\n",
+        "x <think>a\n</think> y\n",
+        "x\n</think>\n",
+        "</think> x ",
+        "<think x</think",
+    ],
+)
+def test_many_tags_take_time_linear_in_their_number(unit: str) -> None:
+    strip_reasoning(unit * 20_000)  # a quarter of an hour if each tag read the text anew

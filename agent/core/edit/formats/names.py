@@ -1,4 +1,4 @@
-"""Which file a block means: names as models write them, and which of them are allowed."""
+"""Names of files as models write them into a reply, and the editable files that they mean."""
 
 from __future__ import annotations
 
@@ -6,63 +6,78 @@ import re
 from collections.abc import Collection
 from pathlib import PurePosixPath
 
-from agent.core.edit.result import Reason
+__all__ = ["find_info_name", "find_name", "is_heading", "is_unsafe", "mentioned", "named_files"]
 
-__all__ = ["find_info_name", "find_name", "is_heading", "mentioned", "resolve_path"]
-
+# "### ", "> ", "1. ", "// ", "<!-- "
 _LEADERS = re.compile(r"^(?:#{1,6}(?=\s)|>|[-*+•](?=\s)|\d{1,3}[.)](?=\s)|//|<!--|/\*)\s*")
+# "File: ", "the new file ", "Changes to "
 _PREFIX = re.compile(
     r"^(?:(?:the\s+)?(?:new\s+)?file(?:\s*name|\s*path)?|filename|path|in|for|to|update|updated|edit|modify|change|create|changes\s+(?:to|in|for))"
     r"(?:\s*:\s*|\s+)(?:(?:the\s+)?file\s+)?",
     re.IGNORECASE,
 )
 _WRAPPING = "*_`\"'()[]<>{} \t"
+# "py", "yaml"
 _EXTENSION = re.compile(
     r"^(?:pyi?|txt|md|rst|jsonl?|toml|ya?ml|cfg|ini|in|sh|bash|csv|tsv|ipynb|tex|bib|html|"
     r"css|js|ts|lock|env|log|c|h|cpp|cu|xml|sql|r)$",
     re.IGNORECASE,
 )
 _BARE_NAMES = frozenset({"Makefile", "Dockerfile", "LICENSE", "README", ".env", ".git", ".gitignore"})
-_TOKEN = re.compile(r"[\w./\\~-]*\w")
-_HEADING = re.compile(r"^\s*(?:#{1,6}\s|\*\*.*\*\*:?\s*$)")
+# "src/plot.py."
+_TOKEN = re.compile(r"[\w./\\~-]+")
+# "## "
+_HASHES = re.compile(r"#{1,6}\s")
+# "C:"
+_DRIVE = re.compile(r"[A-Za-z]:")
+# ": " in "x.py: the change", " - " in "x.py - the change"
+_END_OF_NAME = re.compile(r":\s|\s[-–—]\s")
+# ", " and the colon in "python:x.py"
+_BETWEEN_WORDS = re.compile(r"[\s,]+|(?<=\w):(?=\w)")
 
 
-def resolve_path(name: str, editable: Collection[str]) -> str | Reason:
-    """The editable file that a name means: the exact relative path, else a basename that only one of them has."""
+def is_unsafe(name: str) -> bool:
+    """Whether a name may lead out of the files' folder or into git's own."""
+    path = _relative(name)
+    parts = path.split("/")
+    return (
+        path.startswith(("/", "~"))
+        or _DRIVE.match(path) is not None
+        or ".." in parts
+        or any(part.lower() == ".git" for part in parts)
+        or any(ord(c) < 32 for c in path)
+    )
+
+
+def named_files(name: str, editable: Collection[str]) -> tuple[str, ...]:
+    """The editable files that a name means: the exact relative path, else all that have it as their last part."""
+    path = _relative(name)
+    if is_unsafe(name):
+        return ()
+    return (path,) if path in editable else tuple({e: None for e in editable if PurePosixPath(e).name == path})
+
+
+def _relative(name: str) -> str:
     path = name.replace("\\", "/")
     while path.startswith("./"):
         path = path[2:].lstrip("/")
-    parts = path.split("/")
-    if (
-        path.startswith(("/", "~"))
-        or re.match(r"^[A-Za-z]:", path)
-        or ".." in parts
-        or any(p.lower() == ".git" for p in parts)
-        or any(ord(c) < 32 for c in path)
-    ):
-        return Reason.UNSAFE_PATH
-    if path in editable:
-        return path
-    same_base = [e for e in editable if PurePosixPath(e).name == path]
-    if len(set(same_base)) == 1:
-        return same_base[0]
-    return Reason.UNCLEAR_FILE if same_base else Reason.NOT_EDITABLE
+    return path
 
 
 def _is_name(token: str, editable: Collection[str]) -> bool:
     """Whether a token is a path rather than a word; names that are not editable count too, to be refused."""
     if token in editable:
         return True
-    if not token or re.search(r"\s", token) or "://" in token:
+    if not token or any(map(str.isspace, token)) or "://" in token:
         return False
-    parts = re.split(r"[/\\]", token)
+    parts = token.replace("\\", "/").split("/")
     stem, dot, extension = parts[-1].rpartition(".")
     if parts[-1] in _BARE_NAMES or any(PurePosixPath(e).name == parts[-1] for e in editable):
         return True
     if dot and (_EXTENSION.match(extension) if stem else len(parts) > 1):
         return True
     hidden = any(part.startswith(".") for part in parts)
-    return len(parts) > 1 and (parts[0] in ("", "~") or bool(dot) or hidden or bool(re.match(r"^[A-Za-z]:$", parts[0])))
+    return len(parts) > 1 and (parts[0] in ("", "~") or bool(dot) or hidden or _DRIVE.fullmatch(parts[0]) is not None)
 
 
 def _bare(text: str) -> str:
@@ -80,18 +95,24 @@ def find_name(line: str, editable: Collection[str]) -> str | None:
     while text != before:
         before = text
         text = _LEADERS.sub("", text)
-    text = re.sub(r"\s*(?:-->|\*/)$", "", text)
-    head = re.split(r":\s|\s[-–—]\s", text, maxsplit=1)[0]
-    for candidate in (text, re.sub(r"\s*\([^()]*\)[*_:\s]*$", "", text), head):
+    text = text.removesuffix("-->").removesuffix("*/").rstrip()
+    for candidate in (text, _without_remark(text), _END_OF_NAME.split(text, maxsplit=1)[0]):
         for token in (_bare(candidate), _bare(_PREFIX.sub("", _bare(candidate), count=1))):
             if _is_name(token, editable):
                 return token
     return None
 
 
+def _without_remark(text: str) -> str:
+    """The text without brackets at its end: "x.py" of "x.py (new):"."""
+    whole = text.rstrip("*_: \t")
+    start = whole.rfind("(") if whole.endswith(")") else -1
+    return text if start < 0 or ")" in whole[start:-1] else whole[:start].rstrip()
+
+
 def find_info_name(info: str, editable: Collection[str]) -> str | None:
     """The path on a fence line: ```python experiment.py, ```python:experiment.py, ```python title="experiment.py"."""
-    for token in re.split(r"[\s,]+|(?<=\w):(?=\w)", info.strip()):
+    for token in _BETWEEN_WORDS.split(info.strip()):
         value = _bare(token.rpartition("=")[2])
         if _is_name(value, editable):
             return value
@@ -99,14 +120,14 @@ def find_info_name(info: str, editable: Collection[str]) -> str | None:
 
 
 def is_heading(line: str) -> bool:
-    return bool(_HEADING.match(line))
+    """Whether a line is a heading: `## x.py`, or bold alone as `**x.py**:`."""
+    text = line.strip()
+    is_bold = len(text) > 4 and text.startswith("**") and text.removesuffix(":").endswith("**")
+    return is_bold or _HASHES.match(text) is not None
 
 
 def mentioned(line: str, editable: Collection[str]) -> str | None:
-    """The one editable file that a sentence mentions, None where it mentions several."""
-    found = {
-        path
-        for token in _TOKEN.findall(line)
-        if isinstance(path := resolve_path(token, editable), str) and path in editable
-    }
+    """The one editable file that a sentence mentions, None if it mentions several."""
+    meant = (named_files(token.rstrip("./\\~-"), editable) for token in _TOKEN.findall(line))
+    found = {files[0] for files in meant if len(files) == 1}
     return found.pop() if len(found) == 1 else None

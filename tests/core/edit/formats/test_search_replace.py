@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from agent.core.edit.apply import Reason, apply_reply
-from agent.core.edit.blocks import find_blocks, visible_lines
+from agent.core.text.lexer import read_lines
+from tests.core.edit.formats.reading import find_blocks
 
 EDITABLE = ["experiment.py", "plot.py", "notes.txt", "lib/util.py"]
 BODY = "<<<<<<< SEARCH\na = 1\n=======\na = 2\n>>>>>>> REPLACE\n"
@@ -107,12 +108,13 @@ def test_a_tag_in_prose_or_in_a_body_is_text():
     assert names("I keep the `<think>` tag.\nexperiment.py\n" + BODY) == ["experiment.py"]
     assert names("A stray <think> in a sentence.\nexperiment.py\n" + BODY) == ["experiment.py"]
     reply = "notes.txt\n<<<<<<< SEARCH\n<think>\n=======\n</think>\n>>>>>>> REPLACE\n"
-    assert find_blocks(reply, EDITABLE)[0].as_block("notes.txt").replace == "</think>\n"
+    assert find_blocks(reply, EDITABLE)[0].splits == ((("<think>",), ("</think>",)),)
 
 
 def test_line_numbers_are_those_of_the_reply():
-    lines, spans = visible_lines("a\n<think>\nb\n</think>\nc\n" + BODY)
-    assert lines[:5] == ["a", "", "", "", "c"] and spans == [(5, 9)]
+    lines = read_lines("a\n<think>\nb\n</think>\nc\n" + BODY)
+    assert [line.text for line in lines[:5]] == ["a", "", "", "", "c"]
+    assert [line.number for line in lines if line.block] == [6, 7, 8, 9, 10]
 
 
 # markers

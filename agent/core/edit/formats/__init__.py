@@ -1,0 +1,1 @@
+"""How a reply may write an edit: each format finds its own blocks and explains itself to the model."""

@@ -1,0 +1,52 @@
+"""The values that every format of replies gives to the edit engine."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.core.text.lexer import Line
+
+__all__ = ["Format", "FoundBlock", "FoundText"]
+
+Split = tuple[tuple[str, ...], tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundBlock:
+    """Lines to be put in place of others, as the reply has them."""
+
+    # Number of the block's first line in the reply.
+    line: int
+    # The path on a line of its own beside the block.
+    name: str | None
+    # A file that the sentence above names.
+    mention: str | None
+    # Each way to divide the body into SEARCH and REPLACE lines, in order.
+    splits: tuple[Split, ...]
+    # The fault in its form, "" if there is none.
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundText:
+    """A whole file, or whole functions and classes of one, as the reply has it.
+
+    line: of the reply, at which it begins. name: the path that heads it. problem: the fault in its form, or "".
+    """
+
+    line: int
+    name: str
+    body: tuple[str, ...]
+    problem: str = ""
+
+
+class Format(Protocol):
+    """One way to write edits into a reply."""
+
+    def find(self, lines: Sequence[Line], editable: Collection[str]) -> Sequence[FoundBlock | FoundText]:
+        """The edits in the lines of a reply, in order, those that are malformed too, so that none is silently lost."""
+
+    def explain(self, *, in_part: bool = False) -> str:
+        """Instructions for the model. in_part: it has seen only a part of some file."""

@@ -1,0 +1,120 @@
+"""SEARCH/REPLACE blocks of a reply, with the file that each names."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from itertools import groupby
+from typing import Final
+
+from agent.core.edit.formats.found import FoundBlock, Split
+from agent.core.edit.formats.names import find_info_name, find_name, is_heading, mentioned
+from agent.core.text.lexer import Kind, Line
+from agent.core.text.markers import divider_width, is_marker, read_fence, read_head
+
+__all__ = ["SEARCH_REPLACE", "SearchReplace"]
+
+QUOTED_CHARS: Final = 60
+MOST_DIVIDERS: Final = 40
+
+
+class SearchReplace:
+    """Blocks from <<<<<<< SEARCH over ======= to >>>>>>> REPLACE, under the name of their file."""
+
+    def find(self, lines: Sequence[Line], editable: Collection[str]) -> list[FoundBlock]:
+        found: list[FoundBlock] = []
+        floor = 0
+        for number, part in groupby(lines, key=lambda line: line.block):
+            block = list(part)
+            if number:
+                found.append(_read_block(lines, block, floor, editable))
+                floor = number if not block[0].is_closed else block[-1].number
+            else:
+                stray = next((line for line in block if is_marker(line.text)), None)
+                if stray:
+                    said = f"a marker stands alone: {_quote(stray)}"
+                    found.append(FoundBlock(stray.number, None, None, (), said))
+        return found
+
+    def explain(self, *, in_part: bool = False) -> str:
+        return (
+            "SEARCH holds lines exactly as they stand in the file, enough of them to be found once; REPLACE the lines "
+            'that take their place, every line that should stay repeated, never abbreviated with "...". An empty '
+            "SEARCH creates a file, or appends to one."
+        )
+
+
+SEARCH_REPLACE: Final = SearchReplace()
+
+
+def _read_block(lines: Sequence[Line], block: Sequence[Line], floor: int, editable: Collection[str]) -> FoundBlock:
+    """A block of which `block` are the lines; those above it down to index `floor` may name its file."""
+    opening, is_closed = block[0], block[0].is_closed
+    head = read_head(opening.text)
+    assert head is not None
+    above = opening.number - 1
+    name, mention = _adjacent_name(lines, above, floor, editable)
+    name = find_info_name(head.info, editable) or name or _heading_name(lines[floor:above], editable)
+    body = [line.text for line in (block[1:-1] if is_closed else block[1:])]
+    splits, problem = _divide(body, head.width)
+    if not is_closed:
+        problem = _say_unclosed(lines, block[-1].number)
+    return FoundBlock(opening.number, name, mention, splits or ((tuple(body), ()),), problem)
+
+
+def _adjacent_name(
+    lines: Sequence[Line], head: int, floor: int, editable: Collection[str]
+) -> tuple[str | None, str | None]:
+    """(name, mention) from the lines directly above a block: on the fence, inside it, or above it."""
+    fenced = skipped = False
+    for i in range(head - 1, floor - 1, -1):
+        line = lines[i].text
+        fence = read_fence(line)
+        if not line.strip():
+            continue
+        if fence:
+            if fenced:
+                return None, None
+            fenced = True
+            if name := find_info_name(fence.info, editable):
+                return name, None
+            continue
+        if name := find_name(line, editable):
+            return name, None
+        if not fenced and not skipped and i > floor and read_fence(lines[i - 1].text):
+            skipped = True  # a remark on the first line inside the fence
+            continue
+        return None, mentioned(line, editable)
+    return None, None
+
+
+def _heading_name(lines: Sequence[Line], editable: Collection[str]) -> str | None:
+    """The last heading outside code that is a file name."""
+    outside = (line for line in reversed(lines) if line.kind is Kind.PROSE or not line.is_closed)
+    headings = (line.text for line in outside if is_heading(line.text))
+    return next((name for heading in headings if (name := find_name(heading, editable))), None)
+
+
+def _divide(body: Sequence[str], width: int) -> tuple[tuple[Split, ...], str]:
+    """The ways to divide a body, and the fault if it has none.
+
+    If some lines of `=` are as long as the block's own markers, then the others are text.
+    """
+    dividers = [(i, found) for i, line in enumerate(body) if (found := divider_width(line))]
+    alike = [i for i, found in dividers if found == width] or [i for i, _ in dividers]
+    if len(alike) > MOST_DIVIDERS:
+        return (), f"more than {MOST_DIVIDERS} lines of ======= divide it"
+    splits = tuple((tuple(body[:i]), tuple(body[i + 1 :])) for i in alike)
+    return splits, "" if splits else "no line ======= divides it"
+
+
+def _say_unclosed(lines: Sequence[Line], stop: int) -> str:
+    """The line at which the closing marker is missed: the next block, or the reply's last words."""
+    said = "no line >>>>>>> REPLACE closes it"
+    if stop < len(lines):
+        return f"{said} before line {stop + 1}, {_quote(lines[stop])!r}, opens another"
+    last = next((line for line in reversed(lines) if line.text.strip()), lines[0])
+    return f"{said} before the reply ends at line {last.number}, {_quote(last)!r}"
+
+
+def _quote(line: Line) -> str:
+    return line.text.strip()[:QUOTED_CHARS]

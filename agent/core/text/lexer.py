@@ -1,0 +1,157 @@
+"""The lines of a reply and what each of them is: every reader of replies starts from here, so that none disagrees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import lru_cache
+
+from agent.core.text.markers import FenceMark, closes_block, read_fence, read_head
+from agent.core.text.reasoning import split_reasoning
+
+__all__ = ["Kind", "Line", "mark_lines", "read_lines"]
+
+
+class Kind(StrEnum):
+    """The part of a reply to which a line belongs."""
+
+    PROSE = "prose"
+    FENCE = "fence"  # the line that opens or closes a fence
+    CODE = "code"  # inside a fence
+    BLOCK = "block"  # of a SEARCH/REPLACE block, its markers included
+    REASONING = "reasoning"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a reply."""
+
+    # Counted from 1.
+    number: int
+    # Without its end. Reasoning is left out, so a line that is nothing else is empty.
+    text: str
+    kind: Kind
+    # Number of the line that opens the fence around it, 0 outside fences. Blocks inside a fence have it too.
+    fence: int = 0
+    # Number of the line that opens the block, 0 outside blocks.
+    block: int = 0
+    # Whether the fence, or for a line of a block the block, is closed in its place. True for all other lines.
+    is_closed: bool = True
+
+    @property
+    def opens(self) -> bool:
+        """Whether the line opens a fence or a block."""
+        return self.number == (self.block or self.fence)
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Indices of the first and last line of a fence or block. `has_end`: the last one closes it, `is_sure`: rightly."""
+
+    first: int
+    last: int
+    has_end: bool
+    is_sure: bool = True
+
+
+@lru_cache(maxsize=16)
+def read_lines(reply: str) -> tuple[Line, ...]:
+    """The lines of a reply, in time linear in its length.
+
+    A block opens at <<<<<<< SEARCH and runs to >>>>>>> REPLACE, or if that is missing to the line before the next
+    block or to the end. Fences inside blocks are text. Inside a fence, one with words after it opens another. If that
+    leaves a fence open at the end, then from there on fences do not nest, and none of them counts as closed.
+    """
+    parts = split_reasoning(reply)
+    lines = mark_lines([text.removesuffix("\r") for text, _ in parts])
+    return tuple(
+        replace(line, kind=Kind.REASONING) if is_reasoning and line.kind is Kind.PROSE else line
+        for line, (_, is_reasoning) in zip(lines, parts, strict=True)
+    )
+
+
+def mark_lines(lines: Sequence[str]) -> tuple[Line, ...]:
+    """The same for the lines of any text, in which tags of reasoning are words like others."""
+    blocks = _find_blocks(lines)
+    block_at = _spread(blocks, len(lines))
+    fence_at = _spread(_find_fences(_fence_marks(lines, blocks, block_at)), len(lines))
+    marked = []
+    for i, text in enumerate(lines):
+        block, fence = block_at[i], fence_at[i]
+        around = fence.first + 1 if fence else 0
+        if block:
+            marked.append(Line(i + 1, text, Kind.BLOCK, around, block.first + 1, block.has_end))
+        elif fence:
+            is_edge = i == fence.first or (i == fence.last and fence.has_end)
+            is_closed = fence.has_end and fence.is_sure
+            marked.append(Line(i + 1, text, Kind.FENCE if is_edge else Kind.CODE, around, 0, is_closed))
+        else:
+            marked.append(Line(i + 1, text, Kind.PROSE))
+    return tuple(marked)
+
+
+def _find_blocks(lines: Sequence[str]) -> list[_Span]:
+    found: list[_Span] = []
+    head = -1
+    for i, line in enumerate(lines):
+        if read_head(line):
+            if head >= 0:
+                found.append(_Span(head, i - 1, has_end=False))
+            head = i
+        elif head >= 0 and closes_block(line):
+            found.append(_Span(head, i, has_end=True))
+            head = -1
+    return found if head < 0 else [*found, _Span(head, len(lines) - 1, has_end=False)]
+
+
+def _fence_marks(
+    lines: Sequence[str], blocks: Sequence[_Span], block_at: Sequence[_Span | None]
+) -> list[FenceMark | None]:
+    """The mark of each line outside blocks, and of a closing marker that the closing fence follows on its line."""
+    marks = [None if inside else read_fence(line) for line, inside in zip(lines, block_at, strict=True)]
+    for block in blocks:
+        end = lines[block.last].rstrip()
+        if block.has_end and end.endswith(("```", "~~~")):
+            marks[block.last] = FenceMark(end[-1] * (len(end) - len(end.rstrip(end[-1]))), "", can_open=False)
+    return marks
+
+
+def _find_fences(marks: Sequence[FenceMark | None]) -> list[_Span]:
+    found: list[_Span] = []
+    opened: list[tuple[int, FenceMark]] = []
+    for i, mark in enumerate(marks):
+        if mark is None:
+            continue
+        if not opened:
+            opened += [(i, mark)] if mark.can_open else []
+        elif mark.is_like(opened[-1][1]):
+            if mark.info:
+                opened.append((i, mark))
+            else:
+                first, _ = opened.pop()
+                if not opened:
+                    found.append(_Span(first, i, has_end=True))
+    return found + _find_flat(marks, opened[0][0]) if opened else found
+
+
+def _find_flat(marks: Sequence[FenceMark | None], start: int) -> list[_Span]:
+    """The fences from `start` on, none inside another: the first line of marks alone closes each."""
+    found: list[_Span] = []
+    opened: tuple[int, FenceMark] | None = None
+    for i in range(start, len(marks)):
+        mark = marks[i]
+        if mark and opened is None:
+            opened = (i, mark) if mark.can_open else None
+        elif mark and opened and mark.ends(opened[1]):
+            found.append(_Span(opened[0], i, has_end=True, is_sure=False))
+            opened = None
+    return [*found, _Span(opened[0], len(marks) - 1, has_end=False)] if opened else found
+
+
+def _spread(spans: Sequence[_Span], count: int) -> list[_Span | None]:
+    """For each line the span that holds it."""
+    held: list[_Span | None] = [None] * count
+    for span in spans:
+        held[span.first : span.last + 1] = [span] * (span.last + 1 - span.first)
+    return held
