@@ -22,6 +22,7 @@ PROMPTS = ROOT / "core" / "prompt" / "render.py"
 PURE: dict[str, set[str] | None] = {
     "__future__": None,
     "ast": None,
+    "bisect": None,
     "builtins": None,
     "collections": None,
     "collections.abc": None,

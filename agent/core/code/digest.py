@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import warnings
 from collections.abc import Collection, Mapping
+
+from agent.core.code.source import parse
 
 
 def digest_code(files: Mapping[str, str], names: Collection[str]) -> str:
@@ -19,29 +20,20 @@ def digest_code(files: Mapping[str, str], names: Collection[str]) -> str:
 def _meaning(name: str, text: str | None) -> str:
     if text is None:
         return "absent"
-    if name.endswith(".py"):
+    tree = parse(text) if name.endswith(".py") else None
+    if isinstance(tree, ast.Module):
         try:
-            tree = _parse(text)
-            return ast.dump(tree) if tree else "text:" + text
+            return ast.dump(tree)
         except RecursionError:
             return "text:" + text
     return "text:" + text
 
 
-def _parse(text: str) -> ast.Module | None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return ast.parse(text.removeprefix("\ufeff"))
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None
-
-
 def imported_modules(text: str) -> frozenset[str]:
-    """Top-level names of the modules that Python text imports; none where it does not parse."""
-    tree = _parse(text)
+    """Top-level names of the modules that Python text imports; none if it does not parse."""
+    tree = parse(text)
     names: set[str] = set()
-    for node in ast.walk(tree) if tree else ():
+    for node in ast.walk(tree) if isinstance(tree, ast.Module) else ():
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from agent.core.code.signatures import read_signatures
+from agent.core.code.source import BadPython, parse
 
 BAD_CALL = "C001"
 
@@ -64,11 +65,13 @@ def check_calls(files: Mapping[str, str]) -> tuple[Finding, ...]:
     for path, text in sorted(files.items()):
         if not path.endswith(".py"):
             continue
-        try:
-            module = ast.parse(text.removeprefix("\ufeff"))
-            calls = list(_bad_calls(module))
-        except (SyntaxError, ValueError, RecursionError):
+        module = parse(text)
+        if isinstance(module, BadPython):
             continue  # the syntax check says so
+        try:
+            calls = list(_bad_calls(module))
+        except RecursionError:
+            continue
         lines = text.split("\n")  # as Python counts them: not at form feeds
         for call, message in calls:
             line = lines[call.lineno - 1].strip() if call.lineno <= len(lines) else ""

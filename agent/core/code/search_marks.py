@@ -13,14 +13,16 @@ import json
 import re
 from dataclasses import dataclass
 
+from agent.core.code.source import constants_in, parse
+
 Setting = float | int | str | bool
 
-_LINE = re.compile(
-    r"^(?P<name>[A-Za-z_]\w*)(?:\s*:[^=]+)?\s*=\s*"
-    r"""(?P<value>"[^"\n]*"|'[^'\n]*'|[^#\n]+?)\s*#\s*search:\s*(?P<range>.+?)\s*$"""
-)
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_SPAN = re.compile(rf"^(?P<kind>log|int)?\s*(?P<low>{_NUMBER})\s*\.\.\s*(?P<high>{_NUMBER})$")
+# "# search:" in "LR = 1e-3  # search: log 1e-4..1e-2"
+_MARK = re.compile(r"\s*#\s*search:")
+# "1e-4", "-0.5", ".5"
+_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
+# "log 1e-4..1e-2", "int 0..200", "0.0 .. 0.2"
+_SPAN = re.compile(rf"(?P<kind>log|int)?\s*(?P<low>{_NUMBER})\s*\.\.\s*(?P<high>{_NUMBER})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,21 @@ class SearchRange:
 
     def with_value(self, value: Setting) -> str:
         """The line with another value; all else in it is kept."""
-        match = _LINE.match(self.line)
-        assert match, self.line
-        start, end = match.span("value")
+        marked = _read_mark(self.line)
+        assert marked, self.line
         literal = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
-        return self.line[:start] + literal + self.line[end:]
+        return self.line[: marked.start] + literal + self.line[marked.stop :]
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A marked constant as it is written: its value stands at start..stop of the line."""
+
+    name: str
+    value: ast.expr
+    start: int
+    stop: int
+    range: str
 
 
 def search_ranges(text: str) -> tuple[SearchRange, ...]:
@@ -56,25 +68,36 @@ def settings_of(text: str) -> dict[str, Setting]:
     return {r.name: r.value for r in search_ranges(text)}
 
 
+def _read_mark(line: str) -> _Mark | None:
+    tree = parse(line) if "search:" in line and not line[:1].isspace() else None
+    found = constants_in(tree) if isinstance(tree, ast.Module) and len(tree.body) == 1 else []
+    if not isinstance(tree, ast.Module) or len(found) != 1:
+        return None
+    name, value = found[0]
+    start, stop = (len(line.encode()[:column].decode()) for column in (value.col_offset, value.end_col_offset or 0))
+    mark = _MARK.match(line, stop)
+    return _Mark(name, value, start, stop, line[mark.end() :].strip()) if mark else None
+
+
 def _range_of(line: str) -> SearchRange | None:
-    match = _LINE.match(line)
-    if not match:
+    mark = _read_mark(line)
+    if mark is None:
         return None
     try:
-        value = ast.literal_eval(match["value"])
-        if match["range"].startswith("one of "):
-            choices = ast.literal_eval("(" + match["range"].removeprefix("one of ") + ",)")
+        value = ast.literal_eval(mark.value)
+        if mark.range.startswith("one of "):
+            choices = ast.literal_eval("(" + mark.range.removeprefix("one of ") + ",)")
             if not all(isinstance(scalar, int | float | str) for scalar in (value, *choices)):
                 return None
-            return SearchRange(match["name"], line, value, choices=choices)
-    except (ValueError, SyntaxError):
+            return SearchRange(mark.name, line, value, choices=choices)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
-    span = _SPAN.match(match["range"])
+    span = _SPAN.fullmatch(mark.range)
     if not span or not isinstance(value, int | float) or float(span["low"]) >= float(span["high"]):
         return None
     kind = span["kind"] or ""
     if kind == "log" and float(span["low"]) <= 0:
         return None
     return SearchRange(
-        match["name"], line, value, float(span["low"]), float(span["high"]), log=kind == "log", integer=kind == "int"
+        mark.name, line, value, float(span["low"]), float(span["high"]), log=kind == "log", integer=kind == "int"
     )

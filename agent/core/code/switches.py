@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections.abc import Iterable, Mapping
+
+from agent.core.code.source import BadPython, constants_in, parse
+from agent.core.text.plain import plain_line
 
 __all__ = ["describe_switches"]
 
 MAX_SWITCHES = 8
 _VALUE_CHARS = 40
+# "ORTHO_WEIGHT"
 _CONSTANT = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*\b")
 _OFF = frozenset(["", "off", "none", "no", "false", "disabled"])
 _WORDS = frozenset(["ALL_COMPLETED", "REPLICATE", "PLAN", "SEARCH", "REPLACE"])
@@ -31,28 +34,14 @@ def describe_switches(code: Iterable[str], said: Iterable[str]) -> tuple[str, ..
 
 def _constants(text: str) -> Mapping[str, str]:
     """Module-level names in capitals with their literal values, as shown."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text.removeprefix("\ufeff"))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = parse(text)
+    if isinstance(tree, BadPython):
         return {}
-    found: dict[str, str] = {}
-    for node in tree.body:
-        targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        )
-        if len(targets) != 1 or not isinstance(targets[0], ast.Name) or not targets[0].id.isupper():
-            continue
-        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
-        if value is not None:
-            found[targets[0].id] = _say_value(value)
-    return found
+    return {name: _say_value(value) for name, value in constants_in(tree) if name.isupper()}
 
 
 def _say_value(node: ast.expr) -> str:
-    shown = " ".join(ast.unparse(node).split())
-    shown = shown if len(shown) <= _VALUE_CHARS else shown[: _VALUE_CHARS - 1] + "…"
+    shown = plain_line(ast.unparse(node), _VALUE_CHARS)
     try:
         value = ast.literal_eval(node)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):

@@ -1,15 +1,11 @@
-"""What no edit may do: replace text by a placeholder for it, or leave Python that does not parse."""
+"""Placeholders that stand for text left out, which no edit may put in place of text."""
 
 from __future__ import annotations
 
-import ast
 import re
-import symtable
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-__all__ = ["BadPython", "find_bad_python", "find_placeholders"]
+__all__ = ["find_placeholders"]
 
 _NOUN = (
     r"(?:code|content|contents|text|file|function|functions|method|methods|class|classes|script|implementation|logic|"
@@ -80,33 +76,3 @@ def find_placeholders(path: str, replace: Sequence[str]) -> list[int]:
     """Indices of REPLACE lines that stand for text left out, unless the file has the same line: the caller asks it."""
     is_python = path.endswith(".py")
     return [i for i, line in enumerate(replace) if _is_placeholder(line) or _is_bare_dots(replace, i, is_python)]
-
-
-@dataclass(frozen=True, slots=True)
-class BadPython:
-    """line: 1-based, at most the number of lines of the text."""
-
-    line: int
-    message: str
-
-
-def find_bad_python(text: str) -> BadPython | None:
-    """Why a text is no Python, None where it is."""
-    text = text.removeprefix("\ufeff")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            symtable.symtable(text, "<edit>", "exec")  # parses too, and a third faster for making no tree
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return _ask_ast(text)
-    return None
-
-
-def _ask_ast(text: str) -> BadPython | None:
-    try:
-        ast.parse(text)
-    except SyntaxError as e:
-        return BadPython(min(max(e.lineno or 1, 1), text.count("\n") + 1), e.msg)
-    except (ValueError, RecursionError, MemoryError) as e:
-        return BadPython(1, str(e) or type(e).__name__)
-    return None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from agent.core.edit.gates import BadPython
+from agent.core.code.source import BadPython
 from agent.core.edit.lines import split_body
 from agent.core.edit.match import places
 from agent.core.edit.result import Block, Reason

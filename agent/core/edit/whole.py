@@ -19,8 +19,8 @@ import ast
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from agent.core.code.source import BadPython, find_bad_python, parse
 from agent.core.edit.formats.found import FoundText
-from agent.core.edit.gates import BadPython, find_bad_python
 from agent.core.edit.hints import path_hint, show_lines, syntax_hint
 from agent.core.edit.lines import Splice, splice, split_body, split_lines
 from agent.core.edit.result import Block, Reason
@@ -78,9 +78,10 @@ def _whole_text(path: str, before: str | None, text: str) -> str | BadPython | _
         return _Refusal("The block is empty.")
     if before is None or not before.strip():
         return text
-    if not is_python or find_bad_python(before) is not None:
+    old_tree, new_tree = (parse(before), parse(text)) if is_python else (None, None)
+    if not isinstance(old_tree, ast.Module) or not isinstance(new_tree, ast.Module):
         return _in_the_manner_of(before, text)
-    old, new = ast.parse(before.removeprefix("\ufeff")).body, ast.parse(text).body
+    old, new = old_tree.body, new_tree.body
     if new and all(isinstance(node, _Definition) for node in new) and not all(isinstance(n, _Definition) for n in old):
         return _replace_definitions(before, text, old, new)
     had, has = _names(old), _names(new)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from agent.core.code.source import find_bad_python
 from agent.core.edit.formats.found import FoundBlock
 from agent.core.edit.formats.names import is_unsafe, named_files
-from agent.core.edit.gates import find_bad_python, find_placeholders
+from agent.core.edit.gates import find_placeholders
 from agent.core.edit.hints import (
     ambiguous_hint,
     find_nearest,

@@ -7,11 +7,11 @@ import hashlib
 import json
 import math
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from agent.core.code.source import BadPython, constants_in, parse
 from agent.core.evidence.baseline import say_setting
 from agent.core.inputs.spec import BaselineVariant, Constant
 from agent.errors import UsageError
@@ -121,25 +121,10 @@ def set_constant(text: str, name: str, value: Constant, where: str) -> str:
 
 def _assignments(text: str, name: str, where: str) -> list[ast.expr]:
     """The right-hand sides of the top-level assignments of one name."""
-    found = []
-    for node in _parse(text, where).body:
-        match node:
-            case ast.Assign(targets=[ast.Name(id=target)], value=value) if target == name:
-                found.append(value)
-            case ast.AnnAssign(target=ast.Name(id=target), value=ast.expr() as value) if target == name:
-                found.append(value)
-            case _:
-                pass
-    return found
-
-
-def _parse(text: str, where: str) -> ast.Module:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return ast.parse(text.removeprefix("\ufeff"))
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise UsageError(where, f"is not Python: {error}") from error
+    tree = parse(text)
+    if isinstance(tree, BadPython):
+        raise UsageError(where, f"is not Python: line {tree.line}: {tree.message}")
+    return [value for target, value in constants_in(tree) if target == name]
 
 
 def _literal(value: Constant) -> str:

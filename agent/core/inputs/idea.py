@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from agent.core.model.messages import scrub
+from agent.core.text.plain import plain_line
 from agent.errors import UsageError
 
 TITLE_CHARS = 80
@@ -135,7 +136,7 @@ def new_idea(sentence: str) -> Idea:
     if not re.search(r"\w", line):
         raise UsageError("SENTENCE", "says nothing", 'as: scientist idea new "Warm up the learning rate"')
     title = line.rstrip(".")
-    title = title if len(title) <= TITLE_CHARS else title[: TITLE_CHARS - 1].rsplit(" ", 1)[0] + "…"
+    title = plain_line(title, TITLE_CHARS, whole_words=True)
     slug = re.sub(r"\W+", "_", " ".join(line.lower().split()[:5])).strip("_")[:40]
     steps = (
         f"1. Put it into practice, with a constant that switches it off: {line}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from agent.core.text.plain import plain
+from agent.core.text.plain import plain, plain_line
 
 MAX_CHARS = 4000
 LINE_CHARS = 200
@@ -43,8 +43,7 @@ def fresh_words(words: Iterable[Word]) -> tuple[str, ...]:
 
 def earlier_words(words: Iterable[Word], run: int) -> tuple[str, ...]:
     """The words that an earlier request of this run number held, each in one line of at most LINE_CHARS."""
-    lines = (" ".join(word.text.split()) for word in words if word.shown_in == run)
-    return tuple(line if len(line) <= LINE_CHARS else line[: LINE_CHARS - 1] + "…" for line in lines)
+    return tuple(plain_line(word.text, LINE_CHARS) for word in words if word.shown_in == run)
 
 
 def say_word(word: Word) -> str:

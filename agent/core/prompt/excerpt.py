@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from agent.core.code.source import BadPython, parse
 from agent.core.edit.lines import split_lines
 from agent.core.edit.seen import Ranges, lines_of, ranges_of
 
@@ -152,20 +152,11 @@ def _indent_at(lines: Sequence[str], first: int) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
-def _parse(text: str) -> ast.Module | None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return ast.parse("\n".join(split_lines(text).text))
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None
-
-
 @lru_cache(maxsize=8)
 def _units(text: str) -> tuple[_Unit, ...] | None:
     """The definitions of a Python text at its top level and in classes there; None where it does not parse."""
-    tree = _parse(text)
-    if tree is None:
+    tree = parse("\n".join(split_lines(text).text))
+    if isinstance(tree, BadPython):
         return None
     units: list[_Unit] = []
     for node in tree.body:

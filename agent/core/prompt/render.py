@@ -9,6 +9,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from agent.core.edit.apply import Reason, Rejected
+from agent.core.edit.formats.search_replace import SEARCH_REPLACE
+from agent.core.edit.formats.whole_texts import WHOLE_TEXTS
 from agent.core.evidence.baseline import BaselineRow
 from agent.core.failure.diagnose import Failure
 from agent.core.failure.folding import cut_middle
@@ -20,7 +22,7 @@ from agent.core.prompt.excerpt import render_excerpt
 from agent.core.prompt.view import RowView, TurnView
 from agent.core.reply.expectation import Reading, headline
 from agent.core.reply.outcome import Refusal
-from agent.core.text.plain import plain
+from agent.core.text.plain import plain, plain_line
 
 SUBJECT_CHARS = 60
 FAILURE_CHARS = 90
@@ -95,6 +97,7 @@ def _environment() -> Environment:
         "notes_cut": lambda text: cut_middle(text, NOTES_CHARS),
     }
     environment.globals |= {"Purpose": Purpose, "Reason": Reason}
+    environment.globals |= {"explain_blocks": SEARCH_REPLACE.explain, "explain_whole": WHOLE_TEXTS.explain}
     return environment
 
 
@@ -128,8 +131,8 @@ def row_line(judged: RowView, view: TurnView) -> str:
     row = judged.row
     aim = row.subject.partition(": ")[2] or row.subject or (headline(row.item.text) if row.item else "")
     if not row.completed:
-        parts = [f"run {row.run}", "given up", *(_cut(failure, FAILURE_CHARS) for failure in row.failures[-1:])]
-        return " | ".join([*parts, _cut(aim, SUBJECT_CHARS)]).removesuffix(" | ")
+        parts = [f"run {row.run}", "given up", *(plain_line(failure, FAILURE_CHARS) for failure in row.failures[-1:])]
+        return " | ".join([*parts, plain_line(aim, SUBJECT_CHARS)]).removesuffix(" | ")
     names = [m.name for m in view.spec.metrics] or list(row.values)
     primary = view.primary.name if view.primary else ""
     names.sort(key=lambda name: (name != primary, name != view.spec.frontier))
@@ -139,7 +142,7 @@ def row_line(judged: RowView, view: TurnView) -> str:
     remarks += ["self-reported"] if row.self_reported else []
     remarks += [f"idea {row.review.judgement}"] if row.review else []
     verdict = f" ({', '.join(remarks)})" if remarks else ""
-    return f"run {row.run} | {numbers}{verdict} | {_cut(aim, SUBJECT_CHARS)}"
+    return f"run {row.run} | {numbers}{verdict} | {plain_line(aim, SUBJECT_CHARS)}"
 
 
 def frontier_curves(rows: Sequence[BaselineRow], primary: Metric | None, axis: str) -> list[str]:
@@ -226,8 +229,3 @@ def outline(item: PlanItem) -> str:
 def rejected_title(rejected: Rejected) -> str:
     where = f"{rejected.path}: " if rejected.path else ""
     return f"{where}{rejected.reason} (block at line {rejected.block.line} of your reply)"
-
-
-def _cut(text: str, width: int) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= width else line[: width - 1] + "…"

@@ -9,6 +9,7 @@ from typing import Final
 
 from agent.core.reply.plan import bare_plan_line
 from agent.core.text.lexer import Kind, Line, read_lines
+from agent.core.text.plain import plain_line
 
 __all__ = ["CUT", "Miss", "find_misses", "is_missed_command", "last_line"]
 
@@ -29,9 +30,7 @@ class Miss:
     def __str__(self) -> str:
         if not self.line:
             return self.problem
-        quoted = self.quoted.strip()
-        quoted = quoted if len(quoted) <= QUOTED_CHARS else quoted[: QUOTED_CHARS - 1] + "…"
-        return f"line {self.line} of your reply, {quoted!r}: {self.problem}"
+        return f"line {self.line} of your reply, {plain_line(self.quoted, QUOTED_CHARS)!r}: {self.problem}"
 
 
 def find_misses(reply: str, *, commands: bool = True) -> tuple[Miss, ...]:

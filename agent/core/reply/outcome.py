@@ -15,6 +15,7 @@ from agent.core.journal.state import State
 from agent.core.reply.expectation import headline
 from agent.core.reply.misses import CUT, Miss, find_misses, is_missed_command
 from agent.core.reply.plan import ParsedReply, Plan, merge_plan, parse_reply, without_plan
+from agent.core.text.plain import plain_line
 from agent.core.text.reasoning import strip_reasoning
 
 SUBJECT_WIDTH = 72
@@ -288,5 +289,4 @@ def subject_of(state: State, item: PlanItem | None, words: str) -> str:
     else:
         lines = (line.strip(" #*`>-") for line in strip_reasoning(words).splitlines())
         text = next((line for line in lines if len(line) > 3 and "SEARCH" not in line), "edit")
-    line = f"Run {state.run.number}: {' '.join(text.replace('*', '').split())}"
-    return line if len(line) <= SUBJECT_WIDTH else line[: SUBJECT_WIDTH - 1].rstrip() + "…"
+    return plain_line(f"Run {state.run.number}: {text.replace('*', '')}", SUBJECT_WIDTH)

@@ -27,10 +27,13 @@ def plain(text: str) -> str:
     return CONTROL.sub("", _RETURNS.sub(" ", ESCAPE.sub("", whole)))
 
 
-def plain_line(text: str, limit: int | None = None) -> str:
-    """The text in one line, of at most `limit` characters."""
+def plain_line(text: str, limit: int | None = None, *, whole_words: bool = False) -> str:
+    """The text in one line, of at most `limit` characters, the last of them an ellipsis if some are left out."""
     line = " ".join(plain(text).split())
-    return line if limit is None or len(line) <= limit else line[: limit - 1] + "…"
+    if limit is None or len(line) <= limit:
+        return line
+    kept = line[: limit - 1]
+    return (kept.rsplit(" ", 1)[0] if whole_words else kept.rstrip()) + "…"
 
 
 def without_surrogates(text: str) -> str:

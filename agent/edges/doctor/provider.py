@@ -9,6 +9,7 @@ from agent.core.model.faults import Action, FaultKind, advice
 from agent.core.model.messages import Message, normalise, rules_for
 from agent.core.model.rules import RuleTable
 from agent.core.model.variables import provider_prefixes
+from agent.core.text.plain import plain_line
 from agent.core.text.redact import Redactor, names_a_secret
 from agent.edges.doctor.machine import Finding, Level
 from agent.edges.model.call import Answer, Call, CallFailed
@@ -107,8 +108,7 @@ class _Asker:
         remedy = advice(fault.kind) or ("launch waits for its turn" if waits else "")
         if not remedy and fault.kind.action is Action.WAIT:
             remedy = "see the provider's status page and the address it is reached at; a launch would wait for it"
-        told = fault.text if len(fault.text) <= TOLD_CHARS else f"{fault.text[:TOLD_CHARS]}…"
-        return Finding(level, what, f"{fault.kind}: {told}", remedy)
+        return Finding(level, what, f"{fault.kind}: {plain_line(fault.text, TOLD_CHARS)}", remedy)
 
 
 def _is_key_of(variable: str, model: str) -> bool:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent.core.edit.gates import BadPython, find_bad_python, find_placeholders
+from agent.core.code.source import BadPython, find_bad_python
+from agent.core.edit.gates import find_placeholders
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,59 @@
+"""Python source as a syntax tree, or the fault that keeps it from being one. The only place that parses."""
+
+from __future__ import annotations
+
+import ast
+import symtable
+import warnings
+from dataclasses import dataclass
+
+__all__ = ["BadPython", "constants_in", "find_bad_python", "parse"]
+
+
+@dataclass(frozen=True, slots=True)
+class BadPython:
+    """The fault of a text that is no Python. line: 1-based, at most the number of lines of the text."""
+
+    line: int
+    message: str
+
+
+def parse(text: str) -> ast.Module | BadPython:
+    """The syntax tree of a text, without a byte order mark and without warnings."""
+    text = text.removeprefix("\ufeff")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(text)
+        except SyntaxError as error:
+            return BadPython(min(max(error.lineno or 1, 1), text.count("\n") + 1), error.msg)
+        except (ValueError, RecursionError, MemoryError) as error:
+            return BadPython(1, str(error) or type(error).__name__)
+
+
+def find_bad_python(text: str) -> BadPython | None:
+    """The fault of a text, None if it is Python. Faster than `parse`, since it makes no tree."""
+    bare = text.removeprefix("\ufeff")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            symtable.symtable(bare, "<edit>", "exec")
+            return None
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            pass
+    fault = parse(text)  # symtable refuses more than the grammar does
+    return fault if isinstance(fault, BadPython) else None
+
+
+def constants_in(tree: ast.Module) -> list[tuple[str, ast.expr]]:
+    """(name, value) of each assignment to one name at the top level, in order."""
+    found: list[tuple[str, ast.expr]] = []
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                found.append((name, value))
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                found.append((name, value))
+            case _:
+                pass
+    return found
