@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,10 @@ from agent.edges.model.call import WITHOUT_REQUESTS
 from tests.examples import DEFAULT
 
 settings.load_profile(DEFAULT)
+
+# Hundreds of processes import agent: it is compiled once, even if this shell says to keep nothing compiled.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # As the product sets them before it imports these libraries; some tests import them first.
 os.environ.update(WITHOUT_REQUESTS)

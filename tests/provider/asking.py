@@ -7,8 +7,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import openai
-
 from tests.provider.server import MODES, Response, StrictServer
 from tests.provider.wire import Body
 
@@ -31,6 +29,8 @@ def good(mode: str) -> list[Message]:
 
 def outcome(complete: Complete, server: StrictServer, messages: list[Message], **more: Any) -> str:
     """The class and status of the error, or what came back."""
+    import openai  # a second that collecting the tests need not take
+
     try:
         response = complete(server, messages, **more)
     except openai.OpenAIError as error:

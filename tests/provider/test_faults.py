@@ -5,9 +5,9 @@ What litellm makes of it is recorded here as it is, strange as some of it looks:
 
 from __future__ import annotations
 
-import litellm
 import pytest
 
+from agent.edges.model.call import load_litellm
 from tests.provider.asking import Complete, good, outcome, talk
 from tests.provider.faults import FAULTS
 from tests.provider.server import MODES, Fault, StrictServer
@@ -111,6 +111,7 @@ def test_each_fault_arrives_as_litellm_calls_it(complete: Complete, mode: str) -
 
 @pytest.mark.parametrize("mode", sorted(set(MODES) - {"gemini"}))
 def test_retry_after_arrives_where_the_provider_sent_it(complete: Complete, mode: str) -> None:
+    litellm = load_litellm()
     faults = [Fault("rate_limit_retry_after", retry_after_s=7), "rate_limit"]
     with StrictServer(mode, faults=faults) as server:
         errors = []
@@ -124,6 +125,7 @@ def test_retry_after_arrives_where_the_provider_sent_it(complete: Complete, mode
 
 def test_gemini_says_in_its_text_when_to_come_back(complete: Complete) -> None:
     """It sends no header, and a limit a minute reads like a spent quota."""
+    litellm = load_litellm()
     faults = [Fault("rate_limit_retry_after", retry_after_s=7)]
     with StrictServer("gemini", faults=faults) as server, pytest.raises(litellm.exceptions.RateLimitError) as caught:
         complete(server, talk("u"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-import litellm
 import pytest
 
+from agent.edges.model.call import load_litellm
 from tests.provider.asking import Complete, native, outcome, post, talk
 from tests.provider.server import StrictServer
 
@@ -184,6 +184,7 @@ def test_litellm_returns_none_where_it_cannot_repair_a_template_error(
 
 
 def test_a_temperature_is_refused_by_litellm_or_by_the_provider(complete: Complete) -> None:
+    litellm = load_litellm()
     with StrictServer("openai-o") as server:
         with pytest.raises(litellm.exceptions.UnsupportedParamsError, match=r"temperature=0\.2"):
             complete(server, talk("u"), temperature=0.2, drop_params=False)

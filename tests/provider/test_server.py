@@ -6,10 +6,9 @@ import http.client
 import re
 import time
 
-import litellm
-import openai
 import pytest
 
+from agent.edges.model.call import load_litellm
 from tests.provider.asking import Complete, good, native, outcome, post, talk
 from tests.provider.server import MODES, Reply, StrictServer
 
@@ -61,6 +60,8 @@ def test_a_stream_can_be_cut_short(complete: Complete, mode: str) -> None:
         pytest.raises(Exception, match=r"\w") as caught,
     ):
         list(complete(server, good(mode), stream=True))
+    import openai
+
     assert isinstance(caught.value, openai.OpenAIError)
 
 
@@ -116,6 +117,7 @@ def test_a_field_that_the_provider_does_not_know_is_refused(mode: str, status: i
 
 
 def test_reasoning_that_is_sent_back_is_refused(complete: Complete) -> None:
+    litellm = load_litellm()
     turns = talk("u", "a", "u")
     turns[1]["reasoning_content"] = "Hm."
     with StrictServer("deepseek") as server, pytest.raises(litellm.exceptions.BadRequestError, match="reasoning_cont"):
@@ -147,6 +149,7 @@ def test_half_a_character_is_no_json(complete: Complete, mode: str) -> None:
 
 
 def test_a_spent_limit_is_answered_with_headers_and_a_wait_that_is_enough(complete: Complete) -> None:
+    litellm = load_litellm()
     prompt = talk("u:" + "x" * 2384)  # 600 tokens, 2 of reply
     with StrictServer("openai", tokens_per_minute=1000, scale=0.02) as server:
         response = complete(server, prompt)
@@ -165,6 +168,7 @@ def test_a_spent_limit_is_answered_with_headers_and_a_wait_that_is_enough(comple
 
 
 def test_a_request_above_the_whole_limit_can_never_pass(complete: Complete) -> None:
+    litellm = load_litellm()
     refused = pytest.raises(litellm.exceptions.RateLimitError, match="Request too large for gpt-4o in organization")
     with StrictServer("openai", tokens_per_minute=100) as server, refused as caught:
         complete(server, talk("u:" + "x" * 2000))
@@ -231,6 +235,7 @@ def test_a_mistake_in_a_scripted_reply_fails_the_test(complete: Complete) -> Non
 def test_options_point_litellm_at_the_server_without_the_environment(
     monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
+    litellm = load_litellm()
     with StrictServer(mode) as server:
         for name in server.environment():
             monkeypatch.delenv(name, raising=False)

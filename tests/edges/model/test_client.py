@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
-import litellm.main
 import pytest
 
 from agent.core.journal.budget import Paid
@@ -24,6 +23,7 @@ from agent.core.journal.limits import Limits
 from agent.core.model.messages import Message, Rules, normalise, to_dicts
 from agent.core.model.rules import ModelRules, RuleTable
 from agent.core.text.redact import Redactor
+from agent.edges.model.call import load_litellm
 from agent.edges.model.client import LiteLLMModel
 from agent.edges.model.protocol import Request
 from agent.edges.model.throttle import Throttle
@@ -67,7 +67,8 @@ def ask(model: LiteLLMModel, messages: tuple[Message, ...] = MESSAGES) -> str:
 @pytest.mark.filterwarnings("error")
 def test_a_warning_of_a_library_is_no_fault_of_the_provider(provider: Provider, slept: list[float]) -> None:
     """Even if every warning is an error, as under PYTHONWARNINGS=error; litellm itself warns during calls."""
-    with mock.patch("litellm.main.get_llm_provider", side_effect=warn_and_find(litellm.main.get_llm_provider)):
+    find = load_litellm().main.get_llm_provider
+    with mock.patch("litellm.main.get_llm_provider", side_effect=warn_and_find(find)):
         provider.answers.append(says("Fine."))
         assert ask(model_with(slept)) == "Fine." and slept == []
 
