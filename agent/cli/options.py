@@ -11,6 +11,9 @@ import typer
 WorkspacesDir = Annotated[
     Path, typer.Option("--workspaces", envvar="SCIENTIST_WORKSPACES", help="Folder of all batches.")
 ]
+IdeasArg = Annotated[
+    str, typer.Argument(metavar="IDEAS", help="File of one idea or a list of them, or a name: see scientist ideas.")
+]
 WorkspaceArg = Annotated[Path, typer.Argument(metavar="WS", help="Folder of one idea.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with a schema_version.")]
 DEFAULT_WORKSPACES = Path("workspaces")

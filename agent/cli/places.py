@@ -2,18 +2,67 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+import agent
 from agent.cli.terminal import read_redactor
 from agent.core.inputs.idea import Idea, parse_ideas
 from agent.errors import UsageError
 
+PACKAGE = Path(agent.__file__).parent
+TEMPLATES = Path("templates")
+IDEAS = Path("ideas")
+
+
+def shipped(folder: Path) -> Path:
+    """The package's own templates or ideas: inside an installed wheel, or beside `agent` in a clone."""
+    packed = PACKAGE / "data" / folder
+    return packed if packed.is_dir() or not (PACKAGE.parent / "pyproject.toml").is_file() else PACKAGE.parent / folder
+
+
+def is_installed(path: Path) -> bool:
+    """Whether the file or folder belongs to an installed package, which the next upgrade replaces."""
+    return path.resolve().is_relative_to((PACKAGE / "data").resolve())
+
 
 def template_roots() -> list[Path]:
-    """./templates, then the folders of SCIENTIST_TEMPLATES."""
+    """Folders of templates, those that count first at the front: ./templates, SCIENTIST_TEMPLATES, the package's."""
     extra = os.environ.get("SCIENTIST_TEMPLATES", "")
-    return [Path("templates"), *(Path(p) for p in extra.split(os.pathsep) if p)]
+    return [TEMPLATES, *(Path(p) for p in extra.split(os.pathsep) if p), shipped(TEMPLATES)]
+
+
+def ideas_roots() -> list[Path]:
+    """Folders of ideas files: ./ideas, then the package's."""
+    return [IDEAS, shipped(IDEAS)]
+
+
+def list_ideas(roots: Sequence[Path]) -> dict[str, Path]:
+    """Ideas files by name; of two with the same name, the one under the earlier root."""
+    found: dict[str, Path] = {}
+    for root in roots:
+        for path in sorted(root.glob("*.json")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def find_ideas(name: str, roots: Sequence[Path]) -> Path:
+    """The ideas file that is meant: a path, or the name of one under a root.
+
+    Raises: UsageError listing the names that there are.
+    """
+    known = list_ideas(roots)
+    path = Path(name)
+    if os.path.lexists(path):
+        return path
+    if path.name == name and path.name.removesuffix(".json") in known:
+        return known[path.name.removesuffix(".json")]
+    there_are = f"name a file, or one of: {', '.join(sorted(known)) or '(none)'}"
+    if path.suffix or path.name != name:
+        raise UsageError(name, f"cannot be read: {os.strerror(errno.ENOENT)}", there_are)
+    raise UsageError(f"ideas {name}", "not found", there_are)
 
 
 def data_cache() -> Path:
@@ -51,9 +100,7 @@ def read_ideas(path: Path) -> list[Idea]:
     try:
         text = path.read_text("utf-8-sig")
     except OSError as error:
-        raise UsageError(
-            str(path), f"cannot be read: {error.strerror}", "name an ideas file, as ideas/sae_synth.json"
-        ) from error
+        raise UsageError(str(path), f"cannot be read: {error.strerror}", "name another: see scientist ideas") from error
     except UnicodeDecodeError as error:
         raise UsageError(str(path), f"is not UTF-8: {error}") from error
     return parse_ideas(read_redactor()(text), str(path))

@@ -15,6 +15,7 @@ class Entry(NamedTuple):
 _AT = "agent.cli.commands."
 # In the order of `scientist --help`.
 COMMANDS = {
+    "init": Entry(_AT + "init", "Copy the templates and ideas that ship, to edit them."),
     "launch": Entry(_AT + "launch", "Launch a batch of ideas."),
     "resume": Entry(_AT + "resume", "Go on with ideas that paused, crashed or wait for you."),
     "status": Entry(_AT + "status", "Show how ideas stand."),

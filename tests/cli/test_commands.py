@@ -98,7 +98,7 @@ def test_a_batch_runs_one_idea_after_another_and_keeps_an_index(scientist: Scien
 
 def test_setup_templates_and_ideas_list_what_there_is(scientist: Scientist, folder: Path) -> None:
     listed = json.loads(scientist("templates", "--json", SCIENTIST_TEMPLATES=str(QUADRATIC.parent)).stdout)
-    assert [t["name"] for t in listed["templates"]] == ["quadratic"]
+    assert [t["name"] for t in listed["templates"]] == ["quadratic", "sae"], "the package's own come last"
     assert listed["templates"][0]["profiles"] == ["slow", "small"]
     assert "1. momentum: Momentum helps" in scientist("ideas", "ideas.json").stdout
     assert scientist("setup", QUADRATIC).stdout.strip().rpartition("/")[2].startswith("python")

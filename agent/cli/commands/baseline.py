@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from agent.cli.environment import check_python, choose_interpreter, hold_own_code, prepare
-from agent.cli.places import environment_cache, template_roots
+from agent.cli.places import environment_cache, is_installed, template_roots
 from agent.cli.terminal import say
 from agent.core.evidence.baseline import primary_metric
 from agent.core.failure.diagnose import Failure
@@ -96,7 +96,9 @@ def refuse_stale(rows: Sequence[Row], redo: bool) -> None:
 
 
 def require_writable(folder: Path) -> None:
-    """Raises: UsageError where no row could be stored, before hours are spent on one."""
+    """Raises: UsageError if no row could be stored, before hours are spent on one."""
+    if is_installed(folder):
+        raise UsageError(str(folder), "belongs to the installed package", "copy the template first: scientist init")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from agent.cli.options import Json, make_typer
-from agent.cli.places import read_ideas
+from agent.cli.places import find_ideas, ideas_roots, list_ideas, read_ideas
 from agent.core.inputs.idea import new_idea, parse_ideas
 from agent.core.model.messages import scrub
 from agent.edges.system.files import write_durably
@@ -20,12 +20,13 @@ from agent.errors import UsageError
 
 def ideas(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="[IDEAS.json...]", help="Default: ideas/*.json.")
+        list[str] | None,
+        typer.Argument(metavar="[IDEAS...]", help="Files or names; default: ./ideas, and those that ship."),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """List the ideas of a file, or of every file that is found."""
-    paths = files or sorted(Path("ideas").glob("*.json"))
+    paths = [find_ideas(name, ideas_roots()) for name in files] if files else list_ideas(ideas_roots()).values()
     found = {str(path): read_ideas(path) for path in paths}
     if as_json:
         listed = [
@@ -36,7 +37,7 @@ def ideas(
         typer.echo(json.dumps({"schema_version": 1, "ideas": listed}, indent=2, ensure_ascii=False))
         return
     for path, ideas_ in found.items():
-        typer.echo(path)
+        typer.echo(f"{Path(path).stem}: {path}")
         for number, idea in enumerate(ideas_, start=1):
             typer.echo(f"  {number}. {idea.slug}: {idea.Title}")
 

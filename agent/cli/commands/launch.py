@@ -26,13 +26,14 @@ from agent.cli.options import (
     BatchMaxCostUsd,
     BatchMaxTokens,
     Editor,
+    IdeasArg,
     MaxCostUsd,
     MaxTokens,
     PauseBefore,
     SandboxChoice,
     WorkspacesDir,
 )
-from agent.cli.places import read_ideas, template_roots
+from agent.cli.places import find_ideas, ideas_roots, read_ideas, template_roots
 from agent.cli.terminal import read_redactor, say
 from agent.core.evidence.baseline import primary_metric
 from agent.core.inputs.idea import choose_ideas
@@ -50,7 +51,7 @@ from agent.errors import UsageError
 
 
 def launch(
-    ideas: Annotated[Path, typer.Argument(metavar="IDEAS.json", help="One idea or a list of them.")],
+    ideas: IdeasArg,
     idea: Annotated[
         list[str] | None, typer.Option("--idea", help="Only this one, by name or number; may be repeated.")
     ] = None,
@@ -100,8 +101,9 @@ def launch(
 ) -> None:
     """Launch a batch of ideas."""
     require_git()
-    chosen = choose_ideas(read_ideas(ideas), idea or [], str(ideas))
-    refs = {one.slug: find_refs(ideas, one.slug, read_redactor()) for one in chosen}
+    file = find_ideas(ideas, ideas_roots())
+    chosen = choose_ideas(read_ideas(file), idea or [], str(file))
+    refs = {one.slug: find_refs(file, one.slug, read_redactor()) for one in chosen}
     source = load_template(find_template(template, template_roots()), profile)
     load_keys()
     asked = Launched(
@@ -132,7 +134,7 @@ def launch(
     interpreter = interpreter or choose_interpreter(source)
     frozen = load_template(freeze_template(source.folder, template_store(workspaces.absolute())), source.profile)
     launched = describe_launch(asked, frozen, interpreter, prepare(frozen, interpreter))
-    made = create_batch(workspaces.absolute(), batch_name(ideas, workspaces), chosen, frozen, launched, refs)
+    made = create_batch(workspaces.absolute(), batch_name(file, workspaces), chosen, frozen, launched, refs)
     for workspace in made:
         say(f"workspace {workspace.path}")
     raise typer.Exit(drive_all(made))

@@ -48,7 +48,7 @@ def status(
             found = {"workspaces": [asdict(s) for s in standings], "data": {"path": str(data), "bytes": size}}
             typer.echo(json.dumps({"schema_version": 1} | found, indent=2))
         elif not standings and not damaged:
-            say(f"{folder}: holds no workspace; begin with: scientist launch ideas/sae_synth.json")
+            say(f"{folder}: holds no workspace; begin with: scientist launch sae_synth")
         else:
             print_standings(standings)
         if size and not as_json:

@@ -71,9 +71,13 @@ def find_template(name: str, roots: Sequence[Path]) -> Path:
 
 
 def list_templates(roots: Sequence[Path]) -> list[Path]:
-    """Every template folder under the roots."""
+    """Every template folder under the roots; of two with the same name, the one under the earlier root."""
     folders = [f for root in roots if root.is_dir() for f in sorted(root.iterdir()) if f.is_dir()]
-    return [f for f in folders if (f / TEMPLATE_FILE).is_file() or (f / "experiment.py").is_file()]
+    found: dict[str, Path] = {}
+    for folder in folders:
+        if (folder / TEMPLATE_FILE).is_file() or (folder / "experiment.py").is_file():
+            found.setdefault(folder.name, folder)
+    return list(found.values())
 
 
 def read_spec(folder: Path) -> TemplateSpec:
