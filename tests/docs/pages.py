@@ -18,6 +18,8 @@ _LINK: Final = re.compile(r"!?\[[^\]\n]*\]\((?P<target>[^)\s]+)(?:\s+\"[^\"\n]*\
 _HEADING: Final = re.compile(r"^#{1,6} (?P<text>.+)$")
 # "<!-- run: slow -->" or "<!-- not run: needs a key -->"
 _NOTE: Final = re.compile(r"^<!-- (?P<word>run|not run)(?:: (?P<rest>[^>\n]+))? -->$")
+# "    pip install . && scientist launch ideas/sae_synth.json", in README.md alone: the first of its commands.
+_FIRST: Final = re.compile(r"^    pip install \. && (?P<command>scientist .+)$", re.MULTILINE)
 # "```console"
 _FENCE: Final = re.compile(r"^```(?P<language>\w*)$")
 
@@ -81,6 +83,13 @@ def anchors(page: Path) -> set[str]:
     """The anchors that a hosting site gives to the headings of a page."""
     found = (match["text"] for _, line in prose(page) if (match := _HEADING.match(line)))
     return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in found}
+
+
+def first_launch() -> str:
+    """The command with which README.md begins."""
+    match = _FIRST.search((ROOT / "README.md").read_text("utf-8"))
+    assert match, "README.md has no line that installs and launches"
+    return match["command"]
 
 
 def blocks(page: Path) -> list[Block]:

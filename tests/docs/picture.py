@@ -33,7 +33,7 @@ def draw(printed: str, title: str) -> str:
         text = Text(line, no_wrap=is_progress, overflow="ellipsis" if is_progress else "fold")
         for pattern, style in _STYLES:
             text.highlight_regex(re.compile(pattern), style)
-        console.print(text)
+        console.print(text, no_wrap=is_progress, overflow="ellipsis" if is_progress else "fold", crop=False)
     svg = console.export_svg(title=title)
     return re.sub(r"^\s*@font-face \{[^}]*\}\n", "", svg, flags=re.MULTILINE)  # fonts that a viewer would fetch
 
