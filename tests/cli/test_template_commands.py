@@ -7,16 +7,21 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 
 from agent.cli import app
+from agent.cli.commands import template_check
+from agent.core.code.search_marks import search_ranges
 from agent.core.inputs.idea import parse_ideas
-from agent.edges.template.load import load_template
+from agent.edges.lint import Linter
+from agent.edges.template.load import load_template, read_spec
 from agent.edges.template.new import SCRIPT_CAP_BYTES, make_template
 from tests.cli.conftest import Scientist
 from tests.paths import QUADRATIC
@@ -63,13 +68,41 @@ def plain(folder: Path) -> Path:
     return home / "train.py"
 
 
+ADDED = {
+    "import random\n": "import json\nimport os\nimport pathlib\nimport random\n",
+    "def main(": "LR = 0.05  # search: log 0.005..0.5\n\n\ndef main(",
+    "default=0.05": "default=LR",
+    "    args = parser": """\
+    parser.add_argument("--out_dir", default="run_0")
+    parser.set_defaults(seed=int(os.environ.get("SCIENTIST_SEED", 0)))
+    if os.environ.get("SCIENTIST_SMOKE"):
+        parser.set_defaults(steps=1)
+    args = parser""",
+    '{error:.4f}")\n': """{error:.4f}")
+    out = pathlib.Path(args.out_dir)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "final_info.json").write_text(json.dumps({"final_error": float(error)}))
+""",
+}
+METRIC = """
+[[metrics]]
+name = "final_error"
+path = ["final_error"]
+direction = "lower"
+resolution = 0.001
+primary = true
+"""
+
+
 def fill(template: Path) -> None:
-    """What a person does who agrees with every line proposed."""
+    """The work of a person after `template new`: the script keeps the protocol, the numbers and the task are named."""
     code = (template / "experiment.py").read_text()
-    code = re.sub(r"(?m)^\s*# (FILL|OPTIONAL):.*\n", "", code).replace("#+ ", "")
+    for old, added in ADDED.items():
+        assert old in code
+        code = code.replace(old, added)
     (template / "experiment.py").write_text(code)
     toml = re.sub(r"(?m)^# FILL:.*\n", "", (template / "template.toml").read_text())
-    (template / "template.toml").write_text(toml.replace("resolution = 0.0\n", "resolution = 0.001\n"))
+    (template / "template.toml").write_text(toml.replace("smoke = false", "smoke = true") + METRIC)
     (template / "prompt.md").write_text("Walk to the minimum.\n")
 
 
@@ -102,17 +135,16 @@ def check(scientist: Scientist, template: object, *options: object) -> tuple[int
 def test_a_plain_script_becomes_a_template_that_runs(scientist: Scientist, folder: Path, plain: Path) -> None:
     said = new(scientist, plain)
     template = folder / "templates" / "walk"
-    assert "copied        steps.py" in said and "final_error" in said and "none beyond Python" in said
-    assert plain.read_text() == PLAIN and (template / "steps.py").read_text() == STEPS
+    assert "copied        steps.py" in said and "none beyond Python" in said
+    assert plain.read_text() == PLAIN == (template / "experiment.py").read_text()
+    assert (template / "steps.py").read_text() == STEPS
     raw = tomllib.loads((template / "template.toml").read_text())
-    assert raw["run_files"] == ["experiment.py", "steps.py"]
-    assert raw["metrics"][0]["name"] == "final_error" and raw["metrics"][0]["direction"] == "lower"
+    assert raw["run_files"] == ["experiment.py", "steps.py"] and raw["summary"] == "Walk to the minimum of a parabola."
 
     code, report = check(scientist, "walk")
     fills = [line for line in report.splitlines() if line.startswith("mend") and "delete this mark" in line]
     assert code == 1 and len(fills) == int(re.search(r"to fill: (\d+)", said)[1])  # type: ignore[index]
     assert all(re.search(r"templates/walk/[\w.]+:\d+: ", line) for line in fills)
-    assert "nothing was run" in report
 
     fill(template)
     code, report = check(scientist, "templates/walk")
@@ -141,11 +173,10 @@ def test_new_never_overwrites(scientist: Scientist, folder: Path, plain: Path) -
     assert [p.name for p in (folder / "templates").iterdir()] == ["walk"]
 
 
-def test_line_ends_and_byte_order_mark_are_kept(scientist: Scientist, folder: Path, plain: Path) -> None:
+def test_the_script_is_copied_byte_for_byte(scientist: Scientist, folder: Path, plain: Path) -> None:
     plain.write_bytes(b"\xef\xbb\xbf" + PLAIN.replace("\n", "\r\n").encode())
     new(scientist, plain)
-    copied = (folder / "templates/walk/experiment.py").read_bytes()
-    assert copied.startswith(b"\xef\xbb\xbf") and copied.count(b"\n") == copied.count(b"\r\n") > PLAIN.count("\n")
+    assert (folder / "templates/walk/experiment.py").read_bytes() == plain.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -157,6 +188,8 @@ def test_line_ends_and_byte_order_mark_are_kept(scientist: Scientist, folder: Pa
         (b"", "is empty"),
         (b"#" * (SCRIPT_CAP_BYTES + 1), "is larger than 2 MiB"),
         (b'{"cells": [], "nbformat": 4}', "is a notebook"),
+        (b"x = 1\n# FILL: the seed\n", "train.py:2: carries a mark FILL:"),
+        (b"(" * 5000, "train.py:1: is not Python"),
         (None, "cannot be read: No such file"),
     ],
 )
@@ -188,11 +221,64 @@ def test_wrong_input_is_one_line(refuse: Refuse, plain: Path, arguments: tuple[s
     assert said in refuse("template", *arguments)
 
 
-def test_relative_imports_are_copied_and_named(scientist: Scientist, folder: Path, plain: Path) -> None:
+def test_relative_imports_are_copied_and_their_line_is_told(scientist: Scientist, folder: Path, plain: Path) -> None:
     plain.write_text(PLAIN.replace("from steps", "from .steps"))
     new(scientist, plain)
     assert (folder / "templates/walk/steps.py").is_file()
-    assert "write instead: from steps import walk" in (folder / "templates/walk/experiment.py").read_text()
+    report = check(scientist, "walk")[1]
+    assert "experiment.py:5: a script has no package; write instead:\n          from steps import walk\n" in report
+
+
+def test_a_docstring_of_any_characters_gives_toml_that_can_be_read(
+    scientist: Scientist, folder: Path, plain: Path
+) -> None:
+    plain.write_text('"""Say "hi" \\\\ \\x7f $name \\udc80 é 😀."""\n')
+    new(scientist, plain)
+    assert read_spec(folder / "templates/walk").summary == 'Say "hi" \\ $name \ufffd é 😀.'
+
+
+def test_check_tells_the_lines_that_a_script_lacks_one_by_one(scientist: Scientist, folder: Path, plain: Path) -> None:
+    new(scientist, plain)
+    script = folder / "templates" / "walk" / "experiment.py"
+
+    def insert(report: str, said: str, after: int) -> None:
+        """Put the proposed lines of that remark into the script, before the line that it names or after it."""
+        lines = report.splitlines()
+        place = next(n for n, line in enumerate(lines) if said in line)
+        number = re.search(r"walk/experiment\.py:(\d+): ", lines[place])
+        added = takewhile(lambda line: line.startswith(" " * 10), lines[place + 1 :])
+        code = script.read_text().splitlines()
+        at = int(number[1]) - 1 + after  # type: ignore[index]
+        code[at:at] = ["    " + line[10:] for line in added]
+        script.write_text("\n".join(code) + "\n")
+
+    insert(check(scientist, "walk")[1], "no argument names the folder of results; insert before this line:", 0)
+    insert(check(scientist, "walk")[1], "final_info.json is not written; add below what is printed here:", 1)
+    assert 'json.dumps({"final_error": float(error)})' in script.read_text()
+    with (folder / "templates/walk/template.toml").open("a") as toml:
+        toml.write(METRIC)
+    report = check(scientist, "walk")[1]
+    assert "SCIENTIST_SEED is read nowhere" in report and "parser.set_defaults(steps=1)" in report
+    insert(report, "insert before this line (tried: a seed then repeats its numbers, and another gives others):", 0)
+    assert "seed 1 twice gave the same numbers, seed 2 others" in check(scientist, "walk")[1]
+
+
+def test_a_seed_that_reaches_no_generator_is_not_proposed(scientist: Scientist, walk: Path) -> None:
+    code = (walk / "experiment.py").read_text()
+    code = code.replace("random.seed(args.seed)", "random.seed(7)").replace("SCIENTIST_SEED", "OTHER_SEED")
+    (walk / "experiment.py").write_text(code)
+    code, report = check(scientist, "walk")
+    assert code == 1 and "SCIENTIST_SEED is read nowhere" in report and "set_defaults" not in report
+
+
+def test_a_smoke_test_as_long_as_a_run_is_told(
+    scientist: Scientist, walk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(template_check, "SMOKE_S", 0.0)
+    code = (walk / "experiment.py").read_text().replace("SCIENTIST_SMOKE", "SMOKE")
+    (walk / "experiment.py").write_text(code.replace("def main():", "def main():\n    import time; time.sleep(1)"))
+    code, report = check(scientist, "walk")
+    assert code == 1 and "SCIENTIST_SMOKE=1 shortens little" in report
 
 
 def test_modules_are_followed_through_packages(scientist: Scientist, folder: Path, plain: Path) -> None:
@@ -206,13 +292,6 @@ def test_modules_are_followed_through_packages(scientist: Scientist, folder: Pat
     pins = (folder / "templates/walk/requirements.txt").read_text()
     assert re.search(r"^flake8==[\d.]+$", pins, re.MULTILINE)
     assert re.search(r"^no_such_module  # FILL: which version", pins, re.MULTILINE)
-
-
-def test_data_beside_the_script_is_named(scientist: Scientist, plain: Path) -> None:
-    (plain.parent / "data").mkdir()
-    (plain.parent / "data" / "x.csv").write_text("1\n")
-    plain.write_text(PLAIN + "\nRAW = open('data/x.csv')\n")
-    assert "data/x.csv: not copied; runs find a folder as ./data with --data DIR" in new(scientist, plain)
 
 
 @pytest.fixture(scope="module")
@@ -344,23 +423,66 @@ def test_an_idea_that_cannot_be_written(refuse: Refuse, folder: Path, arguments:
     assert said in refuse("idea", "new", *arguments)
 
 
+# The tutorial "Your own experiment in ten minutes": its commands, between the output that it shows.
+EDIT = DIGITS.with_name("edit.diff")
+DIGITS_METRICS = """
+[[metrics]]
+name = "test_accuracy"
+path = ["test_accuracy"]
+direction = "higher"
+resolution = 0.002
+reading = "Share of the test images named right; chance is 0.1."
+primary = true
+
+[[metrics]]
+name = "test_loss"
+path = ["test_loss"]
+direction = "lower"
+"""
+TOML_EDIT = ("-e", "/# FILL:/d", "-e", "s/^smoke = .*/smoke = true/", "-e", "s/^run_s = .*/run_s = 60/")
+BRIEF = """\
+# Digits
+
+experiment.py trains a small network on 8x8 images of handwritten digits. Improve test_accuracy.
+
+The network, its optimiser and its regularisation may change. The data, their split and the 8 epochs must stay.
+
+A linear model reaches 0.95 when trained to the end; eight epochs are far from the end, so learning speed counts.
+"""
+
+
+def follow_the_tutorial(folder: Path) -> None:
+    """What a person does between `template new` and the last `template check`."""
+    subprocess.run(["git", "apply", EDIT], cwd=folder, check=True)
+    subprocess.run(["sed", "-i", *TOML_EDIT, "templates/digits/template.toml"], cwd=folder, check=True)
+    with (folder / "templates/digits/template.toml").open("a") as toml:
+        toml.write(DIGITS_METRICS)
+    (folder / "templates/digits/prompt.md").write_text(BRIEF)
+
+
 @pytest.mark.skipif(
     importlib.util.find_spec("sklearn") is None and "SCIENTIST_SKLEARN_PYTHON" not in os.environ,
     reason="scikit-learn is not here",
 )
-def test_the_scikit_learn_script_of_the_readme(scientist: Scientist, folder: Path) -> None:
+def test_the_tutorial_with_scikit_learn(scientist: Scientist, folder: Path) -> None:
     python = os.environ.get("SCIENTIST_SKLEARN_PYTHON", sys.executable)
     done = scientist("template", "new", "digits", "--from", DIGITS, "--python", python)
-    assert "scikit-learn==" in done.stdout and "to fill: 9" in done.stdout
-    fill(folder / "templates" / "digits")
+    assert "scikit-learn==" in done.stdout and "to fill: 5" in done.stdout
+    report = scientist("template", "check", "digits", "--python", python).stdout
+    assert 'parser.add_argument("--out_dir", default="run_0")' in report
+    follow_the_tutorial(folder)
     done = scientist("template", "check", "digits", "--python", python)
     assert done.returncode == 0, done.stdout
+    assert "offline/sweep can vary HIDDEN, LR, WEIGHT_DECAY" in done.stdout
+    assert "seed 1 twice gave the same numbers, seed 2 others" in done.stdout
 
 
-def test_the_scikit_learn_script_is_read_without_scikit_learn(scientist: Scientist, folder: Path) -> None:
-    copy = folder / "digits.py"
-    shutil.copy(DIGITS, copy)
-    new(scientist, copy, "digits")
+def test_the_tutorial_edits_the_script_without_scikit_learn(scientist: Scientist, folder: Path) -> None:
+    said = new(scientist, DIGITS, "digits")
+    assert "scikit-learn" in said and (folder / "templates/digits/requirements.txt").read_text().startswith("scikit-")
+    follow_the_tutorial(folder)
     template = load_template(folder / "templates" / "digits")
-    assert [m.name for m in template.spec.metrics] == ["test_accuracy", "test_loss"]
-    assert (folder / "templates/digits/requirements.txt").read_text().startswith("scikit-learn")
+    assert [m.name for m in template.spec.metrics] == ["test_accuracy", "test_loss"] and template.spec.smoke
+    assert [r.name for r in search_ranges(template.files["experiment.py"])] == ["HIDDEN", "LR", "WEIGHT_DECAY"]
+    code = {"experiment.py": template.files["experiment.py"]}
+    assert "FILL:" not in template.brief and not Linter().check(code, None)

@@ -8,7 +8,8 @@ import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
@@ -16,7 +17,23 @@ import typer
 from agent.cli.environment import check_python, choose_interpreter, hold_own_code, prepare
 from agent.cli.places import template_roots
 from agent.cli.terminal import say
-from agent.core.authoring.check import Remark, check_repeats, check_results, check_spec, check_spread, find_number
+from agent.core.authoring.check import (
+    Remark,
+    check_repeats,
+    check_results,
+    check_spec,
+    check_spread,
+    find_number,
+    numbers_in,
+)
+from agent.core.authoring.proposals import (
+    mend_import,
+    mend_out_dir,
+    mend_results,
+    mend_smoke,
+    refuses_out_dir,
+    seed_line,
+)
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.events import Step
 from agent.edges.lint import Linter
@@ -24,19 +41,21 @@ from agent.edges.run.prepare_step import FIGURES, limits_of
 from agent.edges.run.trial import Trial, run_trial
 from agent.edges.sandbox.choose import Sandbox
 from agent.edges.system.untrusted import read_untrusted
+from agent.edges.template.data import Prepared
 from agent.edges.template.inspect import check_files, check_marks, spec_faults
 from agent.edges.template.load import TEMPLATE_FILE, Template, at_profile, find_template, load_template, read_spec
 from agent.errors import ScientistError, UsageError
 
 SEEDS = (1, 2)
-NAMES = ("first run", "run again", "other seed")  # runs: seed A, seed A, seed B
+NAMES, ORDER = ("first run", "run again", "other seed"), (SEEDS[0], *SEEDS)  # seed A, seed A, seed B
+SMOKE_SHARE, SMOKE_S = 0.5, 10.0  # a smoke test that takes more of a run's time, and of any time, is no short cut
 LONG_SHARE = 0.5
 OUTSIDE = re.compile(
     r"FileNotFoundError|PermissionError|Read-only file system|A run has no network|ModuleNotFoundError"
 )
 REACH = (
-    "a run reaches its own folder, sealed/ and its interpreter alone; where it needs more: [sandbox] with "
-    'network = true or read = ["/data/mnist"]'
+    "a run reaches its own folder, sealed/ and its interpreter alone; if it needs more: [sandbox] with "
+    'network = true or read = ["/data/mnist"], or --data FOLDER, which it finds as ./data'
 )
 
 
@@ -51,7 +70,9 @@ class Report:
         for remark in remarks:
             self.blocked |= remark.blocks
             self.to_mend += remark.level == "mend"
-            typer.echo(f"{remark.level:<5} {' '.join(remark.text.split())}")
+            typer.echo(f"{remark.level:<5} {' '.join(remark.text.split())}{':' if remark.lines else ''}")
+            for line in remark.lines:
+                typer.echo(f"          {line}")
 
 
 def check_template(path: str, *, python: Path | None, profile: str, data: Path | None, keep: bool) -> int:
@@ -79,7 +100,8 @@ def check_template(path: str, *, python: Path | None, profile: str, data: Path |
             report.add([Remark("note", f"{shown}: no template.toml, so metrics are its `means` and get no verdict")])
         report.add(check_marks(shown, spec))
         try:
-            try_template(report, folder, shown, profile, interpreter, data, keep=keep)
+            if template := check_code(report, folder, shown, profile, interpreter):
+                try_template(report, shown, *template, data, keep=keep)
         except ScientistError as error:
             report.add([Remark("mend", str(error))])
     return finish(report, folder.name, shown)
@@ -94,41 +116,45 @@ def finish(report: Report, name: str, shown: Path) -> int:
     return 0
 
 
-def try_template(
-    report: Report,
-    folder: Path,
-    shown: Path,
-    profile: str,
-    interpreter: Path | None,
-    data: Path | None,
-    *,
-    keep: bool,
-) -> None:
-    """Environment, lint and runs; runs only of what has no fault that would end them.
+def check_code(
+    report: Report, folder: Path, shown: Path, profile: str, interpreter: Path | None
+) -> tuple[Template, Path] | None:
+    """Lint the code; the template and its interpreter if nothing was found that would end a run.
 
-    Raises: ScientistError.
+    Raises: ScientistError if the template cannot be loaded or has no interpreter.
     """
     beside = [p for p in sorted(folder.glob("*.py")) if p.is_file()]
     code = {p.name: p.read_bytes().decode("utf-8", "surrogateescape") for p in beside}
-    own, problem = interpreter, None
+    template, python, problem = None, interpreter, None
     try:
         template = load_template(folder, profile)
         code |= {n: text for n, text in template.files.items() if n.endswith(".py")}
-        own = own or choose_interpreter(template)
+        python = python or choose_interpreter(template)
     except UsageError as error:
         problem = error  # lint all the same, with our own interpreter
-    findings = Linter().check(code, own)
+    findings = Linter().check(code, python)
     report.add(Remark("mend", f"{shown / f.path}:{f.line}: {f.code} {f.message}") for f in findings)
     if problem:
         raise problem
-    assert own
-    report.add([Remark("ok", f"runs with {own}")])
+    assert template and python
+    report.add([Remark("ok", f"runs with {python}")])
     if findings or report.blocked:
         report.add([Remark("note", "nothing was run: mend the above first")])
-        return
+        return None
+    return template, python
+
+
+def try_template(
+    report: Report, shown: Path, template: Template, python: Path, data: Path | None, *, keep: bool
+) -> None:
+    """Run the template in a scratch folder, which goes unless it is to be kept.
+
+    Raises: ScientistError.
+    """
     scratch = Path(tempfile.mkdtemp(prefix="scientist-check-"))
     try:
-        run_all(report, load_template(folder, profile), shown, own, data, scratch, keep=keep)
+        prepared, sandbox = prepare(template, python), hold_own_code()
+        Runs(report, shown, template, python, data, prepared, sandbox, scratch, keep).try_all()
     finally:
         if keep:
             say(f"kept: {scratch}")
@@ -136,47 +162,131 @@ def try_template(
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def run_all(
-    report: Report, template: Template, shown: Path, python: Path, data: Path | None, scratch: Path, *, keep: bool
-) -> None:
-    """A smoke test, seed A twice, seed B once, each evaluated; the first that fails is the last."""
-    prepared, sandbox = prepare(template, python), hold_own_code()
-    where = str(shown / TEMPLATE_FILE)
-    runs: dict[str, Trial] = {}
-    plan: dict[str, tuple[int, tuple[Step, ...]]] = (
-        {"smoke test": (SEEDS[0], (Step.SMOKE,))} if template.spec.smoke else {}
-    )
-    plan |= {name: (seed, (Step.RUN, Step.EVALUATE)) for name, seed in zip(NAMES, (*SEEDS[:1], *SEEDS), strict=True)}
-    for name, (seed, steps) in plan.items():
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The trial runs of one check."""
+
+    report: Report
+    shown: Path  # the template's folder, as it is printed
+    template: Template
+    python: Path
+    data: Path | None
+    prepared: Prepared | None
+    sandbox: Sandbox
+    scratch: Path
+    keep: bool  # the scratch folder stays
+
+    @property
+    def where(self) -> str:
+        return str(self.shown / TEMPLATE_FILE)
+
+    @property
+    def code(self) -> dict[str, str]:
+        """The Python files of a run, the one that the command starts first."""
+        words = self.template.spec.command.split()
+        run = dict.fromkeys([*words[1:2], *self.template.spec.run_files])
+        return {name: self.template.files[name] for name in run if name in self.template.files}
+
+    def run(self, name: str, seed: int, steps: Sequence[Step], code: Mapping[str, str] | None = None) -> Trial:
+        """Run the steps in a folder of that name, with other code than the template's if some is given."""
         say(f"{name}: seed {seed} ...")
-        trial = run_trial(
-            scratch / name.replace(" ", "_"),
-            template,
-            template.files,
+        return run_trial(
+            self.scratch / name.replace(" ", "_"),
+            self.template,
+            self.template.files | dict(code or {}),
             seed=seed,
-            interpreter=python,
+            interpreter=self.python,
             inherited=os.environ,
-            data=data,
-            prepared=prepared,
-            sandbox=sandbox,
+            data=self.data,
+            prepared=self.prepared,
+            sandbox=self.sandbox,
             steps=steps,
         )
-        runs[name] = trial
-        if trial.failure:
-            report.add(describe_failure(trial, template, name, where, keep=keep))
-            if sandbox.kind != "off" and OUTSIDE.search(trial.failure.detail):
-                report.add([Remark("note", f"{where}: {REACH}")])
+
+    def try_all(self) -> None:
+        """A smoke test, seed A twice, seed B once, each evaluated; the first that fails is the last."""
+        spec, report = self.template.spec, self.report
+        runs: dict[str, Trial] = {}
+        plan: list[tuple[str, int, tuple[Step, ...]]]
+        plan = [("smoke test", SEEDS[0], (Step.SMOKE,))] if spec.smoke else []
+        plan += [(name, seed, (Step.RUN, Step.EVALUATE)) for name, seed in zip(NAMES, ORDER, strict=True)]
+        for name, seed, steps in plan:
+            trial = runs[name] = self.run(name, seed, steps)
+            if trial.failure:
+                report.add(self.describe_failure(trial, name))
+                return
+            if name in ("smoke test", NAMES[0]):
+                report.add(describe_times(trial, self.template))
+        report.add(compare_smoke(runs))
+        first, again, other = (runs[name] for name in NAMES)
+        report.add(check_results(spec, first.final_info, self.where))
+        report.add(self.check_seeds(first, again, other))
+        report.add(check_spread(spec, first.values, other.values, self.where))
+        report.add(self.try_plot(first))
+        if not spec.smoke:
+            report.add(mend_smoke(self.code, str(self.shown)))
+        if not self.template.baselines:
+            report.add([Remark("note", no_baselines(self.template))])
+
+    def check_seeds(self, first: Trial, again: Trial, other: Trial) -> Iterator[Remark]:
+        """Whether runs repeat and seeds differ; if not, a line that was seen to make them."""
+        reads_seed = any("SCIENTIST_SEED" in text for text in self.template.files.values())
+        remarks = list(self.compare_seeds(first, again, other, reads_seed))
+        yield from remarks
+        line = seed_line(self.code)
+        if reads_seed or line is None or not any(remark.level == "mend" for remark in remarks):
             return
-        if name in ("smoke test", NAMES[0]):
-            report.add(describe_times(trial, template))
-    first, again, other = (runs[name] for name in NAMES)
-    reads_seed = any("SCIENTIST_SEED" in text for text in template.files.values())
-    report.add(check_results(template.spec, first.final_info, where))
-    report.add(check_repeats(template.spec, first.values, again.values, other.values, SEEDS, reads_seed))
-    report.add(check_spread(template.spec, first.values, other.values, where))
-    report.add(try_plot(first, template, python, scratch / "plot", sandbox))
-    if not template.baselines:
-        report.add([Remark("note", no_baselines(template))])
+        changed, steps = line.apply(self.code), (Step.RUN, Step.EVALUATE)
+        first, again, other = (
+            self.run(f"seed line, {name}", seed, steps, changed) for name, seed in zip(NAMES, ORDER, strict=True)
+        )
+        told = self.compare_seeds(first, again, other, reads_seed=True)
+        if not (first.failure or again.failure or other.failure) and any(remark.level == "ok" for remark in told):
+            yield line.remark(str(self.shown), "tried: a seed then repeats its numbers, and another gives others")
+
+    def compare_seeds(self, first: Trial, again: Trial, other: Trial, reads_seed: bool) -> Iterator[Remark]:
+        a, b, c = (trial.values or numbers_in(trial.final_info) for trial in (first, again, other))
+        return check_repeats(self.template.spec, a, b, c, SEEDS, reads_seed)
+
+    def describe_failure(self, trial: Trial, name: str) -> Iterator[Remark]:
+        """The failed step in one line, and the lines that would mend it, if the failure tells them."""
+        failure, spec, folder = trial.failure, self.template.spec, str(self.shown)
+        assert failure and trial.failed
+        more = "" if self.keep else "; its logs stay with --keep"
+        place = f"{failure.location.file}:{failure.location.line}" if failure.location else ""
+        at = "" if place in failure.summary else f" ({place})"
+        step = "" if trial.failed is Step.SMOKE else f"{trial.failed.value}, {name}, "
+        own = trial.failed in (Step.SMOKE, Step.RUN)
+        mended: list[Remark] = []
+        if own and refuses_out_dir(failure.detail):
+            mended = [mend_out_dir(self.code, folder, spec)]
+        elif own and "wrote no run_" in failure.summary:
+            mended = [mend_results(self.code, folder, spec, failure.detail.partition("Last lines of ")[2])]
+        elif failure.location:
+            mended = list(mend_import(self.code, folder, failure.location.file, failure.location.line))
+        yield Remark("note" if mended else "mend", f"{step}seed {trial.seed}: {failure.summary}{at}{more}")
+        yield from mended
+        if self.sandbox.kind != "off" and OUTSIDE.search(failure.detail):
+            yield Remark("note", f"{self.where}: {REACH}")
+        if own:
+            yield from find_metrics(trial, spec, self.where)
+
+    def try_plot(self, run: Trial) -> list[Remark]:
+        """plot.py on one published run."""
+        command = self.template.spec.plot
+        if not command:
+            return [Remark("note", "no plot command, so no figures are drawn")]
+        published = self.scratch / "plot" / f"run_{run.seed}"
+        shutil.copytree(run.outputs, published, symlinks=True)
+        if run.evaluation:
+            (published / "evaluation.json").write_text(json.dumps(run.evaluation), "utf-8")
+        plot = self.run("plot", run.seed, (Step.PLOT,))
+        if plot.failure:
+            return [Remark("mend", f"{command}: {plot.failure.summary}")]
+        figures = sorted(p.name for p in plot.outputs.parent.glob("*") if p.name.endswith(FIGURES))
+        if not figures:
+            return [Remark("note", f"{command} left no figure ({', '.join(FIGURES)}) in its folder")]
+        return [Remark("ok", f"{command} drew {', '.join(figures)}")]
 
 
 def no_baselines(template: Template) -> str:
@@ -190,34 +300,8 @@ def no_baselines(template: Template) -> str:
     return f"no baseline results, so no verdicts; {how}"
 
 
-def try_plot(run: Trial, template: Template, python: Path, scratch: Path, sandbox: Sandbox) -> list[Remark]:
-    """plot.py on one published run."""
-    if not template.spec.plot:
-        return [Remark("note", "no plot command, so no figures are drawn")]
-    published = scratch / f"run_{run.seed}"
-    shutil.copytree(run.outputs, published, symlinks=True)
-    if run.evaluation:
-        (published / "evaluation.json").write_text(json.dumps(run.evaluation), "utf-8")
-    plot = run_trial(
-        scratch,
-        template,
-        template.files,
-        seed=run.seed,
-        interpreter=python,
-        inherited=os.environ,
-        sandbox=sandbox,
-        steps=(Step.PLOT,),
-    )
-    if plot.failure:
-        return [Remark("mend", f"{template.spec.plot}: {plot.failure.summary}")]
-    figures = sorted(p.name for p in plot.outputs.parent.glob("*") if p.name.endswith(FIGURES))
-    if not figures:
-        return [Remark("note", f"{template.spec.plot} left no figure ({', '.join(FIGURES)}) in its folder")]
-    return [Remark("ok", f"{template.spec.plot} drew {', '.join(figures)}")]
-
-
 def describe_times(trial: Trial, template: Template) -> list[Remark]:
-    """What each step took beside its limit."""
+    """The time that each step took beside its limit."""
     limits = limits_of(template)
     found = []
     for step, seconds in trial.seconds.items():
@@ -227,29 +311,31 @@ def describe_times(trial: Trial, template: Template) -> list[Remark]:
         if seconds > LONG_SHARE * limit:
             found.append(Remark("note", f"{said}; a busier machine may need more: {field} = {seconds * 4:.2g}"))
         elif max(10, seconds * 10) < limit / 10 and step is not Step.SMOKE:
-            found.append(
-                Remark("note", f"{said}; a hung one is found sooner with: {field} = {max(10, seconds * 10):.2g}")
-            )
+            how = f"{field} = {max(10, seconds * 10):.2g}"
+            found.append(Remark("note", f"{said}; a hung one is found sooner with: {how}"))
         else:
             found.append(Remark("ok", said))
     return found
 
 
-def describe_failure(trial: Trial, template: Template, name: str, where: str, *, keep: bool) -> list[Remark]:
-    """The failed step in one line, and for each metric that was not found the line that would find it."""
-    assert trial.failure and trial.failed
-    more = "" if keep else "; its logs stay with --keep"
-    place = f"{trial.failure.location.file}:{trial.failure.location.line}" if trial.failure.location else ""
-    at = "" if place in trial.failure.summary else f" ({place})"
-    what = f"seed {trial.seed}" if trial.failed is Step.SMOKE else f"{trial.failed.value}, {name}, seed {trial.seed}"
-    remarks = [Remark("mend", f"{what}: {trial.failure.summary}{at}{more}")]
-    if trial.failed in (Step.SMOKE, Step.RUN):
-        info = read_info(trial.outputs / "final_info.json")
-        for metric in template.spec.metrics:
-            line = find_number(info, metric) if info and metric.source == "final_info" else ""
-            if line and line != f"path = {json.dumps(list(metric.path))}":
-                remarks.append(Remark("mend", f"{where}: metric {metric.name}: write {line}"))
-    return remarks
+def compare_smoke(runs: Mapping[str, Trial]) -> Iterator[Remark]:
+    """Whether the smoke test is a short cut."""
+    if smoke := runs.get("smoke test"):
+        short, whole = smoke.seconds[Step.SMOKE], runs[NAMES[0]].seconds[Step.RUN]
+        if short > max(SMOKE_S, SMOKE_SHARE * whole):
+            how = "read it, and take few steps of few examples if it is set"
+            yield Remark(
+                "mend", f"smoke took {short:.1f} s, a run {whole:.1f} s: SCIENTIST_SMOKE=1 shortens little; {how}"
+            )
+
+
+def find_metrics(trial: Trial, spec: TemplateSpec, where: str) -> Iterator[Remark]:
+    """For each metric that final_info.json holds elsewhere, the line that would find it."""
+    info = read_info(trial.outputs / "final_info.json")
+    for metric in spec.metrics if info else ():
+        line = find_number(info, metric) if metric.source == "final_info" else ""
+        if line and line != f"path = {json.dumps(list(metric.path))}":
+            yield Remark("mend", f"{where}: metric {metric.name}: write {line}")
 
 
 def read_info(path: Path) -> Mapping[str, object] | None:

@@ -15,10 +15,9 @@ from agent.cli.commands.template_check import check_template
 from agent.cli.environment import check_python
 from agent.cli.options import Json, make_typer
 from agent.cli.places import environment_cache, template_roots
-from agent.core.authoring.script import Script
 from agent.edges.template.environment import environment_for
 from agent.edges.template.load import list_templates, read_spec
-from agent.edges.template.new import NewTemplate, make_template
+from agent.edges.template.new import make_template
 
 
 def templates(as_json: Json = False) -> None:
@@ -47,8 +46,6 @@ def templates(as_json: Json = False) -> None:
 
 template = make_typer(no_args_is_help=True, help="Make a template of your own, and check it.")
 
-SHOWN_FILLS = 30
-
 
 @template.command()
 def new(
@@ -64,69 +61,22 @@ def new(
     """Make a template from a training script; the script is read, not run."""
     interpreter = check_python(python) if python else current_python()
     made = make_template(name, source, into, interpreter)
-    typer.echo(f"made {made.folder} from {source}; read with {interpreter}")
-    for title, text in describe_read(made):
-        typer.echo(f"  {title:<13} {text}")
+    typer.echo(f"made {made.folder} from {source}; versions are those of {interpreter}")
+    pins = [f"{r.name}=={r.version}" if r.version else f"{r.name} (no version found)" for r in made.requirements]
+    typer.echo(f"  requirements  {', '.join(pins) or 'none beyond Python'}")
+    if made.modules:
+        typer.echo(f"  copied        {', '.join(made.modules)}")
     if not all(r.version for r in made.requirements):
         typer.echo("  --python PATH names the interpreter with which the script works: its versions are then pinned")
-    quoted = shlex.quote(str(made.folder))
-    if made.fills:
-        typer.echo(f"to fill: {len(made.fills)}")
-        for line in made.fills[:SHOWN_FILLS]:
-            typer.echo(f"  {line}")
-        if len(made.fills) > SHOWN_FILLS:
-            typer.echo(f"  ... and {len(made.fills) - SHOWN_FILLS} more: grep -n FILL: {quoted}/*")
-    typer.echo(f"{'fill these, then' if made.fills else 'next'}: scientist template check {quoted}")
+    typer.echo(f"to fill: {len(made.fills)}")
+    for line in made.fills:
+        typer.echo(f"  {line}")
+    typer.echo(f"and for the lines that the script lacks: scientist template check {shlex.quote(str(made.folder))}")
 
 
 def current_python() -> Path:
     """The `python` that a shell would start here, else our own."""
     return Path(shutil.which("python") or shutil.which("python3") or sys.executable)
-
-
-def describe_read(made: NewTemplate) -> list[tuple[str, str]]:
-    """What was read, by topic."""
-    script = made.script
-    pins = ", ".join(
-        f"{r.name}=={r.version}" if r.version else f"{r.name} (no version found)" for r in made.requirements
-    )
-    rows = [
-        ("arguments", ", ".join(f"{a.flag} {a.default_text}".strip() for a in script.arguments) or "none"),
-        ("output", f"{script.output.flag}" if script.output else "no argument names the folder for results"),
-        ("results", _describe_results(script)),
-        ("seed", _describe_seed(script)),
-        ("requirements", pins or "none beyond Python"),
-    ]
-    if made.modules:
-        rows.append(("copied", ", ".join(made.modules)))
-    if made.marked:
-        rows.append(("sweep", f"marked for offline/sweep: {', '.join(made.marked)}"))
-    if made.data:
-        rows.append(("data", f"{', '.join(made.data)}: not copied; runs find a folder as ./data with --data DIR"))
-    return rows
-
-
-def _describe_results(script: Script) -> str:
-    found = script.results
-    names = ", ".join(m.name for m in found.metrics)
-    match found.how:
-        case "written":
-            return f"{found.file}: {names or 'its keys could not be read'}"
-        case "printed" | "returned":
-            return f"{found.how}: {names}; final_info.json is not written yet"
-        case _:
-            return "none found"
-
-
-def _describe_seed(script: Script) -> str:
-    if script.reads_seed:
-        return "SCIENTIST_SEED is read"
-    if script.seed:
-        return f"argument {script.seed.flag}"
-    if script.seed_constant:
-        return f"constant {script.seed_constant.name}"
-    calls = ", ".join(f"{call.text}({call.value}) in line {call.line}" for call in script.seed_calls[:3])
-    return calls or "none found"
 
 
 @template.command()

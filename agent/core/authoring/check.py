@@ -12,7 +12,16 @@ from agent.core.evidence.baseline import primary_metric
 from agent.core.evidence.results import read_number
 from agent.core.inputs.spec import Control, Diagnostic, Metric, TemplateSpec
 
-__all__ = ["Level", "Remark", "check_repeats", "check_results", "check_spec", "check_spread", "find_number"]
+__all__ = [
+    "Level",
+    "Remark",
+    "check_repeats",
+    "check_results",
+    "check_spec",
+    "check_spread",
+    "find_number",
+    "numbers_in",
+]
 
 Level = Literal["ok", "note", "mend"]
 
@@ -24,11 +33,12 @@ CHANCE_SHARE = 0.05  # of the distance between seeds: more than that is no round
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """One line of the report; what is to mend says where and how. `blocks`: no run is worth trying before."""
+    """One finding of the report, which says where and how if it is to be mended."""
 
     level: Level
     text: str
-    blocks: bool = False
+    blocks: bool = False  # no run is worth trying before it is mended
+    lines: tuple[str, ...] = ()  # to add or write, exactly as they stand
 
 
 def check_spec(spec: TemplateSpec, where: str) -> Iterator[Remark]:
@@ -79,7 +89,22 @@ def check_results(spec: TemplateSpec, final_info: Mapping[str, object], where: s
     if extra:
         shown = ", ".join(".".join(path) for path in extra[:_SHOWN]) + (", ..." if len(extra) > _SHOWN else "")
         line = f'[[metrics]] name = "{"_".join(extra[0])}", path = {json.dumps(list(extra[0]))}'
-        yield Remark("note", f"{where}: final_info.json also holds {shown}; to show one add: {line}")
+        if spec.metrics:
+            yield Remark("note", f"{where}: final_info.json also holds {shown}; to show one add: {line}")
+        else:
+            yield Remark(
+                "note", f"{where}: final_info.json holds {shown}; for a metric add", lines=_metric_lines(extra[0])
+            )
+
+
+def _metric_lines(path: tuple[str, ...]) -> tuple[str, ...]:
+    return (
+        "[[metrics]]",
+        f"name = {json.dumps('_'.join(path))}",
+        f"path = {json.dumps(list(path))}",
+        'direction = "higher"  # or "lower"',
+        "primary = true",
+    )
 
 
 def find_number(data: object, metric: Metric) -> str:
@@ -91,6 +116,12 @@ def find_number(data: object, metric: Metric) -> str:
         if path[-1] in wanted or "_".join(path) in wanted:
             return f"path = {json.dumps(list(path))}"
     return ""
+
+
+def numbers_in(data: Mapping[str, object]) -> dict[str, float]:
+    """Every number of a results object by its dotted path, for a template that declares none."""
+    found = {".".join(path): read_number(data, path) for path in _number_paths(data)}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _number_paths(data: Mapping[str, object], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -1,284 +1,195 @@
-"""Lines that would make a script keep the protocol, put into its copy as comments for a person to check."""
+"""Lines that make a script do what a run asks of it, proposed once a trial run has shown that it does not.
+
+The places are found by patterns, not by syntax: a proposal is a person's to read, and the next check tries it.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.core.authoring.reported import Reported
-from agent.core.authoring.script import Argument, Constant, Script, parse
-from agent.core.authoring.syntax import Place
-from agent.errors import UsageError
+from agent.core.authoring.check import Remark
+from agent.core.inputs.spec import TemplateSpec
 
-__all__ = ["FILL", "Addition", "additions", "mark_constants", "step_name", "with_additions"]
+__all__ = ["SeedLine", "mend_import", "mend_out_dir", "mend_results", "mend_smoke", "refuses_out_dir", "seed_line"]
 
-FILL = "FILL:"
-CODE = "#+ "
-
-_STEP_NAME = re.compile(r"(n_|num_|max_|train_|total_|training_)*(epochs?|steps?|iters?|iterations?)")
-_WHOLE = {
-    "hidden",
-    "width",
-    "dim",
-    "units",
-    "k",
-    "depth",
-    "layers",
-    "neighbors",
-    "trees",
-    "estimators",
-    "latents",
-    "rank",
-}
-_SHARE = {"dropout", "momentum", "fraction", "ratio"}
-_SCALE = {
-    "lr", "rate", "decay", "alpha", "lambda", "lam", "l1", "l2", "c", "gamma", "tau", "temperature", "coef", "weight",
-    "penalty", "reg", "sigma", "noise",
-}  # fmt: skip
-_SEED = 'int(os.environ.get("SCIENTIST_SEED", {}))'
+# args = parser.parse_args()
+_PARSE = re.compile(r"^[ \t]*(?:(\w+)(?:, *\w+)? *= *|return +)?(\w+)\.parse_(?:known_)?args\(", re.MULTILINE)
+# add_argument("--weight-decay"
+_OPTION = re.compile(r"""["'](--?[A-Za-z][\w-]*)["']""")
+# --output_dir
+_FOLDER = re.compile(r"--?(out|output|save|log|results?|run|exp|work|ckpt|checkpoint)[-_]?(dir|path|folder|root)")
+# --random-seed
+_SEED = re.compile(r"--((random|rng|manual)[-_])?(seed|random[-_]state)")
+# --num_epochs
+_STEPS = re.compile(r"--((n|num|max|train|total)[-_])*(epochs?|steps?|iters?|iterations?)")
+# error: unrecognized arguments: --out_dir=run_1
+_REFUSES = re.compile(
+    r"(unrecogni[sz]ed|unknown|no such|not consume|not used|invalid|unexpected)[^\n]{0,200}out_dir"
+    r"|out_dir[^\n]{0,9}not in struct",
+    re.IGNORECASE,
+)
+# test accuracy: 0.8759
+_PRINTED = re.compile(r"""([A-Za-z][A-Za-z_ @/-]{0,40}?)['" :=]{1,4}(?=-?\d{1,12}(?:\.\d|e[-+]?\d))""")
+# from .layers import Norm
+_RELATIVE = re.compile(r"^\s*from \.+(?=[\w ])")
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Addition:
-    """A comment to put at `place`: why, and the lines of code that it proposes, indented below the place's own."""
+class _Parser:
+    """The line at which a script reads its arguments with argparse."""
 
-    place: Place
-    why: str
-    lines: tuple[str, ...] = ()
-    optional: bool = False
+    file: str
+    line: int
+    name: str  # variable of the parser
+    holder: str  # variable of the arguments, "args" if it is not seen
+    options: tuple[str, ...]
 
-
-def additions(script: Script) -> tuple[Addition, ...]:
-    """What a person must look at in the script, in the order of its lines."""
-    found = [*_faults(script), *_at_parser(script), *_seeding(script), *_results(script), *_sweep(script)]
-    used = "\n".join(text for addition in found for text in (addition.why, *addition.lines))
-    needed = [m for m in ("argparse", "json", "os", "pathlib") if f"{m}." in used and m not in script.bound]
-    if needed:
-        lines = tuple(f"import {module}" for module in needed)
-        found.insert(0, Addition(script.after_imports, "take the #+ off: lines further down need these", lines))
-    return tuple(sorted(found, key=lambda addition: addition.place.line))
+    def option(self, pattern: re.Pattern[str]) -> str:
+        return next((option for option in self.options if pattern.fullmatch(option)), "")
 
 
-def with_additions(text: str, found: Sequence[Addition]) -> str:
-    """The script with the additions as comments; its meaning, line ends and byte order mark stay.
-
-    A place that turns out to be inside a string is not used: all then stand at the end of the file.
-    """
-    marked = _insert(text, found)
-    if _meaning(marked) == _meaning(text):
-        return marked
-    end = Place(text.count("\n") + 1, "")
-    return _insert(text, [Addition(end, f"near line {a.place.line}: {a.why}", a.lines, a.optional) for a in found])
+def _find_parser(files: Mapping[str, str]) -> _Parser | None:
+    for file, text in files.items():
+        if found := _PARSE.search(text):
+            line = text.count("\n", 0, found.start()) + 1
+            return _Parser(file, line, found[2], found[1] or "args", tuple(_OPTION.findall(text)))
+    return None
 
 
-def _insert(text: str, found: Sequence[Addition]) -> str:
-    bom, body = ("\ufeff", text[1:]) if text.startswith("\ufeff") else ("", text)
-    newline = "\r\n" if "\r\n" in body else "\n"
-    lines = body.split("\n")
-    if lines and lines[-1] == "":
-        lines.pop()
-    lines = [line.removesuffix("\r") for line in lines] if newline == "\r\n" else lines
-    ordered = sorted(found, key=lambda a: a.place.line)
-    for addition in ordered[::-1]:
-        word = "OPTIONAL:" if addition.optional else FILL
-        indent = addition.place.indent
-        block = [f"{indent}# {word} {addition.why}", *(f"{indent}{CODE}{line}" for line in addition.lines)]
-        lines[addition.place.line : addition.place.line] = block
-    return bom + newline.join([*lines, ""])
+def refuses_out_dir(output: str) -> bool:
+    """Whether a failed run's output says that the script knows no option out_dir."""
+    return bool(_REFUSES.search(output))
 
 
-def _meaning(text: str) -> str:
-    import ast
-
-    try:
-        return ast.dump(parse(text, ""))
-    except UsageError:
-        return "none"
-
-
-def _faults(script: Script) -> Iterator[Addition]:
-    """Lines that cannot work in a run as they are."""
-    for line, text in script.relative_imports:
-        absolute = (
-            re.sub(r"from \.+(?= import)", "", text) if "from . import" in text else text.replace("from .", "from ")
-        )
-        yield Addition(_at(script, line), f"a script has no package; write instead: {absolute.strip()}")
-    for line in script.notebook_lines:
-        yield Addition(_at(script, line), "take the next line out: get_ipython is known in notebooks only")
-    for line in script.path_lines:
-        yield Addition(
-            _at(script, line), "sys.path: modules lie beside experiment.py in a run; other folders may be gone"
-        )
-    for line in script.argv_lines:
-        yield Addition(_at(script, line), "sys.argv: a run gets --out_dir=run_N and no other argument")
-    for name in script.readers:
-        why = f"arguments are read with {name}: let it take --out_dir=run_N, or name its option in template.toml"
-        yield Addition(script.after_imports, why)
-    if not script.runs:
-        place = Place(script.length, "")
-        yield Addition(place, "the file calls none of its functions; call the one that trains", ("main()",))
+def mend_out_dir(files: Mapping[str, str], folder: str, spec: TemplateSpec) -> Remark:
+    """For a script that does not take the folder of its run."""
+    parser, command = _find_parser(files), spec.command
+    own = parser.option(_FOLDER) if parser else ""
+    if own and own != "--out_dir":
+        written = command.replace("--out_dir=", f"{own}=" if own.startswith("--") else f"{own} ")
+        text = f"{folder}/template.toml: there is no option --out_dir; if {own} names the folder of results, write"
+        return Remark("mend", text, lines=(f'command = "{written}"',))
+    if parser:
+        text = f"{folder}/{parser.file}:{parser.line}: no argument names the folder of results; insert before this line"
+        return Remark("mend", text, lines=(f'{parser.name}.add_argument("--out_dir", default="run_0")',))
+    file = next(iter(files), "experiment.py")
+    text = f"{folder}/{file}: takes no option --out_dir, the folder of results; add it, or name the script's own option"
+    return Remark("mend", f"{text} in template.toml: command", lines=(f'command = "{command}"',))
 
 
-def _at(script: Script, line: int) -> Place:
-    return Place(line - 1, "")
-
-
-def _at_parser(script: Script) -> Iterator[Addition]:
-    """A run's folder, seed and smoke test through the script's own arguments, else through a new one."""
-    if script.before_parse is None or not script.parser:
-        if script.output is None and not script.readers:
-            lines = (
-                "parser = argparse.ArgumentParser()",
-                'parser.add_argument("--out_dir", default="run_0")',
-                "OUT_DIR = parser.parse_known_args()[0].out_dir",
-            )
-            yield Addition(script.after_imports, "take the #+ off: each run names the folder for its results", lines)
-        return
-    added: list[str] = []
-    whys: list[str] = []
-    if script.output is None:
-        added.append(f'{script.parser}.add_argument("--out_dir", default="run_0")')
-        whys.append("folder")
-    if script.seed and not script.reads_seed:
-        added.append(f"{script.parser}.set_defaults({script.seed.dest}={_SEED.format(_seed_default(script.seed))})")
-        whys.append("seed")
-    step = step_name(script)
-    if isinstance(step, Argument) and not script.reads_smoke:
-        added.append(f'if os.environ.get("SCIENTIST_SMOKE"): {script.parser}.set_defaults({step.dest}=1)')
-        whys.append("smoke test")
-    if added:
-        yield Addition(script.before_parse, f"take the #+ off: a run's {' and '.join(whys)}", tuple(added))
-
-
-def _seed_default(seed: Argument) -> int:
-    return seed.default if isinstance(seed.default, int) else 0
-
-
-def step_name(script: Script) -> Argument | Constant | None:
-    """What says how long training is, so that a smoke test can be short."""
-    named: list[Argument | Constant] = [a for a in script.arguments if _STEP_NAME.fullmatch(a.dest)]
-    named += [c for c in script.constants if _STEP_NAME.fullmatch(c.name.lower())]
-    return next(iter(named), None)
-
-
-def _seeding(script: Script) -> Iterator[Addition]:
-    step = step_name(script)
-    if isinstance(step, Constant) and not script.reads_smoke:
-        short = ('if os.environ.get("SCIENTIST_SMOKE"):', f"    {step.name} = 1")
-        yield Addition(Place(step.line, ""), "take the #+ off: a smoke test passes through all code in seconds", short)
-    if script.reads_seed or (script.seed and script.before_parse):
-        return
-    if script.seed_constant:
-        name = script.seed_constant.name
-        why = "take the #+ off: every run is told its seed"
-        yield Addition(Place(script.seed_constant.line, ""), why, (f"{name} = {_SEED.format(name)}",))
-    elif script.seed_calls:
-        for call in script.seed_calls[:10]:
-            told = _SEED.format(call.value if call.value.isdigit() else 0)
-            why = f"in the next line write {told} for {call.value}, if runs may differ in it"
-            yield Addition(_at(script, call.line), why)
-    else:
-        lines = tuple(line for module, line in _SEEDERS.items() if module in {i.split(".")[0] for i in script.imports})
-        why = (
-            "nothing seeds chance; seed it, else runs cannot be repeated"
-            if lines
-            else (f"if chance plays a part, seed it with {_SEED.format(0)}; else delete this line")
-        )
-        yield Addition(script.after_imports, why, lines)
-
-
-_SEEDERS = {
-    "random": f"import random; random.seed({_SEED.format(0)})",
-    "numpy": f"import numpy; numpy.random.seed({_SEED.format(0)})",
-    "torch": f"import torch; torch.manual_seed({_SEED.format(0)})",
-    "sklearn": f"SEED = {_SEED.format(0)}  # give it on: random_state=SEED",
-}
-
-
-def _results(script: Script) -> Iterator[Addition]:
-    """The lines that write final_info.json."""
-    found = script.results
-    if found.file == "final_info.json" and script.output is not None:
-        return
-    folder, known = _folder(script)
-    place = found.place or Place(script.length, "")
-    entries = "{" + ", ".join(_entry(metric) for metric in found.metrics) + "}"
-    info = found.variable if found.variable.isidentifier() else entries
-    why = "take the #+ off: this writes what a run is judged by"
-    if not found.metrics and not found.variable:
-        info = '{"accuracy": float(accuracy)}'
-        why = "no result was found: put these lines where your numbers are known, with their names"
-    elif found.place is None:
-        why = "put these lines where these numbers are known"
-    if not known:
-        why += f"; {script.args or 'the output folder'} is not known here: pass it to {found.scope or 'this place'}"
+def mend_results(files: Mapping[str, str], folder: str, spec: TemplateSpec, output: str) -> Remark:
+    """For a run that ended well and wrote no final_info.json; `output` is what it printed last."""
+    labels = [_known_part(label, files) for label in _PRINTED.findall(output)]
+    place, line = _find_label(files, labels)
+    shown = [label for label in dict.fromkeys(labels) if label in line][-_SHOWN:]
+    values = {_slug(label): _expression(line, label) for label in shown}
+    if not values:
+        names = [metric.path[0] for metric in spec.metrics if len(metric.path) == 1 and metric.source == "final_info"]
+        values = {name: name for name in names or [_slug(label) for label in labels[-1:]] or ["accuracy"]}
+    file = place.partition(":")[0]
+    info = ", ".join(f'"{name}": float({value})' for name, value in values.items())
+    parser = _find_parser(files)
+    holder = f"{parser.holder}.{_dest(parser.option(_FOLDER) or '--out_dir')}" if parser else ""
+    modules = ["json", "pathlib"] + ([] if holder else ["sys"])
     lines = (
-        f"out = pathlib.Path({folder})",
+        *_imports(files.get(file, ""), modules),
+        f"out = pathlib.Path({holder})" if holder else 'out = pathlib.Path(sys.argv[-1].partition("=")[2])',
         "out.mkdir(parents=True, exist_ok=True)",
-        f'(out / "final_info.json").write_text(json.dumps({info}))',
+        f'(out / "final_info.json").write_text(json.dumps({{{info}}}))',
     )
-    yield Addition(place, why, lines)
+    where = "add below what is printed here" if shown else "add where your results are known, under their names"
+    return Remark("mend", f"{folder}/{place}: final_info.json is not written; {where}", lines=lines)
 
 
-def _entry(metric: Reported) -> str:
-    return f'"{metric.name}": float({metric.expression})'
+def _known_part(label: str, files: Mapping[str, str]) -> str:
+    """The longest end of a label that the code holds, as "test acc" of "INFO test acc"; else its last word."""
+    words = label.split()
+    ends = [" ".join(words[start:]) for start in range(len(words))]
+    return next((end for end in ends if any(end in text for text in files.values())), words[-1])
 
 
-def _folder(script: Script) -> tuple[str, bool]:
-    """The expression for the run's folder where results are known, and whether its name is known there."""
-    dest = script.output.dest if script.output else "out_dir"
-    if script.args:
-        scope = script.results.scope
-        known = script.args_scope in ("", scope) or script.args in script.results.parameters
-        return f"{script.args}.{dest}", known
-    if script.readers or script.output or script.before_parse:
-        return dest, False
-    return "OUT_DIR", True
+def _find_label(files: Mapping[str, str], labels: Sequence[str]) -> tuple[str, str]:
+    """The "file:line" that prints the label that was printed last, and its text; the script alone if none is found."""
+    for label in reversed(labels):
+        for file, text in files.items():
+            for number, line in reversed(list(enumerate(text.split("\n"), start=1))):
+                if label in line and not line.lstrip().startswith("#"):
+                    return f"{file}:{number}", line
+    return next(iter(files), "experiment.py"), ""
 
 
-def _sweep(script: Script) -> Iterator[Addition]:
-    """Search ranges for offline/sweep, where no constant of the script carries one."""
-    if script.marked or mark_constants("", script) or not script.before_parse:
-        return
-    ranges = {a.dest: (a, r) for a in script.arguments if (r := _range(a.dest, a.default))}
-    ranges = {dest: found for dest, found in ranges.items() if dest.upper() not in {c.name for c in script.constants}}
-    if not ranges:
-        return
-    why = "take the #+ off, and the ones before parse_args, to let offline/sweep vary these"
-    lines = tuple(f"{dest.upper()} = {a.default!r}  # search: {r}" for dest, (a, r) in ranges.items())
-    yield Addition(script.after_imports, why, lines, optional=True)
-    given = ", ".join(f"{dest}={dest.upper()}" for dest in ranges)
-    why = "take the #+ off with the constants above"
-    yield Addition(script.before_parse, why, (f"{script.parser}.set_defaults({given})",), optional=True)
+def _expression(line: str, label: str) -> str:
+    """The expression that an f-string gives after the label, else a variable of the label's name."""
+    found = re.search(re.escape(label) + r"[ :=]{0,4}\{([\w.]{1,60}(?:\(\))?)[:}]", line)  # test loss: {loss:.4f}
+    return found[1] if found else _slug(label)
 
 
-def mark_constants(text: str, script: Script) -> str:
-    """The script with a search range on each constant that looks like a hyper-parameter; "" where there is none.
-
-    With "" for the text: the names, one a line.
-    """
-    if script.marked:
-        return ""
-    marks = {c.line: (c.name, r) for c in script.constants if (r := _range(c.name.lower(), c.value))}
-    if not text:
-        return "\n".join(name for name, _ in marks.values())
-    lines = text.split("\n")
-    for number, (_, span) in marks.items():
-        line = lines[number - 1]
-        body = line.removesuffix("\r")
-        if "#" not in body:
-            lines[number - 1] = f"{body}  # search: {span}" + line[len(body) :]
-    return "\n".join(lines) if marks else ""
+def _slug(label: str) -> str:
+    return re.sub(r"\W+", "_", label.lower()).strip("_")
 
 
-def _range(name: str, value: object) -> str:
-    """Where a hyper-parameter of that name may be looked for; "" where it is none."""
-    words = set(name.split("_"))
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0 or _STEP_NAME.fullmatch(name):
-        return ""
-    if isinstance(value, int):
-        return f"int {max(1, value // 4)}..{value * 4}" if words & _WHOLE else ""
-    if words & _SHARE and value < 1:
-        return "0.0..0.9" if value <= 0.9 else "0.0..0.999"
-    return f"log {value / 10:.3g}..{value * 10:.3g}" if words & _SCALE else ""
+def _dest(option: str) -> str:
+    return option.lstrip("-").replace("-", "_")
+
+
+def _imports(text: str, modules: Sequence[str]) -> tuple[str, ...]:
+    """The import that the file lacks, as one line."""
+    needed = [m for m in modules if not re.search(rf"^import [\w, ]*\b{m}\b", text, re.MULTILINE)]  # import json, os
+    return (f"import {', '.join(needed)}",) if needed else ()
+
+
+@dataclass(frozen=True, slots=True)
+class SeedLine:
+    """A line that gives SCIENTIST_SEED to the script's own option for a seed, not yet known to reach a generator."""
+
+    file: str
+    line: int
+    text: tuple[str, ...]
+
+    def apply(self, files: Mapping[str, str]) -> dict[str, str]:
+        """The files with the line in its place."""
+        lines = files[self.file].split("\n")
+        before = lines[self.line - 1]
+        indent = before[: len(before) - len(before.lstrip())]
+        lines[self.line - 1 : self.line - 1] = [indent + line for line in self.text]
+        return {**files, self.file: "\n".join(lines)}
+
+    def remark(self, folder: str, seen: str) -> Remark:
+        return Remark("note", f"{folder}/{self.file}:{self.line}: insert before this line ({seen})", lines=self.text)
+
+
+def seed_line(files: Mapping[str, str]) -> SeedLine | None:
+    """None if no argument is named as a seed."""
+    parser = _find_parser(files)
+    option = parser.option(_SEED) if parser else ""
+    if not parser or not option:
+        return None
+    setting = f'{parser.name}.set_defaults({_dest(option)}=int(os.environ.get("SCIENTIST_SEED", 0)))'
+    return SeedLine(parser.file, parser.line, (*_imports(files[parser.file], ["os"]), setting))
+
+
+def mend_smoke(files: Mapping[str, str], folder: str) -> Iterator[Remark]:
+    """For a template without a smoke test: the lines that make one of the script's own number of steps."""
+    parser = _find_parser(files)
+    option = parser.option(_STEPS) if parser else ""
+    if parser and option and not any("SCIENTIST_SMOKE" in text for text in files.values()):
+        lines = (
+            *_imports(files[parser.file], ["os"]),
+            'if os.environ.get("SCIENTIST_SMOKE"):',
+            f"    {parser.name}.set_defaults({_dest(option)}=1)",
+        )
+        place = f"{folder}/{parser.file}:{parser.line}"
+        text = f"{place}: for a smoke test insert before this line, and write smoke = true in template.toml"
+        yield Remark("note", text, lines=lines)
+
+
+def mend_import(files: Mapping[str, str], folder: str, file: str, line: int) -> Iterator[Remark]:
+    """For a run that failed at a relative import, which a script cannot make."""
+    lines = files.get(file, "").split("\n")
+    text = lines[line - 1] if 0 < line <= len(lines) else ""
+    if _RELATIVE.match(text):
+        absolute = re.sub(r"from \.+ ?(import )?", lambda m: "import " if m[1] else "from ", text.strip(), count=1)
+        yield Remark("mend", f"{folder}/{file}:{line}: a script has no package; write instead", lines=(absolute,))

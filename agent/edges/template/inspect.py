@@ -16,7 +16,7 @@ from agent.core.authoring.check import Remark
 from agent.core.code.search_marks import search_ranges
 from agent.core.inputs.spec import TemplateSpec
 from agent.edges.template.load import TEMPLATE_FILE
-from agent.edges.template.new import find_fills
+from agent.edges.template.new import FILL, find_fills
 
 __all__ = ["check_files", "check_marks", "spec_faults"]
 
@@ -74,8 +74,8 @@ def check_files(folder: Path, spec: TemplateSpec, profile: str) -> Iterator[Rema
 
 def _check_brief(path: Path) -> Iterator[Remark]:
     text = path.read_text("utf-8", errors="replace") if path.is_file() else ""
-    words = [line for line in text.splitlines() if line.strip() and not line.startswith("#") and "FILL:" not in line]
-    if not words and "FILL:" not in text:
+    words = [line for line in text.splitlines() if line.strip() and not line.startswith("#") and FILL not in line]
+    if not words and FILL not in text:
         state = "is empty" if path.is_file() else "is not there"
         yield Remark(
             "mend", f"{path}: {state}, so a model is not told its task; write what is studied and what must stay"

@@ -1,0 +1,93 @@
+"""Packages that a script imports, as they are installed for an interpreter."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.errors import UsageError
+
+__all__ = ["Requirement", "find_requirements", "requirements_text"]
+
+TIME_LIMIT_S = 60.0
+
+_KNOWN = {
+    "PIL": "pillow",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python-headless",
+    "dateutil": "python-dateutil",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "PyYAML",
+}
+
+# Run by the interpreter in question; answers its version and for each module "standard" or the distributions it is of.
+_ASK = """
+import importlib.metadata as m, json, sys
+packages = m.packages_distributions()
+found = {}
+for name in json.load(sys.stdin):
+    if name in sys.stdlib_module_names:
+        found[name] = "standard"
+        continue
+    found[name] = []
+    for dist in sorted(set(packages.get(name, []))):
+        origin = m.distribution(dist).read_text("direct_url.json")
+        found[name].append([dist, m.version(dist), json.loads(origin).get("url", "") if origin else ""])
+print(json.dumps(["%d.%d" % sys.version_info[:2], found]))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A package to install: its name on the index, its installed version ("" if unknown), the module it provides."""
+
+    name: str
+    version: str
+    module: str
+    note: str = ""  # a question to a person, if name and version do not settle it
+
+
+def find_requirements(modules: Sequence[str], python: Path) -> tuple[str, list[Requirement]]:
+    """The Python version range of the interpreter `python`, and what it has installed for `modules`.
+
+    Raises: UsageError if the interpreter cannot be asked.
+    """
+    try:
+        done = subprocess.run(
+            [python, "-I", "-c", _ASK],
+            input=json.dumps(list(modules)),
+            capture_output=True,
+            text=True,
+            timeout=TIME_LIMIT_S,
+            check=False,
+        )
+        version, answers = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        raise UsageError(f"--python {python}", "cannot say what is installed", "name a Python 3.10 or newer") from error
+    found: dict[str, Requirement] = {}
+    for module, answer in answers.items():
+        if answer != "standard":
+            requirement = _requirement(module, answer)
+            found.setdefault(requirement.name, requirement)
+    return f">={version}", list(found.values())
+
+
+def _requirement(module: str, answer: list[list[str]]) -> Requirement:
+    if not answer:
+        name = _KNOWN.get(module, module)
+        return Requirement(name, "", module, f"which version, as {name}==1.0; imported as {module}")
+    name, version, origin = answer[0]
+    note = f"it was installed from {origin}: say how others get it" if origin else ""
+    if len(answer) > 1:
+        note = f"{module} comes with {', '.join(dist for dist, _, _ in answer)}: which is it"
+    return Requirement(name, version.partition("+")[0], module, note)  # "+cpu" names a build that an index may lack
+
+
+def requirements_text(requirements: Sequence[Requirement]) -> str:
+    """requirements.txt: a pin for each known version, a FILL remark for each question."""
+    pins = [(r, f"{r.name}=={r.version}" if r.version else r.name) for r in requirements]
+    return "".join(f"{pin}  # FILL: {r.note}\n" if r.note else f"{pin}\n" for r, pin in pins)
