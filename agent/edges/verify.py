@@ -14,7 +14,6 @@ from agent.core.evidence.audit import (
     Disagreement,
     NamedBlob,
     PublishedRun,
-    Reading,
     compare_branch,
     compare_idea,
     compare_reading,
@@ -27,6 +26,7 @@ from agent.core.evidence.results import ResultsProblem
 from agent.core.inputs.spec import Source
 from agent.core.journal.events import Event, Step
 from agent.core.journal.fold import fold
+from agent.core.journal.kinds import Measured
 from agent.core.journal.state import State
 from agent.edges.git.repo import BRANCH, Repo
 from agent.edges.run.prepare_step import EVALUATION, read_output
@@ -267,7 +267,7 @@ class _Check:
                 yield Disagreement(where, problem, remedy)
             return
         trust = read_self_report(results.data) if step is Step.EVALUATE else ""
-        yield from compare_reading(run, step, where, Reading(results.values, trust))
+        yield from compare_reading(run, step, where, Measured(results.values, trust))
 
     def run_folders(self) -> Iterator[Disagreement]:
         known = {f"run_{run.published.run}" for run in self.runs} | {f"run_{self.publishing}"}

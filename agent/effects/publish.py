@@ -17,27 +17,27 @@ from agent.effects.edges import Edges
 def publish(edges: Edges, state: State, key: str) -> Published:
     """Copy the run's outputs beside the others, write its facts into notes.txt and tag its commit with its metrics."""
     assert state.attempt.candidate
-    candidate = state.attempt.candidate
+    candidate, measured = state.attempt.candidate, state.attempt.candidate.measured
     folders = {step: edges.workspace.step_folder(name) for step, name in candidate.folders.items()}
     publish_run(edges.workspace, state.run.number, folders[Step.RUN], folders.get(Step.EVALUATE), key)
     spec = edges.template.spec
     code = edges.repo.read(candidate.commit, spec.run_files)
     settings = {k: v for text in code.values() for k, v in settings_of(text).items()}
     baselines = reference_of(state, edges.template.baselines)
-    primary = primary_metric(spec, candidate.values)
-    verdict = verdict_of(spec, primary, candidate.measured, baselines)
+    primary = primary_metric(spec, measured.values)
+    verdict = verdict_of(spec, primary, measured, baselines)
     facts = run_facts(state, spec, baselines, verdict, settings)
     notes = append_section(edges.repo.read(state.code.head, ("notes.txt",)).get("notes.txt", ""), facts)
     subject = f"Run {state.run.number}: record the results in notes.txt"
     made = commit(edges.repo, {"notes.txt": notes}, subject, trailers_of(state, key))
     tag = f"run/{state.run.number}"
     stored = {
-        "metrics": candidate.values,
+        "metrics": measured.values,
         "settings": settings,
         "seed": state.run.number,
-        "verified": state.launched.verified and not candidate.self_reported,
-        "self_reported": candidate.self_reported or None,
-        "sandbox": candidate.sandbox or None,
+        "verified": state.launched.verified and not measured.self_reported,
+        "self_reported": measured.self_reported or None,
+        "sandbox": measured.sandbox or None,
         "verdict": verdict.kind.value if verdict else None,
         "control": state.launched.control or None,
     }
@@ -46,9 +46,9 @@ def publish(edges: Edges, state: State, key: str) -> Published:
         run=state.run.number,
         tag=tag,
         commit=made,
-        values=candidate.values,
+        values=measured.values,
         settings=settings,
         seed=state.run.number,
-        self_reported=candidate.self_reported,
-        sandbox=candidate.sandbox,
+        self_reported=measured.self_reported,
+        sandbox=measured.sandbox,
     )

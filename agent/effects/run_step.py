@@ -126,9 +126,9 @@ class Steps:
             exit=record,
             failure=failure,
             infrastructure=failure is not None and failure.kind is FailureKind.INFRASTRUCTURE,
-            values=reading.values,
+            values=reading.measured.values,
             seconds=record.wall_s,
-            self_reported=reading.self_reported,
+            self_reported=reading.measured.self_reported,
         )
 
 

@@ -187,10 +187,10 @@ def best_run(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) ->
         verdict.kind.value if verdict else "no verdict",
         row in verified,
         verdict.reference if verdict else "",
-        row.sandbox,
+        row.measured.sandbox,
     )
 
 
 def is_verified(row: RunRow, state: State) -> bool:
     """Whether the row's numbers were measured by the sealed evaluator alone."""
-    return state.launched.verified and not row.self_reported
+    return state.launched.verified and not row.measured.self_reported

@@ -58,7 +58,15 @@ def _row(row: RunRow) -> list[object]:
 def _candidate(candidate: Candidate) -> list[object]:
     folders = {step.value: folder for step, folder in candidate.folders.items()}
     passed = [step.value for step in candidate.passed]
-    return [candidate.commit, candidate.subject, candidate.item, candidate.linted, passed, folders, candidate.values]
+    return [
+        candidate.commit,
+        candidate.subject,
+        candidate.item,
+        candidate.linted,
+        passed,
+        folders,
+        candidate.measured.values,
+    ]
 
 
 def _conversation(talk: Conversation) -> list[object]:

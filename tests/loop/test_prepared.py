@@ -60,7 +60,7 @@ def test_runs_train_on_prepared_data_and_see_nothing_hidden(prepared: Study, tmp
     evaluation = json.loads((path / "run_1/evaluation.json").read_text())
     assert evaluation["baselines"] == 5
     assert (
-        state.rows[0].self_reported == ""
+        state.rows[0].measured.self_reported == ""
         and "Results are verified, without a sandbox." in (path / "notes.txt").read_text()
     )
     for step in ("run_1.1", "run_1.1.smoke", "plot.1"):
@@ -133,7 +133,7 @@ def test_an_evaluation_can_call_itself_self_reported(prepared: Study, tmp_path: 
     undo = block("experiment.py", '    (out / "claim.txt").write_text("the decoder is\\n  not linear")\n', "")
     model = ScriptedModel([PLAN + FASTER + claim, undo, DONE, NO_PLOT_EDIT, NOTES])
     state = prepared.loop(model, prepared=data_of(prepared, tmp_path / "store")).run()
-    assert [row.self_reported for row in state.rows] == ["the decoder is not linear", ""]
+    assert [row.measured.self_reported for row in state.rows] == ["the decoder is not linear", ""]
     repo = prepared.workspace.repo()
     tags = [json.loads(repo.tag_message(f"run/{run}").partition("\n\n")[2]) for run in (1, 2)]
     assert [(t["verified"], t["self_reported"]) for t in tags] == [(False, "the decoder is not linear"), (True, None)]

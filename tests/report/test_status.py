@@ -9,6 +9,7 @@ import pytest
 from agent.core.evidence.baseline import Baseline
 from agent.core.inputs.spec import Direction, Metric, TemplateSpec
 from agent.core.journal.events import Asked, AskFailed, Ended, Intent, Linted, Opened, Paused, PauseKind, Refused, Step
+from agent.core.journal.kinds import Measured
 from agent.core.journal.limits import Limits
 from agent.core.journal.state import State
 from agent.report import status
@@ -156,7 +157,7 @@ def test_runs_given_up_and_runs_without_the_metric_are_never_best() -> None:
     assert best_run(story.state, spec(), BASELINES) is None
     story.complete_run(0.4)
     assert (best := best_run(story.state, spec(), BASELINES)) and best.run == 2
-    rows = (*story.state.rows, replace(story.state.rows[-1], run=3, values={"loss": 9.0}))
+    rows = (*story.state.rows, replace(story.state.rows[-1], run=3, measured=Measured({"loss": 9.0})))
     assert (best := best_run(replace(story.state, rows=rows), spec(), BASELINES)) and best.run == 2
 
 
@@ -168,10 +169,10 @@ def test_without_a_direction_no_run_is_best() -> None:
 def test_a_verified_run_is_best_before_any_that_is_self_reported() -> None:
     state = after(0.6, 0.9, 0.7, verified=True).state
     first, second, third = state.rows
-    rows = (first, replace(second, self_reported="its decoder is not linear"), third)
+    rows = (first, replace(second, measured=Measured(second.values, "its decoder is not linear")), third)
     best = best_run(replace(state, rows=rows), spec(), BASELINES)
     assert best and (best.run, best.verified) == (3, True)
-    none = tuple(replace(row, self_reported="it cannot be served") for row in state.rows)
+    none = tuple(replace(row, measured=Measured(row.values, "it cannot be served")) for row in state.rows)
     best = best_run(replace(state, rows=none), spec(), BASELINES)
     assert best and (best.run, best.verified) == (2, False)
 
@@ -186,7 +187,9 @@ def test_along_a_frontier_the_best_run_is_the_one_farthest_from_it() -> None:
     ]
     state = after(0.45, 0.72, 0.9).state
     places = (4.0, 16.0, 40.0)
-    rows = tuple(replace(row, values=row.values | {"l0": l0}) for row, l0 in zip(state.rows, places, strict=True))
+    rows = tuple(
+        replace(row, measured=Measured(row.values | {"l0": l0})) for row, l0 in zip(state.rows, places, strict=True)
+    )
     best = best_run(replace(state, rows=rows), along, line)
     assert best and (best.run, best.verdict, best.reference) == (1, "better", "topk at l0 4")
     assert best.baseline == pytest.approx(0.3)

@@ -13,6 +13,7 @@ from agent.cli.options import Json, WorkspaceArg
 from agent.cli.places import data_cache
 from agent.core.evidence.baseline import primary_metric, summarise, verdict_of
 from agent.core.journal.events import Step
+from agent.core.journal.kinds import Measured
 from agent.core.journal.state import RunRow, State, say_trust
 from agent.core.journal.words import say_word
 from agent.core.prompt.render import number
@@ -67,7 +68,7 @@ def describe_idea(workspace: Workspace, state: State, template: Template) -> dic
         "reviewer": launched.reviewer_model,
         "idea": f"version {state.idea_version}, revised by the reviewer" if state.idea_version > 1 else "",
         "control": launched.remark,
-        "results": say_trust(launched, ""),
+        "results": say_trust(launched, Measured()),
         "outcome": ended.summary if ended else (state.pause.reason if state.pause else "not over"),
         "next": [f"{purpose}: {command}" for purpose, command in ways_on(str(workspace.path), state)],
         "spent": ", ".join(part for part in spent if part),
@@ -97,7 +98,7 @@ def _row_line(row: RunRow, state: State, template: Template) -> str:
     values = " ".join(f"{name}={_say_value(row.values[name])}" for name in names)
     verdict = view.verdict.kind.value if view.verdict else "no verdict"
     judged = f"; idea {row.review.judgement}" if row.review else ""
-    return f"run {row.run}: {values} ({verdict}; {say_trust(state.launched, row.self_reported, row.sandbox)}{judged})"
+    return f"run {row.run}: {values} ({verdict}; {say_trust(state.launched, row.measured)}{judged})"
 
 
 def _say_value(value: float) -> str:
@@ -121,8 +122,8 @@ def describe_run(workspace: Workspace, state: State, template: Template, row: Ru
         "metrics": row.values,
         "settings": row.settings,
         "verdict": f"{verdict.kind.value}: {verdict.reason}" if verdict else "no verdict",
-        "results": say_trust(state.launched, row.self_reported, row.sandbox),
-        "sandbox": row.sandbox,
+        "results": say_trust(state.launched, row.measured),
+        "sandbox": row.measured.sandbox,
         "hypothesis": row.item.hypothesis if row.item else "",
         "expected": row.item.expected if row.item else "",
         "refuted_if": row.item.refuted_if if row.item else "",

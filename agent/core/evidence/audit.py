@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from agent.core.inputs.idea import Idea
 from agent.core.journal.events import (
@@ -22,6 +22,7 @@ from agent.core.journal.events import (
     Step,
 )
 from agent.core.journal.fold import advance, begin
+from agent.core.journal.kinds import Measured
 from agent.core.journal.state import State
 from agent.core.model.messages import scrub
 
@@ -31,7 +32,6 @@ __all__ = [
     "NamedBlob",
     "NamedCommit",
     "PublishedRun",
-    "Reading",
     "compare_branch",
     "compare_idea",
     "compare_reading",
@@ -91,14 +91,6 @@ class PublishedRun:
     commit: str
     published: Published
     closed: Mapping[Step, Closed]
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a results file says now."""
-
-    values: Mapping[str, float] = field(default_factory=dict)
-    self_reported: str = ""
 
 
 def named_blobs(events: Iterable[Event]) -> list[NamedBlob]:
@@ -220,23 +212,23 @@ def compare_tag(run: PublishedRun, commit: str | None, message: str) -> list[Dis
     return found
 
 
-def compare_reading(run: PublishedRun, step: Step, where: str, reading: Reading) -> list[Disagreement]:
+def compare_reading(run: PublishedRun, step: Step, where: str, now: Measured) -> list[Disagreement]:
     """What a published results file says now, against what was read when its step ended."""
     closed = run.closed[step]
     put_back = f"put the file back as it was published; event {run.seq} has the values"
     names = sorted(
-        name for name in closed.values.keys() | reading.values if closed.values.get(name) != reading.values.get(name)
+        name for name in closed.values.keys() | now.values if closed.values.get(name) != now.values.get(name)
     )
     found = [
         Disagreement(
             where,
-            f"{name} is {_show(reading.values.get(name))}, the journal recorded {_show(closed.values.get(name))}",
+            f"{name} is {_show(now.values.get(name))}, the journal recorded {_show(closed.values.get(name))}",
             put_back,
         )
         for name in names
     ]
-    if reading.self_reported != closed.self_reported:
-        says, said = (text or "nothing" for text in (reading.self_reported, closed.self_reported))
+    if now.self_reported != closed.self_reported:
+        says, said = (text or "nothing" for text in (now.self_reported, closed.self_reported))
         problem = f"says of being self-reported: {says}; the journal recorded: {said}"
         found.append(Disagreement(where, problem, put_back))
     return found

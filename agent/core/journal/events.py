@@ -177,6 +177,10 @@ class Closed:
     seconds: float = 0.0
     self_reported: str = ""
 
+    @property
+    def measured(self) -> Measured:
+        return Measured(self.values, self.self_reported, self.exit.sandbox if self.exit else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Published:

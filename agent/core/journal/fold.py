@@ -203,22 +203,9 @@ def _closed(state: State, closed: Closed) -> State:
         return _set_back(state, closed, lost)
     if closed.failure:
         return spend_attempt(state, closed.failure)
-    passed = replace(
-        candidate,
-        passed=(*candidate.passed, closed.step),
-        values=candidate.values | closed.values,
-        self_reported=closed.self_reported or candidate.self_reported,
-        sandbox=_weaker(candidate.sandbox, closed.exit.sandbox if closed.exit else ""),
-    )
+    measured = candidate.measured.join(closed.measured)
+    passed = replace(candidate, passed=(*candidate.passed, closed.step), measured=measured)
     return _plotted(state) if closed.step is Step.PLOT else try_code(state, passed)
-
-
-_STRENGTH = ("off", "landlock", "bwrap")
-
-
-def _weaker(before: str, now: str) -> str:
-    """Of the sandboxes of two steps the one that held less; empty where it is not recorded of any."""
-    return next((kind for kind in _STRENGTH if kind in (before, now)), "")
 
 
 def _set_back(state: State, closed: Closed, lost: bool) -> State:
@@ -292,12 +279,10 @@ def _published(state: State, published: Published) -> State:
         subject=state.run.subject or candidate.subject,
         commit=candidate.commit,
         attempts=state.run.attempt,
-        values=published.values,
+        measured=published.measured,
         settings=published.settings,
         failures=tuple(f.summary for f in state.run.failures),
         seconds=candidate.step_s,
-        self_reported=published.self_reported,
-        sandbox=published.sandbox,
     )
     code = replace(code, good=code.head, good_digest=code.tried, clean=True)
     state = replace(state, code=code, given_up_in_row=0)

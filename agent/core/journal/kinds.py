@@ -81,12 +81,21 @@ class PlanItem:
     refuted_if: str = ""
 
 
+_STRENGTH = ("off", "landlock", "bwrap")
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Results of one run, and how far they can be trusted."""
+    """Results of one step or run, and how far they can be trusted."""
 
+    # Declared metrics and controls by name.
     values: dict[str, float] = field(default_factory=dict)
     # Why the results are not verified; empty if they do not say so.
     self_reported: str = ""
-    # The weakest sandbox that held one of the run's steps: "off" if one had none, empty if no step recorded it.
+    # The sandbox that held the step, the weakest of several: "off" if there was none, empty if it is not recorded.
     sandbox: str = ""
+
+    def join(self, later: Measured) -> Measured:
+        """The results of a run once a later step of it has ended too."""
+        weaker = next((kind for kind in _STRENGTH if kind in (self.sandbox, later.sandbox)), "")
+        return Measured(self.values | later.values, later.self_reported or self.self_reported, weaker)

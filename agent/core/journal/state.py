@@ -35,18 +35,12 @@ class Candidate:
     # Supervised steps that ended well, and the folder of every step that ended.
     passed: tuple[Step, ...] = ()
     folders: dict[Step, str] = field(default_factory=dict)
-    values: dict[str, float] = field(default_factory=dict)
+    measured: Measured = field(default_factory=Measured)
     step_s: float = 0.0
-    self_reported: str = ""
     # `tried` of the state before this code, for a candidate that is set aside.
     tried_before: str = ""
-    sandbox: str = ""
     # A person let it run.
     approved: bool = False
-
-    @property
-    def measured(self) -> Measured:
-        return Measured(self.values, self.self_reported, self.sandbox)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,38 +81,39 @@ UNHELD = "without a sandbox"
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """What became of one run number. `self_reported` is why its results are no verified ones, where they said so.
-
-    item: the plan's item that it was for, as the plan had it then.
-    """
+    """Outcome of one run number that is spent."""
 
     run: int
+    # Whether its results were published; else the run number was given up.
     completed: bool
     subject: str
+    # The commit that ran; empty if the run number was given up.
     commit: str
     attempts: int
-    values: dict[str, float] = field(default_factory=dict)
+    measured: Measured = field(default_factory=Measured)
+    # The searched constants of its code.
     settings: dict[str, float | int | str | bool] = field(default_factory=dict)
+    # Summaries of the attempts that failed, in order.
     failures: tuple[str, ...] = ()
+    # Time of its supervised steps.
     seconds: float = 0.0
-    self_reported: str = ""
+    # The plan item that it was for, as the plan had it then.
     item: PlanItem | None = None
     review: Reviewed | None = None
-    sandbox: str = ""
 
     @property
-    def measured(self) -> Measured:
-        return Measured(self.values, self.self_reported, self.sandbox)
+    def values(self) -> dict[str, float]:
+        return self.measured.values
 
 
-def say_trust(launched: Launched, self_reported: str, sandbox: str = "") -> str:
+def say_trust(launched: Launched, measured: Measured) -> str:
     """The words "verified", or "self-reported" with the reason: the template's claim, which a run can only lower.
 
-    Where nothing held the run, that is said too.
+    If no sandbox held the run, that is added.
     """
-    held = f", {UNHELD}" if sandbox == "off" else ""
-    if self_reported:
-        return f"self-reported: {self_reported}{held}"
+    held = f", {UNHELD}" if measured.sandbox == "off" else ""
+    if measured.self_reported:
+        return f"self-reported: {measured.self_reported}{held}"
     return ("verified" if launched.verified else "self-reported") + held
 
 

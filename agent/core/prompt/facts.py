@@ -24,13 +24,13 @@ def run_facts(
     """The section of a completed run."""
     assert state.attempt.candidate
     candidate, run = state.attempt.candidate, state.run.number
-    values = candidate.values
+    values = candidate.measured.values
     lines = [f"## Run {run}", ""]
     if state.launched.control:
         lines += [state.launched.control, ""]
     # The tag, not the commit it is on: the same study told again shall give the same text.
     lines += [f"Tag run/{run}, seed {run}, attempt {state.run.attempt}."]
-    lines += [f"Results are {say_trust(state.launched, candidate.self_reported, candidate.sandbox)}.", ""]
+    lines += [f"Results are {say_trust(state.launched, candidate.measured)}.", ""]
     for name in [m.name for m in spec.metrics] or sorted(values):
         if name in values:
             at_axis = bool(spec.frontier)

@@ -68,7 +68,7 @@ def _bar_of(
 
 def _bars(row: RunRow, spec: TemplateSpec, baselines: Sequence[Baseline]) -> dict[str, float]:
     """The baselines' mean at the run's place, for each metric of a known direction."""
-    if row.self_reported:
+    if row.measured.self_reported:
         return {}
     bars = {}
     for metric in spec.metrics:

@@ -139,7 +139,7 @@ def row_line(judged: RowView, view: TurnView) -> str:
     shown = [name for name in names if name in row.values][:METRICS_IN_ROW]
     numbers = " ".join(f"{name}={number(row.values[name])}" for name in shown)
     remarks = [judged.verdict.kind.value] if judged.verdict else []
-    remarks += ["self-reported"] if row.self_reported else []
+    remarks += ["self-reported"] if row.measured.self_reported else []
     remarks += [f"idea {row.review.judgement}"] if row.review else []
     verdict = f" ({', '.join(remarks)})" if remarks else ""
     return f"run {row.run} | {numbers}{verdict} | {plain_line(aim, SUBJECT_CHARS)}"

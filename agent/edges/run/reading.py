@@ -12,6 +12,7 @@ from agent.core.failure.folding import cut_line
 from agent.core.failure.record import ExitRecord
 from agent.core.inputs.spec import Source
 from agent.core.journal.events import Step
+from agent.core.journal.kinds import Measured
 from agent.core.text.plain import plain_line
 from agent.edges.run.prepare_step import EVALUATION, read_output
 from agent.edges.run.runner import Runner
@@ -26,14 +27,10 @@ REASON_CHARS = 400
 
 @dataclass(frozen=True, slots=True)
 class StepReading:
-    """values: declared metrics and controls by name. data: the whole object that was written, null for NaN.
+    """Results of a step, or its failure. `data` is the whole object that the step wrote, null for NaN."""
 
-    self_reported: why the results call themselves no verified ones, where they say so.
-    """
-
-    values: dict[str, float] = field(default_factory=dict)
+    measured: Measured = field(default_factory=Measured)
     failure: Failure | None = None
-    self_reported: str = ""
     data: dict[str, object] = field(default_factory=dict)
 
 
@@ -73,7 +70,7 @@ def read_step(
     if isinstance(results, ResultsProblem):
         return fail(*results.problems)
     trust = read_self_report(results.data) if step is Step.EVALUATE else ""
-    return StepReading(results.values, self_reported=trust, data=results.data)
+    return StepReading(Measured(results.values, trust), data=results.data)
 
 
 def read_values(text: str, template: Template, source: Source, name: str) -> Results | ResultsProblem:

@@ -100,7 +100,7 @@ def _add(trial: Trial, step: Step, record: ExitRecord, reading: StepReading) -> 
     trial = replace(trial, seconds=trial.seconds | {step: record.wall_s})
     if reading.failure:
         return replace(trial, failed=step, failure=reading.failure)
-    trial = replace(trial, values=trial.values | reading.values)
+    trial = replace(trial, values=trial.values | reading.measured.values)
     match step:
         case Step.EVALUATE:
             return replace(trial, evaluation=reading.data)

@@ -12,7 +12,6 @@ from agent.core.evidence.audit import (
     NamedBlob,
     NamedCommit,
     PublishedRun,
-    Reading,
     compare_branch,
     compare_idea,
     compare_reading,
@@ -37,6 +36,7 @@ from agent.core.journal.events import (
     Step,
 )
 from agent.core.journal.fold import begin
+from agent.core.journal.kinds import Measured
 
 LAUNCHED = Launched(workspace="momentum", title="Momentum helps", commit="c0", has_baseline=True)
 STATE = replace(begin(LAUNCHED), code=replace(begin(LAUNCHED).code, head="c1"))
@@ -118,8 +118,8 @@ def test_a_tag_with_the_journals_metrics_agrees() -> None:
 
 
 def test_results_are_compared_name_by_name() -> None:
-    assert compare_reading(RUN, Step.RUN, "f", Reading({"loss": 0.5})) == []
-    found = compare_reading(RUN, Step.RUN, "f", Reading({"extra": 1.0}))
+    assert compare_reading(RUN, Step.RUN, "f", Measured({"loss": 0.5})) == []
+    found = compare_reading(RUN, Step.RUN, "f", Measured({"extra": 1.0}))
     assert [problem.problem for problem in found] == [
         "extra is 1.0, the journal recorded absent",
         "loss is absent, the journal recorded 0.5",
@@ -127,7 +127,7 @@ def test_results_are_compared_name_by_name() -> None:
 
 
 def test_an_evaluation_that_no_longer_calls_itself_self_reported_is_named() -> None:
-    (problem,) = compare_reading(RUN, Step.EVALUATE, "f", Reading({"score": 1.0}))
+    (problem,) = compare_reading(RUN, Step.EVALUATE, "f", Measured({"score": 1.0}))
     assert problem.problem == "says of being self-reported: nothing; the journal recorded: no"
 
 

@@ -29,7 +29,7 @@ from agent.core.journal.events import (
     Step,
 )
 from agent.core.journal.fold import advance, begin, fold
-from agent.core.journal.kinds import PlanItem
+from agent.core.journal.kinds import Measured, PlanItem
 from agent.core.journal.limits import Limits
 from agent.core.journal.state import say_trust
 from tests.core.journal_by_hand import PLAN, WELL, Story, failure
@@ -206,7 +206,10 @@ def test_values_of_run_and_evaluation_are_joined() -> None:
     story.tell(Linted())
     story.run_step({"loss": 0.1})
     story.run_step({"score": 0.9})
-    assert story.state.attempt.candidate and story.state.attempt.candidate.values == {"loss": 0.1, "score": 0.9}
+    assert story.state.attempt.candidate and story.state.attempt.candidate.measured.values == {
+        "loss": 0.1,
+        "score": 0.9,
+    }
 
 
 def test_a_runs_own_word_that_it_is_self_reported_comes_into_its_row_and_ends_with_the_run() -> None:
@@ -218,12 +221,17 @@ def test_a_runs_own_word_that_it_is_self_reported_comes_into_its_row_and_ends_wi
     assert isinstance(action, StartStep)
     opened = Opened(step=action.step, folder=action.folder)
     story.tell(opened, Closed(step=action.step, folder=action.folder, exit=WELL, self_reported="no encode"))
-    assert story.state.attempt.candidate and story.state.attempt.candidate.self_reported == "no encode"
+    assert story.state.attempt.candidate and story.state.attempt.candidate.measured.self_reported == "no encode"
     commit = story.commit()
-    story.tell(Published(run=1, tag="run/1", commit=commit, self_reported=story.state.attempt.candidate.self_reported))
-    assert say_trust(story.state.launched, story.state.rows[0].self_reported) == "self-reported: no encode"
+    story.tell(
+        Published(run=1, tag="run/1", commit=commit, self_reported=story.state.attempt.candidate.measured.self_reported)
+    )
+    assert say_trust(story.state.launched, story.state.rows[0].measured) == "self-reported: no encode"
     story.complete_run()
-    assert story.state.rows[1].self_reported == "" and say_trust(story.state.launched, "") == "verified"
+    assert (
+        story.state.rows[1].measured.self_reported == ""
+        and say_trust(story.state.launched, Measured({}, "")) == "verified"
+    )
 
 
 def close(story: Story, sandbox: str) -> None:
@@ -251,16 +259,16 @@ def test_a_run_is_as_well_held_as_the_worst_held_of_its_steps(first: str, second
     story.apply()
     story.tell(Linted())
     close(story, first)
-    assert story.state.attempt.candidate and story.state.attempt.candidate.sandbox == first
+    assert story.state.attempt.candidate and story.state.attempt.candidate.measured.sandbox == first
     close(story, second)
-    assert story.state.attempt.candidate.sandbox == weaker
+    assert story.state.attempt.candidate.measured.sandbox == weaker
 
 
 def test_results_of_a_run_that_nothing_held_say_so() -> None:
     verified = Story(verified=True).state.launched
-    assert say_trust(verified, "", "off") == "verified, without a sandbox"
-    assert say_trust(verified, "no encode", "off") == "self-reported: no encode, without a sandbox"
-    assert say_trust(verified, "", "bwrap") == say_trust(verified, "", "") == "verified"
+    assert say_trust(verified, Measured({}, "", "off")) == "verified, without a sandbox"
+    assert say_trust(verified, Measured({}, "no encode", "off")) == "self-reported: no encode, without a sandbox"
+    assert say_trust(verified, Measured({}, "", "bwrap")) == say_trust(verified, Measured({}, "", "")) == "verified"
 
 
 def test_another_sandbox_counts_from_a_resume_on() -> None:
@@ -273,9 +281,9 @@ def test_another_sandbox_counts_from_a_resume_on() -> None:
 
 
 def test_a_run_can_lower_its_trust_and_not_raise_it() -> None:
-    assert say_trust(Story(verified=False).state.launched, "") == "self-reported"
-    assert say_trust(Story(verified=False).state.launched, "reason") == "self-reported: reason"
-    assert say_trust(Story(verified=True).state.launched, "reason") == "self-reported: reason"
+    assert say_trust(Story(verified=False).state.launched, Measured({}, "")) == "self-reported"
+    assert say_trust(Story(verified=False).state.launched, Measured({}, "reason")) == "self-reported: reason"
+    assert say_trust(Story(verified=True).state.launched, Measured({}, "reason")) == "self-reported: reason"
 
 
 # The plan

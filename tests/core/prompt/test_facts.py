@@ -9,6 +9,7 @@ from agent.core.evidence.verdict import Verdict, VerdictKind
 from agent.core.inputs.spec import Metric, TemplateSpec
 from agent.core.journal.events import Linted, Reviewed
 from agent.core.journal.fold import try_code
+from agent.core.journal.kinds import Measured
 from agent.core.journal.limits import Limits
 from agent.core.prompt.facts import failure_facts, review_facts, run_facts, summarise_attempts
 from tests.core.journal_by_hand import Story, failure
@@ -78,7 +79,10 @@ def test_along_a_frontier_each_metric_is_told_with_the_baseline_at_the_runs_own_
 def test_results_that_the_evaluator_could_not_verify_say_why() -> None:
     story = trial(Story(verified=True))
     assert story.state.attempt.candidate
-    candidate = replace(story.state.attempt.candidate, self_reported="its decoder is not linear")
+    candidate = replace(
+        story.state.attempt.candidate,
+        measured=Measured(story.state.attempt.candidate.measured.values, "its decoder is not linear"),
+    )
     text = run_facts(try_code(story.state, candidate), SPEC, (), None, {})
     assert "Results are self-reported: its decoder is not linear." in text
 

@@ -17,7 +17,7 @@ from agent.core.inputs.idea import Idea
 from agent.core.inputs.refs import Reference
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.events import Purpose
-from agent.core.journal.kinds import PlanItem
+from agent.core.journal.kinds import Measured, PlanItem
 from agent.core.journal.state import RunRow
 from agent.core.model.messages import Message
 from agent.core.model.tokens import count_tokens, estimate_tokens
@@ -52,7 +52,7 @@ def make_view(purpose: Purpose = Purpose.NEXT, code: str = CODE, **changes: obje
     texts = TurnTexts(failed_diff="-a\n+b" if purpose is Purpose.FIX else "")
     state = replace(story.state, plan=PLAN, done_items=(1, 2, 3, 4))
     view = view_turn(state, study, purpose, {"experiment.py": code}, texts)
-    rows = tuple(RowView(RunRow(n, True, f"Run {n}: row {n}", f"c{n}", 1, {"l0": 6.0})) for n in range(1, 7))
+    rows = tuple(RowView(RunRow(n, True, f"Run {n}: row {n}", f"c{n}", 1, Measured({"l0": 6.0}))) for n in range(1, 7))
     points = tuple(BaselineRow(f"topk{n} {'wide ' * 12}".strip(), 3, {"l0": 2.0**n}, {}) for n in range(1, 8))
     full = replace(
         view,

@@ -18,7 +18,7 @@ from agent.core.inputs.idea import Idea
 from agent.core.inputs.refs import Reference
 from agent.core.inputs.spec import Control, Metric, TemplateSpec
 from agent.core.journal.events import Intent, Purpose
-from agent.core.journal.kinds import PlanItem
+from agent.core.journal.kinds import Measured, PlanItem
 from agent.core.journal.limits import Limits
 from agent.core.journal.state import RunRow
 from agent.core.prompt.render import (
@@ -340,7 +340,7 @@ def test_a_frontier_shows_the_axis_the_primary_metric_and_says_how_verdicts_are_
 def row(**changes: object) -> RowView:
     verdict = Verdict(VerdictKind.NOT_COMPARABLE, 0.5, None, None, "tokens differ")
     values = {metric.name: 1 / 3 for metric in METRICS}
-    plain = RunRow(10, True, "Run 10: Widen the net", "c1", 1, values)
+    plain = RunRow(10, True, "Run 10: Widen the net", "c1", 1, Measured(values))
     return RowView(replace(plain, **changes), verdict)  # type: ignore[arg-type]
 
 
@@ -370,14 +370,16 @@ def test_along_a_frontier_a_row_shows_the_place_on_the_axis_after_the_primary_me
 
 
 def test_a_row_says_that_its_numbers_are_self_reported() -> None:
-    line = row_line(row(self_reported="its decoder is not linear"), view(STORIES["fresh"], Purpose.NEXT))
+    line = row_line(
+        row(measured=Measured(row().row.values, "its decoder is not linear")), view(STORIES["fresh"], Purpose.NEXT)
+    )
     assert "(not comparable, self-reported) | Widen the net" in line
 
 
 def test_many_numbers_of_an_undeclared_kind_do_not_lengthen_a_row() -> None:
     values = {f"means_{n}": float(n) for n in range(1000)}
     bare = view(STORIES["completed"], Purpose.NEXT, spec=BARE)
-    assert len(row_line(replace(row(values=values), verdict=None), bare)) < 150
+    assert len(row_line(replace(row(measured=Measured(values)), verdict=None), bare)) < 150
 
 
 def test_a_row_given_up_tells_its_last_failure() -> None:

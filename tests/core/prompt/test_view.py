@@ -11,7 +11,7 @@ from agent.core.evidence.verdict import VerdictKind
 from agent.core.inputs.idea import Idea
 from agent.core.inputs.spec import Control, Metric, TemplateSpec
 from agent.core.journal.events import Intent, Published, Purpose, Stage
-from agent.core.journal.kinds import PlanItem
+from agent.core.journal.kinds import Measured, PlanItem
 from agent.core.journal.limits import Limits
 from agent.core.journal.state import State
 from agent.core.prompt.view import Study, TurnTexts, TurnView, reference_of, shown_files, view_row, view_turn
@@ -138,7 +138,7 @@ def test_where_no_metric_is_declared_the_first_number_of_baseline_or_run_is_prim
     assert primary and (primary.name, primary.direction) == ("score", "unknown")
     story = Story()
     story.complete_run()
-    state = replace(story.state, rows=(replace(story.state.rows[0], values={"accuracy": 0.9}),))
+    state = replace(story.state, rows=(replace(story.state.rows[0], measured=Measured({"accuracy": 0.9})),))
     primary = view(state, spec=bare, baselines=[]).primary
     assert primary and primary.name == "accuracy"
 

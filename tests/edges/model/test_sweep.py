@@ -14,6 +14,7 @@ from agent.core.inputs.idea import Idea
 from agent.core.inputs.spec import Direction, Metric, TemplateSpec
 from agent.core.journal.events import Launched, Purpose
 from agent.core.journal.fold import begin
+from agent.core.journal.kinds import Measured
 from agent.core.journal.state import RunAtWork, RunRow
 from agent.core.prompt.view import RowView, TurnView
 from agent.core.reply.plan import parse_reply
@@ -64,7 +65,7 @@ def view_of(
 
 def row(run: int, settings: dict[str, Setting], score: float | None, *, completed: bool = True) -> RowView:
     values = {} if score is None else {"score": score}
-    return RowView(RunRow(run, completed, f"Run {run}", "c1", 1, values, settings))
+    return RowView(RunRow(run, completed, f"Run {run}", "c1", 1, Measured(values), settings))
 
 
 def ask(view: TurnView) -> str:
