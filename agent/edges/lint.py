@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.core.code.findings import Finding
+from agent.core.code.findings import LintFinding
 from agent.errors import ScientistError
 
 RULES = ("E9", "F821", "F823", "F831", "F406", "F407", "F701", "F702", "F704", "F706")
@@ -41,7 +41,7 @@ class Linter:
 
     python: Path = Path(sys.executable)
 
-    def check(self, files: Mapping[str, str], interpreter: Path | None = None) -> tuple[Finding, ...]:
+    def check(self, files: Mapping[str, str], interpreter: Path | None = None) -> tuple[LintFinding, ...]:
         """Faults that would end a run, by path and line; syntax as `interpreter` has it, by default our own.
 
         Raises: ScientistError when flake8 or the interpreter cannot be run.
@@ -53,7 +53,7 @@ class Linter:
         names = [found for found in self._flake8(sources) if not found.code.startswith("E9")]
         return tuple(sorted([*errors, *names], key=lambda found: (found.path, found.line, found.column, found.code)))
 
-    def _flake8(self, sources: Mapping[str, str]) -> list[Finding]:
+    def _flake8(self, sources: Mapping[str, str]) -> list[LintFinding]:
         options = ["--isolated", "--jobs=1", f"--select={','.join(RULES)}", f"--format={_FORMAT}"]
         with tempfile.TemporaryDirectory(prefix="lint-") as name:
             for path, text in sources.items():
@@ -69,14 +69,14 @@ class Linter:
         ]  # a crash of flake8 on strange code is no fault of the code: the smoke run comes next
 
 
-def _syntax_errors(sources: Mapping[str, str], interpreter: Path) -> list[Finding]:
+def _syntax_errors(sources: Mapping[str, str], interpreter: Path) -> list[LintFinding]:
     done = _run([str(interpreter), "-I", "-S", "-c", _COMPILE], json.dumps(dict(sources)), "/")
     if done.returncode != 0:
         if done.returncode < 0:
             return []  # source so deeply nested that the compiler itself died; running it will tell
         raise ScientistError(f"{interpreter} cannot check syntax: {done.stderr.strip().splitlines()[-1:]}")
     return [
-        Finding(path, line, column, SYNTAX_ERROR, message, _line_of(sources[path], line))
+        LintFinding(path, line, column, SYNTAX_ERROR, message, _line_of(sources[path], line))
         for path, line, column, message in json.loads(done.stdout)
     ]
 
@@ -100,7 +100,7 @@ def _run(command: list[str], stdin: str | None, folder: str) -> subprocess.Compl
         raise ScientistError(f"{command[0]} cannot be run: {error.strerror}") from error
 
 
-def _parse_line(line: str, sources: Mapping[str, str]) -> Finding | None:
+def _parse_line(line: str, sources: Mapping[str, str]) -> LintFinding | None:
     fields = line.split("\t", 4)
     if len(fields) != 5:
         return None
@@ -108,7 +108,7 @@ def _parse_line(line: str, sources: Mapping[str, str]) -> Finding | None:
     if path not in sources:
         return None
     row = int(fields[1])
-    return Finding(path, row, int(fields[2]), fields[3], fields[4], _line_of(sources[path], row))
+    return LintFinding(path, row, int(fields[2]), fields[3], fields[4], _line_of(sources[path], row))
 
 
 def _line_of(text: str, line: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent.core.code.findings import Finding, check_calls, new_findings
+from agent.core.code.findings import LintFinding, check_calls, new_findings
 from agent.core.failure.diagnose import lint_failure
 from agent.core.journal.events import Linted
 from agent.core.journal.state import State
@@ -26,7 +26,7 @@ def lint(edges: Edges, state: State, commit: str) -> Linted:
     return Linted(failure=lint_failure([_show(f, changed) for f in fresh]) if fresh else None)
 
 
-def _show(finding: Finding, files: Mapping[str, str]) -> str:
+def _show(finding: LintFinding, files: Mapping[str, str]) -> str:
     """The finding with the lines around it."""
     lines = files[finding.path].splitlines()
     first = max(1, finding.line - LINES_BEFORE)

@@ -19,11 +19,11 @@ from agent.core.journal.events import (
 )
 from agent.edges.git.log import Commit
 
-__all__ = ["EditRow", "Outcome", "edit_rows", "outcomes"]
+__all__ = ["CommitOutcome", "EditRow", "edit_rows", "outcomes"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CommitOutcome:
     """What became of a commit: completed, failed, restored, or nothing yet."""
 
     outcome: str
@@ -39,15 +39,15 @@ class EditRow:
     run: int | None
     attempt: int | None
     model: str | None
-    outcome: Outcome
+    outcome: CommitOutcome
 
 
-_NOTHING = Outcome("", {}, None)
+_NOTHING = CommitOutcome("", {}, None)
 
 
-def outcomes(events: Sequence[Event]) -> dict[str, Outcome]:
+def outcomes(events: Sequence[Event]) -> dict[str, CommitOutcome]:
     """By commit. Where a run tried no commit of its own, the one that records its results stands for it."""
-    found: dict[str, Outcome] = {}
+    found: dict[str, CommitOutcome] = {}
     trial = ""
     for event in events:
         if not isinstance(event, Finished):
@@ -56,29 +56,29 @@ def outcomes(events: Sequence[Event]) -> dict[str, Outcome]:
             case Applied(intent=Intent.RUN | Intent.REPLICATE | Intent.PLOT) as applied:
                 trial = applied.commit
             case Applied() as applied if applied.commit:
-                found[applied.commit] = Outcome("applied", {}, None)
+                found[applied.commit] = CommitOutcome("applied", {}, None)
             case Closed(infrastructure=True):
                 pass
             case Linted(failure=failure) | Closed(failure=failure) if failure and trial:
-                found[trial] = Outcome("failed", {}, failure.summary)
+                found[trial] = CommitOutcome("failed", {}, failure.summary)
             case Closed(step=Step.PLOT) if trial:
-                found.setdefault(trial, Outcome("plotted", {}, None))
+                found.setdefault(trial, CommitOutcome("plotted", {}, None))
             case Published() as published:
                 if trial:
-                    found[trial] = Outcome("completed", published.values, None)
+                    found[trial] = CommitOutcome("completed", published.values, None)
                 if published.commit:
-                    done = Outcome("completed", published.values, None)
-                    found[published.commit] = Outcome("recorded", {}, None) if trial else done
+                    done = CommitOutcome("completed", published.values, None)
+                    found[published.commit] = CommitOutcome("recorded", {}, None) if trial else done
             case Reviewed() as reviewed if reviewed.commit:
-                found[reviewed.commit] = Outcome(f"idea {reviewed.judgement}", {}, None)
+                found[reviewed.commit] = CommitOutcome(f"idea {reviewed.judgement}", {}, None)
             case Restored() as restored if restored.commit:
-                found[restored.commit] = Outcome("gave up" if restored.gives_up else "restored", {}, None)
+                found[restored.commit] = CommitOutcome("gave up" if restored.gives_up else "restored", {}, None)
             case _:
                 pass
     return found
 
 
-def edit_rows(commits: Sequence[Commit], known: Mapping[str, Outcome]) -> list[EditRow]:
+def edit_rows(commits: Sequence[Commit], known: Mapping[str, CommitOutcome]) -> list[EditRow]:
     """Commits oldest first, each with its outcome."""
     rows = []
     for commit in commits:

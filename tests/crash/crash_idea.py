@@ -31,7 +31,7 @@ from agent.edges.template.frozen import freeze_template
 from agent.edges.template.load import load_template
 from agent.edges.verify import verify
 from agent.edges.workspace.inbox import put_word
-from agent.edges.workspace.journal import Journal, Line
+from agent.edges.workspace.journal import Journal, JournalLine
 from agent.edges.workspace.layout import Workspace, create_batch, template_store
 from tests.fakes import block
 from tests.loop.conftest import RememberingLinter
@@ -132,7 +132,7 @@ def use_tellers(patch: pytest.MonkeyPatch, lines: Mapping[Role, Sequence[str]] =
     """From now on `drive` asks the tellers, and every event acknowledged is noted outside the workspace."""
     append = Journal.append
 
-    def append_and_note(journal: Journal, event: Event) -> Line:
+    def append_and_note(journal: Journal, event: Event) -> JournalLine:
         line = append(journal, event)
         history = Tale(Workspace(journal.folder.parent)).history
         heard = f"\nheard {event.result.role}" if is_reply(event) else ""

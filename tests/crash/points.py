@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from agent.core.journal.events import Event, Finished, Started
-from agent.edges.workspace.journal import Journal, Line
+from agent.edges.workspace.journal import Journal, JournalLine
 
 CRASHED = 77
 _CHANGES = {
@@ -132,7 +132,7 @@ class Points:
 def _watch_journal(points: Points) -> None:
     append = Journal.append
 
-    def append_between(journal: Journal, event: Event) -> Line:
+    def append_between(journal: Journal, event: Event) -> JournalLine:
         name = describe(event)
         points.reach(f"before {name}")
         line = append(journal, event)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.code.findings import Finding, new_findings
+from agent.core.code.findings import LintFinding, new_findings
 from agent.edges.lint import Linter
 from agent.errors import ScientistError
 
@@ -24,7 +24,7 @@ def test_clean_code_and_style_faults_pass() -> None:
 def test_undefined_name_is_found_with_its_place() -> None:
     files = {"experiment.py": "import os\n\ndef main():\n    return os.getcwd() + lr\n", "notes.txt": "lr"}
     assert LINTER.check(files, PYTHON) == (
-        Finding("experiment.py", 4, 26, "F821", "undefined name 'lr'", "return os.getcwd() + lr"),
+        LintFinding("experiment.py", 4, 26, "F821", "undefined name 'lr'", "return os.getcwd() + lr"),
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.code.findings import Finding
+from agent.core.code.findings import LintFinding
 from agent.core.inputs.idea import Idea
 from agent.core.journal.events import Event, Launched
 from agent.core.journal.limits import Limits
@@ -37,12 +37,12 @@ IDEA = Idea(Name="momentum", Title="Momentum helps", Experiment="Try momentum an
 class RememberingLinter(Linter):
     """The real linter, which starts two processes, asked once for the same texts: most studies hold the same edits."""
 
-    def check(self, files: Mapping[str, str], interpreter: Path | None = None) -> tuple[Finding, ...]:
+    def check(self, files: Mapping[str, str], interpreter: Path | None = None) -> tuple[LintFinding, ...]:
         return _check_once(tuple(sorted(files.items())), interpreter)
 
 
 @cache
-def _check_once(files: tuple[tuple[str, str], ...], interpreter: Path | None) -> tuple[Finding, ...]:
+def _check_once(files: tuple[tuple[str, str], ...], interpreter: Path | None) -> tuple[LintFinding, ...]:
     return Linter().check(dict(files), interpreter)
 
 

@@ -9,10 +9,10 @@ from agent.core.journal.events import Applied, Asked, Closed, Finished, Intent, 
 from agent.core.journal.limits import Limits
 from agent.edges.git.log import Commit
 from agent.report import history
-from agent.report.history import Outcome, edit_rows, outcomes
+from agent.report.history import CommitOutcome, edit_rows, outcomes
 from tests.core.journal_by_hand import WELL, Story, failure
 
-COMPLETED = Outcome("completed", {"score": 0.5}, None)
+COMPLETED = CommitOutcome("completed", {"score": 0.5}, None)
 
 
 def test_the_module_offers_what_it_says() -> None:
@@ -22,7 +22,7 @@ def test_the_module_offers_what_it_says() -> None:
 def test_a_completed_run_marks_its_edit_and_the_commit_that_records_it() -> None:
     story = Story()
     story.complete_run()
-    assert outcomes(story.events) == {"c1": COMPLETED, "c2": Outcome("recorded", {}, None)}
+    assert outcomes(story.events) == {"c1": COMPLETED, "c2": CommitOutcome("recorded", {}, None)}
 
 
 def test_code_that_fails_lint_or_a_step_is_marked_with_the_failure() -> None:
@@ -33,8 +33,8 @@ def test_code_that_fails_lint_or_a_step_is_marked_with_the_failure() -> None:
     story.tell(Linted())
     story.run_step(failed=failure("AError: no"))
     assert outcomes(story.events) == {
-        "c1": Outcome("failed", {}, "F821 undefined name"),
-        "c2": Outcome("failed", {}, "AError: no"),
+        "c1": CommitOutcome("failed", {}, "F821 undefined name"),
+        "c2": CommitOutcome("failed", {}, "AError: no"),
     }
 
 
@@ -79,7 +79,7 @@ def test_a_replication_leaves_the_outcome_of_the_first_run_as_it_was() -> None:
     story.run_step({"score": 0.7})
     story.tell(Published(run=2, commit="notes2", values={"score": 0.7}))
     found = outcomes(story.events)
-    assert found["c1"] == COMPLETED and found["notes2"] == Outcome("completed", {"score": 0.7}, None)
+    assert found["c1"] == COMPLETED and found["notes2"] == CommitOutcome("completed", {"score": 0.7}, None)
 
 
 def test_a_replication_that_fails_does_not_mark_the_code_that_completed() -> None:
@@ -107,7 +107,7 @@ def test_a_replication_with_words_for_the_notes_is_told_by_that_commit() -> None
     replicated(story, commit="words")
     story.run_step({"score": 0.7})
     story.publish({"score": 0.7})
-    assert outcomes(story.events)["words"] == Outcome("completed", {"score": 0.7}, None)
+    assert outcomes(story.events)["words"] == CommitOutcome("completed", {"score": 0.7}, None)
 
 
 def closing() -> Story:
@@ -153,7 +153,7 @@ def test_commits_are_joined_with_what_became_of_them_in_order() -> None:
     first = Commit("c0", 1.0, "Launch", {})
     edit = Commit("c1", 2.0, "Run 1: go", {"Run": "1", "Attempt": "2", "Model": "m"}, ("experiment.py",), 3, 1)
     launch, done = edit_rows([first, edit], {"c1": COMPLETED})
-    assert (launch.run, launch.attempt, launch.model, launch.outcome) == (None, None, None, Outcome("", {}, None))
+    assert (launch.run, launch.attempt, launch.model, launch.outcome) == (None, None, None, CommitOutcome("", {}, None))
     assert (done.commit, done.run, done.attempt, done.model, done.outcome) == (edit, 1, 2, "m", COMPLETED)
 
 
@@ -161,4 +161,4 @@ def test_a_review_is_told_by_its_judgement() -> None:
     story = Story(reviewer_model="r/m")
     story.complete_run()
     story.review("refuted", commit="r1")
-    assert outcomes(story.events)["r1"] == Outcome("idea refuted", {}, None)
+    assert outcomes(story.events)["r1"] == CommitOutcome("idea refuted", {}, None)

@@ -59,7 +59,7 @@ REACH = (
 )
 
 
-class Report:
+class TemplateReport:
     """Prints remarks as they come, and counts what is to mend."""
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ def check_template(path: str, *, python: Path | None, profile: str, data: Path |
     interpreter = check_python(python) if python else None
     if data and not data.is_dir():
         raise UsageError(f"--data {data}", "is not a folder")
-    report = Report()
+    report = TemplateReport()
     shown = Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
     faults = spec_faults(shown)
     report.add(faults)
@@ -107,7 +107,7 @@ def check_template(path: str, *, python: Path | None, profile: str, data: Path |
     return finish(report, folder.name, shown)
 
 
-def finish(report: Report, name: str, shown: Path) -> int:
+def finish(report: TemplateReport, name: str, shown: Path) -> int:
     quoted = shlex.quote(str(shown))
     if report.to_mend:
         typer.echo(f"{report.to_mend} to mend, then again: scientist template check {quoted}")
@@ -117,7 +117,7 @@ def finish(report: Report, name: str, shown: Path) -> int:
 
 
 def check_code(
-    report: Report, folder: Path, shown: Path, profile: str, interpreter: Path | None
+    report: TemplateReport, folder: Path, shown: Path, profile: str, interpreter: Path | None
 ) -> tuple[Template, Path] | None:
     """Lint the code; the template and its interpreter if nothing was found that would end a run.
 
@@ -145,7 +145,7 @@ def check_code(
 
 
 def try_template(
-    report: Report, shown: Path, template: Template, python: Path, data: Path | None, *, keep: bool
+    report: TemplateReport, shown: Path, template: Template, python: Path, data: Path | None, *, keep: bool
 ) -> None:
     """Run the template in a scratch folder, which goes unless it is to be kept.
 
@@ -166,7 +166,7 @@ def try_template(
 class Runs:
     """The trial runs of one check."""
 
-    report: Report
+    report: TemplateReport
     shown: Path  # the template's folder, as it is printed
     template: Template
     python: Path

@@ -13,8 +13,8 @@ from agent.core.evidence.results import read_number
 from agent.core.inputs.spec import Control, Diagnostic, Metric, TemplateSpec
 
 __all__ = [
-    "Level",
     "Remark",
+    "Severity",
     "check_repeats",
     "check_results",
     "check_spec",
@@ -23,7 +23,7 @@ __all__ = [
     "numbers_in",
 ]
 
-Level = Literal["ok", "note", "mend"]
+Severity = Literal["ok", "note", "mend"]
 
 _TIME = re.compile(r"(^|_)(time|seconds|secs|elapsed|duration|throughput|memory|rss|gib|mib)(_|$)|per_second|_per_s$")
 _TIME_UNITS = frozenset({"s", "ms", "min", "h", "seconds", "gib", "mib"})
@@ -35,7 +35,7 @@ CHANCE_SHARE = 0.05  # of the distance between seeds: more than that is no round
 class Remark:
     """One finding of the report, which says where and how if it is to be mended."""
 
-    level: Level
+    level: Severity
     text: str
     blocks: bool = False  # no run is worth trying before it is mended
     lines: tuple[str, ...] = ()  # to add or write, exactly as they stand

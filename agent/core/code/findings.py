@@ -17,7 +17,7 @@ _SWALLOWING = ("raise", "suppress", "expect", "error", "catch", "fail", "warn", 
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LintFinding:
     """One fault; line and column count from 1, `text` is the source line."""
 
     path: str
@@ -28,14 +28,14 @@ class Finding:
     text: str
 
 
-def new_findings(before: Iterable[Finding], after: Iterable[Finding]) -> tuple[Finding, ...]:
+def new_findings(before: Iterable[LintFinding], after: Iterable[LintFinding]) -> tuple[LintFinding, ...]:
     """Those of `after` that `before` lacks, however lines moved: compared by path, code and message, with their number.
 
     Where only some of several alike are new, those whose source line is known are the old ones.
     """
     known = list(before)
     by_text = Counter((f.path, f.code, f.message, f.text) for f in known)
-    unknown: list[Finding] = []
+    unknown: list[LintFinding] = []
     for finding in after:
         key = (finding.path, finding.code, finding.message, finding.text)
         if by_text[key]:
@@ -45,7 +45,7 @@ def new_findings(before: Iterable[Finding], after: Iterable[Finding]) -> tuple[F
     moved: Counter[tuple[str, str, str]] = Counter()
     for (path, code, message, _), count in by_text.items():
         moved[path, code, message] += count
-    fresh: list[Finding] = []
+    fresh: list[LintFinding] = []
     for finding in unknown:
         kind = (finding.path, finding.code, finding.message)
         if moved[kind]:
@@ -55,13 +55,13 @@ def new_findings(before: Iterable[Finding], after: Iterable[Finding]) -> tuple[F
     return tuple(fresh)
 
 
-def check_calls(files: Mapping[str, str]) -> tuple[Finding, ...]:
+def check_calls(files: Mapping[str, str]) -> tuple[LintFinding, ...]:
     """Calls of a function or class of the same file with arguments that it does not take.
 
     Silent whenever unsure, see `read_signatures`, and about calls with `*` or `**` and those where a TypeError would be
     caught.
     """
-    found: list[Finding] = []
+    found: list[LintFinding] = []
     for path, text in sorted(files.items()):
         if not path.endswith(".py"):
             continue
@@ -75,7 +75,7 @@ def check_calls(files: Mapping[str, str]) -> tuple[Finding, ...]:
         lines = text.split("\n")  # as Python counts them: not at form feeds
         for call, message in calls:
             line = lines[call.lineno - 1].strip() if call.lineno <= len(lines) else ""
-            found.append(Finding(path, call.lineno, call.col_offset + 1, BAD_CALL, message, line))
+            found.append(LintFinding(path, call.lineno, call.col_offset + 1, BAD_CALL, message, line))
     return tuple(found)
 
 

@@ -33,7 +33,7 @@ _MIN_KEPT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class _Refusal:
+class _Unusable:
     """Why a block is neither a whole file nor whole functions."""
 
     why: str
@@ -60,7 +60,7 @@ def put_text(bench: Workbench, fenced: FoundText, editable: Collection[str]) -> 
     if isinstance(after, BadPython):
         line, hint = syntax_hint(path, fenced.body, after, half_done=False)
         bench.reject(block, Reason.SYNTAX, line, hint)
-    elif isinstance(after, _Refusal):
+    elif isinstance(after, _Unusable):
         shown = show_lines(split_lines(before or "").text, 0, 20, context=0)
         bench.reject(block, Reason.NOT_WHOLE, None, f"{after.why} {path} begins:\n{shown}")
     else:
@@ -68,14 +68,14 @@ def put_text(bench: Workbench, fenced: FoundText, editable: Collection[str]) -> 
     return path
 
 
-def _whole_text(path: str, before: str | None, text: str) -> str | BadPython | _Refusal:
+def _whole_text(path: str, before: str | None, text: str) -> str | BadPython | _Unusable:
     """The file after one block."""
     is_python = path.endswith(".py")
     bad = find_bad_python(text) if is_python else None
     if bad is not None:
         return bad
     if not text.strip():
-        return _Refusal("The block is empty.")
+        return _Unusable("The block is empty.")
     if before is None or not before.strip():
         return text
     old_tree, new_tree = (parse(before), parse(text)) if is_python else (None, None)
@@ -87,7 +87,7 @@ def _whole_text(path: str, before: str | None, text: str) -> str | BadPython | _
     had, has = _names(old), _names(new)
     if had and len(had & has) < _MIN_KEPT * len(had):
         lost = ", ".join(sorted(had - has)[:8])
-        return _Refusal(f"As a whole file this would lose most of its functions and classes ({lost}).")
+        return _Unusable(f"As a whole file this would lose most of its functions and classes ({lost}).")
     return _in_the_manner_of(before, text)
 
 
@@ -106,7 +106,7 @@ def _find_once(nodes: Sequence[ast.stmt], name: str) -> _Definition | None:
     return found[0] if len(found) == 1 else None
 
 
-def _replace_definitions(before: str, text: str, old: Sequence[ast.stmt], new: Sequence[ast.stmt]) -> str | _Refusal:
+def _replace_definitions(before: str, text: str, old: Sequence[ast.stmt], new: Sequence[ast.stmt]) -> str | _Unusable:
     """The file with each definition of the block in place of its own of the same name."""
     lines, given = split_lines(before), split_lines(text).text
     pairs: list[tuple[_Definition, _Definition]] = []
@@ -114,20 +114,20 @@ def _replace_definitions(before: str, text: str, old: Sequence[ast.stmt], new: S
         assert isinstance(node, _Definition)
         own = _find_once(old, node.name)
         if own is None:
-            return _Refusal(
+            return _Unusable(
                 f"{node.name} is not in the file, or not once, at its top level; send the whole file instead."
             )
         chosen = _pair(own, node)
-        if isinstance(chosen, _Refusal):
+        if isinstance(chosen, _Unusable):
             return chosen
         pairs += chosen
     pairs.sort(key=lambda pair: pair[0].lineno)
     if len({id(own) for own, _ in pairs}) < len(pairs):
-        return _Refusal("The block defines the same name twice.")
+        return _Unusable("The block defines the same name twice.")
     splices = []
     for own, node in pairs:
         if own.col_offset != node.col_offset:
-            return _Refusal(f"{node.name} is not indented as in the file.")
+            return _Unusable(f"{node.name} is not indented as in the file.")
         start = own.lineno if not node.decorator_list else min([own.lineno, *(d.lineno for d in own.decorator_list)])
         first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
         splices.append(Splice(start - 1, own.end_lineno or start, given[first - 1 : node.end_lineno]))
@@ -149,11 +149,11 @@ def _header(node: ast.ClassDef) -> list[str]:
     return [ast.dump(part) for part in (*node.bases, *node.keywords, *node.decorator_list)]
 
 
-def _pair(own: _Definition, node: _Definition) -> list[tuple[_Definition, _Definition]] | _Refusal:
+def _pair(own: _Definition, node: _Definition) -> list[tuple[_Definition, _Definition]] | _Unusable:
     """Which definitions of the file the block's replace: the whole of one, or some methods of a class."""
     if not isinstance(own, ast.ClassDef) or not isinstance(node, ast.ClassDef):
         same_kind = isinstance(own, ast.ClassDef) == isinstance(node, ast.ClassDef)
-        return [(own, node)] if same_kind else _Refusal(f"{own.name} is a class in one and a function in the other.")
+        return [(own, node)] if same_kind else _Unusable(f"{own.name} is a class in one and a function in the other.")
     pairs: list[tuple[_Definition, _Definition]] = []
     for method in node.body:
         theirs = _find_once(own.body, method.name) if isinstance(method, _Definition) else None
@@ -161,10 +161,10 @@ def _pair(own: _Definition, node: _Definition) -> list[tuple[_Definition, _Defin
             pairs.append((theirs, method))
     if len(pairs) == len(node.body) < len(own.body):
         if _header(node) and _header(node) != _header(own):
-            return _Refusal(
+            return _Unusable(
                 f"The head of class {node.name} is another than in the file; send all of the class to change it."
             )
         return pairs
     if _bound(own.body) <= _bound(node.body):
         return [(own, node)]
-    return _Refusal(f"class {node.name} is neither whole nor only methods that the file has in it, each once.")
+    return _Unusable(f"class {node.name} is neither whole nor only methods that the file has in it, each once.")

@@ -24,7 +24,7 @@ from agent.core.edit.match import Ambiguous, Match, Missing, Outcome, match_bloc
 from agent.core.edit.result import Block, EditResult, Reason, Rejected
 from agent.core.edit.seen import Ranges, carry, hidden_in_match, hidden_in_text, move
 
-__all__ = ["NOTES", "Step", "Workbench", "as_block", "edit_text", "resolve_path"]
+__all__ = ["NOTES", "AppliedBlock", "Workbench", "as_block", "edit_text", "resolve_path"]
 
 NOTES = "notes.txt"
 
@@ -71,7 +71,7 @@ def _with_tail_of(search: Sequence[str], replace: Sequence[str]) -> Sequence[str
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class AppliedBlock:
     """A block that was applied, with the text of its file before and after; whole: it was no SEARCH/REPLACE block."""
 
     block: Block
@@ -90,7 +90,7 @@ class Workbench:
         self._editable = list(dict.fromkeys(editable))
         self.staged = dict(files)
         self._shown = dict(shown or {})
-        self._steps: list[Step] = []
+        self._steps: list[AppliedBlock] = []
         self._rejected: list[Rejected] = []
         self._last_name: str | None = None
 
@@ -128,7 +128,7 @@ class Workbench:
         if isinstance(after, str) and text is not None and self._refuse_unseen(block, text):
             return None
         if isinstance(after, str):
-            self._steps.append(Step(block, text, after))
+            self._steps.append(AppliedBlock(block, text, after))
             self.staged[block.path] = after
             return None
         return self._reject_unmatched(block, text or "", after)
@@ -141,7 +141,7 @@ class Workbench:
             if hidden:
                 return self._reject_unseen(block, before, hidden)
             self._shown[block.path] = carry(self._shown[block.path], before, after)
-        self._steps.append(Step(block, self.staged.get(block.path), after, whole=True))
+        self._steps.append(AppliedBlock(block, self.staged.get(block.path), after, whole=True))
         self.staged[block.path] = after
         return None
 
@@ -297,7 +297,7 @@ class Workbench:
             self.staged[path] = text
 
     @staticmethod
-    def _find_culprits(steps: Sequence[Step], before: str | None) -> tuple[list[Step], str | None]:
+    def _find_culprits(steps: Sequence[AppliedBlock], before: str | None) -> tuple[list[AppliedBlock], str | None]:
         """(blocks to refuse, text without them); the first after which the file did not parse is tried first."""
         broken = [] if any(s.whole for s in steps) else [s for s in steps if find_bad_python(s.after) is not None]
         for culprit in broken[:8]:

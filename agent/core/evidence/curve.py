@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["MAX_BYTES", "Curve", "describe_curve", "read_curves", "summarise_curves"]
+__all__ = ["MAX_BYTES", "LearningCurve", "describe_curve", "read_curves", "summarise_curves"]
 
 MAX_BYTES = 16 << 20
 MAX_CURVES = 6
@@ -26,7 +26,7 @@ _AROUND = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class LearningCurve:
     """One quantity over the steps at which it is a finite number; nans: how many values were none."""
 
     name: str
@@ -41,7 +41,7 @@ def summarise_curves(text: str, first: Sequence[str] = ()) -> tuple[str, ...]:
     curves = read_curves(text)
     lowered = [name.lower() for name in first]
 
-    def rank(curve: Curve) -> tuple[bool, int]:
+    def rank(curve: LearningCurve) -> tuple[bool, int]:
         flat = not curve.nans and len(set(curve.values)) <= 1
         name = curve.name.lower()
         named = lowered.index(name) if name in lowered else len(lowered)
@@ -58,7 +58,7 @@ def summarise_curves(text: str, first: Sequence[str] = ()) -> tuple[str, ...]:
     return (*lines, f"(and {more} more)") if more > 0 else tuple(lines)
 
 
-def read_curves(text: str) -> dict[str, Curve]:
+def read_curves(text: str) -> dict[str, LearningCurve]:
     """Curves by name, in the file's order; a line that does not parse, as one cut short, is passed over."""
     found: dict[str, list[tuple[float, float]]] = {}
     points = 0
@@ -100,13 +100,13 @@ def _as_number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _make(name: str, rows: Collection[tuple[float, float]]) -> Curve:
+def _make(name: str, rows: Collection[tuple[float, float]]) -> LearningCurve:
     good = [(step, value) for step, value in rows if math.isfinite(value)]
     bad = [step for step, value in rows if not math.isfinite(value)]
-    return Curve(name, tuple(s for s, _ in good), tuple(v for _, v in good), len(bad), bad[0] if bad else None)
+    return LearningCurve(name, tuple(s for s, _ in good), tuple(v for _, v in good), len(bad), bad[0] if bad else None)
 
 
-def describe_curve(curve: Curve) -> str:
+def describe_curve(curve: LearningCurve) -> str:
     """The curve in one line: first, at 10, 50 and 90 %, last; its minimum, its end, values that are none, spikes."""
     values, steps = curve.values, curve.steps
     nan = f"{curve.nans} value{'s' if curve.nans > 1 else ''} NaN or infinite, first at step {curve.first_nan or 0:g}"

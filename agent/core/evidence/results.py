@@ -56,7 +56,7 @@ class ResultsProblem:
     problems: tuple[str, ...]
 
 
-class _Refused(ValueError):
+class _BadJson(ValueError):
     """JSON that the standard parser would accept and we do not."""
 
 
@@ -81,7 +81,7 @@ def parse_results(
     try:
         raw = json.loads(text, object_pairs_hook=_object_of)
         data = _cleaned(raw, max_depth)
-    except _Refused as error:
+    except _BadJson as error:
         return ResultsProblem(source, (f"{name} cannot be used: {error}",))
     except RecursionError:
         return ResultsProblem(source, (f"{name} cannot be used: it is nested too deeply",))
@@ -210,7 +210,7 @@ def _object_of(pairs: list[tuple[str, object]]) -> dict[str, object]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise _Refused(f"the key {plain_line(key, NAME_CHARS)!r} appears twice in one object")
+                raise _BadJson(f"the key {plain_line(key, NAME_CHARS)!r} appears twice in one object")
             seen.add(key)
     return found
 
@@ -218,7 +218,7 @@ def _object_of(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _cleaned(value: object, depth_left: int) -> object:
     """The value with null for what JSON has no word for, and text that can be written as UTF-8."""
     if isinstance(value, dict | list) and depth_left == 0:
-        raise _Refused("it is nested too deeply")
+        raise _BadJson("it is nested too deeply")
     match value:
         case float():
             return value if math.isfinite(value) else None

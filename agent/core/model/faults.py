@@ -14,13 +14,13 @@ from typing import Final
 
 from agent.core.text.redact import Redactor
 
-__all__ = ["Action", "Fault", "FaultKind", "advice", "classify", "printable", "read_seconds"]
+__all__ = ["Fault", "FaultAction", "FaultKind", "advice", "classify", "printable", "read_seconds"]
 
 TEXT_CHARS: Final = 500
 READ_CHARS: Final = 4000
 
 
-class Action(StrEnum):
+class FaultAction(StrEnum):
     """What the caller does about a fault."""
 
     WAIT = "wait"
@@ -45,12 +45,12 @@ class FaultKind(StrEnum):
     CUT = "answer cut"
 
     @property
-    def action(self) -> Action:
+    def action(self) -> FaultAction:
         if self in (FaultKind.RATE_LIMIT, FaultKind.OUTAGE, FaultKind.TIMEOUT, FaultKind.GARBLED):
-            return Action.WAIT
+            return FaultAction.WAIT
         if self in (FaultKind.SEQUENCE, FaultKind.PARAMETER, FaultKind.LENGTH):
-            return Action.CHANGE
-        return Action.STOP
+            return FaultAction.CHANGE
+        return FaultAction.STOP
 
 
 @dataclass(frozen=True, slots=True)

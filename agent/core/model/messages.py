@@ -13,8 +13,8 @@ from agent.core.text.plain import map_texts, without_surrogates
 __all__ = [
     "CONTINUE",
     "OPENING",
+    "ChatRole",
     "Message",
-    "Role",
     "Rules",
     "normalise",
     "rules_for",
@@ -24,7 +24,7 @@ __all__ = [
     "without_surrogates",
 ]
 
-Role = Literal["system", "user", "assistant"]
+ChatRole = Literal["system", "user", "assistant"]
 
 # Said by the orchestrator, which is the user: no word is ever put in the model's mouth, and no reply changes its role.
 OPENING: Final = "[The beginning of this conversation is left out.]"
@@ -42,7 +42,7 @@ _BUILT_IN: Final = RuleTable()
 class Message:
     """One turn of a conversation."""
 
-    role: Role
+    role: ChatRole
     content: str
 
 
@@ -124,7 +124,7 @@ def _own(content: str) -> str:
 
 
 def _merge_neighbours(turns: Sequence[Message]) -> list[Message]:
-    groups: list[tuple[Role, list[str]]] = []
+    groups: list[tuple[ChatRole, list[str]]] = []
     for turn in turns:
         if groups and groups[-1][0] == turn.role:
             groups[-1][1].append(turn.content)

@@ -39,7 +39,7 @@ def split_reasoning(text: str) -> list[tuple[str, bool]]:
     return _Splitter(text).split() if _TAG.search(text) else [(line, False) for line in text.split("\n")]
 
 
-class _Place(Enum):
+class _Within(Enum):
     """Where a line stands: tags are read in prose and, to be counted, in code."""
 
     PROSE = 1
@@ -72,18 +72,18 @@ class _Splitter:
         """Read a line from `column` on, or more if reasoning ends further below; the column to go on from."""
         line = _Rest(self.lines[index], column)
         place = self._enter(index, line.text[column:])
-        while place is not _Place.BLOCK and (tag := line.next_tag()):
+        while place is not _Within.BLOCK and (tag := line.next_tag()):
             if line.ticks % 2:
                 continue
             if _CLOSE.fullmatch(tag[0]):
-                if place is _Place.CODE and self.tags_in_code:
+                if place is _Within.CODE and self.tags_in_code:
                     self.tags_in_code -= 1
                 elif line.is_blank_before(tag) or tag.end() >= line.last:
                     line = _Rest(line.text, tag.end())
                     self.blank_until, self.tags_in_code = index, 0
                     self.fence, self.in_block, self.has_head = None, False, False
                     place = self._enter_again(index, line)
-            elif place is _Place.CODE:
+            elif place is _Within.CODE:
                 self.tags_in_code += 1
             elif (end := self._end_of_reasoning(self.starts[index] + tag.end())) is not None:
                 self.tags_in_code = 0
@@ -118,20 +118,20 @@ class _Splitter:
         at = bisect_left(self.closings, (position, 0))
         return self.closings[at][1] if at < len(self.closings) else None
 
-    def _enter_again(self, index: int, line: _Rest) -> _Place:
+    def _enter_again(self, index: int, line: _Rest) -> _Within:
         may_open = not line.has_text and _OPENING.match(line.text, line.column)
-        return self._enter(index, line.text[line.column :]) if may_open else _Place.PROSE
+        return self._enter(index, line.text[line.column :]) if may_open else _Within.PROSE
 
-    def _enter(self, index: int, text: str) -> _Place:
+    def _enter(self, index: int, text: str) -> _Within:
         """Whether a line is of a block or of code; notes what opens or closes on it."""
         if self.in_block:
             self.in_block = not closes_block(text)
-            return _Place.BLOCK
+            return _Within.BLOCK
         if read_head(text):
             self.in_block = self.closed_below[index]
             self.has_head = not self.in_block
             if self.in_block:
-                return _Place.BLOCK
+                return _Within.BLOCK
         elif closes_block(text):
             self.has_head = False
         was_open, mark = self.fence, read_fence(text)
@@ -139,7 +139,7 @@ class _Splitter:
             self.fence = mark
         elif mark and was_open and mark.ends(was_open):
             self.fence = None
-        return _Place.CODE if was_open or mark else _Place.PROSE
+        return _Within.CODE if was_open or mark else _Within.PROSE
 
 
 class _Rest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.core.model.faults import Action, FaultKind, advice
+from agent.core.model.faults import FaultAction, FaultKind, advice
 from agent.core.model.messages import Message, normalise, rules_for
 from agent.core.model.rules import RuleTable
 from agent.core.model.variables import provider_prefixes
@@ -106,7 +106,7 @@ class _Asker:
         waits = fault.kind is FaultKind.RATE_LIMIT
         level = Level.WARN if self.probe.spare or waits else Level.FAIL
         remedy = advice(fault.kind) or ("launch waits for its turn" if waits else "")
-        if not remedy and fault.kind.action is Action.WAIT:
+        if not remedy and fault.kind.action is FaultAction.WAIT:
             remedy = "see the provider's status page and the address it is reached at; a launch would wait for it"
         return Finding(level, what, f"{fault.kind}: {plain_line(fault.text, TOLD_CHARS)}", remedy)
 

@@ -22,7 +22,7 @@ from typing import ClassVar
 from agent.core.edit.from_texts import Unwritable, blocks_of
 from agent.core.failure.diagnose import FailureKind
 from agent.core.inputs.spec import Environment
-from agent.core.model.faults import Action, FaultKind
+from agent.core.model.faults import FaultAction, FaultKind
 from agent.core.model.rules import ModelRules
 from agent.core.model.variables import provider_prefixes
 from agent.core.text.redact import Redactor
@@ -193,7 +193,9 @@ class AiderModel:
         if fault and fault.kind is FaultKind.LENGTH:
             raise ContextTooLong(self.name, fault.text, fault.window_tokens)
         if fault:
-            raise (ProviderUnavailable if fault.kind.action is Action.WAIT else ProviderRefused)(self.name, fault.text)
+            raise (ProviderUnavailable if fault.kind.action is FaultAction.WAIT else ProviderRefused)(
+                self.name, fault.text
+            )
         if code != 0:
             raise ProviderRefused(self.name, f"ended with exit code {code}: {heard.last}")
 

@@ -87,7 +87,7 @@ class Call:
         try:
             response = self._within(complete, deadline_s)
             return _read(model, response, rules, self.now())
-        except _Raised as raised:
+        except _LibraryError as raised:
             raise self._explain(raised.error) from raised.error
 
     def _within(self, act: Callable[[], Any], deadline_s: float) -> Any:
@@ -113,7 +113,7 @@ class Call:
             if time.monotonic() >= deadline:
                 raise CallFailed(Fault(FaultKind.TIMEOUT, f"no complete answer within {deadline_s:g} s"))
         if errors:
-            raise _Raised(errors[0])
+            raise _LibraryError(errors[0])
         return results[0]
 
     def _explain(self, error: Exception) -> CallFailed:
@@ -131,7 +131,7 @@ class Call:
         return CallFailed(fault, read_limits(headers, self.now()))
 
 
-class _Raised(Exception):
+class _LibraryError(Exception):
     def __init__(self, error: Exception) -> None:
         self.error = error
         super().__init__(str(error))

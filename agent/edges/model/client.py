@@ -11,7 +11,7 @@ import tenacity
 
 from agent.core.journal.budget import Paid
 from agent.core.model.cut_reply import ask_for_less, ask_for_rest, join_rest
-from agent.core.model.faults import Action, Fault, FaultKind, advice
+from agent.core.model.faults import Fault, FaultAction, FaultKind, advice
 from agent.core.model.messages import Message, Rules, normalise, rules_for, stricter
 from agent.core.model.rules import DEFAULT_TIMEOUT_S, ModelRules, RuleTable
 from agent.core.text.redact import Redactor
@@ -38,7 +38,7 @@ WAIT_CHARS = 200
 
 
 @dataclass(slots=True)
-class _Candidate:
+class _RankedModel:
     """One of the models that may answer, and what was learnt of it."""
 
     name: str
@@ -107,7 +107,7 @@ class LiteLLMModel:
     ) -> None:
         self.name = name
         table = table or RuleTable()
-        self._candidates = [_Candidate(n, table.find(n), rules_for(n, table)) for n in (name, *fallbacks)]
+        self._candidates = [_RankedModel(n, table.find(n), rules_for(n, table)) for n in (name, *fallbacks)]
         self._patience_s = patience_s
         self._sleep, self._clock, self._jitter = sleep, clock, jitter
         self._throttle = throttle or Throttle(clock=clock)
@@ -146,7 +146,7 @@ class LiteLLMModel:
                     if failed.fault.kind not in OF_THIS_TEXT:
                         candidate.rests_until = self._clock() + REST_S
                     self._give_up_on(candidate, failed.fault, effort)
-                    if failed.fault.kind.action is not Action.WAIT:
+                    if failed.fault.kind.action is not FaultAction.WAIT:
                         left.remove(candidate)
                 else:
                     candidate.rests_until = float("-inf")
@@ -158,13 +158,13 @@ class LiteLLMModel:
                 raise ProviderUnavailable(self.name, self._describe(effort))
             self._sleep(min(ROUND_S, remains))
 
-    def _give_up_on(self, candidate: _Candidate, fault: Fault, effort: _Effort) -> None:
+    def _give_up_on(self, candidate: _RankedModel, fault: Fault, effort: _Effort) -> None:
         """Raises: ContextTooLong where a shorter prompt is all that is asked for."""
         text = f"{fault.text}" + (f" ({remedy})" if (remedy := advice(fault.kind)) else "")
         if fault.kind is FaultKind.LENGTH:
             candidate.told_window = fault.window_tokens or candidate.told_window
             raise ContextTooLong(candidate.name, text, fault.window_tokens)
-        if fault.kind.action is not Action.WAIT:
+        if fault.kind.action is not FaultAction.WAIT:
             effort.refusals[candidate.name] = text if candidate.name == self.name else f"{candidate.name}: {text}"
         effort.last = f"{fault.kind}: {fault.text}" if candidate.name == self.name else f"{candidate.name}: {text}"
 
@@ -174,7 +174,7 @@ class LiteLLMModel:
         return f"{effort.last} (asked {effort.requests} times in {minutes:.0f} min{asks})"
 
     def _converse(
-        self, candidate: _Candidate, messages: Sequence[Message], effort: _Effort, deadline: float, *, alone: bool
+        self, candidate: _RankedModel, messages: Sequence[Message], effort: _Effort, deadline: float, *, alone: bool
     ) -> Answer:
         """One model's whole answer; where it was cut, joined with its rest, or else a shorter one.
 
@@ -200,7 +200,7 @@ class LiteLLMModel:
 
     def _persist(
         self,
-        candidate: _Candidate,
+        candidate: _RankedModel,
         messages: Sequence[Message],
         effort: _Effort,
         deadline: float,
@@ -231,7 +231,7 @@ class LiteLLMModel:
 
         retry = tenacity.Retrying(
             retry=tenacity.retry_if_exception(
-                lambda e: isinstance(e, CallFailed) and e.fault.kind.action is Action.WAIT
+                lambda e: isinstance(e, CallFailed) and e.fault.kind.action is FaultAction.WAIT
             ),
             wait=wait,
             stop=stop,
@@ -243,7 +243,7 @@ class LiteLLMModel:
         effort.answers.append(answer)
         return answer
 
-    def _tell_wait(self, candidate: _Candidate, effort: _Effort, wait_s: float) -> None:
+    def _tell_wait(self, candidate: _RankedModel, effort: _Effort, wait_s: float) -> None:
         """Nobody should wonder what a launch does for hours; a wait of a moment is not worth a line."""
         now = self._clock()
         if wait_s >= TOLD_WAIT_S and now - effort.told >= TELL_EVERY_S:
@@ -263,7 +263,7 @@ class LiteLLMModel:
         return stated if attempt <= TRUSTED_WAITS else max(stated, jittered)
 
     def _send(
-        self, candidate: _Candidate, messages: Sequence[Message], effort: _Effort, deadline: float, *, alone: bool
+        self, candidate: _RankedModel, messages: Sequence[Message], effort: _Effort, deadline: float, *, alone: bool
     ) -> Answer:
         """One request, and for each kind of refusal that a change may lift, one changed request.
 
@@ -276,7 +276,7 @@ class LiteLLMModel:
             except CallFailed as failed:
                 effort.note(failed.fault, self._clock())
                 kind = failed.fault.kind
-                if kind.action is not Action.CHANGE or (candidate.name, kind) in effort.changed:
+                if kind.action is not FaultAction.CHANGE or (candidate.name, kind) in effort.changed:
                     if kind is FaultKind.SEQUENCE:  # it was not the shape
                         candidate.shape = usual
                     raise
@@ -284,7 +284,7 @@ class LiteLLMModel:
                     raise
                 effort.changed.add((candidate.name, kind))
 
-    def _change(self, candidate: _Candidate, fault: Fault, messages: Sequence[Message]) -> bool:
+    def _change(self, candidate: _RankedModel, fault: Fault, messages: Sequence[Message]) -> bool:
         """Whether the candidate's next request differs in what was refused."""
         if fault.kind is FaultKind.SEQUENCE:
             harder = stricter(candidate.shape, messages)
@@ -297,7 +297,7 @@ class LiteLLMModel:
         return False
 
     def _send_once(
-        self, candidate: _Candidate, messages: Sequence[Message], effort: _Effort, deadline: float, *, alone: bool
+        self, candidate: _RankedModel, messages: Sequence[Message], effort: _Effort, deadline: float, *, alone: bool
     ) -> Answer:
         if effort.answers:
             effort.check_room(effort.paid)
@@ -330,7 +330,7 @@ class LiteLLMModel:
             raise CallFailed(Fault(FaultKind.RATE_LIMIT, str(held), wait_s=held.seconds)) from held
 
 
-def _reply_of(answer: Answer, candidate: _Candidate, effort: _Effort) -> ModelReply:
+def _reply_of(answer: Answer, candidate: _RankedModel, effort: _Effort) -> ModelReply:
     """The answer with what all requests of the question used."""
     text, paid = answer.text, effort.paid
     if candidate.rules.send_reasoning and answer.reasoning:

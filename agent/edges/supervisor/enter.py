@@ -20,14 +20,14 @@ from agent.edges.sandbox.seccomp import assemble
 from agent.edges.sandbox.walls import Bounds
 from agent.edges.system.processes import all_processes
 
-__all__ = ["Entry", "open_entry"]
+__all__ = ["StepEntry", "open_entry"]
 
 OOM_SCORE = 500  # the kernel shall take the experiment before its supervisor
 _PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StepEntry:
     """How to start the command: `in_child` runs before exec, `descriptors` stay open over it.
 
     status: where bwrap tells the exit code; None without it. program: what is started in place of argv[0].
@@ -46,7 +46,7 @@ class Entry:
             os.close(descriptor)
 
 
-def open_entry(spec: StepSpec, folder: Path, tmp: str, libc: ctypes.CDLL) -> Entry:
+def open_entry(spec: StepSpec, folder: Path, tmp: str, libc: ctypes.CDLL) -> StepEntry:
     """`tmp` is the step's folder for temporary files, `folder` the step's own."""
     bounds = _resource_limits(spec.bounds)
 
@@ -63,7 +63,7 @@ def open_entry(spec: StepSpec, folder: Path, tmp: str, libc: ctypes.CDLL) -> Ent
     env = {**spec.env, "TMPDIR": tmp}
     match walls.kind:
         case "off":
-            return Entry(spec.argv, env, prepare)
+            return StepEntry(spec.argv, env, prepare)
         case "landlock":
             from agent.edges.sandbox.landlock import confine
 
@@ -74,14 +74,14 @@ def open_entry(spec: StepSpec, folder: Path, tmp: str, libc: ctypes.CDLL) -> Ent
                 prepare()
                 confine(plan)
 
-            return Entry(spec.argv, env, shut_in)
+            return StepEntry(spec.argv, env, shut_in)
         case "bwrap":
             return _open_bwrap(spec, folder, tmp, libc, prepare)
         case _:
             assert_never(walls.kind)
 
 
-def _open_bwrap(spec: StepSpec, folder: Path, tmp: str, libc: ctypes.CDLL, prepare: Callable[[], None]) -> Entry:
+def _open_bwrap(spec: StepSpec, folder: Path, tmp: str, libc: ctypes.CDLL, prepare: Callable[[], None]) -> StepEntry:
     walls = spec.walls
     rules = _in_memory("seccomp", assemble(policy_of(walls), os.uname().machine))
     hosts = _in_memory("hosts", HOSTS)
@@ -108,7 +108,7 @@ def _open_bwrap(spec: StepSpec, folder: Path, tmp: str, libc: ctypes.CDLL, prepa
         if held is not None:  # made inheritable on the way, and not the experiment's
             os.set_inheritable(held, False)
 
-    return Entry(tuple(argv), {**spec.env, "TMPDIR": STEP_TMP}, become_bwrap, kept, status, program)
+    return StepEntry(tuple(argv), {**spec.env, "TMPDIR": STEP_TMP}, become_bwrap, kept, status, program)
 
 
 def _in_memory(name: str, content: bytes) -> int:

@@ -32,7 +32,7 @@ from agent.edges.system.processes import Process, glance_below, list_children, r
 
 if TYPE_CHECKING:
     from agent.core.failure.record import ExitRecord
-    from agent.edges.supervisor.enter import Entry
+    from agent.edges.supervisor.enter import StepEntry
 
 TERM_GRACE_S = 2.0
 LEFTOVER_GRACE_S = 0.5  # multiprocessing's resource tracker needs a moment to remove shared memory
@@ -103,7 +103,7 @@ class _Supervision:
         self._status: int | None = None
         self._tmp = ""
         self._guard = Guard(spec.bounds, ())
-        self._entry: Entry | None = None
+        self._entry: StepEntry | None = None
         self._breach = ""
 
     def run(self) -> ExitRecord:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["MAX_DEPTH", "Entry", "TooDeep", "remove_tree", "walk_tree"]
+__all__ = ["MAX_DEPTH", "FolderEntry", "TooDeep", "remove_tree", "walk_tree"]
 
 MAX_DEPTH = 100
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -24,7 +24,7 @@ class TooDeep(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FolderEntry:
     """`name` in the open folder `parent`, which stays open until the next one is asked for. path: from the top."""
 
     parent: int
@@ -37,7 +37,7 @@ class Entry:
         return stat.S_ISDIR(self.status.st_mode)
 
 
-def walk_tree(folder: Path) -> Iterator[Entry]:
+def walk_tree(folder: Path) -> Iterator[FolderEntry]:
     """Every entry below `folder`, a folder after what is in it; what vanishes meanwhile is left out.
 
     Raises: TooDeep.
@@ -50,14 +50,14 @@ def walk_tree(folder: Path) -> Iterator[Entry]:
             os.close(top)
 
 
-def _walk(folder: int, path: str, depth: int) -> Iterator[Entry]:
+def _walk(folder: int, path: str, depth: int) -> Iterator[FolderEntry]:
     if depth > MAX_DEPTH:
         raise TooDeep
     with os.scandir(folder) as names:  # not a list: there may be millions
         for found in names:
             with contextlib.suppress(OSError):
                 name = found.name
-                entry = Entry(folder, name, path + name, os.stat(name, dir_fd=folder, follow_symlinks=False))
+                entry = FolderEntry(folder, name, path + name, os.stat(name, dir_fd=folder, follow_symlinks=False))
                 if entry.is_folder:
                     inner = _open(folder, name)
                     try:

@@ -19,6 +19,7 @@ from typing import IO
 from pydantic import TypeAdapter, ValidationError
 
 from agent.core.failure.folding import clean, cut_line
+from agent.edges.template.environment import Progress
 from agent.edges.template.load import Template
 from agent.edges.template.variables import preparation_environment, resolve_command
 from agent.errors import IntegrityError, StopRequested, UsageError
@@ -29,8 +30,6 @@ POLL_S = 0.1
 GRACE_S = 1.0
 ANSWER_CAP_BYTES = 1 << 20
 REASON_CHARS = 1500
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class JournalWriteFailed(ScientistError):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class JournalLine:
     """One event as stored. `time` is seconds since the epoch, UTC."""
 
     seq: int
@@ -59,14 +59,14 @@ class Journal:
         self.path = folder / "journal.jsonl"
         self._clock = clock
         content = self.path.read_bytes() if self.path.exists() else b""
-        self._lines: list[Line] | None = list(_read_lines(self.path, content))
+        self._lines: list[JournalLine] | None = list(_read_lines(self.path, content))
         self.count = len(self._lines)
         self.last = self._lines[-1] if self._lines else None
         self._size = content.rfind(b"\n") + 1
         self._torn = content[self._size :]
 
     @property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[JournalLine]:
         """All of them, read again after each append: a writer that works for days keeps none but the last."""
         if self._lines is None:
             content = self.path.read_bytes()[: self._size]
@@ -77,7 +77,7 @@ class Journal:
     def events(self) -> list[Event]:
         return [line.event for line in self.lines]
 
-    def append(self, event: Event) -> Line:
+    def append(self, event: Event) -> JournalLine:
         """Store one event; it is durable on return. The line holds the event as stored, without keys.
 
         Raises: JournalWriteFailed, with the file as it was.
@@ -91,7 +91,7 @@ class Journal:
         body = {"seq": seq, "time": round(now, 6), "event": scrub(to_json(event))}
         link = _link(last, _encode(body))
         self._write(_encode(body | {"sha256": link}))
-        line = Line(seq, now, event, link)
+        line = JournalLine(seq, now, event, link)
         self._lines, self.last, self.count = None, line, seq + 1
         return line
 
@@ -172,7 +172,7 @@ def _link(previous: str, body: bytes) -> str:
     return hashlib.sha256(previous.encode() + body).hexdigest()
 
 
-def _read_lines(path: Path, content: bytes) -> Iterator[Line]:
+def _read_lines(path: Path, content: bytes) -> Iterator[JournalLine]:
     previous = FIRST_LINK
     for number, raw in enumerate(content.split(b"\n")[:-1]):
         line = _parse_line(path, number, raw, previous)
@@ -180,7 +180,7 @@ def _read_lines(path: Path, content: bytes) -> Iterator[Line]:
         yield line
 
 
-def _parse_line(path: Path, number: int, raw: bytes, previous: str) -> Line:
+def _parse_line(path: Path, number: int, raw: bytes, previous: str) -> JournalLine:
     body, _, link = raw.rpartition(_LINK_FIELD)
     try:
         value = json.loads(body + b"}")
@@ -193,7 +193,7 @@ def _parse_line(path: Path, number: int, raw: bytes, previous: str) -> Line:
     if link != expected.encode() + b'"}':
         raise JournalCorrupt(path, number + 1, "does not match its sha256: it or a line before it was altered")
     try:
-        return Line(seq, stamp, from_json(value["event"]), expected)
+        return JournalLine(seq, stamp, from_json(value["event"]), expected)
     except NewerJournal as error:
         remedy = "go on with the version of scientist that wrote it, or a later one"
         raise JournalCorrupt(path, number + 1, str(error), remedy) from error

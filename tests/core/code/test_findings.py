@@ -4,11 +4,11 @@ import textwrap
 
 import pytest
 
-from agent.core.code.findings import Finding, check_calls, new_findings
+from agent.core.code.findings import LintFinding, check_calls, new_findings
 
 
-def finding(line: int, message: str = "undefined name 'x'", text: str = "", code: str = "F821") -> Finding:
-    return Finding("experiment.py", line, 1, code, message, text)
+def finding(line: int, message: str = "undefined name 'x'", text: str = "", code: str = "F821") -> LintFinding:
+    return LintFinding("experiment.py", line, 1, code, message, text)
 
 
 def messages(code: str) -> list[str]:
@@ -23,7 +23,7 @@ def test_other_message_code_or_path_is_new() -> None:
     others = [
         finding(3, "undefined name 'y'"),
         finding(3, code="F823"),
-        Finding("plot.py", 3, 1, "F821", "undefined name 'x'", ""),
+        LintFinding("plot.py", 3, 1, "F821", "undefined name 'x'", ""),
     ]
     assert new_findings([finding(3)], others) == tuple(others)
 
@@ -56,7 +56,7 @@ SAE = """
 def test_renamed_constructor_argument_is_found_with_its_place() -> None:
     code = textwrap.dedent(SAE) + "def main():\n    return SparseAutoencoder(d_in=8, d_sae=16)\n"
     assert check_calls({"experiment.py": code}) == (
-        Finding(
+        LintFinding(
             "experiment.py",
             10,
             12,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.model.faults import Action, FaultKind, advice, classify, read_seconds
+from agent.core.model.faults import FaultAction, FaultKind, advice, classify, read_seconds
 from agent.core.text.redact import Redactor
 
 K = FaultKind
@@ -77,7 +77,7 @@ def test_what_an_error_asks_for(kind: K, text: str, status: int | None, name: st
 
 def test_every_kind_has_an_action_and_what_stops_has_an_advice() -> None:
     for kind in FaultKind:
-        assert kind.action is Action.WAIT or advice(kind)
+        assert kind.action is FaultAction.WAIT or advice(kind)
 
 
 def test_a_rate_limit_tells_its_size_and_its_wait() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.core.model.faults import Action, FaultKind
+from agent.core.model.faults import FaultAction, FaultKind
 from agent.core.text.redact import Redactor
 from agent.edges.model.aider_output import read_output
 
@@ -49,13 +49,13 @@ def test_without_a_report_tokens_and_cost_are_unknown() -> None:
 
 def test_a_refused_key_stops_and_its_text_holds_no_key() -> None:
     fault = read_output(KEY_ERROR, Redactor({"quiet-canary-1": "DEEPSEEK_API_KEY"})).fault
-    assert fault and fault.kind is FaultKind.KEY and fault.kind.action is Action.STOP
+    assert fault and fault.kind is FaultKind.KEY and fault.kind.action is FaultAction.STOP
     assert "quiet-canary-1" not in fault.text and "[redacted: DEEPSEEK_API_KEY]" in fault.text
 
 
 def test_a_rate_limit_is_waited_for() -> None:
     fault = read_output(WAITING * 3, Redactor()).fault
-    assert fault and fault.kind.action is Action.WAIT
+    assert fault and fault.kind.action is FaultAction.WAIT
 
 
 @pytest.mark.parametrize(
