@@ -38,8 +38,3 @@ def trailers_of(state: State, key: str) -> dict[str, str]:
     if state.launched.control:
         place["Control"] = state.launched.control.removeprefix("control: ")
     return place | {"Step-Id": key}
-
-
-def append_section(text: str, section: str) -> str:
-    """The text of notes.txt with one more section, after an empty line."""
-    return text.rstrip("\n") + ("\n\n" if text.strip() else "") + section

@@ -7,10 +7,11 @@ from agent.core.evidence.baseline import primary_metric, verdict_of
 from agent.core.journal.events import Published, Step
 from agent.core.journal.state import State
 from agent.core.prompt.facts import run_facts
+from agent.core.prompt.notes import append_facts
 from agent.core.prompt.view import reference_of
 from agent.edges.git.repo import metrics_message
 from agent.edges.run.publish import publish_run
-from agent.effects.commit import append_section, commit, trailers_of
+from agent.effects.commit import commit, trailers_of
 from agent.effects.edges import Edges
 
 
@@ -27,7 +28,7 @@ def publish(edges: Edges, state: State, key: str) -> Published:
     primary = primary_metric(spec, measured.values)
     verdict = verdict_of(spec, primary, measured, baselines)
     facts = run_facts(state, spec, baselines, verdict, settings)
-    notes = append_section(edges.repo.read(state.code.head, ("notes.txt",)).get("notes.txt", ""), facts)
+    notes = append_facts(edges.repo.read(state.code.head, ("notes.txt",)).get("notes.txt", ""), facts)
     subject = f"Run {state.run.number}: record the results in notes.txt"
     made = commit(edges.repo, {"notes.txt": notes}, subject, trailers_of(state, key))
     tag = f"run/{state.run.number}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from agent.core.journal.events import Restored
 from agent.core.journal.state import State
 from agent.core.prompt.facts import failure_facts
-from agent.effects.commit import append_section, commit, trailers_of
+from agent.core.prompt.notes import append_facts
+from agent.effects.commit import commit, trailers_of
 from agent.effects.edges import Edges
 
 
@@ -21,7 +22,7 @@ def restore(edges: Edges, state: State, key: str, *, gives_up: bool) -> Restored
     changes = {n: t for n, t in good.items() if head.get(n) != t}
     subject = f"Run {state.run.number}: restore the last good code"
     if gives_up:
-        changes["notes.txt"] = append_section(head.get("notes.txt", ""), failure_facts(state))
+        changes["notes.txt"] = append_facts(head.get("notes.txt", ""), failure_facts(state))
         subject = f"Run {state.run.number}: give up after {state.run.attempts_spent} attempts"
     made = commit(edges.repo, changes, subject, trailers_of(state, key) | {"Restores": state.code.good})
     return Restored(commit=made, restores=state.code.good, gives_up=gives_up)

@@ -11,10 +11,11 @@ from agent.core.journal.events import Refused, Reviewed, Role
 from agent.core.journal.roles import REVIEW_MISSES
 from agent.core.journal.state import State
 from agent.core.prompt.facts import review_facts
+from agent.core.prompt.notes import append_facts
 from agent.core.prompt.render import capitalise
 from agent.core.reply.misses import Miss
 from agent.core.reply.review import Done, Review, read_review
-from agent.effects.commit import append_section, commit
+from agent.effects.commit import commit
 from agent.effects.edges import Edges
 from agent.errors import UsageError
 
@@ -72,7 +73,7 @@ def _keep(edges: Edges, state: State, reviewed: Reviewed, changed: Mapping[str, 
         changes = {f"idea.v{reviewed.version}.json": files["idea.json"], "idea.json": revised.to_json()}
         reviewed = replace(reviewed, version=reviewed.version + 1)
         subject = f"Run {reviewed.run}: the reviewer revises the idea, version {reviewed.version}"
-    changes["notes.txt"] = append_section(files.get("notes.txt", ""), review_facts(reviewed, revised=bool(changes)))
+    changes["notes.txt"] = append_facts(files.get("notes.txt", ""), review_facts(reviewed, revised=bool(changes)))
     trailers = {
         "Run": str(reviewed.run),
         "Model": edges.models.of(Role.REVIEWER).name,
