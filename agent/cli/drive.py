@@ -160,9 +160,10 @@ def open_loop(
     state = fold(journal.events)
     template = frozen_template(workspace, state.launched)
     change = resumed(state) if resumed else None
-    prepared, sandbox = None, NO_SANDBOX
+    prepared, works_here = None, NO_SANDBOX
+    sandbox = (change and change.sandbox) or state.launched.sandbox
     if not state.ended:
-        sandbox = choose_sandbox((change and change.sandbox) or state.launched.sandbox)
+        works_here = choose_sandbox(sandbox)
         check_untouched(workspace, repo, state)
         check_interpreter(state, template)
         prepared = find_data(workspace, state, template)
@@ -188,7 +189,7 @@ def open_loop(
     )
     if change and not state.ended:
         announce_model(state.launched.model)
-        announce_sandbox(sandbox)
+        announce_sandbox(works_here)
     return Loop(edges, watch=watch), change
 
 

@@ -17,7 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from agent.cli.places import data_cache, data_limit_gib, environment_cache
 from agent.cli.terminal import say
 from agent.core.inputs.spec import Environment
-from agent.edges.sandbox.choose import NO_SANDBOX, Sandbox, choose_sandbox
+from agent.edges.sandbox.choose import Sandbox, choose_sandbox
 from agent.edges.template.data import Prepared, prepare_data, store_of
 from agent.edges.template.environment import build_environment, environment_for
 from agent.edges.template.load import Template
@@ -124,16 +124,17 @@ def announce_sandbox(sandbox: Sandbox) -> None:
         )
 
 
-def hold_own_code() -> Sandbox:
-    """For a template's own code, which no model wrote: the sandbox of its later runs, else none, with a word of it."""
+def hold_own_code() -> str:
+    """Sandbox to ask for around a template's own code, which no model wrote: that of its later runs, or none."""
     wanted = os.environ.get("SCIENTIST_SANDBOX") or "auto"
     try:
-        return choose_sandbox(wanted)
+        choose_sandbox(wanted)
     except UsageError as error:
         if wanted != "auto":
             raise
         say(f"{error}. The template's own code runs without one.")
-        return NO_SANDBOX
+        return "off"
+    return wanted
 
 
 def choose_interpreter(template: Template) -> Path:

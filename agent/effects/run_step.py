@@ -15,12 +15,11 @@ from agent.core.failure.record import ExitRecord
 from agent.core.journal.events import Closed, Opened, Result, Step, Voided
 from agent.core.journal.state import State
 from agent.edges.git.repo import Repo
-from agent.edges.run.prepare_step import prepare_step
+from agent.edges.run.prepare_step import Equipment, StepRequest, prepare_step
 from agent.edges.run.publish import collect_figures
-from agent.edges.run.reading import read_step
+from agent.edges.run.reading import EndedStep, read_step
 from agent.edges.run.runner import HEARTBEAT_LIMIT_S, Exited, Runner, Taken, Unclaimed
 from agent.edges.run.wait import Patience, wait
-from agent.edges.sandbox.choose import NO_SANDBOX, Sandbox
 from agent.edges.template.data import PreparedData
 from agent.edges.template.frozen import check_frozen, unplant
 from agent.edges.template.load import Template
@@ -43,7 +42,7 @@ class Steps:
     inherited: Mapping[str, str]
     sleep: Callable[[float], None]
     prepared: PreparedData | None = None
-    sandbox: Sandbox = NO_SANDBOX
+    sandbox: str = "off"
     warn: Callable[[str], None] = lambda text: None
     clock: Callable[[], float] = time.time
     heartbeat_limit_s: float = HEARTBEAT_LIMIT_S
@@ -72,20 +71,15 @@ class Steps:
             raise UsageError(str(data), "the folder of --data is gone", "put it or a link to it back, then resume")
         check_frozen(self.template.folder)  # an earlier step could write there
         unplant(self.template.folder)
-        spec = prepare_step(
-            self.workspace,
-            self.template,
-            action.step,
-            action.folder,
-            self.repo.read(action.commit),
-            run=state.run.number,
-            interpreter=Path(state.launched.python),
-            inherited=self.inherited,
-            run_outputs=outputs,
-            data=data,
-            prepared=self.prepared.folders() if self.prepared and action.step is not Step.PLOT else None,
-            sandbox=self.sandbox,
+        request = StepRequest(action.step, action.folder, state.run.number, self.repo.read(action.commit), outputs)
+        equipment = Equipment(
+            Path(state.launched.python),
+            self.inherited,
+            self.sandbox,
+            data,
+            self.prepared.folders() if self.prepared and action.step is not Step.PLOT else None,
         )
+        spec = prepare_step(self.workspace, self.template, request, equipment)
         self.runner.start(folder, spec)
         return Opened(step=action.step, folder=action.folder)
 
@@ -107,11 +101,8 @@ class Steps:
         code = self.repo.read(state.attempt.candidate.commit if state.attempt.candidate else state.code.head)
         reading = read_step(
             self.runner,
-            folder,
-            record,
+            EndedStep(folder, action.step, state.run.number, record),
             self.template,
-            action.step,
-            state.run.number,
             own=[name for name in code if name.endswith(".py")],
             edited_imports=_imports(code) - _imports(self.repo.read(state.launched.commit)),
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 from agent.core.failure.record import ExitRecord
 from agent.core.journal.events import Step
 from agent.edges.run import step_folder as step
-from agent.edges.run.prepare_step import prepare_step
+from agent.edges.run.prepare_step import Equipment, StepRequest, prepare_step
 from agent.edges.run.runner import Exited, Running, StepStatus
 from agent.edges.run.step_folder import StepSpec
 from agent.edges.sandbox.choose import Sandbox, choose_sandbox
@@ -64,15 +64,13 @@ def prepare(
     spec = prepare_step(
         scene.workspace,
         scene.template,
-        kind,
-        folder,
-        code,
-        run=3,
-        interpreter=Path(scene.facts["python"]),
-        inherited={"PATH": os.defpath, "HOME": str(scene.home)},
-        run_outputs=outputs,
-        prepared=scene.prepared,
-        sandbox=sandbox,
+        StepRequest(kind, folder, 3, code, outputs),
+        Equipment(
+            Path(scene.facts["python"]),
+            {"PATH": os.defpath, "HOME": str(scene.home)},
+            sandbox=sandbox.kind,
+            prepared=scene.prepared,
+        ),
     )
     place = scene.workspace.step_folder(folder)
     scene.own(place)

@@ -10,7 +10,7 @@ import pytest
 
 from agent.edges.sandbox import landlock as confine
 from agent.edges.sandbox.choose import Sandbox, choose_sandbox
-from agent.edges.supervisor.enter import open_entry
+from agent.edges.supervisor.enter import open_entry, settle
 from tests.attacks.host import Scene
 from tests.attacks.rows import ATTACKS, SERVED, Attack, is_wrong
 from tests.attacks.run_attacks import (
@@ -78,11 +78,12 @@ def test_attacks_of_served_code_get_through_where_nothing_holds_it(player: str) 
 def play_nested(scene: Scene, sandbox: Sandbox) -> Outcomes:
     """The evaluation as it is on a kernel without Landlock, entered as the supervisor does."""
     place, spec = prepare_served(scene, sandbox, "run_3.2.evaluate")
+    spec, walls = settle(spec, None)
     tmp = scene.folder / "tmp"
     tmp.mkdir()
     scene.own(tmp)
     scene.remember()
-    entry = open_entry(spec, place, str(tmp), ctypes.CDLL(None, use_errno=True))
+    entry = open_entry(spec, walls, place, str(tmp), ctypes.CDLL(None, use_errno=True))
     other = {"user": scene.player.uid, "group": scene.player.uid, "extra_groups": ()} if os.getuid() == 0 else {}
     done = subprocess.run(
         entry.argv,

@@ -14,7 +14,7 @@ from agent.core.journal.events import Step
 from agent.edges.run import step_folder as step
 from agent.edges.run.prepare_step import read_output
 from agent.edges.run.publish import publish_run
-from agent.edges.run.reading import read_step, read_values
+from agent.edges.run.reading import EndedStep, read_step, read_values
 from agent.edges.run.runner import Exited
 from agent.edges.sandbox.walls import Bounds
 from agent.edges.system.untrusted import Untrusted
@@ -104,7 +104,9 @@ def test_nothing_planted_is_followed_or_believed(rung: str) -> None:
 
 def finish(scene: Scene, place: Path, ended: Exited) -> str:
     """The failure as the loop tells it; empty where results were read."""
-    reading = read_step(scene.runner, place, ended.record, scene.template, Step.RUN, 3, own=["experiment.py"])
+    reading = read_step(
+        scene.runner, EndedStep(place, Step.RUN, 3, ended.record), scene.template, own=["experiment.py"]
+    )
     kinds = (FailureKind.BAD_RESULTS, FailureKind.NO_RESULTS)
     assert reading.failure is None or reading.failure.kind in kinds, reading.failure
     return reading.failure.summary if reading.failure else ""
@@ -187,7 +189,9 @@ Path("run_3/final_info.json").write_text('{"final_loss": 1, "steps": 1}')
         scene.runner.start(place, replace(spec, bounds=Bounds(file_gib=2 / 1024)))
         ended = wait(scene, place)
         assert isinstance(ended, Exited) and ended.record.exit_code == 0, ended
-        reading = read_step(scene.runner, place, ended.record, scene.template, Step.RUN, 3, own=["experiment.py"])
+        reading = read_step(
+            scene.runner, EndedStep(place, Step.RUN, 3, ended.record), scene.template, own=["experiment.py"]
+        )
         assert reading.failure is not None and reading.failure.summary.startswith("killed: file size 0.00195312 GiB")
 
 

@@ -20,8 +20,8 @@ from agent.core.journal.state import State
 from agent.edges.run.local_runner import LocalRunner
 from agent.edges.run.runner import Exited
 from agent.edges.run.step_folder import StepSpec
-from agent.edges.sandbox.choose import NO_SANDBOX, Sandbox, build_walls, choose_sandbox
-from agent.edges.sandbox.walls import Bounds
+from agent.edges.sandbox.choose import NO_SANDBOX, Sandbox, choose_sandbox
+from agent.edges.sandbox.walls import Bounds, WantedWalls
 from agent.edges.workspace.journal import Journal
 from agent.errors import UsageError
 from tests.bench.study import Alternating, make_loop, real_runner
@@ -81,7 +81,8 @@ def one_step_s(root: Path, number: int, sandbox: Sandbox, spent: dict[str, list[
     env = {"PATH": "/usr/bin:/bin", "HOME": str(folder / "home")}
     python = Path(sys.executable)
     begun = time.perf_counter()
-    walls = build_walls(sandbox, python, env, read=[], write=[folder / "work", folder / "home"], home=str(Path.home()))
+    own = (str(folder / "work"), str(folder / "home"))
+    walls = WantedWalls(sandbox.kind, interpreter=str(python), write=own, closed=(str(Path.home()),))
     argv = (str(python), "-I", "-S", "-c", PROGRAM)
     bounds = Bounds(8, 1024, 4, 8) if sandbox.kind != "off" else Bounds()
     runner = LocalRunner()

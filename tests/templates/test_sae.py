@@ -22,7 +22,7 @@ from agent.core.evidence.variants import set_constants
 from agent.core.inputs.idea import parse_ideas
 from agent.core.journal.events import Step
 from agent.edges.run.baselines import Row, plan_rows
-from agent.edges.run.prepare_step import EVALUATION, prepare_step
+from agent.edges.run.prepare_step import EVALUATION, Equipment, StepRequest, prepare_step
 from agent.edges.template.data import Prepared, prepare_data
 from agent.edges.template.load import Template, load_template
 from agent.edges.workspace.layout import Workspace
@@ -272,14 +272,10 @@ class Trial:
         spec = prepare_step(
             self.workspace,
             self.template,
-            step,
-            f"run_{run}.1.{step.value}",
-            self.code,
-            run=run,
-            interpreter=self.python,
-            inherited=os.environ,
-            run_outputs=self.outputs if step is Step.EVALUATE else None,
-            prepared=self.data,
+            StepRequest(
+                step, f"run_{run}.1.{step.value}", run, self.code, self.outputs if step is Step.EVALUATE else None
+            ),
+            Equipment(self.python, os.environ, prepared=self.data),
         )
         return subprocess.run(
             spec.argv,

@@ -9,8 +9,8 @@ import pytest
 
 from agent.core.evidence.variants import set_constants
 from agent.core.journal.events import Step
+from agent.edges.run.prepare_step import Equipment
 from agent.edges.run.trial import Trial, run_trial
-from agent.edges.sandbox.choose import choose_sandbox
 from agent.edges.template.data import Prepared
 from agent.edges.template.load import Template
 from tests.sandboxes import needs_bwrap, needs_landlock
@@ -79,11 +79,8 @@ def score(place: Path, template: Template, data: Prepared, kind: str, *, nosy: b
         place,
         template,
         code,
+        Equipment(interpreter(PYTHON), os.environ, kind, prepared=data),
         seed=1,
-        interpreter=interpreter(PYTHON),
-        inherited=os.environ,
-        prepared=data,
-        sandbox=choose_sandbox(kind),
         steps=(Step.SMOKE, Step.EVALUATE),
     )
 

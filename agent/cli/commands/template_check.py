@@ -37,11 +37,9 @@ from agent.core.authoring.proposals import (
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.events import Step
 from agent.edges.lint import Linter
-from agent.edges.run.prepare_step import FIGURES, limits_of
+from agent.edges.run.prepare_step import FIGURES, Equipment, limits_of
 from agent.edges.run.trial import Trial, run_trial
-from agent.edges.sandbox.choose import Sandbox
 from agent.edges.system.untrusted import read_untrusted
-from agent.edges.template.data import Prepared
 from agent.edges.template.inspect import check_files, check_marks, spec_faults
 from agent.edges.template.load import TEMPLATE_FILE, Template, at_profile, find_template, load_template, read_spec
 from agent.errors import ScientistError, UsageError
@@ -153,8 +151,8 @@ def try_template(
     """
     scratch = Path(tempfile.mkdtemp(prefix="scientist-check-"))
     try:
-        prepared, sandbox = prepare(template, python), hold_own_code()
-        Runs(report, shown, template, python, data, prepared, sandbox, scratch, keep).try_all()
+        equipment = Equipment(python, os.environ, hold_own_code(), data, prepare(template, python))
+        Runs(report, shown, template, equipment, scratch, keep).try_all()
     finally:
         if keep:
             say(f"kept: {scratch}")
@@ -169,10 +167,7 @@ class Runs:
     report: TemplateReport
     shown: Path  # the template's folder, as it is printed
     template: Template
-    python: Path
-    data: Path | None
-    prepared: Prepared | None
-    sandbox: Sandbox
+    equipment: Equipment
     scratch: Path
     keep: bool  # the scratch folder stays
 
@@ -194,12 +189,8 @@ class Runs:
             self.scratch / name.replace(" ", "_"),
             self.template,
             self.template.files | dict(code or {}),
+            self.equipment,
             seed=seed,
-            interpreter=self.python,
-            inherited=os.environ,
-            data=self.data,
-            prepared=self.prepared,
-            sandbox=self.sandbox,
             steps=steps,
         )
 
@@ -266,7 +257,7 @@ class Runs:
             mended = list(mend_import(self.code, folder, failure.location.file, failure.location.line))
         yield Remark("note" if mended else "mend", f"{step}seed {trial.seed}: {failure.summary}{at}{more}")
         yield from mended
-        if self.sandbox.kind != "off" and OUTSIDE.search(failure.detail):
+        if self.equipment.sandbox != "off" and OUTSIDE.search(failure.detail):
             yield Remark("note", f"{self.where}: {REACH}")
         if own:
             yield from find_metrics(trial, spec, self.where)

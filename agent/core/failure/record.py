@@ -29,6 +29,8 @@ class ExitRecord:
     sandbox: str = ""
     # Whether it could reach no network.
     offline: bool = False
+    # Whether its machine has a driver of NVIDIA's. None: not recorded.
+    has_gpu: bool | None = None
 
     @classmethod
     def lost(cls, reason: str, deadline_s: float = 0.0) -> ExitRecord:

@@ -30,7 +30,7 @@ from agent.edges.model.aider_output import Heard, read_output
 from agent.edges.model.call import sleep_unless_stopped
 from agent.edges.model.protocol import ModelReply, Request
 from agent.edges.model.throttle import Held, Throttle, Ticket
-from agent.edges.run.step_walls import shut_in_program
+from agent.edges.sandbox.resolve import shut_in_program
 from agent.errors import ContextTooLong, ProviderRefused, ProviderUnavailable, StopRequested
 
 __all__ = ["AIDER", "DEADLINE_S", "REQUIREMENTS", "AiderModel", "aider_environment", "aider_executable", "arguments"]

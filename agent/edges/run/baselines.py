@@ -16,8 +16,8 @@ from filelock import FileLock, Timeout
 
 from agent.core.evidence.variants import BaselineTask, hash_code, plan_tasks, set_constants
 from agent.edges.run.choose_runner import runner_for
+from agent.edges.run.prepare_step import Equipment
 from agent.edges.run.trial import Trial, run_trial
-from agent.edges.sandbox.choose import NO_SANDBOX, Sandbox
 from agent.edges.system.files import write_durably
 from agent.edges.template.data import Prepared
 from agent.edges.template.load import TEMPLATE_FILE, Template
@@ -68,7 +68,7 @@ class Bench:
     inherited: Mapping[str, str]
     scratch: Path
     prepare: Callable[[], Prepared | None] = lambda: None
-    sandbox: Sandbox = NO_SANDBOX
+    sandbox: str = "off"
 
     @property
     def place(self) -> Path:
@@ -151,11 +151,8 @@ def _run_row(bench: Bench, row: Row, sleep: Callable[[float], None]) -> Made:
         folder,
         bench.template,
         row.files,
+        Equipment(bench.interpreter, bench.inherited, sandbox=bench.sandbox, prepared=bench.prepare()),
         seed=row.task.seed,
-        interpreter=bench.interpreter,
-        inherited=bench.inherited,
-        prepared=bench.prepare(),
-        sandbox=bench.sandbox,
         sleep=sleep,
     )
     if trial.failure:

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
@@ -13,9 +14,7 @@ from agent.core.evidence.baseline import Baseline
 from agent.core.inputs.spec import StepLimits
 from agent.core.journal.events import Step
 from agent.edges.run.step_folder import StepSpec
-from agent.edges.run.step_walls import shut_in
-from agent.edges.sandbox.choose import NO_SANDBOX, Sandbox
-from agent.edges.sandbox.walls import Bounds
+from agent.edges.sandbox.walls import Bounds, WantedWalls
 from agent.edges.system.untrusted import Untrusted, read_untrusted
 from agent.edges.template.data import Prepared
 from agent.edges.template.load import Template
@@ -24,67 +23,103 @@ from agent.edges.workspace.layout import Workspace
 from agent.errors import IntegrityError
 
 EVALUATION = "evaluation.json"
+PLAN = "confine.json"
 RESULTS_CAP_BYTES = 64 << 20
 FIGURES = (".png", ".pdf", ".svg")
 
 
-def prepare_step(
-    workspace: Workspace,
-    template: Template,
-    step: Step,
-    folder: str,
-    code: Mapping[str, str],
-    *,
-    run: int,
-    interpreter: Path,
-    inherited: Mapping[str, str],
-    run_outputs: Path | None = None,
-    data: Path | None = None,
-    prepared: Prepared | None = None,
-    sandbox: Sandbox = NO_SANDBOX,
-) -> StepSpec:
-    """Fill the step's new `work` folder and say what to run there, and what it may reach.
+@dataclass(frozen=True, slots=True)
+class StepRequest:
+    """Step to prepare: its kind, the name of its new folder, the number of its run, and the code."""
 
-    `run_outputs` is the folder of the run that an evaluation reads. `prepared` is the profile's data: a run is told
-    where to train, an evaluation also where its own lies. Published runs are linked.
-    Raises: IntegrityError where the folder is there already.
+    step: Step
+    folder: str
+    run: int
+    code: Mapping[str, str]
+    # Folder of the run that an evaluation reads.
+    run_outputs: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """Interpreter, variables, sandbox and data that the steps of an idea are run with."""
+
+    interpreter: Path
+    # Environment that a step may draw from, by an allow-list.
+    inherited: Mapping[str, str]
+    # As --sandbox takes it. The machine that runs the step finds out whether it has it.
+    sandbox: str = "off"
+    # Folder that --data names.
+    data: Path | None = None
+    # The profile's data. A run is told where to train, an evaluation also where its own lies.
+    prepared: Prepared | None = None
+
+
+def prepare_step(workspace: Workspace, template: Template, request: StepRequest, equipment: Equipment) -> StepSpec:
+    """Fill the step's new `work` folder, and say what to run there and what it may reach. Published runs are linked.
+
+    Raises: IntegrityError if the folder is there already.
     """
-    place = workspace.step_folder(folder)
+    place = workspace.step_folder(request.folder)
     work = place / "work"
     if os.path.lexists(work):  # what an earlier step left must not be taken for this one's
         raise IntegrityError(str(work), "is there already, and not of this step", "move it away, then resume")
     for part in (work, place / "home"):
         part.mkdir(parents=True, exist_ok=True)
-    _write_inputs(work, template, step, code)
-    _link_inputs(workspace, template, work, None if step is Step.PLOT else run, data)
-    if run_outputs:
-        _link(work / f"run_{run}", run_outputs)
+    _write_inputs(work, template, request.step, request.code)
+    run = None if request.step is Step.PLOT else request.run
+    _link_inputs(workspace, template, work, run, equipment.data)
+    if request.run_outputs:
+        _link(work / f"run_{request.run}", request.run_outputs)
     environment = run_environment(
-        interpreter=interpreter,
+        interpreter=equipment.interpreter,
         sealed=template.sealed,
         home=place / "home",
-        seed=run,
-        smoke=step is Step.SMOKE,
+        seed=request.run,
+        smoke=request.step is Step.SMOKE,
         extra=template.spec.environment.variables,
-        inherited=inherited,
-    ) | (_data_variables(step, prepared) if prepared else {})
-    given = [path for path in (run_outputs, *_linked_in(work), *_folders_of(step, prepared)) if path]
-    walls, changed = shut_in(
-        sandbox, template, step, place, environment, interpreter, given=given, home=inherited.get("HOME", "")
+        inherited=equipment.inherited,
     )
     limits = limits_of(template)
     return StepSpec(
-        argv=resolve_command(command_of(template, step, run), interpreter),
-        env=environment | changed,
-        deadline_s=_deadline_s(limits, step),
+        argv=resolve_command(command_of(template, request.step, request.run), equipment.interpreter),
+        env=environment | _data_variables(request.step, equipment.prepared),
+        deadline_s=_deadline_s(limits, request.step),
         log_cap_mib=limits.log_mib,
         stop_file=workspace.stop_file,
-        walls=walls,
+        walls=_walls_of(template, request, equipment, place),
         bounds=Bounds(limits.memory_gib or 0.0, limits.processes, limits.file_gib, limits.disk_gib),
     )
 
 
-def _data_variables(step: Step, prepared: Prepared) -> dict[str, str]:
+def _walls_of(template: Template, request: StepRequest, equipment: Equipment, place: Path) -> WantedWalls:
+    """Walls around a step whose folder is `place`: it reads what it is given, and nothing else of workspace and home.
+
+    An evaluator that runs none of the model's code may put code that it serves into a sandbox inside its own.
+    """
+    attempts, own, home = place.parent, template.spec.sandbox.read, equipment.inherited.get("HOME", "")
+    given = [*([template.sealed] if template.sealed else []), *([request.run_outputs] if request.run_outputs else [])]
+    given += [*_linked_in(place / "work"), *_folders_of(request.step, equipment.prepared)]
+    data = attempts / "data"
+    evaluate = template.spec.evaluate
+    serves = request.step is Step.EVALUATE and evaluate is not None and not evaluate.runs_experiment_code
+    return WantedWalls(
+        sandbox=equipment.sandbox,
+        search=equipment.inherited.get("PATH", ""),
+        interpreter=str(equipment.interpreter),
+        read=(*map(str, given), *own),
+        served=tuple(own),
+        write=(str(place / "work"), str(place / "home")),
+        links=((str(data), str(data.readlink())),) if data.is_symlink() else (),
+        network=template.spec.sandbox.network,
+        closed=(*([home] if home else []), str(attempts.parent.parent), str(template.folder)),
+        inner_plan=str(place / PLAN) if serves and equipment.sandbox != "off" else "",
+    )
+
+
+def _data_variables(step: Step, prepared: Prepared | None) -> dict[str, str]:
+    if prepared is None:
+        return {}
     training = {"SCIENTIST_TRAINING_DATA": str(prepared.training)}
     match step:
         case Step.SMOKE | Step.RUN:

@@ -16,10 +16,11 @@ from agent.core.journal.kinds import Measured
 from agent.core.text.plain import plain_line
 from agent.edges.run.prepare_step import EVALUATION, read_output
 from agent.edges.run.runner import Runner
+from agent.edges.sandbox.gpus import has_nvidia_driver
 from agent.edges.system.untrusted import Untrusted
 from agent.edges.template.load import Template
 
-__all__ = ["StepReading", "read_self_report", "read_step", "read_values"]
+__all__ = ["EndedStep", "StepReading", "read_self_report", "read_step", "read_values"]
 
 STREAM_CAP_BYTES = 2 << 20
 REASON_CHARS = 400
@@ -34,33 +35,40 @@ class StepReading:
     data: dict[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class EndedStep:
+    """Step that has ended: its folder, its kind, the number of its run, and how it ended."""
+
+    folder: Path
+    step: Step
+    run: int
+    record: ExitRecord
+
+
 def read_step(
     runner: Runner,
-    folder: Path,
-    record: ExitRecord,
+    ended: EndedStep,
     template: Template,
-    step: Step,
-    run: int,
     *,
     own: Collection[str],
     edited_imports: frozenset[str] = frozenset(),
 ) -> StepReading:
     """Read the results of an ended step, or its failure. `own` are the files whose frames matter in a traceback."""
-    stdout, stderr = runner.read_streams(folder, STREAM_CAP_BYTES)
-    files = tuple(own)
+    stdout, stderr = runner.read_streams(ended.folder, STREAM_CAP_BYTES)
+    step, record, files = ended.step, ended.record, tuple(own)
 
     def fail(*problems: str) -> StepReading:
         return _failed(step, bad_results(record, stdout, stderr, list(problems), own_files=files))
 
-    if record.exit_code != 0 or record.timed_out or record.stopped or record.error or record.breach:
-        gpu = Path("/dev/nvidiactl").exists()
+    if not record.is_well:
+        gpu = has_nvidia_driver() if record.has_gpu is None else record.has_gpu
         failure = diagnose(record, stdout, stderr, own_files=files, edited_imports=edited_imports, gpu_expected=gpu)
         return _failed(step, failure)
     if step is Step.PLOT:
         return StepReading()
-    parts = (EVALUATION,) if step is Step.EVALUATE else (f"run_{run}", "final_info.json")
+    parts = (EVALUATION,) if step is Step.EVALUATE else (f"run_{ended.run}", "final_info.json")
     name = "/".join(parts)
-    text = read_output(folder / "work", *parts)
+    text = read_output(ended.folder / "work", *parts)
     if text is None:
         return _failed(step, no_results(record, stdout, stderr, name, own_files=files))
     if isinstance(text, Untrusted):

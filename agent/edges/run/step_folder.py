@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from agent.edges.sandbox.walls import Bounds, Walls
+from agent.edges.sandbox.walls import Bounds, Walls, WantedWalls
 from agent.edges.system.files import fsync_folder, place_of, write_durably
 from agent.edges.system.processes import Identity, boot_id, read_process
 
@@ -36,17 +36,18 @@ ClaimedBy = Literal["supervisor", "resume"]
 
 @dataclass(frozen=True, slots=True)
 class StepSpec:
-    """What to run: `env` is the complete environment, `log_cap_mib` the size at which each log is cut.
-
-    The command runs in the folder `work` of its step; when `stop_file` appears it is killed.
-    """
+    """What to run, wherever it runs. The command runs in the folder `work` of its step."""
 
     argv: tuple[str, ...]
+    # The complete environment. What its supervisor finds on its machine is changed in it.
     env: Mapping[str, str]
     deadline_s: float
+    # Size at which each log is cut.
     log_cap_mib: float
+    # The command is killed as soon as this file appears.
     stop_file: Path
-    walls: Walls = field(default_factory=Walls)
+    # Found by the supervisor; already found in a spec.json of version 0.1.
+    walls: WantedWalls | Walls = field(default_factory=WantedWalls)
     bounds: Bounds = field(default_factory=Bounds)
 
 
@@ -93,7 +94,10 @@ def write_spec(folder: Path, spec: StepSpec) -> None:
     """Write spec.json durably."""
     fields: dict[str, Any] = {"argv": list(spec.argv), "env": dict(spec.env), "cwd": WORK}
     fields |= {"deadline_s": spec.deadline_s, "log_cap_mib": spec.log_cap_mib, "stop_file": str(spec.stop_file)}
-    fields |= {"walls": asdict(spec.walls), "bounds": asdict(spec.bounds)}
+    # A supervisor of version 0.1 fails at a null, and does not take absent walls for none.
+    walls = {"wanted": asdict(spec.walls), "walls": None}
+    fields |= walls if isinstance(spec.walls, WantedWalls) else {"walls": asdict(spec.walls)}
+    fields["bounds"] = asdict(spec.bounds)
     write_durably(folder / SPEC, _dump(fields))
 
 
@@ -106,15 +110,21 @@ def read_spec(folder: Path) -> StepSpec:
         deadline_s=float(fields["deadline_s"]),
         log_cap_mib=float(fields["log_cap_mib"]),
         stop_file=Path(fields["stop_file"]),
-        walls=_read_walls(fields.get("walls", {})),
+        walls=_read_walls(fields),
         bounds=Bounds(**fields.get("bounds", {})),
     )
 
 
-def _read_walls(fields: Mapping[str, Any]) -> Walls:
-    """With the lists that JSON made of tuples as tuples again."""
+def _read_walls(fields: Mapping[str, Any]) -> WantedWalls | Walls:
+    """Walls that are still to be found, or those of version 0.1; none in a spec.json older than sandboxes."""
+    wanted = fields.get("wanted")
+    return Walls(**_tuples(fields.get("walls") or {})) if wanted is None else WantedWalls(**_tuples(wanted))
+
+
+def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields, with the lists that JSON made of tuples as tuples again."""
     values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
-    return Walls(**(values | {"links": tuple((name, target) for name, target in values.get("links", ()))}))
+    return values | {"links": tuple((name, target) for name, target in values.get("links", ()))}
 
 
 def claim(folder: Path, by: ClaimedBy) -> bool:

@@ -12,13 +12,11 @@ from agent.core.failure.diagnose import Failure
 from agent.core.failure.record import ExitRecord
 from agent.core.journal.events import Step
 from agent.edges.run.choose_runner import runner_for
-from agent.edges.run.prepare_step import prepare_step
-from agent.edges.run.reading import StepReading, read_step
+from agent.edges.run.prepare_step import Equipment, StepRequest, prepare_step
+from agent.edges.run.reading import EndedStep, StepReading, read_step
 from agent.edges.run.runner import Exited, Runner
 from agent.edges.run.step_folder import StepSpec
 from agent.edges.run.wait import Patience, wait
-from agent.edges.sandbox.choose import NO_SANDBOX, Sandbox
-from agent.edges.template.data import Prepared
 from agent.edges.template.load import Template
 from agent.edges.workspace.layout import Workspace
 
@@ -47,49 +45,30 @@ def run_trial(
     scratch: Path,
     template: Template,
     code: Mapping[str, str],
+    equipment: Equipment,
     *,
     seed: int,
-    interpreter: Path,
-    inherited: Mapping[str, str],
-    data: Path | None = None,
-    prepared: Prepared | None = None,
-    sandbox: Sandbox = NO_SANDBOX,
     steps: Sequence[Step] = (Step.RUN, Step.EVALUATE),
-    runner: Runner | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Trial:
-    """Run `code` with SCIENTIST_SEED=`seed` in the new folder `scratch`, its outputs in run_<seed>; evaluate it.
+    """Run `code` with SCIENTIST_SEED=`seed` in the new folder `scratch`, its outputs in run_<seed>, and evaluate it.
 
-    `steps` in this order; an evaluation only where the template has one. The first that fails is the last. Whatever
-    ends this call, no process of the step stays behind.
+    `steps` in this order, an evaluation only if the template has one. The first that fails is the last. Whatever ends
+    this call, no process of the step stays behind.
     """
-    runner = runner or runner_for(None)
-    workspace = Workspace(scratch)
+    runner, workspace = runner_for(None), Workspace(scratch)
     due = [step for step in steps if step is not Step.EVALUATE or template.spec.evaluate]
     names = {step: f"run_{seed}.1" + ("" if step is Step.RUN else f".{step.value}") for step in due}
     ran = workspace.step_folder(names.get(Step.RUN, names[due[0]])) / "work" / f"run_{seed}"
+    own = [file for file in code if file.endswith(".py")]
     trial = Trial(seed, ran)
     for step, name in names.items():
-        spec = prepare_step(
-            workspace,
-            template,
-            step,
-            name,
-            code,
-            run=seed,
-            interpreter=interpreter,
-            inherited=inherited,
-            run_outputs=ran if step is Step.EVALUATE else None,
-            data=data,
-            prepared=prepared,
-            sandbox=sandbox,
-        )
-        patience = Patience(sleep, is_stopped=workspace.stop_file.exists)
-        record = _supervise(runner, workspace.step_folder(name), spec, patience)
-        own = [file for file in code if file.endswith(".py")]
-        trial = _add(
-            trial, step, record, read_step(runner, workspace.step_folder(name), record, template, step, seed, own=own)
-        )
+        request = StepRequest(step, name, seed, code, ran if step is Step.EVALUATE else None)
+        spec = prepare_step(workspace, template, request, equipment)
+        folder = workspace.step_folder(name)
+        record = _supervise(runner, folder, spec, Patience(sleep, is_stopped=workspace.stop_file.exists))
+        reading = read_step(runner, EndedStep(folder, step, seed, record), template, own=own)
+        trial = _add(trial, step, record, reading)
         if trial.failure:
             break
     return trial

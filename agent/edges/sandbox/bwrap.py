@@ -7,12 +7,22 @@ import fcntl
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from agent.edges.sandbox import landlock as confine
+from agent.edges.sandbox import landlock
 from agent.edges.sandbox.walls import Bounds, Walls
 
-__all__ = ["HOSTS", "STEP_TMP", "bwrap_argv", "hold_program", "keep_devices", "nested_argv", "read_exit_code"]
+__all__ = [
+    "HOSTS",
+    "STEP_TMP",
+    "Descriptors",
+    "bwrap_argv",
+    "hold_program",
+    "keep_devices",
+    "nested_argv",
+    "read_exit_code",
+]
 
 STEP_TMP = "/tmp"
 HOSTS = b"127.0.0.1 localhost experiment\n::1 localhost\n"
@@ -67,27 +77,27 @@ def hold_program(program: str) -> int | None:
     return held
 
 
-def bwrap_argv(
-    walls: Walls,
-    bounds: Bounds,
-    tmp: str,
-    work: str,
-    *,
-    filter_fd: int,
-    status_fd: int,
-    command: Sequence[str],
-    hosts_fd: int | None = None,
-) -> list[str]:
-    """The command line that runs `command` in `work` behind the walls, with the folder `tmp` as its /tmp.
+@dataclass(frozen=True, slots=True)
+class Descriptors:
+    """Open files that bwrap is given: the filter of system calls, and a pipe into which it writes the exit code.
 
-    filter_fd: of the system call filter. status_fd: where bwrap tells the exit code (`read_exit_code`). hosts_fd: of
-    HOSTS, for a step without the machine's: processes of one experiment meet at localhost.
+    hosts: of HOSTS, for a step without the machine's own, because processes of one experiment meet at localhost.
     """
+
+    filter: int
+    status: int
+    hosts: int | None = None
+
+
+def bwrap_argv(
+    walls: Walls, bounds: Bounds, command: Sequence[str], descriptors: Descriptors, *, tmp: str, work: str
+) -> list[str]:
+    """Command line that runs `command` in `work` behind the walls, with the folder `tmp` as its /tmp."""
     shared = int(bounds.memory_gib * 2**30) or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     argv = [walls.bwrap, *_OWN, *([] if walls.confines else ["--disable-userns"])]
     argv += ["--share-net"] if walls.network else []
     argv += ["--proc", "/proc", "--dev", "/dev", "--size", str(shared), "--tmpfs", "/dev/shm"]
-    if walls.confines and not confine.landlock_abi():  # a sandbox inside has to write its maps of users there
+    if walls.confines and not landlock.landlock_abi():  # a sandbox inside has to write its maps of users there
         argv += [word for path in _KERNEL for word in ("--ro-bind-try", path, path)]
     else:
         argv += ["--remount-ro", "/proc"]
@@ -95,10 +105,10 @@ def bwrap_argv(
     argv += _binds(walls)
     for name, target in walls.links:
         argv += ["--symlink", target, name]
-    if hosts_fd is not None and {"/etc", "/etc/hosts"}.isdisjoint(walls.read):
-        argv += ["--ro-bind-data", str(hosts_fd), "/etc/hosts"]
+    if descriptors.hosts is not None and {"/etc", "/etc/hosts"}.isdisjoint(walls.read):
+        argv += ["--ro-bind-data", str(descriptors.hosts), "/etc/hosts"]
     argv += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", work]
-    argv += ["--seccomp", str(filter_fd), "--json-status-fd", str(status_fd)]
+    argv += ["--seccomp", str(descriptors.filter), "--json-status-fd", str(descriptors.status)]
     return [*argv, "--", *command]
 
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["NO_GPUS", "Gpus", "find_gpus"]
+__all__ = ["NO_GPUS", "Gpus", "find_gpus", "has_nvidia_driver"]
 
 _NVIDIA_SHARED = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset")
 _NONE = frozenset({"", "-1", "NoDevFiles", "none", "void"})
@@ -22,6 +22,11 @@ class Gpus:
 
 
 NO_GPUS = Gpus()
+
+
+def has_nvidia_driver() -> bool:
+    """Whether a GPU of NVIDIA's can be expected on this machine."""
+    return Path("/dev/nvidiactl").exists()
 
 
 def find_gpus(

@@ -8,19 +8,22 @@ import os
 import resource
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
 from agent.edges.run import step_folder as step
 from agent.edges.run.step_folder import StepSpec
-from agent.edges.sandbox.bwrap import HOSTS, STEP_TMP, bwrap_argv, hold_program, keep_devices
-from agent.edges.sandbox.choose import confine_plan, policy_of
+from agent.edges.sandbox.bwrap import HOSTS, STEP_TMP, Descriptors, bwrap_argv, hold_program, keep_devices
+from agent.edges.sandbox.choose import choose_sandbox
+from agent.edges.sandbox.policy import confine_plan, policy_of
+from agent.edges.sandbox.resolve import resolve_walls
 from agent.edges.sandbox.seccomp import assemble
-from agent.edges.sandbox.walls import Bounds
+from agent.edges.sandbox.walls import Bounds, Walls
 from agent.edges.system.processes import all_processes
+from agent.errors import UsageError
 
-__all__ = ["StepEntry", "open_entry"]
+__all__ = ["StepEntry", "open_entry", "settle"]
 
 OOM_SCORE = 500  # the kernel shall take the experiment before its supervisor
 _PR_SET_PDEATHSIG = 1
@@ -46,8 +49,26 @@ class StepEntry:
             os.close(descriptor)
 
 
-def open_entry(spec: StepSpec, folder: Path, tmp: str, libc: ctypes.CDLL) -> StepEntry:
-    """`tmp` is the step's folder for temporary files, `folder` the step's own."""
+def settle(spec: StepSpec, gpus: str | None) -> tuple[StepSpec, Walls]:
+    """The step with its walls, and the variables that depend on them, as this machine has them.
+
+    gpus: those that a batch system granted, in the syntax of CUDA_VISIBLE_DEVICES; None leaves the step's own.
+    Raises: ValueError if no sandbox works here, or the interpreter cannot be asked for its folders.
+    """
+    granted = {} if gpus is None else {"CUDA_VISIBLE_DEVICES": gpus}
+    env = {**spec.env, **granted}
+    if isinstance(spec.walls, Walls):
+        return replace(spec, env=env), spec.walls
+    try:
+        sandbox = choose_sandbox(spec.walls.sandbox, spec.walls.search or os.defpath)
+        walls, changed = resolve_walls(spec.walls, env, sandbox)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+    return replace(spec, env=env | changed, walls=walls), walls
+
+
+def open_entry(spec: StepSpec, walls: Walls, folder: Path, tmp: str, libc: ctypes.CDLL) -> StepEntry:
+    """Way to start the step behind its walls. tmp: the step's folder for temporary files. folder: the step's own."""
     bounds = _resource_limits(spec.bounds)
 
     def prepare() -> None:
@@ -59,7 +80,6 @@ def open_entry(spec: StepSpec, folder: Path, tmp: str, libc: ctypes.CDLL) -> Ste
             with contextlib.suppress(ValueError, OSError):  # a lower hard limit of the machine's stays
                 resource.setrlimit(kind, (limit, limit))
 
-    walls = spec.walls
     env = {**spec.env, "TMPDIR": tmp}
     match walls.kind:
         case "off":
@@ -76,28 +96,20 @@ def open_entry(spec: StepSpec, folder: Path, tmp: str, libc: ctypes.CDLL) -> Ste
 
             return StepEntry(spec.argv, env, shut_in)
         case "bwrap":
-            return _open_bwrap(spec, folder, tmp, libc, prepare)
+            return _open_bwrap(spec, walls, folder, tmp, libc, prepare)
         case _:
             assert_never(walls.kind)
 
 
-def _open_bwrap(spec: StepSpec, folder: Path, tmp: str, libc: ctypes.CDLL, prepare: Callable[[], None]) -> StepEntry:
-    walls = spec.walls
+def _open_bwrap(
+    spec: StepSpec, walls: Walls, folder: Path, tmp: str, libc: ctypes.CDLL, prepare: Callable[[], None]
+) -> StepEntry:
     rules = _in_memory("seccomp", assemble(policy_of(walls), os.uname().machine))
     hosts = _in_memory("hosts", HOSTS)
     status, telling = os.pipe()
     os.set_blocking(status, False)
     work = str(folder / step.WORK)
-    argv = bwrap_argv(
-        walls,
-        spec.bounds,
-        tmp,
-        work,
-        filter_fd=rules,
-        status_fd=telling,
-        command=list(spec.argv),
-        hosts_fd=hosts,
-    )
+    argv = bwrap_argv(walls, spec.bounds, spec.argv, Descriptors(rules, telling, hosts), tmp=tmp, work=work)
     held = hold_program(walls.bwrap)
     program = f"/proc/self/fd/{held}" if held is not None else None
     kept = (rules, hosts, telling, *([held] if held is not None else []))

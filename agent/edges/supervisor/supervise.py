@@ -1,9 +1,9 @@
-"""Supervisor of one step: `python -m agent.edges.supervisor.supervise [--detach] <step folder>`.
+"""Supervisor of one step: `python -m agent.edges.supervisor.supervise [--detach] [--gpus LIST] <step folder>`.
 
-The same here and in a batch job.
-
-It claims the folder, runs the command of spec.json with the environment given there and a TMPDIR of its own, keeps its
-output, and writes exit.json once the command and everything it left behind are dead. Imports little, to start at once.
+It is the same on the orchestrator's machine and in a batch job. It claims the folder, finds the walls that spec.json
+asks for as its own machine has them, and runs the command with the environment given there and a TMPDIR of its own. It
+keeps the output, and writes exit.json once the command and everything that it left behind are dead. It imports little,
+to start at once.
 """
 
 from __future__ import annotations
@@ -27,20 +27,21 @@ from typing import IO, TYPE_CHECKING, Literal
 from agent.edges.run import step_folder as step
 from agent.edges.run.step_folder import Child, StepSpec
 from agent.edges.supervisor.capped_log import CappedLog
+from agent.edges.supervisor.children import has_children, kill_children
 from agent.edges.supervisor.stop_signal import StopSignal
-from agent.edges.system.processes import Process, glance_below, list_children, read_process, running_below, send_signal
+from agent.edges.system.processes import Process, listed_below, read_process, running_below, send_signal
 
 if TYPE_CHECKING:
     from agent.core.failure.record import ExitRecord
+    from agent.edges.sandbox.walls import Walls
     from agent.edges.supervisor.enter import StepEntry
 
 TERM_GRACE_S = 2.0
 LEFTOVER_GRACE_S = 0.5  # multiprocessing's resource tracker needs a moment to remove shared memory
-CHASES = 300
 KILL_PATIENCE_S = 30.0  # a process in uninterruptible sleep may never die
 EXIT_PATIENCE_S = 600.0  # a full disk may be emptied
 POLL_S = 0.2
-BEAT_S = 1.0
+HEARTBEAT_S = 1.0
 PIPE_BYTES = 1 << 20
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -50,21 +51,25 @@ Ending = Literal["exited", "timed out", "stopped", "breach"]
 
 
 def main(arguments: list[str]) -> int:
-    """Supervise the step in the folder named last; with --detach return as soon as it is claimed."""
-    detach = arguments[:1] == ["--detach"]
-    folder = Path(arguments[-1]).absolute()
+    """Supervise the step in the folder named last.
+
+    --detach: return as soon as it is claimed. --gpus: those that a batch system granted to this job, as its
+    CUDA_VISIBLE_DEVICES names them.
+    """
+    options, folder = arguments[:-1], Path(arguments[-1]).absolute()
+    gpus = options[options.index("--gpus") + 1] if "--gpus" in options else None
     spec = step.read_spec(folder)
-    if not detach:
-        return _supervise(folder, spec, lambda: None)
+    if "--detach" not in options:
+        return _supervise(folder, spec, gpus, lambda: None)
     reading, writing = os.pipe()
     if os.fork() == 0:
         os.close(reading)
-        return _supervise(folder, spec, lambda: os.close(writing) if os.write(writing, b"1") else None)
+        return _supervise(folder, spec, gpus, lambda: os.close(writing) if os.write(writing, b"1") else None)
     os.close(writing)
     return 0 if os.read(reading, 1) else 1
 
 
-def _supervise(folder: Path, spec: StepSpec, announce: Callable[[], object]) -> int:
+def _supervise(folder: Path, spec: StepSpec, gpus: str | None, announce: Callable[[], object]) -> int:
     stop = StopSignal()
     claimed = step.claim(folder, "supervisor")
     with contextlib.suppress(BrokenPipeError):  # whoever started us may be gone
@@ -74,23 +79,24 @@ def _supervise(folder: Path, spec: StepSpec, announce: Callable[[], object]) -> 
         libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         supervision = _Supervision(folder, spec, stop, libc)
-        supervision.write_exit(supervision.run())
+        supervision.write_exit(supervision.run(gpus))
     return 0
 
 
 class _Supervision:
-    """The life of one command, driven by `_turn`: read what it wrote, bury the dead, beat the heart."""
+    """One command from start to end, driven by `_turn`: read its output, reap ended processes, write the heartbeat."""
 
     def __init__(self, folder: Path, spec: StepSpec, stop: StopSignal, libc: ctypes.CDLL) -> None:
-        from agent.core.failure.record import ExitRecord  # much of the start-up time, so once the step is claimed
+        # Loaded before the command runs, since the installed code may change meanwhile, and not before the claim.
+        from agent.core.failure.record import ExitRecord
         from agent.edges.sandbox.bwrap import read_exit_code
-        from agent.edges.supervisor.enter import open_entry
+        from agent.edges.sandbox.gpus import has_nvidia_driver
+        from agent.edges.supervisor.enter import open_entry, settle
         from agent.edges.supervisor.limits import Guard
         from agent.edges.system.deep_folders import remove_tree
 
-        # Before it runs: the installed code may change meanwhile.
-        self._exit_record, self._read_exit_code = ExitRecord, read_exit_code
-        self._open_entry, self._make_guard, self._remove_tree = open_entry, Guard, remove_tree
+        self._exit_record, self._read_exit_code, self._has_gpu = ExitRecord, read_exit_code, has_nvidia_driver()
+        self._open_entry, self._settle, self._make_guard, self._remove_tree = open_entry, settle, Guard, remove_tree
         self._folder, self._spec, self._stop, self._libc = folder, spec, stop, libc
         self._selector = selectors.DefaultSelector()
         self._selector.register(stop.wake, selectors.EVENT_READ, None)
@@ -98,31 +104,33 @@ class _Supervision:
         self._log, self._stdout, self._stderr = (
             CappedLog(folder / name, cap_bytes) for name in (step.LOG, step.STDOUT, step.STDERR)
         )
-        self._started_s = self._next_beat_s = self._next_poll_s = time.monotonic()
+        self._started_s = self._next_heartbeat_s = self._next_poll_s = time.monotonic()
         self._child = Child(0, 0, ())
         self._status: int | None = None
         self._tmp = ""
         self._guard = Guard(spec.bounds, ())
         self._entry: StepEntry | None = None
         self._breach = ""
+        self._walls: Walls | None = None
 
-    def run(self) -> ExitRecord:
-        """Run the command to its end and that of its tree; what it left in its TMPDIR goes with it."""
+    def run(self, gpus: str | None) -> ExitRecord:
+        """Run the command until it and its tree have ended, and remove its TMPDIR."""
         try:
-            return self._run()
+            return self._run(gpus)
         finally:
             if self._tmp:
                 self._remove_tree(Path(self._tmp))
 
-    def _run(self) -> ExitRecord:
-        self._beat()
+    def _run(self, gpus: str | None) -> ExitRecord:
+        self._write_heartbeat()
         try:
-            self._start()
+            self._spec, self._walls = self._settle(self._spec, gpus)
+            self._start(self._walls)
         except OSError as error:
             self._close_logs()
             where = f"{error.filename}: " if error.filename else ""
             return self._record("exited", f"{where}{error.strerror}")
-        except (ValueError, subprocess.SubprocessError) as error:  # a null byte; a sandbox that cannot be entered
+        except (ValueError, subprocess.SubprocessError) as error:  # a null byte; a sandbox that is not there
             self._close_logs()
             return self._record("exited", str(error))
         try:
@@ -139,7 +147,7 @@ class _Supervision:
         return self._record(ending, self._entry_problem(ending))
 
     def _entry_problem(self, ending: Ending) -> str | None:
-        """Why bwrap did not begin the command; None where it did."""
+        """Reason why bwrap did not begin the command, or None if it did."""
         entry = self._entry
         if entry is None or entry.status is None:
             return None
@@ -160,14 +168,15 @@ class _Supervision:
                 if time.monotonic() > give_up_s or self._stop.received:
                     raise
                 print(f"exit.json: {error}; trying again", file=sys.stderr, flush=True)
-            self._turn(BEAT_S)
+            self._turn(HEARTBEAT_S)
 
-    def _start(self) -> None:
+    def _start(self, walls: Walls) -> None:
         # Short, not in the step's folder: worker processes make their sockets here, whose paths hold 107 bytes.
         self._tmp = tempfile.mkdtemp(prefix=step.TMP_PREFIX, dir=step.TMP_ROOT)
         folders = (self._folder / step.WORK, self._folder / "home", Path(self._tmp))
         self._guard = self._make_guard(self._spec.bounds, folders)
-        self._entry = self._open_entry(self._spec, self._folder, self._tmp, self._libc)
+        self._entry = self._open_entry(self._spec, walls, self._folder, self._tmp, self._libc)
+        self._started_s = time.monotonic()
         nothing, writing = os.pipe()  # not /dev/null: root could change the mode of the machine's
         os.close(writing)
         try:
@@ -190,10 +199,10 @@ class _Supervision:
         assert process.stdout is not None and process.stderr is not None
         self._listen(process.stdout, self._stdout)
         self._listen(process.stderr, self._stderr)
-        seen = read_process(process.pid)  # at least a zombie: it is reaped nowhere but in `_bury`
+        seen = read_process(process.pid)  # at least a zombie: it is reaped nowhere but in `_reap`
         assert seen is not None
         self._child = Child(seen.pid, seen.start_ticks, (seen.identity,), self._tmp)
-        process.returncode = 0  # `_bury` waits for it, Popen must not
+        process.returncode = 0  # `_reap` waits for it, Popen must not
         self._note_child()
 
     def _listen(self, pipe: IO[bytes], log: CappedLog) -> None:
@@ -216,24 +225,27 @@ class _Supervision:
                 with contextlib.suppress(OSError):  # a disk that fails for a moment ends no run
                     if self._spec.stop_file.exists():
                         return "stopped"
-                self._breach = self._guard.look(self._glance())
+                self._breach = self._guard.look(self._list_tree())
                 if self._breach:
                     return "breach"
         return "exited"
 
     def _end_tree(self, grace_s: float) -> None:
-        """Let the processes below end, then make them; whatever cannot be killed is named in supervisor.log."""
+        """Let the processes below end, then kill them. Those that cannot be killed are named in supervisor.log."""
         self._signal_tree(signal.SIGTERM)
         give_up_s = time.monotonic() + grace_s
-        while _has_children() and time.monotonic() < give_up_s:
+        while has_children() and time.monotonic() < give_up_s:
             self._turn(0.02)
         give_up_s = time.monotonic() + KILL_PATIENCE_S
-        while _has_children() and time.monotonic() < give_up_s:
+        while has_children() and time.monotonic() < give_up_s:
             self._signal_tree(signal.SIGKILL)
-            _chase_children()
+            kill_children()
             self._turn(0.02 if self._tree() else 0.0)
         for process in self._tree():
             print(f"process {process.pid} cannot be killed", file=sys.stderr, flush=True)
+
+    def _is_in_bwrap(self) -> bool:
+        return self._walls is not None and self._walls.kind == "bwrap"
 
     def _tree(self) -> list[Process]:
         return running_below([os.getpid()])
@@ -244,7 +256,7 @@ class _Supervision:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._child.pid, number)
         processes = self._tree()
-        if number == signal.SIGTERM and self._spec.walls.kind == "bwrap":  # its two processes would take all with them
+        if number == signal.SIGTERM and self._is_in_bwrap():  # its two processes would take all with them
             processes = [p for p in processes if self._child.pid not in (p.pid, p.parent)]
         send_signal([process.identity for process in processes], number)
 
@@ -263,12 +275,12 @@ class _Supervision:
             key.data.write(data)
             self._log.write(data)
             count += len(data)
-        self._bury()
-        if time.monotonic() >= self._next_beat_s:
-            self._beat()
+        self._reap()
+        if time.monotonic() >= self._next_heartbeat_s:
+            self._write_heartbeat()
         return count
 
-    def _bury(self) -> None:
+    def _reap(self) -> None:
         """Reap the command and the orphans that a subreaper inherits."""
         with contextlib.suppress(ChildProcessError):
             while (waited := os.wait4(-1, os.WNOHANG))[0]:
@@ -277,17 +289,17 @@ class _Supervision:
                     self._status = status
                     self._guard.peak_bytes = max(self._guard.peak_bytes, usage.ru_maxrss * 1024)
 
-    def _beat(self) -> None:
-        self._next_beat_s = time.monotonic() + BEAT_S
+    def _write_heartbeat(self) -> None:
+        self._next_heartbeat_s = time.monotonic() + HEARTBEAT_S
         with contextlib.suppress(OSError):
             (self._folder / step.HEARTBEAT).touch()
-        tree = tuple(sorted(process.identity for process in self._glance()))
+        tree = tuple(sorted(process.identity for process in self._list_tree()))
         if tree and tree != self._child.tree:
             self._child = replace(self._child, tree=tree)
             self._note_child()
 
-    def _glance(self) -> list[Process]:
-        return glance_below(os.getpid()) or self._tree()  # not every kernel lists children
+    def _list_tree(self) -> list[Process]:
+        return listed_below(os.getpid()) or self._tree()  # not every kernel lists children
 
     def _note_child(self) -> None:
         with contextlib.suppress(OSError):  # a full disk is no reason to stop
@@ -301,8 +313,7 @@ class _Supervision:
         code = None if self._status is None else os.waitstatus_to_exitcode(self._status)
         if code is None and error is None:
             code = -signal.SIGKILL  # sent, and never seen to arrive
-        walls = self._spec.walls
-        if walls.kind == "bwrap" and code is not None and code - 128 in _IN_EXIT_CODES:
+        if self._is_in_bwrap() and code is not None and code - 128 in _IN_EXIT_CODES:
             code = 128 - code
         return self._exit_record(
             exit_code=code if code is not None and code >= 0 else None,
@@ -314,32 +325,10 @@ class _Supervision:
             max_rss_gib=round(self._guard.peak_bytes / 2**30, 4) or None,
             error=error,
             breach=self._breach,
-            sandbox=walls.kind,
-            offline=walls.kind != "off" and not walls.network,
+            sandbox=self._walls.kind if self._walls else "",
+            offline=self._walls is not None and self._walls.kind != "off" and not self._walls.network,
+            has_gpu=self._has_gpu,
         )
-
-
-def _has_children() -> bool:
-    """Whether any process is left below: no list of them is sure to show one that is born while its parent ends.
-
-    Whatever loses its parent becomes a child of the supervisor's at once.
-    """
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return False
-    return True
-
-
-def _chase_children() -> None:
-    """Kill what flees: processes that live too shortly for a list of all to name them."""
-    for _ in range(CHASES):
-        children = list_children(os.getpid())
-        if not children:
-            return
-        for pid in children:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)  # a child keeps its number until it is buried, here and nowhere else
 
 
 if __name__ == "__main__":

@@ -93,8 +93,8 @@ def running_below(roots: Iterable[int]) -> list[Process]:
     return [process for process in found.values() if not process.is_dead]
 
 
-def glance_below(pid: int) -> list[Process]:
-    """`running_below` for one root that reads only the tree: cheap on a crowded host, may miss a process being born."""
+def listed_below(pid: int) -> list[Process]:
+    """`running_below` by the kernel's lists of children: cheap on a crowded host, may miss a process being born."""
     found: list[Process] = []
     waiting = [pid]
     while waiting:

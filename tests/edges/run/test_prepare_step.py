@@ -11,7 +11,7 @@ import pytest
 
 from agent.core.inputs.idea import Idea
 from agent.core.journal.events import Launched, Step
-from agent.edges.run.prepare_step import command_of, prepare_step, read_output
+from agent.edges.run.prepare_step import Equipment, StepRequest, command_of, prepare_step, read_output
 from agent.edges.run.step_folder import StepSpec
 from agent.edges.system.untrusted import Untrusted
 from agent.edges.template.data import Prepared
@@ -38,10 +38,8 @@ def prepare(
     workspace: Workspace, template: Template, step: Step, folder: str, *, run: int = 3, **options: Any
 ) -> tuple[StepSpec, Path]:
     inherited = {"PATH": os.defpath, "DEEPSEEK_API_KEY": "sk-canary", "LANG": "C.UTF-8"}
-    interpreter = Path(sys.executable)
-    spec = prepare_step(
-        workspace, template, step, folder, CODE, run=run, interpreter=interpreter, inherited=inherited, **options
-    )
+    request = StepRequest(step, folder, run, CODE, options.pop("run_outputs", None))
+    spec = prepare_step(workspace, template, request, Equipment(Path(sys.executable), inherited, **options))
     return spec, workspace.step_folder(folder) / "work"
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from agent.core.failure.diagnose import FailureKind
 from agent.core.journal.events import Step
+from agent.edges.run.prepare_step import Equipment
 from agent.edges.run.trial import Trial, run_trial
 from agent.edges.system.processes import all_processes
 from agent.edges.template.load import Template, load_template
@@ -25,9 +26,7 @@ def template() -> Template:
 
 def run(scratch: Path, template: Template, code: dict[str, str] | None = None, seed: int = 3, **more: object) -> Trial:
     files = template.files | (code or {})
-    return run_trial(
-        scratch, template, files, seed=seed, interpreter=Path(sys.executable), inherited=os.environ, **more
-    )  # type: ignore[arg-type]
+    return run_trial(scratch, template, files, Equipment(Path(sys.executable), os.environ), seed=seed, **more)  # type: ignore[arg-type]
 
 
 def test_a_run_and_its_evaluation(tmp_path: Path, template: Template) -> None:

@@ -12,15 +12,9 @@ import pytest
 
 from agent.edges.sandbox import choose as sandbox
 from agent.edges.sandbox import landlock as confine
-from agent.edges.sandbox.bwrap import bwrap_argv, read_exit_code
-from agent.edges.sandbox.choose import (
-    NO_SANDBOX,
-    Sandbox,
-    build_walls,
-    choose_sandbox,
-    confine_plan,
-    interpreter_folders,
-)
+from agent.edges.sandbox.bwrap import Descriptors, bwrap_argv, read_exit_code
+from agent.edges.sandbox.choose import NO_SANDBOX, Sandbox, choose_sandbox
+from agent.edges.sandbox.policy import confine_plan
 from agent.edges.sandbox.walls import Bounds, Walls
 from agent.errors import UsageError
 from tests.sandboxes import needs_bwrap, needs_landlock
@@ -76,64 +70,18 @@ def test_where_nothing_works_nothing_runs(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert choose_sandbox("off") == NO_SANDBOX and NO_SANDBOX.gaps
 
 
-def test_an_interpreters_library_and_links_are_given_and_no_home(tmp_path: Path) -> None:
-    found = interpreter_folders(PYTHON, (str(tmp_path),))
-    assert {str(PYTHON), sys.prefix, sys.base_prefix} <= set(found)
-    assert "/" not in found
-    wide = interpreter_folders(PYTHON, (str(Path(sys.prefix) / "home"),))
-    assert sys.prefix not in wide, "it holds the user's home"
-    assert any(str(folder).startswith(f"{sys.prefix}/lib") for folder in wide), "its packages are given all the same"
-
-
-def test_a_virtual_environment_that_holds_the_workspaces_is_given_in_parts(tmp_path: Path) -> None:
-    packages = tmp_path / "lib" / f"python3.{sys.version_info[1]}" / "site-packages"
-    for folder in (packages, tmp_path / "bin", tmp_path / "workspaces"):
-        folder.mkdir(parents=True)
-    base = Path(sys.executable).resolve()
-    (tmp_path / "pyvenv.cfg").write_text(f"home = {base.parent}\n")
-    (tmp_path / "bin" / "python").symlink_to(base)
-    python = tmp_path / "bin" / "python"
-    walls = build_walls(Sandbox("bwrap"), python, {}, read=[], write=[], closed=[tmp_path / "workspaces" / "batch"])
-    ours = {path for path in walls.read if Path(path).is_relative_to(tmp_path)}
-    assert {str(python), f"{tmp_path}/pyvenv.cfg", f"{tmp_path}/lib"} <= ours
-    assert not [path for path in ours if (tmp_path / "workspaces").is_relative_to(path)]
-    assert str(tmp_path) in build_walls(Sandbox("bwrap"), python, {}, read=[], write=[]).read
-
-
-def test_an_interpreter_that_is_none_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be asked for its folders"):
-        interpreter_folders(tmp_path / "python")
-
-
-def test_walls_hold_what_is_given_and_what_libraries_need(tmp_path: Path) -> None:
-    given, own, library = (tmp_path / name for name in ("sealed", "work", "cuda"))
-    for folder in (given, own, library):
-        folder.mkdir()
-    environment = {"LD_LIBRARY_PATH": f"{library}:relative:/nowhere/at/all", "CUDA_HOME": "/"}
-    walls = build_walls(
-        Sandbox("bwrap", bwrap="/usr/bin/bwrap"), PYTHON, environment, read=[given, tmp_path / "absent"], write=[own]
-    )
-    assert {str(given), str(library), "/usr"} <= set(walls.read) and walls.write == (str(own),)
-    assert not {"/", "/proc", "/nowhere/at/all", str(tmp_path / "absent"), "/etc", "/root", "/home"} & set(walls.read)
-    assert "/etc/resolv.conf" not in walls.read and not walls.devices
-    assert (
-        "/etc/resolv.conf" in build_walls(Sandbox("bwrap"), PYTHON, {}, read=[], write=[], network=True).read
-        or not Path("/etc/resolv.conf").exists()
-    )
-
-
 def test_bwrap_binds_a_folder_inside_another_after_it_and_reads_once(tmp_path: Path) -> None:
     walls = Walls("bwrap", ("/a/b/c", "/a"), ("/a/b/work",), (("/x/data", "/d"),), bwrap="bwrap")
-    argv = bwrap_argv(walls, Bounds(memory_gib=1), "/t", "/a/b/work", filter_fd=7, status_fd=8, command=["true", "x"])
+    argv = bwrap_argv(walls, Bounds(memory_gib=1), ["true", "x"], Descriptors(7, 8), tmp="/t", work="/a/b/work")
     shown = " ".join(argv)
     assert "--ro-bind-try /a /a --bind /a/b/work /a/b/work --symlink /d /x/data --remount-ro /" in shown
     assert "/a/b/c" not in argv, "it is there already"
     assert "--disable-userns" in argv and "--share-net" not in argv and argv[-3:] == ["--", "true", "x"]
     assert "--size 1073741824 --tmpfs /dev/shm" in shown
-    argv = bwrap_argv(walls, Bounds(), "/t", "/", filter_fd=7, status_fd=8, command=["true"], hosts_fd=9)
+    argv = bwrap_argv(walls, Bounds(), ["true"], Descriptors(7, 8, 9), tmp="/t", work="/")
     assert "--ro-bind-data 9 /etc/hosts" in " ".join(argv), "localhost has an address"
     open_walls = replace(walls, read=("/etc/hosts",), network=True, confines=True)
-    argv = bwrap_argv(open_walls, Bounds(), "/t", "/", filter_fd=7, status_fd=8, command=["true"], hosts_fd=9)
+    argv = bwrap_argv(open_walls, Bounds(), ["true"], Descriptors(7, 8, 9), tmp="/t", work="/")
     assert "--share-net" in argv and "--ro-bind-data" not in argv, "the machine's names are known there"
     assert "--disable-userns" not in argv
 

@@ -253,6 +253,7 @@ def test_supervisor_starts_fast_and_imports_little() -> None:
         "agent.edges.supervisor",
         "agent.edges.system",
         "agent.edges.supervisor.capped_log",
+        "agent.edges.supervisor.children",
         "agent.edges.system.files",
         "agent.edges.system.processes",
         "agent.edges.run.step_folder",

@@ -13,16 +13,20 @@ import pytest
 from agent.core.inputs.idea import Idea
 from agent.core.inputs.spec import Evaluation, Reach, TemplateSpec
 from agent.core.journal.events import Launched, Step
-from agent.edges.run.prepare_step import prepare_step
+from agent.edges.run.prepare_step import Equipment, StepRequest, prepare_step
 from agent.edges.run.step_folder import StepSpec
+from agent.edges.sandbox import resolve
 from agent.edges.sandbox.choose import Sandbox, choose_sandbox
+from agent.edges.sandbox.gpus import Gpus
+from agent.edges.sandbox.resolve import resolve_walls
+from agent.edges.sandbox.walls import Walls, WantedWalls
 from agent.edges.template.data import Prepared
 from agent.edges.template.frozen import freeze_template
 from agent.edges.template.load import Template, load_template
 from agent.edges.workspace.layout import Workspace, create_batch, template_store
 from tests.paths import QUADRATIC
 
-BWRAP = Sandbox("bwrap", (), "/usr/bin/bwrap")
+BWRAP = Sandbox("bwrap", bwrap="/usr/bin/bwrap")
 PYTHON = Path(sys.executable)
 
 
@@ -52,9 +56,18 @@ def prepared(tmp_path: Path) -> Prepared:
 
 
 def spec_of(workspace: Workspace, template: Template, step: Step, attempt: int = 1, **options: object) -> StepSpec:
-    given = {"run": 2, "interpreter": PYTHON, "inherited": {"HOME": "/home/user"}, "sandbox": BWRAP} | options
+    """The step as its orchestrator asks for it."""
+    given = {"inherited": {"HOME": "/home/user"}, "sandbox": "bwrap"} | options
     name = f"run_2.{attempt}" + ("" if step is Step.RUN else f".{step.value}")
-    return prepare_step(workspace, template, step, name, {"experiment.py": "pass\n"}, **given)  # type: ignore[arg-type]
+    request = StepRequest(step, name, 2, {"experiment.py": "pass\n"}, given.pop("run_outputs", None))  # type: ignore[arg-type]
+    return prepare_step(workspace, template, request, Equipment(PYTHON, **given))  # type: ignore[arg-type]
+
+
+def found_of(spec: StepSpec, sandbox: Sandbox = BWRAP) -> tuple[Walls, dict[str, str]]:
+    """Walls and environment as a supervisor finds them on its machine."""
+    assert isinstance(spec.walls, WantedWalls)
+    walls, changed = resolve_walls(spec.walls, spec.env, sandbox)
+    return walls, {**spec.env, **changed}
 
 
 def changed(template: Template, **fields: object) -> Template:
@@ -64,7 +77,7 @@ def changed(template: Template, **fields: object) -> Template:
 def test_a_run_is_given_its_folder_sealed_earlier_runs_and_training_data(
     workspace: Workspace, template: Template, prepared: Prepared
 ) -> None:
-    walls = spec_of(workspace, template, Step.RUN, prepared=prepared).walls
+    walls, _ = found_of(spec_of(workspace, template, Step.RUN, prepared=prepared))
     place = workspace.step_folder("run_2.1")
     assert walls.write == (str(place / "work"), str(place / "home"))
     assert {str(template.sealed), str(workspace.run_folder(1)), str(prepared.training)} <= set(walls.read)
@@ -79,11 +92,11 @@ def test_an_evaluation_reads_the_run_and_its_data_and_may_shut_in_what_it_serves
 ) -> None:
     outputs = workspace.step_folder("run_2.1") / "work" / "run_2"
     outputs.mkdir(parents=True)
-    spec = spec_of(workspace, template, Step.EVALUATE, prepared=prepared, run_outputs=outputs)
-    assert {str(outputs), str(prepared.evaluation), str(prepared.training)} <= set(spec.walls.read)
-    assert spec.walls.confines
-    interpreter, *_, plan = shlex.split(spec.env["SCIENTIST_CONFINE"])
-    assert interpreter == str(PYTHON) and plan in spec.walls.read
+    walls, env = found_of(spec_of(workspace, template, Step.EVALUATE, prepared=prepared, run_outputs=outputs))
+    assert {str(outputs), str(prepared.evaluation), str(prepared.training)} <= set(walls.read)
+    assert walls.confines
+    interpreter, *_, plan = shlex.split(env["SCIENTIST_CONFINE"])
+    assert interpreter == str(PYTHON) and plan in walls.read
     inner = json.loads(Path(plan).read_text())
     forbidden = {str(prepared.evaluation), str(prepared.training), str(outputs), str(template.sealed)}
     assert not forbidden & set(inner["read"]) and inner["write"] == [], "what is served gets its own folder alone"
@@ -92,13 +105,13 @@ def test_an_evaluation_reads_the_run_and_its_data_and_may_shut_in_what_it_serves
 def test_an_evaluator_that_runs_the_models_code_is_held_like_a_run(workspace: Workspace, template: Template) -> None:
     assert template.spec.evaluate
     evaluate = Evaluation(command=template.spec.evaluate.command, runs_experiment_code=True).model_dump()
-    spec = spec_of(workspace, changed(template, evaluate=evaluate), Step.EVALUATE)
-    assert not spec.walls.confines and "SCIENTIST_CONFINE" not in spec.env
+    walls, env = found_of(spec_of(workspace, changed(template, evaluate=evaluate), Step.EVALUATE))
+    assert not walls.confines and "SCIENTIST_CONFINE" not in env
 
 
 def test_without_a_sandbox_nothing_is_promised(workspace: Workspace, template: Template) -> None:
-    spec = spec_of(workspace, template, Step.EVALUATE, sandbox=choose_sandbox("off"))
-    assert spec.walls.kind == "off" and "SCIENTIST_CONFINE" not in spec.env
+    walls, env = found_of(spec_of(workspace, template, Step.EVALUATE, sandbox="off"), choose_sandbox("off"))
+    assert walls == Walls() and walls.kind == "off" and "SCIENTIST_CONFINE" not in env
 
 
 def test_a_template_may_open_the_network_and_more_folders(
@@ -107,7 +120,7 @@ def test_a_template_may_open_the_network_and_more_folders(
     shared = tmp_path / "models"
     shared.mkdir()
     reach = Reach(network=True, read=(str(shared),)).model_dump()
-    walls = spec_of(workspace, changed(template, sandbox=reach), Step.RUN).walls
+    walls, _ = found_of(spec_of(workspace, changed(template, sandbox=reach), Step.RUN))
     assert walls.network and str(shared) in walls.read
 
 
@@ -120,22 +133,30 @@ def test_limits_of_the_template_are_the_steps(workspace: Workspace, template: Te
 def test_only_leased_gpus_exist_behind_the_walls(
     workspace: Workspace, template: Template, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from agent.edges.run import step_walls as shut_in
-    from agent.edges.sandbox.gpus import Gpus
-
     asked: list[str | None] = []
 
     def find(visible: str | None) -> Gpus:
         asked.append(visible)
         return Gpus(("/dev/nvidia2", "/dev/nvidiactl"), "0")
 
-    monkeypatch.setattr(shut_in, "find_gpus", find)
-    spec = spec_of(workspace, template, Step.RUN, inherited={"CUDA_VISIBLE_DEVICES": "2"})
-    assert asked == ["2"] and spec.walls.devices == ("/dev/nvidia2", "/dev/nvidiactl")
-    assert (spec.env["CUDA_VISIBLE_DEVICES"], spec.env["CUDA_DEVICE_ORDER"]) == ("0", "PCI_BUS_ID")
+    monkeypatch.setattr(resolve, "find_gpus", find)
     inherited = {"CUDA_VISIBLE_DEVICES": "2"}
-    free = spec_of(workspace, template, Step.RUN, 2, inherited=inherited, sandbox=Sandbox("landlock"))
-    assert free.env["CUDA_VISIBLE_DEVICES"] == "2", "Landlock hides no device from those who count them"
+    spec = spec_of(workspace, template, Step.RUN, inherited=inherited)
+    assert asked == [] and spec.env["CUDA_VISIBLE_DEVICES"] == "2", "the orchestrator's machine is not asked"
+    walls, env = found_of(spec)
+    assert asked == ["2"] and walls.devices == ("/dev/nvidia2", "/dev/nvidiactl")
+    assert (env["CUDA_VISIBLE_DEVICES"], env["CUDA_DEVICE_ORDER"]) == ("0", "PCI_BUS_ID")
+    free = spec_of(workspace, template, Step.RUN, 2, inherited=inherited, sandbox="landlock")
+    _, env = found_of(free, Sandbox("landlock"))
+    assert env["CUDA_VISIBLE_DEVICES"] == "2", "Landlock hides no device from those who count them"
+
+
+def test_nothing_of_the_orchestrators_machine_stands_in_a_spec(workspace: Workspace, template: Template) -> None:
+    """Another machine may have another bwrap, other libraries and other folders of the interpreter."""
+    wanted = spec_of(workspace, template, Step.EVALUATE, sandbox="auto", inherited={"PATH": "/opt/bin"}).walls
+    assert isinstance(wanted, WantedWalls) and wanted.sandbox == "auto" and wanted.search == "/opt/bin"
+    assert not {path for path in wanted.read if path.startswith(("/usr", "/lib", sys.prefix, sys.base_prefix))}
+    assert not Path(wanted.inner_plan).exists(), "a plan holds the kernel's system calls"
 
 
 def test_a_data_folder_is_found_where_ai_scientist_looks_for_it(
@@ -143,7 +164,7 @@ def test_a_data_folder_is_found_where_ai_scientist_looks_for_it(
 ) -> None:
     data = tmp_path / "data"
     data.mkdir()
-    walls = spec_of(workspace, template, Step.RUN, data=data).walls
+    walls, _ = found_of(spec_of(workspace, template, Step.RUN, data=data))
     assert str(data) in walls.read and walls.links == ((str(workspace.attempts / "data"), str(data)),)
 
 
@@ -155,7 +176,21 @@ def test_a_spec_survives_its_file(workspace: Workspace, template: Template) -> N
     step.write_spec(place, spec)
     assert step.read_spec(place) == spec
     fields = json.loads((place / "spec.json").read_text())
-    for name in ("walls", "bounds"):
+    for name in ("walls", "wanted", "bounds"):
         del fields[name]
     (place / "spec.json").write_text(json.dumps(fields))
-    assert step.read_spec(place).walls.kind == "off", "one that was written before there were sandboxes"
+    assert step.read_spec(place).walls == Walls(), "one that was written before there were sandboxes"
+
+
+def test_a_spec_of_version_0_1_has_its_walls_as_they_were_found_then(workspace: Workspace, template: Template) -> None:
+    from agent.edges.run import step_folder as step
+
+    place = workspace.step_folder("run_2.1")
+    spec = spec_of(workspace, template, Step.RUN)
+    walls, _ = found_of(spec)
+    step.write_spec(place, replace(spec, walls=walls))
+    fields = json.loads((place / "spec.json").read_text())
+    assert "wanted" not in fields and set(fields["walls"]) == {
+        *("kind", "read", "write", "links", "devices", "network", "bwrap", "confines")
+    }
+    assert step.read_spec(place).walls == walls

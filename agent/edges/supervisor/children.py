@@ -1,0 +1,36 @@
+"""Children of a supervisor: its command, and every process below that lost its own parent."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+
+from agent.edges.system.processes import list_children
+
+__all__ = ["has_children", "kill_children"]
+
+ROUNDS = 300
+
+
+def has_children() -> bool:
+    """Whether any process is left below: no list of them is sure to show one that is born while its parent ends.
+
+    A process that loses its parent becomes a child of the supervisor's at once.
+    """
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def kill_children() -> None:
+    """Kill processes that live too shortly for a list of all to name them: children, again and again."""
+    for _ in range(ROUNDS):
+        children = list_children(os.getpid())
+        if not children:
+            return
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)  # a child keeps its number until it is reaped, by the supervisor alone
