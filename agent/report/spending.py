@@ -10,17 +10,17 @@ __all__ = ["say_batch_limits", "say_cost", "say_tokens"]
 
 def say_tokens(spent: Spent, limits: Limits) -> str:
     """Tokens sent, of which cached, and received; empty where nothing was asked and nothing is limited."""
-    if not (spent.tokens_in or spent.tokens_out or limits.max_tokens):
+    if not (spent.paid.tokens_in or spent.paid.tokens_out or limits.max_tokens):
         return ""
-    cached = f" ({spent.tokens_cached:,} cached)" if spent.tokens_cached else ""
+    cached = f" ({spent.paid.tokens_cached:,} cached)" if spent.paid.tokens_cached else ""
     limit = f" of {limits.max_tokens:,}" if limits.max_tokens else ""
-    return f"{spent.tokens_in:,}{cached} + {spent.tokens_out:,} tokens{limit}"
+    return f"{spent.paid.tokens_in:,}{cached} + {spent.paid.tokens_out:,} tokens{limit}"
 
 
 def say_cost(spent: Spent, limits: Limits) -> str:
     """The known cost, how many calls have an unknown one, and the limit; empty where there is none of these."""
     limit = f" of ${limits.max_cost_usd:g}" if limits.max_cost_usd else ""
-    unknown = spent.unknown_costs if spent.tokens_in or spent.cost_usd else 0
+    unknown = spent.unknown_costs if spent.paid.tokens_in or spent.cost_usd else 0
     if not (spent.cost_usd or unknown or limit):
         return ""
     known = "" if unknown and not spent.cost_usd else f"${spent.cost_usd:.4f}"

@@ -9,6 +9,7 @@ from agent.core.journal.state import Candidate, Conversation, ReviewTalk, RunRow
 
 def summarise(state: State) -> dict[str, Any]:
     """The parts of a state that what comes next depends on."""
+    spent, paid = state.spent, state.spent.paid
     return {
         "workspace": state.launched.workspace,
         "title": state.launched.title,
@@ -32,7 +33,7 @@ def summarise(state: State) -> dict[str, Any]:
         "idea_version": state.idea_version,
         "words": [word.text for word in state.words],
         "warnings": list(state.warnings),
-        "spent": [state.spent.calls, state.spent.tokens_in, state.spent.tokens_out, round(state.spent.cost_usd, 9)],
+        "spent": [spent.calls, paid.tokens_in, paid.tokens_out, round(spent.cost_usd, 9)],
     }
 
 

@@ -47,7 +47,7 @@ def test_an_idea_pauses_before_the_call_that_would_pass_its_tokens(make_study: C
     state = loop(study, model).run(raised(state, max_tokens=int(state.pause.remedy.split()[1])))
     assert len(model.requests) > 0
     spent = state.spent
-    assert state.ended or spent.tokens_in + spent.tokens_out <= state.limits.max_tokens  # type: ignore[operator]
+    assert state.ended or spent.paid.tokens_in + spent.paid.tokens_out <= state.limits.max_tokens  # type: ignore[operator]
 
 
 def test_the_remedy_that_a_pause_names_always_goes_on(make_study: Callable[..., Study]) -> None:
@@ -148,10 +148,10 @@ def test_what_a_failed_question_cost_is_counted_once_a_shorter_prompt_is_answere
     long, down = ContextTooLong("m", "too long", 50_000), ProviderUnavailable("m", "down")
     long.paid, down.paid = Paid(1000, 100, 0, 0.5, 2), Paid(100, 10, 0, 0.25, 1)
     state = loop(study, ScriptedModel([long, down])).run()
-    assert waits(state, PauseKind.PROVIDER) and state.spent.cost_usd == 0.75 and state.spent.requests == 3
+    assert waits(state, PauseKind.PROVIDER) and state.spent.cost_usd == 0.75 and state.spent.paid.requests == 3
     state = loop(study, ScriptedModel([long, PLAN + FASTER, NO_PLOT_EDIT, NOTES])).run()
     assert state.ended and state.spent.cost_usd == pytest.approx(0.75 + 0.5 + 3 * 0.001)
-    assert state.spent.tokens_in == 1100 + 1000 + 300
+    assert state.spent.paid.tokens_in == 1100 + 1000 + 300
 
 
 def test_the_reasoning_of_a_reply_is_kept(make_study: Callable[..., Study]) -> None:

@@ -43,7 +43,7 @@ def test_a_replay_makes_the_same_commits(make_study: Callable[..., Study]) -> No
     state = again.loop(replay_of(first.workspace)).run()
     assert state.ended == ended and state.completed_runs == 3
     assert trees(again.workspace) == trees(first.workspace) and len(trees(first.workspace)) > 6
-    assert (state.spent.tokens_in, state.spent.cost_usd, state.spent.unknown_costs) == (0, 0.0, 0)
+    assert (state.spent.paid.tokens_in, state.spent.cost_usd, state.spent.unknown_costs) == (0, 0.0, 0)
 
 
 def test_a_replay_that_stops_anywhere_goes_on_where_it_was(make_study: Callable[..., Study]) -> None:

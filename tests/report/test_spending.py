@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from agent.core.journal.budget import Paid
 from agent.core.journal.limits import Limits
 from agent.core.journal.state import Spent
 from agent.report.spending import say_batch_limits, say_cost, say_tokens
 
-USED = Spent(calls=3, tokens_in=12_300, tokens_out=400, cost_usd=0.12)
+USED = Spent(calls=3, paid=Paid(12_300, 400, cost_usd=0.12))
 
 
 @pytest.mark.parametrize(
@@ -16,7 +17,7 @@ USED = Spent(calls=3, tokens_in=12_300, tokens_out=400, cost_usd=0.12)
     [
         (Spent(calls=2), Limits(), ""),
         (USED, Limits(), "12,300 + 400 tokens"),
-        (Spent(tokens_in=10, tokens_cached=8, tokens_out=2), Limits(), "10 (8 cached) + 2 tokens"),
+        (Spent(paid=Paid(10, 2, 8)), Limits(), "10 (8 cached) + 2 tokens"),
         (USED, Limits(max_tokens=200_000), "12,300 + 400 tokens of 200,000"),
         (Spent(), Limits(max_tokens=9), "0 + 0 tokens of 9"),
     ],
@@ -32,8 +33,8 @@ def test_tokens(spent: Spent, limits: Limits, words: str) -> None:
         (Spent(unknown_costs=3), Limits(), ""),  # a control's calls
         (USED, Limits(), "$0.1200"),
         (USED, Limits(max_cost_usd=5.0), "$0.1200 of $5"),
-        (Spent(tokens_in=9, cost_usd=0.1, unknown_costs=2), Limits(), "$0.1000 + 2 calls of unknown price"),
-        (Spent(tokens_in=9, unknown_costs=1), Limits(max_cost_usd=0.5), "1 call of unknown price of $0.5"),
+        (Spent(paid=Paid(9, cost_usd=0.1), unknown_costs=2), Limits(), "$0.1000 + 2 calls of unknown price"),
+        (Spent(paid=Paid(9), unknown_costs=1), Limits(max_cost_usd=0.5), "1 call of unknown price of $0.5"),
         (Spent(), Limits(max_cost_usd=0.5), "$0.0000 of $0.5"),
     ],
 )

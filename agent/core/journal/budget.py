@@ -22,19 +22,18 @@ class Price(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What the calls of one role came to.
-
-    chars: of the requests whose tokens the provider counted. uncounted, uncounted_chars: calls whose provider counted
-    none. priced_in, priced_out: the tokens whose cost is known, part of tokens_in and tokens_out.
-    """
+    """Sums over the calls of one role."""
 
     calls: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
+    # Characters of the requests whose tokens the provider counted.
     chars: int = 0
+    # Calls whose tokens the provider did not count, and the characters of their requests.
     uncounted: int = 0
     uncounted_chars: int = 0
     cost_usd: float = 0.0
+    # The part of tokens_in and tokens_out whose cost is known.
     priced_in: int = 0
     priced_out: int = 0
 
@@ -57,9 +56,9 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """What the answers to one question came to, whether or not they were of use. An unknown cost is None.
+    """Price of all answers to a question, whether or not they were of use. An unknown cost is None.
 
-    tokens_in includes tokens_cached. requests: HTTP requests sent, the refused ones too.
+    tokens_in includes tokens_cached. requests: HTTP requests that were sent, the refused ones included.
     """
 
     tokens_in: int = 0
@@ -87,22 +86,20 @@ class OverBudget:
     remedy: str
 
 
-def add_call(
-    tally: Tally, *, chars: int, tokens_in: int, tokens_out: int, cost_usd: float | None, times: int = 1
-) -> Tally:
+def add_call(tally: Tally, chars: int, paid: Paid, *, times: int = 1) -> Tally:
     """The tally with one more call. `times` is 2 for one that was sent again after a crash: both may be charged."""
-    counted = tokens_in > 0
-    priced = times if cost_usd is not None else 0
+    counted = paid.tokens_in > 0
+    priced = times if paid.cost_usd is not None else 0
     return Tally(
         calls=tally.calls + times,
-        tokens_in=tally.tokens_in + times * tokens_in,
-        tokens_out=tally.tokens_out + times * tokens_out,
+        tokens_in=tally.tokens_in + times * paid.tokens_in,
+        tokens_out=tally.tokens_out + times * paid.tokens_out,
         chars=tally.chars + (times * chars if counted else 0),
         uncounted=tally.uncounted + (0 if counted else times),
         uncounted_chars=tally.uncounted_chars + (0 if counted else times * chars),
-        cost_usd=tally.cost_usd + times * (cost_usd or 0.0),
-        priced_in=tally.priced_in + priced * tokens_in,
-        priced_out=tally.priced_out + priced * tokens_out,
+        cost_usd=tally.cost_usd + times * (paid.cost_usd or 0.0),
+        priced_in=tally.priced_in + priced * paid.tokens_in,
+        priced_out=tally.priced_out + priced * paid.tokens_out,
     )
 
 

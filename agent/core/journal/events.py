@@ -17,6 +17,7 @@ from pydantic import Field
 
 from agent.core.failure.diagnose import Failure
 from agent.core.failure.record import ExitRecord
+from agent.core.journal.budget import Paid
 from agent.core.journal.kinds import Intent as Intent
 from agent.core.journal.kinds import Measured, PlanItem
 from agent.core.journal.kinds import PauseKind as PauseKind
@@ -54,6 +55,10 @@ class Asked:
     finish_reason: str = ""
     reasoning: str = ""
 
+    @property
+    def paid(self) -> Paid:
+        return Paid(self.tokens_in, self.tokens_out, self.tokens_cached, self.cost_usd, self.requests)
+
 
 @dataclass(frozen=True, slots=True)
 class AskFailed:
@@ -75,6 +80,10 @@ class AskFailed:
     requests: int = 0
     chars: int = 0
     repeated: bool = False
+
+    @property
+    def paid(self) -> Paid:
+        return Paid(self.tokens_in, self.tokens_out, self.tokens_cached, self.cost_usd, self.requests)
 
 
 @dataclass(frozen=True, slots=True)

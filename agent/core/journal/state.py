@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from agent.core.failure.diagnose import Failure
-from agent.core.journal.budget import Tally
+from agent.core.journal.budget import Paid, Tally
 from agent.core.journal.events import (
     Ended,
     Launched,
@@ -119,22 +119,24 @@ def say_trust(launched: Launched, measured: Measured) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What was used up. `unknown_costs` counts calls whose price nobody knows, `by_role` is what budgets go by.
-
-    replies: how many each role gave that were kept.
-    """
+    """Sums over everything that an idea has used up."""
 
     calls: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    cost_usd: float = 0.0
+    # Tokens, requests and known costs of all calls.
+    paid: Paid = field(default_factory=Paid)
+    # Calls whose price nobody knows.
     unknown_costs: int = 0
     model_s: float = 0.0
     step_s: float = 0.0
-    tokens_cached: int = 0
-    requests: int = 0
+    # By role: the calls that budgets are checked against.
     by_role: dict[str, Tally] = field(default_factory=dict)
+    # By role: how many of its replies were kept.
     replies: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def cost_usd(self) -> float:
+        """The sum of the costs that are known."""
+        return self.paid.cost_usd or 0.0
 
 
 @dataclass(frozen=True, slots=True)

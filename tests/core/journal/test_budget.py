@@ -36,7 +36,7 @@ def after(*calls: tuple[int, int, int, float | None]) -> Tally:
     """Calls as characters, tokens in, tokens out, cost."""
     tally = Tally()
     for chars, tokens_in, tokens_out, cost in calls:
-        tally = add_call(tally, chars=chars, tokens_in=tokens_in, tokens_out=tokens_out, cost_usd=cost)
+        tally = add_call(tally, chars, Paid(tokens_in, tokens_out, cost_usd=cost))
     return tally
 
 
@@ -87,7 +87,7 @@ def test_roles_are_estimated_apart_and_summed() -> None:
 
 def test_cached_tokens_and_requests_are_counted_apart() -> None:
     spent = spend_call(Spent(), Asked(tokens_in=100, tokens_cached=80, requests=3))
-    assert (spent.tokens_in, spent.tokens_cached, spent.requests) == (100, 80, 3)
+    assert (spent.paid.tokens_in, spent.paid.tokens_cached, spent.paid.requests) == (100, 80, 3)
 
 
 def test_a_stand_in_for_a_model_spends_nothing() -> None:
@@ -154,10 +154,10 @@ def test_a_sum_with_one_unknown_cost_is_unknown() -> None:
 def test_a_failed_call_counts_with_what_was_paid_for_it() -> None:
     failed = AskFailed(role=Role.EDITOR, tokens_in=200, tokens_out=20, tokens_cached=7, cost_usd=0.5, requests=3)
     spent = spend_failure(Spent(), failed)
-    assert (spent.calls, spent.requests, spent.tokens_in, spent.tokens_cached, spent.cost_usd) == (1, 3, 200, 7, 0.5)
+    assert (spent.calls, spent.paid) == (1, Paid(200, 20, 7, 0.5, requests=3))
     assert spent.by_role[Role.EDITOR].tokens_out == 20 and spent.unknown_costs == 0
     assert spend_failure(Spent(), replace(failed, cost_usd=None)).unknown_costs == 1
-    assert spend_failure(Spent(), AskFailed(reason="down", requests=2)) == Spent(requests=2)
+    assert spend_failure(Spent(), AskFailed(reason="down", requests=2)) == Spent(paid=Paid(requests=2))
 
 
 def test_a_call_that_a_crash_cut_off_counts_where_its_repeat_is_refused() -> None:

@@ -104,7 +104,7 @@ def test_calls_tokens_and_seconds_add_up_and_an_unknown_price_is_counted_not_add
     story.tell(Refused(summary="no block"))
     story.tell(Asked(model="m", tokens_in=30, tokens_out=3, cost_usd=None, seconds=1.0))
     spent = story.state.spent
-    assert (spent.calls, spent.tokens_in, spent.tokens_out) == (2, 130, 13)
+    assert (spent.calls, spent.paid.tokens_in, spent.paid.tokens_out) == (2, 130, 13)
     assert (spent.cost_usd, spent.unknown_costs, spent.model_s) == (0.5, 1, 3.0)
 
 
