@@ -4,50 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import assert_never
 
 from agent.core.edit.apply import has_blocks
 from agent.core.journal.events import Applied, Handed, Refused, Role
 from agent.core.journal.state import State
-from agent.core.prompt.conversation import excerpt_staged, load_talk
+from agent.core.prompt.conversation import excerpt_staged
 from agent.core.prompt.render import render_no_change, render_refusal
 from agent.core.prompt.view import shown_files
 from agent.core.reply.outcome import Edit, Handover, Refusal, read_reply
+from agent.core.reply.turn import Turn
 from agent.core.text.reasoning import strip_reasoning
 from agent.effects.commit import commit, trailers_of
 from agent.effects.edges import Edges
+from agent.effects.turn import take_turn
 
 
-def apply(edges: Edges, state: State, reply: str, key: str) -> Applied | Handed | Refused:
-    """Apply the edit of a reply to the newest commit, hand it over to the editor, or say why neither can be done.
-
-    reply: name of the blob.
-    """
-    spec = edges.template.spec
-    files = edges.repo.read(state.code.head)
-    talk = state.attempt.conversation
-    stored = json.loads(edges.journal.get(talk.staged)) if talk.staged else {}
-    with_keys = edges.journal.redact.undo_in(files.values())
-    staged = {name: with_keys(text) for name, text in stored.items()}
-    seen = load_talk(edges.journal.get(talk.request)).shown if talk.request else {}
-    outcome = read_reply(
-        state,
-        with_keys(edges.journal.get(reply)),
-        files,
-        staged,
-        purpose=talk.purpose,
-        editable=spec.editable,
-        run_files=spec.run_files,
-        shown=seen,
-        instruction=edges.journal.get(talk.instruction) if talk.instruction else "",
-    )
+def apply(edges: Edges, state: State, key: str) -> Applied | Handed | Refused:
+    """Apply the edit of the last reply to the newest commit, hand it over to the editor, or refuse it."""
+    turn = take_turn(edges, state, state.attempt.conversation.purpose)
+    outcome = read_reply(state, turn)
     match outcome:
         case Refusal():
-            base = {**files, **staged}
-            told = excerpt_staged(outcome, files, base, seen)
-            refused = _refuse(edges, state, reply, told, base)
-            return replace(refused, staged=_put_staged(edges, outcome.staged))
+            return _refuse(edges, state, turn, outcome)
         case Handover():
             words = edges.journal.put(outcome.instruction)
             kept = _put_staged(edges, outcome.staged)
@@ -58,19 +37,22 @@ def apply(edges: Edges, state: State, reply: str, key: str) -> Applied | Handed 
             assert_never(outcome)
 
 
-def _refuse(edges: Edges, state: State, reply: str, refusal: Refusal, files: Mapping[str, str]) -> Refused:
-    """What was wrong, for whoever repairs it: the planner, once the editor's own repairs are spent."""
+def _refuse(edges: Edges, state: State, turn: Turn, refusal: Refusal) -> Refused:
+    """The refusal in words for whoever repairs it: the planner, once the editor's own repairs are spent."""
     talk = state.attempt.conversation
     if talk.asked_by and talk.refusals + 1 >= state.tries:
-        words = strip_reasoning(edges.journal.get(reply))
+        words = strip_reasoning(turn.reply)
         feedback = render_no_change(refusal.summary, "" if has_blocks(words) else words)
     else:
         shown = shown_files(state.stage, edges.template.spec)
-        feedback = render_refusal(refusal, {name: files[name] for name in shown if name in files})
+        base = turn.base
+        told = excerpt_staged(refusal, turn)
+        feedback = render_refusal(told, {name: base[name] for name in shown if name in base})
     return Refused(
         summary=refusal.summary,
         feedback=edges.journal.put(feedback),
         plan=refusal.plan,
+        staged=_put_staged(edges, refusal.staged),
     )
 
 

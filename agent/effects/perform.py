@@ -36,7 +36,7 @@ def perform(edges: Edges, action: Effect, state: State, key: str, *, begun: bool
         case AskModel():
             return ask(edges, state, action.purpose, begun=begun)
         case ApplyReply():
-            return apply(edges, state, action.reply, key)
+            return apply(edges, state, key)
         case ReadReview():
             return review(edges, state, action.reply, key)
         case Lint():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from agent.core.prompt.fit import FILE_CHARS, fit, fit_conversation, fits
 from agent.core.prompt.render import render_opening, render_repair
 from agent.core.prompt.view import TurnView
 from agent.core.reply.outcome import Refusal
+from agent.core.reply.turn import Turn
 from agent.core.text.redact import Redactor
 
 __all__ = ["Prompt", "Talk", "continue_talk", "excerpt_staged", "load_talk", "open_talk", "opening_purpose"]
@@ -52,16 +53,15 @@ def load_talk(text: str) -> Talk:
     return Talk(tuple(Message(m["role"], m["content"]) for m in stored["messages"]), as_ranges(stored.get("shown", {})))
 
 
-def excerpt_staged(
-    refusal: Refusal, files: Mapping[str, str], before: Mapping[str, str], shown: Mapping[str, Ranges]
-) -> Refusal:
-    """The refusal as it is told: of files that were shown in part, the good blocks' results are shown in part too.
+def excerpt_staged(refusal: Refusal, turn: Turn) -> Refusal:
+    """The refusal with staged texts as the model is told them.
 
-    files: the newest commit's texts, which `shown` is about; before: those that the reply was applied to.
+    If a file was shown in part and this reply changed it, the same lines of the new text and the new lines are shown.
     """
+    before = turn.base
     staged = {
-        name: render_excerpt(text, carry(shown[name], files[name], text))
-        if name in shown and name in files and text != before.get(name)
+        name: render_excerpt(text, carry(turn.seen[name], turn.files[name], text))
+        if name in turn.seen and name in turn.files and text != before.get(name)
         else text
         for name, text in refusal.staged.items()
     }
@@ -83,32 +83,26 @@ def open_talk(view: TurnView, budget_tokens: int | None) -> Prompt:
     return Prompt(tuple(render_opening(fitted)), fitted.shown, view=fitted)
 
 
-def continue_talk(
-    view: TurnView,
-    past: Talk,
-    reply: str,
-    files: Mapping[str, str],
-    staged: Mapping[str, str],
-    budget_tokens: int | None,
-    reopen: Callable[[int], Prompt],
-) -> Prompt:
-    """The conversation with the last reply and what was wrong with it.
+def continue_talk(turn: Turn, view: TurnView, budget_tokens: int | None, reopen: Callable[[int], Prompt]) -> Prompt:
+    """The chat with its last reply and the reason why that was refused.
 
-    files: the newest commit's texts; staged: what good blocks made of them. reopen: the opening anew within a budget,
-    for a conversation that has grown too long.
+    reopen: renders the opening of the chat anew within a budget, for a chat that has grown too long.
     """
-    shown = reveal(past.shown, view.texts.feedback, files, staged)
+    exchanged = [*turn.past, Message("assistant", turn.reply)]
+    shown = reveal(turn.seen, view.texts.feedback, turn.files, turn.base)
     view = replace(view, shown=shown)
     told, is_whole = Message("user", render_repair(view)), False
     if view.purpose is Purpose.WHOLE and shown:
-        texts = {name: staged.get(name, files[name]) for name in shown if name in files}
+        base = turn.base
+        texts = {name: base[name] for name in shown if name in turn.files}
         whole = Message("user", render_repair(replace(view, shown={}, whole=texts)))
-        grown = [*past.messages, Message("assistant", reply), whole]
-        if max(map(len, texts.values())) <= FILE_CHARS and fits(fit_conversation(grown, budget_tokens), budget_tokens):
+        grown = fit_conversation([*exchanged, whole], budget_tokens)
+        if max(map(len, texts.values())) <= FILE_CHARS and fits(grown, budget_tokens):
             told, shown, is_whole = whole, {}, True
-    messages = fit_conversation([*past.messages, Message("assistant", reply), told], budget_tokens)
+    messages = fit_conversation([*exchanged, told], budget_tokens)
     if budget_tokens is None or fits(messages, budget_tokens):
         return Prompt(tuple(messages), shown, view=view)
     opening = reopen(max(0, budget_tokens - count_tokens(messages[-2:])))
     kept = {} if is_whole else opening.shown
-    return Prompt((*opening.messages, *messages[-2:]), reveal(kept, view.texts.feedback, files, staged), view=view)
+    shown = reveal(kept, view.texts.feedback, turn.files, turn.base)
+    return Prompt((*opening.messages, *messages[-2:]), shown, view=view)

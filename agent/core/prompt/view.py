@@ -20,7 +20,7 @@ from agent.core.journal.words import earlier_words, fresh_words
 from agent.core.prompt.excerpt import Focus
 from agent.core.prompt.last_run import LastRun, read_last
 from agent.core.prompt.notes import end_of_notes
-from agent.core.reply.outcome import editable_at
+from agent.core.reply.turn import editable_at
 
 NOTES_END_CHARS = 1500
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from agent.core.code.digest import digest_code
 from agent.core.edit.apply import EditResult, Reason, Rejected, apply_reply, apply_whole, has_blocks
-from agent.core.edit.seen import Ranges, carry
 from agent.core.journal.events import Intent, Purpose, Role, Stage
 from agent.core.journal.kinds import PlanItem
 from agent.core.journal.state import State
 from agent.core.reply.expectation import headline
 from agent.core.reply.misses import CUT, Miss, find_misses, is_missed_command
 from agent.core.reply.plan import ParsedReply, Plan, merge_plan, parse_reply, without_plan
+from agent.core.reply.turn import Turn
 from agent.core.text.plain import plain_line
 from agent.core.text.reasoning import strip_reasoning
 
@@ -61,24 +61,9 @@ class Refusal:
     cut: bool = False
 
 
-def read_reply(
-    state: State,
-    reply: str,
-    files: Mapping[str, str],
-    staged: Mapping[str, str],
-    *,
-    purpose: Purpose,
-    editable: Collection[str],
-    run_files: Collection[str],
-    shown: Mapping[str, Ranges] | None = None,
-    instruction: str = "",
-) -> Edit | Handover | Refusal:
-    """Decide what a reply leads to. `files` is the newest commit, `staged` what earlier good blocks made of it.
-
-    shown: of files of which the model has seen only a part, the lines of `files` that it saw. instruction: of the
-    planner, where the reply is the editor's.
-    """
-    outcome = _read(state, reply, files, staged, purpose, editable, run_files, shown or {}, instruction)
+def read_reply(state: State, turn: Turn) -> Edit | Handover | Refusal:
+    """Decide what the reply of a turn leads to."""
+    outcome = _read(state, turn)
     if not state.attempt.conversation.cut:
         return outcome
     match outcome:
@@ -87,7 +72,7 @@ def read_reply(
             return replace(outcome, summary=CUT, rejected=whole, misses=(), cut=True)
         case Handover():
             return Refusal(CUT, plan=outcome.plan, cut=True)
-        case Edit(intent=Intent.RUN):  # what was cut off may be the rest of the edit: half of one is never run
+        case Edit(intent=Intent.RUN):  # the missing end may hold more of the edit: half an edit is never run
             return Refusal(CUT, applied=1, staged=outcome.changes, plan=outcome.plan, cut=True)
         case Edit():
             return outcome
@@ -95,27 +80,49 @@ def read_reply(
             assert_never(outcome)
 
 
-def _read(
-    state: State,
-    reply: str,
-    files: Mapping[str, str],
-    staged: Mapping[str, str],
-    purpose: Purpose,
-    editable: Collection[str],
-    run_files: Collection[str],
-    shown: Mapping[str, Ranges],
-    instruction: str,
-) -> Edit | Handover | Refusal:
-    parsed = parse_reply(reply) if state.attempt.conversation.role is Role.PLANNER else ParsedReply(None, False, False)
-    base = {**files, **staged}
-    allowed = editable_at(state.stage, editable)
-    seen = {n: carry(ranges, files[n], base[n]) for n, ranges in shown.items() if n in files}
-    result = _edit(state, base, reply, purpose, allowed, seen)
+@dataclass(frozen=True, slots=True)
+class _ReplyParts:
+    """A reply taken apart: its commands, the result of its blocks, and the plan after it."""
+
+    state: State
+    turn: Turn
+    parsed: ParsedReply
+    result: EditResult
+    # The plan as the reply changes it; None if it says nothing of the plan.
+    plan: tuple[PlanItem, ...] | None
+    # Blocks of notes.txt that were refused while the rest is carried out.
+    dropped: str
+
+    @property
+    def edits_code(self) -> bool:
+        """Whether a block of this reply was applied to a file of the run command."""
+        return self.turn.edits_code([block.path for block in self.result.applied])
+
+    @property
+    def next_item(self) -> PlanItem | None:
+        return next((i for i in self.plan or self.state.plan if i.number not in self.state.done_items), None)
+
+    def changes(self, *, code: bool) -> dict[str, str]:
+        """New texts of the files that the run command uses, or those of the others."""
+        changed = self.turn.changes_in(self.result.files)
+        return {name: text for name, text in changed.items() if self.turn.edits_code([name]) is code}
+
+    def refuse(self, summary: str) -> Refusal:
+        """A refusal that keeps the changes for the repair, if they are not those of a whole edit of the code."""
+        waiting = {} if self.edits_code else self.changes(code=True)
+        return Refusal(summary, staged=self.changes(code=False) | waiting, plan=self.plan)
+
+
+def _read(state: State, turn: Turn) -> Edit | Handover | Refusal:
+    reply, planner = turn.reply, state.attempt.conversation.role is Role.PLANNER
+    parsed = parse_reply(reply) if planner else ParsedReply(None, False, False)
+    result = _edit(state, turn)
     plan = _merge(state, parsed)
     fatal = [r for r in result.rejected if state.stage is Stage.NOTES or r.path != "notes.txt"]
     if fatal:
-        return Refusal(_count_rejected(fatal), tuple(fatal), len(result.applied), _changed(files, result.staged), plan)
-    changes = _changed(files, result.files)
+        staged = turn.changes_in(result.staged)
+        return Refusal(_count_rejected(fatal), tuple(fatal), len(result.applied), staged, plan)
+    changes = turn.changes_in(result.files)
     dropped = "; ".join(f"notes.txt: {r.reason}" for r in result.rejected)
     match state.stage:
         case Stage.NOTES if not changes:
@@ -126,67 +133,47 @@ def _read(
         case Stage.PLOT:
             return Edit(Intent.PLOT, changes, "Plot the results", state.code.tried, plan, dropped=dropped)
         case Stage.EXPERIMENTS | Stage.BASELINE:
-            # Good blocks of an edit whose other blocks were refused wait for those: alone they are never run.
-            answered = any(block.path in run_files for block in result.applied)
-            waiting = {} if answered else {n: t for n, t in changes.items() if n in run_files}
-            words = instruction or reply
-            if _hands_over(state, parsed, reply, result, run_files):
-                kept = {n: t for n, t in changes.items() if n not in run_files}
-                item = _next_item(state, plan)
-                return Handover(_instruct(state, item, reply), kept, plan, item.number if item else None)
-            return _experiment(state, parsed, reply, words, files, changes, waiting, run_files, plan, dropped)
+            parts = _ReplyParts(state, turn, parsed, result, plan, dropped)
+            return _hand_over(parts) if _is_for_editor(parts) else _experiment(parts)
         case _:
             assert_never(state.stage)
 
 
-def editable_at(stage: Stage, editable: Collection[str]) -> tuple[str, ...]:
-    """The files that a reply may change at this stage, of those the template allows."""
-    match stage:
-        case Stage.NOTES:
-            return ("notes.txt",)
-        case Stage.PLOT:
-            return tuple(name for name in editable if name in ("plot.py", "notes.txt"))
-        case Stage.EXPERIMENTS | Stage.BASELINE:
-            return tuple(editable)
-        case _:
-            assert_never(stage)
-
-
-def _edit(
-    state: State,
-    base: dict[str, str],
-    reply: str,
-    purpose: Purpose,
-    allowed: Collection[str],
-    seen: Mapping[str, Ranges],
-) -> EditResult:
-    asked_for_whole = purpose is Purpose.WHOLE or (purpose is Purpose.FIX and state.run.repeats > 1)
-    if asked_for_whole and not has_blocks(reply):
-        whole = apply_whole(base, reply, editable=allowed, shown=seen)
+def _edit(state: State, turn: Turn) -> EditResult:
+    """The result of the reply's blocks, or of its whole functions and files if the request asked for those."""
+    base, seen = turn.base, turn.seen_in_base
+    asked_for_whole = turn.purpose is Purpose.WHOLE or (turn.purpose is Purpose.FIX and state.run.repeats > 1)
+    if asked_for_whole and not has_blocks(turn.reply):
+        whole = apply_whole(base, turn.reply, editable=turn.editable, shown=seen)
         if not _plans_only(state) or (whole.changed and not whole.rejected):
             return whole
-    return apply_reply(base, reply, editable=allowed, shown=seen)
+    return apply_reply(base, turn.reply, editable=turn.editable, shown=seen)
 
 
 def _plans_only(state: State) -> bool:
-    """Whether the reply is a planner's whose edits another writes."""
+    """Whether the reply is a planner's, and an editor writes the edits."""
     return state.launched.separate_editor and state.attempt.conversation.role is Role.PLANNER
 
 
-def _hands_over(state: State, parsed: ParsedReply, reply: str, result: EditResult, run_files: Collection[str]) -> bool:
+def _is_for_editor(parts: _ReplyParts) -> bool:
     """Whether a planner's reply asks for a change of the code and leaves it to the editor."""
-    if not _plans_only(state) or parsed.all_completed or parsed.replicate or not strip_reasoning(reply).strip():
+    parsed, reply = parts.parsed, parts.turn.reply
+    if not _plans_only(parts.state) or parsed.all_completed or parsed.replicate or not strip_reasoning(reply).strip():
         return False
-    if is_missed_command(without_plan(reply)):
-        return False
-    return not any(block.path in run_files for block in result.applied)
+    return not is_missed_command(without_plan(reply)) and not parts.edits_code
+
+
+def _hand_over(parts: _ReplyParts) -> Handover:
+    item = parts.next_item
+    words = _instruct(parts.state, item, parts.turn.reply)
+    return Handover(words, parts.changes(code=False), parts.plan, item.number if item else None)
 
 
 def _instruct(state: State, item: PlanItem | None, reply: str) -> str:
-    """The planner's words for the step that is due: other steps of a plan are not the editor's to carry out yet.
+    """The planner's words for the step that is due. Other steps of a plan are not the editor's to carry out yet.
 
-    A reply that is all plan may hold the words for its step in an item, so it is given whole. Where the files hold the
-    step already and it failed, the words are for its repair alone.
+    A reply that is nothing but a plan may hold the words for its step in an item, so it is given whole. If the files
+    hold the step already and it failed, the words are about its repair alone.
     """
     words = without_plan(reply)
     if item is None or (words and not state.code.clean):
@@ -195,72 +182,52 @@ def _instruct(state: State, item: PlanItem | None, reply: str) -> str:
     return f"{step}.\n\n{words}" if words else f"Of this carry out one step alone: {step}.\n\n{strip_reasoning(reply)}"
 
 
-def _next_item(state: State, plan: tuple[PlanItem, ...] | None) -> PlanItem | None:
-    return next((i for i in plan or state.plan if i.number not in state.done_items), None)
-
-
-def _experiment(
-    state: State,
-    parsed: ParsedReply,
-    reply: str,
-    words: str,
-    files: Mapping[str, str],
-    changes: dict[str, str],
-    waiting: dict[str, str],
-    run_files: Collection[str],
-    plan: tuple[PlanItem, ...] | None,
-    dropped: str,
-) -> Edit | Refusal:
-    item = _next_item(state, plan)
-    number = item.number if item else None
-    subject = subject_of(state, item, words)
-    changes = {name: text for name, text in changes.items() if name not in waiting}
-    edits_code = any(name in run_files for name in changes)
-    code = digest_code({**files, **changes}, run_files)
-    refuse = _Refuser({name: text for name, text in changes.items() if name not in run_files} | waiting, plan)
+def _experiment(parts: _ReplyParts) -> Edit | Refusal:
+    """The edit that starts a run, repeats the last one or ends the experiments."""
+    state, turn, parsed = parts.state, parts.turn, parts.parsed
+    # Accepted blocks of an earlier reply wait for the rest of that edit: they are never run alone.
+    changes = parts.changes(code=False) | (parts.changes(code=True) if parts.edits_code else {})
+    edits_code = turn.edits_code(changes)
     if parsed.all_completed and changes.keys() <= CLOSING_FILES:
         if not state.completed_runs:
-            return refuse("ALL_COMPLETED came before any run was completed")
-        if parsed.plan and any(i.number not in state.done_items for i in plan or ()):
-            return refuse("the reply holds both ALL_COMPLETED and a plan with open items; send one of the two")
-        return Edit(Intent.FINISH, changes, "Close the experiments", state.code.tried, plan, dropped=dropped)
+            return parts.refuse("ALL_COMPLETED came before any run was completed")
+        if parsed.plan and any(i.number not in state.done_items for i in parts.plan or ()):
+            return parts.refuse("the reply holds both ALL_COMPLETED and a plan with open items; send one of the two")
+        return _as_edit(parts, Intent.FINISH, changes, "Close the experiments")
     if parsed.replicate and not edits_code:
         if not state.completed_runs or not state.code.clean:
-            return refuse("REPLICATE needs a completed run whose code is the present one")
-        return _replicate(state, changes, item, plan, dropped)
-    names = ", ".join(run_files)
-    if not has_blocks(reply) and not changes:
+            return parts.refuse("REPLICATE needs a completed run whose code is the present one")
+        return _replicate(parts, changes)
+    names = ", ".join(turn.run_files)
+    if not has_blocks(turn.reply) and not changes:
         missing = f"the reply holds no SEARCH/REPLACE block, so {names} is unchanged and no run was started"
         commands = state.attempt.conversation.role is Role.PLANNER
-        return replace(refuse(missing), misses=find_misses(reply, commands=commands))
+        return replace(parts.refuse(missing), misses=find_misses(turn.reply, commands=commands))
     if not edits_code:
-        return refuse(f"the reply changes nothing in {names}, which the run command uses")
+        return parts.refuse(f"the reply changes nothing in {names}, which the run command uses")
+    code = digest_code({**turn.files, **changes}, turn.run_files)
     if code == state.code.tried:
-        return refuse(f"the edit leaves the code of {names} as it was in the last attempt")
+        return parts.refuse(f"the edit leaves the code of {names} as it was in the last attempt")
     if code == state.code.good_digest:
-        return refuse(f"the edit brings {names} back to the last completed code, which was run already")
-    return Edit(Intent.RUN, changes, subject, code, plan, number, dropped)
+        return parts.refuse(f"the edit brings {names} back to the last completed code, which was run already")
+    item = parts.next_item
+    subject = subject_of(state, item, turn.instruction or turn.reply)
+    edit = _as_edit(parts, Intent.RUN, changes, subject)
+    return replace(edit, code=code, item=item.number if item else None)
 
 
-def _replicate(
-    state: State, changes: dict[str, str], item: PlanItem | None, plan: tuple[PlanItem, ...] | None, dropped: str
-) -> Edit:
-    """The last completed run once more; it is what the plan has next only where the plan says so."""
+def _as_edit(parts: _ReplyParts, intent: Intent, changes: dict[str, str], subject: str) -> Edit:
+    """An edit that leaves the code as it was tried last."""
+    return Edit(intent, changes, subject, parts.state.code.tried, parts.plan, dropped=parts.dropped)
+
+
+def _replicate(parts: _ReplyParts, changes: dict[str, str]) -> Edit:
+    """The last completed run once more. It carries out the due plan item only if that item asks for a replication."""
+    state, item = parts.state, parts.next_item
     copied = next(row.run for row in reversed(state.rows) if row.completed)
     number = item.number if item and "replicat" in item.text.lower() else None
-    subject = f"Run {state.run.number}: replicate run {copied}"
-    return Edit(Intent.REPLICATE, changes, subject, state.code.good_digest, plan, number, dropped)
-
-
-@dataclass(frozen=True, slots=True)
-class _Refuser:
-    """A reply whose edit says nothing new: what it changed beside the code is kept for the repair."""
-
-    changes: dict[str, str]
-    plan: tuple[PlanItem, ...] | None
-
-    def __call__(self, summary: str) -> Refusal:
-        return Refusal(summary, staged=self.changes, plan=self.plan)
+    edit = _as_edit(parts, Intent.REPLICATE, changes, f"Run {state.run.number}: replicate run {copied}")
+    return replace(edit, code=state.code.good_digest, item=number)
 
 
 def _merge(state: State, parsed: ParsedReply) -> tuple[PlanItem, ...] | None:
@@ -268,10 +235,6 @@ def _merge(state: State, parsed: ParsedReply) -> tuple[PlanItem, ...] | None:
         return None
     old = Plan(state.plan) if state.plan else None
     return merge_plan(old, parsed.plan, state.done_items).items
-
-
-def _changed(files: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
-    return {name: text for name, text in new.items() if files.get(name) != text}
 
 
 def _count_rejected(rejected: Collection[Rejected]) -> str:

@@ -21,6 +21,7 @@ from agent.core.prompt.conversation import (
 )
 from agent.core.prompt.view import TurnTexts
 from agent.core.reply.outcome import Refusal
+from agent.core.reply.turn import Turn
 from tests.core.journal_by_hand import Story
 from tests.core.prompt.test_fit import CODE, make_view
 from tests.fakes import block
@@ -41,7 +42,13 @@ def refuse(reply: str, prompt: Talk) -> Refusal:
 
 def go_on(purpose: Purpose, past: Talk, told: str, budget: int | None = None, reply: str = BLIND) -> Prompt:
     view = replace(make_view(purpose), texts=TurnTexts(told), shown={})
-    return continue_talk(view, past, reply, FILES, {}, budget, lambda room: open_talk(make_view(Purpose.FIX), room))
+    turn = turn_after(past, purpose, reply=reply)
+    return continue_talk(turn, view, budget, lambda room: open_talk(make_view(Purpose.FIX), room))
+
+
+def turn_after(past: Talk, purpose: Purpose = Purpose.REPAIR, *, reply: str = "") -> Turn:
+    names = ("experiment.py",)
+    return Turn(purpose, FILES, names, names, {}, past.messages, past.shown, reply)
 
 
 def test_a_request_is_kept_with_what_it_showed_and_read_again() -> None:
@@ -99,6 +106,6 @@ def test_a_conversation_that_outgrew_the_window_begins_anew() -> None:
 def test_good_blocks_are_told_by_the_parts_that_were_shown() -> None:
     prompt = opening()
     refusal = refuse(block("experiment.py", "RATE = 0.1\n", "RATE = 0.2\nMORE = 1\n") + BLIND, prompt)
-    told = excerpt_staged(refusal, FILES, FILES, prompt.shown).staged["experiment.py"]
+    told = excerpt_staged(refusal, turn_after(prompt)).staged["experiment.py"]
     assert "RATE = 0.2\nMORE = 1\n" in told and LINE not in told and "lines not shown (" in told
-    assert excerpt_staged(refusal, FILES, refusal.staged, prompt.shown) == refusal
+    assert excerpt_staged(refusal, replace(turn_after(prompt), staged=refusal.staged)) == refusal

@@ -15,7 +15,8 @@ from agent.core.journal.kinds import PlanItem
 from agent.core.journal.limits import Limits
 from agent.core.journal.state import Conversation, State
 from agent.core.reply.misses import CUT
-from agent.core.reply.outcome import SUBJECT_WIDTH, Edit, Handover, Refusal, editable_at, read_reply, subject_of
+from agent.core.reply.outcome import SUBJECT_WIDTH, Edit, Handover, Refusal, read_reply, subject_of
+from agent.core.reply.turn import Turn, editable_at
 from tests.core.journal_by_hand import PLAN, Story, failure
 from tests.examples import examples
 from tests.fakes import block
@@ -71,16 +72,9 @@ def read(
     run_files: tuple[str, ...] = RUN_FILES,
     instruction: str = "",
 ) -> Edit | Handover | Refusal:
-    return read_reply(
-        state,
-        reply,
-        files,
-        staged or {},
-        purpose=purpose,
-        editable=editable,
-        run_files=run_files,
-        instruction=instruction,
-    )
+    editable = editable_at(state.stage, editable)
+    turn = Turn(purpose, files, editable, run_files, staged or {}, reply=reply, instruction=instruction)
+    return read_reply(state, turn)
 
 
 def edit(state: State, reply: str, **rest: object) -> Edit:

@@ -1,0 +1,75 @@
+"""One request to a model and its reply: the values that the prompt and the reading of the reply must agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from agent.core.edit.seen import Ranges, carry
+from agent.core.journal.events import Purpose, Stage
+from agent.core.model.messages import Message
+
+__all__ = ["Turn", "editable_at"]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A place in a chat with a model: the request that is due, or the reply to it once there is one."""
+
+    purpose: Purpose
+    # Texts of the newest commit.
+    files: Mapping[str, str]
+    # Names of the files that a reply may change at this stage, and of those that the run command uses.
+    editable: tuple[str, ...]
+    run_files: tuple[str, ...]
+    # Texts of some of the files after accepted blocks of earlier replies. They are not committed yet.
+    staged: Mapping[str, str] = field(default_factory=dict)
+    # Messages of the chat's last request; () at the start of a chat.
+    past: tuple[Message, ...] = ()
+    # For each file that the last request showed in part: the lines of `files` that it showed.
+    seen: Mapping[str, Ranges] = field(default_factory=dict)
+    # The last reply, and the text that told the model why it was refused.
+    reply: str = ""
+    feedback: str = ""
+    # The planner's words, if the editor is asked.
+    instruction: str = ""
+
+    @property
+    def base(self) -> dict[str, str]:
+        """Texts that the blocks of the reply are applied to: the newest commit's and, instead of some, the staged."""
+        return {**self.files, **self.staged}
+
+    @property
+    def seen_in_base(self) -> dict[str, Ranges]:
+        """`seen` as lines of `base`."""
+        base = self.base
+        return {n: carry(ranges, self.files[n], base[n]) for n, ranges in self.seen.items() if n in self.files}
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the request follows the last reply in the same chat."""
+        if self.purpose in (Purpose.REVIEW, Purpose.REFLECT):
+            return bool(self.past)
+        return self.purpose in (Purpose.REPAIR, Purpose.WHOLE)
+
+    def edits_code(self, names: Collection[str]) -> bool:
+        """Whether one of the files is used by the run command."""
+        return any(name in self.run_files for name in names)
+
+    def changes_in(self, texts: Mapping[str, str]) -> dict[str, str]:
+        """The texts that differ from the newest commit."""
+        return {name: text for name, text in texts.items() if self.files.get(name) != text}
+
+
+def editable_at(stage: Stage, editable: Collection[str]) -> tuple[str, ...]:
+    """The files that a reply may change at this stage, of those that the template allows."""
+    match stage:
+        case Stage.NOTES:
+            return ("notes.txt",)
+        case Stage.PLOT:
+            return tuple(name for name in editable if name in ("plot.py", "notes.txt"))
+        case Stage.EXPERIMENTS | Stage.BASELINE:
+            return tuple(editable)
+        case _:
+            assert_never(stage)

@@ -1,0 +1,88 @@
+"""The turn of a chat that a request or a reply belongs to, and the view of it that a model is shown."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from agent.core.failure.diagnose import DETAIL_CHARS, FailureKind
+from agent.core.failure.folding import cut_middle
+from agent.core.journal.events import Purpose
+from agent.core.journal.roles import chat_of, role_of
+from agent.core.journal.state import State
+from agent.core.prompt.conversation import Talk, load_talk
+from agent.core.prompt.excerpt import changed_lines
+from agent.core.prompt.fit import show_parts
+from agent.core.prompt.view import Study, TurnTexts, TurnView, view_turn
+from agent.core.reply.turn import Turn, editable_at
+from agent.edges.run.feedback import add_feedback
+from agent.edges.run.prepare_step import limits_of
+from agent.effects.edges import Edges
+
+DIFF_CHARS = 1500
+
+
+def take_turn(edges: Edges, state: State, purpose: Purpose) -> Turn:
+    """The turn as repository and journal hold it, with the keys that were taken out of texts of the journal."""
+    spec = edges.template.spec
+    files = edges.repo.read(state.code.head)
+    with_keys = edges.journal.redact.undo_in(files.values())
+
+    def text_of(blob: str) -> str:
+        return edges.journal.get(blob) if blob else ""
+
+    chat, staged = chat_of(state, purpose), state.attempt.conversation.staged
+    past = load_talk(text_of(chat.request)) if chat.request else Talk(())
+    return Turn(
+        purpose=purpose,
+        files=files,
+        editable=editable_at(state.stage, spec.editable),
+        run_files=spec.run_files,
+        staged={name: with_keys(text) for name, text in json.loads(text_of(staged or "") or "{}").items()},
+        past=past.messages,
+        seen=past.shown,
+        reply=with_keys(text_of(chat.reply)),
+        feedback=text_of(chat.feedback),
+        instruction=text_of(chat.instruction),
+    )
+
+
+def show_turn(edges: Edges, state: State, turn: Turn) -> TurnView:
+    """Everything that the model is shown, before it is put into words."""
+    template = edges.template
+    failed_diff, changed = _failed_diff(edges, state, turn)
+    idea = edges.workspace.idea(edges.repo, state.code.head)
+    study = Study(template.spec, idea, template.brief, template.baselines, limits_of(template))
+    texts = TurnTexts(turn.feedback, turn.instruction, failed_diff, _set_aside_diff(edges, state))
+    view = view_turn(_with_detail(edges, state), study, turn.purpose, turn.files, texts)
+    view = add_feedback(view, edges.workspace, turn.files)
+    takes_files = edges.models.of(role_of(state, turn.purpose)).takes_files
+    return view if takes_files else show_parts(view, changed)
+
+
+def _with_detail(edges: Edges, state: State) -> State:
+    """The state with the text of the last failure, if that was a refused reply: the journal keeps a blob of it."""
+    failure = state.run.failure
+    if failure is None or failure.kind is not FailureKind.EDIT:
+        return state
+    told = replace(failure, detail=cut_middle(edges.journal.get(failure.detail), DETAIL_CHARS))
+    return replace(state, run=replace(state.run, failures=(*state.run.failures[:-1], told)))
+
+
+def _failed_diff(edges: Edges, state: State, turn: Turn) -> tuple[str, dict[str, frozenset[int]]]:
+    """The edit that failed, unless it is long, and by file the lines that it changed."""
+    failed = state.run.failed_commit
+    if turn.purpose is not Purpose.FIX or state.code.clean or not failed:
+        return "", {}
+    diff = edges.repo.diff(f"{failed}~1", failed, *turn.run_files)
+    changed = {name: changed_lines(diff, name) for name in turn.run_files}
+    return diff if len(diff) <= DIFF_CHARS else "", changed
+
+
+def _set_aside_diff(edges: Edges, state: State) -> str:
+    """The edit that a researcher's word kept from running."""
+    aside = state.attempt.set_aside
+    if not aside or aside.commit == state.code.good:
+        return ""
+    diff = edges.repo.diff(f"{aside.commit}~1", aside.commit, *edges.template.spec.run_files)
+    return cut_middle(diff, DIFF_CHARS)
