@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from agent.edges.model.call import WITHOUT_REQUESTS
+from agent.edges.model.litellm_table import WITHOUT_REQUESTS
 from tests.examples import DEFAULT
 
 settings.load_profile(DEFAULT)

@@ -19,7 +19,7 @@ from agent.core.journal.fold import fold
 from agent.core.journal.state import State
 from agent.edges.lint import Linter
 from agent.edges.model.ledger import Ledger
-from agent.edges.model.prices import price_of
+from agent.edges.model.litellm_table import price_of
 from agent.edges.model.replay import PREFIX, is_replay
 from agent.edges.model.sweep import CONTROL, SWEEP
 from agent.edges.run.choose_runner import runner_for

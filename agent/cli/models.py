@@ -19,7 +19,9 @@ from agent.core.text.redact import Redactor
 from agent.edges.model.aider import AIDER, REQUIREMENTS, AiderModel, aider_executable
 from agent.edges.model.call import check_stop, sleep_unless_stopped
 from agent.edges.model.client import LiteLLMModel
-from agent.edges.model.protocol import Model, Models, check_model
+from agent.edges.model.litellm_table import check_model
+from agent.edges.model.patience import Patience
+from agent.edges.model.protocol import Model, Models
 from agent.edges.model.replay import ReplayModel, is_replay, read_launch
 from agent.edges.model.sweep import CONTROL, SWEEP, SweepModel, ranges_in
 from agent.edges.model.throttle import Throttle
@@ -127,14 +129,16 @@ def _make(name: str, fallbacks: tuple[str, ...], limits: Limits, stop_file: Path
 
     return LiteLLMModel(
         name,
-        patience_s=limits.patience_s,
-        sleep=lambda seconds: sleep_unless_stopped(seconds, stop_file.exists),
+        Patience(
+            limits.patience_s,
+            sleep=lambda seconds: sleep_unless_stopped(seconds, stop_file.exists),
+            check_stop=lambda: check_stop(stop_file.exists),
+            on_wait=say,
+        ),
         fallbacks=[other for other in fallbacks if other != name],
         table=settings.rules,
         throttle=settings.throttle,
         redact=settings.redact,
-        check_stop=lambda: check_stop(stop_file.exists),
-        on_wait=say,
     )
 
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from agent.core.failure.record import ExitRecord
 from agent.core.journal.events import Purpose
 from agent.core.model.messages import to_dicts
-from agent.edges.model.protocol import ModelReply, Models, Request, load_litellm
+from agent.edges.model.litellm_table import load_litellm
+from agent.edges.model.protocol import ModelReply, Models, Request
 from agent.edges.run.prepare_step import EVALUATION
 from agent.edges.run.runner import Exited, StepStatus
 from agent.edges.run.step_folder import StepSpec

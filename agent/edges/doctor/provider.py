@@ -13,8 +13,7 @@ from agent.core.text.plain import plain_line
 from agent.core.text.redact import Redactor, names_a_secret
 from agent.edges.doctor.machine import Finding, Level
 from agent.edges.model.call import Answer, Call, CallFailed
-from agent.edges.model.prices import price_of
-from agent.edges.model.protocol import check_model, known_window
+from agent.edges.model.litellm_table import check_model, known_window, price_of
 from agent.errors import UsageError
 
 __all__ = ["Probe", "check_provider"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,18 +13,12 @@ from agent.core.model.messages import Message, to_dicts
 from agent.core.model.rules import DEFAULT_TIMEOUT_S, ModelRules
 from agent.core.text.redact import Redactor
 from agent.edges.model.headers import RateLimits, lower_names, read_limits, retry_after_s
-from agent.edges.system.library_warnings import ignore_library_warnings
+from agent.edges.model.litellm_table import load_litellm
 from agent.errors import StopRequested
 
 CONNECT_TIMEOUT_S = 30.0
 POLL_S = 0.2
 NAME_CHARS = 200
-# Variables that litellm reads. Without them it fetches prices, header names and other tables from its project's site.
-WITHOUT_REQUESTS = {
-    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
-    "LITELLM_OFFLINE_MODE": "True",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,18 +142,6 @@ def sleep_unless_stopped(seconds: float, is_stopped: Callable[[], bool]) -> None
     while (left := deadline - time.monotonic()) > 0:
         check_stop(is_stopped)
         time.sleep(min(POLL_S, left))
-
-
-def load_litellm() -> Any:
-    """Import litellm, which takes seconds: only when it is first used, and without any request of its own."""
-    for name, value in WITHOUT_REQUESTS.items():
-        os.environ.setdefault(name, value)
-    ignore_library_warnings()
-    import litellm
-
-    litellm.suppress_debug_info = True
-    litellm.telemetry = False
-    return litellm
 
 
 def _read_timeout(timeout_s: float) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -16,25 +14,20 @@ from agent.core.model.messages import Message, Rules, normalise, rules_for, stri
 from agent.core.model.rules import DEFAULT_TIMEOUT_S, ModelRules, RuleTable
 from agent.core.text.redact import Redactor
 from agent.edges.model.call import Answer, Call, CallFailed
-from agent.edges.model.protocol import ModelReply, Request, known_window
+from agent.edges.model.litellm_table import known_window
+from agent.edges.model.patience import TELL_EVERY_S, TOLD_WAIT_S, Patience
+from agent.edges.model.protocol import ModelReply, Request
 from agent.edges.model.throttle import Held, Throttle
 from agent.errors import BudgetSpent, ContextTooLong, ProviderError, ProviderRefused, ProviderUnavailable
 
 SHORTEST_TIMEOUT_S = 10.0
-LONGEST_WAIT_S = 120.0
-# Beside the wait that a provider asks for, so that those who were told the same do not come back together.
-SPREAD = 0.1
-TRUSTED_WAITS = 3
 # How long a model's fault of one kind is waited out where another model is named.
 TURN_S = {FaultKind.RATE_LIMIT: 600.0, FaultKind.OUTAGE: 300.0, FaultKind.TIMEOUT: 0.0, FaultKind.GARBLED: 120.0}
 REST_S = 900.0
 # Faults that say nothing of the next question.
 OF_THIS_TEXT = frozenset({FaultKind.LENGTH, FaultKind.CONTENT, FaultKind.CUT})
 ROUND_S = 30.0
-# A wait that is told, how often, and how much of its reason.
-TOLD_WAIT_S = 5.0
-TELL_EVERY_S = 600.0
-WAIT_CHARS = 200
+REASON_CHARS = 200  # of the reason for a wait
 
 
 @dataclass(slots=True)
@@ -57,6 +50,7 @@ class _Effort:
     """
 
     started: float
+    deadline: float
     check_room: Callable[[Paid], None]
     requests: int = 0
     answers: list[Answer] = field(default_factory=list)
@@ -83,9 +77,8 @@ class _Effort:
 class LiteLLMModel:
     """Any model that litellm can reach, with the keys that it finds in the environment, and those to fall back on.
 
-    litellm itself retries nothing: patience, `clock` (seconds), `sleep` and `jitter` (0 to 1) are tenacity's. A model
-    that could not answer is asked after the others for REST_S: each idea finds that out for itself. `on_wait` hears now
-    and then what is waited for.
+    litellm itself retries nothing. A model that could not answer is asked after the others for REST_S: each idea finds
+    that out for itself.
     """
 
     takes_files = False
@@ -93,26 +86,19 @@ class LiteLLMModel:
     def __init__(
         self,
         name: str,
+        patience: Patience,
         *,
-        patience_s: float,
-        sleep: Callable[[float], None],
         fallbacks: Sequence[str] = (),
         table: RuleTable | None = None,
         throttle: Throttle | None = None,
         redact: Redactor | None = None,
-        check_stop: Callable[[], None] = lambda: None,
-        on_wait: Callable[[str], None] = lambda line: None,
-        clock: Callable[[], float] = time.monotonic,
-        jitter: Callable[[], float] = random.random,
     ) -> None:
         self.name = name
         table = table or RuleTable()
         self._candidates = [_RankedModel(n, table.find(n), rules_for(n, table)) for n in (name, *fallbacks)]
-        self._patience_s = patience_s
-        self._sleep, self._clock, self._jitter = sleep, clock, jitter
-        self._throttle = throttle or Throttle(clock=clock)
-        self._call = Call(check_stop, redact or Redactor())
-        self._on_wait = on_wait
+        self._patience, self._clock = patience, patience.clock
+        self._throttle = throttle or Throttle(clock=patience.clock)
+        self._call = Call(patience.check_stop, redact or Redactor())
 
     @property
     def window_tokens(self) -> int | None:
@@ -128,7 +114,8 @@ class LiteLLMModel:
 
         What the request's `check_room` raises.
         """
-        effort = _Effort(self._clock(), request.check_room)
+        now = self._clock()
+        effort = _Effort(now, now + self._patience.limit_s, request.check_room)
         try:
             return self._ask(request, effort)
         except (ProviderError, BudgetSpent) as error:
@@ -136,12 +123,11 @@ class LiteLLMModel:
             raise
 
     def _ask(self, request: Request, effort: _Effort) -> ModelReply:
-        deadline = effort.started + self._patience_s
         left = sorted(self._candidates, key=lambda c: c.rests_until > effort.started)  # stable: the order of the user
         while True:
             for candidate in list(left):
                 try:
-                    answer = self._converse(candidate, request.messages, effort, deadline, alone=len(left) == 1)
+                    answer = self._converse(candidate, request.messages, effort, alone=len(left) == 1)
                 except CallFailed as failed:
                     if failed.fault.kind not in OF_THIS_TEXT:
                         candidate.rests_until = self._clock() + REST_S
@@ -153,10 +139,10 @@ class LiteLLMModel:
                     return _reply_of(answer, candidate, effort)
             if not left:
                 raise ProviderRefused(self.name, "; ".join(effort.refusals.values()))
-            remains = deadline - self._clock()
+            remains = effort.deadline - self._clock()
             if remains <= 0 or len(self._candidates) == 1:
                 raise ProviderUnavailable(self.name, self._describe(effort))
-            self._sleep(min(ROUND_S, remains))
+            self._patience.sleep(min(ROUND_S, remains))
 
     def _give_up_on(self, candidate: _RankedModel, fault: Fault, effort: _Effort) -> None:
         """Raises: ContextTooLong where a shorter prompt is all that is asked for."""
@@ -174,26 +160,26 @@ class LiteLLMModel:
         return f"{effort.last} (asked {effort.requests} times in {minutes:.0f} min{asks})"
 
     def _converse(
-        self, candidate: _RankedModel, messages: Sequence[Message], effort: _Effort, deadline: float, *, alone: bool
+        self, candidate: _RankedModel, messages: Sequence[Message], effort: _Effort, *, alone: bool
     ) -> Answer:
         """One model's whole answer; where it was cut, joined with its rest, or else a shorter one.
 
         Raises: CallFailed.
         """
-        first = self._persist(candidate, messages, effort, deadline, alone=alone)
+        first = self._persist(candidate, messages, effort, alone=alone)
         if first.finish_reason != "length":
             return first
         if first.text.strip():
             more = [*messages, *ask_for_rest(first.text)]
             try:
-                rest = self._persist(candidate, more, effort, deadline, alone=alone, brief=FaultKind.GARBLED)
+                rest = self._persist(candidate, more, effort, alone=alone, brief=FaultKind.GARBLED)
             except CallFailed as failed:
                 if failed.fault.kind is not FaultKind.GARBLED:  # of some models an empty reply is all that follows
                     raise
                 rest = None
             if rest and rest.finish_reason != "length":
                 return replace(rest, text=join_rest(first.text, rest.text), reasoning=first.reasoning)
-        less = self._persist(candidate, [*messages, ask_for_less()], effort, deadline, alone=alone)
+        less = self._persist(candidate, [*messages, ask_for_less()], effort, alone=alone)
         if not less.text.strip():
             raise CallFailed(Fault(FaultKind.CUT, "reached its limit of output tokens before it said anything"))
         return less
@@ -203,7 +189,6 @@ class LiteLLMModel:
         candidate: _RankedModel,
         messages: Sequence[Message],
         effort: _Effort,
-        deadline: float,
         *,
         alone: bool,
         brief: FaultKind | None = None,
@@ -216,14 +201,14 @@ class LiteLLMModel:
 
         def turn_ends() -> float:
             if effort.seen is None or (alone and effort.seen is not brief):
-                return deadline
-            return min(deadline, effort.since + TURN_S.get(effort.seen, 0.0))
+                return effort.deadline
+            return min(effort.deadline, effort.since + TURN_S.get(effort.seen, 0.0))
 
         def wait(state: tenacity.RetryCallState) -> float:
             assert state.outcome is not None
             error = state.outcome.exception()
             assert isinstance(error, CallFailed)
-            return self._wait_s(error.fault, state.attempt_number, turn_ends() - self._clock())
+            return self._patience.wait_s(error.fault, state.attempt_number, turn_ends() - self._clock())
 
         def stop(state: tenacity.RetryCallState) -> bool:
             now = self._clock()
@@ -235,11 +220,11 @@ class LiteLLMModel:
             ),
             wait=wait,
             stop=stop,
-            sleep=self._sleep,
+            sleep=self._patience.sleep,
             before_sleep=lambda state: self._tell_wait(candidate, effort, state.upcoming_sleep),
             reraise=True,
         )
-        answer = retry(self._send, candidate, messages, effort, deadline, alone=alone)
+        answer = retry(self._send, candidate, messages, effort, alone=alone)
         effort.answers.append(answer)
         return answer
 
@@ -249,22 +234,9 @@ class LiteLLMModel:
         if wait_s >= TOLD_WAIT_S and now - effort.told >= TELL_EVERY_S:
             effort.told = now
             asked = f"asked {effort.requests} times, again in {wait_s:.0f} s"
-            self._on_wait(f"waiting for {candidate.name}: {effort.last[:WAIT_CHARS]}; {asked}")
+            self._patience.on_wait(f"waiting for {candidate.name}: {effort.last[:REASON_CHARS]}; {asked}")
 
-    def _wait_s(self, fault: Fault, attempt: int, left: float) -> float:
-        """What the provider asked for and a little more, else full jitter under a doubling bound.
-
-        A provider that asks for the same short wait again and again is believed three times.
-        """
-        jittered = min(self._jitter() * min(LONGEST_WAIT_S, 2.0 ** min(attempt, 10)), max(0.0, left))
-        if fault.wait_s is None:
-            return jittered
-        stated = fault.wait_s * (1 + SPREAD * self._jitter())
-        return stated if attempt <= TRUSTED_WAITS else max(stated, jittered)
-
-    def _send(
-        self, candidate: _RankedModel, messages: Sequence[Message], effort: _Effort, deadline: float, *, alone: bool
-    ) -> Answer:
+    def _send(self, candidate: _RankedModel, messages: Sequence[Message], effort: _Effort, *, alone: bool) -> Answer:
         """One request, and for each kind of refusal that a change may lift, one changed request.
 
         Raises: CallFailed.
@@ -272,7 +244,7 @@ class LiteLLMModel:
         usual = candidate.shape
         while True:
             try:
-                return self._send_once(candidate, messages, effort, deadline, alone=alone)
+                return self._send_once(candidate, messages, effort, alone=alone)
             except CallFailed as failed:
                 effort.note(failed.fault, self._clock())
                 kind = failed.fault.kind
@@ -297,17 +269,17 @@ class LiteLLMModel:
         return False
 
     def _send_once(
-        self, candidate: _RankedModel, messages: Sequence[Message], effort: _Effort, deadline: float, *, alone: bool
+        self, candidate: _RankedModel, messages: Sequence[Message], effort: _Effort, *, alone: bool
     ) -> Answer:
         if effort.answers:
             effort.check_room(effort.paid)
         sent = normalise(messages, candidate.shape)
-        rules, left = candidate.rules, deadline - self._clock()
+        rules, left = candidate.rules, effort.deadline - self._clock()
         deadline_s = min(rules.timeout_s or DEFAULT_TIMEOUT_S, max(SHORTEST_TIMEOUT_S, left))
         chars = sum(len(message.content) for message in sent)
         patience_s = left if alone else min(left, TURN_S[FaultKind.RATE_LIMIT])
         try:
-            with self._throttle.admit(candidate.name, rules, chars, self._sleep, patience_s) as ticket:
+            with self._throttle.admit(candidate.name, rules, chars, self._patience.sleep, patience_s) as ticket:
                 effort.requests += 1
                 try:
                     answer = self._call.send(candidate.name, sent, rules, candidate.dropped, deadline_s)
@@ -320,7 +292,7 @@ class LiteLLMModel:
                         self._throttle.keep(ticket)
                     if failed.fault.kind is FaultKind.RATE_LIMIT:
                         self._throttle.refuse(
-                            candidate.name, ticket, failed.fault, failed.fault.wait_s or self._jitter()
+                            candidate.name, ticket, failed.fault, failed.fault.wait_s or self._patience.jitter()
                         )
                     raise
                 self._throttle.settle(candidate.name, ticket, answer.tokens_in, answer.tokens_out)

@@ -10,10 +10,8 @@ from agent.core.journal.budget import Paid
 from agent.core.journal.events import Role
 from agent.core.model.messages import Message
 from agent.core.prompt.view import TurnView
-from agent.edges.model.call import load_litellm
-from agent.errors import UsageError
 
-__all__ = ["Model", "ModelReply", "Models", "Request", "check_model", "load_litellm"]
+__all__ = ["Model", "ModelReply", "Models", "Request"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,32 +95,3 @@ class Models:
                 return self.editor or self.planner
             case Role.REVIEWER:
                 return self.reviewer or self.planner
-
-
-def known_window(name: str) -> int | None:
-    """The tokens that litellm's table says a model takes in; None where it says nothing."""
-    if name.startswith("ollama"):  # litellm would ask the server, which may be down
-        return None
-    litellm = load_litellm()
-    try:
-        known = litellm.get_model_info(name).get("max_input_tokens")
-    except litellm.exceptions.ModelNotMappedError:
-        return None
-    return int(known) if known else None
-
-
-def check_model(name: str, environment: Mapping[str, str], option: str = "--model") -> None:
-    """Raises: UsageError where litellm knows no such provider, or its key is not set; `option` is what named it."""
-    litellm = load_litellm()
-    try:
-        litellm.get_llm_provider(name)
-    except litellm.exceptions.BadRequestError as error:
-        raise UsageError(
-            f"{option} {name}",
-            "litellm knows no such provider",
-            "write provider/model, for example deepseek/deepseek-reasoner, or offline/sweep",
-        ) from error
-    checked = litellm.validate_environment(name)
-    missing = [key for key in checked.get("missing_keys", []) if not environment.get(key)]
-    if missing and not checked.get("keys_in_environment"):
-        raise UsageError(f"{option} {name}", f"{' and '.join(missing)} not set", "export the key or put it into .env")
