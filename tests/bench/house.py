@@ -24,7 +24,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 HERE = Path(__file__).resolve().parents[2]
 LONG_FUNCTION = 40
@@ -162,25 +161,13 @@ def walk_loop(tree: Path) -> dict[str, dict[str, list[str]]]:
     def note(frame: FrameType, event: str, _: object) -> None:
         if event == "call" and frame.f_code.co_filename.startswith(package):
             module = frame.f_code.co_filename.removeprefix(package)
+            if frame.f_code.co_name == "perform":
+                current[0] = type(frame.f_locals["action"]).__name__
             entered[current[0]]["modules"].add(module)
             entered[current[0]]["functions"].add(f"{module}:{frame.f_code.co_qualname}:{frame.f_code.co_firstlineno}")
 
-    class Watched:
-        """The loop's effects, with the name of the action at work."""
-
-        def __init__(self, effects: Any) -> None:
-            self.effects = effects
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.effects, name)
-
-        def perform(self, action: Any, *rest: Any, **named: Any) -> Any:
-            current[0] = type(action).__name__
-            return self.effects.perform(action, *rest, **named)
-
     with tempfile.TemporaryDirectory() as root:
         _, loop = make_loop(Path(root), Alternating(), max_runs=2, runner=real_runner())
-        loop._effects = Watched(loop._effects)
         sys.setprofile(note)
         state = loop.run()
         sys.setprofile(None)

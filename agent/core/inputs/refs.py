@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from agent.core.model.tokens import CHARS_PER_TOKEN, estimate_tokens
+from agent.core.model.tokens import estimate_tokens
 
 __all__ = ["REFS_TOKENS", "Reference", "shorten_refs"]
 
@@ -38,6 +38,6 @@ def shorten_refs(refs: Sequence[Reference], budget_tokens: int) -> tuple[Referen
 def _cut(ref: Reference, tokens: int) -> Reference | None:
     if estimate_tokens(ref.text) <= tokens:
         return ref
-    chars = int(tokens * CHARS_PER_TOKEN * len(ref.text) / max(1, estimate_tokens(ref.text) * CHARS_PER_TOKEN))
+    chars = int(tokens * len(ref.text) / max(1, estimate_tokens(ref.text)))
     text = ref.text[: max(0, chars - len(CUT) - 1)].rpartition("\n")[0]
     return replace(ref, text=f"{text}\n{CUT}") if len(text) >= LEAST_CHARS else None

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from agent.core.journal.limits import Limits
+from agent.core.model.tokens import CHARS_PER_TOKEN
 
-CHARS_PER_TOKEN = 3.5
 TOKENS_OUT = 1500
 
 

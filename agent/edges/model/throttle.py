@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from agent.core.model.faults import Fault
 from agent.core.model.rules import ModelRules
+from agent.core.model.tokens import CHARS_PER_TOKEN
 from agent.edges.model.headers import RateLimits
 
 POLL_S = 0.05
@@ -24,7 +25,6 @@ LONGEST_POLL_S = 1.0
 MOST_IN_FLIGHT = 64
 FIRST_IN_FLIGHT = 4
 # What a request is taken to need before the model has answered once.
-FIRST_CHARS_PER_TOKEN = 4.0
 FIRST_TOKENS_OUT = 500.0
 NEWS = 0.3  # weight of the newest answer in these two
 MARGIN = 0.99  # of a learnt limit: the provider's clock and ours drift apart
@@ -94,7 +94,7 @@ class _Lane:
     in_flight: list[Ticket] = field(default_factory=list)
     allowed: float = FIRST_IN_FLIGHT
     held_until: float = float("-inf")
-    chars_per_token: float = FIRST_CHARS_PER_TOKEN
+    chars_per_token: float = CHARS_PER_TOKEN
     tokens_out: float = FIRST_TOKENS_OUT
     recent: deque[tuple[float, float]] = field(default_factory=deque)
     opened: float | None = None

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from agent.core.journal.budget import (
-    CHARS_PER_TOKEN,
     TOKENS_OUT,
     Need,
     OverBudget,
@@ -26,6 +25,7 @@ from agent.core.journal.events import Asked, AskFailed, Launched, Role
 from agent.core.journal.limits import Limits
 from agent.core.journal.spending import is_free, model_of, spend_call, spend_failure, use_of
 from agent.core.journal.state import Spent
+from agent.core.model.tokens import CHARS_PER_TOKEN
 
 PRICE = Price(1e-6, 2e-6)
 NEED = Need(1000, 0.01)

@@ -11,6 +11,7 @@ import pytest
 
 from agent.core.model.faults import Fault, FaultKind
 from agent.core.model.rules import ModelRules
+from agent.core.model.tokens import CHARS_PER_TOKEN
 from agent.edges.model.headers import RateLimits
 from agent.edges.model.throttle import Held, Throttle, Ticket
 from tests.fakes import FakeClock
@@ -18,11 +19,17 @@ from tests.fakes import FakeClock
 MODEL = "p/m"
 LIMITED = ModelRules(tokens_per_minute=40_000)
 FREE = ModelRules()
+THOUSAND_TOKENS = int(1000 * CHARS_PER_TOKEN)  # as the first request of a model is estimated
 HOUR_S = 3600.0
 
 
 def admit(
-    throttle: Throttle, clock: FakeClock, *, chars: int = 4000, rules: ModelRules = FREE, patience_s: float = HOUR_S
+    throttle: Throttle,
+    clock: FakeClock,
+    *,
+    chars: int = THOUSAND_TOKENS,
+    rules: ModelRules = FREE,
+    patience_s: float = HOUR_S,
 ) -> AbstractContextManager[Ticket]:
     return throttle.admit(MODEL, rules, chars, clock.sleep, patience_s)
 
@@ -30,7 +37,7 @@ def admit(
 def ask(throttle: Throttle, clock: FakeClock, tokens: int, *, rules: ModelRules = FREE) -> float:
     """One answered request of that many tokens; how long it waited."""
     began = clock()
-    with admit(throttle, clock, chars=4 * tokens, rules=rules) as ticket:
+    with admit(throttle, clock, chars=int(CHARS_PER_TOKEN * tokens), rules=rules) as ticket:
         waited = clock() - began
         throttle.settle(MODEL, ticket, tokens, 0)
     return waited
@@ -206,6 +213,6 @@ def test_no_more_are_in_flight_than_allowed() -> None:
 def test_a_refused_request_leaves_no_room_behind() -> None:
     clock = FakeClock()
     throttle = Throttle(clock=clock)
-    with admit(throttle, clock, chars=40_000, rules=LIMITED) as ticket:
+    with admit(throttle, clock, chars=int(10_000 * CHARS_PER_TOKEN), rules=LIMITED) as ticket:
         throttle.refuse(MODEL, ticket, Fault(FaultKind.RATE_LIMIT, ""), 0.0)
     assert 14 < ask(throttle, clock, 10_000, rules=LIMITED) < 17
