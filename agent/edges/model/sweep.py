@@ -84,7 +84,7 @@ def _suggest(view: TurnView, ranges: Mapping[str, SearchRange]) -> dict[str, Set
     for row in (judged.row for judged in view.rows):
         score = row.values.get(view.primary.name) if view.primary else None
         if score is not None and set(row.settings) >= set(space):
-            inside = {name: row.settings[name] for name in space if _inside(space[name], row.settings[name])}
+            inside = {name: row.settings[name] for name in space if _inside(ranges[name], row.settings[name])}
             if len(inside) == len(space):
                 study.add_trial(optuna.create_trial(params=inside, distributions=space, value=score))
     for _ in range(20):
@@ -105,11 +105,11 @@ def _distribution(r: SearchRange) -> BaseDistribution:
     return FloatDistribution(r.low, r.high, log=r.log)
 
 
-def _inside(distribution: BaseDistribution, value: Setting) -> bool:
-    choices = getattr(distribution, "choices", None)
-    if choices is not None:
-        return value in choices
-    low, high = getattr(distribution, "low", 0), getattr(distribution, "high", 0)
+def _inside(found: SearchRange, value: Setting) -> bool:
+    """Whether an earlier value lies in the range as it is marked now."""
+    if found.choices:
+        return value in found.choices
+    low, high = (int(found.low), int(found.high)) if found.integer else (found.low, found.high)
     return isinstance(value, int | float) and low <= value <= high
 
 
