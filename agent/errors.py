@@ -37,13 +37,13 @@ __all__ = [
 
 
 class ScientistError(Exception):
-    """Base of all; `str()` is one line fit for a terminal."""
+    """Base of all. Its `str()` is one line fit for a terminal."""
 
     exit_code: ClassVar[int] = 1
 
 
 class UsageError(ScientistError):
-    """What the user gave cannot be used: `where` names the file, field or option, `remedy` what to do next."""
+    """Input that cannot be used. `where` names the file, field or option, `remedy` the next step for the user."""
 
     exit_code = 2
 
@@ -53,7 +53,7 @@ class UsageError(ScientistError):
 
 
 class Locked(ScientistError):
-    """Another process holds the workspace; `holder` says which."""
+    """Another process, `holder`, works on the workspace."""
 
     exit_code = 5
 
@@ -71,7 +71,7 @@ class StopRequested(ScientistError):
 class BudgetSpent(ScientistError):
     """A model call would pass a limit and was not sent. `remedy` holds the options of `resume` that make room.
 
-    paid: what earlier requests of the same question used; None where there were none.
+    paid: used by earlier requests of the same question. None if there were none.
     """
 
     exit_code = 4
@@ -83,7 +83,7 @@ class BudgetSpent(ScientistError):
 
 
 class IntegrityError(ScientistError):
-    """The workspace contradicts its journal; nothing was changed."""
+    """The workspace contradicts its journal. Nothing was changed."""
 
     exit_code = 6
 
@@ -93,7 +93,7 @@ class IntegrityError(ScientistError):
 
 
 class JournalCorrupt(IntegrityError):
-    """Line `line` (1-based) of the journal at `path` cannot be read; nothing was changed."""
+    """Line `line` (1-based) of the journal at `path` cannot be read. Nothing was changed."""
 
     def __init__(self, path: Path, line: int, problem: str, remedy: str = "") -> None:
         self.path, self.line = path, line
@@ -101,9 +101,9 @@ class JournalCorrupt(IntegrityError):
 
 
 class ProviderError(ScientistError):
-    """A model call failed for good; the conversation is as it was before the call.
+    """A model call failed for good. The conversation is as it was before the call.
 
-    paid: what the provider counted before that; None where it counted nothing.
+    paid: counted by the provider all the same. None if it counted nothing.
     """
 
     exit_code = 3
@@ -123,7 +123,7 @@ class ProviderRefused(ProviderError):
 
 
 class ContextTooLong(ProviderRefused):
-    """The prompt is longer than the model takes; `window_tokens` is what it takes, where the provider said so."""
+    """The prompt is longer than the model takes. `window_tokens` is the model's window, if the provider named it."""
 
     def __init__(self, model: str, problem: str, window_tokens: int | None = None) -> None:
         self.window_tokens = window_tokens

@@ -1,4 +1,4 @@
-"""The only driver: fold the journal, decide, act, append; until the idea pauses or ends."""
+"""The only driver. It folds the journal, decides, acts and appends, until the idea pauses or ends."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ Watcher = Callable[[Event, State], None]
 
 
 class Loop:
-    """Takes one workspace from where its journal stands to a pause or the end.
+    """Takes one workspace from the end of its journal to a pause or the end of the idea.
 
-    watch: told of every event just stored, with the state after it.
+    watch: called with every event once it is stored, and with the state after it.
     """
 
     def __init__(self, edges: Edges, *, watch: Watcher = lambda event, state: None) -> None:
@@ -49,10 +49,11 @@ class Loop:
         self.state = fold(self.journal.events)
 
     def run(self, resumed: Resumed | None = None) -> State:
-        """Go on until the idea pauses or ends. Whatever interrupts this, a later `run` goes on from the journal.
+        """Go on until the idea pauses or ends. If this is interrupted, a later `run` goes on from the journal.
 
-        A stop file pauses the idea before its next step; whoever wants to go on removes it first. `resumed` holds what
-        a person changed; what was told before comes before it.
+        A stop file pauses the idea before its next step. Remove it before you go on.
+
+        resumed: the changes that a person made. Words that were told before join the journal before them.
         """
         self._listen()
         resumed = resumed or Resumed()
@@ -107,7 +108,7 @@ class Loop:
         self._append(Finished(key, result))
 
     def _listen(self) -> None:
-        """What a person told meanwhile joins the journal, once."""
+        """Add the words that a person told meanwhile to the journal, once."""
         if not self.state.ended:
             take_in(self._edges.workspace.agent, {word.id for word in self.state.words}, self._append)
 

@@ -1,1 +1,1 @@
-"""What each action of the loop does."""
+"""The actions of the loop, each done on the edges by a module of its own."""

@@ -1,4 +1,4 @@
-"""Apply a reply: commit its edit, hand it over to the editor, or refuse it with what was wrong."""
+"""Apply a reply: commit its edit, hand it over to the editor, or refuse it with the reasons."""
 
 from __future__ import annotations
 

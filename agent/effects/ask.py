@@ -1,4 +1,4 @@
-"""Ask a model: a prompt that fits its window, the question within the budgets, and the reply or why there is none."""
+"""Ask a model: fit the prompt to its window, send it within the budgets, and keep the reply or the reason for none."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHORTENINGS = 2  # of a prompt that the model found too long
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What is asked of whom."""
+    """One question to one model, however often its prompt is shortened."""
 
     state: State
     turn: Turn
@@ -36,7 +36,7 @@ class _Question:
     begun: bool
 
     def fail(self, error: BudgetSpent | ProviderError, prompt: Prompt, paid: Paid) -> AskFailed:
-        """No reply, and what was paid all the same."""
+        """The event of a question that got no reply, with the tokens and the money that it cost all the same."""
         return AskFailed(
             reason=error.reason if isinstance(error, BudgetSpent) else str(error),
             refused=isinstance(error, ProviderRefused),

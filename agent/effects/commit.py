@@ -11,10 +11,7 @@ from agent.errors import IntegrityError
 
 
 def commit(repo: Repo, changes: Mapping[str, str], subject: str, trailers: Mapping[str, str]) -> str:
-    """The commit with this Step-Id, made now or found; "" if there is nothing to change.
-
-    trailers: as `trailers_of` makes them, Step-Id among them.
-    """
+    """The commit with the trailers' Step-Id, made now or found. It is "" if there is nothing to change."""
     if not changes:
         return ""
     key = trailers["Step-Id"]

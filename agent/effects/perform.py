@@ -29,7 +29,7 @@ from agent.effects.review import review
 def perform(edges: Edges, action: Effect, state: State, key: str, *, begun: bool) -> Result:
     """Do the action and return its result.
 
-    key: names this effect for ever; commits and published runs carry it, so that a second try finds them.
+    key: names this effect for ever. Commits and published runs carry it, so that a second try finds them.
     begun: an earlier try may have done the action, wholly or in part.
     """
     match action:

@@ -21,7 +21,7 @@ from agent.errors import UsageError
 
 
 def review(edges: Edges, state: State, reply: str, key: str) -> Reviewed | Refused:
-    """Read the review, and keep it once the reviewer is done with it; or say what could not be read.
+    """Read the review, and keep it once the reviewer is done with it. Refuse a reply that is no review.
 
     reply: name of the blob.
     """
@@ -54,7 +54,7 @@ def review(edges: Edges, state: State, reply: str, key: str) -> Reviewed | Refus
 
 
 def _check_revision(edges: Edges, state: State, review: Review) -> str:
-    """The reason why the changed fields make no idea; "" if they make one."""
+    """The reason why the idea with the changed fields is none, or ""."""
     idea = edges.workspace.idea(edges.repo, state.code.head)
     try:
         revise_idea(idea, review.changes, state.launched.primary)

@@ -1,4 +1,4 @@
-"""A reply that was cut at the limit of output tokens: what is asked then, and how the parts are joined."""
+"""Replies that were cut at the limit of output tokens: requests for the rest, and joining the parts."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ LESS: Final = (
 
 
 def whole_lines(text: str) -> str:
-    """The text up to its last line break: a join inside a line would guess at blanks. Without one, all of it."""
+    """The text up to its last line break, or all of it if it has none. A join inside a line would guess at blanks."""
     return text[: text.rfind("\n") + 1] or text
 
 
 def ask_for_rest(text: str) -> tuple[Message, Message]:
-    """The turns that ask a model to go on with what it wrote."""
+    """The turns that ask a model to go on with its reply."""
     return Message("assistant", whole_lines(text)), Message("user", GO_ON)
 
 
@@ -34,9 +34,9 @@ def ask_for_less() -> Message:
 
 
 def join_rest(text: str, rest: str) -> str:
-    """The reply in one piece, without the lines that the rest repeats and a fence that it opens anew.
+    """The reply in one piece, without lines that the rest repeats and without a fence that it opens anew.
 
-    A model that begins its reply again is taken at its word.
+    If the model began its reply again, the rest alone is the reply.
     """
     begun = whole_lines(text)
     if rest.startswith(begun) and not begun[:1].isspace():
@@ -58,5 +58,5 @@ def _is_open(lines: list[str]) -> bool:
 
 
 def _tells(text: str) -> bool:
-    """Whether a repetition of this text is no chance, as one of a bracket or of `return x` may be."""
+    """Whether the text is too long to be repeated by chance, as a bracket or `return x` may be."""
     return len(text.strip()) >= 20

@@ -1,7 +1,7 @@
-"""What a provider's error asks for: wait, change the request once, or stop. Text first, then status, then class.
+"""Errors of providers, read for the action that they ask for: wait, change the request once, or stop.
 
-The classes of litellm alone mislead: a spent quota comes as a rate limit, a refused key as a bad request, a template
-that refuses the order of roles as an internal error.
+The text decides first, then the status, then the class. The classes of litellm alone mislead: a spent quota comes as a
+rate limit, a refused key as a bad request, a template that refuses the order of roles as an internal error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ READ_CHARS: Final = 4000
 
 
 class FaultAction(StrEnum):
-    """What the caller does about a fault."""
+    """The caller's answer to a fault."""
 
     WAIT = "wait"
     CHANGE = "change"
@@ -29,7 +29,7 @@ class FaultAction(StrEnum):
 
 
 class FaultKind(StrEnum):
-    """What went wrong with one request."""
+    """The reason why one request failed."""
 
     RATE_LIMIT = "rate limit"
     OUTAGE = "outage"
@@ -55,23 +55,24 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One failed request. `text` holds no key, no line break and nothing that a terminal would obey.
-
-    wait_s: how long the provider asks to wait. tokens_per_minute, tokens_used: of the limit that struck.
-    window_tokens: of the model, where a prompt was too long. parameter: the one that was refused.
-    """
+    """One failed request, with the figures that the provider's error names."""
 
     kind: FaultKind
+    # The provider's words without keys, line breaks and characters that a terminal would obey.
     text: str
+    # How long the provider asks to wait.
     wait_s: float | None = None
+    # The rate limit that was passed, and how much of it was used.
     tokens_per_minute: int | None = None
     tokens_used: int | None = None
+    # The model's window, if a prompt was too long.
     window_tokens: int | None = None
+    # Name of the parameter that was refused.
     parameter: str = ""
 
 
 def advice(kind: FaultKind) -> str:
-    """What the user can do about it, in a few words; empty where only time helps."""
+    """The remedy for the user in a few words, or "" if only time helps."""
     return {
         FaultKind.KEY: "check the provider's API key and its rights: export it or put it into .env",
         FaultKind.QUOTA: "top up or wait for the quota to renew, or name another model with --fallback-model",
@@ -84,8 +85,9 @@ def advice(kind: FaultKind) -> str:
     }.get(kind, "")
 
 
-# What stands in the text, in the order in which it is looked for.
+# Signs of a kind of fault, in the order in which the text is searched for them. Above each: a text that it finds.
 
+# "You exceeded the monthly limit", "insufficient_quota"
 _QUOTA = re.compile(
     r"insufficient[_ ](quota|balance|credit|funds)|credit balance is too low|billing_hard_limit|payment required"
     r"|budget\W+(has been |was )?exceeded|exceeded (your|the) (monthly|spend\w*|budget)|(spend\w*|usage) limit reached"
@@ -93,10 +95,15 @@ _QUOTA = re.compile(
     r"|invalid_payment_instrument|payment instrument",
     re.I,
 )
+# "Requests per day (RPD): Limit 200"
 _DAILY = re.compile(r"\bper[ _-]?day\b|PerDay|\b[TR]PD\b|\bdaily\b|per[ _-]?month\b|\bmonthly\b", re.I)
+# "on tokens per min (TPM)"
 _PASSING = re.compile(r"per[ _-]?(minute|min|second|sec|hour)\b|Per(Minute|Second)|\b[TR]P[MS]\b", re.I)
+# "You exceeded your current quota, please check your plan"
 _CURRENT_QUOTA = re.compile(r"exceeded your current quota", re.I)
+# "Too many requests", "RESOURCE_EXHAUSTED"
 _RATE = re.compile(r"rate.?limit|too many (requests|tokens)|too_many_requests|resource.?exhausted|throttl", re.I)
+# "roles must alternate between user and assistant", "The first message must be from the user"
 _SEQUENCE = re.compile(
     r"successive user or assistant|must alternate|should alternate|alternates? between|interleave"
     r"|first message .{0,60}must|last message .{0,60}must|must (start|end) with (a|an) (user|assistant)"
@@ -107,6 +114,7 @@ _SEQUENCE = re.compile(
     r"|Jinja Exception|TemplateError|contents is not specified",
     re.I,
 )
+# "Unsupported parameter: 'max_tokens'"
 _PARAMETER = re.compile(
     r"(unsupported|unknown|unrecognized|invalid|unexpected) (request )?(parameter|argument|field|keyword|name)"
     r"|unsupported[_ ](parameter|value)|unknown_parameter|UnsupportedParamsError|extra inputs are not permitted"
@@ -114,6 +122,7 @@ _PARAMETER = re.compile(
     r"|parameter .{0,40}not (supported|allowed|permitted)|extraneous key",
     re.I,
 )
+# "This model's maximum context length is 65536 tokens", "prompt is too long"
 _LENGTH = re.compile(
     r"context.?(length|window|size)|maximum.{0,20}context"
     r"|(prompt|input|request|messages?) (is|are|was|were)? ?too (long|large)"
@@ -121,6 +130,7 @@ _LENGTH = re.compile(
     r"|too many tokens in|max_model_len|string too long|exceeds the limit of \d+ tokens",
     re.I,
 )
+# "Incorrect API key provided", "Authentication Fails"
 _KEY = re.compile(
     r"(invalid|incorrect|wrong|missing|no|expired|bad) (x-)?(api[- _]?key|token|credentials?)|api[- _]?key not valid"
     r"|authentication[_ ](fails|failed|error)|authorization failed|unable to locate credentials|permission[_ ]denied"
@@ -128,23 +138,30 @@ _KEY = re.compile(
     r"|security token .{0,20}(invalid|expired)|country, region, or territory not supported",
     re.I,
 )
+# "The model `gpt-x` does not exist", "model_not_found"
 _MODEL = re.compile(
     r"model[_ ]not[_ ](found|exist)|(no such|unknown|invalid) model|model .{0,80}(does not|doesn't|do not) exist"
     r"|model .{0,80}(not found|is not available)|model identifier is invalid|not a valid model|not_found_error",
     re.I,
 )
+# "blocked by our content filter", "Content Exists Risk"
 _CONTENT = re.compile(
     r"content[_ ](policy|filter)|content management policy|safety (system|filter)|responsible ?ai|prohibited_content"
     r"|blocked by|violat\w+ .{0,40}(policy|policies|guidelines)|content.?exists.?risk|inappropriate content",
     re.I,
 )
+# "Unable to get json response - Expecting value: line 1"
 _GARBLED = re.compile(
     r"unable to (get|parse) json|expecting value|jsondecode|invalid response object|not valid json", re.I
 )
+# "Request timed out"
 _TIMEOUT = re.compile(r"timed? ?out", re.I)
+# "<!DOCTYPE html><html>"
 _HTML = re.compile(r"<(!doctype html|html|head|body|title)\b", re.I)
 
+# The classes in front of "litellm.BadRequestError: OpenAIException - Invalid request"
 _CLASSES = re.compile(r"^(litellm\.\w+: ?|\w+(Error|Exception)( \w+)?(: | - ))+")
+# "<title>502 Bad Gateway</title>"
 _TITLE = re.compile(r"<title>([^<]{1,200})</title>", re.I)
 
 _STOPPED = frozenset({401, 402, 403, 404})
@@ -173,7 +190,7 @@ _BY_CLASS: Final = {
 
 
 def classify(text: str, status: int | None, name: str, redact: Redactor | None = None) -> Fault:
-    """What one error of a provider asks for. `name` is the class of the exception, `redact` knows the keys."""
+    """The fault that one error of a provider stands for. `name` is the class of the exception."""
     whole = " ".join(_CLASSES.sub("", text).split())
     words = whole[:READ_CHARS]
     limit, used, requested = (_number(pattern, words) for pattern in (_LIMIT, _USED, _REQUESTED))
@@ -228,34 +245,45 @@ def _kind_by_text(words: str, status: int | None, name: str) -> FaultKind | None
 
 # Figures in the text
 
-# No more digits than a float holds exactly: what is longer is no figure.
+# "60,000"; no more digits than a float holds exactly.
 _FIGURE = r"(\d[\d,]{0,14})(?![\d,]*\d)"
+# "Limit 30000, Used 29000, Requested 2500"
 _LIMIT = re.compile(rf"\blimit(?::| of)? {_FIGURE}", re.I)
 _USED = re.compile(rf"\bused:? {_FIGURE}", re.I)
 _REQUESTED = re.compile(rf"\brequested:? {_FIGURE}", re.I)
+# "Request too large for gpt-4o on tokens per min (TPM)"
 _TOO_LARGE = re.compile(r"request too large .{0,200}per min", re.I)
+# "maximum context length is 65536 tokens", "212000 tokens > 200000 maximum"
 _WINDOW = re.compile(
     r"(?:maximum context length (?:is|of)|context (?:window|size|length)(?: (?:is|of))?|> ?|max_model_len\D{0,4})"
     r" ?\(?(\d[\d,]{2,14})(?![\d,]*\d)",
     re.I,
 )
+# "Please try again in 1m2.5s", "retry after 20 seconds"
 _WAIT = re.compile(
     r"(?:try again|retry|available again|wait) (?:in|after|for) ((?:[\d.]+ ?(?:ms|[smhd])\w*,? ?)+)", re.I
 )
+# "retryDelay": "17s"
 _DELAY = re.compile(r"retryDelay\W+([\d.]+s)", re.I)
+# "340ms", "2 minutes"
 _SPAN = re.compile(r"([\d.]+) ?(ms|[smhd])", re.I)
 _UNIT_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _NAMED = (
+    # "Unsupported parameter: 'max_tokens'"
     re.compile(r"(?:parameters?|arguments?(?: supplied)?|field|name)[:\s]*[\[{'\"`]+([\w.]+)", re.I),
+    # "'temperature' does not support 0.2"
     re.compile(r"['\"`]([\w.]+)['\"`] (?:is not|does not|not)", re.I),
+    # "Unrecognized request argument supplied: reasoning_effort"
     re.compile(r"(?:parameters?|arguments? supplied)[:\s]+([a-z]+(?:_[a-z]+)+)\b", re.I),
+    # "metadata: Extra inputs are not permitted"
     re.compile(r"\b(\w+): extra inputs are not permitted", re.I),
+    # "'param': 'max_tokens'"
     re.compile(r"[\"']?param[\"']?: [\"']([\w.]+)[\"']", re.I),
 )
 
 
 def read_seconds(text: str) -> float | None:
-    """Seconds of a span as providers write it ("7.66s", "1m2.5s", "340ms", "2 minutes"); None where it is none."""
+    """Seconds of a span as providers write it ("7.66s", "1m2.5s", "340ms", "2 minutes"), or None."""
     spans = _SPAN.findall(text)
     try:
         return sum(float(number) * _UNIT_S[unit.lower()] for number, unit in spans) if spans else None
@@ -274,7 +302,7 @@ def _number(pattern: re.Pattern[str], words: str) -> int | None:
 
 
 def _message_in(words: str) -> str:
-    """What the provider said, without the envelope that it came in."""
+    """The provider's own words, taken out of the JSON or the web page around them."""
     page = _TITLE.search(words)
     if page:
         return f"answered with a web page: {page[1]}"
@@ -294,5 +322,5 @@ def _parameter_in(words: str) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with U+FFFD for what is no visible character or blank: what a provider says reaches terminals."""
+    """The text with U+FFFD for every character that is neither visible nor a blank, since it may reach a terminal."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text)

@@ -32,6 +32,7 @@ CONTINUE: Final = "Go on."
 
 QUOTED_REPLY: Final = "[Your reply was:]"
 QUOTED_ANSWER: Final = "[To that the user said:]"
+# "[Your reply was:]" at the beginning of a line of somebody's text
 _TURN: Final = re.compile(rf"^[ \t]*(?:{re.escape(QUOTED_REPLY)}|{re.escape(QUOTED_ANSWER)})", re.MULTILINE)
 
 _SEPARATOR: Final = "\n\n"
@@ -48,23 +49,21 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a model asks of the sequence, from the common form to the strictest.
+    """A model's demands on the sequence, from the common form to the strictest."""
 
-    system False: no system role, its text opens the first user message. single: one user message that quotes the
-    conversation, for what refuses every other order.
-    """
-
+    # False: there is no system role, and its text opens the first user message.
     system: bool = True
+    # One user message quotes the conversation, for a model that refuses every other order.
     single: bool = False
 
 
 def rules_for(model: str, table: RuleTable = _BUILT_IN) -> Rules:
-    """The rules of a litellm model name, whatever provider serves it; the default where nothing else is known."""
+    """The rules of a litellm model name, whatever provider serves it, or the default if nothing is known of it."""
     return Rules(system=table.find(model).system is not False)
 
 
 def stricter(rules: Rules, messages: Sequence[Message]) -> Rules | None:
-    """The mildest stricter rules under which these messages are sent otherwise; None where there are none."""
+    """The mildest stricter rules under which these messages are sent in another form, or None."""
     sent = normalise(messages, rules)
     for harder in (Rules(system=False), Rules(system=False, single=True)):
         if normalise(messages, harder) != sent and (harder.single or rules.system):
@@ -75,16 +74,16 @@ def stricter(rules: Rules, messages: Sequence[Message]) -> Rules | None:
 def normalise(messages: Sequence[Message], rules: Rules) -> list[Message]:
     """The same words in an order that providers accept: [system], then user, assistant, ..., user.
 
-    Blank messages are dropped, lone surrogates become U+FFFD, same-role neighbours and all system messages are merged
-    with a blank line between; every other character stays, in order. An assistant that comes first is preceded by the
-    user's OPENING, one that comes last is followed by the user's CONTINUE, and so is a system message that stands
-    alone. Nothing in, nothing out: no message of any substance gives an empty list.
+    Blank messages are dropped, lone surrogates become U+FFFD, and same-role neighbours and all system messages are
+    merged with a blank line between. Every other character stays, in order. If an assistant comes first, the user's
+    OPENING comes before it. If an assistant comes last, or a system message stands alone, the user's CONTINUE follows.
+    If all messages are blank, the list is empty.
 
-    Under `single` the result is one user message: system text and first turn as they are, each later turn under a line
-    that says whose it is.
+    Under `single` the result is one user message: system text and first turn as they are, and each later turn under a
+    line that says whose it is.
 
-    Idempotent. Append-only: where `messages` ends with a user message that is not blank, the result for
-    `messages + [assistant, user]`, both not blank, starts with the result for `messages`; under `single` its one
+    Idempotent. Append-only: if `messages` ends with a user message that is not blank, the result for
+    `messages + [assistant, user]`, both not blank, starts with the result for `messages`. Under `single` its one
     message does.
     """
     cleaned = [Message(m.role, without_surrogates(m.content)) for m in messages if m.content.strip()]

@@ -1,4 +1,7 @@
-"""What is known of a model before it is asked: one small table, extended by `[models."PREFIX"]` in scientist.toml."""
+"""Rules of models that are known before the first request.
+
+One small table, extended by `[models."PREFIX"]` in scientist.toml.
+"""
 
 from __future__ import annotations
 
@@ -17,30 +20,32 @@ REASONER_TIMEOUT_S: Final = 1800.0
 
 
 class ModelRules(BaseModel):
-    """Rules of the models whose name has a prefix; None: not known, or not limited.
-
-    system: whether the model takes a system message. drop_params: parameters never sent. send_reasoning: whether its
-    reasoning goes back to it with its earlier replies. A price without `cached_usd_per_mtok` counts cached tokens as
-    input. concurrency: requests in flight at once.
-    """
+    """Rules of the models whose name has a prefix. None: not known, or not limited."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    # Whether the model takes a system message.
     system: bool | None = None
+    # Tokens of a request and of a reply.
     window_tokens: int | None = Field(default=None, gt=0)
     max_output_tokens: int | None = Field(default=None, gt=0)
     tokens_per_minute: int | None = Field(default=None, gt=0)
     requests_per_minute: int | None = Field(default=None, gt=0)
+    # Requests in flight at once.
     concurrency: int | None = Field(default=None, gt=0)
+    # USD for a million tokens. Without a price of their own cached tokens are paid as input.
     input_usd_per_mtok: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     cached_usd_per_mtok: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     output_usd_per_mtok: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    # Seconds that one request may take.
     timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    # Parameters that are never sent.
     drop_params: list[str] | None = None
+    # Whether the model's reasoning goes back to it with its earlier replies.
     send_reasoning: bool | None = None
 
     def price(self, tokens_in: int, tokens_cached: int, tokens_out: int) -> float | None:
-        """US dollars by the registered price; None where there is none. `tokens_in` includes `tokens_cached`."""
+        """US dollars by the registered price, or None if there is none. `tokens_in` includes `tokens_cached`."""
         if self.input_usd_per_mtok is None or self.output_usd_per_mtok is None:
             return None
         cached_price = self.input_usd_per_mtok if self.cached_usd_per_mtok is None else self.cached_usd_per_mtok
@@ -83,7 +88,7 @@ class RuleTable:
     extensions: tuple[tuple[str, ModelRules], ...] = ()
 
     def find(self, model: str) -> ModelRules:
-        """The rules of a model: of several prefixes each field comes from the longest, and extensions come first."""
+        """The rules of a model. Each field comes from the longest prefix that sets it, and extensions come first."""
         found: dict[str, Any] = {}
         for rows in (BUILT_IN, self.extensions):
             for prefix, rules in sorted(rows, key=lambda row: len(row[0])):
@@ -98,7 +103,7 @@ def _has_prefix(model: str, prefix: str) -> bool:
 
 
 def read_model_rules(section: Mapping[str, Any], where: str) -> RuleTable:
-    """The table with the `models` section of a settings file; `where` names the file.
+    """The table with the `models` section of the settings file `where`.
 
     Raises: UsageError naming file and field.
     """
