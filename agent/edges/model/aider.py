@@ -1,7 +1,7 @@
 """`--editor aider`: the aider command, in an environment of its own, as the model that turns an instruction into edits.
 
-It works on a copy of the files that may be changed; what it changed there comes back as SEARCH/REPLACE blocks, and
-passes the gates that any reply does.
+It works on a copy of the files that may be changed. Its changes come back as SEARCH/REPLACE blocks and pass the gates
+of every reply.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ POLL_S = 0.1
 OUTPUT_BYTES = 1 << 20
 OWN_CHARS = 8000  # of aider's own prompt
 
+# "PATH", "LC_CTYPE", "https_proxy"
 _INHERITED = re.compile(
     r"PATH|LANG|LANGUAGE|LC_[A-Z]+|TZ|(HTTPS?|ALL|NO)_PROXY|(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|(REQUESTS|CURL)_CA_BUNDLE"
 )
@@ -67,20 +68,23 @@ _TASK = "Carry out this instruction for an experiment. The files that may be cha
 
 @dataclass(frozen=True, slots=True)
 class AiderModel:
-    """`model` is the litellm name that aider asks, `executable` its command; `inherited` is where keys are taken from.
+    """The aider command as a model. It carries out a planner's instruction and edits the files itself."""
 
-    deadline_s: of one try, all of aider's requests included. While it works or waits, `is_stopped` ends it. `redact`
-    takes keys out of what is shown.
-    """
-
+    # litellm's name of the model that aider asks.
     model: str
+    # The aider command.
     executable: Path
+    # Environment variables, the keys of providers among them.
     inherited: Mapping[str, str]
+    # Seconds that one question may take, all tries included.
     patience_s: float
     rules: ModelRules = field(default_factory=ModelRules)
+    # Asked while it works or waits: True ends it.
     is_stopped: Callable[[], bool] = lambda: False
     throttle: Throttle = field(default_factory=Throttle)
+    # Takes keys out of aider's words.
     redact: Redactor = field(default_factory=Redactor)
+    # Seconds of one try, all of aider's requests included.
     deadline_s: float = DEADLINE_S
     window_tokens: ClassVar[int | None] = None
     takes_files: ClassVar[bool] = True
@@ -90,7 +94,10 @@ class AiderModel:
         object.__setattr__(self, "name", f"aider/{self.model}")
 
     def ask(self, request: Request) -> ModelReply:
-        """Raises: ProviderUnavailable once patience is spent; ProviderRefused; StopRequested."""
+        """Let aider carry out the instruction of the request.
+
+        Raises: ProviderUnavailable once patience is spent, ProviderRefused, StopRequested.
+        """
         import tenacity
 
         retry = tenacity.Retrying(
@@ -132,9 +139,9 @@ class AiderModel:
         return ModelReply(text, self.name, heard.tokens_in, heard.tokens_out, heard.cost_usd)
 
     def _run(self, work: Path, home: Path, request: Request) -> int:
-        """aider's exit code, its output in `home`; the whole process group is killed at the deadline.
+        """aider's exit code. Its output is in `home`, and its whole process group is killed at the deadline.
 
-        Raises: ProviderUnavailable at the deadline; ProviderRefused where it cannot be started; StopRequested.
+        Raises: ProviderUnavailable at the deadline, ProviderRefused if it cannot be started, StopRequested.
         """
         editable = ", ".join(request.view.editable)
         # Its own words come first: aider takes a message that begins with / or ! for a command.
@@ -169,7 +176,7 @@ class AiderModel:
                 process.wait()
 
     def _hold(self, home: Path, environment: Mapping[str, str]) -> list[str]:
-        """What keeps it to its folder, whatever paths a model names; nothing where its interpreter is not found."""
+        """The command that keeps aider to its folder whatever paths a model names, or [] without its interpreter."""
         python = self.executable.resolve().with_name("python")
         if not python.exists():
             return []
@@ -186,7 +193,10 @@ class AiderModel:
         raise ProviderUnavailable(self.name, f"did not end within {self.deadline_s:g} s and was killed")
 
     def _refuse(self, code: int, heard: Heard, ticket: Ticket) -> None:
-        """Raises: ProviderUnavailable, ProviderRefused where nothing changed because no model answered."""
+        """Refuse a try in which nothing changed because no model answered.
+
+        Raises: ProviderUnavailable, ProviderRefused.
+        """
         fault = heard.fault
         if fault and fault.kind is FaultKind.RATE_LIMIT:
             self.throttle.refuse(self.model, ticket, fault, fault.wait_s or 0.0)
@@ -200,7 +210,7 @@ class AiderModel:
             raise ProviderRefused(self.name, f"ended with exit code {code}: {heard.last}")
 
     def _tell(self, old: Mapping[str, str], new: Mapping[str, str], strays: list[str], heard: Heard) -> str:
-        """The reply: what was changed, in words and as blocks."""
+        """The reply: the changes, in words and as blocks."""
         left_out = f"It also wrote {', '.join(strays)}, which may not be changed; that is left out.\n" if strays else ""
         try:
             blocks = blocks_of(old, new)
@@ -217,9 +227,9 @@ class AiderModel:
 
 
 def _instruction(request: Request) -> str:
-    """The planner's words, the failure that they are to mend, and why the edit before this one was refused.
+    """The planner's words, the failure that they are to mend, and the reasons against the edit before this one.
 
-    The failure under the conditions of prompts/edit.j2, which our own editor is shown.
+    The failure is left out under the same conditions as in edit.j2, the prompt of our own editor.
     """
     view = request.view
     failure, failed = view.code_failure or view.state.run.failure, ""
@@ -241,7 +251,7 @@ def aider_executable(python: Path) -> Path:
 
 
 def arguments(model: str, rules: ModelRules, home: Path, deadline_s: float) -> list[str]:
-    """The command line of one instruction, files to edit aside; `home`, an empty folder, gets what aider reads."""
+    """The command line of one instruction without the files. Settings for aider are written to the empty `home`."""
     settings = json.dumps([_settings(model, rules)])
     for name, text in (("config.yml", "{}\n"), ("keys.env", ""), ("settings.yml", settings)):
         (home / name).write_text(text)

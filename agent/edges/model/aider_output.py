@@ -1,4 +1,4 @@
-"""What aider said on its terminal: tokens, cost, files written, and how a provider failed."""
+"""aider's terminal output, read for tokens, cost, files written and a provider's error."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ __all__ = ["Heard", "read_output"]
 
 LAST_CHARS = 500
 
+# "Tokens: 2.1k sent, 345 received. Cost: $0.0012 message, $0.01 session."
 _TOKENS = re.compile(r"^Tokens: ([\d.]+)(k?) sent\b.*?([\d.]+)(k?) received\.", re.MULTILINE)
+# "Cost: $0.0012 message"
 _COST = re.compile(r"Cost: \$([\d.]+) message")
+# "Applied edit to experiment.py"
 _WRITTEN = re.compile(r"^(?:Applied edit to|Did not apply edit to) (.+?)(?: \(--dry-run\))?$", re.MULTILINE)
+# "litellm.RateLimitError: DeepseekException - Too many requests"
 _ERROR = re.compile(r"^(?:litellm\.)?(?:litellm\.)?(\w+Error|Timeout): .*$", re.MULTILINE)
 _TROUBLE = (
     (re.compile(r"has hit a token limit"), "The model hit its token limit: ask for a smaller change."),
@@ -26,22 +30,25 @@ _TROUBLE = (
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Zero tokens and a cost of None are unknown. fault: the provider's last error.
+    """The facts in aider's output."""
 
-    trouble: why an answer led to no edit. written: files that aider names as edited. last: its last line.
-    """
-
+    # 0 if unknown.
     tokens_in: int
     tokens_out: int
+    # None if unknown.
     cost_usd: float | None
+    # The provider's last error.
     fault: Fault | None
+    # The reason why an answer led to no edit.
     trouble: str
+    # Files that aider names as edited.
     written: tuple[str, ...]
+    # The last line.
     last: str
 
 
 def read_output(text: str, redact: Redactor) -> Heard:
-    """Read what one call of aider printed. `redact` takes keys out of what is kept."""
+    """Read the output of one call. `redact` takes keys out of the texts that are kept."""
     reports = list(_TOKENS.finditer(text))  # each report counts all of the call so far
     sent, received = (_count(*reports[-1].group(i, i + 1)) for i in (1, 3)) if reports else (0, 0)
     costs = _COST.findall(text)

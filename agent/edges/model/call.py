@@ -1,4 +1,4 @@
-"""One request to a provider through litellm: an answer, or a fault that says what to do about it."""
+"""One request to a provider through litellm: an answer, or a fault with the action that it asks for."""
 
 from __future__ import annotations
 
@@ -23,23 +23,29 @@ NAME_CHARS = 200
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one request brought. `tokens_in` includes those read from a cache; an unknown cost is None."""
+    """The answer to one request."""
 
     text: str
+    # Name of the model as the provider gives it.
     model: str
     reasoning: str = ""
+    # Tokens read from a cache are part of tokens_in.
     tokens_in: int = 0
     tokens_out: int = 0
     tokens_cached: int = 0
+    # None if nobody knows.
     cost_usd: float | None = None
+    # "stop", "length" or the provider's own word.
     finish_reason: str = ""
+    # Rates in the headers.
     limits: RateLimits = field(default_factory=RateLimits)
 
 
 class CallFailed(Exception):
-    """One request failed. `limits` is what the provider said of its rates meanwhile.
+    """One request failed.
 
-    answer: one that is of no use and was counted by the provider all the same.
+    limits: the rates in the headers of the error.
+    answer: an answer of no use, which the provider counted all the same.
     """
 
     def __init__(self, fault: Fault, limits: RateLimits | None = None, answer: Answer | None = None) -> None:
@@ -49,7 +55,7 @@ class CallFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """How requests are sent, whatever the model. `check_stop` raises if work must end; errors pass `redact`."""
+    """Sends requests to any model. `check_stop` raises if work must end. Errors pass `redact`."""
 
     check_stop: Callable[[], None]
     redact: Redactor = field(default_factory=Redactor)
@@ -58,9 +64,9 @@ class Call:
     def send(
         self, model: str, messages: Sequence[Message], rules: ModelRules, dropped: Collection[str], deadline_s: float
     ) -> Answer:
-        """Send one request, which ends after `deadline_s` whatever the provider does.
+        """Send one request, which ends after `deadline_s` even if the provider goes on.
 
-        Raises: CallFailed; whatever `check_stop` raises.
+        Raises: CallFailed, and the exception of `check_stop`.
         """
         litellm = load_litellm()
         parameters = _parameters(rules, dropped)
@@ -84,9 +90,9 @@ class Call:
             raise self._explain(raised.error) from raised.error
 
     def _within(self, act: Callable[[], Any], deadline_s: float) -> Any:
-        """The result of `act`, done on a thread that is left behind where it outlasts the deadline or a stop.
+        """The result of `act`, done on a thread. If it outlasts the deadline or a stop, the thread is left behind.
 
-        A timeout of the socket alone would not do: it starts anew with every byte that trickles in.
+        A timeout of the socket alone is not enough: it starts anew with every byte that arrives.
         """
         results: list[Any] = []
         errors: list[Exception] = []
@@ -95,7 +101,7 @@ class Call:
         def work() -> None:
             try:
                 results.append(act())
-            except Exception as error:  # noqa: BLE001 - the edge of a worker: its caller says what the error means
+            except Exception as error:  # noqa: BLE001 - the edge of a worker: its caller reads the error
                 errors.append(error)
             done.set()
 
@@ -112,7 +118,7 @@ class Call:
     def _explain(self, error: Exception) -> CallFailed:
         import openai
 
-        if not isinstance(error, openai.OpenAIError):  # litellm stumbled over what the provider sent
+        if not isinstance(error, openai.OpenAIError):  # litellm could not read the provider's answer
             text = self.redact.in_error(" ".join(f"{type(error).__name__}: {error}".split()))[:500]
             return CallFailed(Fault(FaultKind.GARBLED, printable(text)))
         headers = lower_names(_headers_of(error))
@@ -131,7 +137,7 @@ class _LibraryError(Exception):
 
 
 def check_stop(is_stopped: Callable[[], bool]) -> None:
-    """Raises: StopRequested where work must end."""
+    """Raises: StopRequested if work must end."""
     if is_stopped():
         raise StopRequested("stopped by request while waiting for the provider")
 
@@ -152,7 +158,7 @@ def _read_timeout(timeout_s: float) -> Any:
 
 
 def _parameters(rules: ModelRules, dropped: Collection[str]) -> dict[str, Any]:
-    """What is sent beside model and messages."""
+    """Parameters of a request beside model and messages."""
     left_out = sorted({*(rules.drop_params or ()), *dropped})
     parameters: dict[str, Any] = {"max_tokens": rules.max_output_tokens} if rules.max_output_tokens else {}
     parameters = {name: value for name, value in parameters.items() if name not in left_out}
@@ -168,7 +174,7 @@ def _headers_of(error: Exception) -> Mapping[str, object] | None:
 def _read(model: str, response: Any, rules: ModelRules, now: float) -> Answer:
     """The answer in a response.
 
-    Raises: CallFailed where nothing in it can be used.
+    Raises: CallFailed if nothing in it can be used.
     """
     choices = getattr(response, "choices", None) or []
     message = getattr(choices[0], "message", None) if choices else None
@@ -180,7 +186,7 @@ def _read(model: str, response: Any, rules: ModelRules, now: float) -> Answer:
     details = getattr(usage, "prompt_tokens_details", None)
     cached = min(tokens_in, _count(details, "cached_tokens") or _count(usage, "cache_read_input_tokens"))
     price = rules.price(tokens_in, cached, tokens_out)
-    told = hidden.get("response_cost") or None  # zero is what litellm says where it has no price
+    told = hidden.get("response_cost") or None  # litellm says zero if it has no price
     answer = Answer(
         text=str(text),
         model=printable(str(getattr(response, "model", "") or model)[:NAME_CHARS]),

@@ -21,10 +21,10 @@ from agent.edges.model.throttle import Held, Throttle
 from agent.errors import BudgetSpent, ContextTooLong, ProviderError, ProviderRefused, ProviderUnavailable
 
 SHORTEST_TIMEOUT_S = 10.0
-# How long a model's fault of one kind is waited out where another model is named.
+# How long a model's fault of one kind is waited out if another model may be asked.
 TURN_S = {FaultKind.RATE_LIMIT: 600.0, FaultKind.OUTAGE: 300.0, FaultKind.TIMEOUT: 0.0, FaultKind.GARBLED: 120.0}
 REST_S = 900.0
-# Faults that say nothing of the next question.
+# Faults that belong to this question alone.
 OF_THIS_TEXT = frozenset({FaultKind.LENGTH, FaultKind.CONTENT, FaultKind.CUT})
 ROUND_S = 30.0
 REASON_CHARS = 200  # of the reason for a wait
@@ -32,34 +32,40 @@ REASON_CHARS = 200  # of the reason for a wait
 
 @dataclass(slots=True)
 class _RankedModel:
-    """One of the models that may answer, and what was learnt of it."""
+    """One of the models that may answer, and the facts learnt about it."""
 
     name: str
     rules: ModelRules
+    # The form of its message sequence. It becomes stricter if the provider refuses one.
     shape: Rules
+    # Parameters that the provider refused.
     dropped: set[str] = field(default_factory=set)
+    # Until then the others are asked first.
     rests_until: float = float("-inf")
+    # Window that an error of the provider named.
     told_window: int | None = None
 
 
 @dataclass(slots=True)
 class _Effort:
-    """What one question has cost so far. `seen` is the kind of the last fault, `since` when its row began.
-
-    changed: what was changed for whom. asks_s: the wait that the last fault named.
-    """
+    """The requests and waits of one question so far. Times are those of the clock, in seconds."""
 
     started: float
     deadline: float
     check_room: Callable[[Paid], None]
     requests: int = 0
     answers: list[Answer] = field(default_factory=list)
+    # By model, the reason why it will not answer.
     refusals: dict[str, str] = field(default_factory=dict)
+    # Model and kind of fault for which a request was changed.
     changed: set[tuple[str, FaultKind]] = field(default_factory=set)
+    # Kind of the last fault, the time of the first in an unbroken row of that kind, and its words.
     seen: FaultKind | None = None
     since: float = 0.0
     last: str = ""
+    # The wait that the last fault named.
     asks_s: float = 0.0
+    # When a wait was last told.
     told: float = float("-inf")
 
     @property
@@ -102,17 +108,18 @@ class LiteLLMModel:
 
     @property
     def window_tokens(self) -> int | None:
-        """What the first model takes in: its rules' word, else what it said itself, else litellm's.
+        """Window of the first model: from its rules, else as its provider named it, else from litellm's table.
 
-        Those to fall back on may take less.
+        A model to fall back on may have a smaller one.
         """
         first = self._candidates[0]
         return first.rules.window_tokens or first.told_window or known_window(first.name)
 
     def ask(self, request: Request) -> ModelReply:
-        """Raises: ProviderUnavailable once patience is spent, ProviderRefused where none answers, ContextTooLong.
+        """The first usable answer of the model or of one to fall back on.
 
-        What the request's `check_room` raises.
+        Raises: ProviderUnavailable once patience is spent, ProviderRefused if no model can answer, ContextTooLong,
+        and the exception of the request's `check_room`.
         """
         now = self._clock()
         effort = _Effort(now, now + self._patience.limit_s, request.check_room)
@@ -145,7 +152,10 @@ class LiteLLMModel:
             self._patience.sleep(min(ROUND_S, remains))
 
     def _give_up_on(self, candidate: _RankedModel, fault: Fault, effort: _Effort) -> None:
-        """Raises: ContextTooLong where a shorter prompt is all that is asked for."""
+        """Note why the model did not answer.
+
+        Raises: ContextTooLong if a shorter prompt may be answered.
+        """
         text = f"{fault.text}" + (f" ({remedy})" if (remedy := advice(fault.kind)) else "")
         if fault.kind is FaultKind.LENGTH:
             candidate.told_window = fault.window_tokens or candidate.told_window
@@ -162,7 +172,7 @@ class LiteLLMModel:
     def _converse(
         self, candidate: _RankedModel, messages: Sequence[Message], effort: _Effort, *, alone: bool
     ) -> Answer:
-        """One model's whole answer; where it was cut, joined with its rest, or else a shorter one.
+        """One model's whole answer. If it was cut, it is joined with its rest, or a shorter one takes its place.
 
         Raises: CallFailed.
         """
@@ -193,7 +203,9 @@ class LiteLLMModel:
         alone: bool,
         brief: FaultKind | None = None,
     ) -> Answer:
-        """One answer, however often it takes within this model's turn; faults of the kind `brief` have but a turn.
+        """One answer, after as many tries as the model's turn allows.
+
+        brief: a kind of fault that is waited out only for its turn, even if no other model is left.
 
         Raises: CallFailed.
         """
@@ -229,7 +241,7 @@ class LiteLLMModel:
         return answer
 
     def _tell_wait(self, candidate: _RankedModel, effort: _Effort, wait_s: float) -> None:
-        """Nobody should wonder what a launch does for hours; a wait of a moment is not worth a line."""
+        """Tell a long wait now and then, so that nobody wonders about a launch that does nothing for hours."""
         now = self._clock()
         if wait_s >= TOLD_WAIT_S and now - effort.told >= TELL_EVERY_S:
             effort.told = now
@@ -257,7 +269,7 @@ class LiteLLMModel:
                 effort.changed.add((candidate.name, kind))
 
     def _change(self, candidate: _RankedModel, fault: Fault, messages: Sequence[Message]) -> bool:
-        """Whether the candidate's next request differs in what was refused."""
+        """Change the form or the parameters that were refused, and return whether the next request differs."""
         if fault.kind is FaultKind.SEQUENCE:
             harder = stricter(candidate.shape, messages)
             candidate.shape = harder or candidate.shape
@@ -303,7 +315,7 @@ class LiteLLMModel:
 
 
 def _reply_of(answer: Answer, candidate: _RankedModel, effort: _Effort) -> ModelReply:
-    """The answer with what all requests of the question used."""
+    """The answer, with the tokens and the cost of all requests of the question."""
     text, paid = answer.text, effort.paid
     if candidate.rules.send_reasoning and answer.reasoning:
         text = f"<think>\n{answer.reasoning}\n</think>\n\n{text}"

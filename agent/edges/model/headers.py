@@ -1,4 +1,4 @@
-"""What the headers of a provider's answer say: how long to wait, and how much may be used."""
+"""Headers of a provider's answer, read for the wait that they ask for and for rate limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HALF_A_DAY_S = 43200.0
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """Tokens and requests per minute, and how many are left; None where the provider does not say."""
+    """Tokens and requests per minute, and how many of them are left. None if the provider does not say."""
 
     tokens: int | None = None
     tokens_left: int | None = None
@@ -24,12 +24,12 @@ class RateLimits:
 
 
 def lower_names(headers: Mapping[str, object] | None) -> dict[str, str]:
-    """Headers under small names, also those that litellm puts a prefix to."""
+    """Headers under lower-case names, without the prefix that litellm adds to some."""
     return {str(k).lower().removeprefix("llm_provider-"): str(v) for k, v in (headers or {}).items()}
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that Retry-After asks to wait, given as a number or as a date; `now` in seconds since the epoch."""
+    """Seconds that Retry-After asks to wait, given as a number or as a date. `now` is in seconds since the epoch."""
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
@@ -45,7 +45,7 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def read_limits(headers: Mapping[str, str], now: float) -> RateLimits:
-    """The limits that OpenAI's, Anthropic's and Mistral's header names tell; `now` in seconds since the epoch."""
+    """Limits under OpenAI's, Anthropic's and Mistral's header names. `now` is in seconds since the epoch."""
     found = {}
     for what in ("tokens", "requests"):
         limit = _first(headers, f"x-ratelimit-limit-{what}", f"anthropic-ratelimit-{what}-limit")
@@ -62,7 +62,7 @@ def read_limits(headers: Mapping[str, str], now: float) -> RateLimits:
 
 
 def _reset_s(headers: Mapping[str, str], what: str, now: float) -> float | None:
-    """Seconds until all of it may be used again."""
+    """Seconds until the whole limit may be used again."""
     text = headers.get(f"x-ratelimit-reset-{what}", "")
     if text:
         return _number(text) if re.fullmatch(r"[\d.]+", text) else read_seconds(text)

@@ -1,4 +1,4 @@
-"""Who used what: calls are admitted within the budgets of their idea and batch, also several at once."""
+"""Budgets of ideas and batches: calls are admitted within them, also several at once."""
 
 from __future__ import annotations
 
@@ -27,23 +27,24 @@ def no_price(model: str) -> Price | None:
 
 @dataclass
 class _Account:
-    """One workspace: its state when last seen, what its calls used since, and what those in flight are to need.
+    """One workspace and the use of its budgets."""
 
-    size: of its journal when it was read; None for a workspace that this process works on.
-    """
-
+    # As it was last seen.
     state: State
+    # Bytes of the journal when it was read. None for a workspace that this process works on.
     size: int | None = None
+    # Use by calls that ended after that.
     since: list[Use] = field(default_factory=list)
+    # Needs of the calls in flight.
     reserved: list[Need] = field(default_factory=list)
 
 
 class Ledger:
-    """One for all ideas of a process; any of their threads may call it.
+    """The use of budgets by all ideas of a process, whose threads share it.
 
-    Siblings that other processes work on count as their journals stand; their calls in flight are not seen.
+    Workspaces of the batch that other processes work on count as their journals stand. Their calls in flight do not.
 
-    price_of: what a model charges, asked only where a limit on money stands; None where nobody knows.
+    price_of: gives the price of a model, or None if nobody knows it. It is called only if money is limited.
     """
 
     def __init__(self, price_of: PriceOf = no_price) -> None:
@@ -55,11 +56,11 @@ class Ledger:
     def ask(
         self, model: Model, request: Request, workspace: Workspace, state: State, role: str, *, repeated: bool = False
     ) -> ModelReply:
-        """The model's reply, where the budgets have room for the call; and for more, where one request does not do.
+        """The model's reply, if the budgets have room for the call. Room is checked again before each further request.
 
         repeated: the same call was sent before a crash, and counts too.
 
-        Raises: BudgetSpent, which tells what was paid before; what the model raises.
+        Raises: BudgetSpent, which names the use before it, and the exceptions of the model.
         """
         if is_free(model.name):
             return model.ask(request)
@@ -84,7 +85,7 @@ class Ledger:
     def _reserve(
         self, model: str, chars: int, path: Path, state: State, role: str, *, repeated: bool
     ) -> tuple[Need, str]:
-        """What the call needs at most, and of which model."""
+        """Reserve the need of the call if its dearest model answers. The need, and the name of that model."""
         with self._lock:
             account = self._accounts.setdefault(path, _Account(state))
             account.state, account.size, account.since = state, None, []
@@ -97,7 +98,10 @@ class Ledger:
             return need, model
 
     def _check(self, path: Path, need: Need, model: str, paid: Use | None = None) -> None:
-        """Raises: BudgetSpent where there is no room; `paid` takes the place of what is reserved for the call."""
+        """Check the budgets for a call whose need is reserved, or `paid` in its place.
+
+        Raises: BudgetSpent if there is no room.
+        """
         account = self._accounts[path]
         limits = account.state.limits
         money = _limits_money(limits)
@@ -109,7 +113,7 @@ class Ledger:
             raise BudgetSpent(over.reason, over.remedy)
 
     def _settle(self, path: Path, need: Need, paid: Paid | None) -> None:
-        """The call is over: what it used takes the place of what it was expected to use."""
+        """End a call: its use takes the place of its need."""
         with self._lock:
             account = self._accounts[path]
             account.reserved.remove(need)
@@ -117,7 +121,7 @@ class Ledger:
                 account.since.append(_use_of(paid, need))
 
     def _dearest(self, models: list[str], state: State, role: str, chars: int, *, money: bool) -> tuple[str, Need]:
-        """What the call needs of the model, or of a fallback that costs more; an unknown price is the highest."""
+        """The model or fallback that costs most, and the need of the call with it. An unknown price is the highest."""
         tally = state.spent.by_role.get(role, Tally())
         needs = {models[0]: estimate_call(tally, chars, self._price(models[0]) if money else None)}
         for name in models[1:] if money else ():  # the role's own price so far says nothing of another model's
@@ -125,7 +129,7 @@ class Ledger:
         return max(needs.items(), key=lambda item: math.inf if item[1].cost_usd is None else item[1].cost_usd)
 
     def _total(self, account: _Account, need: Need | None = None, paid: Use | None = None, *, money: bool) -> Use:
-        """All of an account; with `paid` in place of the reserved `need`."""
+        """All use and needs of an account, with `paid` in place of the reserved `need`."""
         launched = account.state.launched
         models = {model_of(launched, role) for role in ROLES} if money else ()
         prices = {name: self._price(name) for name in models}
@@ -140,14 +144,14 @@ class Ledger:
         return self._prices[model]
 
     def _siblings(self, path: Path) -> list[_Account]:
-        """The batch's other workspaces; those that this process does not work on are read again where they grew."""
+        """The batch's other workspaces. If another process works on one and its journal grew, it is read again."""
         batch = path.parent
         found = find_workspaces(batch) if (batch / BATCH_FILE).is_file() else []
         for sibling in found:
             known = self._accounts.get(sibling.path)
             if sibling.path == path or (known and known.size is None):
                 continue
-            with contextlib.suppress(OSError, IntegrityError):  # a damaged one has its own error; what is known counts
+            with contextlib.suppress(OSError, IntegrityError):  # a damaged one has its own error: its last state counts
                 size = (sibling.agent / "journal.jsonl").stat().st_size
                 if known is None or known.size != size:
                     self._accounts[sibling.path] = _Account(read_state(sibling), size)
@@ -160,7 +164,7 @@ def request_chars(request: Request) -> int:
 
 
 def _use_of(paid: Paid, need: Need) -> Use:
-    """What was paid, by the estimate where the provider did not say."""
+    """The use that was paid for. If the provider did not say, the estimate stands for it."""
     tokens = paid.tokens_in + paid.tokens_out if paid.tokens_in else need.tokens
     return Use(tokens, need.cost_usd if paid.cost_usd is None else paid.cost_usd)
 

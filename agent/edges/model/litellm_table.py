@@ -34,7 +34,7 @@ def load_litellm() -> Any:
 
 
 def known_window(name: str) -> int | None:
-    """The tokens that litellm's table says a model takes in; None where it says nothing."""
+    """The window of a model by litellm's table, or None if the table does not have it."""
     if name.startswith("ollama"):  # litellm would ask the server, which may be down
         return None
     litellm = load_litellm()
@@ -46,7 +46,10 @@ def known_window(name: str) -> int | None:
 
 
 def check_model(name: str, environment: Mapping[str, str], option: str = "--model") -> None:
-    """Raises: UsageError where litellm knows no such provider, or its key is not set; `option` is what named it."""
+    """Check the name that was given as `option`.
+
+    Raises: UsageError if litellm knows no such provider, or the provider's key is not set.
+    """
     litellm = load_litellm()
     try:
         litellm.get_llm_provider(name)
@@ -63,9 +66,9 @@ def check_model(name: str, environment: Mapping[str, str], option: str = "--mode
 
 
 def price_of(model: str, rules: RuleTable) -> Price | None:
-    """USD a token; None where nobody knows.
+    """USD a token, from the settings or from litellm's table. None if neither has it.
 
-    A price of zero counts where it is registered: in litellm's table it stands for many that are not known.
+    A price of zero counts only in the settings. In litellm's table many unknown prices are zero.
     """
     model = model.removeprefix("aider/")
     registered = rules.find(model)

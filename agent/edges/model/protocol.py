@@ -16,37 +16,39 @@ __all__ = ["Model", "ModelReply", "Models", "Request"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked: the messages as rendered, not yet normalised, and the view that they were rendered from.
+    """A question to a model."""
 
-    role: whose turn it is; asked: replies that role got before. files: whole texts of the files that may be changed.
-    check_room: called with what was paid so far before the question costs more; raises BudgetSpent.
-    """
-
+    # As rendered, not yet normalised.
     messages: tuple[Message, ...]
+    # The values that the last message was rendered from.
     view: TurnView
+    # Who is asked, and how many replies that role got before.
     role: Role = Role.PLANNER
     asked: int = 0
+    # Whole texts of the files that may be changed.
     files: Mapping[str, str] = field(default_factory=dict)
+    # Called with the payment so far before the question costs more. Raises BudgetSpent.
     check_room: Callable[[Paid], None] = lambda paid: None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelReply:
-    """What came back. `cost_usd` is None where the price is unknown.
-
-    tokens_in includes tokens_cached. requests: HTTP requests sent for it, the refused ones too. finish_reason: "stop",
-    or "length" where the reply is cut short even after the model was asked to go on and to say less. reasoning: what
-    the model thought, where the provider tells it apart.
-    """
+    """A reply, with the payment for all requests that it took."""
 
     text: str
+    # The name that the provider gives the model.
     model: str
+    # Tokens read from a cache are part of tokens_in.
     tokens_in: int = 0
     tokens_out: int = 0
+    # None if nobody knows.
     cost_usd: float | None = None
     tokens_cached: int = 0
+    # HTTP requests, the refused ones too.
     requests: int = 1
+    # "stop", or "length" if the reply is cut even after the model was asked to go on and to say less.
     finish_reason: str = ""
+    # The model's thoughts, if the provider keeps them apart from the reply.
     reasoning: str = ""
 
     @property
@@ -55,14 +57,14 @@ class ModelReply:
 
 
 class Model(Protocol):
-    """A language model, or what stands in for one."""
+    """A language model, or a program that plays one."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def window_tokens(self) -> int | None:
-        """Tokens that a request may have; None if nobody knows, or if no request is too long."""
+        """Tokens that a request may have. None if nobody knows, or if no request is too long."""
         ...
 
     @property
@@ -71,16 +73,17 @@ class Model(Protocol):
         ...
 
     def ask(self, request: Request) -> ModelReply:
-        """Raises: ProviderUnavailable after the caller's patience, ProviderRefused at once, ContextTooLong.
+        """The reply to one question.
 
-        What `check_room` raises. All of these tell what was paid.
+        Raises: ProviderUnavailable once patience is spent, ProviderRefused at once, ContextTooLong, and the exception
+        of `check_room`. Each of these holds the payment.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Who does what for an idea: without an editor the planner edits, without a reviewer nobody reviews."""
+    """The models of an idea. Without an editor the planner edits, and without a reviewer nobody reviews."""
 
     planner: Model
     editor: Model | None = None

@@ -19,8 +19,8 @@ PREFIX = "replay/"
 class ReplayModel:
     """The replies of one workspace, each role's in their order.
 
-    Which one is due is counted from the journal of the workspace that asks, so that a resumed replay goes on where it
-    stood. The same prompts are not asked for: only that each reply was given for the same purpose.
+    The number of the due reply comes from the journal of the workspace that asks, so that a resumed replay goes on
+    there. Prompts may differ from the recorded ones. Only the purpose of each request must be the recorded one.
     """
 
     window_tokens = None
@@ -30,7 +30,10 @@ class ReplayModel:
         self.name = name
 
     def ask(self, request: Request) -> ModelReply:
-        """Raises: ProviderRefused where no reply is left, or the next one was given for something else."""
+        """The next recorded reply of the role.
+
+        Raises: ProviderRefused if no reply is left, or if the next one was given for another purpose.
+        """
         replies = replies_of(self._journal.events, request.role)
         number, purpose = request.asked + 1, request.view.purpose
         which = f"reply {number} of the {request.role}"
@@ -57,14 +60,14 @@ def is_replay(model: str) -> bool:
 
 
 def replay_name(model: str) -> str:
-    """A replay's name with its path made absolute, since a resume may come from another folder; others as they are."""
+    """The name with its path made absolute if it is a replay's, since a resume may come from another folder."""
     return PREFIX + str(Path(model.removeprefix(PREFIX)).absolute()) if is_replay(model) else model
 
 
 def read_launch(model: str, option: str = "--model") -> Launched:
-    """How the recorded workspace was launched; `option` is what named it.
+    """The launch of the recorded workspace, which was given as `option`.
 
-    Raises: UsageError where it is no workspace, or holds no reply.
+    Raises: UsageError if it is no workspace, or holds no reply.
     """
     try:
         events = _open(model).events
@@ -79,7 +82,10 @@ def read_launch(model: str, option: str = "--model") -> Launched:
 
 
 def _open(model: str) -> Journal:
-    """Raises: ProviderRefused where there is no journal that can be read."""
+    """The journal of the recorded workspace.
+
+    Raises: ProviderRefused if there is none that can be read.
+    """
     try:
         return open_workspace(Path(model.removeprefix(PREFIX))).journal()
     except (UsageError, IntegrityError, OSError) as error:

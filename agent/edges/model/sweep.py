@@ -21,14 +21,17 @@ CONTROL = "control: hyper-parameter sweep; the idea was not implemented"
 
 
 class SweepModel:
-    """Reads the view of a request, not its messages; a seeded Optuna chooses the next values from the past rows."""
+    """Reads the view of a request, not its messages. A seeded Optuna chooses the next values from the past rows."""
 
     name = SWEEP
     window_tokens = None
     takes_files = True
 
     def ask(self, request: Request) -> ModelReply:
-        """Raises: ProviderRefused where no run file marks a search range."""
+        """The next trial, or the closing words of the study.
+
+        Raises: ProviderRefused if no run file marks a search range.
+        """
         view = request.view
         match view.purpose:
             case Purpose.PLOT:
@@ -41,7 +44,7 @@ class SweepModel:
 
 
 def ranges_in(files: Mapping[str, str]) -> dict[str, tuple[SearchRange, ...]]:
-    """Search ranges by file; files without any are left out."""
+    """Search ranges by file, of the files that have any."""
     found = {name: search_ranges(text) for name, text in files.items() if name.endswith(".py")}
     return {name: ranges for name, ranges in found.items() if ranges}
 
@@ -69,7 +72,7 @@ def _block(file: str, found: SearchRange, value: Setting) -> str:
 
 
 def _suggest(view: TurnView, ranges: Mapping[str, SearchRange]) -> dict[str, Setting]:
-    """The next point; it always differs from the present values."""
+    """The next point. It always differs from the present values."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -114,7 +117,7 @@ def _inside(found: SearchRange, value: Setting) -> bool:
 
 
 def _rounded(r: SearchRange, value: Setting) -> Setting:
-    """Three significant digits: what a person would have written."""
+    """The value in three significant digits, as a person would write it."""
     if isinstance(value, float):
         return min(max(float(f"{value:.3g}"), r.low), r.high)
     return value

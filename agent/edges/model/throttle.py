@@ -1,9 +1,9 @@
 """A queue for each model, shared by all ideas of a process: callers wait their turn instead of being refused.
 
 A model's tokens and requests per minute are two buckets that refill evenly. Their sizes come from settings, from the
-headers of an answer or from the text of a refusal; until one is known, only the number of requests in flight is
-bounded, and grows with each answer. A provider that refuses and names no size is held to a guess from what it took,
-which a refusal lowers and its absence raises.
+headers of an answer or from the text of a refusal. Until one is known, only the number of requests in flight is
+bounded, and that bound grows with each answer. If a provider refuses a request and names no size, its past answers give
+a guess. Each further refusal lowers the guess, and time without one raises it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ POLL_S = 0.05
 LONGEST_POLL_S = 1.0
 MOST_IN_FLIGHT = 64
 FIRST_IN_FLIGHT = 4
-# What a request is taken to need before the model has answered once.
+# Output tokens of a request before the model has answered once.
 FIRST_TOKENS_OUT = 500.0
-NEWS = 0.3  # weight of the newest answer in these two
+NEWS = 0.3  # weight of the newest answer in the mean of input and output
 MARGIN = 0.99  # of a learnt limit: the provider's clock and ours drift apart
 # A guess after another refusal, and how it grows with each window that went by since.
 LOWER = 0.94
@@ -45,7 +45,7 @@ class Held(Exception):
 
 @dataclass(slots=True)
 class Bucket:
-    """What may be used now, in a bucket that refills `limit` a window; no limit known, no bound."""
+    """The amount that may be used now. `limit` flows in during each window. Without a limit there is no bound."""
 
     window_s: float
     limit: float | None = None
@@ -54,7 +54,7 @@ class Bucket:
     guessed: bool = False
 
     def resize(self, limit: float, now: float) -> None:
-        """A new limit: what was used under the old one, or is in flight, stays used."""
+        """Set a new limit. Tokens used under the old one, and those in flight, stay used."""
         self.refill(now)
         self.level += limit - (self.limit or 0.0)
         self.limit = limit
@@ -69,7 +69,7 @@ class Bucket:
         return (self.limit or 0.0) / self.window_s
 
     def delay(self, amount: float, now: float) -> float:
-        """Seconds until `amount`, or a full bucket where that is less, is there."""
+        """Seconds until `amount` is there, or a full bucket if that is less."""
         if not self.limit:
             return 0.0
         self.refill(now)
@@ -78,7 +78,7 @@ class Bucket:
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """One request at the door: what it was taken to need, and what it needed."""
+    """One request that waits or is in flight: its length, the estimate of its tokens, and its use."""
 
     chars: int
     tokens: float = 0.0
@@ -88,16 +88,24 @@ class Ticket:
 
 @dataclass(slots=True)
 class _Lane:
+    """The queue of one model."""
+
     tokens: Bucket
     requests: Bucket
     queue: deque[Ticket] = field(default_factory=deque)
     in_flight: list[Ticket] = field(default_factory=list)
+    # Most requests in flight while no limit is known.
     allowed: float = FIRST_IN_FLIGHT
+    # The provider asked everyone to wait until then.
     held_until: float = float("-inf")
+    # Means over the answers so far, for the estimate of the next request.
     chars_per_token: float = CHARS_PER_TOKEN
     tokens_out: float = FIRST_TOKENS_OUT
+    # Time and tokens of each answer in the last window.
     recent: deque[tuple[float, float]] = field(default_factory=deque)
+    # When the first request was sent.
     opened: float | None = None
+    # When a refusal last lowered the guess, when the guess was made, and how many windows' tokens it was made from.
     lowered: float = float("-inf")
     guessed_at: float = float("-inf")
     windows: float = 1.0
@@ -107,7 +115,7 @@ class _Lane:
 
 
 class Throttle:
-    """The queues of all models. Thread-safe; `clock` counts seconds, `window_s` of them are the provider's minute."""
+    """The queues of all models. Threads may share it. The provider's minute lasts `window_s` seconds of the clock."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic, window_s: float = 60.0) -> None:
         self._clock = clock
@@ -121,9 +129,9 @@ class Throttle:
     ) -> Iterator[Ticket]:
         """Wait for this caller's turn, first come first served, and hold its place in flight.
 
-        What the request was taken to need is given back unless `settle` or `keep` said what it used.
+        The estimate of the request is given back, unless `settle` or `keep` notes its use.
 
-        Raises: Held where the provider's own wait is longer than `patience_s`; whatever `sleep` raises.
+        Raises: Held if the provider's own wait is longer than `patience_s`, and the exception of `sleep`.
         """
         lane = self._lane(model, rules)
         ticket = Ticket(chars)
@@ -148,7 +156,7 @@ class Throttle:
                     lane.tokens.level -= ticket.used or 0.0
 
     def settle(self, model: str, ticket: Ticket, tokens_in: int, tokens_out: int) -> None:
-        """An answer came: it used these tokens; without any, what was estimated."""
+        """Note the use of a request that was answered. If the provider counted no tokens, the estimate is its use."""
         with self._lock:
             lane = self._lanes[model]
             ticket.used = float(tokens_in + tokens_out) or ticket.tokens
@@ -160,11 +168,11 @@ class Throttle:
                 lane.tokens_out += NEWS * (tokens_out - lane.tokens_out)
 
     def keep(self, ticket: Ticket) -> None:
-        """No answer came, yet the provider may have counted the request."""
+        """Note that no answer came, and that the provider may have counted the request."""
         ticket.used = ticket.tokens
 
     def learn(self, model: str, ticket: Ticket, limits: RateLimits) -> None:
-        """What the headers of an answer say of the limits, also of what others use of them."""
+        """Take over the limits in the headers of an answer, which count other users of the key too."""
         with self._lock:
             lane, now = self._lanes[model], self._clock()
             others = sum(t.tokens for t in lane.in_flight if t is not ticket)
@@ -173,12 +181,12 @@ class Throttle:
             _learn(lane, lane.requests, limits.requests, limits.requests_left, others, now - ticket.entered, now)
 
     def refuse(self, model: str, ticket: Ticket, fault: Fault, wait_s: float) -> None:
-        """The provider refused a request for its rate: everyone waits, and the bucket is as full as it said."""
+        """Note a refusal for the rate: everyone waits, and the bucket is as full as the provider said."""
         with self._lock:
             lane, now = self._lanes[model], self._clock()
             lane.held_until = max(lane.held_until, now + wait_s)
             needed, ticket.tokens = ticket.tokens, 0.0
-            lane.tokens.level += needed  # given back first: what is set below is what is there
+            lane.tokens.level += needed  # given back first, since the level is set below
             if fault.tokens_per_minute:
                 _shrink(lane, lane.tokens, fault.tokens_per_minute * MARGIN, now)
             if not lane.tokens.limit or lane.tokens.guessed:
@@ -206,7 +214,7 @@ class Throttle:
             return lane
 
     def _enter(self, lane: _Lane, rules: ModelRules, ticket: Ticket, give_up: float) -> float:
-        """Seconds to wait before looking again; 0 where the ticket went in."""
+        """Seconds to wait before the next look, or 0 if the request may be sent."""
         with self._lock:
             now = self._clock()
             if lane.held_until > now:
@@ -231,9 +239,9 @@ class Throttle:
 def _learn(
     lane: _Lane, bucket: Bucket, limit: int | None, left: int | None, others: float, age_s: float, now: float
 ) -> None:
-    """Bring a bucket into the bounds that a header allows: it was written at most `age_s` ago.
+    """Bring a bucket into the bounds that a header allows. The header was written at most `age_s` ago.
 
-    `left` may count the other requests in flight already or not yet.
+    left: from the header. It may count the other requests in flight already or not yet.
     """
     if limit:
         _shrink(lane, bucket, limit * MARGIN, now)
@@ -244,20 +252,20 @@ def _learn(
 
 
 def _shrink(lane: _Lane, bucket: Bucket, limit: float, now: float) -> None:
-    """A limit that the provider told; one from the settings stays where it is the lower."""
+    """Set a limit that the provider named, unless the settings have a lower one."""
     if bucket.limit is None or bucket.guessed or limit < bucket.limit:
         new = bucket.limit is None
         bucket.resize(limit, now)
         bucket.guessed = False
-        if new and bucket is lane.tokens:  # what was answered before the size was known is used too
+        if new and bucket is lane.tokens:  # tokens answered before the size was known are used too
             refilled = bucket.rate * (now - (now if lane.opened is None else lane.opened))
             bucket.level -= max(0.0, sum(tokens for _, tokens in lane.recent) - refilled)
 
 
 def _note_use(lane: _Lane, ticket: Ticket, tokens: float, now: float) -> None:
-    """An answer came: it counts towards a guess, and raises one that no refusal lowered for a while.
+    """Count an answer towards a guess, and raise a guess that no refusal lowered for a while.
 
-    What was in flight when the guess was made had been taken too.
+    Requests in flight at the time of the guess had been accepted too, so they raise it by their own tokens.
     """
     window_s = lane.tokens.window_s
     lane.recent.append((now, tokens))
@@ -273,9 +281,9 @@ def _note_use(lane: _Lane, ticket: Ticket, tokens: float, now: float) -> None:
 
 
 def _guess(lane: _Lane, needed: float, now: float) -> None:
-    """A refusal named no size. The provider's bucket held a window's tokens at first, and refilled since.
+    """Guess the size of the bucket after a refusal that named none.
 
-    Refusals that come together are one piece of news.
+    The provider's bucket held a window's tokens at first, and refilled since. Refusals that come together count once.
     """
     bucket, window_s = lane.tokens, lane.tokens.window_s
     if not bucket.limit and not lane.recent:
