@@ -1,4 +1,4 @@
-"""The requests of one conversation: its opening, and how it goes on after a reply that led to no attempt."""
+"""Requests of one chat: its opening, and the repairs after replies that led to no attempt."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ __all__ = ["Prompt", "Talk", "continue_talk", "excerpt_staged", "load_talk", "op
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """Messages, and of the files that they show in part, which lines of the newest commit's texts."""
+    """The messages of a request.
+
+    shown: for each file that they show in part, the lines of the newest commit's text that they show.
+    """
 
     messages: tuple[Message, ...]
     shown: dict[str, Ranges] = field(default_factory=dict)
@@ -33,22 +36,22 @@ class Talk:
 
 @dataclass(frozen=True, slots=True)
 class Prompt(Talk):
-    """A request before it is sent, and the view that its last message was rendered from."""
+    """A request before it is sent, with the view that its last message was rendered from."""
 
     view: TurnView = field(kw_only=True)
 
     def without_keys(self, redact: Redactor) -> Prompt:
-        """The request as it may leave this machine."""
+        """The request in the form that may leave this machine."""
         return replace(self, messages=tuple(Message(m.role, redact(m.content)) for m in self.messages))
 
     def to_json(self, **more: Any) -> str:
-        """The request as it is kept; `more` goes in front."""
+        """The request in the form in which the journal keeps it, with `more` in front."""
         stored = {**more, "messages": to_dicts(self.messages), "shown": self.shown}
         return json.dumps(stored, ensure_ascii=False, indent=1)
 
 
 def load_talk(text: str) -> Talk:
-    """A request as it was kept; one from before files were shown in part showed all."""
+    """A request that the journal kept. An old one without ranges of lines showed its files whole."""
     stored = json.loads(text)
     return Talk(tuple(Message(m["role"], m["content"]) for m in stored["messages"]), as_ranges(stored.get("shown", {})))
 
@@ -69,7 +72,7 @@ def excerpt_staged(refusal: Refusal, turn: Turn) -> Refusal:
 
 
 def opening_purpose(state: State) -> Purpose:
-    """What the conversation about the run number at work began with."""
+    """The purpose of the first request of the chat about the run number at work."""
     if state.reviewing:
         return Purpose.REVIEW
     if state.attempt.conversation.role is Role.EDITOR:
@@ -78,7 +81,7 @@ def opening_purpose(state: State) -> Purpose:
 
 
 def open_talk(view: TurnView, budget_tokens: int | None) -> Prompt:
-    """A new conversation within a budget."""
+    """A new chat within a budget."""
     fitted = fit(view, budget_tokens)
     return Prompt(tuple(render_opening(fitted)), fitted.shown, view=fitted)
 

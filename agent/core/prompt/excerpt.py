@@ -1,9 +1,9 @@
-"""A Python file shown by the definitions that matter: the rest by its signatures, with how many lines are left out.
+"""Excerpts of a Python file: whole definitions that matter, and only the signatures of the others.
 
-Always shown, as far as the room goes: module docstring, imports, constants and all other lines outside definitions.
-Then the definitions that a focus means, their callers and callees, and, with `fill`, those whose words are nearest to
-what is planned. What is left out leaves a comment, `# ... 12 lines not shown (30-41) ...`: copied into both halves of
-a block it stands for these lines, and alone in a REPLACE it is refused as a placeholder.
+As far as the room goes, module docstring, imports, constants and all other lines outside definitions are shown. Then
+come the definitions in focus, their callers and callees and, with `fill`, those whose words are nearest to the plan.
+A comment stands for the lines left out: `# ... 12 lines not shown (30-41) ...`. If both halves of a block hold that
+comment, it stands for these lines. Alone in a REPLACE it is refused as a placeholder.
 """
 
 from __future__ import annotations
@@ -22,21 +22,24 @@ __all__ = ["Focus", "changed_lines", "choose_lines", "find_focus", "quoted_lines
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SHORTEST_GAP = 3  # a shorter one takes as much room as its marker
-_WINDOW = 8  # lines around one in focus, where its definition has no room
+_WINDOW = 8  # lines around one in focus, if its definition has no room
 _MARKER_CHARS = 52
 _QUOTED_CHARS = 12
 _LINES, _NAMED, _NEAR = 1000.0, 800.0, 400.0  # how much a definition matters: it has a line in focus, its name, a call
+# "lr_decay", "AdamW"
 _WORD = re.compile(r"[A-Za-z_]\w+")
+# "Momentum" and "Helps" in "MomentumHelps"
 _PART = re.compile(r"[A-Z]?[a-z]{3,}|[A-Z]{3,}")
 _COMMON = frozenset(
     ["the", "and", "for", "with", "that", "this", "from", "self", "return", "float", "int", "none", "def"]
 )
+# "@@ -12,3 +14,7 @@ def train():"
 _HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 
 
 @dataclass(frozen=True, slots=True)
 class Focus:
-    """What a turn is about: 1-based lines of the file, names of definitions, and words of a plan or an idea."""
+    """Places of a file that matter at a turn: 1-based lines, names of definitions, and words of a plan or an idea."""
 
     lines: frozenset[int] = frozenset()
     names: frozenset[str] = frozenset()
@@ -45,24 +48,30 @@ class Focus:
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """A function, a method, or a class without its methods.
-
-    Lines first..last, of which `signature` and `body` are its own; uses: names that it reads or calls.
-    """
+    """A function, a method, or a class without its methods. Lines are 1-based."""
 
     name: str
+    # Name of the class of a method, or "".
     owner: str
+    # Its lines, both ends included.
     first: int
     last: int
+    # Those of its lines that are its own.
     signature: frozenset[int]
     body: frozenset[int]
+    # Names that it reads or calls.
     uses: frozenset[str]
 
 
 def find_focus(
     name: str, text: str, *, told: Iterable[str] = (), changed: Iterable[int] = (), about: str = ""
 ) -> Focus:
-    """The focus of one file. told: tracebacks and findings; changed: lines of the failed edit; about: plan and idea."""
+    """The focus of one file.
+
+    told: tracebacks and findings.
+    changed: lines of the failed edit.
+    about: words of plan and idea.
+    """
     lines, names = set(changed), set()
     place = re.compile(rf"(?:^|[\s(\"'/]){re.escape(name)}(?::|\", line )(\d{{1,7}})\b(?:,? in (\w+))?", re.MULTILINE)
     for said in told:
@@ -77,7 +86,7 @@ def find_focus(
 
 
 def changed_lines(diff: str, name: str) -> frozenset[int]:
-    """Lines of the new side of a unified diff that it added, or that follow what it took out."""
+    """Lines of the new side of a unified diff that it added, or that follow lines it took out."""
     found: set[int] = set()
     number, inside = 0, False
     for line in diff.split("\n"):
@@ -97,13 +106,13 @@ def changed_lines(diff: str, name: str) -> frozenset[int]:
 
 
 def quoted_lines(text: str, said: str) -> frozenset[int]:
-    """Lines of a text, long enough to tell something, that are quoted as a line of what was said."""
+    """Lines of a text that `said` quotes as lines of its own. Short ones may be there by chance and do not count."""
     quoted = {line.strip() for line in said.split("\n") if len(line.strip()) >= _QUOTED_CHARS}
     return frozenset(n for n, line in enumerate(split_lines(text).text, start=1) if line.strip() in quoted)
 
 
 def choose_lines(name: str, text: str, focus: Focus, max_chars: int, *, fill: bool) -> Ranges:
-    """The lines to show in about `max_chars` characters; () for all of them, where there is nothing to leave out.
+    """The lines to show in about `max_chars` characters, or () if all of them are shown.
 
     fill: show further definitions, the nearest to the focus first, while there is room.
     """
@@ -129,7 +138,7 @@ def choose_lines(name: str, text: str, focus: Focus, max_chars: int, *, fill: bo
 
 
 def render_excerpt(text: str, ranges: Ranges) -> str:
-    """The lines of the ranges, and for those between them how many they are and their numbers; () shows all."""
+    """The lines of the ranges, with a comment for the lines between them. () shows all lines."""
     if not ranges:
         return text
     lines = split_lines(text).text
@@ -154,7 +163,7 @@ def _indent_at(lines: Sequence[str], first: int) -> str:
 
 @lru_cache(maxsize=8)
 def _units(text: str) -> tuple[_Unit, ...] | None:
-    """The definitions of a Python text at its top level and in classes there; None where it does not parse."""
+    """The definitions of a Python text at its top level and in classes there, or None if it does not parse."""
     tree = parse("\n".join(split_lines(text).text))
     if isinstance(tree, BadPython):
         return None
@@ -189,7 +198,7 @@ def _unit(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, owner: st
 
 
 def _score(units: Sequence[_Unit], focus: Focus, lines: Sequence[str]) -> dict[_Unit, float]:
-    """How much each definition matters: its lines or name in focus, then a call from or to one of those, then words."""
+    """Weights of definitions: lines or a name in focus count most, then a call from or to one of those, then words."""
     direct: dict[_Unit, float] = {}
     for unit in units:
         named = unit.name in focus.names and not unit.name.startswith("__")
@@ -200,13 +209,13 @@ def _score(units: Sequence[_Unit], focus: Focus, lines: Sequence[str]) -> dict[_
     scores: dict[_Unit, float] = {}
     for unit, score in direct.items():
         is_near = bool(unit.uses & chosen) or (unit.name in used and not unit.name.startswith("__"))
-        is_near = is_near or (unit.name == "__init__" and unit.owner in owners)  # where its attributes come from
+        is_near = is_near or (unit.name == "__init__" and unit.owner in owners)  # its attributes come from there
         scores[unit] = score or (_NEAR if is_near and chosen else 0.0)
         if not scores[unit] and focus.words:
             text = " ".join(lines[unit.first - 1 : unit.last])
             parts = [part.lower() for part in _PART.findall(text)]
             scores[unit] = min(_NEAR - 1, 100.0 * len(focus.words & set(parts)) / (10 + len(set(parts))))
-    for unit in units:  # a class's methods are read with what its constructor set
+    for unit in units:  # a class's methods are read with the attributes that its constructor set
         if unit.name == "__init__" and scores[unit] < _NEAR:
             scores[unit] = min(_NEAR - 1, max(scores[u] for u in units if u.owner == unit.owner))
     return scores

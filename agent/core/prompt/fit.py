@@ -1,17 +1,17 @@
 """Prompts that fit a model's window, and files shown in part.
 
-Where a prompt is too long, this is shortened or left out, in this order, each only as far as it must be:
+If a prompt is too long, its parts are shortened or left out in this order, each only as far as it must be:
 
 1  reference texts
-2  rows of past runs, oldest first; the last stays
-3  baseline settings, those farthest from the last run on the frontier first
+2  rows of past runs, oldest first (the last stays)
+3  baseline settings, first those farthest from the last run on the frontier
 4  the background of the brief, from its end
-5  all of notes.txt but its end
+5  notes.txt, except its end
 6  plan items that are over, oldest first
-7  what beside the failure itself helps to mend it: its diff, curves, diagnostics
-8  the present files, down to half of what would be shown
-9  the brief's task, from its end: it holds the rules
-10 the present files, of which the definitions that matter stay
+7  helps to mend a failure beside its own text: its diff, curves, diagnostics
+8  the present files, down to half of their text
+9  the brief's task, from its end (it holds the rules)
+10 the present files, except the definitions that matter
 
 The system text, the failure and something of every present file are never left out.
 """
@@ -38,7 +38,7 @@ from agent.core.prompt.view import Traces, TurnView
 __all__ = ["budget_of", "fit", "fit_conversation", "fits", "show_parts", "smaller_budget"]
 
 FILE_CHARS: Final = 12_000  # a larger file is shown in part at every turn
-FIX_LINES: Final = 150  # and one with more lines, where a failure says which of them matter
+FIX_LINES: Final = 150  # and one with more lines, if a failure names those that matter
 FIX_CHARS: Final = 8_000
 WORTH: Final = 0.75  # an excerpt longer than this share of its file saves too little for what it hides
 LEAST_FILE_CHARS: Final = 1_200
@@ -49,7 +49,7 @@ Render = Callable[[TurnView], list[Message]]
 
 
 def budget_of(window_tokens: int | None) -> int | None:
-    """The tokens that a prompt may take in a window, with room for the reply; None where no window is known."""
+    """Tokens of a prompt in a window, with room left for the reply, or None if no window is known."""
     return None if window_tokens is None else window_tokens - min(REPLY_TOKENS, window_tokens // 4)
 
 
@@ -58,12 +58,12 @@ def fits(messages: Sequence[Message], budget_tokens: int | None) -> bool:
 
 
 def smaller_budget(budget_tokens: int | None, used_tokens: int, told_window: int | None) -> int:
-    """The budget after a model found a prompt of `used_tokens` too long: half of it, or the window that it told."""
+    """The budget after a prompt of `used_tokens` was too long: half of them, or the told window's if that is less."""
     half = min(used_tokens, used_tokens if budget_tokens is None else budget_tokens) // 2
     return half if told_window is None else min(half, budget_of(told_window) or half)
 
 
-# What is shown of the files, whatever the window
+# Files shown in part, whatever the window
 
 
 def show_parts(view: TurnView, changed: Mapping[str, frozenset[int]] | None = None) -> TurnView:
@@ -106,11 +106,11 @@ def _choose(view: TurnView, name: str, text: str, focus: Focus) -> Ranges:
     return choose_lines(name, text, focus, FILE_CHARS, fill=True) if name.endswith(".py") else ()
 
 
-# What is left out for a window
+# Parts left out for a window
 
 
 def fit(view: TurnView, budget_tokens: int | None, render: Render = render_opening) -> TurnView:
-    """The view with as little left out as makes its prompt fit; with all left out that may be, where none does."""
+    """The view with just enough left out for its prompt to fit, or with every part left out that may be."""
     view = replace(view, refs=shorten_refs(view.refs, REFS_TOKENS))
     if budget_tokens is None:
         return view
@@ -122,7 +122,7 @@ def fit(view: TurnView, budget_tokens: int | None, render: Render = render_openi
 
 
 def _least(view: TurnView, most: int, shrink: _Shrink, budget_tokens: int, render: Render) -> int:
-    """The smallest amount, 1..most, with which the prompt fits; `most` where none does."""
+    """The smallest amount, 1..most, with which the prompt fits, or `most` if it fits with none."""
     low, high = 1, most
     while low < high:
         middle = (low + high) // 2
@@ -137,7 +137,7 @@ _Shrink = Callable[[TurnView, int], TurnView]
 
 
 def _steps(view: TurnView) -> list[tuple[int, _Shrink]]:
-    """(largest amount, how to leave out an amount), in order; of what there is nothing, there is no step."""
+    """Pairs (largest amount, function that leaves out an amount) in order, for the parts that are there."""
     over = [item for item in view.plan if item.number in view.state.done_items]
     return [
         (most, shrink)
@@ -233,7 +233,7 @@ def _shorten_files(view: TurnView, tenths: int) -> TurnView:
 def fit_conversation(messages: Sequence[Message], budget_tokens: int | None) -> list[Message]:
     """A conversation without its oldest exchanges after the opening, then with the middle of its last reply cut.
 
-    The first message or two (system, user), the last reply and what was said of it stay.
+    The first message or two (system, user), the last reply and the answer to it stay.
     """
     kept = list(messages)
     opening = next((i for i, m in enumerate(kept) if m.role == "user"), 0) + 1

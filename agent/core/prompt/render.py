@@ -1,4 +1,4 @@
-"""Requests in words: a Jinja2 file beside the function that fills it. The only files that core reads are these."""
+"""Requests in words, filled into Jinja2 files. Core reads no files but these."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ HEAD_LINES = 12
 
 
 def render_opening(view: TurnView) -> list[Message]:
-    """A new conversation: fixed rules, then what stays the same for the whole idea, then what this turn is about."""
+    """The opening of a chat: fixed rules, then the parts that stay for the whole idea, then those of this turn."""
     match view.purpose:
         case Purpose.EDIT:
             system, user = "edit_system.j2", "edit.j2"
@@ -49,17 +49,17 @@ def render_opening(view: TurnView) -> list[Message]:
 
 
 def render_repair(view: TurnView) -> str:
-    """The user's next word in a conversation whose last reply led to no attempt, or was a review to reflect on."""
+    """The user's message after a reply that led to no attempt, or after a review to reflect on."""
     return _fill("reflect.j2" if view.purpose in (Purpose.REVIEW, Purpose.REFLECT) else "repair.j2", view=view)
 
 
 def render_no_change(summary: str, last_words: str) -> str:
-    """What the planner is told where the editor, after its repairs, changed nothing."""
+    """The message to the planner if the editor, after its repairs, changed nothing."""
     return _fill("no_change.j2", summary=summary, last_words=cut_middle(last_words.strip(), LAST_WORDS_CHARS))
 
 
 def render_refusal(refusal: Refusal, shown: Mapping[str, str]) -> str:
-    """What was wrong with a reply, with the real lines; the staged files where good blocks of it changed them."""
+    """The reasons against a reply, with the real lines, and the staged files that its accepted blocks changed."""
     staged = {name: text for name, text in refusal.staged.items() if shown.get(name) != text}
     blocks = {r.path for r in refusal.rejected}
     return _fill(
@@ -117,7 +117,7 @@ def fenced(text: str, language: str = "") -> str:
 
 
 def inset(text: object) -> str:
-    """The text, plain, with all lines but the first indented: none of them looks like a heading of ours."""
+    """The text, plain, with all lines but the first indented, so that none looks like a heading of ours."""
     lines = plain(str(text)).split("\n")
     return "\n".join(f"  {line}" if at and line.strip() else line for at, line in enumerate(lines))
 
@@ -146,7 +146,7 @@ def row_line(judged: RowView, view: TurnView) -> str:
 
 
 def frontier_curves(rows: Sequence[BaselineRow], primary: Metric | None, axis: str) -> list[str]:
-    """A head, and a line for each baseline: at every setting the primary metric, its spread and its place."""
+    """A head and a line for each baseline, with the primary metric, its spread and its place at every setting."""
     name = primary.name if primary else ""
     counts = sorted({str(row.seeds) for row in rows}, key=int)
     seeds = f"{' to '.join(dict.fromkeys([counts[0], counts[-1]]))} seed{'s' if counts != ['1'] else ''} each"
@@ -169,7 +169,7 @@ def _point(row: BaselineRow, name: str, axis: str) -> str:
 
 
 def metric_line(metric: Metric) -> str:
-    """A metric: which way is better, what is good, and its unit."""
+    """A metric with its direction, a good value and its unit."""
     direction = DIRECTIONS[metric.direction]
     name = f"{metric.name} (primary)" if metric.primary else metric.name
     good = f", good: {number(metric.target)}" if metric.target is not None else ""
@@ -177,7 +177,7 @@ def metric_line(metric: Metric) -> str:
 
 
 def metric_names(metrics: Sequence[Metric]) -> list[str]:
-    """The metrics by direction, once their readings are known."""
+    """The names of the metrics by direction, for a model that was told how to read them."""
     lines = []
     for direction, said in DIRECTIONS.items():
         names = []
@@ -191,7 +191,7 @@ def metric_names(metrics: Sequence[Metric]) -> list[str]:
 
 
 def detail_of(failure: Failure) -> str:
-    """The detail of a failure whose summary stands above it, fenced; its first line may say no more than that."""
+    """The detail of a failure, fenced. Its first line is left out if it is the summary, which stands above it."""
     first, _, rest = failure.detail.strip().partition("\n")
     return fenced(rest.strip("\n") if first.strip() == failure.summary.strip() and rest.strip() else failure.detail)
 
@@ -202,19 +202,19 @@ def control_line(control: Control) -> str:
 
 
 def capitalise(text: str) -> str:
-    """The first letter large, the others as they are."""
+    """The text with its first letter large."""
     return text[:1].upper() + text[1:]
 
 
 def head_lines(text: str) -> str:
-    """The first lines of a text that may go on without end."""
+    """The first lines of a text of any length."""
     lines = text.splitlines()
     more = [f"[and {len(lines) - HEAD_LINES} more lines]"] if len(lines) > HEAD_LINES else []
     return "\n".join(lines[:HEAD_LINES] + more)
 
 
 def reading_line(reading: Reading) -> str:
-    """What was measured, the bound that it was held against, and by how much it was met or missed."""
+    """A measured value beside its bound, and the margin by which the bound was met or missed."""
     comparison = reading.comparison
     held = f"{comparison.metric} = {number(reading.measured)} against {comparison.sign} {number(reading.bound)}"
     held += f" ({reading.reference} {comparison.value:+.4g})" if reading.reference else ""
@@ -222,7 +222,7 @@ def reading_line(reading: Reading) -> str:
 
 
 def outline(item: PlanItem) -> str:
-    """A plan item that is not due yet: what it changes and expects."""
+    """A plan item that is not due yet: its change and its expectation."""
     return f"{headline(item.text)}. Expected: {item.expected}" if item.expected else item.text
 
 

@@ -1,4 +1,4 @@
-"""What a reply leads to: an edit with an intent, or a refusal that says what is missing."""
+"""The outcome of a reply: an edit with an intent, a handover to the editor, or a refusal with its reasons."""
 
 from __future__ import annotations
 
@@ -24,20 +24,26 @@ CLOSING_FILES = frozenset({"notes.txt", "plot.py"})
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A reply that can be carried out: `changes` are the new texts of the files that it alters."""
+    """A reply that can be carried out."""
 
     intent: Intent
+    # New texts of the files that it alters.
     changes: dict[str, str]
+    # First line of the commit message.
     subject: str
+    # Digest of the code that it leads to.
     code: str
+    # The plan as the reply changes it. None if it says nothing of the plan.
     plan: tuple[PlanItem, ...] | None = None
+    # Number of the plan item that it carries out.
     item: int | None = None
+    # Blocks of notes.txt that were refused while the rest is carried out.
     dropped: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """A planner's prose, which the editor is to carry out. `staged` are the files that its own blocks changed."""
+    """A planner's prose, which the editor is to carry out. `staged` holds the files that its own blocks changed."""
 
     instruction: str
     staged: dict[str, str] = field(default_factory=dict)
@@ -47,22 +53,25 @@ class Handover:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A reply that leads to no attempt. `staged` are the files with its good blocks applied, where there are any.
+    """A reply that leads to no attempt."""
 
-    misses: where it missed the form. cut: it ended at its length limit.
-    """
-
+    # The main reason in one line.
     summary: str
+    # Blocks that were refused, and the number of those that were accepted.
     rejected: tuple[Rejected, ...] = ()
     applied: int = 0
+    # Texts of the files that the accepted blocks changed. They wait for a repair.
     staged: dict[str, str] = field(default_factory=dict)
+    # The plan as the reply changes it. None if it says nothing of the plan.
     plan: tuple[PlanItem, ...] | None = None
+    # Places in the reply that miss its form.
     misses: tuple[Miss, ...] = ()
+    # It ended at its length limit.
     cut: bool = False
 
 
 def read_reply(state: State, turn: Turn) -> Edit | Handover | Refusal:
-    """Decide what the reply of a turn leads to."""
+    """Read the reply of a turn, and decide on its outcome."""
     outcome = _read(state, turn)
     if not state.attempt.conversation.cut:
         return outcome
@@ -244,7 +253,7 @@ def _count_rejected(rejected: Collection[Rejected]) -> str:
 
 
 def subject_of(state: State, item: PlanItem | None, words: str) -> str:
-    """One line of what and why for the commit: the failure that it mends, the plan item, or the first words."""
+    """First line of the commit message: the failure that it mends, else the plan item, else the first words."""
     if state.run.failures:
         text = f"mend {state.run.failures[-1].summary}"
     elif item:
