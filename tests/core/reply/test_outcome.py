@@ -365,13 +365,6 @@ def test_the_notes_turn_takes_notes_alone_and_must_edit_them() -> None:
     assert refusal(state, block("notes.txt", "No such words.\n", "x\n")).rejected
 
 
-def test_editable_files_by_stage() -> None:
-    assert editable_at(Stage.EXPERIMENTS, EDITABLE) == EDITABLE
-    assert editable_at(Stage.PLOT, EDITABLE) == ("plot.py", "notes.txt")
-    assert editable_at(Stage.PLOT, ("experiment.py",)) == ()
-    assert editable_at(Stage.NOTES, EDITABLE) == ("notes.txt",)
-
-
 # Subjects
 
 
