@@ -18,6 +18,7 @@ from agent.core.edit.apply import apply_reply
 from agent.core.failure.diagnose import Failure, FailureKind
 from agent.core.journal.events import Role
 from agent.core.model.rules import ModelRules
+from agent.core.prompt.view import TurnTexts
 from agent.edges.model.aider import REQUIREMENTS, AiderModel, aider_environment
 from agent.edges.model.protocol import ModelReply, Request
 from agent.errors import ProviderRefused, ProviderUnavailable, StopRequested
@@ -40,8 +41,10 @@ RAISE = block("experiment.py", "LR = 0.02\n", "LR = 0.1\n")
 
 def request(text: str, feedback: str = "", **seen: object) -> Request:
     shown = {"experiment.py": FILES["experiment.py"]}
-    said: dict[str, object] = {"code_failure": None, "failure": None, "restored": False, **seen}
-    view = SimpleNamespace(editable=tuple(FILES), files=shown, instruction=text, feedback=feedback, **said)
+    said: dict[str, object] = {"code_failure": None, "restored": False, **seen}
+    state = SimpleNamespace(run=SimpleNamespace(failure=said.pop("failure", None)))
+    texts = TurnTexts(feedback, text)
+    view = SimpleNamespace(editable=tuple(FILES), files=shown, state=state, texts=texts, **said)
     return Request((), view, Role.EDITOR, files=FILES)  # type: ignore[arg-type]
 
 
