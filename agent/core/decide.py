@@ -1,4 +1,4 @@
-"""The rules: what to do next, from the state alone."""
+"""The rules that choose the next action from the state alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ApplyReply:
 
 @dataclass(frozen=True, slots=True)
 class ReadReview:
-    """Read the reviewer's reply (a blob): a judgement to keep, a draft, or nothing that can be read."""
+    """Read the reviewer's reply (a blob), as a judgement to keep, a draft, or a text that cannot be read."""
 
     reply: str
 
@@ -49,7 +49,7 @@ class StartStep:
 
 @dataclass(frozen=True, slots=True)
 class AwaitStep:
-    """Wait for a supervised process and read what it left."""
+    """Wait for a supervised process and read its results."""
 
     step: Step
     folder: str
@@ -57,21 +57,21 @@ class AwaitStep:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Make the candidate's outputs the run's: run_N/, tag, facts in notes.txt."""
+    """Copy the candidate's outputs to run_N/, tag it, and write its facts into notes.txt."""
 
     run: int
 
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """Commit the last good code again; with `gives_up` the run number is spent."""
+    """Commit the last good code again. If `gives_up`, the run number is spent."""
 
     gives_up: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Stop here; a resume goes on."""
+    """Stop here until a resume."""
 
     pause: Paused
 

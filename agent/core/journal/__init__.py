@@ -1,1 +1,1 @@
-"""What happened, what it means: events, the state that they fold to, and the budgets they spend."""
+"""The journal of an idea: its events, the state that they fold to, and the budgets they spend."""

@@ -1,4 +1,4 @@
-"""Where a person is asked first: what waits, and what a resume or a word makes of it."""
+"""Pauses that ask a person first, and the state after a resume."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PLAN = "plan"
 
 
 def wait_for_run(state: State, candidate: Candidate) -> Paused | None:
-    """The pause before the first supervised step of an attempt; None where none is due."""
+    """The pause before the first supervised step of an attempt; None if no approval is needed."""
     if state.launched.pause_before != RUN or state.stage is not Stage.EXPERIMENTS:
         return None
     if candidate.approved or candidate.passed:
@@ -25,7 +25,7 @@ def wait_for_run(state: State, candidate: Candidate) -> Paused | None:
 
 
 def wait_for_plan(state: State) -> Paused | None:
-    """The pause before the planner is first asked about a new run number; None where none is due."""
+    """The pause before the planner is first asked about a new run number; None if no approval is needed."""
     if state.launched.pause_before != PLAN or state.approval.run == state.run.number:
         return None
     item = f": {state.next_item.text.splitlines()[0]}" if state.next_item else ""
@@ -33,7 +33,10 @@ def wait_for_plan(state: State) -> Paused | None:
 
 
 def go_on(state: State, resumed: Resumed) -> State:
-    """The state once a person resumed: new settings count, and what waited is approved, or set aside for a word."""
+    """The state after a resume: new settings count, and the candidate that waited is approved.
+
+    If the researcher told something while it waited, it is set aside instead.
+    """
     launched = state.launched
     if resumed.limits is not None:
         launched = replace(launched, limits=resumed.limits)
@@ -55,7 +58,7 @@ def go_on(state: State, resumed: Resumed) -> State:
 
 
 def _set_aside(state: State, candidate: Candidate) -> State:
-    """The candidate is not run and spends nothing; the planner is asked anew, from the last good code."""
+    """The state without the candidate, which spends nothing. The planner is asked anew, from the last good code."""
     return replace(
         state,
         code=replace(state.code, tried=candidate.tried_before),

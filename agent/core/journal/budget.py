@@ -1,4 +1,4 @@
-"""Tokens and money: what calls came to, what the next one will need, and whether that still fits."""
+"""Tokens and money: sums of past calls, the need of the next one, and whether it still fits the limits."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a call is expected to use. `cost_usd` is None where the price is unknown."""
+    """Expected use of one call. `cost_usd` is None if the price is unknown."""
 
     tokens: int
     cost_usd: float | None
@@ -48,7 +48,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What was used. `cost_usd` is None where some of it has an unknown price."""
+    """Use so far. `cost_usd` is None if a part of it has an unknown price."""
 
     tokens: int = 0
     cost_usd: float | None = 0.0
@@ -58,7 +58,7 @@ class Use:
 class Paid:
     """Price of all answers to a question, whether or not they were of use. An unknown cost is None.
 
-    tokens_in includes tokens_cached. requests: HTTP requests that were sent, the refused ones included.
+    tokens_in includes tokens_cached. requests: HTTP requests that were sent, with those that were refused.
     """
 
     tokens_in: int = 0
@@ -80,7 +80,7 @@ class Paid:
 
 @dataclass(frozen=True, slots=True)
 class OverBudget:
-    """Why a call is not made, and the options of `resume` that would let it be."""
+    """Why a call is not made, and the options of `resume` that would allow it."""
 
     reason: str
     remedy: str
@@ -104,7 +104,7 @@ def add_call(tally: Tally, chars: int, paid: Paid, *, times: int = 1) -> Tally:
 
 
 def estimate_call(tally: Tally, chars: int, price: Price | None) -> Need:
-    """What a request of that many characters will use, by the role's own calls so far where there are any."""
+    """Expected use of a request of that many characters, estimated from earlier calls of the role if it has any."""
     sent = math.ceil(chars / _chars_per_token(tally))
     received = _mean_out(tally)
     priced = tally.priced_in + tally.priced_out
@@ -116,9 +116,9 @@ def estimate_call(tally: Tally, chars: int, price: Price | None) -> Need:
 
 
 def sum_use(tallies: Mapping[str, Tally], prices: Mapping[str, Price | None]) -> Use:
-    """What all roles used. Tokens that a provider did not count, or gave no cost for, are estimated.
+    """Use by all roles. Tokens that a provider did not count, and costs that it did not give, are estimated.
 
-    prices: of the role's model; where it is None, tokens without a cost have an unknown one.
+    prices: of the model of each role. Without a price, tokens that have no cost yet make the sum unknown.
     """
     return add_use(_use(tally, prices.get(role)) for role, tally in tallies.items())
 
@@ -134,7 +134,7 @@ def add_use(uses: Iterable[Use | Need]) -> Use:
 
 
 def check_call(limits: Limits, need: Need, idea: Use, batch: Use | None, model: str) -> OverBudget | None:
-    """Why the call is not made; None where it may be. `batch`: all that the batch used, None where it has no limit."""
+    """Why the call is not made; None if it may be. `batch`: use by the whole batch, None if that has no limit."""
     found = _check("", limits.max_tokens, limits.max_cost_usd, need, idea, model)
     if found is None and batch is not None:
         found = _check("batch-", limits.batch_max_tokens, limits.batch_max_cost_usd, need, batch, model)
@@ -179,7 +179,7 @@ def change_limits(
     batch_max_tokens: int | None = None,
     batch_max_cost_usd: float | None = None,
 ) -> Limits:
-    """The limits with those given in place of the old ones; 0 lifts one."""
+    """The limits with the given values in place of the old ones. 0 lifts a limit."""
     given = {
         "max_tokens": max_tokens,
         "max_cost_usd": max_cost_usd,
@@ -212,7 +212,7 @@ def _mean_out(tally: Tally) -> int:
 
 
 def _round_up(tokens: int) -> int:
-    """To two digits, so that it can be typed."""
+    """The number rounded up to two digits, so that a person can type it."""
     step = int(10 ** max(0, len(str(tokens)) - 2))
     return -(-tokens // step) * step
 

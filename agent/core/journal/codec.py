@@ -1,4 +1,4 @@
-"""Events as JSON values, and back: what stands on a line of the journal."""
+"""Events as JSON values and back. A line of the journal holds one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ADAPTER: TypeAdapter[Any] = TypeAdapter(Event, config=ConfigDict(extra="forbid"
 
 
 class UnknownEvent(ValueError):
-    """A value that is no event of this version; the text names the field."""
+    """A value that is no event of this version. The text names the field."""
 
 
 class NewerJournal(UnknownEvent):
@@ -27,9 +27,9 @@ def to_json(event: Launched | Started | Finished | Paused | Resumed | Told | End
 
 
 def from_json(value: object) -> Launched | Started | Finished | Paused | Resumed | Told | Ended:
-    """Fields that an older version did not write have their defaults.
+    """The event. Fields that an older version did not write get their defaults.
 
-    Raises: UnknownEvent on anything that is not an event of this version, a field that it does not know included.
+    Raises: UnknownEvent if the value is no event of this version, or has a field that this version does not know.
     """
     if isinstance(value, dict) and isinstance(version := value.get("version"), int) and version > JOURNAL_VERSION:
         raise NewerJournal(f"the journal has version {version}, and this program reads up to {JOURNAL_VERSION}")

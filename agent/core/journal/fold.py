@@ -1,4 +1,4 @@
-"""The fold: one more event, one more state."""
+"""The fold of a journal: the state after one more event."""
 
 from __future__ import annotations
 
@@ -167,14 +167,14 @@ def _applied(state: State, applied: Applied) -> State:
 
 
 def _finish(state: State) -> State:
-    """The model is done; a run number that it leaves in the middle is named, so that its failures are not forgotten."""
+    """The state once the model is done. A run number left in the middle is named, with its last failure."""
     left = f"run {state.run.number} was left after {state.run.attempts_spent} failed attempts"
     warnings = (*state.warnings, f"{left}: {state.run.failures[-1].summary}") if state.run.failures else state.warnings
     return replace(_end_attempts(state), stage=_closing(state), warnings=warnings)
 
 
 def _closing(state: State) -> Stage:
-    """What follows the last experiment: figures, where the template draws any."""
+    """The stage after the last experiment: figures, if the template draws any."""
     return Stage.PLOT if state.launched.plots else Stage.NOTES
 
 
@@ -209,7 +209,10 @@ def _closed(state: State, closed: Closed) -> State:
 
 
 def _set_back(state: State, closed: Closed, lost: bool) -> State:
-    """The machine failed, not the code: the same step again in a new folder, after a pause unless it was only lost."""
+    """The state after the machine failed, not the code: the same step again in a new folder.
+
+    A pause comes first, unless the step was only lost.
+    """
     state = _next_serial(state)
     if lost and state.lost_in_row < state.limits.lost_steps:
         return state
@@ -237,12 +240,12 @@ def _next_serial(state: State) -> State:
 
 
 def _end_attempts(state: State) -> State:
-    """No failure of the run number at work counts any more."""
+    """The state with a new attempt, for which earlier failures do not count."""
     return replace(new_attempt(state), run=replace(state.run, failures=(), attempts_spent=0))
 
 
 def spend_attempt(state: State, failure: Failure) -> State:
-    """One attempt of the run number at work is used up by code that failed."""
+    """The state with one attempt of the run number used up, by code that failed."""
     run, candidate = state.run, state.attempt.candidate
     run = replace(
         run,
@@ -305,9 +308,10 @@ def _restored(state: State, restored: Restored) -> State:
 
 
 def _next_run(state: State, row: RunRow) -> State:
-    """The run number is spent, and with it the plan item that it was for: the next one, where no candidate is left.
+    """The state with the run number spent, and with it the plan item that it was for.
 
-    A row of run numbers given up ends the experiments as the last run number does, where a run was completed.
+    Without a candidate that is the next item. If enough run numbers in a row were given up and one was completed, the
+    experiments end, as they do after the last run number.
     """
     of_next = state.next_item.number if state.next_item else None
     due = state.attempt.candidate.item if state.attempt.candidate else None if state.run.replicates else of_next

@@ -1,4 +1,4 @@
-"""The words that events and decisions are told apart by."""
+"""Kinds of stages, roles, steps and pauses, and the small values that events and states share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """Where an idea stands."""
+    """The stages of an idea."""
 
     BASELINE = "baseline"
     EXPERIMENTS = "experiments"
@@ -16,7 +16,7 @@ class Stage(StrEnum):
 
 
 class Role(StrEnum):
-    """Who is asked: one model may play all parts."""
+    """The role that is asked. One model may play all of them."""
 
     PLANNER = "planner"
     EDITOR = "editor"
@@ -33,7 +33,7 @@ class Step(StrEnum):
 
 
 class Purpose(StrEnum):
-    """Why the model is asked."""
+    """The reason why a model is asked."""
 
     PLAN = "plan"
     NEXT = "next"
@@ -48,7 +48,7 @@ class Purpose(StrEnum):
 
 
 class Intent(StrEnum):
-    """What a reply leads to once its edit is in place."""
+    """The next action once the edit of a reply is in place."""
 
     RUN = "run"
     REPLICATE = "replicate"
@@ -58,7 +58,7 @@ class Intent(StrEnum):
 
 
 class PauseKind(StrEnum):
-    """What has to change before work can go on."""
+    """The thing that has to change before work can go on."""
 
     PROVIDER = "provider"
     INFRASTRUCTURE = "infrastructure"
@@ -69,14 +69,13 @@ class PauseKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlanItem:
-    """One numbered item; `text` keeps its continuation lines and sub-bullets, and with them the parts it labels.
-
-    hypothesis, expected (a metric and a size), refuted_if: in the model's words, "" where the item has no such label.
-    """
+    """One numbered item of a plan. The last three are in the words of the model, "" if the item has no such label."""
 
     number: int
+    # The item with its continuation lines and sub-bullets, and with them the labelled parts.
     text: str
     hypothesis: str = ""
+    # A metric and the size of its change.
     expected: str = ""
     refuted_if: str = ""
 
@@ -96,6 +95,6 @@ class Measured:
     sandbox: str = ""
 
     def join(self, later: Measured) -> Measured:
-        """The results of a run once a later step of it has ended too."""
+        """The results of a run after one more of its steps."""
         weaker = next((kind for kind in _STRENGTH if kind in (self.sandbox, later.sandbox)), "")
         return Measured(self.values | later.values, later.self_reported or self.self_reported, weaker)

@@ -1,4 +1,4 @@
-"""Who is asked, and what the chats of editor and reviewer come to: parts of the fold."""
+"""The role that is asked at a turn, and the chats of editor and reviewer: parts of the fold."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ REVIEW_MISSES = 1
 
 
 def role_of(state: State, purpose: Purpose) -> Role:
-    """Whose turn it is; a repair is asked of whoever wrote the reply."""
+    """The role that is asked. A repair is asked of the role that wrote the reply."""
     match purpose:
         case Purpose.REVIEW | Purpose.REFLECT:
             return Role.REVIEWER
@@ -31,7 +31,7 @@ def chat_of(state: State, purpose: Purpose) -> Chat:
 
 
 def hear(state: State, asked: Asked) -> State:
-    """The reply joins the chat that it belongs to."""
+    """The state with the reply in the chat that it belongs to."""
     cut = asked.finish_reason == "length"
     if state.reviewing and asked.role is Role.REVIEWER:
         talk = replace(state.reviewing, request=asked.request, reply=asked.reply, cut=cut)
@@ -48,7 +48,7 @@ def hear(state: State, asked: Asked) -> State:
 
 
 def hand_over(state: State, handed: Handed) -> State:
-    """The planner's chat waits while the editor, in a new one, carries its instruction out."""
+    """The state in which the editor, in a new chat, carries the planner's instruction out."""
     planner = replace(state.attempt.conversation, staged=handed.staged)
     chat = Conversation(
         purpose=Purpose.EDIT,
@@ -62,7 +62,7 @@ def hand_over(state: State, handed: Handed) -> State:
 
 
 def refuse_reply(chat: Conversation, refused: Refused, tries: int) -> Conversation:
-    """The chat that goes on: the editor's, until its tries are spent; then the planner's, whose repair that is."""
+    """The chat that goes on: the editor's while it has tries left, then the planner's."""
     told = replace(
         chat,
         refusals=chat.refusals + 1,
@@ -76,14 +76,17 @@ def refuse_reply(chat: Conversation, refused: Refused, tries: int) -> Conversati
 
 
 def begin_review(state: State, run: int) -> State:
-    """A completed run is judged, where there is a reviewer and the run is no control's."""
+    """The state in which a completed run is to be judged, if there is a reviewer and the run is no control."""
     if not state.launched.reviewer_model or state.launched.control:
         return state
     return replace(state, reviewing=ReviewTalk(run=run))
 
 
 def miss_review(state: State, refused: Refused) -> State:
-    """One repair; then the last review that could be read stands, or there is none. Neither ends nor blocks an idea."""
+    """The state after a review that could not be read: one repair is asked for.
+
+    Then the last review that could be read stands, or there is none. Neither ends nor blocks an idea.
+    """
     talk = state.reviewing
     assert talk
     talk = replace(talk, misses=talk.misses + 1, feedback=refused.feedback)
@@ -96,7 +99,7 @@ def miss_review(state: State, refused: Refused) -> State:
 
 
 def take_review(state: State, reviewed: Reviewed) -> State:
-    """The review is the run's, or a draft that the reviewer may still change."""
+    """The state with the review of the run, or with a draft that the reviewer may still change."""
     talk = state.reviewing
     assert talk
     if not reviewed.final:

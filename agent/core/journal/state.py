@@ -107,7 +107,7 @@ class RunRow:
 
 
 def say_trust(launched: Launched, measured: Measured) -> str:
-    """The words "verified", or "self-reported" with the reason: the template's claim, which a run can only lower.
+    """The words "verified", or "self-reported" with the reason. A run can only lower the claim of its template.
 
     If no sandbox held the run, that is added.
     """
@@ -252,7 +252,10 @@ class State:
 
     @property
     def tries(self) -> int:
-        """Replies of one attempt: the first, its repairs, one for a whole function; at the end of a study, one."""
+        """How many replies one attempt may have: the first, its repairs, and one for a whole function.
+
+        At the end of a study it is one.
+        """
         return self.limits.repairs + 2 if self.stage is Stage.EXPERIMENTS else 1
 
     @property

@@ -1,4 +1,4 @@
-"""What a person tells an idea under way: data, shown to the model as the researcher's words."""
+"""Words of the researcher to an idea under way. They are data, and the model sees them as such."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LINE_CHARS = 200
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One thing told. `shown_in` is the run number at whose turn the planner first saw it."""
+    """One thing told. `shown_in` is the run number of the first turn that showed it to the planner."""
 
     id: str
     text: str
@@ -27,12 +27,12 @@ def clean(text: str) -> str:
 
 
 def add_word(words: tuple[Word, ...], id: str, text: str) -> tuple[Word, ...]:
-    """The words with one more; an id that is there already tells nothing new."""
+    """The words with one more. If its id is there already, nothing is added."""
     return words if any(word.id == id for word in words) else (*words, Word(id, text))
 
 
 def mark_shown(words: tuple[Word, ...], run: int) -> tuple[Word, ...]:
-    """All words were part of a request of this run number."""
+    """The words, with those that are new marked as shown at this run number."""
     return tuple(replace(word, shown_in=run) if word.shown_in is None else word for word in words)
 
 
