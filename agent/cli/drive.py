@@ -29,7 +29,8 @@ from agent.edges.system.faults import say_fault
 from agent.edges.template.data import Prepared, PreparedData
 from agent.edges.template.frozen import unplant
 from agent.edges.template.load import Template
-from agent.edges.workspace.layout import Workspace, check_untouched, discard_edits, frozen_template, read_state
+from agent.edges.workspace.hand_edits import check_untouched, discard_edits
+from agent.edges.workspace.layout import Workspace, frozen_template, read_state
 from agent.edges.workspace.lock import hold_lock
 from agent.effects.edges import Edges
 from agent.effects.run_step import Steps

@@ -1,4 +1,4 @@
-"""Whether a workspace agrees with its journal: read without its lock, and nothing in it is changed."""
+"""Compares a workspace with its journal: it is read without its lock, and nothing in it is changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 from agent.core.evidence.audit import (
-    WRITING_EFFECTS,
     BranchCommit,
     Disagreement,
     NamedBlob,
@@ -18,6 +17,7 @@ from agent.core.evidence.audit import (
     compare_idea,
     compare_reading,
     compare_tag,
+    is_writing,
     named_blobs,
     named_commits,
     published_runs,
@@ -33,6 +33,7 @@ from agent.edges.run.prepare_step import EVALUATION, read_output
 from agent.edges.run.reading import read_self_report, read_values
 from agent.edges.system.untrusted import Untrusted
 from agent.edges.template.load import Template
+from agent.edges.workspace.hand_edits import find_edits, has_repository
 from agent.edges.workspace.journal import Journal
 from agent.edges.workspace.layout import Workspace, frozen_template
 from agent.edges.workspace.refs import read_refs
@@ -50,21 +51,21 @@ _RESULTS: tuple[tuple[Step, Source, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How much was compared, what contradicts the journal, and what is worth knowing and no fault."""
+    """Result of verifying one workspace."""
 
     path: Path
-    events: int = 0
+    events: int = 0  # this and the next three: how many were compared
     blobs: int = 0
     commits: int = 0
     runs: int = 0
-    disagreements: tuple[Disagreement, ...] = ()
-    remarks: tuple[str, ...] = ()
+    disagreements: tuple[Disagreement, ...] = ()  # contradictions between disk and journal
+    remarks: tuple[str, ...] = ()  # worth knowing, and no fault
 
 
 def verify(workspace: Workspace) -> Report:
     """Compare everything that the journal names with what lies on disk.
 
-    The workspace may be at work: what was found wrong counts only where no event came meanwhile.
+    The workspace may be at work: a disagreement counts only if no event came while it was looked for.
     """
     report = Report(workspace.path)
     for _ in range(TRIES):
@@ -86,11 +87,11 @@ def _verify_once(workspace: Workspace) -> Report:
     except (IntegrityError, OSError) as error:
         return Report(workspace.path, disagreements=(_tell(workspace, error),))
     found: list[Disagreement] = []
-    for part in (check.blobs, check.commits, check.tags, check.start, check.work_tree, check.template, check.refs):
+    parts: list[Callable[[], Iterable[Disagreement]]]
+    parts = [check.blobs, check.commits, check.tags, check.start, check.work_tree, check.template, check.refs]
+    parts += [partial(check.outputs, run) for run in check.runs]
+    for part in [*parts, check.run_folders]:
         found += _collect(workspace, part)
-    for run in check.runs:
-        found += _collect(workspace, partial(check.outputs, run))
-    found += _collect(workspace, check.run_folders)
     return Report(
         workspace.path,
         events=len(check.events),
@@ -103,7 +104,7 @@ def _verify_once(workspace: Workspace) -> Report:
 
 
 def _open(workspace: Workspace) -> _Check:
-    """Raises: IntegrityError where the journal cannot be read; there is nothing to compare with then."""
+    """Raises: IntegrityError if the journal cannot be read; there is nothing to compare with then."""
     journal = workspace.journal()
     try:
         return _Check(workspace, journal, fold(journal.events), published_runs(journal.events))
@@ -114,7 +115,7 @@ def _open(workspace: Workspace) -> _Check:
 
 
 def _collect(workspace: Workspace, part: Callable[[], Iterable[Disagreement]]) -> list[Disagreement]:
-    """What one part finds, and what kept it from finding more."""
+    """The disagreements of one part; an error that ended it early is one of them."""
     found: list[Disagreement] = []
     try:
         found.extend(part())
@@ -133,7 +134,7 @@ def _tell(workspace: Workspace, error: IntegrityError | UsageError | OSError) ->
 
 @dataclass
 class _Check:
-    """One reading of a workspace; each method is a part of it."""
+    """One comparison of a workspace with its journal; each public method is a part of it."""
 
     workspace: Workspace
     journal: Journal
@@ -144,24 +145,14 @@ class _Check:
     def __post_init__(self) -> None:
         self.events: list[Event] = self.journal.events
         self.repo: Repo = self.workspace.repo()
-        self.has_git = (self.workspace.path / ".git").is_dir()
-        self.read_by: Template | None = None
-        tail = self.journal.path.read_bytes().rpartition(b"\n")[2]
-        if tail:
-            self.remarks.append(
-                f".agent/journal.jsonl has a torn tail, {len(tail)} B that no event acknowledged: no fault"
-            )
-
-    @property
-    def writes(self) -> bool:
-        """Whether an effect is open that commits."""
-        return self.state.pending is not None and self.state.pending.kind in WRITING_EFFECTS
-
-    @property
-    def publishing(self) -> int | None:
-        """The run number that an open effect is publishing."""
+        self.has_git = has_repository(self.workspace)
+        self.template_read: Template | None = None
         pending = self.state.pending
-        return self.state.run.number if pending and pending.kind == "Publish" else None
+        publishing = [self.state.run.number] if pending and pending.kind == "Publish" else []
+        self.published = {*(run.published.run for run in self.runs), *publishing}  # run numbers, an open one too
+        if tail := self.journal.path.read_bytes().rpartition(b"\n")[2]:
+            problem = f"a torn tail, {len(tail)} B that no event acknowledged: no fault"
+            self.remarks.append(f".agent/journal.jsonl has {problem}")
 
     def blobs(self) -> Iterator[Disagreement]:
         for blob in named_blobs(self.events):
@@ -201,14 +192,14 @@ class _Check:
             tag = run.published.tag
             commit = self.repo.resolve(f"refs/tags/{tag}")
             yield from compare_tag(run, commit, self.repo.tag_message(tag) if commit else "")
-        known = {run.published.tag for run in self.runs} | {f"run/{self.publishing}"}
+        known = {f"run/{number}" for number in self.published}
         for name in self.repo.refs():
             tag = name.removeprefix("refs/tags/")
             if name.startswith(_RUN_TAGS) and tag not in known:
                 yield Disagreement(f"tag {tag}", "was made by no event", f"remove it: git tag --delete {tag}")
 
     def start(self) -> Iterator[Disagreement]:
-        """The idea that was launched."""
+        """Compare the committed idea with the launched one."""
         launched = self.state.launched
         if self.has_git and self.repo.resolve(launched.commit):
             try:
@@ -218,17 +209,20 @@ class _Check:
             yield from compare_idea(launched, idea)
 
     def work_tree(self) -> Iterator[Disagreement]:
-        if not self.has_git or self.writes or self.repo.head() != self.state.code.head:
+        if not self.has_git or is_writing(self.state):  # an effect that commits may be at work at this moment
+            return
+        edits = find_edits(self.repo, self.state)
+        if edits.moved:  # `commits` tells where the branch is
             return
         remedy = "resume keeps the change under refs/rescue and says how to go on"
         if self.state.ended:  # no resume looks at it any more
             remedy = "keep the change elsewhere and `git checkout` the file"
-        for name in self.repo.dirty_files():
+        for name in edits.files:
             yield Disagreement(name, "differs from the newest commit", remedy)
 
     def template(self) -> Iterator[Disagreement]:
         try:
-            self.read_by = frozen_template(self.workspace, self.state.launched)
+            self.template_read = frozen_template(self.workspace, self.state.launched)
         except (IntegrityError, UsageError):
             if self.runs:
                 self.remarks.append("values in run outputs were not compared: only the template says where they stand")
@@ -240,7 +234,7 @@ class _Check:
         yield from ()
 
     def outputs(self, run: PublishedRun) -> Iterator[Disagreement]:
-        """What a published run left, against what was recorded when its steps ended."""
+        """Compare the results files of a published run with the values recorded when its steps ended."""
         number = run.published.run
         if not self.workspace.run_folder(number).is_dir():
             problem = f"is missing, though event {run.seq} published it"
@@ -255,12 +249,12 @@ class _Check:
                 problem = text.problem if isinstance(text, Untrusted) else "is missing"
                 remedy = f"put it back as it was published; event {run.seq} has its values"
                 yield Disagreement(where, problem, remedy)
-            elif self.read_by:
+            elif self.template_read:
                 yield from self._values(run, step, source, where, text)
 
     def _values(self, run: PublishedRun, step: Step, source: Source, where: str, text: str) -> Iterator[Disagreement]:
-        assert self.read_by
-        results = read_values(text, self.read_by, source, where)
+        assert self.template_read
+        results = read_values(text, self.template_read, source, where)
         if isinstance(results, ResultsProblem):
             for problem in results.problems:
                 remedy = f"put it back as it was published; event {run.seq} has its values"
@@ -270,7 +264,7 @@ class _Check:
         yield from compare_reading(run, step, where, Measured(results.values, trust))
 
     def run_folders(self) -> Iterator[Disagreement]:
-        known = {f"run_{run.published.run}" for run in self.runs} | {f"run_{self.publishing}"}
+        known = {f"run_{number}" for number in self.published}
         for path in sorted(self.workspace.path.iterdir()):
             if re.fullmatch(r"run_\d+", path.name) and path.name not in known:
                 yield Disagreement(path.name, "was published by no event", "move it out of the workspace")

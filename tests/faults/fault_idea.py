@@ -12,8 +12,9 @@ from agent.core.journal.state import State
 from agent.edges.model.protocol import ModelReply, Request
 from agent.edges.run.runner import Runner
 from agent.edges.run.step_folder import StepSpec
+from agent.edges.workspace.hand_edits import check_untouched
 from agent.edges.workspace.journal import Journal
-from agent.edges.workspace.layout import Workspace, check_untouched, read_state
+from agent.edges.workspace.layout import Workspace, read_state
 from agent.errors import ScientistError
 from tests.fakes import InstantRunner, block
 from tests.loop.conftest import Study

@@ -10,7 +10,8 @@ import pytest
 
 from agent.edges.git import locks as git_locks
 from agent.edges.git.locks import find_locks, move_locks
-from agent.edges.workspace.layout import check_untouched, read_state
+from agent.edges.workspace.hand_edits import check_untouched
+from agent.edges.workspace.layout import read_state
 from tests.faults.fault_idea import tale_of, tell, whole_runner
 from tests.loop.conftest import Study
 from tests.loop.instant import Crash

@@ -14,7 +14,8 @@ from agent.core.journal.events import Event, Started
 from agent.core.journal.state import State
 from agent.edges.git.repo import BRANCH
 from agent.edges.verify import verify
-from agent.edges.workspace.layout import Workspace, check_untouched, discard_edits, read_state
+from agent.edges.workspace.hand_edits import check_untouched, discard_edits
+from agent.edges.workspace.layout import Workspace, read_state
 from agent.errors import IntegrityError
 from tests.cli.conftest import Scientist, only_workspace
 from tests.faults.conftest import SmallDisk

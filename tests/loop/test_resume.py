@@ -208,7 +208,7 @@ def test_a_run_whose_supervisor_died_is_run_again_in_a_new_folder(study: Study) 
 
 
 def test_a_branch_moved_by_hand_is_refused(study: Study) -> None:
-    from agent.edges.workspace.layout import check_untouched
+    from agent.edges.workspace.hand_edits import check_untouched
 
     study.loop([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES]).run()
     workspace = study.workspace
@@ -223,7 +223,7 @@ def test_a_branch_moved_by_hand_is_refused(study: Study) -> None:
 
 
 def test_a_published_run_that_is_gone_is_missed(study: Study) -> None:
-    from agent.edges.workspace.layout import check_untouched
+    from agent.edges.workspace.hand_edits import check_untouched
 
     study.loop([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES]).run()
     study.workspace.run_folder(1).rename(study.workspace.path / "mine")

@@ -1,1 +1,1 @@
-"""A template made from a script, and a template checked."""
+"""Checks of a template, and lines that a script lacks."""

@@ -36,12 +36,13 @@ __all__ = [
     "compare_idea",
     "compare_reading",
     "compare_tag",
+    "is_writing",
     "named_blobs",
     "named_commits",
     "published_runs",
 ]
 
-WRITING_EFFECTS = frozenset({"ApplyReply", "ReadReview", "Publish", "Restore"})
+_WRITING_EFFECTS = frozenset({"ApplyReply", "ReadReview", "Publish", "Restore"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,11 @@ def published_runs(events: Sequence[Event]) -> list[PublishedRun]:
     return runs
 
 
+def is_writing(state: State) -> bool:
+    """Whether an effect is open that makes a commit."""
+    return state.pending is not None and state.pending.kind in _WRITING_EFFECTS
+
+
 def compare_branch(
     state: State, named: Sequence[NamedCommit], branch: Sequence[BranchCommit], existing: Collection[str]
 ) -> list[Disagreement]:
@@ -155,7 +161,7 @@ def compare_branch(
     """
     by_sha = {commit.sha: commit for commit in branch}
     known = {commit.sha for commit in named}
-    key = state.pending.key if state.pending and state.pending.kind in WRITING_EFFECTS else ""
+    key = state.pending.key if state.pending and is_writing(state) else ""
     in_flight = {commit.sha for commit in branch[-1:] if key and commit.step_id == key}
     back = f"git branch mine main, then git update-ref refs/heads/main {state.code.head}"
     checked = [c for c in named if branch or c.sha not in existing]  # with no branch at all that is one disagreement

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +16,6 @@ from agent.core.journal.events import Launched
 from agent.core.journal.fold import fold
 from agent.core.journal.state import State
 from agent.core.text.redact import Redactor
-from agent.edges.git.locks import move_locks
 from agent.edges.git.repo import Repo
 from agent.edges.system.files import fsync_folder, write_durably
 from agent.edges.template.frozen import check_frozen
@@ -30,7 +27,6 @@ from agent.errors import IntegrityError, JournalCorrupt, UsageError
 BATCH_FILE = "batch.json"
 TEMPLATES = ".templates"
 BATCH_SCHEMA = 1
-SETTLE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,87 +172,6 @@ def _read_batch(path: Path) -> list[str]:
         return [str(name) for name in json.loads(path.read_text("utf-8"))["workspaces"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(str(path), f"is not a batch's index: {error}", "name the workspaces themselves") from error
-
-
-def check_untouched(workspace: Workspace, repo: Repo, state: State) -> None:
-    """Raises: IntegrityError where branch or work tree are not as the journal left them; what was changed is kept.
-
-    While an effect is open its commit may be on top already, and not yet in the work tree: the effect then finds it.
-    """
-    gone = [row.run for row in state.rows if row.completed and not workspace.run_folder(row.run).is_dir()]
-    if gone:
-        raise IntegrityError(
-            str(workspace.run_folder(gone[0])), "is missing, though the journal says it was published", "put it back"
-        )
-    if not (workspace.path / ".git").is_dir():
-        raise IntegrityError(str(workspace.path), "is no git repository any more", "put its .git back, then resume")
-    move_locks(workspace.path)
-    until_s = time.monotonic() + SETTLE_S
-    while differs := _differs(repo, state):
-        if time.monotonic() > until_s:
-            break
-        time.sleep(SETTLE_S / 10)  # a git that outlived its killed orchestrator ends in a moment
-    if not differs:
-        return
-    head, dirty = repo.head(), find_edits(repo, state)
-    if not head:
-        problem = f"branch main is gone, the journal is at {state.code.head[:10]}"
-        raise IntegrityError(str(workspace.path), problem, _ways_on(workspace, state.code.head, []))
-    if head != expected_head(repo, state):
-        kept = [repo.keep_commit(head), *([repo.keep_work_tree(dirty)] if dirty else [])]
-        problem = f"branch main is at {head[:10]}, the journal at {state.code.head[:10]}"
-        raise IntegrityError(str(workspace.path), problem, _ways_on(workspace, state.code.head[:10], kept))
-    if not dirty:
-        return
-    kept = [repo.keep_work_tree(dirty)]
-    where = f"{workspace.path}: {', '.join(dirty)}"
-    raise IntegrityError(where, "was changed by hand", _ways_on(workspace, "main", kept))
-
-
-def _differs(repo: Repo, state: State) -> bool:
-    head = repo.head()
-    return not head or head != expected_head(repo, state) or bool(find_edits(repo, state))
-
-
-def _ways_on(workspace: Workspace, base: str, kept: Sequence[str]) -> str:
-    place = shlex.quote(str(workspace.path))
-    told = f"kept as {' and '.join(kept)}, to be seen by: git -C {place} diff {base} {kept[-1]}; " if kept else ""
-    return f"{told}put it back, or go on without it: scientist resume --discard-edits {place}"
-
-
-def discard_edits(workspace: Workspace, repo: Repo, state: State) -> list[str]:
-    """Bring branch and work tree back to what the journal says, and return where that which was changed is kept."""
-    if not (workspace.path / ".git").is_dir():
-        return []  # what is missing is named by `check_untouched`
-    move_locks(workspace.path)
-    head, back, dirty = repo.head(), expected_head(repo, state), find_edits(repo, state)
-    foreign = [sha for sha in dict.fromkeys((head, repo.resolve("HEAD"))) if sha and sha != back]
-    kept = [repo.keep_commit(sha) for sha in foreign]
-    if dirty:
-        kept.append(repo.keep_work_tree(dirty))
-    repo.move_branch(back)
-    if not head and (dirty := repo.dirty_files()):
-        kept.append(repo.keep_work_tree(dirty))
-    repo.write_back()
-    return kept
-
-
-def expected_head(repo: Repo, state: State) -> str:
-    """Where the branch is to be: at the journal's commit, or at that of an effect that is open."""
-    found = repo.find_step(state.pending.key) if state.pending else None
-    return found if found and found == repo.head() else state.code.head
-
-
-def find_edits(repo: Repo, state: State) -> list[str]:
-    """Tracked files that differ from the branch, and not because an open effect has not written them yet."""
-    head = repo.head()
-    if not head:
-        return []
-    dirty = repo.dirty_files()
-    if head == state.code.head or head != expected_head(repo, state):
-        return dirty
-    before = repo.read(state.code.head)
-    return [name for name in dirty if not repo.holds(name, before.get(name))]
 
 
 def read_state(workspace: Workspace) -> State:

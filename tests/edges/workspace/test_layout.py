@@ -18,9 +18,9 @@ from agent.core.journal.events import Launched, Started
 from agent.edges.template.frozen import freeze_template
 from agent.edges.template.load import Template, load_template
 from agent.edges.workspace import layout as module
+from agent.edges.workspace.hand_edits import check_untouched
 from agent.edges.workspace.layout import (
     Workspace,
-    check_untouched,
     create_batch,
     find_workspaces,
     frozen_template,
