@@ -6,14 +6,9 @@ of every reply.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
-import signal
-import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +26,7 @@ from agent.edges.model.call import sleep_unless_stopped
 from agent.edges.model.protocol import ModelReply, Request
 from agent.edges.model.throttle import Held, Throttle, Ticket
 from agent.edges.sandbox.resolve import shut_in_program
+from agent.edges.system.child import ChildCommand, run_child
 from agent.errors import ContextTooLong, ProviderRefused, ProviderUnavailable, StopRequested
 
 __all__ = ["AIDER", "DEADLINE_S", "REQUIREMENTS", "AiderModel", "aider_environment", "aider_executable", "arguments"]
@@ -46,7 +42,6 @@ AIDER = Environment(
 )
 DEADLINE_S = 900.0
 LONGEST_WAIT_S = 120.0
-POLL_S = 0.1
 OUTPUT_BYTES = 1 << 20
 OWN_CHARS = 8000  # of aider's own prompt
 
@@ -155,25 +150,17 @@ class AiderModel:
             *_chat(request),
         ]
         with (home / "output").open("wb") as output:
+            child = ChildCommand(command, work, environment, output)
             try:
-                process = subprocess.Popen(
-                    command,
-                    cwd=work,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+                end = run_child(child, None, deadline_s=self.deadline_s, is_stopped=self.is_stopped, grace_s=0.0)
             except OSError as error:
                 problem = f"{self.executable} cannot be run: {error.strerror}; build it again: scientist setup aider"
                 raise ProviderRefused(self.name, problem) from error
-            try:
-                return self._await(process)
-            finally:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        if end.stopped:
+            raise StopRequested("stopped by request while aider was at work")
+        if end.timed_out:
+            raise ProviderUnavailable(self.name, f"did not end within {self.deadline_s:g} s and was killed")
+        return end.code
 
     def _hold(self, home: Path, environment: Mapping[str, str]) -> list[str]:
         """The command that keeps aider to its folder whatever paths a model names, or [] without its interpreter."""
@@ -182,15 +169,6 @@ class AiderModel:
             return []
         own = self.inherited.get("HOME", "")
         return shut_in_program(home / "walls.json", python, environment, write=[home.parent], home=own)
-
-    def _await(self, process: subprocess.Popen[bytes]) -> int:
-        deadline = time.monotonic() + self.deadline_s
-        while time.monotonic() < deadline:
-            if self.is_stopped():
-                raise StopRequested("stopped by request while aider was at work")
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return process.wait(timeout=POLL_S)
-        raise ProviderUnavailable(self.name, f"did not end within {self.deadline_s:g} s and was killed")
 
     def _refuse(self, code: int, heard: Heard, ticket: Ticket) -> None:
         """Refuse a try in which nothing changed because no model answered.

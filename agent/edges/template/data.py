@@ -5,13 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import select
 import shlex
 import signal
-import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -19,6 +16,7 @@ from typing import IO
 from pydantic import TypeAdapter, ValidationError
 
 from agent.core.failure.folding import clean, cut_line
+from agent.edges.system.child import ChildCommand, run_child
 from agent.edges.template.environment import Progress
 from agent.edges.template.load import Template
 from agent.edges.template.variables import preparation_environment, resolve_command
@@ -26,8 +24,6 @@ from agent.errors import IntegrityError, StopRequested, UsageError
 
 __all__ = ["Prepared", "PreparedData", "prepare_data", "store_of", "store_size"]
 
-POLL_S = 0.1
-GRACE_S = 1.0
 ANSWER_CAP_BYTES = 1 << 20
 REASON_CHARS = 1500
 
@@ -108,10 +104,10 @@ def prepare_data(
     max_gib: float | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> Prepared:
-    """Make the data of the template's profile, or find it made; what the command says meanwhile goes to `on_progress`.
+    """Make the data of the template's profile, or find it made.
 
-    `inherited` is what its environment may draw from, `max_gib` the size to which the store is held. Whatever ends
-    this call, no process of the command stays behind.
+    inherited: variables that the command's environment may draw from. on_progress: takes each line that it says
+    meanwhile. max_gib: size to which the store is held. Whatever ends this call, no process of the command stays.
 
     Raises: UsageError naming template and profile, with the last line of what failed; StopRequested.
     """
@@ -132,38 +128,36 @@ def prepare_data(
     assert spec, "a template that prepares nothing has no data"
     argv = resolve_command(_command(template, store), interpreter)
     with tempfile.TemporaryFile() as output:
-        try:
-            process = _start(argv, store, environment, output)
-        except OSError as error:
-            raise UsageError(where, f"its data cannot be prepared: {argv[0]}: {error.strerror}") from error
-        with process:
-            try:
-                last = _listen(process, time.monotonic() + spec.deadline_s, on_progress, is_stopped)
-            except TimeoutError as error:
-                problem = f"preparing its data took longer than {spec.deadline_s:g} s and was stopped"
-                raise UsageError(where, problem, "raise prepare.deadline_s in template.toml") from error
-            finally:
-                _end(process)
+        command = ChildCommand(argv, store, environment, output)
+        _run(command, where, on_progress, spec.deadline_s, is_stopped)
         answer = _last_line(output)
-    if process.returncode != 0:
-        said = f": {last}" if last else " without a word"
-        raise UsageError(where, f"its data cannot be prepared, {_say_end(process.returncode)}{said}")
     return _read_answer(answer, where)
 
 
-def _start(
-    argv: Sequence[str], store: Path, environment: Mapping[str, str], output: IO[bytes]
-) -> subprocess.Popen[bytes]:
-    """The command in a process group of its own, its standard error as a pipe."""
-    return subprocess.Popen(
-        argv,
-        cwd=store,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+def _run(
+    command: ChildCommand, where: str, on_progress: Progress, deadline_s: float, is_stopped: Callable[[], bool]
+) -> None:
+    """Raises: UsageError if the command cannot be started, fails or takes too long; StopRequested."""
+    last = ""
+
+    def hear(line: str) -> None:
+        nonlocal last
+        if text := cut_line(clean(line), REASON_CHARS):
+            last = text
+            on_progress(text)
+
+    try:
+        end = run_child(command, hear, deadline_s=deadline_s, is_stopped=is_stopped)
+    except OSError as error:
+        raise UsageError(where, f"its data cannot be prepared: {command.argv[0]}: {error.strerror}") from error
+    if end.stopped:
+        raise StopRequested("stopped by request while data was prepared")
+    if end.timed_out:
+        problem = f"preparing its data took longer than {deadline_s:g} s and was stopped"
+        raise UsageError(where, problem, "raise prepare.deadline_s in template.toml")
+    if end.code != 0:
+        said = f": {last}" if last else " without a word"
+        raise UsageError(where, f"its data cannot be prepared, {_say_end(end.code)}{said}")
 
 
 def _last_line(output: IO[bytes]) -> str:
@@ -192,54 +186,6 @@ def _read_answer(line: str, where: str) -> Prepared:
         if not (folder.is_absolute() and folder.is_dir()):
             raise UsageError(where, f"its preparation names {folder}, which is no folder", "print its absolute path")
     return prepared
-
-
-def _listen(
-    process: subprocess.Popen[bytes], deadline_s: float, on_progress: Progress, is_stopped: Callable[[], bool]
-) -> str:
-    """Pass on each line of its standard error until it ends, and return the last.
-
-    Raises: TimeoutError; StopRequested.
-    """
-    assert process.stderr
-    descriptor = process.stderr.fileno()
-    open_streams, begun, last = [descriptor], b"", ""
-    while True:
-        has_exited = _has_exited(process)  # asked first: what it wrote before its end is still read
-        ready, _, _ = select.select(open_streams, [], [], 0 if has_exited else POLL_S)
-        chunk = os.read(descriptor, ANSWER_CAP_BYTES) if ready else b""
-        if ready and not chunk:
-            open_streams = []
-        *lines, begun = re.split(rb"[\r\n]", begun + chunk)
-        for line in [*lines, begun] if has_exited else lines:
-            text = cut_line(clean(line.decode("utf-8", "replace")), REASON_CHARS)
-            if text:
-                last = text
-                on_progress(text)
-        if has_exited:
-            return last
-        if is_stopped():
-            raise StopRequested("stopped by request while data was prepared")
-        if time.monotonic() > deadline_s:
-            raise TimeoutError
-
-
-def _has_exited(process: subprocess.Popen[bytes]) -> bool:
-    """Whether it is over; it is not waited for, so that its number still stands for its group."""
-    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of the command and all in its group; it may clear up for a second."""
-    try:
-        if not _has_exited(process):
-            os.killpg(process.pid, signal.SIGTERM)
-            until = time.monotonic() + GRACE_S
-            while not _has_exited(process) and time.monotonic() < until:
-                time.sleep(POLL_S / 4)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def _say_end(code: int) -> str:

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from agent.core.inputs.spec import Environment
+from agent.edges.system.child import ChildCommand, run_child
 from agent.errors import UsageError
 
 WHERE = "template environment"
@@ -129,30 +130,15 @@ class _Builder:
 
     def _run(self, command: list[str], name: str, *, remedy: str, variables: Mapping[str, str] | None = None) -> None:
         last: deque[str] = deque(maxlen=LAST_LINES)
-        process = subprocess.Popen(
-            command,
-            cwd=self.template_dir,
-            env={**self.variables, **(variables or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-        )
-        with process:
-            try:
-                assert process.stdout is not None
-                for line in process.stdout:
-                    if line.strip():
-                        last.append(line.rstrip())
-                    if line.strip().startswith(_NEWS):
-                        self.on_progress(line.strip())
-            except BaseException:  # Ctrl-C too: no pip may go on writing
-                process.kill()
-                raise
-        if process.returncode != 0:
-            problem = f"`{name}` failed with exit code {process.returncode}:\n" + "\n".join(last) + "\n"
+
+        def hear(line: str) -> None:
+            last.append(line.rstrip())
+            if line.strip().startswith(_NEWS):
+                self.on_progress(line.strip())
+
+        end = run_child(ChildCommand(command, self.template_dir, {**self.variables, **(variables or {})}), hear)
+        if end.code != 0:
+            problem = f"`{name}` failed with exit code {end.code}:\n" + "\n".join(last) + "\n"
             raise UsageError(WHERE, problem, remedy)
 
 

@@ -1,0 +1,126 @@
+"""Child commands: each in a process group of its own, heard line by line, ended together with all that it started."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+__all__ = ["ChildCommand", "ChildEnd", "run_child"]
+
+POLL_S = 0.1
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ChildCommand:
+    """Words of a command, the folder in which it runs, and its complete environment.
+
+    output: file that takes its standard output. If there is none, that is heard together with its standard error.
+    """
+
+    argv: Sequence[str]
+    folder: Path
+    env: Mapping[str, str]
+    output: IO[bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChildEnd:
+    """How a command ended. code: its exit code, or minus the signal that killed it."""
+
+    code: int
+    timed_out: bool = False
+    stopped: bool = False
+
+
+def run_child(
+    command: ChildCommand,
+    hear: Callable[[str], None] | None,
+    *,
+    deadline_s: float | None = None,
+    is_stopped: Callable[[], bool] = lambda: False,
+    grace_s: float = 1.0,
+) -> ChildEnd:
+    """Run the command to its end, its deadline or a request to stop. Whatever ends this call, none of its group stays.
+
+    hear: takes each line of its standard error; None: that goes to the output, too. grace_s: time between SIGTERM and
+    SIGKILL, for a command that does not end by itself.
+
+    Raises: OSError if it cannot be started; whatever `hear` raises.
+    """
+    assert hear or command.output, "what it says goes somewhere"
+    until_s = None if deadline_s is None else time.monotonic() + deadline_s
+    with _start(command, is_heard=hear is not None) as process:
+        pipe = process.stderr or process.stdout
+        lines = _Lines(pipe.fileno() if pipe else None, hear or (lambda line: None))
+        timed_out = stopped = False
+        try:
+            while not (timed_out or stopped or lines.pass_on(_has_exited(process))):
+                stopped = is_stopped()
+                timed_out = until_s is not None and time.monotonic() > until_s
+        finally:
+            _end(process, grace_s)
+    return ChildEnd(process.returncode, timed_out, stopped)
+
+
+def _start(command: ChildCommand, *, is_heard: bool) -> subprocess.Popen[bytes]:
+    joined = command.output is None or not is_heard
+    return subprocess.Popen(
+        command.argv,
+        cwd=command.folder,
+        env=command.env,
+        stdin=subprocess.DEVNULL,
+        stdout=command.output or subprocess.PIPE,
+        stderr=subprocess.STDOUT if joined else subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+class _Lines:
+    """Lines of a pipe, passed on as they come; a carriage return ends one, too."""
+
+    def __init__(self, descriptor: int | None, hear: Callable[[str], None]) -> None:
+        self._open = [] if descriptor is None else [descriptor]
+        self._begun = b""
+        self._hear = hear
+
+    def pass_on(self, has_exited: bool) -> bool:
+        """Wait a moment for lines and pass them on. True: the command had exited, and all that it wrote was read.
+
+        A process that it left behind may go on writing, which nobody waits for.
+        """
+        ready, _, _ = select.select(self._open, [], [], 0 if has_exited else POLL_S)
+        chunk = os.read(ready[0], CHUNK_BYTES) if ready else b""
+        if ready and not chunk:
+            self._open = []
+        *lines, self._begun = re.split(rb"[\r\n]", self._begun + chunk)
+        for line in [*lines, self._begun] if has_exited else lines:
+            if line.strip():
+                self._hear(line.decode("utf-8", "replace"))
+        return has_exited
+
+
+def _has_exited(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it is over. It is not waited for, so that its number still stands for its group."""
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _end(process: subprocess.Popen[bytes], grace_s: float) -> None:
+    """End what is left of the command and of its group."""
+    try:
+        if not _has_exited(process):
+            os.killpg(process.pid, signal.SIGTERM)
+            until_s = time.monotonic() + grace_s
+            while not _has_exited(process) and time.monotonic() < until_s:
+                time.sleep(POLL_S / 4)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

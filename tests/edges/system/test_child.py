@@ -1,0 +1,101 @@
+"""Child commands end with all that they started, whatever ends them, and say what they say at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.edges.system.child import ChildCommand, ChildEnd, run_child
+from agent.edges.system.processes import Identity, is_running, read_process
+from tests.edges.supervisor.made_steps import wait_for
+
+HANGS = "import os, sys, time\nopen('pid', 'w').write(f'{os.getpid()}\\n')\n"
+WITH_CHILD = HANGS + "if os.fork() == 0:\n    open('child', 'w').write(f'{os.getpid()}\\n')\n"
+SLEEPS = "time.sleep(60)\n"
+
+
+def python(code: str, folder: Path, **more: object) -> ChildCommand:
+    return ChildCommand([sys.executable, "-I", "-S", "-c", code], folder, {"PATH": os.defpath}, **more)  # type: ignore[arg-type]
+
+
+def identity(file: Path) -> Identity:
+    process = read_process(int(file.read_text()))
+    return process.identity if process else Identity(int(file.read_text()), -1)
+
+
+def seen(*files: Path) -> Callable[[], bool]:
+    return lambda: all(file.exists() and file.read_text().endswith("\n") for file in files)
+
+
+def test_both_streams_are_heard_line_by_line_without_an_output(tmp_path: Path) -> None:
+    said: list[str] = []
+    code = "import sys\nsys.stderr.write('a\\rb\\n\\n')\nsys.stderr.flush()\nprint('c'); sys.stdout.flush()\n"
+    assert run_child(python(code + "sys.stderr.write('end')", tmp_path), said.append) == ChildEnd(0)
+    assert said == ["a", "b", "c", "end"]
+
+
+def test_only_errors_are_heard_beside_an_output(tmp_path: Path) -> None:
+    said: list[str] = []
+    with tempfile.TemporaryFile() as output:
+        code = "import sys; print('answer'); sys.stderr.buffer.write(b'\\xff!\\n'); sys.exit(3)"
+        assert run_child(python(code, tmp_path, output=output), said.append).code == 3
+        output.seek(0)
+        assert (output.read(), said) == (b"answer\n", ["\ufffd!"])
+
+
+def test_all_goes_to_the_output_if_nobody_hears(tmp_path: Path) -> None:
+    with tempfile.TemporaryFile() as output:
+        code = "import sys; print('out', flush=True); print('err', file=sys.stderr)"
+        assert run_child(python(code, tmp_path, output=output), None) == ChildEnd(0)
+        output.seek(0)
+        assert output.read() == b"out\nerr\n"
+
+
+def test_lines_are_heard_while_it_runs(tmp_path: Path) -> None:
+    def interrupt(line: str) -> None:
+        raise KeyboardInterrupt(line)
+
+    begun_s = time.monotonic()
+    with pytest.raises(KeyboardInterrupt, match="first"):
+        run_child(python(HANGS + "print('first', flush=True)\n" + SLEEPS, tmp_path), interrupt)
+    assert time.monotonic() - begun_s < 30 and not is_running(identity(tmp_path / "pid"))
+
+
+@pytest.mark.parametrize("why", ["stopped", "timed_out"])
+def test_a_request_and_a_deadline_end_it_with_its_group(tmp_path: Path, why: str) -> None:
+    both = seen(tmp_path / "pid", tmp_path / "child")
+    asked = {"is_stopped": both} if why == "stopped" else {"deadline_s": 1.5}
+    end = run_child(python(WITH_CHILD + SLEEPS, tmp_path), print, **asked)  # type: ignore[arg-type]
+    assert getattr(end, why) and end.code == -signal.SIGTERM and both()
+    wait_for(lambda: not any(is_running(identity(tmp_path / name)) for name in ("pid", "child")))
+
+
+def test_it_may_clear_up_for_its_grace_and_no_longer(tmp_path: Path) -> None:
+    clears = "import signal\nsignal.signal(signal.SIGTERM, lambda *_: (open('cleared', 'w').close(), sys.exit(5)))\n"
+    ignores = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    ready = "open('ready', 'w').write('\\n')\n"
+    for code, expected in ((clears, 5), (ignores, -signal.SIGKILL)):
+        stop = seen(tmp_path / "ready")
+        end = run_child(python(HANGS + code + ready + SLEEPS, tmp_path), print, is_stopped=stop, grace_s=2.0)
+        (tmp_path / "ready").unlink()
+        assert end == ChildEnd(expected, stopped=True)
+    assert (tmp_path / "cleared").exists()
+
+
+def test_a_process_left_behind_is_ended_and_holds_nothing_up(tmp_path: Path) -> None:
+    code = WITH_CHILD + "    while True:\n        print('x' * 1000, flush=True)\n"
+    code += "while not os.path.exists('child') or not open('child').read():\n    time.sleep(0.01)\n"
+    assert run_child(python(code, tmp_path), lambda line: None) == ChildEnd(0)
+    wait_for(lambda: not is_running(identity(tmp_path / "child")))
+
+
+def test_a_command_that_is_not_there_is_an_oserror(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        run_child(ChildCommand(["/no/such/program"], tmp_path, {}), print)
