@@ -194,13 +194,13 @@ def test_baselines_are_comparable(with_baselines: Template, monkeypatch: pytest.
 def data_id_now(profile: str, monkeypatch: pytest.MonkeyPatch) -> int:
     """What prepare.py would name the profile's data."""
     monkeypatch.syspath_prepend(str(TEMPLATE / "sealed"))
-    import data_plan
+    from data import plan
 
-    content = data_plan.read_profile(TEMPLATE / "profiles" / f"{profile}.json")
+    content = plan.read_profile(TEMPLATE / "profiles" / f"{profile}.json")
     if content["hidden"]["source"] == "synthetic":
-        return data_plan.data_id_of(data_plan.synthetic_fields(content))
-    weights = data_plan.weights_of(content["hidden"]["model"])
-    return data_plan.data_id_of(data_plan.language_model_fields(content, weights))
+        return plan.data_id_of(plan.synthetic_fields(content))
+    weights = plan.weights_of(content["hidden"]["model"])
+    return plan.data_id_of(plan.language_model_fields(content, weights))
 
 
 def test_baselines_bind_an_idea(with_baselines: Template) -> None:
@@ -440,7 +440,7 @@ import os, sys
 from pathlib import Path
 from activations import read_profile
 from safetensors.torch import save_file
-from synthetic import build_model
+from data.synthetic import build_model
 features = build_model(read_profile(sys.argv[1])).feature_dict
 tensors = {"W_dec": features.feature_vectors.data.contiguous(), "b_dec": features.bias.data.contiguous()}
 save_file(tensors, Path(sys.argv[2]) / "sae.safetensors")
@@ -527,7 +527,7 @@ def test_smoke_run_on_a_language_model_is_scored(tmp_path: Path) -> None:
 def test_stand_ins_answer_for_their_own_names_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(TEMPLATE / "sealed"))
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
-    import lean_sae_lens
+    from data import lean_sae_lens
 
     finder = lean_sae_lens._StandInFinder()
     assert finder.find_spec("transformer_lens.hook_points", None) is not None

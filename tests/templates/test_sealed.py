@@ -26,8 +26,9 @@ ALL_SLOW = re.compile(r"^pytestmark = .*mark\.slow", re.MULTILINE)
 
 
 def files(slow: bool) -> list[str]:
-    """Names of those that need torch and have tests that are slow, or that are not."""
-    texts = {path.name: path.read_text() for path in sorted(SEALED_TESTS.glob("test_*.py"))}
+    """Paths below SEALED_TESTS of those that need torch and have tests that are slow, or that are not."""
+    paths = sorted(SEALED_TESTS.rglob("test_*.py"))
+    texts = {path.relative_to(SEALED_TESTS).as_posix(): path.read_text() for path in paths}
     chosen = {name: text for name, text in texts.items() if "mark.sae" in text}
     return [name for name, text in chosen.items() if ("mark.slow" in text if slow else not ALL_SLOW.search(text))]
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "sealed"))
-import text
+from data import text
 
 VOCABULARY = 4096
 CONTEXT = 128

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from activation_cache import Damaged, check_sizes, reading
+from data.store import Damaged, check_sizes, reading
 from torch import Tensor
 
 VARIABLE = "SCIENTIST_TRAINING_DATA"

@@ -4,8 +4,9 @@
 
 Reads the whole profile ("hidden" included), experiment.py and baselines.json in the working directory, and the
 prepared data that SCIENTIST_EVALUATION_DATA names. The run's encode answers from a process of its own, which is given
-activations and nothing else (encoder.py). This process decodes, x_hat = z @ W_dec + b_dec; decoder.py says how a run
-declares that it needs another way, which makes its result self-reported. What a run says of itself is not read.
+activations and nothing else (encoder/process.py). This process decodes, x_hat = z @ W_dec + b_dec. A run that needs
+another decoder declares it (encoder/decoder.py says how), which makes its result self-reported. No score that a run
+writes itself is read.
 
 The file is written when the run's process is dead: the scores, "data_id", "encode" ("served" or "graph"),
 "encode_reason", and "self_reported" with its reason where that is so. hidden.encode = "graph" asks for the graph.
@@ -28,11 +29,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from decoder import WEIGHTS, Decoder, read_declarations, read_decoder, self_report
-from encoder import BrokenSAE, Patience, ServedDecoder, open_encoder
-from encoder_faults import CannotEvaluate
+from encoder.decoder import WEIGHTS, Decoder, read_declarations, read_decoder, self_report
+from encoder.faults import CannotEvaluate
+from encoder.run_encoder import BrokenSAE, Patience, ServedDecoder, open_encoder
 
-SCORERS = {"synthetic": "score_synthetic", "language_model": "score_language_model"}
+SCORERS = {"synthetic": "scores.synthetic", "language_model": "scores.language_model"}
 DATA = "SCIENTIST_EVALUATION_DATA"
 
 

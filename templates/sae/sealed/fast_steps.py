@@ -41,10 +41,11 @@ entries are kept feels it; on the dense path the values keep bfloat16's rounding
 from __future__ import annotations
 
 import torch
-from fast_codes import Codes, Layout, SparseDecode, SparseEncode, entry_dots, select_topk
-from fast_dense import DenseDecode, DenseEncode, JumpReluEncode, scores
-from fast_optimizer import SAEOptimizer, normalise_rows, remove_parallel
-from fast_path import choose_path, fixed_path, time_paths
+from fast_kernels.codes import Codes, Layout, select_topk
+from fast_kernels.dense import DenseDecode, DenseEncode, JumpReluEncode, scores
+from fast_kernels.optimizer import SAEOptimizer, normalise_rows, remove_parallel
+from fast_kernels.paths import choose_path, fixed_path, time_paths
+from fast_kernels.topk import attach_encoder, decode, matmul_dtype, topk_on_path
 from torch import Tensor, nn
 
 __all__ = [
@@ -90,16 +91,8 @@ def topk_encode(x: Tensor, W_enc: Tensor, b_enc: Tensor, b_dec: Tensor, k: int, 
     Raises: ValueError unless 1 <= k <= d_sae.
     """
     d_in, d_sae = W_enc.shape
-    dtype = matmul_dtype(x)
-    if (path or choose_path(d_in, d_sae, x.shape[0], k, x.device, dtype)) == "dense":
-        with torch.autocast(x.device.type, enabled=False):
-            z, latents = DenseEncode.apply(x, W_enc, b_enc, b_dec, k, dtype)
-        return Codes(Layout.of_width(latents, d_sae), z=z)
-    with torch.autocast(x.device.type, enabled=False), torch.no_grad():
-        centred = x - b_dec  # (batch, d_in)
-        values, latents = select_topk(scores(centred, W_enc, b_enc, dtype), k)
-    layout = Layout.of_width(latents, d_sae)
-    return attach_encoder(values.flatten(), x, centred, W_enc, b_enc, b_dec, layout, exact=dtype is None)
+    path = path or choose_path(d_in, d_sae, x.shape[0], k, x.device, matmul_dtype(x))
+    return topk_on_path(path, x, W_enc, b_enc, b_dec, k)
 
 
 def batch_topk_encode(x: Tensor, W_enc: Tensor, b_enc: Tensor, b_dec: Tensor, k: int) -> Codes:
@@ -112,25 +105,6 @@ def batch_topk_encode(x: Tensor, W_enc: Tensor, b_enc: Tensor, b_dec: Tensor, k:
         centred = x - b_dec  # (batch, d_in)
         values, layout = select_batch(scores(centred, W_enc, b_enc, dtype), k)
     return attach_encoder(values, x, centred, W_enc, b_enc, b_dec, layout, exact=dtype is None)
-
-
-def attach_encoder(
-    values: Tensor,
-    x: Tensor,
-    centred: Tensor,
-    W_enc: Tensor,
-    b_enc: Tensor,
-    b_dec: Tensor,
-    layout: Layout,
-    *,
-    exact: bool,
-) -> Codes:
-    """Codes whose values (entries,) have their gradients; where they are not exact they are computed again first."""
-    with torch.autocast(x.device.type, enabled=False):
-        if not exact:
-            with torch.no_grad():
-                values = entry_dots(centred, W_enc.T.contiguous(), layout).add_(b_enc[layout.latents]).relu_()
-        return Codes(layout, values=SparseEncode.apply(values, x, centred, W_enc, b_enc, b_dec, layout))
 
 
 def topk_codes(pre: Tensor, k: int) -> Codes:
@@ -198,16 +172,6 @@ def jumprelu_encode(
 # --------------------------------------------------------------------------------------------------------------- decode
 
 
-def decode(codes: Codes | Tensor, W_dec: Tensor, b_dec: Tensor) -> Tensor:
-    """x_hat = z W_dec + b_dec, (batch, d_in)."""
-    z = codes if isinstance(codes, Tensor) else codes.z
-    dtype = matmul_dtype(b_dec)
-    with torch.autocast(b_dec.device.type, enabled=False):
-        if z is not None:
-            return DenseDecode.apply(z, W_dec, b_dec, False, dtype)[0]
-        return SparseDecode.apply(codes.values, W_dec, b_dec, codes.layout)
-
-
 def decode_with_l1(z: Tensor, W_dec: Tensor, b_dec: Tensor) -> tuple[Tensor, Tensor]:
     """x_hat (batch, d_in), and sum_i z_i |W_dec_i|, mean over the batch, 0-dim; z (batch, d_sae) >= 0.
 
@@ -216,14 +180,6 @@ def decode_with_l1(z: Tensor, W_dec: Tensor, b_dec: Tensor) -> tuple[Tensor, Ten
     dtype = matmul_dtype(z)
     with torch.autocast(z.device.type, enabled=False):
         return DenseDecode.apply(z, W_dec, b_dec, True, dtype)
-
-
-def matmul_dtype(x: Tensor) -> torch.dtype | None:
-    """What autocast rounds the factors of a product to; None where it is off, or x is no float32."""
-    kind = x.device.type
-    if not torch.is_autocast_enabled(kind) or x.dtype is not torch.float32:
-        return None
-    return torch.get_autocast_dtype(kind)
 
 
 # --------------------------------------------------------------------------------------------------------- dead latents

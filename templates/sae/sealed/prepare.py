@@ -7,7 +7,7 @@ all of it is there and whole, without importing torch. Exit code 1: the last lin
 SCIENTIST_DATA_MAX_GIB (100) bounds the store; what was asked for longest ago is evicted, nothing that is in use.
 
     store/training/<key>/     activations.bin (rows, d_in), meta.json {"rows", "d_in", "dtype", "scale", "data_id", ...}
-    store/evaluation/<key>/   synthetic: samples.safetensors; a language model: what evaluation_data.make writes;
+    store/evaluation/<key>/   synthetic: samples.safetensors; a language model: what evaluation_sets.make writes;
                               both: meta.json {"scale", "data_id", ..., "fields": all that was hashed}
     store/texts/<key>/        a language model's evaluation before the scale is known; evaluation/ links to its files
 """
@@ -26,9 +26,9 @@ from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import data_plan
-from activation_cache import Damaged, Entry, NoRoom, Store, reading
-from data_plan import Refused
+from data import plan
+from data.plan import Refused
+from data.store import Damaged, Entry, NoRoom, Store, reading
 
 GIB = 1 << 30
 EVALUATION_BYTES = 256 << 20  # more than an evaluation folder takes
@@ -54,7 +54,7 @@ class Preparation:
     def obtain(self, kind: str, fields: dict[str, Any], needed: int, make: Callable[[Path], None]) -> Entry:
         """The entry, made if it must be, and kept from eviction."""
         while True:
-            entry = self.store.obtain(kind, data_plan.key_of(fields), needed, make)
+            entry = self.store.obtain(kind, plan.key_of(fields), needed, make)
             self.made |= entry.made
             try:
                 self.held.enter_context(reading(entry.folder))
@@ -64,7 +64,7 @@ class Preparation:
 
     def find(self, fields: dict[str, Any]) -> tuple[Entry, Entry] | None:
         """Training and evaluation, if both are there and whole."""
-        key = data_plan.key_of(fields)
+        key = plan.key_of(fields)
         training, evaluation = (self.store.find(kind, key) for kind in ("training", "evaluation"))
         return (training, evaluation) if training and evaluation else None
 
@@ -81,13 +81,13 @@ class Preparation:
 
     def synthetic(self) -> dict[str, Any]:
         """Training rows and evaluation samples of the synthetic model."""
-        fields = data_plan.synthetic_fields(self.profile)
+        fields = plan.synthetic_fields(self.profile)
         return self.answer(*(self.find(fields) or self.make_synthetic(fields)))
 
     def make_synthetic(self, fields: dict[str, Any]) -> tuple[Entry, Entry]:
-        import synthetic
+        from data import synthetic
 
-        data_id = data_plan.data_id_of(fields)
+        data_id = plan.data_id_of(fields)
 
         def make_training(folder: Path) -> None:
             report(f"drawing {self.profile['hidden']['rows']:,} rows of synthetic activations")
@@ -98,7 +98,7 @@ class Preparation:
             found = synthetic.write_evaluation(self.profile, folder)
             write_meta(folder, {**found, "data_id": data_id, "fields": fields})
 
-        needed = data_plan.training_bytes(self.profile)
+        needed = plan.training_bytes(self.profile)
         training = self.obtain("training", fields, needed, make_training)
         return training, self.obtain("evaluation", fields, EVALUATION_BYTES, make_evaluation)
 
@@ -107,12 +107,12 @@ class Preparation:
     def language_model(self) -> dict[str, Any]:
         """Activations at the hook and the evaluation's folder."""
         model = self.profile["hidden"]["model"]
-        weights = data_plan.weights_of(model)
+        weights = plan.weights_of(model)
         if weights:
-            found = self.find(data_plan.language_model_fields(self.profile, weights))
+            found = self.find(plan.language_model_fields(self.profile, weights))
             if found:
                 return self.answer(*found)
-        import language_model
+        from data import language_model
 
         if "assets" in model:
             home = self.held.enter_context(tempfile.TemporaryDirectory(prefix="scientist-hub-"))
@@ -120,19 +120,18 @@ class Preparation:
             language_model.check_name(model["name"])
         else:
             language_model.fetch(model["name"])
-            weights = data_plan.weights_of(model)
+            weights = plan.weights_of(model)
         return self.answer(*self.make_language_model(str(weights)))
 
     def make_language_model(self, weights: str) -> tuple[Entry, Entry]:
-        import evaluation_data
-        import language_model
+        from data import evaluation_sets, language_model
 
-        fields = data_plan.language_model_fields(self.profile, weights)
-        data_id = data_plan.data_id_of(fields)
+        fields = plan.language_model_fields(self.profile, weights)
+        data_id = plan.data_id_of(fields)
 
         def make_texts(folder: Path) -> None:
             report("preparing the evaluation's data")
-            evaluation_data.make(self.profile, folder)
+            evaluation_sets.make(self.profile, folder)
 
         def make_training(folder: Path) -> None:
             excluded = (texts.folder / HASHES).read_text().split()
@@ -142,11 +141,11 @@ class Preparation:
         def make_evaluation(folder: Path) -> None:
             link_files(texts.folder, folder)
             found = json.loads((training.folder / "meta.json").read_text())
-            hub = {} if "assets" in self.profile["hidden"]["model"] else {"hub": str(data_plan.hub_folder())}
+            hub = {} if "assets" in self.profile["hidden"]["model"] else {"hub": str(plan.hub_folder())}
             write_meta(folder, {**found, **hub, "fields": fields})
 
         texts = self.obtain("texts", fields["texts"], EVALUATION_BYTES, make_texts)
-        training = self.obtain("training", fields, data_plan.training_bytes(self.profile), make_training)
+        training = self.obtain("training", fields, plan.training_bytes(self.profile), make_training)
         return training, self.obtain("evaluation", fields, EVALUATION_BYTES, make_evaluation)
 
 
@@ -172,8 +171,8 @@ def prepare(profile_path: Path, root: Path, limit: int) -> dict[str, Any]:
 
     Raises: Refused; OSError or whatever the libraries raise when the machine, not the profile, is at fault.
     """
-    profile = data_plan.read_profile(profile_path)
-    data_plan.check_profile(profile)
+    profile = plan.read_profile(profile_path)
+    plan.check_profile(profile)
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as e:
@@ -185,7 +184,7 @@ def prepare(profile_path: Path, root: Path, limit: int) -> dict[str, Any]:
         except NoRoom as e:
             raise no_room(e, profile) from e
         except (MemoryError, RuntimeError) as e:
-            import language_model
+            from data import language_model
 
             if not language_model.is_out_of_memory(e):
                 raise
