@@ -138,7 +138,7 @@ def test_prompt_is_short_enough_to_go_with_every_request() -> None:
 
 def test_no_sealed_file_is_imported_by_an_absolute_path() -> None:
     for path in (*TEMPLATE.rglob("*.py"), *TEMPLATE.rglob("*.toml"), *TEMPLATE.rglob("*.md")):
-        assert not re.search(r"(?<![\w>.}])/(work|root|home|tmp)/", path.read_text()), path
+        assert not re.search(r"(?<![\w>.}])/(work|root|home|tmp)/", path.read_text()), path  # "/tmp/sealed"
 
 
 # ------------------------------------------------------------------------------------------------------------ baselines
@@ -192,7 +192,7 @@ def test_baselines_are_comparable(with_baselines: Template, monkeypatch: pytest.
 
 
 def data_id_now(profile: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    """What prepare.py would name the profile's data."""
+    """The data_id that prepare.py gives to the profile's data."""
     monkeypatch.syspath_prepend(str(TEMPLATE / "sealed"))
     from data import plan
 
@@ -227,7 +227,7 @@ def test_history_is_no_baseline(template: Template) -> None:
 
 
 def interpreter(variable: str) -> Path:
-    """What the variable names; the test is skipped where it names nothing."""
+    """The interpreter that the variable names. The test is skipped if it names none."""
     path = os.environ.get(variable, "")
     if not path:
         pytest.skip(f"{variable} does not name an interpreter with the template's requirements")
@@ -268,7 +268,7 @@ class Trial:
         return self.workspace.step_folder(f"run_{run}.1.{step.value}") / "work"
 
     def take(self, step: Step, run: int = 1) -> subprocess.CompletedProcess[str]:
-        """Take the step; `run` is the seed too."""
+        """Take the step. `run` is the seed too."""
         spec = prepare_step(
             self.workspace,
             self.template,
@@ -334,7 +334,7 @@ def data(python: Path, small: Template, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def smoke(python: Path, small: Template, data: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Trial:
-    """A smoke run of the experiment as it stands; tests copy its outputs before they change them."""
+    """A smoke run of the unchanged experiment. Tests copy its outputs before they change them."""
     trial = Trial(tmp_path_factory.mktemp("smoke"), small, python, data)
     succeed(trial.take(Step.SMOKE))
     return trial

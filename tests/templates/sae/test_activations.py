@@ -1,4 +1,4 @@
-"""sealed/activations.py: what an experiment reads, from a folder that the real store made."""
+"""sealed/activations.py: batches of an experiment, from a folder that the real store made."""
 
 from __future__ import annotations
 

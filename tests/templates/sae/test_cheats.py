@@ -1,7 +1,7 @@
-"""SAEs that cheat, and what each of them gets. Their code runs in a real process of its own.
+"""SAEs that cheat, and the result of each. Their code runs in a real process of its own.
 
-Not held off before there is a sandbox around that process: reading this process's memory or the machine's files, as any
-process of the same user may (ptrace, /proc, the template's folder).
+There is no sandbox around that process here, so that it could read this process's memory or the machine's files, as any
+process of the same user can (ptrace, /proc, the template's folder). test_sae_sandbox.py covers that.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def test_synthetic_data_is_drawn_once(made: tuple[Path, dict[str, Any]]) -> None
 
 
 def test_training_data_says_nothing_of_the_true_features(made: tuple[Path, dict[str, Any]]) -> None:
-    """A run may look into its training folder; directions and seeds are for the evaluation alone."""
+    """A run may read its training folder, so that directions and seeds must be in the evaluation's folder alone."""
     training = Path(made[1]["training"])
     assert {path.name for path in training.iterdir()} == {"activations.bin", "meta.json", "complete"}
     assert json.loads((training / "meta.json").read_text()).keys() == {"rows", "d_in", "dtype", "scale", "data_id"}

@@ -1,1 +1,1 @@
-"""sae_bench's evaluations of a language model's SAE: which are run, on what, and what they wrote."""
+"""sae_bench's evaluations of a language model's SAE: which are run, their folders, and how results are read."""

@@ -1,10 +1,10 @@
 """The object that sae_bench evaluates: the run's encoder and the evaluator's decoder, seen on raw activations.
 
-Codes and reconstructions are float32 whatever dtype sae_bench asks for, so that sums of them keep their digits. The
-data's scale is folded in: z = encoder.encode(x * scale), x_hat = decoder.decode(z) / scale. Where sae_bench compares
-codes with lengths of raw activations (absorption) or sets them to numbers of its own (unlearning), `raw_units` makes
-them those of decoder rows of norm 1 on raw activations: z_i |W_dec_i| / scale.
-Source of what is asked for: sae_bench 0.6.0, custom_saes/base_sae.py and the modules in evals/.
+Codes and reconstructions are float32 even if sae_bench asks for another dtype, so that sums of them keep their digits.
+The data's scale is included: z = encoder.encode(x * scale), x_hat = decoder.decode(z) / scale. Absorption compares
+codes with lengths of raw activations, and unlearning sets codes to numbers of its own. For these two, `raw_units`
+multiplies codes so that they belong to decoder rows of norm 1 on raw activations: z_i |W_dec_i| / scale.
+Source of the interface: sae_bench 0.6.0, custom_saes/base_sae.py and the modules in evals/.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from torch import Tensor
 
 
 class BenchSAE:
-    """`name` tells one SAE's files from another's; `fault` is what encode or decode raised, since core swallows it."""
+    """An SAE with the methods and fields that sae_bench expects; `name` tells its files from those of another SAE.
+
+    `fault` is the exception that encode or decode raised: sae_bench's core catches it and goes on.
+    """
 
     def __init__(
         self,
@@ -46,11 +49,11 @@ class BenchSAE:
         )
         self.device, self.dtype = torch.device(device), torch.float32
         self.W_dec = decoder.W_dec.to(device)  # (d_sae, d_in)
-        # Asked for its shape, dtype and cosines, which are not reported: a run need not have an encoder matrix.
+        # sae_bench asks for its shape, its dtype and cosines that we do not report. A run may have no encoder matrix.
         self.W_enc = self.W_dec.T.contiguous()  # (d_in, d_sae)
         self.b_enc = torch.zeros(decoder.d_sae, device=device)
         self.b_dec = decoder.b_dec.to(device)
-        self.units: Tensor | None = None  # (d_sae,): what codes are multiplied by, in `raw_units`
+        self.units: Tensor | None = None  # (d_sae,): factors of the codes inside `raw_units`
         self.cfg: Any = CustomSAEConfig(
             model, decoder.d_in, decoder.d_sae, hook_layer=layer, hook_name=hook, dtype="float32"
         )
@@ -91,7 +94,7 @@ class BenchSAE:
 
 @contextmanager
 def raw_units(saes: Sequence[BenchSAE]) -> Iterator[None]:
-    """In the block codes have the units of raw activations; reconstructions and W_dec's directions stay the same."""
+    """Give codes the units of raw activations inside the block. Reconstructions and W_dec's directions stay."""
     for sae in saes:
         sae.units = sae.W_dec.norm(dim=1).clamp(min=1e-8) / sae.scale
     try:

@@ -1,8 +1,8 @@
-"""Which evaluations an SAE gets, and why not the others: on numbers alone.
+"""Decides which evaluations an SAE gets, and says why it does not get the others.
 
 hidden.evaluations = {"every_run": [...], "when_not_dominated": [...], "on_demand": [...], "primary": "ce_score",
-"resolution": 0.001}. A run is dominated if at its own L0 its primary metric (higher is better) lies below the best of
-the baselines, interpolated linearly in log L0 between the means of a baseline's settings, by more than the resolution.
+"resolution": 0.001}. A run is dominated if at its own L0 its primary metric (higher is better) lies below the best
+baseline by more than the resolution. A baseline is interpolated linearly in log L0 between the means of its settings.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ABSORPTION_LATENTS = 16384
 
 
 def read_plan(hidden: Mapping[str, Any], also: Collection[str]) -> dict[str, Any]:
-    """The profile's cascade with its defaults; `also` are evaluations asked for by name.
+    """The profile's cascade with its defaults. `also` names evaluations that were asked for besides.
 
     Raises: CannotEvaluate if it names an evaluation that does not exist, or core is not among those of every run.
     """
@@ -37,7 +37,7 @@ def read_plan(hidden: Mapping[str, Any], also: Collection[str]) -> dict[str, Any
 
 
 def frontier(baselines: Iterable[Mapping[str, Any]], metric: str, l0: float) -> float | None:
-    """The best baseline's metric at this L0; None where no baseline has two settings around it, or one at it.
+    """The best baseline's metric at this L0. None if no baseline has two settings around it, or one at it.
 
     baselines: {"name", "setting", "metrics": {"l0", metric, ...}}, several seeds a setting.
     """
@@ -58,7 +58,7 @@ def mean(points: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def interpolate(points: Iterable[tuple[float, float]], at: float) -> float | None:
-    """Linear between neighbours; None outside the points."""
+    """The value at `at`, linear between the points next to it. None outside the points."""
     ordered = sorted(points)
     for (x, y), (x2, y2) in itertools.pairwise(ordered):
         if x <= at <= x2:
@@ -71,7 +71,7 @@ def usable(value: Any) -> bool:
 
 
 def dominated(core: Mapping[str, Any], plan: Mapping[str, Any], baselines: Collection[Mapping[str, Any]]) -> str | None:
-    """Why the run is dominated, in words; None if it is not, or nothing can be compared with it."""
+    """The reason why the run counts as dominated. None if it does not, or if no baseline has its L0."""
     metric, l0 = plan["primary"], core["l0"]
     if metric not in core:
         raise CannotEvaluate(f"hidden.evaluations.primary {metric!r} is not among core's metrics")
@@ -84,7 +84,10 @@ def dominated(core: Mapping[str, Any], plan: Mapping[str, Any], baselines: Colle
 def absorption_is_void(
     core: Mapping[str, Any], plan: Mapping[str, Any], baselines: Collection[Mapping[str, Any]]
 ) -> str | None:
-    """An SAE that reconstructs little seems to absorb little; None if it reaches the baselines, or there are none."""
+    """The reason why absorption would say nothing: an SAE that reconstructs little seems to absorb little.
+
+    None if it explains as much variance as the baselines, or if there are none.
+    """
     if not baselines:
         return None
     best, reached = frontier(baselines, "explained_variance", core["l0"]), core["explained_variance"]
@@ -96,9 +99,9 @@ def absorption_is_void(
 
 
 def absorption_means_nothing(parameters: int, d_sae: int) -> str | None:
-    """Below these sizes a model cannot spell, or its latents do not split.
+    """The reason why sizes are too small for absorption: the model cannot spell, or its latents do not split.
 
-    parameters: of the language model, embeddings left out.
+    parameters: those of the language model without its embeddings.
     """
     if parameters < ABSORPTION_PARAMETERS:
         return f"needs a language model of at least 1B parameters, this one has {parameters / 1e6:.1f} M"

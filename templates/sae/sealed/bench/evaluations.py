@@ -1,14 +1,15 @@
 """sae_bench's evaluations, each for a list of SAEs: settings -> flat metrics, or the reason why it failed.
 
-Every function here calls sae_bench 0.6.0 itself, asks it to run again whatever lies there, and reads the file that it
-writes: where there is none, or a key is missing, the evaluation failed (core logs an error and goes on; absorption may
-write nothing). Models and losses are float32 unless `settings` name a dtype for the language model's activations.
+Every function here calls sae_bench 0.6.0 itself, makes it run again even if results lie there, and reads the file that
+it writes. The evaluation failed if there is no file or a key is missing: core logs an error and goes on, and absorption
+may write nothing. Models and losses are float32 unless `settings` name a dtype for the language model's activations.
+These are the settings that each of them reads:
 
 core                        context, batch_prompts, reconstruction_batches, variance_batches
 sparse_probing              context, datasets, train_size, test_size, model_batch, dtype, seed
 sparse_probing_sae_probes   datasets (of the package sae_probes), seed
 absorption                  model_batch, dtype, seed
-unlearning, autointerp      as sae_bench sets them; model_batch, dtype, seed
+unlearning, autointerp      model_batch, dtype, seed, and the rest as sae_bench sets it
 """
 
 from __future__ import annotations
@@ -70,12 +71,12 @@ ABSORPTION = {
 UNLEARNING = {"unlearning": "unlearning.unlearning_score"}
 AUTOINTERP = {"autointerp": "autointerp.autointerp_score", "autointerp_sd": "autointerp.autointerp_std_dev"}
 NEEDED = {"explained_variance", "ce_score", "ce_loss_with_sae", "l0", "alive_fraction"}
-NOT_A_NUMBER = -1.0  # what core writes for NaN: the cosine with a reconstruction that is zero, for one
+NOT_A_NUMBER = -1.0  # core writes it for NaN, for example the cosine with a reconstruction that is zero
 HISTOGRAM = (-6, -5, -4, -3.5, -3, -2.5, -2, -1.5, -1, -0.5, 0)  # log10 of a latent's share of tokens
 
 
 def core(saes: Sequence[BenchSAE], settings: dict[str, Any], place: Workplace) -> list[dict[str, Any]]:
-    """Reconstruction, sparsity and what the language model loses by it."""
+    """Reconstruction, sparsity and the loss that the language model takes from it."""
     from sae_bench.evals.core import main
 
     folder = place.fresh("core")
@@ -143,7 +144,7 @@ def sparse_probing(saes: Sequence[BenchSAE], settings: dict[str, Any], place: Wo
         reported("sparse_probing", saes) as report,
     ):
         device, where = saes[0].device, {"force_rerun": True, "artifacts_path": str(artifacts)}
-        if not artifacts.is_dir():  # made apart, since making them draws random numbers that the SAE's probes draw too
+        if not artifacts.is_dir():  # made apart: making them draws from the random numbers of the SAE's probes
             cfg = saes[0].cfg
             identity = IdentitySAE(cfg.d_in, cfg.model_name, cfg.hook_layer, device, torch.float32, cfg.hook_name)
             main.run_eval(config, [("identity", identity)], str(device), str(folder), **where)
@@ -182,10 +183,10 @@ def sparse_probing_sae_probes(
 
 
 def absorption(saes: Sequence[BenchSAE], settings: dict[str, Any], place: Workplace) -> list[dict[str, Any]]:
-    """How far a first letter's latent leaves tokens to latents of single words; lower is better."""
+    """Share of tokens that a first letter's latent leaves to latents of single words. Lower is better."""
     folder, results = place.fresh("absorption"), place.scratch / "absorption_results"
     common = importlib.import_module("sae_bench.evals.absorption.common")
-    # It would write beside its own code, under names that say nothing of weights; the modules below copy these values.
+    # Else it would write beside its own code, under names without the weights. The modules below copy these values.
     common.RESULTS_DIR, common.PROBES_DIR = results, results / "probes"
     main = importlib.import_module("sae_bench.evals.absorption.main")
     from sae_bench.evals.absorption.eval_config import AbsorptionEvalConfig
@@ -210,7 +211,7 @@ def absorption(saes: Sequence[BenchSAE], settings: dict[str, Any], place: Workpl
 
 
 def unlearning(saes: Sequence[BenchSAE], settings: dict[str, Any], place: Workplace) -> list[dict[str, Any]]:
-    """How much of a dangerous subject goes when latents are clamped, and little else; higher is better."""
+    """Share of a dangerous subject that is lost, with little else, if latents are clamped. Higher is better."""
     from sae_bench.evals.unlearning import main
     from sae_bench.evals.unlearning.eval_config import UnlearningEvalConfig
 
@@ -229,7 +230,7 @@ def unlearning(saes: Sequence[BenchSAE], settings: dict[str, Any], place: Workpl
 
 
 def autointerp(saes: Sequence[BenchSAE], settings: dict[str, Any], place: Workplace) -> list[dict[str, Any]]:
-    """How well a language model's explanations of latents predict where they fire."""
+    """Accuracy with which a language model's explanations of latents predict the tokens on which they fire."""
     from sae_bench.evals.autointerp import main
     from sae_bench.evals.autointerp.eval_config import AutoInterpEvalConfig
 
@@ -258,7 +259,7 @@ EVALUATIONS: dict[str, Callable[[Sequence[BenchSAE], dict[str, Any], Workplace],
 
 
 def key_fields(name: str, sae: BenchSAE, settings: dict[str, Any], place: Workplace) -> dict[str, Any]:
-    """All that decides a language model's share of an evaluation."""
+    """Everything on which the language model's share of an evaluation depends."""
     return {
         "evaluation": name,
         "model": sae.cfg.model_name,

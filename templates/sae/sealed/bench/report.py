@@ -1,4 +1,4 @@
-"""What sae_bench did: its errors, its prints, and the file that it writes or does not write."""
+"""Reads the output of sae_bench: its errors, its prints, and the file that it should have written."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from bench.bench_sae import BenchSAE
 from encoder.faults import CannotEvaluate
 
 
-class Report(logging.Handler):
-    """What sae_bench logged as an error or printed, of which the last lines explain a failure."""
+class BenchOutput(logging.Handler):
+    """Errors that sae_bench logged and lines that it printed. The last of them explain a failure."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -32,12 +32,12 @@ class Report(logging.Handler):
 
 
 @contextlib.contextmanager
-def reported(name: str, saes: Sequence[BenchSAE]) -> Iterator[Report]:
-    """Run a block of sae_bench's code; its prints and warnings are kept from this process's output.
+def reported(name: str, saes: Sequence[BenchSAE]) -> Iterator[BenchOutput]:
+    """Run a block of sae_bench's code, and keep its prints and warnings from this process's output.
 
-    Raises: BrokenSAE, as encode or decode raised it; CannotEvaluate for all else that sae_bench raised.
+    Raises: BrokenSAE, as encode or decode raised it. CannotEvaluate for any other exception of sae_bench.
     """
-    report, logger = Report(), logging.getLogger("sae_bench")
+    report, logger = BenchOutput(), logging.getLogger("sae_bench")
     logger.addHandler(report)
     try:
         with contextlib.redirect_stdout(report.printed), warnings.catch_warnings():
@@ -59,7 +59,7 @@ def check_faults(saes: Sequence[BenchSAE]) -> None:
 
 
 def read_results(
-    name: str, folder: Path, sae: BenchSAE, paths: dict[str, str], report: Report
+    name: str, folder: Path, sae: BenchSAE, paths: dict[str, str], report: BenchOutput
 ) -> tuple[Any, dict[str, float]]:
     """The file that sae_bench wrote on one SAE, and the metrics that `paths` name in it.
 

@@ -1,13 +1,13 @@
-"""Where sae_bench runs: a scratch folder of this process, in which data sets have the names that sae_bench asks for.
+"""The folders in which sae_bench runs, with data sets under the names that sae_bench asks for.
 
-    <scratch>/work/      the working directory: links to the data sets of <data>/data; sae_bench writes results here
-    <scratch>/caches/    of datasets and of modules
-    <data>/hub_home/     HF_HOME, if the model is the project's own; else the hub folder that meta.json names
-    <data>/artifacts/<key>/    what a language model alone decides: its activations for probes; shared by later SAEs
+    <scratch>/work/            the working directory: links to the data sets of <data>/data, and sae_bench's results
+    <scratch>/caches/          caches of datasets and of modules
+    <data>/hub_home/           HF_HOME if the model is the project's own, else meta.json names the hub folder
+    <data>/artifacts/<key>/    a language model's activations for probes, which all of its SAEs share
 
-An artifacts' key hashes all that decides them. They are made under a lock, in a folder that is renamed when it is
-whole, with the sizes of its files, so that nothing stale or half written is ever read. Where <data> cannot be written,
-they live in the scratch folder. <data> is kept from eviction until the process ends.
+The key of artifacts hashes everything on which they depend. They are made under a lock, in a folder that is renamed
+when it is whole and lists the sizes of its files, so that no stale or half-written artifact is ever read. If <data>
+cannot be written, they lie in the scratch folder. <data> is kept from eviction until the process ends.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ HUB = "hub_home"
 
 @dataclass(frozen=True)
 class Workplace:
-    """`data` is the prepared folder, `scratch` goes with the process, `meta` is what the data says of itself."""
+    """The prepared folder `data`, a folder `scratch` that is deleted with the process, and the data's `meta`.json."""
 
     data: Path
     scratch: Path
@@ -46,12 +46,12 @@ class Workplace:
         return self.scratch / "work"
 
     def fresh(self, name: str) -> Path:
-        """An empty folder for results, so that none of an earlier evaluation is taken for this one's."""
+        """An empty folder for results, so that no result of an earlier evaluation is read in its place."""
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.scratch))
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
-        """Working directory and gradient mode as sae_bench wants them; both as before afterwards."""
+        """Set the working directory and gradient mode for sae_bench, and set both back at the block's end."""
         import torch
 
         with contextlib.chdir(self.work), torch.set_grad_enabled(True):
@@ -59,7 +59,7 @@ class Workplace:
 
     @functools.cached_property
     def weights(self) -> str:
-        """What tells the model's weights and tokenizer from others: their files' hash, or the hub's commit."""
+        """Identity of the model's weights and tokenizer: the hash of their files, or the hub's commit."""
         home = self.data / HUB
         if home.is_dir():
             return digest_of_files(sorted(path for path in home.glob("hub/*/snapshots/*/*") if path.is_file()))
@@ -75,7 +75,7 @@ class Workplace:
 
     @contextlib.contextmanager
     def artifacts(self, fields: dict[str, Any]) -> Iterator[Path]:
-        """A folder for what these fields decide: found, or filled by the block and kept if it succeeds."""
+        """Folder of the artifacts that depend on these fields: found, or filled by the block and then kept."""
         key = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:24]
         root = self.data / "artifacts"
         try:
@@ -116,7 +116,7 @@ _OPEN: dict[Path, tuple[Workplace, tempfile.TemporaryDirectory[str], contextlib.
 
 
 def open_workplace(data: Path | None) -> Workplace:
-    """The workplace of this process for the prepared folder; sets the environment that Hugging Face's libraries read.
+    """The workplace of this process for the prepared folder. Sets variables that Hugging Face's libraries read.
 
     Raises: CannotEvaluate if the folder lacks something, or those libraries were imported before with another HF_HOME.
     """
@@ -152,7 +152,7 @@ def open_workplace(data: Path | None) -> Workplace:
 
 
 def set_environment(place: Workplace) -> None:
-    """Caches in the scratch folder; no progress bars; no checks by jaxtyping, with which sparse_probing fails."""
+    """Put caches into the scratch folder, turn progress bars off, and jaxtyping, with which sparse_probing fails."""
     caches = place.scratch / "caches"
     os.environ.update(
         JAXTYPING_DISABLE="1",
@@ -167,7 +167,7 @@ def set_environment(place: Workplace) -> None:
     )
     home = place.data / HUB
     if not home.is_dir():
-        if hub := place.meta.get("hub"):  # where the model was downloaded to; this process has a home of its own
+        if hub := place.meta.get("hub"):  # the model was downloaded to it, and this process has a home of its own
             os.environ.setdefault("HF_HUB_CACHE", hub)
         return
     constants = sys.modules.get("huggingface_hub.constants")

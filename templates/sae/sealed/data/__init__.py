@@ -1,1 +1,1 @@
-"""Data of a profile: what is to be prepared, how it is made, and the store in which it is kept."""
+"""Data of a profile: its plan and keys, how it is made, and the store in which it is kept."""

@@ -1,18 +1,18 @@
-"""Writes what sae_bench reads in an evaluation: texts that training never saw; offline, for the project's own model.
+"""Writes the texts that sae_bench reads in an evaluation and that training never saw.
 
     make(profile, folder)
 
-    folder/document_hashes.txt              SHA-256 of every document below, for training to leave out
+    folder/document_hashes.txt              SHA-256 of every document below, which training leaves out
     folder/data/evaluation_text/            train.parquet: "text", which core reads
     folder/data/fancyzhx/ag_news/           {train,test}.parquet: "text", "label" 0 to 3, news on four topics
     folder/data/canrager/amazon_reviews_mcauley_1and5/   "text", "category", "rating" 1.0 or 5.0
     folder/hub_home/                        HF_HOME in which the assets' model has the name of a model on the hub
 
-The sets for probes only beside text of the project's own (hidden.dataset.generator), the model only if it is one of
-hidden.model.assets. A model of the hub is probed with the hub's data sets, and its evaluation text is taken from
-hidden.dataset, in the order in which sae_bench's core would read it, and kept from training by its hashes.
-hidden.evaluation: "documents" of evaluation text, "seed".
-Raises: plan.Refused if hidden.dataset holds too few documents.
+The sets for probes are written only if the text is the project's own (hidden.dataset.generator), and the model only if
+it is one of hidden.model.assets. Neither needs a network. A model of the hub is probed with the hub's data sets. Its
+evaluation text is taken from hidden.dataset, in the order in which sae_bench's core would read it, and is kept from
+training by its hashes. hidden.evaluation has "documents", the number of evaluation texts, and "seed".
+Raises: plan.ProfileRefused if hidden.dataset holds too few documents.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from data import language_model, text
-from data.plan import Refused
+from data.plan import ProfileRefused
 
-VERSION = 2  # goes up when the code here would write other files
+VERSION = 2  # goes up if the code here would write other files
 HASHES = "document_hashes.txt"
 TEXT = "evaluation_text"
 NEWS = "fancyzhx/ag_news"
@@ -59,13 +59,13 @@ def make(profile: dict[str, Any], folder: Path) -> None:
 
 
 def first_documents(dataset: dict[str, Any], count: int) -> Iterator[str]:
-    """The documents that core would read first."""
+    """The documents that sae_bench's core would read first."""
     rows = language_model.open_dataset(dataset).shuffle(seed=CORE_SEED, buffer_size=1)
     column = dataset.get("column", "text")
     found = [row[column] for row in itertools.islice(rows, count)]
     if len(found) < count:
         what = f"{count} asked for, but the data set ends after {len(found)}"
-        raise Refused("hidden.evaluation.documents", what, "lower it, or name a larger data set")
+        raise ProfileRefused("hidden.evaluation.documents", what, "lower it, or name a larger data set")
     yield from found
 
 

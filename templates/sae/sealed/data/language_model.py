@@ -1,10 +1,10 @@
-"""Activations of a language model at a hook, for training data: text -> tokens -> rows, through transformer_lens.
+"""Training data from a language model's activations at a hook: text -> tokens -> rows, through transformer_lens.
 
-The model is loaded as sae_bench loads it (HookedTransformer.from_pretrained_no_processing) and runs up to the hook and
-no further. Contexts hold tokens of consecutive documents, a separator between two, as sae_lens packs them for the
+The model is loaded as sae_bench loads it (HookedTransformer.from_pretrained_no_processing) and does not run beyond the
+hook. Contexts hold tokens of consecutive documents with a separator between two, as sae_lens packs them for the
 evaluation of sae_bench. The activations of BOS, EOS and PAD are left out, as sae_bench's core leaves them out of
 sparsity and variance. Documents of the evaluation are left out by their hash.
-Importing this module loads nothing: huggingface_hub reads its environment when it is first imported.
+Importing this module loads no other library, because huggingface_hub reads its environment when it is first imported.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.plan import MODEL_FILES, TEMPLATE, Refused, digest_of_files
+from data.plan import MODEL_FILES, TEMPLATE, ProfileRefused, digest_of_files
 
 if TYPE_CHECKING:
     import torch
@@ -39,9 +39,9 @@ REPORT_EVERY_S = 10.0
 
 
 def use_stand_in(model: dict[str, Any], home: Path) -> None:
-    """Lay out a hub cache in `home` in which the assets' model is known by its name, and go offline.
+    """Write a hub cache into `home` in which the assets' model has its name, and go offline.
 
-    Must run before huggingface_hub is imported; processes started from this one inherit it.
+    This must run before huggingface_hub is imported. Processes started from this one inherit it.
     """
     lay_out_hub(model, home)
     os.environ.pop("HF_HUB_CACHE", None)
@@ -63,9 +63,9 @@ def lay_out_hub(model: dict[str, Any], home: Path) -> None:
 
 
 def fetch(name: str) -> None:
-    """Have a model's files in the hub's cache, from the network if need be.
+    """Download a model's files to the hub's cache if they are not there.
 
-    Raises: Refused if it cannot be had.
+    Raises: ProfileRefused if it cannot be had.
     """
     check_name(name)
     import huggingface_hub as hub
@@ -77,19 +77,19 @@ def fetch(name: str) -> None:
         hub.snapshot_download(name, allow_patterns=list(MODEL_FILES))
     except errors.GatedRepoError as e:
         remedy = "accept its licence on the hub" + (" with that account" if token else " and set HF_TOKEN")
-        raise Refused("hidden.model.name", f"{name} is gated and was not given{no_token}", remedy) from e
+        raise ProfileRefused("hidden.model.name", f"{name} is gated and was not given{no_token}", remedy) from e
     except errors.RepositoryNotFoundError as e:
         remedy = "check the name, or set HF_TOKEN if it is private or gated"
-        raise Refused("hidden.model.name", f"the hub does not show {name}{no_token}", remedy) from e
+        raise ProfileRefused("hidden.model.name", f"the hub does not show {name}{no_token}", remedy) from e
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, OSError) as e:
         if isinstance(e, OSError) and e.errno is not None and not isinstance(e, ConnectionError):
             raise
         what = f"{name} is not on this machine and the hub cannot be reached ({type(e).__name__}){no_token}"
-        raise Refused("hidden.model.name", what, "go online, set HF_TOKEN if the model is gated") from e
+        raise ProfileRefused("hidden.model.name", what, "go online, set HF_TOKEN if the model is gated") from e
 
 
 def check_name(name: str) -> None:
-    """Raises: Refused, with the nearest names, if transformer_lens does not know the model."""
+    """Raises: ProfileRefused, with the nearest names, if transformer_lens does not know the model."""
     from transformer_lens.loading_from_pretrained import get_official_model_name, make_model_alias_map
 
     try:
@@ -98,15 +98,16 @@ def check_name(name: str) -> None:
         known = make_model_alias_map()
         near = dict.fromkeys(known[alias] for alias in difflib.get_close_matches(name.lower(), known, n=8, cutoff=0.5))
         nearest = ", ".join(list(near)[:3]) or "EleutherAI/pythia-70m-deduped"
-        raise Refused("hidden.model.name", f"transformer_lens knows no model {name}", f"nearest: {nearest}") from e
+        what = f"transformer_lens knows no model {name}"
+        raise ProfileRefused("hidden.model.name", what, f"nearest: {nearest}") from e
     if official != name:
-        raise Refused("hidden.model.name", f"{name} is a short name", f"write {official}")
+        raise ProfileRefused("hidden.model.name", f"{name} is a short name", f"write {official}")
 
 
 def load_model(name: str, dtype: torch.dtype) -> HookedTransformer:
-    """The model on the GPU if there is one, without weight processing, in evaluation mode.
+    """Load the model in evaluation mode and without weight processing, on the GPU if there is one.
 
-    Raises: Refused if its files cannot be made into a model.
+    Raises: ProfileRefused if its files cannot be made into a model.
     """
     import torch
     from transformer_lens import HookedTransformer
@@ -120,31 +121,31 @@ def load_model(name: str, dtype: torch.dtype) -> HookedTransformer:
             if is_out_of_memory(e):
                 raise
             what = f"{name} cannot be loaded ({first_line(e)})"
-            raise Refused("hidden.model", what, "check its files, or name another model") from e
+            raise ProfileRefused("hidden.model", what, "check its files, or name another model") from e
     return model.eval().requires_grad_(False)
 
 
 def layers_needed(model: HookedTransformer, hook: str) -> int:
-    """How many blocks run before the hook has been passed: `stop_at_layer`.
+    """Number of blocks that must run for the hook to be reached: `stop_at_layer`.
 
-    Raises: Refused, with the nearest names, if the model has no such hook.
+    Raises: ProfileRefused, with the nearest names, if the model has no such hook.
     """
     if hook not in model.hook_dict:
         near = difflib.get_close_matches(hook, model.hook_dict, n=3, cutoff=0.3)
         what = f"the model has no hook {hook} ({model.cfg.n_layers} layers, 0 to {model.cfg.n_layers - 1})"
-        raise Refused("hidden.hook", what, f"nearest: {', '.join(near) or 'blocks.0.hook_resid_post'}")
-    found = re.match(r"blocks\.(\d+)\.", hook)
+        raise ProfileRefused("hidden.hook", what, f"nearest: {', '.join(near) or 'blocks.0.hook_resid_post'}")
+    found = re.match(r"blocks\.(\d+)\.", hook)  # blocks.12.hook_resid_post
     if found:
         return int(found.group(1)) + 1
     if hook.startswith(("hook_embed", "hook_pos_embed", "embed.", "pos_embed.")):
         return 0
-    raise Refused("hidden.hook", f"{hook} is in no block", "choose a hook in blocks.N")
+    raise ProfileRefused("hidden.hook", f"{hook} is in no block", "choose a hook in blocks.N")
 
 
 def rows_at_hook(model: HookedTransformer, hook: str, tokens: Tensor) -> Tensor:
-    """Activations of tokens (batch, context) that are not special, (rows, d), on the CPU; heads are laid side by side.
+    """Activations of the tokens (batch, context) that are not special, (rows, d), on the CPU.
 
-    Blocks after the hook do not run.
+    The heads of a token are concatenated. Blocks after the hook do not run.
     """
     import torch
 
@@ -165,7 +166,7 @@ def rows_at_hook(model: HookedTransformer, hook: str, tokens: Tensor) -> Tensor:
 
 
 def special_tokens(tokenizer: Any) -> set[int]:
-    """Those whose activations sae_bench's core ignores. Source: sae_bench 0.6.0, evals/core/main.py, ignore_tokens."""
+    """Tokens whose activations sae_bench's core ignores. Source: sae_bench 0.6.0, evals/core/main.py, ignore_tokens."""
     return {tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id} - {None}
 
 
@@ -180,7 +181,7 @@ def document_hash(text: str) -> str:
 def documents(dataset: dict[str, Any]) -> Iterator[str]:
     """The data set's documents in their own order, streamed.
 
-    Raises: Refused if there is no such data set, split or column.
+    Raises: ProfileRefused if there is no such data set, split or column.
     """
     if "generator" in dataset:
         yield from generated(dataset)
@@ -189,7 +190,7 @@ def documents(dataset: dict[str, Any]) -> Iterator[str]:
     for row in open_dataset(dataset):
         if not isinstance(row.get(column), str):
             what = f"the data set has no text column {column}"
-            raise Refused("hidden.dataset.column", what, f"choose one of {', '.join(map(str, row))}")
+            raise ProfileRefused("hidden.dataset.column", what, f"choose one of {', '.join(map(str, row))}")
         yield row[column]
 
 
@@ -198,18 +199,21 @@ def generated(dataset: dict[str, Any]) -> Iterator[str]:
     from data import text
 
     if dataset["generator"] != "text":
-        raise Refused("hidden.dataset.generator", f"{dataset['generator']!r} is unknown", "there is: text")
+        raise ProfileRefused("hidden.dataset.generator", f"{dataset['generator']!r} is unknown", "there is: text")
     made = text.documents(dataset.get("split", "train"), dataset.get("seed", 0))
     try:
         yield from made
     except ValueError as e:
-        raise Refused("hidden.dataset.split", first_line(e), "choose one of those") from e
+        raise ProfileRefused("hidden.dataset.split", first_line(e), "choose one of those") from e
     except RuntimeError:
         return  # the grammar holds no more documents
 
 
 def open_dataset(dataset: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    """A streaming data set of the hub or of a folder under the template, or an absolute one."""
+    """Open a data set for streaming: one of the hub, or a folder, absolute or below the template.
+
+    Raises: ProfileRefused.
+    """
     import datasets
     from huggingface_hub import errors
 
@@ -223,17 +227,20 @@ def open_dataset(dataset: dict[str, Any]) -> Iterable[dict[str, Any]]:
         return datasets.load_dataset(path, dataset.get("config"), split=split, streaming=True, **options)
     except errors.GatedRepoError as e:
         what = f"the data set {shown} is gated and was not given"
-        raise Refused("hidden.dataset", what, "accept its licence on the hub and set HF_TOKEN") from e
+        raise ProfileRefused("hidden.dataset", what, "accept its licence on the hub and set HF_TOKEN") from e
     except (ConnectionError, errors.OfflineModeIsEnabled, errors.HfHubHTTPError) as e:
         what = f"the data set {shown} is not on this machine and the hub cannot be reached ({type(e).__name__})"
-        raise Refused("hidden.dataset", what, "go online, or name a folder as path") from e
+        raise ProfileRefused("hidden.dataset", what, "go online, or name a folder as path") from e
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as e:
         what = f"the data set {shown} with split {split} cannot be opened ({first_line(e)})"
-        raise Refused("hidden.dataset", what, "check its name, config and split") from e
+        raise ProfileRefused("hidden.dataset", what, "check its name, config and split") from e
 
 
 def open_folder(folder: Path, split: str) -> Iterable[dict[str, Any]]:
-    """Parquet or JSON-lines files: `folder` itself, those in it named <split>*, or all of them if none is."""
+    """Open Parquet or JSON-lines files: `folder` itself, those in it named <split>*, or all of them if none is.
+
+    Raises: FileNotFoundError.
+    """
     import datasets
 
     for kind, endings in (("parquet", ("*.parquet",)), ("json", ("*.jsonl", "*.json"))):
@@ -248,7 +255,7 @@ def open_folder(folder: Path, split: str) -> Iterable[dict[str, Any]]:
 
 
 def contexts(texts: Iterable[str], tokenizer: Any, context: int, bos: str) -> Iterator[list[int]]:
-    """Token ids, each list `context` long: documents end to end, each after a separator, cut where a context is full.
+    """Token ids in lists of length `context`: documents end to end with separators, cut at the length of a context.
 
     bos "each_context": BOS stands first in every context and separates documents. "none": EOS separates them.
     """
@@ -267,8 +274,8 @@ def contexts(texts: Iterable[str], tokenizer: Any, context: int, bos: str) -> It
         pending = pending[full:]
 
 
-class Unseen:
-    """Passes on the documents whose hash is not excluded, and counts both kinds."""
+class NewDocuments:
+    """The documents whose hash is not excluded. Counts those passed on and those skipped."""
 
     def __init__(self, texts: Iterable[str], excluded: Collection[str]) -> None:
         self.texts, self.excluded = texts, frozenset(excluded)
@@ -289,9 +296,9 @@ class Unseen:
 def write_training(
     profile: dict[str, Any], folder: Path, excluded: Collection[str], report: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Write the shuffled, scaled activations to folder/activations.bin; returns what meta.json says of them.
+    """Write the shuffled, scaled activations to folder/activations.bin, and return the facts for meta.json.
 
-    Raises: Refused if the hook, the widths or the amount of text do not fit; shuffled_rows.NotFinite.
+    Raises: ProfileRefused if the hook, a width, the amount of text or the dtype does not fit.
     """
     import torch
     from data.shuffled_rows import NotFinite, ShuffledRows
@@ -301,18 +308,11 @@ def write_training(
     model = load_model(hidden["model"]["name"], raw)
     layers = layers_needed(model, hidden["hook"])
     report(f"{hidden['model']['name']}: {layers} of {model.cfg.n_layers} layers on {model.cfg.device}")
-    texts = Unseen(documents(hidden["dataset"]), excluded)
+    texts = NewDocuments(documents(hidden["dataset"]), excluded)
     writer = ShuffledRows(folder, rows=hidden["tokens"], d_in=profile["d_in"], dtype=raw, seed=hidden["shuffle_seed"])
     packed = contexts(texts, model.tokenizer, hidden["context"], hidden["bos"])
     started = told = time.monotonic()
-    while writer.rows < hidden["tokens"]:
-        batch = list(itertools.islice(packed, hidden["batch_prompts"]))
-        if not batch:
-            what = f"{hidden['tokens']:,} asked for, but the data set ends after {writer.rows:,}"
-            raise Refused("hidden.tokens", what, "lower it, or name a larger data set")
-        x = rows_at_hook(model, hidden["hook"], torch.tensor(batch))  # (rows, d_in)
-        if x.shape[1] != profile["d_in"]:
-            raise Refused("d_in", f"{profile['d_in']}, but {hidden['hook']} is {x.shape[1]} wide", "make them equal")
+    for x in rows_of_contexts(model, profile, packed):  # (rows, d_in)
         writer.add(x[: hidden["tokens"] - writer.rows])
         if time.monotonic() - told > REPORT_EVERY_S:
             told = time.monotonic()
@@ -320,7 +320,7 @@ def write_training(
     try:
         scale = writer.finish(folder / "activations.bin", getattr(torch, profile["dtype"]))
     except NotFinite as e:
-        raise Refused("dtype", str(e), "choose bfloat16 or float32, here and in hidden.model.dtype") from e
+        raise ProfileRefused("dtype", str(e), "choose bfloat16 or float32, here and in hidden.model.dtype") from e
     return {
         "rows": hidden["tokens"],
         "d_in": profile["d_in"],
@@ -332,8 +332,31 @@ def write_training(
     }
 
 
+def rows_of_contexts(
+    model: HookedTransformer, profile: dict[str, Any], packed: Iterator[list[int]]
+) -> Iterator[Tensor]:
+    """Activations (rows, d_in) of one batch of contexts after the other, until there are hidden.tokens rows.
+
+    Raises: ProfileRefused if there are fewer, or if their width is not d_in.
+    """
+    import torch
+
+    hidden, found = profile["hidden"], 0
+    while found < hidden["tokens"]:
+        batch = list(itertools.islice(packed, hidden["batch_prompts"]))
+        if not batch:
+            what = f"{hidden['tokens']:,} asked for, but the data set ends after {found:,}"
+            raise ProfileRefused("hidden.tokens", what, "lower it, or name a larger data set")
+        x = rows_at_hook(model, hidden["hook"], torch.tensor(batch))  # (rows, d_in)
+        if x.shape[1] != profile["d_in"]:
+            what = f"{profile['d_in']}, but {hidden['hook']} is {x.shape[1]} wide"
+            raise ProfileRefused("d_in", what, "make them equal")
+        found += len(x)
+        yield x
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """True for what torch and Python raise when memory, the GPU's too, cannot be had."""
+    """Whether the error says that memory, of the machine or of the GPU, ran out in Python or torch."""
     return isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate" in str(error)
 
 

@@ -2,9 +2,9 @@
 
 sae_lens is made for language models: its __init__ pulls in transformers, transformer_lens, datasets and wandb, slow to
 install and several seconds to import. Its synthetic half needs torch, numpy, scipy and safetensors. `install()`
-registers the package `sae_lens` with its real folder but without running __init__, and gives stand-ins for the
-libraries that are imported for their names only and are not installed. All code that samples activations or computes
-scores is sae_lens's own, unchanged.
+registers the package `sae_lens` with its real folder but without running __init__. Libraries that it imports for their
+names only and that are not installed get stand-ins. All code that samples activations or computes scores is sae_lens's
+own, unchanged.
 
 Source: sae-lens 6.54.12, sae_lens/__init__.py and the imports of sae_lens/synthetic/*.py, sae_lens/evals.py.
 """
@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-# Imported by the modules we use, never called by them. A real installation is preferred where there is one.
+# Imported by the modules we use, never called by them. If the real one is installed, it is taken.
 NAME_ONLY = frozenset({"einops", "huggingface_hub", "pandas", "transformer_lens", "transformers", "yaml"})
 # The same, inside sae_lens: its language-model data loader and its index of published SAEs.
 NAME_ONLY_INSIDE = ("sae_lens.training.activations_store", "sae_lens.loading.pretrained_sae_loaders")
@@ -69,7 +69,7 @@ def _register_bare(name: str, folder: Path) -> ModuleType:
 
 
 def install() -> None:
-    """Make `from sae_lens.synthetic.<module> import ...` work; does nothing if sae_lens is already imported.
+    """Make `from sae_lens.synthetic.<module> import ...` work, unless sae_lens is imported already.
 
     Raises: ImportError if sae_lens is not installed.
     """

@@ -1,9 +1,10 @@
-"""From a profile to what must be prepared: what is asked for, under which key, and what cannot be had.
+"""Checks a profile and computes the keys under which its data is stored.
 
-Needs no library beyond Python's own, so that a hit costs milliseconds. A key hashes everything that decides the bytes:
-for synthetic data the model's config, for a language model its weights (their hash, or the commit that the hub names),
-hook, data set, context, rule for BOS, tokens, dtypes and seed, the evaluation's documents (which are left out of
-training), and VERSION, which goes up when the code here would make other bytes of the same profile.
+This module needs no library beyond Python's own, so that finding data that is there costs milliseconds. A key hashes
+everything on which the bytes depend. For synthetic data that is the model's config. For a language model it is its
+weights (their hash, or the commit that the hub names), hook, data set, context, rule for BOS, tokens, dtypes, seed and
+the evaluation's documents, which are left out of training. VERSION is in both, and goes up if the code here would make
+other bytes of the same profile.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ MODULES = Path(__file__).resolve().parent
 TEMPLATE = Path(__file__).resolve().parents[2]
 
 
-class Refused(Exception):
-    """The profile cannot be prepared: the `field` at fault, what is wrong with it, what to do next."""
+class ProfileRefused(Exception):
+    """The profile cannot be prepared. The message names the `field` at fault, the fault and a remedy."""
 
     def __init__(self, field: str, what: str, remedy: str) -> None:
         super().__init__(" ".join(f"{field}: {what}; {remedy}".split()))
@@ -38,29 +39,29 @@ class Refused(Exception):
 def read_profile(path: Path) -> dict[str, Any]:
     """The whole profile.
 
-    Raises: Refused if the file is missing, is no JSON object, or has no object "hidden".
+    Raises: ProfileRefused if the file is missing, is no JSON object, or has no object "hidden".
     """
     try:
         profile = json.loads(path.read_text())
     except OSError as e:
-        raise Refused("--profile", f"{path} cannot be read ({e.strerror})", "name a profile's JSON file") from e
+        raise ProfileRefused("--profile", f"{path} cannot be read ({e.strerror})", "name a profile's JSON file") from e
     except ValueError as e:
-        raise Refused("--profile", f"{path} is no JSON ({e})", "mend the file") from e
+        raise ProfileRefused("--profile", f"{path} is no JSON ({e})", "mend the file") from e
     if not isinstance(profile, dict) or not isinstance(profile.get("hidden"), dict):
-        raise Refused("hidden", f"{path} has no such object", "say there where the data comes from")
+        raise ProfileRefused("hidden", f"{path} has no such object", "say there where the data comes from")
     return profile
 
 
 def check_profile(profile: dict[str, Any]) -> None:
-    """What can be known to be impossible without loading anything.
+    """Refuse values that are impossible whatever the model and its data are.
 
-    Raises: Refused.
+    Raises: ProfileRefused.
     """
     for name in ("steps", "batch_size", "d_in", "d_sae", "k"):
         whole_number(profile, name)
     if profile["k"] > profile["d_sae"]:
         what = f"{profile['k']} active latents of d_sae {profile['d_sae']} cannot be"
-        raise Refused("k", what, "choose k from 1 to d_sae")
+        raise ProfileRefused("k", what, "choose k from 1 to d_sae")
     one_of(profile, "dtype", ITEM_BYTES)
     hidden = profile["hidden"]
     one_of(hidden, "source", CHECKS, "hidden.")
@@ -75,7 +76,7 @@ def check_synthetic(profile: dict[str, Any], hidden: dict[str, Any]) -> None:
     whole_number(config, "hidden_dim", "hidden.synthetic.")
     if config["hidden_dim"] != profile["d_in"]:
         what = f"{profile['d_in']}, but hidden.synthetic.hidden_dim is {config['hidden_dim']}"
-        raise Refused("d_in", what, "make them equal")
+        raise ProfileRefused("d_in", what, "make them equal")
 
 
 def check_language_model(profile: dict[str, Any], hidden: dict[str, Any]) -> None:
@@ -88,10 +89,10 @@ def check_language_model(profile: dict[str, Any], hidden: dict[str, Any]) -> Non
     one_of(model, "dtype", ITEM_BYTES, "hidden.model.")
     if "assets" in model and not (TEMPLATE / model["assets"] / "config.json").is_file():
         what = f"{TEMPLATE / model['assets']} holds no config.json"
-        raise Refused("hidden.model.assets", what, "name a folder that holds a saved model and its tokenizer")
+        raise ProfileRefused("hidden.model.assets", what, "name a folder that holds a saved model and its tokenizer")
     if len({"name", "path", "generator"} & dataset.keys()) != 1:
         what = "it must have one of name (on the hub), path (a folder of parquet or JSON lines), generator"
-        raise Refused("hidden.dataset", what, "name one source")
+        raise ProfileRefused("hidden.dataset", what, "name one source")
 
 
 CHECKS: dict[str, Callable[[dict[str, Any], dict[str, Any]], None]] = {
@@ -104,24 +105,24 @@ def whole_number(content: dict[str, Any], name: str, prefix: str = "", least: in
     value = content.get(name)
     if type(value) is not int or value < least:
         what = "it is missing" if value is None else f"{value!r} is impossible"
-        raise Refused(prefix + name, what, f"give a whole number from {least} on")
+        raise ProfileRefused(prefix + name, what, f"give a whole number from {least} on")
 
 
 def one_of(content: dict[str, Any], name: str, known: Any, prefix: str = "") -> None:
     if content.get(name) not in tuple(known):
-        raise Refused(prefix + name, f"{content.get(name)!r} is unknown", f"choose one of {', '.join(known)}")
+        raise ProfileRefused(prefix + name, f"{content.get(name)!r} is unknown", f"choose one of {', '.join(known)}")
 
 
 def an_object(content: dict[str, Any], name: str) -> dict[str, Any]:
     value = content.get(name)
     if not isinstance(value, dict):
-        raise Refused(f"hidden.{name}", "it is missing or no object", "add it")
+        raise ProfileRefused(f"hidden.{name}", "it is missing or no object", "add it")
     return value
 
 
 def a_text(content: dict[str, Any], name: str, prefix: str = "hidden.") -> None:
     if not isinstance(content.get(name), str) or not content[name]:
-        raise Refused(prefix + name, "it is missing or no text", "add it")
+        raise ProfileRefused(prefix + name, "it is missing or no text", "add it")
 
 
 # --------------------------------------------------------------------------------------------------------------- keys
@@ -143,7 +144,7 @@ def data_id_of(fields: dict[str, Any]) -> int:
 
 
 def synthetic_fields(profile: dict[str, Any]) -> dict[str, Any]:
-    """All that decides the bytes of the training rows and the evaluation samples."""
+    """Everything on which the bytes of the training rows and the evaluation samples depend."""
     hidden = profile["hidden"]
     names = ("source", "rows", "eval_samples", "synthetic")
     shape = {"d_in": profile["d_in"], "dtype": profile["dtype"]}
@@ -151,7 +152,7 @@ def synthetic_fields(profile: dict[str, Any]) -> dict[str, Any]:
 
 
 def text_fields(profile: dict[str, Any], weights: str) -> dict[str, Any]:
-    """All that decides the evaluation's folder, but for the scale."""
+    """Everything on which the evaluation's folder depends, except for the scale."""
     hidden = profile["hidden"]
     return {
         "version": VERSION,
@@ -165,7 +166,7 @@ def text_fields(profile: dict[str, Any], weights: str) -> dict[str, Any]:
 
 
 def language_model_fields(profile: dict[str, Any], weights: str) -> dict[str, Any]:
-    """All that decides the bytes of the activations and of the evaluation's folder."""
+    """Everything on which the bytes of the activations and of the evaluation's folder depend."""
     hidden = profile["hidden"]
     names = ("source", "model", "hook", "dataset", "context", "bos", "tokens", "batch_prompts", "shuffle_seed")
     return {
@@ -179,12 +180,14 @@ def language_model_fields(profile: dict[str, Any], weights: str) -> dict[str, An
 
 def declared_version(path: Path) -> int | None:
     """The number that a module gives as its VERSION or GENERATOR_VERSION, read without running it."""
-    found = re.search(r"^(?:GENERATOR_)?VERSION = (\d+)", path.read_text(), re.MULTILINE) if path.is_file() else None
+    if not path.is_file():
+        return None
+    found = re.search(r"^(?:GENERATOR_)?VERSION = (\d+)", path.read_text(), re.MULTILINE)  # GENERATOR_VERSION = 1
     return int(found.group(1)) if found else None
 
 
 def digest_of_files(paths: list[Path]) -> str:
-    """SHA-256 over the names and bytes of files; a missing one counts as empty."""
+    """SHA-256 over the names and bytes of files. A missing one counts as empty."""
     total = hashlib.sha256()
     for path in paths:
         content = path.read_bytes() if path.is_file() else b""
@@ -193,7 +196,7 @@ def digest_of_files(paths: list[Path]) -> str:
 
 
 def weights_of(model: dict[str, Any]) -> str | None:
-    """What tells one set of weights and tokenizer from another: the files' hash, or the commit on the hub.
+    """Identity of a set of weights and its tokenizer: the files' hash, or the commit on the hub.
 
     None for a model of the hub that is not on this machine yet.
     """
@@ -205,7 +208,7 @@ def weights_of(model: dict[str, Any]) -> str | None:
 
 
 def hub_folder() -> Path:
-    """Where huggingface_hub keeps what it downloaded; the rule is its own."""
+    """The folder in which huggingface_hub keeps its downloads, by the same rule as its own."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     home = Path(os.environ.get("HF_HOME") or cache / "huggingface").expanduser()
     return Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
@@ -214,7 +217,7 @@ def hub_folder() -> Path:
 def training_bytes(profile: dict[str, Any]) -> int:
     """Bytes on the disk at the peak of making the training data.
 
-    A language model's rows lie in the model's dtype until they are shuffled; a part goes when it has been copied.
+    A language model's rows lie in the model's dtype until they are shuffled. A part is deleted after it was copied.
     """
     hidden, item = profile["hidden"], ITEM_BYTES[profile["dtype"]]
     if hidden["source"] == "synthetic":

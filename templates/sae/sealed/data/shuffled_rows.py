@@ -1,6 +1,6 @@
 """Writes rows in random order to one file, in bounded memory and with sequential reads and writes only.
 
-Every row goes to one of many parts, drawn at random; then each part, small enough for memory, is shuffled, scaled and
+Every row goes to one of many parts, drawn at random. Then each part, small enough for memory, is shuffled, scaled and
 appended to the result. That makes every order of all rows equally likely.
 """
 
@@ -18,13 +18,13 @@ PART_BYTES = 256 << 20
 
 
 class NotFinite(Exception):
-    """A row holds NaN or a value beyond what the dtype can hold; the message names the dtype."""
+    """A row holds NaN or a value beyond the range of the dtype. The message names the dtype."""
 
 
 class ShuffledRows:
-    """Takes rows (n, d_in) of one dtype; `finish` writes them in an order that the seed decides.
+    """Collects rows (n, d_in) of one dtype. `finish` writes them in an order that the seed decides.
 
-    At most PART_BYTES or so are in memory at a time. Parts lie beside the result, in the dtype in which rows come.
+    About PART_BYTES at most are in memory at a time. Parts lie beside the result, in the dtype of the rows.
     """
 
     def __init__(self, folder: Path, *, rows: int, d_in: int, dtype: torch.dtype, seed: int) -> None:
@@ -69,5 +69,5 @@ class ShuffledRows:
 
 
 def as_bytes(x: Tensor) -> np.ndarray:
-    """The values of a contiguous tensor as a numpy array of bytes; numpy has no bfloat16."""
+    """The values of a contiguous tensor as a numpy array of bytes, because numpy has no bfloat16."""
     return x.contiguous().view(torch.uint8).numpy()

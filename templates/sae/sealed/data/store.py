@@ -1,4 +1,4 @@
-"""Keyed folders of prepared data: made once, whole or not at all, shared by every run that asks for the same.
+"""Folders of prepared data by key: each is made once and whole, and shared by every run that asks for the same.
 
     <store>/<kind>/<key>/              an entry: its files and `complete`, written last
     <store>/<kind>/.making-<key>-<pid> a maker's folder, renamed into place once all of it is on the disk
@@ -6,11 +6,11 @@
     <store>/<kind>-<key>.lock          held (flock) by the one process that makes this key
     <store>/store.lock                 held while bytes are counted, reserved and freed
 
-`complete` lists every file with its size, SHA-256 and time of modification. Readers hold a shared flock on it, eviction
-asks for an exclusive one and passes over an entry that is in use; its own time of modification says when the entry was
-last asked for. Sizes are compared whenever an entry is opened. Checksums are compared by `Store.find` where the entry
-is small (CHEAP_BYTES) or a file's time of modification is not the recorded one, as it is after any write or a copy.
-Needs no library beyond Python's own, so that a hit costs milliseconds.
+`complete` lists every file with its size, SHA-256 and time of modification. Readers hold a shared flock on it. Eviction
+asks for an exclusive one and passes over an entry that is in use. The time of modification of `complete` itself says
+when the entry was last asked for. Sizes are compared whenever an entry is opened. `Store.find` also compares checksums,
+if the entry is small (CHEAP_BYTES) or if a file's time of modification is not the recorded one, as after any write or
+copy. This module needs no library beyond Python's own, so that finding an entry costs milliseconds.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CHEAP_BYTES = 64 << 20
 
 
 class Damaged(Exception):
-    """An entry is not what its maker left: `folder`, and `what` differs."""
+    """An entry is not as its maker left it: the `folder`, and in `what` the difference."""
 
     def __init__(self, folder: Path, what: str) -> None:
         super().__init__(f"{folder}: {what}")
@@ -41,7 +41,7 @@ class Damaged(Exception):
 
 
 class NoRoom(Exception):
-    """The store cannot take an entry: bytes `needed` and `free` in `folder`, `limit` where that is what forbids it."""
+    """The store cannot take an entry: bytes `needed` and `free` in `folder`, and the `limit` if that is the reason."""
 
     def __init__(self, folder: Path, needed: int, free: int, limit: int | None = None) -> None:
         super().__init__(f"{folder}: {needed} bytes needed, {free} free")
@@ -49,8 +49,8 @@ class NoRoom(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """An intact entry; `made` by this call or found."""
+class StoreEntry:
+    """An intact entry, `made` by this call or found."""
 
     folder: Path
     size_bytes: int
@@ -102,7 +102,7 @@ def check_sizes(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def check_contents(folder: Path) -> int:
-    """Bytes of an entry whose sizes are right, and its checksums too where they are looked at (see above).
+    """Bytes of an entry, after its sizes were compared, and its checksums if the rule above asks for them.
 
     Raises: Damaged.
     """
@@ -123,7 +123,7 @@ def check_contents(folder: Path) -> int:
 
 @contextlib.contextmanager
 def reading(folder: Path) -> Iterator[None]:
-    """Keep an entry from being evicted for as long as the block runs.
+    """Keep an entry from being evicted while the block runs.
 
     Raises: Damaged if there is no finished entry.
     """
@@ -142,13 +142,13 @@ def reading(folder: Path) -> Iterator[None]:
 
 
 class Store:
-    """All entries under one folder, kept under `limit` bytes by evicting those asked for longest ago."""
+    """All entries under one folder, kept below `limit` bytes by evicting those asked for longest ago."""
 
     def __init__(self, root: Path, limit: int, report: Callable[[str], None]) -> None:
         self.root, self.limit, self.report = root, limit, report
 
-    def find(self, kind: str, key: str) -> Entry | None:
-        """The intact entry, marked as asked for just now; None where there is none or it is damaged."""
+    def find(self, kind: str, key: str) -> StoreEntry | None:
+        """The intact entry, marked as asked for just now. None if there is none or it is damaged."""
         folder = self.root / kind / key
         if not folder.exists():
             return None
@@ -160,13 +160,13 @@ class Store:
         except Damaged as e:
             self.report(f"{e}; it is made again")
             return None
-        return Entry(folder, size_bytes, made=False)
+        return StoreEntry(folder, size_bytes, made=False)
 
-    def obtain(self, kind: str, key: str, needed: int, make: Callable[[Path], None]) -> Entry:
+    def obtain(self, kind: str, key: str, needed: int, make: Callable[[Path], None]) -> StoreEntry:
         """The entry, found or made by `make(folder)`, which writes all of its files into an empty folder.
 
         `needed` are the bytes that making takes at its peak. Of several processes that ask at once, one makes it.
-        Raises: NoRoom; whatever `make` raises, with nothing left behind.
+        Raises: NoRoom, and any exception of `make`. Neither leaves files behind.
         """
         found = self.find(kind, key)
         if found:
@@ -192,12 +192,12 @@ class Store:
                 raise NoRoom(self.root, needed, shutil.disk_usage(self.root).free) from e
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
-            return Entry(folder, sum(record["bytes"] for record in check_sizes(folder).values()), made=True)
+            return StoreEntry(folder, sum(record["bytes"] for record in check_sizes(folder).values()), made=True)
 
     # ------------------------------------------------------------------------------------------------------- making
 
     def _reserve(self, kind: str, key: str, needed: int) -> Path:
-        """An empty folder to make an entry in, and the disk for it; the caller holds the key's lock."""
+        """Make an empty folder for an entry and reserve the disk for it. The caller holds the key's lock."""
         with self._locked("store.lock"):
             self._sweep(kind, key)
             self._free_room(needed)
@@ -207,7 +207,7 @@ class Store:
             return temporary
 
     def _sweep(self, kind: str, key: str) -> None:
-        """Delete what killed processes left: a maker's folder whose key nobody holds, an entry half deleted."""
+        """Delete the rests of killed processes: a maker's folder whose key nobody holds, an entry half deleted."""
         for path in self._folders(".old-*"):
             shutil.rmtree(path, ignore_errors=True)
         for path in self._folders(".making-*"):
@@ -218,7 +218,7 @@ class Store:
     def _free_room(self, needed: int) -> None:
         """Evict, oldest first, until `needed` bytes fit under the limit and on the disk.
 
-        Raises: NoRoom if they do not, though everything that may go is gone.
+        Raises: NoRoom if they do not, although every entry that may be evicted is gone.
         """
         candidates = sorted(self._entries(), key=_asked_for)
         while True:
@@ -239,7 +239,7 @@ class Store:
         raise NoRoom(self.root, needed, max(0, self.limit - used), self.limit)
 
     def _evict(self, folder: Path) -> bool:
-        """Delete an entry unless somebody reads it; True if it is gone."""
+        """Delete an entry unless somebody reads it. True if it is gone."""
         try:
             f = (folder / COMPLETE).open("r+b")
         except FileNotFoundError:
@@ -296,7 +296,7 @@ def _sync(path: Path) -> None:
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    """True if the open file is still what the path leads to."""
+    """Whether the path still leads to the open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
@@ -312,7 +312,7 @@ def _remove(folder: Path) -> None:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of all files below; a file that goes away meanwhile counts nothing."""
+    """Bytes of all files below. A file that is deleted meanwhile counts nothing."""
     total = 0
     for path in folder.rglob("*"):
         with contextlib.suppress(FileNotFoundError):
@@ -329,7 +329,7 @@ def _reserved(folder: Path) -> int:
 
 
 def _asked_for(folder: Path) -> int:
-    """Time in ns at which an entry was last asked for; 0 for one that was never finished."""
+    """Time in ns at which an entry was last asked for. 0 for one that was never finished."""
     try:
         return (folder / COMPLETE).stat().st_mtime_ns
     except FileNotFoundError:

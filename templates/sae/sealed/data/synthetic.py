@@ -1,8 +1,8 @@
 """Synthetic activations with known true features, drawn by sae_lens.synthetic.
 
-A sample is a pure function of (profile, stream, seed, index), whatever else draws from torch's global generator.
-Training and evaluation samples come from different streams of seeds. The feature directions, hierarchy and
-correlations are those of the profile alone. x = true_activations @ feature_vectors + bias.
+A sample depends on (profile, stream, seed, index) and on nothing else, even if other code draws from torch's global
+generator. Training and evaluation samples come from different streams of seeds. The feature directions, hierarchy and
+correlations depend on the profile alone. x = true_activations @ feature_vectors + bias.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ TRAINING_CHUNK, EVALUATION_CHUNK = 1024, 4096  # rows drawn at once; other numbe
 
 
 def build_model(profile: dict[str, Any]) -> SyntheticModel:
-    """The synthetic model: directions (num_features, hidden_dim), firing probabilities, hierarchy, correlations.
+    """Build the synthetic model: directions (num_features, hidden_dim), firing probabilities, hierarchy, correlations.
 
-    Deterministic: seeded by profile["hidden"]["synthetic"]["seed"], not by a run's seed.
+    Its seed is profile["hidden"]["synthetic"]["seed"], not a run's seed.
     """
     # Compensation lifts rare children of rare parents to probability 1 given the parent; sae_lens warns of each clamp.
     logging.getLogger("sae_lens").setLevel(logging.ERROR)
@@ -53,12 +53,12 @@ class Stream:
         self._calls = 0
 
     def sample(self, batch_size: int) -> Tensor:
-        """True feature activations >= 0, (batch_size, num_features), float32; the global generator is left alone."""
+        """True feature activations >= 0, (batch_size, num_features), float32. The global generator is not touched."""
         self._calls += 1
         return self.sample_at(self._calls - 1, batch_size)
 
     def sample_at(self, index: int, batch_size: int) -> Tensor:
-        """What call number `index` of `sample` draws."""
+        """The samples that call number `index` of `sample` draws."""
         words = np.random.SeedSequence([*self._key, index]).generate_state(1)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(words[0]))
@@ -68,7 +68,7 @@ class Stream:
 class StoredSamples:
     """The evaluation samples that preparation drew: Stream(model, EVALUATION, 0) in calls of EVALUATION_CHUNK.
 
-    Raises: FileNotFoundError if the folder lacks them; IndexError when more are asked for than there are.
+    Raises: FileNotFoundError if the folder lacks them. IndexError if more are asked for than there are.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -81,7 +81,7 @@ class StoredSamples:
         return len(self.counts)
 
     def rewind(self) -> None:
-        """The next call of `sample` begins at the first sample again."""
+        """Let the next call of `sample` begin at the first sample again."""
         self._row = self._entry = 0
 
     def sample(self, batch_size: int) -> Tensor:
@@ -101,7 +101,10 @@ class StoredSamples:
 
 
 class Chunks(Dataset[Tensor]):
-    """Item i is training rows i * TRAINING_CHUNK on, (TRAINING_CHUNK, hidden_dim), whoever draws it, in any order."""
+    """Training rows in chunks (TRAINING_CHUNK, hidden_dim), the same from any process and in any order.
+
+    Item i begins at row i * TRAINING_CHUNK.
+    """
 
     def __init__(self, model: SyntheticModel, count: int, dtype: torch.dtype) -> None:
         self.model, self.stream = model, Stream(model, TRAINING, 0)
@@ -115,10 +118,10 @@ class Chunks(Dataset[Tensor]):
 
 
 def write_training(profile: dict[str, Any], folder: Path, report: Callable[[str], None]) -> dict[str, Any]:
-    """Draw the training rows into folder/activations.bin; returns what meta.json says of them.
+    """Draw the training rows into folder/activations.bin, and return the facts for meta.json.
 
-    One process a core draws; their number changes the time and not the rows. Rows are independent, so that no shuffling
-    is needed.
+    One process a core draws. Their number changes the time and not the rows. Rows are independent, so that no
+    shuffling is needed.
     """
     rows, dtype = profile["hidden"]["rows"], getattr(torch, profile["dtype"])
     torch.set_num_threads(1)
@@ -136,9 +139,10 @@ def write_training(profile: dict[str, Any], folder: Path, report: Callable[[str]
 
 
 def write_evaluation(profile: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Draw the evaluation samples into folder/samples.safetensors, sparse; returns what meta.json says of them.
+    """Draw the evaluation samples into folder/samples.safetensors, sparse, and return the facts for meta.json.
 
-    Tensors: counts (samples,) int32, active features of each sample; features, values (sum of counts,) int32, float32.
+    Tensors: counts (samples,) int32, the active features of each sample, and for each of those an entry in features
+    (sum of counts,) int32 and in values (sum of counts,) float32.
     """
     samples = profile["hidden"]["eval_samples"]
     stream = Stream(build_model(profile), EVALUATION, 0)

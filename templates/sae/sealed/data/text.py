@@ -1,9 +1,9 @@
 """The project's own text: endless, deterministic documents for small language models, with labels for probes.
 
 The same (split, seed) gives the same documents on every machine and Python: only random.Random(text).random() is drawn,
-whose sequence Python promises to keep. Splits cannot share a document, since its hash decides to which it may belong.
-What a model can learn: spelling and grammar of English, fragments of three more languages, topic and sentiment words,
-two code-like languages with names that come back, sums, lists in order, and facts that are asked for at the end.
+whose sequence Python promises to keep. Splits cannot share a document, because its hash decides to which it belongs.
+A model can learn from it the spelling and grammar of English, fragments of three more languages, topic and sentiment
+words, two code-like languages with names that come back, sums, lists in order, and facts that are asked for at the end.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Draw:
-    """Choices from one seed, made of random() alone."""
+    """Random choices from one seed, computed from random() alone."""
 
     def __init__(self, seed: str) -> None:
         self.random = random.Random(seed).random
@@ -40,7 +40,7 @@ class Draw:
         return items[self.below(len(items))]
 
     def word(self, items: Sequence[str]) -> str:
-        """Earlier items more often, as the words of a language are."""
+        """One of the items, the earlier ones more often, as in the words of a language."""
         return items[int(self.random() ** 1.6 * len(items))]
 
     def chance(self, share: float) -> bool:
@@ -51,12 +51,12 @@ class Draw:
 
 
 def a(word: str) -> str:
-    """With its article."""
+    """The word with its indefinite article."""
     return f"{'an' if word.startswith(('a', 'e', 'i', 'o', 'ug', 'unb')) else 'a'} {word}"
 
 
 def many(word: str) -> str:
-    """Its plural."""
+    """Plural of the word."""
     if word.endswith("man"):
         return word[:-2] + "en"
     if word == "child":
@@ -72,7 +72,7 @@ def many(word: str) -> str:
 def news(draw: Draw, topic: str | None = None, own: float = 0.62) -> str:
     """A report on one of four topics ("0" world, "1" sports, "2" business, "3" science) about one person and place.
 
-    own: share of words that are the topic's, not anyone's.
+    own: share of words that are the topic's. The others fit any topic.
     """
     words = TOPICS[topic or draw.one(list(TOPICS))]
     person, place, day = f"{draw.name()} {draw.name(3)}", draw.name(), draw.one(DAYS)
@@ -107,7 +107,7 @@ def news(draw: Draw, topic: str | None = None, own: float = 0.62) -> str:
 def review(draw: Draw, rating: str | None = None, product: str | None = None, own: float = 0.72) -> str:
     """A buyer's opinion, "1.0" or "5.0", of a product of one kind.
 
-    own: share of judging words that are the opinion's; the others contradict it.
+    own: share of judging words that are the opinion's. The others contradict it.
     """
     rating = rating or draw.one(RATINGS)
     thing = draw.word(PRODUCTS[product or draw.one(list(PRODUCTS))])
@@ -151,7 +151,7 @@ def foreign(draw: Draw, language: str | None = None) -> str:
 
 
 def python_like(draw: Draw) -> str:
-    """A few functions; arguments and names defined above are used below."""
+    """A few functions that use their arguments and the names defined above them."""
     lines: list[str] = []
     names: list[str] = []
     for _ in range(2 + draw.below(3)):
@@ -204,7 +204,7 @@ def keys(draw: Draw) -> str:
 
 
 def steps(draw: Draw) -> str:
-    """Numbered steps in order; the opening says how many there are."""
+    """Numbered steps in order, after a line that says how many there are."""
     count = 3 + draw.below(6)
     lines = [f"{NUMBERS[count].capitalize()} steps to the {draw.word(NEUTRAL['what'])}:"]
     for number in range(1, count + 1):
@@ -238,7 +238,7 @@ def any_kind(draw: Draw) -> str:
 
 
 def documents(split: str, seed: int, count: int | None = None) -> Iterator[str]:
-    """Documents of all kinds, `count` of them or without end, none twice.
+    """Documents of all kinds, `count` of them or without end, no document twice.
 
     Raises: ValueError if the split is unknown.
     """
@@ -246,7 +246,7 @@ def documents(split: str, seed: int, count: int | None = None) -> Iterator[str]:
 
 
 def labelled_news(split: str, seed: int, topic: str, count: int | None = None) -> Iterator[str]:
-    """News on one topic, a key of TOPICS, with so few of its words that a probe has something to gain.
+    """News on one topic, a key of TOPICS, with so few of its words that probes can differ in accuracy.
 
     Raises: ValueError if the split or topic is unknown.
     """
@@ -269,7 +269,7 @@ def labelled_reviews(split: str, seed: int, product: str, rating: str, count: in
 def unseen(split: str, seed: str, write: Callable[[Draw], str]) -> Iterator[str]:
     """Documents that belong to the split by their hash, each once.
 
-    Raises: ValueError if the split is unknown; RuntimeError if the grammar holds no more.
+    Raises: ValueError if the split is unknown. RuntimeError if the grammar holds no more.
     """
     if split not in SHARES:
         raise ValueError(f"unknown split {split!r}; there are {', '.join(SHARES)}")

@@ -1,4 +1,4 @@
-"""Word lists of the project's own text; earlier words are drawn more often."""
+"""Word lists of the project's own text. Earlier words are drawn more often."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SYLLABLES = words(
     "wol ru ban"
 )
 
-# Four topics, 0 world, 1 sports, 2 business, 3 science: who acts, what they do, to what, where, and how things are.
+# Four topics, 0 world, 1 sports, 2 business, 3 science: persons, their acts, objects, places and adjectives.
 TOPICS: dict[str, dict[str, list[str]]] = {
     "0": {
         "who": words(
@@ -93,7 +93,7 @@ NEUTRAL: dict[str, list[str]] = {
     "colour": words("old new small large quiet long early late green difficult simple common strange open"),
 }
 
-# Kinds of goods, by the numbers that a public set of reviews gives them, and what is said of each.
+# Kinds of goods, by the numbers that a public set of reviews gives them, and words that judge them.
 PRODUCTS: dict[str, list[str]] = {
     "1": words("puzzle doll kite blocks toy train teddy board marbles yo-yo"),
     "2": words("phone charger case headset screen cable holder battery stylus tablet"),

@@ -1,9 +1,9 @@
 """The evaluator's own decoder: x_hat = z @ W_dec + b_dec, from its own copy of the run's tensors.
 
-A run declares by assignments at the top level of experiment.py what the evaluator cannot do in this way:
+A run that cannot be decoded or checked in this way declares it by assignments at the top level of experiment.py:
 
-    DECODER = "custom"     x_hat is what the SAE's decode(z) returns, run in the process that encodes
-    ENCODE = "batch"       encode looks at the other rows of its batch on purpose, so that no check forbids it
+    DECODER = "custom"     x_hat is the result of the SAE's decode(z), run in the process that encodes
+    ENCODE = "batch"       encode looks at the other rows of its batch on purpose, and is not checked for it
 
 Either makes the result self-reported. Without them the decoder is linear and every row is encoded on its own.
 """
@@ -48,7 +48,7 @@ class Decoder:
 
 
 def read_decoder(path: Path, d_in: int) -> Decoder:
-    """The decoder of a run; nothing that happens to the file afterwards changes it.
+    """Read the decoder of a run into memory, so that later changes of the file do not change it.
 
     Raises: BrokenSAE if the file, a tensor, a shape or a value is wrong.
     """
@@ -71,7 +71,7 @@ def read_decoder(path: Path, d_in: int) -> Decoder:
 
 
 def read_regular(path: Path, limit_bytes: int) -> bytes:
-    """The bytes of a regular file; a link, a pipe or a device that a run left under its name is not opened.
+    """The bytes of a regular file. A link, a pipe or a device that a run left under its name is not opened.
 
     Raises: BrokenSAE.
     """
@@ -89,7 +89,7 @@ def read_regular(path: Path, limit_bytes: int) -> bytes:
 
 
 def read_declarations(experiment: Path) -> dict[str, str]:
-    """What experiment.py declares of DECLARATIONS, the first choice where it says nothing; its code is not run.
+    """Read the values of DECLARATIONS in experiment.py without running it, and take the first choice if one is missing.
 
     Raises: BrokenSAE if the file is missing, no Python, or declares something unknown.
     """
@@ -112,7 +112,7 @@ def read_declarations(experiment: Path) -> dict[str, str]:
 
 
 def self_report(declared: dict[str, str]) -> str:
-    """Why a result is the run's own word; empty where it is not."""
+    """The reason why a result counts as self-reported. Empty if it does not."""
     reasons = []
     if declared["DECODER"] == "custom":
         reasons.append('DECODER = "custom": the run\'s own code decodes, and could pass x through beside its latents')

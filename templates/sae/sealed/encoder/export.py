@@ -1,4 +1,4 @@
-"""Writes a run's encode down as a graph of ATen operations; runs in the process that encodes, with the run's code."""
+"""Exports a run's encode as a graph of ATen operations, in the process that encodes, with the run's code."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-KEPT_OUT = ("device", "layout", "pin_memory", "memory_format")  # where and how to keep values is the evaluator's
-CHECKS = (torch.ops.aten._assert_tensor_metadata.default,)  # of the trace itself; they compute nothing
+KEPT_OUT = ("device", "layout", "pin_memory", "memory_format")  # the evaluator keeps values its own way
+CHECKS = (torch.ops.aten._assert_tensor_metadata.default,)  # of the trace itself, without a result
 LINEAR = torch.ops.mkldnn._linear_pointwise.default if hasattr(torch.ops.mkldnn, "_linear_pointwise") else None
 
 
 class CannotExport(Exception):
-    """encode cannot be written as such a graph; the message says why in one line."""
+    """encode cannot be written as such a graph. The message says why in one line."""
 
 
 class EncodeOnly(nn.Module):
@@ -34,7 +34,7 @@ class EncodeOnly(nn.Module):
 def export_encode(sae: Any, x: Tensor) -> tuple[str, Tensor]:
     """The graph at x's shape as JSON, and its constants as the bytes (n,) uint8 of a safetensors file.
 
-    Raises: CannotExport; whatever torch.export raises.
+    Raises: CannotExport, and any exception of torch.export.
     """
     program = torch.export.export(EncodeOnly(sae).eval(), (x,), strict=False).run_decompositions()
     signature = program.graph_signature
@@ -58,7 +58,7 @@ def export_encode(sae: Any, x: Tensor) -> tuple[str, Tensor]:
 
 
 def write_node(node: torch.fx.Node, named: dict[str, str]) -> list[dict[str, Any]]:
-    """One operation as JSON; x @ weight.T + bias of oneDNN, which fast steps use, as the two of ATen that it is."""
+    """One operation as JSON. The fast steps' x @ weight.T + bias of oneDNN becomes the two operations of ATen."""
     args = [write(argument, named) for argument in node.args]
     kwargs = {name: write(argument, named) for name, argument in node.kwargs.items() if name not in KEPT_OUT}
     name = f"n_{node.name}"
@@ -71,7 +71,7 @@ def write_node(node: torch.fx.Node, named: dict[str, str]) -> list[dict[str, Any
 
 
 def inputs_of(signature: Any) -> dict[str, str]:
-    """Where the graph's inputs other than x come from: {node: name in the program}."""
+    """Sources of the graph's inputs other than x: {node: name in the program}."""
     return (
         dict(signature.inputs_to_parameters)
         | dict(signature.inputs_to_buffers)

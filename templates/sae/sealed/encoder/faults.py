@@ -1,10 +1,10 @@
-"""Why a run's SAE could not be evaluated."""
+"""Exceptions of an evaluation: the SAE, the process that encodes, or the data is at fault."""
 
 from __future__ import annotations
 
 
 class BrokenSAE(Exception):
-    """The SAE cannot be scored: one line that says what to change, and `output`, the last that its code printed."""
+    """The SAE cannot be scored. The message says in one line how to mend it, `output` is the end of its output."""
 
     def __init__(self, reason: str, output: str = "") -> None:
         super().__init__(" ".join(reason.split()))
@@ -12,8 +12,8 @@ class BrokenSAE(Exception):
 
 
 class CannotServe(BrokenSAE):
-    """The process that encodes could not be started, or ended, or fell silent."""
+    """The process that encodes could not be started, ended, or did not answer in time."""
 
 
 class CannotEvaluate(Exception):
-    """Not the SAE but the profile or the prepared data is at fault; one line that says what to do."""
+    """The profile or the prepared data is at fault, not the SAE. The message says in one line how to mend it."""

@@ -1,9 +1,9 @@
 """Computes a run's encode from its graph: known, pure operations of ATen on arrays of known size.
 
-The graph comes as JSON, its constants as safetensors; both are the run's word and are checked here. Every operation is
-in `OPERATIONS` (nothing random, nothing in place, nothing that reads uninitialised memory, files or strings), every
-argument has the type that the operation's schema asks for, and the whole graph is first walked without data, so that
-no result and no sum of live results is larger than LIVE_BYTES.
+The graph comes as JSON and its constants as safetensors. Both come from the run and are checked here. Every operation
+is in `OPERATIONS`: none is random, works in place, or reads uninitialised memory, files or strings. Every argument has
+the type that the operation's schema asks for. The whole graph is first walked without data, so that no result and no
+sum of live results is larger than LIVE_BYTES.
 
     {"inputs": ["x"], "constants": [name, ...], "output": name,
      "nodes": [{"name": str, "op": "mm.default", "args": [...], "kwargs": {...}}, ...]}
@@ -26,7 +26,7 @@ LIVE_BYTES = 4 << 30
 DTYPES = {
     name: getattr(torch, name) for name in ("float32", "float64", "float16", "bfloat16", "int64", "int32", "bool")
 }
-IGNORED = {"device", "layout", "pin_memory", "memory_format", "non_blocking"}  # where and how to keep values is ours
+IGNORED = {"device", "layout", "pin_memory", "memory_format", "non_blocking"}  # the evaluator keeps values its own way
 
 _NAMES = """
 _softmax _to_copy _unsafe_view abs add.Scalar add.Tensor addmm alias amax amin any any.dim arange.start_step argmax
@@ -59,13 +59,13 @@ OPERATIONS = _operations()
 
 
 class NotAGraph(Exception):
-    """The graph is not one that may be computed; the message says why in one line."""
+    """The graph must not be computed. The message says why in one line."""
 
 
 class Graph:
-    """Latents (n, d_sae) of x (n, d_in); computed in blocks of `rows` rows, on a GPU where there is one.
+    """A checked graph that computes latents (n, d_sae) of x (n, d_in), in blocks of `rows` rows, on a GPU if possible.
 
-    Raises: NotAGraph, of whatever is wrong with text or constants.
+    Raises: NotAGraph if anything is wrong with text or constants.
     """
 
     def __init__(self, text: str, constants: bytes, *, rows: int, d_in: int, d_sae: int) -> None:
@@ -120,7 +120,10 @@ class Graph:
 
 
 def _check_form(plan: Any, constants: set[str]) -> tuple[list[dict[str, Any]], str]:
-    """Nodes and output of a graph in which every name is defined once, before it is used."""
+    """Nodes and output of a graph in which every name is defined once and before it is used.
+
+    Raises: NotAGraph.
+    """
     if not isinstance(plan, dict) or not isinstance(plan.get("nodes"), list) or len(plan["nodes"]) > NODES:
         raise NotAGraph(f"it has no list of at most {NODES} nodes")
     known = {"x"} | constants
@@ -153,7 +156,7 @@ def _names(value: Any) -> list[str]:
 
 
 def _last_uses(nodes: list[dict[str, Any]], output: str) -> dict[int, list[str]]:
-    """Which results are needed no more after each node."""
+    """Names of the results that no node needs after the node with this index."""
     last: dict[str, int] = {}
     for index, node in enumerate(nodes):
         last[node["name"]] = index
@@ -166,7 +169,10 @@ def _last_uses(nodes: list[dict[str, Any]], output: str) -> dict[int, list[str]]
 
 
 def _bytes_of(result: Any) -> int:
-    """Bytes that a result would take if nothing of it were shared; those of an expanded view count in full."""
+    """Bytes that a result would take if no memory were shared. An expanded view counts in full.
+
+    Raises: NotAGraph if it has too many dimensions.
+    """
     if isinstance(result, Tensor):
         if result.ndim > DIMENSIONS:
             raise NotAGraph(f"a result has {result.ndim} dimensions")
@@ -178,7 +184,10 @@ def _bytes_of(result: Any) -> int:
 
 
 def _apply(node: dict[str, Any], values: dict[str, Any], device: torch.device) -> Any:
-    """The result of one node, its arguments held against the operation's schema."""
+    """Check the arguments of one node against the operation's schema, and compute its result.
+
+    Raises: NotAGraph, and any exception of the operation.
+    """
     if node["op"] == "getitem":
         of, index = node["args"]
         source = values[of["ref"]]
@@ -206,7 +215,7 @@ def _apply(node: dict[str, Any], values: dict[str, Any], device: torch.device) -
 
 
 def _read(value: Any, wanted: str, values: dict[str, Any], depth: int = 0) -> Any:
-    """One argument of the type that the schema names.
+    """The value of one argument, which has the type that the schema names.
 
     Raises: NotAGraph.
     """

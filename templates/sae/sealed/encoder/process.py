@@ -1,10 +1,10 @@
 """Starts, watches and ends the process in which a run's own code encodes.
 
-It runs in a session of its own with a fresh folder as its world: copies of the run's code, of its outputs and of the
-sealed modules that experiments import; profile.json without "hidden"; an allow-list of variables, in which no data is
-named. Where SCIENTIST_CONFINE says how, `command_of` puts a sandbox of its own around it: it can write to its folder,
-read the interpreter and the system, and reach neither data nor this evaluator's process. Without it nothing but its
-ignorance of their paths keeps it from the machine's files and processes.
+It runs in a session of its own and in a fresh folder. The folder holds copies of the run's code, of its outputs and of
+the sealed modules in GIVEN, and profile.json without "hidden". It gets only variables of an allow-list, none of which
+names data. If SCIENTIST_CONFINE is set, `command_of` puts a sandbox of its own around the process. Then it can write to
+its folder and read the interpreter and the system, but reach neither data nor this evaluator's process. Without a
+sandbox it can reach the machine's files and processes, although it is told none of their paths.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from encoder.faults import BrokenSAE, CannotServe
-from encoder.wire import LOAD, BadMessage, Ended, Message, Pipe, TooLate
+from encoder.wire import LOAD, BadMessage, Pipe, PipeEnded, TooLate, WireMessage
 
 SEALED = Path(__file__).resolve().parents[1]
 # Sealed modules that the process needs: those that experiments import, and those that serve them.
@@ -44,6 +44,7 @@ GIVEN = (
     "encoder/export.py",
 )
 NOT_CODE = {"profile.json", "baselines.json", "evaluation.json", "data"}
+# Variables that are passed on: LC_ALL, CUDA_VISIBLE_DEVICES, OMP_NUM_THREADS.
 PASSED = re.compile(
     r"PATH|LANG|LC_[A-Z]+|TZ|LD_LIBRARY_PATH|CUDA_[A-Z_]+|NVIDIA_[A-Z_]+|ROCM_PATH|(HIP|ROCR)_VISIBLE_DEVICES"
     r"|GOMP_SPINCOUNT|JAXTYPING_DISABLE|(OMP|MKL|OPENBLAS|NUMEXPR|TORCH)_NUM_THREADS"
@@ -55,16 +56,16 @@ PR_SET_CHILD_SUBREAPER = 36
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds until imports and load_sae are done, and until a batch is answered."""
+    """Limits in seconds: `load_s` for imports and load_sae, `answer_s` for one batch."""
 
     load_s: float = 90.0
     answer_s: float = 60.0
 
 
 class ServingProcess:
-    """One process that encodes, with the folder it lives in; `close` ends both and everything it started.
+    """One process that encodes, with its folder. `close` ends the process and everything it started.
 
-    The folder is filled at once, the process begins when it is told to or first asked.
+    The folder is filled at once. The process starts at `begin`, or at the first request.
     """
 
     def __init__(self, experiment: Path, run_dir: Path, profile: Mapping[str, object], patience: Patience) -> None:
@@ -110,7 +111,7 @@ class ServingProcess:
             self.close()
             raise CannotServe(f"the process that encodes could not be started: {e}") from e
 
-    def ask(self, message: Message, limit_bytes: int) -> Message:
+    def ask(self, message: WireMessage, limit_bytes: int) -> WireMessage:
         """The answer to one message, with arrays of at most limit_bytes.
 
         Raises: CannotServe, BrokenSAE.
@@ -121,20 +122,20 @@ class ServingProcess:
         seconds = self.patience.load_s if loads else self.patience.answer_s
         self.pipe.deadline = time.monotonic() + seconds
         try:
-            with contextlib.suppress(Ended):  # what it said before it ended is still to be read
+            with contextlib.suppress(PipeEnded):  # a message that it sent before it ended is still to be read
                 self.pipe.send(message)
             return self.pipe.receive(limit_bytes)
         except TooLate as e:
             raise CannotServe(f"{what} took longer than {seconds:g} s", self.output()) from e
-        except Ended as e:
+        except PipeEnded as e:
             raise CannotServe(f"the process that runs encode ended {self._how_it_ended()}", self.output()) from e
         except BadMessage as e:
             raise BrokenSAE(f"the process that runs encode broke its protocol: {e}", self.output()) from e
 
     def output(self) -> str:
-        """The last that it printed, at most TAIL_BYTES."""
+        """The end of its output, at most TAIL_BYTES."""
         if self._process is not None:
-            self._reader.join(0.3)  # what it wrote before its answer may still be in the pipe
+            self._reader.join(0.3)  # output from before its answer may still be in the pipe
         return bytes(self._tail).decode("utf-8", "replace")
 
     def close(self) -> None:
@@ -165,9 +166,10 @@ class ServingProcess:
 
 
 def command_of(folder: Path, run: str, inherited: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """The command line and the complete environment; it needs to reach `folder`, the interpreter and devices, no more.
+    """Command line and complete environment of the process, which needs `folder`, the interpreter and devices only.
 
-    SCIENTIST_CONFINE is a command that shuts in the one after it, which may write to the folders named between.
+    SCIENTIST_CONFINE is the beginning of a command that runs the rest in a sandbox, which may write to the folders that
+    are named between the two.
     """
     argv = [sys.executable, "-I", "-B", "-X", "utf8", str(folder / "sealed" / "encoder" / "serve.py"), str(folder), run]
     if inherited.get("SCIENTIST_CONFINE"):
@@ -205,7 +207,7 @@ def lay_out(folder: Path, experiment: Path, run_dir: Path, profile: Mapping[str,
 
 
 def copy_plain(source: Path, target: Path, left: int) -> int:
-    """Copy files and folders, links and everything else left out; returns how many of `left` bytes remain.
+    """Copy files and folders but no links and devices, and return how many of `left` bytes remain.
 
     Raises: BrokenSAE if there are more.
     """
@@ -226,15 +228,15 @@ def copy_plain(source: Path, target: Path, left: int) -> int:
 
 
 def adopt_orphans() -> None:
-    """Make this process the parent of descendants whose own parent ends, so that none escapes `end_all` (Linux)."""
+    """Make this process the parent of descendants whose own parent ends, so that `end_all` finds them (Linux)."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def end_all(process: subprocess.Popen[bytes], patience_s: float = 10.0) -> None:
-    """Kill the process's group, then whatever it started: children of this process in a session that is not its own.
+    """Kill the process's group, then everything that it started: children of this process in other sessions.
 
-    Nothing can enter this process's session from another, so that its own helpers are told apart.
+    No process can enter this process's session from another one, so that this process's own helpers are spared.
     Raises: BrokenSAE if some cannot be ended in time.
     """
     with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -253,7 +255,7 @@ def end_all(process: subprocess.Popen[bytes], patience_s: float = 10.0) -> None:
 
 
 def strange_children() -> list[int]:
-    """Children of this process that belong to another session; none where /proc is not what Linux has."""
+    """Children of this process that belong to another session. Empty if there is no /proc as on Linux."""
     found = []
     mine, my_session = os.getpid(), os.getsid(0)
     for path in Path("/proc").glob("[0-9]*/stat"):
@@ -265,7 +267,7 @@ def strange_children() -> list[int]:
 
 
 def widen(descriptor: int) -> None:
-    """Let the pipe hold more, for fewer switches between the two processes; Linux alone can."""
+    """Let the pipe hold more, so that the two processes switch less often. Only Linux can do this."""
     import fcntl
 
     with contextlib.suppress(OSError, AttributeError):

@@ -1,13 +1,13 @@
-"""Holds an encoder to what a score supposes: a row's latents depend on the row alone, now and later, in any batch.
+"""Checks the assumption of every score: a row's latents depend on that row alone, at any time and in any batch.
 
-At the first batch, and when a much larger one comes, half of its rows are asked again among other rows, and some in
+At the first batch, and if a much larger one comes, half of its rows are asked again among other rows, and some in
 small parts. Every later batch is sent in an order that only the evaluator knows, with some rows of earlier batches
-among its rows, whose latents must be the same again. So an encoder is checked at the sizes and in the places where it
-is scored, and cannot tell a check from a score. At the end a process without that past is asked for rows of every
-batch: answers kept from the first time, to look the same when asked again, cannot serve there.
+among its rows, whose latents must be the same again. So an encoder is checked at the sizes and in the places at which
+it is scored, and cannot tell a check from a score. At the end a fresh process is asked for rows of every batch. It has
+no answers stored from the first time, which an encoder could repeat to look consistent.
 
-Latents may be negative: L0 counts what is not 0. Float rounding that depends on a batch's size may decide a tie the
-other way, so that a small share of active latents may differ.
+Latents may be negative, and L0 counts those that are not 0. Float rounding that depends on a batch's size may decide a
+tie the other way, so that a small share of active latents may differ.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CURE = "let each row's latents follow from that row alone: a fixed threshold and
 
 
 class RowCheck:
-    """Encodes through `encode`; raises BrokenSAE where rows turn out to depend on anything else."""
+    """Encodes through `encode`, and raises BrokenSAE if a row's latents turn out to depend on anything else."""
 
     def __init__(self, encode: Encode, seed: int, output: Callable[[], str] = str) -> None:
         self.encode, self.output = encode, output
@@ -45,7 +45,7 @@ class RowCheck:
         return z
 
     def among_others(self, x: Tensor) -> Tensor:
-        """Ask for a batch in an order of our own, with rows of earlier batches among its rows."""
+        """Ask for a batch in a secret order, with rows of earlier batches among its rows."""
         again = self.shuffle(len(self.x))[: few_of(x)]
         asked = torch.cat([x, self.x[again]])
         order = self.shuffle(len(asked))
@@ -70,7 +70,10 @@ class RowCheck:
         return z[order.argsort()]
 
     def same(self, expected: Tensor, found: Tensor, asked: Tensor, fault: str) -> None:
-        """Raises: BrokenSAE, of the fault unless the batch `asked` itself gets other answers each time."""
+        """Compare two answers for the same rows.
+
+        Raises: BrokenSAE with this fault, or with another one if the batch `asked` gets other answers each time.
+        """
         changed, active = difference(expected, found)
         if not too_many(changed, active):
             return
@@ -79,7 +82,10 @@ class RowCheck:
         raise BrokenSAE(f"{fault} ({changed} of {active} active latents differ): {CURE}", self.output())
 
     def compare_again(self, expected: Tensor, found: Tensor) -> None:
-        """Count what differs over the whole evaluation."""
+        """Count the latents that differ over the whole evaluation.
+
+        Raises: BrokenSAE if they are too many.
+        """
         changed, active = difference(expected, found)
         self.changed, self.active = self.changed + changed, self.active + active
         if too_many(self.changed, self.active):
@@ -88,7 +94,10 @@ class RowCheck:
             raise BrokenSAE(f"{fault} ({what} where rows were asked again): {CURE}", self.output())
 
     def confirm(self) -> None:
-        """Ask for what is remembered once more; to be called when `encode` asks a process that has seen none of it."""
+        """Ask for the remembered rows once more, after `encode` was given a process that has seen none of them.
+
+        Raises: BrokenSAE if too many latents differ.
+        """
         order = self.shuffle(len(self.x))
         if not len(order):
             return
@@ -98,7 +107,7 @@ class RowCheck:
             raise BrokenSAE(f"{fault} ({changed} of {active} active latents differ): {CURE}", self.output())
 
     def remember(self, x: Tensor, z: Tensor) -> None:
-        """Keep some rows of this batch, in place of some older ones once there are enough."""
+        """Keep some rows of this batch, in place of some older ones if there are enough."""
         chosen = self.shuffle(len(x))[: few_of(x)]
         if not len(self.x):
             self.x, self.z = x[chosen].clone(), z[chosen].clone()
@@ -111,17 +120,20 @@ class RowCheck:
 
 
 def few_of(x: Tensor) -> int:
-    """How many rows are asked again beside a batch."""
+    """Number of earlier rows that are asked again with a batch."""
     return max(2, min(MOST_AGAIN, len(x) // 64))
 
 
 def too_many(changed: int, active: int) -> bool:
-    """True if more latents differ than ties explain."""
+    """Whether more latents differ than ties explain."""
     return changed > max(FEW, TOLERANCE * active)
 
 
 def difference(expected: Tensor, found: Tensor) -> tuple[int, int]:
-    """Latents that differ, and active ones, of two (rows, d_sae): on or off, or a value beyond rounding."""
+    """Number of latents that differ, and number of active ones, of two answers (rows, d_sae).
+
+    They differ if one is 0 and the other is not, or by more than rounding explains.
+    """
     on, now_on = expected != 0, found != 0
     active = max(int(on.sum()), int(now_on.sum()))
     largest = expected.abs().amax(dim=1, keepdim=True)  # (rows, 1)

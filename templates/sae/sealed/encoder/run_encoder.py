@@ -1,10 +1,10 @@
-"""What an evaluator encodes with: the run's own encode, run elsewhere, held to what a score supposes.
+"""The encoder of an evaluation: the run's own encode in another process, checked as every score needs it.
 
     with open_encoder(Path("experiment.py"), Path("run_1"), decoder, profile=profile, seed=0) as encoder:
         z = encoder.encode(x)
 
 "served": experiment.py's load_sae(run_dir).encode answers batch after batch in a process that sees activations and
-nothing else. "graph": that process writes encode down once as a graph of known operations, ends, and the evaluator
+nothing else. "graph": that process exports encode once as a graph of known operations and ends, and the evaluator
 computes the graph itself (encoder/graph.py).
 """
 
@@ -23,12 +23,12 @@ from encoder.faults import BrokenSAE, CannotServe
 from encoder.graph import Graph, NotAGraph
 from encoder.process import Patience, ServingProcess
 from encoder.row_check import MOST_AGAIN, RowCheck, difference
-from encoder.wire import DECODE, ENCODE, EXPORT, FAULT, GRAPH, LOAD, READY, BadMessage, Message, unpack_codes
+from encoder.wire import DECODE, ENCODE, EXPORT, FAULT, GRAPH, LOAD, READY, BadMessage, WireMessage, unpack_codes
 from torch import Tensor
 
 __all__ = ["BrokenSAE", "CannotServe", "Encoder", "Patience", "ServedDecoder", "open_encoder"]
 
-CODES_BYTES = 256 << 20  # of the dense latents of one request; longer batches are asked for in parts
+CODES_BYTES = 256 << 20  # of the dense latents of one request, so that longer batches are asked for in parts
 GRAPH_BYTES = 8 << 30  # of a graph's constants
 GRAPH_ROWS = 1024  # computed at once, at most
 AGREEMENT = 2e-3  # share of active latents in which graph and served encode may differ
@@ -37,7 +37,7 @@ Kind = Literal["served", "graph"]
 
 
 class Encoder(Protocol):
-    """`kind` says how it encodes, `reason` why in that way."""
+    """An encoder: `kind` says how it encodes, and `reason` why it does so."""
 
     d_in: int
     d_sae: int
@@ -45,14 +45,14 @@ class Encoder(Protocol):
     reason: str
 
     def encode(self, x: Tensor) -> Tensor:
-        """Latents (rows, d_sae), float32 on x's device, of x (..., d_in): rows are all but the last dimension.
+        """Latents (rows, d_sae), float32 on x's device, of x (..., d_in). Each vector of length d_in is a row.
 
         Raises: BrokenSAE.
         """
 
 
 class RunEncoder:
-    """The run's encode in a ServingProcess, or its graph once there is one."""
+    """The run's encode in a ServingProcess, or its graph as soon as there is one."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class RunEncoder:
         self._rows = max(1, CODES_BYTES // (4 * self.d_sae))
 
     def encode(self, x: Tensor) -> Tensor:
-        rows = x.detach().reshape(-1, self.d_in).float().cpu()  # raises RuntimeError where d_in is another
+        rows = x.detach().reshape(-1, self.d_in).float().cpu()  # raises RuntimeError if d_in is another
         if self._graph_wanted and len(rows):
             self._graph_wanted = False
             self._take_graph(rows[: self._rows])
@@ -91,7 +91,7 @@ class RunEncoder:
         return (parts[0] if len(parts) == 1 else torch.cat(parts)).to(x.device)
 
     def confirm(self) -> None:
-        """Hold rows of every batch against the answers of a fresh process; a graph has no past to be rid of.
+        """Compare rows of every batch with the answers of a fresh process. A graph keeps no state and needs no check.
 
         Raises: BrokenSAE.
         """
@@ -110,10 +110,10 @@ class RunEncoder:
             self._fresh.close()
 
     def decode(self, z: Tensor) -> Tensor:
-        """What the run's own decode makes of z (rows, d_sae): (rows, d_in)."""
+        """Reconstruction (rows, d_in) of z (rows, d_sae) by the run's own decode."""
         parts = []
         for part in z.detach().float().cpu().split(self._rows):
-            answer = self._request(Message(DECODE, arrays=[part]), 4 * len(part) * self.d_in)
+            answer = self._request(WireMessage(DECODE, arrays=[part]), 4 * len(part) * self.d_in)
             parts.append(self._matrix(answer, len(part), self.d_in, "decode"))
         return torch.cat(parts).to(z.device)
 
@@ -124,16 +124,16 @@ class RunEncoder:
         if self._graph is not None:
             z = self._graph(x)
         else:
-            answer = self._request(Message(ENCODE, arrays=[x]), 4 * len(x) * self.d_sae + 64)
+            answer = self._request(WireMessage(ENCODE, arrays=[x]), 4 * len(x) * self.d_sae + 64)
             z = self._matrix(answer, len(x), self.d_sae, "encode")
         if not torch.isfinite(z).all():
             raise BrokenSAE("encode returned NaN or infinite latents", self._process.output())
         return z
 
-    def _request(self, message: Message, limit_bytes: int) -> Message:
+    def _request(self, message: WireMessage, limit_bytes: int) -> WireMessage:
         if not self._loaded:
             self._loaded = True
-            ready = self._request(Message(LOAD, json.dumps(dict(self._settings))), 0)
+            ready = self._request(WireMessage(LOAD, json.dumps(dict(self._settings))), 0)
             if ready.kind != READY:
                 raise BrokenSAE("the process that runs encode broke its protocol")
         answer = self._process.ask(message, limit_bytes)
@@ -141,7 +141,7 @@ class RunEncoder:
             raise BrokenSAE(answer.text[:1000], self._process.output())
         return answer
 
-    def _matrix(self, answer: Message, rows: int, width: int, name: str) -> Tensor:
+    def _matrix(self, answer: WireMessage, rows: int, width: int, name: str) -> Tensor:
         try:
             return unpack_codes(answer, rows, width)
         except BadMessage as e:
@@ -150,9 +150,9 @@ class RunEncoder:
     # --------------------------------------------------------------------------------------------------------- graph
 
     def _take_graph(self, x: Tensor) -> None:
-        """Encode by the run's graph from now on and end the process, if there is one that agrees on x (rows, d_in)."""
+        """Encode by the run's graph from now on and end the process, if the two agree on x (rows, d_in)."""
         try:
-            answer = self._request(Message(EXPORT, arrays=[x[: block_of(len(x))]]), GRAPH_BYTES)
+            answer = self._request(WireMessage(EXPORT, arrays=[x[: block_of(len(x))]]), GRAPH_BYTES)
             if answer.kind != GRAPH or len(answer.arrays) != 1:
                 raise NotAGraph("it sent none")
             rows = block_of(len(x))
@@ -174,14 +174,14 @@ class RunEncoder:
 
 
 def block_of(rows: int) -> int:
-    """Rows to compute at once, so that batches of `rows` fill their blocks, with rows asked again among them."""
+    """Rows to compute at once, so that batches of `rows` rows and those asked again with them fill their blocks."""
     asked = rows + min(MOST_AGAIN, rows // 64)
     return min(rows, -(-asked // -(-asked // GRAPH_ROWS)))
 
 
 @dataclass(frozen=True)
 class ServedDecoder(Decoder):
-    """The run's own decode(z), for a run that declares one; W_dec and b_dec are still those of its file."""
+    """The run's own decode(z), for a run that declares one. W_dec and b_dec are still those of its file."""
 
     encoder: RunEncoder
 
@@ -204,11 +204,11 @@ def open_encoder(
     graph: bool = False,
     patience: Patience | None = None,
 ) -> Iterator[RunEncoder]:
-    """The run's encoder; its process is dead when the block is left.
+    """Open the run's encoder for the block, and end its process when the block is left.
 
-    seed: decides the order in which rows are asked for; the run must not know it. alone: rows must not depend on each
-    other. graph: try to compute encode here. profile: only what is not "hidden" reaches the run.
-    Raises: CannotServe, BrokenSAE; in the block, where a fault shows.
+    seed: decides the order in which rows are asked for, and must not be known to the run. alone: rows must not depend
+    on each other. graph: try to compute encode here. profile: the run gets all of it but "hidden".
+    Raises: CannotServe and BrokenSAE, also inside the block if a fault shows later.
     """
     settings = {"threads": profile.get("threads", 1), "d_in": decoder.d_in, "d_sae": decoder.d_sae}
     waits = patience or Patience()

@@ -3,9 +3,10 @@
     b"SAE1"  kind (1 byte)  text length (u32)  number of arrays (u8)  text (UTF-8)  arrays
     array: dtype (u8)  number of dimensions (u8)  dimensions (u64 each)  the values, C order, little-endian
 
-Nothing is pickled or evaluated. A reader says beforehand how many bytes it accepts and refuses a message that announces
-more before it allocates any. Kinds: `LOAD`, `ENCODE`, `DECODE`, `EXPORT` ask; `READY`, `DENSE`, `SPARSE`, `GRAPH`,
-`FAULT` answer. A sparse answer is counts (rows,) int32, columns (entries,) int32 and values (entries,) float32.
+Nothing is pickled or evaluated. A reader says beforehand how many bytes it accepts. It refuses a message that announces
+more, before it allocates any. Requests are `LOAD`, `ENCODE`, `DECODE` and `EXPORT`, answers are `READY`, `DENSE`,
+`SPARSE`, `GRAPH` and `FAULT`. A sparse answer is counts (rows,) int32, columns (entries,) int32 and values (entries,)
+float32.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ PIECE = 1 << 20
 
 
 class BadMessage(Exception):
-    """What arrived is not a message, or not one that was asked for."""
+    """The bytes that arrived are no message, or not one that was asked for."""
 
 
-class Ended(Exception):
+class PipeEnded(Exception):
     """The other side closed its end."""
 
 
@@ -41,8 +42,8 @@ class TooLate(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """`arrays` are float32, int32 or uint8, on the CPU."""
+class WireMessage:
+    """One message of the protocol. Its `arrays` are float32, int32 or uint8, on the CPU."""
 
     kind: bytes
     text: str = ""
@@ -50,7 +51,7 @@ class Message:
 
 
 class Pipe:
-    """Two ends of pipes; `deadline` (of time.monotonic, None for ever) holds for every read and write."""
+    """Two ends of pipes. Reads and writes must end by `deadline`, a time of time.monotonic, or None for no limit."""
 
     def __init__(self, reading: int, writing: int) -> None:
         self.reading, self.writing = reading, writing
@@ -60,8 +61,11 @@ class Pipe:
 
     # ------------------------------------------------------------------------------------------------------- sending
 
-    def send(self, message: Message) -> None:
-        """Raises: Ended, TooLate."""
+    def send(self, message: WireMessage) -> None:
+        """Write one message.
+
+        Raises: PipeEnded, TooLate.
+        """
         text = message.text.encode("utf-8", "replace")
         self._write(HEAD.pack(MAGIC, message.kind, len(text), len(message.arrays)) + text)
         for array in message.arrays:
@@ -80,14 +84,14 @@ class Pipe:
             except BlockingIOError:
                 continue
             except BrokenPipeError as e:
-                raise Ended from e
+                raise PipeEnded from e
 
     # ----------------------------------------------------------------------------------------------------- receiving
 
-    def receive(self, limit_bytes: int) -> Message:
+    def receive(self, limit_bytes: int) -> WireMessage:
         """The next message, whose arrays take at most limit_bytes.
 
-        Raises: BadMessage, Ended, TooLate.
+        Raises: BadMessage, PipeEnded, TooLate.
         """
         magic, kind, text_bytes, count = HEAD.unpack(self._read(HEAD.size))
         if magic != MAGIC:
@@ -99,7 +103,7 @@ class Pipe:
         for _ in range(count):
             arrays.append(self._read_array(limit_bytes))
             limit_bytes -= arrays[-1].nbytes
-        return Message(kind, text, arrays)
+        return WireMessage(kind, text, arrays)
 
     def _read_array(self, limit_bytes: int) -> Tensor:
         code, ndim = ARRAY.unpack(self._read(ARRAY.size))
@@ -125,7 +129,7 @@ class Pipe:
             except BlockingIOError:
                 continue
             if not count:
-                raise Ended
+                raise PipeEnded
             view = view[count:]
         return data
 
@@ -140,17 +144,17 @@ class Pipe:
 # --------------------------------------------------------------------------------------------------------------- codes
 
 
-def pack_codes(z: Tensor) -> Message:
-    """Latents z (rows, d_sae) float32, as their nonzeros where those are smaller."""
+def pack_codes(z: Tensor) -> WireMessage:
+    """The answer that carries latents z (rows, d_sae) float32: their nonzeros if those take fewer bytes, else all."""
     entries = int(torch.count_nonzero(z))
     if 8 * entries + 4 * len(z) >= 4 * z.numel():
-        return Message(DENSE, arrays=[z])
+        return WireMessage(DENSE, arrays=[z])
     rows, columns = z.nonzero(as_tuple=True)  # (entries,), row by row
     counts = torch.bincount(rows, minlength=len(z))  # (rows,)
-    return Message(SPARSE, arrays=[counts.int(), columns.int(), z[rows, columns]])
+    return WireMessage(SPARSE, arrays=[counts.int(), columns.int(), z[rows, columns]])
 
 
-def unpack_codes(message: Message, rows: int, width: int) -> Tensor:
+def unpack_codes(message: WireMessage, rows: int, width: int) -> Tensor:
     """The matrix (rows, width) float32 of a dense or sparse answer.
 
     Raises: BadMessage if it is anything else.

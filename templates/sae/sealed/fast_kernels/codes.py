@@ -1,7 +1,7 @@
 """Sparse codes of a batch, the exact selection of the largest latents, and the gradients that touch only them.
 
-One batch has `entries` pairs (row, latent): batch * k of them. Backward never sees the dense (batch, d_sae) matrix: the
-entries are sorted by latent once, and both weight gradients are then weighted sums of rows, one bag per latent.
+One batch has `entries` pairs (row, latent): batch * k of them. Backward never builds the dense (batch, d_sae) matrix.
+The entries are sorted by latent once, and both weight gradients are then weighted sums of rows, one bag per latent.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-LEAST_CHUNK = 8  # shorter chunks do not pay; below 4 the rounds of selection would not end
+LEAST_CHUNK = 8  # shorter chunks are slower, and below 4 the rounds of selection would not end
 indexed_dots = torch.ops.aten._embedding_bag_per_sample_weights_backward
 INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
 
@@ -23,7 +23,7 @@ INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
 
 
 def chunk_size(width: int, k: int) -> int:
-    """A power of two near sqrt(width / k), which makes both rounds of selection short; at least 1."""
+    """A power of two near sqrt(width / k), at least 1, which makes both rounds of selection short."""
     size = 1
     while 2 * size * size * k <= width:
         size *= 2
@@ -31,10 +31,11 @@ def chunk_size(width: int, k: int) -> int:
 
 
 def largest(keys: Tensor, k: int) -> Tensor:
-    """Indices of the k largest of each row, in no order; (rows, width) -> (rows, k) int64.
+    """Indices of the k largest of each row, in no order. (rows, width) -> (rows, k) int64.
 
-    The k largest lie in the k chunks with the largest maxima, so those are looked for first. Exact; ties fall anyhow.
-    Chunk c is the columns c, c + chunks, c + 2 chunks, ..., so that maxima are taken across whole vectors.
+    The k largest lie in the k chunks with the largest maxima, so those are looked for first. The result is exact, and
+    the choice among equal values is arbitrary. Chunk c is the columns c, c + chunks, c + 2 chunks, ..., so that maxima
+    are taken across whole vectors.
     """
     rows, width = keys.shape
     size = chunk_size(width, k)
@@ -57,14 +58,14 @@ def largest(keys: Tensor, k: int) -> Tensor:
 def select_topk(pre: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k largest of ReLU(pre) in each row: values and latents, (rows, k) each, in no order, without gradient.
 
-    Where fewer than k are positive the rest of the values are 0.
+    If fewer than k are positive, the other values are 0.
     Raises: ValueError unless 1 <= k <= d_sae.
     """
     if not 1 <= k <= pre.shape[1]:
         raise ValueError(f"k = {k}: it must be between 1 and d_sae = {pre.shape[1]}")
     pre = pre.detach()
-    # Bits of positive floats, read as integers, have the order of the floats and spare topk its checks for NaN;
-    # negative floats become negative integers, in the wrong order, but after ReLU they are all the same.
+    # Bits of positive floats, read as integers, have the order of the floats and save topk its checks for NaN.
+    # Negative floats become negative integers, in the wrong order, but after ReLU they are all the same.
     keys = pre.view(INTEGERS[pre.element_size()]) if pre.device.type == "cpu" else pre
     latents = largest(keys, k)
     return pre.gather(1, latents).relu_(), latents
@@ -75,7 +76,7 @@ def select_topk(pre: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class ByLatent:
-    """Entries sorted by latent: order (entries,) int64, and int32 latents, rows (entries,), starts (d_sae,) of each."""
+    """Entries sorted by latent: order (entries,) int64, and in int32 latents, rows (entries,) and starts (d_sae,)."""
 
     order: Tensor
     latents: Tensor
@@ -84,9 +85,10 @@ class ByLatent:
 
 
 class Layout:
-    """Where the entries of a batch are: `latents` (entries,) int64, entries of one row together, rows in order.
+    """Places of a batch's entries: `latents` (entries,) int64, with the entries of one row together and rows in order.
 
-    `starts` (batch,) int64 is where each row's entries begin. `by_latent` is made once and serves both backward passes.
+    `starts` (batch,) int64 is the index of each row's first entry. `by_latent` is computed once, for both backward
+    passes.
     """
 
     def __init__(self, latents: Tensor, starts: Tensor, d_sae: int) -> None:
@@ -98,7 +100,7 @@ class Layout:
 
     @classmethod
     def of_width(cls, latents: Tensor, d_sae: int) -> Layout:
-        """The layout where every row has the same number of entries; latents (batch, k)."""
+        """The layout of latents (batch, k), in which every row has the same number of entries."""
         batch, k = latents.shape
         return cls(latents.flatten(), torch.arange(0, batch * k, k, device=latents.device), d_sae)
 
@@ -122,7 +124,7 @@ class Layout:
 class Codes:
     """Sparse codes of a batch.
 
-    values   (entries,) >= 0, with gradient; entries of one row together, rows in order
+    values   (entries,) >= 0, with gradient, the entries of one row together, rows in order
     latents  (entries,) int64: the latent of each entry
     rows     (entries,) int64: the row of each entry
     shape    (batch, d_sae)
@@ -161,7 +163,7 @@ class Codes:
         return self._values.new_zeros(self.shape).index_put((self.rows, self.latents), self._values)
 
     def with_values(self, values: Tensor) -> Codes:
-        """The same latents with other values (entries,): scaled, gated, ...; the sort by latent is shared."""
+        """Codes with the same latents and other values (entries,), scaled or gated. The sort by latent is shared."""
         return Codes(self.layout, values=values)
 
 
@@ -170,14 +172,15 @@ class Codes:
 
 def bags(table: Tensor, indices: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
     """Weighted sums of rows of table (n, d_in), one bag per start: (bags, d_in). An empty bag gives zeros."""
-    # Detached, or the kernel prepares for a backward pass of its own.
+    # Detached, because the kernel would prepare a backward pass of its own.
     return F.embedding_bag(indices, table.detach(), starts, mode="sum", per_sample_weights=weights)
 
 
 def entry_dots(left: Tensor, table: Tensor, layout: Layout) -> Tensor:
-    """left[row] . table[latent] for each entry, (entries,); left (batch, d_in), table (d_sae, d_in).
+    """Dot product left[row] . table[latent] for each entry, (entries,).
 
-    Goes latent by latent: each row of the large table is then read from memory once.
+    Shapes: left (batch, d_in), table (d_sae, d_in). Goes latent by latent, so that each row of the large table is read
+    from memory once.
     """
     by = layout.by_latent
     dots = indexed_dots(table, left, by.rows, by.starts, by.latents, 0)
@@ -185,7 +188,7 @@ def entry_dots(left: Tensor, table: Tensor, layout: Layout) -> Tensor:
 
 
 class SparseEncode(torch.autograd.Function):
-    """Gives selected values their gradient with respect to x, W_enc, b_enc and b_dec; the selection has none."""
+    """Gives selected values their gradient with respect to x, W_enc, b_enc and b_dec. The selection has none."""
 
     @staticmethod
     def forward(ctx, values, x, centred, w_enc, b_enc, b_dec, layout):

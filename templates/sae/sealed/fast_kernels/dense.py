@@ -1,4 +1,4 @@
-"""Dense codes z (batch, d_sae): ReLU, JumpReLU, TopK where dense products are faster, and their gradients."""
+"""Dense codes z (batch, d_sae) of ReLU, JumpReLU and of TopK if dense products are faster, and their gradients."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ WIDE = 256  # columns of a product from which oneDNN wins although it copies a f
 
 
 def product(a: Tensor, b: Tensor, dtype: torch.dtype | None, bias: Tensor | None = None) -> Tensor:
-    """a @ b + bias, without history, in a's dtype; with dtype (bfloat16) the factors are rounded to it first.
+    """a @ b + bias, without history, in a's dtype. If dtype (bfloat16) is given, the factors are rounded to it first.
 
     Shapes: a (m, n), b (n, p), bias (p,). On CPU float32 goes to oneDNN, which was 10 to 25 % faster than addmm's BLAS
-    on an AMD EPYC with AVX-512 and adds the bias where addmm first spreads it over the result; but it copies a
-    transposed a, which pays only where there is enough to multiply.
+    on an AMD EPYC with AVX-512, and which adds the bias in the same pass, while addmm first copies it over the result.
+    But oneDNN copies a transposed a, which is worth it only if there is enough to multiply.
     """
     if dtype is not None:
         out = (a.to(dtype) @ b.to(dtype)).to(a.dtype)
@@ -27,7 +27,7 @@ def product(a: Tensor, b: Tensor, dtype: torch.dtype | None, bias: Tensor | None
 
 
 def scores(centred: Tensor, w_enc: Tensor, b_enc: Tensor, dtype: torch.dtype | None) -> Tensor:
-    """Pre-activations to select by, without history, (batch, d_sae); with dtype they are left in it."""
+    """Pre-activations to select by, without history, (batch, d_sae). If dtype is given, they are left in it."""
     if dtype is None:
         return product(centred, w_enc, None, b_enc)
     return torch.nn.functional.linear(centred.to(dtype), w_enc.T.to(dtype), b_enc.to(dtype))
@@ -48,7 +48,7 @@ def encoder_gradients(ctx, d_pre: Tensor, centred: Tensor, w_enc: Tensor) -> tup
 
 
 class DenseEncode(torch.autograd.Function):
-    """z = ReLU(pre), of which only the k largest of each row where k is not None; (batch, d_sae)."""
+    """z = ReLU(pre), (batch, d_sae). If k is not None, only the k largest of each row are kept."""
 
     @staticmethod
     def forward(ctx, x, w_enc, b_enc, b_dec, k, dtype):
@@ -72,7 +72,7 @@ class DenseEncode(torch.autograd.Function):
 
 
 class DenseDecode(torch.autograd.Function):
-    """x_hat = z W_dec + b_dec, and where with_l1 the penalty sum_i z_i |W_dec_i|, mean over the batch, else None.
+    """x_hat = z W_dec + b_dec, and with with_l1 the penalty sum_i z_i |W_dec_i|, mean over the batch, else None.
 
     The penalty's gradient with respect to z is one row for the whole batch: it enters the product as its bias.
     """
@@ -102,10 +102,10 @@ class DenseDecode(torch.autograd.Function):
 
 
 class JumpReluEncode(torch.autograd.Function):
-    """z = pre where pre > exp(log_threshold), else 0, and its mean L0; straight-through gradients for the threshold.
+    """z = pre if pre > exp(log_threshold), else 0, and its mean L0, with straight-through gradients for the threshold.
 
     With threshold t, bandwidth e and the rectangle K(u) = 1 for |u| < 1/2: dz/dt = -(t / e) K((pre - t) / e) and
-    dL0/dt = -(1 / e) K((pre - t) / e), summed over latents; the L0 has no gradient with respect to pre.
+    dL0/dt = -(1 / e) K((pre - t) / e), summed over latents. The L0 has no gradient with respect to pre.
     Source: Rajamanoharan et al. 2024, "Jumping Ahead", equations 11 and 12.
     """
 

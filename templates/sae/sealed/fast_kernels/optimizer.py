@@ -19,16 +19,16 @@ def normalise_rows(weight: Tensor) -> None:
 
 
 def row_dots(left: Tensor, right: Tensor) -> Tensor:
-    """Dot product of each row of left with the same row of right, (rows,); reads both once and writes no product."""
+    """Dot product of each row of left with the same row of right, (rows,). No matrix of products is written."""
     every = torch.arange(left.shape[0], dtype=torch.int32, device=left.device)
     return indexed_dots(left.contiguous(), right.contiguous(), every, every, every, 0)
 
 
 @torch.no_grad()
 def remove_parallel(grad: Tensor, weight: Tensor) -> None:
-    """Take from each row of grad its part along the same row of weight, whose rows have norm 1; in place.
+    """Remove from each row of grad its part along the same row of weight, whose rows have norm 1, in place.
 
-    Shapes: grad, weight (rows, d_in). That part would only be undone by the normalisation, and would mislead Adam.
+    Shapes: grad, weight (rows, d_in). The normalisation would undo that part anyway, and it would mislead Adam.
     """
     grad.addcmul_(row_dots(grad, weight).unsqueeze(1), weight, value=-1.0)
 
@@ -36,9 +36,9 @@ def remove_parallel(grad: Tensor, weight: Tensor) -> None:
 class SAEOptimizer:
     """Fused Adam over named parameters, one learning rate each.
 
-    parameters: a module, or a mapping or pairs of name and parameter; an idea's own parameters need nothing else.
+    parameters: a module, or a mapping or pairs of name and parameter. An idea's own parameters need nothing else.
     clip_norm: global norm over all gradients, None for no clipping. unit_rows: names of weights (rows, d_in) whose rows
-    keep norm 1; () for none. Parameters without a gradient are left alone, as in Adam.
+    keep norm 1, or (). Parameters without a gradient are left unchanged, as in Adam.
     Raises: ValueError for a name in unit_rows or in set_lr that is no parameter.
     """
 
@@ -66,7 +66,7 @@ class SAEOptimizer:
                 raise ValueError(f"{name} is not a parameter; there are {', '.join(self.parameters)}")
 
     def set_lr(self, lr: float | Mapping[str, float]) -> None:
-        """Learning rate from now on: of every parameter, or of those named."""
+        """Set the learning rate of every parameter, or of those named."""
         if isinstance(lr, Mapping):
             self._known(lr)
         for group in self.adam.param_groups:
@@ -78,7 +78,7 @@ class SAEOptimizer:
 
     @torch.no_grad()
     def step(self) -> Tensor:
-        """Update every parameter; returns the gradients' global norm before clipping, 0-dim."""
+        """Update every parameter, and return the gradients' global norm before clipping, 0-dim."""
         for name in self.unit_rows:
             if self.parameters[name].grad is not None:
                 remove_parallel(self.parameters[name].grad, self.parameters[name])
@@ -91,12 +91,12 @@ class SAEOptimizer:
         return norm
 
     def grad_norm(self) -> Tensor:
-        """Norm of all gradients taken together, 0-dim; 0 where there are none."""
+        """Norm of all gradients taken together, 0-dim. 0 if there are none."""
         grads = [p.grad for p in self.parameters.values() if p.grad is not None]
         return nn.utils.get_total_norm(grads)
 
     def _grad_scale(self, norm: Tensor) -> Tensor | None:
-        """What fused Adam divides gradients by, as it reads them: no pass over them for clipping alone."""
+        """Divisor that clips the gradients, applied by fused Adam as it reads them. None if none is needed."""
         if self.clip_norm is None:
             return None
         scale = ((norm + 1e-6) / self.clip_norm).clamp(min=1.0).float()
@@ -105,7 +105,7 @@ class SAEOptimizer:
         return scale
 
     def state_dict(self) -> dict[str, Any]:
-        """Adam's state, to be saved."""
+        """Adam's state, for saving."""
         return self.adam.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,7 @@
-"""Which of two equal ways a TopK step takes: dense products over all latents, or sums over the entries alone."""
+"""Chooses the path of a TopK step: dense products over all latents, or sums over the entries alone.
+
+Both give the same codes and gradients, and differ in speed.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from statistics import median
 import torch
 from fast_kernels.topk import decode, topk_on_path
 
-SPARSE_COST = 6.0  # on CPU the two paths, measured, take the same time near d_sae / k = 5
+SPARSE_COST = 6.0  # on CPU the two paths took the same measured time near d_sae / k = 5
 ROUNDS = 5
 MARGIN = 1.05  # sparse must be beaten by this much, or two runs of one seed may differ in their last bits for nothing
 
@@ -24,8 +27,8 @@ def choose_path(
 ) -> str:
     """The faster path of a TopK step: "dense" or "sparse".
 
-    On CPU it follows from the shapes, so that the same seed gives the same bits on every machine; on CUDA both are
-    timed, once per shape in a process. dtype: what autocast rounds factors to, None for no autocast.
+    On CPU it follows from the shapes, so that the same seed gives the same bits on every machine. On CUDA both are
+    timed, once per shape in a process. dtype: the dtype to which autocast rounds factors, None for no autocast.
     """
     device = torch.device(device)
     if device.type == "cpu":
@@ -85,6 +88,6 @@ def time_paths(
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done what it was asked for."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

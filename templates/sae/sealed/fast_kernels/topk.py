@@ -36,7 +36,7 @@ def attach_encoder(
     *,
     exact: bool,
 ) -> Codes:
-    """Codes whose values (entries,) have their gradients; where they are not exact they are computed again first."""
+    """Codes whose values (entries,) have gradients. If the values are not exact, they are computed again first."""
     with torch.autocast(x.device.type, enabled=False):
         if not exact:
             with torch.no_grad():
@@ -55,7 +55,7 @@ def decode(codes: Codes | Tensor, W_dec: Tensor, b_dec: Tensor) -> Tensor:
 
 
 def matmul_dtype(x: Tensor) -> torch.dtype | None:
-    """What autocast rounds the factors of a product to; None where it is off, or x is no float32."""
+    """The dtype to which autocast rounds the factors of a product. None if it is off, or if x is not float32."""
     kind = x.device.type
     if not torch.is_autocast_enabled(kind) or x.dtype is not torch.float32:
         return None

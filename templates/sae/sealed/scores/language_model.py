@@ -3,14 +3,15 @@
     score(encoder, decoder, profile, data_folder, baselines) -> {"explained_variance": ..., "skipped": {...}, ...}
     score_many([(encoder, decoder), ...], ...) -> the same for each, with one language model in memory
 
-Core runs for every SAE, what the profile names under when_not_dominated for those that are not (bench/cascade.py), the
-rest when asked for by name. "skipped" names every other evaluation with its reason. Shapes: see BenchSAE.
+Core runs for every SAE. The evaluations under when_not_dominated run for SAEs that are not dominated
+(bench/cascade.py), and the rest if they are asked for by name. "skipped" names every other evaluation with its reason.
+Shapes: see BenchSAE.
 
-What the numbers are. explained_variance is core's `explained_variance_legacy`: mean over tokens of 1 - |x - x_hat|^2 /
-|x - mean(x)|^2, the mean over a batch; core's own `explained_variance` is not centred. mse is sae_bench's: the squared
-error of a token over the number of tokens in a batch. ce_score: share of the loss that ablation costs which the SAE
-recovers. BOS, EOS and PAD are kept as they are and not counted. probe_*: accuracy, mean over classes and data sets. All
-sums are float32.
+Definitions. explained_variance is core's `explained_variance_legacy`, the mean over tokens of 1 - |x - x_hat|^2 /
+|x - mean(x)|^2, with the mean over a batch. Core's own `explained_variance` is not centred. mse is sae_bench's: the
+squared error of a token over the number of tokens in a batch. ce_score is the share of the loss added by ablation that
+the SAE recovers. BOS, EOS and PAD are kept as they are and not counted. probe_* is accuracy, the mean over classes and
+data sets. All sums are float32.
 
 Resolutions at the sizes in SETTINGS: twice the standard deviation, over four evaluation texts, of the difference of
 two TopK SAEs of one configuration, on the project's model: explained_variance 0.0004, ce_score 0.0003, ce_loss_with_sae
@@ -48,7 +49,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "unlearning": {},
     "autointerp": {},
 }
-FORGET = "sae_bench/evals/unlearning/data/bio-forget-corpus.jsonl"  # where unlearning looks for it
+FORGET = "sae_bench/evals/unlearning/data/bio-forget-corpus.jsonl"  # the path at which unlearning looks for it
 
 
 def score(
@@ -59,7 +60,7 @@ def score(
     baselines: Collection[dict[str, Any]],
     also: Collection[str] = (),
 ) -> dict[str, Any]:
-    """All metrics of one SAE; `also` names evaluations to run whatever the cascade says."""
+    """All metrics of one SAE. `also` names evaluations to run even if the cascade would skip them."""
     return score_many([(encoder, decoder)], profile, data_folder, baselines, also)[0]
 
 
@@ -101,7 +102,7 @@ def wrap(index: int, encoder: Encoder, decoder: Decoder, hidden: dict[str, Any],
     """
     import torch
 
-    found = re.match(r"blocks\.(\d+)\.", hidden["hook"])
+    found = re.match(r"blocks\.(\d+)\.", hidden["hook"])  # blocks.12.hook_resid_post
     if not found:
         raise CannotEvaluate(f"hidden.hook {hidden['hook']} is in no block, as sae_bench needs it")
     code = hashlib.sha256(decoder.W_dec.cpu().numpy().tobytes()).hexdigest()[:12]
@@ -135,7 +136,7 @@ def first_facts(sae: BenchSAE, hidden: dict[str, Any], place: Workplace) -> dict
 
 
 def settings_of(name: str, hidden: dict[str, Any]) -> dict[str, Any]:
-    """What an evaluation is run with: hidden.evaluation[name] over SETTINGS."""
+    """Settings of an evaluation: hidden.evaluation[name] over SETTINGS."""
     given = hidden.get("evaluation", {})
     common = {
         "context": hidden["context"],
@@ -156,7 +157,7 @@ def skip_reason(
     also: Collection[str],
     place: Workplace,
 ) -> str | None:
-    """Why this SAE does not get this evaluation; None if it does."""
+    """The reason why this SAE does not get this evaluation. None if it does."""
     if name in also or name in plan["every_run"]:
         reason = None
     elif name in plan["when_not_dominated"]:

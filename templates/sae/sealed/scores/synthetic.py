@@ -25,7 +25,7 @@ BATCH = 4096
 
 
 class Samples:
-    """Hands samples on, and remembers the last ones."""
+    """Passes samples on, and keeps the last ones."""
 
     def __init__(self, source: StoredSamples | Stream) -> None:
         self.source = source
@@ -36,8 +36,8 @@ class Samples:
         return self.last
 
 
-class Candidate:
-    """What sae_lens's evaluation asks of an SAE; counts each latent's firings, right and wrong, on the way."""
+class ScoredSAE:
+    """An SAE with the methods that sae_lens's evaluation calls. It also counts right and wrong firings of latents."""
 
     def __init__(self, encoder: Encoder, decoder: Decoder, samples: Samples, features: Tensor) -> None:
         self.encoder, self.decoder, self.W_dec = encoder, decoder, decoder.W_dec
@@ -47,7 +47,7 @@ class Candidate:
         self.fired = torch.zeros(decoder.d_sae, dtype=torch.long)  # (d_sae,)
         self.rows = 0
 
-    def eval(self) -> Candidate:
+    def eval(self) -> ScoredSAE:
         return self
 
     def encode(self, x: Tensor) -> Tensor:
@@ -61,9 +61,9 @@ class Candidate:
         return self.decoder.decode(z)  # (batch, d_in)
 
     def feature_f1(self) -> float:
-        """F1 summed over true features, of each the best latent nearest to it, over min(d_sae, num_features).
+        """Sum over true features of the F1 of the best latent nearest to each, over min(d_sae, num_features).
 
-        A feature without a latent counts 0. Unlike the mean over latents it does not rise where latents are copied.
+        A feature without a latent counts 0. Unlike the mean over latents, it does not rise if latents are copied.
         """
         c = self.counts
         f1 = 2 * c.tp / (2 * c.tp + c.fp + c.fn).clamp(min=1)  # (d_sae,)
@@ -77,16 +77,16 @@ def score(
 ) -> dict[str, Any]:
     """All scores on profile["hidden"]["eval_samples"] samples: those of data_folder, or drawn anew without one.
 
-    f1: see feature_f1. latent_f1, precision, recall: sae_lens's, mean over all latents (dead ones count 0) of the
-    latent as a detector of the true feature nearest to its decoder direction. mcc: mean |cos| of the best one-to-one
-    matching. Range of all: [0, 1].
+    f1: see feature_f1. latent_f1, precision, recall: sae_lens's mean over all latents (dead ones count 0), each taken
+    as a detector of the true feature nearest to its decoder direction. mcc: mean |cos| of the best one-to-one matching.
+    Range of all: [0, 1].
     Raises: BrokenSAE, CannotEvaluate.
     """
     samples, data_id = profile["hidden"]["eval_samples"], data_id_of(synthetic_fields(profile))
     source = read_samples(data_folder, data_id) if data_folder and not eval_seed else None
     model = build_model(profile)
     stream = Samples(source or Stream(model, EVALUATION, eval_seed))
-    candidate = Candidate(encoder, decoder, stream, model.feature_dict.feature_vectors)
+    candidate = ScoredSAE(encoder, decoder, stream, model.feature_dict.feature_vectors)
     result = eval_sae_on_synthetic_data(candidate, model.feature_dict, stream, num_samples=samples, batch_size=BATCH)
     return {
         "f1": candidate.feature_f1(),
@@ -111,7 +111,7 @@ def score(
 
 
 def read_samples(folder: Path, data_id: int) -> StoredSamples:
-    """The prepared samples.
+    """Read the prepared samples.
 
     Raises: CannotEvaluate if they are missing, damaged, or those of another profile.
     """
@@ -128,7 +128,7 @@ def read_samples(folder: Path, data_id: int) -> StoredSamples:
 
 
 def density_histogram(density: Tensor) -> dict[str, list[float]]:
-    """Latents by log10 of the share of rows on which they fire: ten bins from 1e-5 to 1, those that never fire apart.
+    """Number of latents by log10 of the share of rows on which they fire: ten bins from 1e-5 to 1, and "silent".
 
     Shapes: density (d_sae,).
     """

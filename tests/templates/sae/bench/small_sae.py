@@ -89,7 +89,7 @@ def profile_of(assets: Path, **evaluation: Any) -> dict[str, Any]:
 
 
 def prepared(profile: dict[str, Any], folder: Path, scale: float, data_id: int = 7) -> None:
-    """What prepare.py leaves in an evaluation folder."""
+    """Fill an evaluation folder as prepare.py does."""
     from data import evaluation_sets
 
     folder.mkdir(parents=True)

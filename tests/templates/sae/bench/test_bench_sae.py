@@ -1,4 +1,4 @@
-"""The SAE as sae_bench sees it, and the place where sae_bench runs."""
+"""sealed/bench/bench_sae.py and workplace.py: the SAE that sae_bench is given, and the folders in which it runs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_raw_units_are_those_of_unit_decoder_rows_on_raw_activations() -> None:
 
 @pytest.fixture
 def entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A small evaluation entry of a store; nothing that is opened outlives the test."""
+    """A small evaluation entry of a store. Everything that is opened is closed after the test."""
     monkeypatch.setattr(workplace, "set_environment", lambda place: None)
     monkeypatch.setattr(workplace, "_OPEN", {})
     folder = tmp_path / "store" / "evaluation" / "key"

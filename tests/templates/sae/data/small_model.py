@@ -1,4 +1,4 @@
-"""Makes what a language-model profile needs, offline: a random GPTNeoX with a tokenizer, and documents as parquet."""
+"""Makes a random GPTNeoX with a tokenizer, and documents as parquet, for language-model profiles without a network."""
 
 from __future__ import annotations
 

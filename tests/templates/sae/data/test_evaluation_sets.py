@@ -1,4 +1,4 @@
-"""sealed/data/evaluation_sets.py: what sae_bench reads, none of it among training documents."""
+"""sealed/data/evaluation_sets.py: texts that sae_bench reads, none of them among training documents."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pq = pytest.importorskip("pyarrow.parquet")
 pytestmark = pytest.mark.sae
 
 from data import evaluation_sets, language_model, text  # noqa: E402
-from data.plan import Refused  # noqa: E402
+from data.plan import ProfileRefused  # noqa: E402
 from scores.language_model import SETTINGS  # noqa: E402
 
 from tests.templates.sae.data import small_model  # noqa: E402
@@ -99,7 +99,8 @@ def test_text_of_another_source_is_kept_from_training_too(tmp_path: Path) -> Non
 
 def test_too_little_text_is_refused(tmp_path: Path) -> None:
     small_model.save_documents(tmp_path / "set", list(small_model.sentences(5, seed=5)))
-    with pytest.raises(Refused, match=r"hidden.evaluation.documents: 20 asked for, but the data set ends after 5"):
+    line = "hidden.evaluation.documents: 20 asked for, but the data set ends after 5"
+    with pytest.raises(ProfileRefused, match=line):
         evaluation_sets.make(hidden(dataset={"path": str(tmp_path / "set")}, evaluation={"documents": 20}), tmp_path)
 
 

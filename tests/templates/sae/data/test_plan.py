@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from data import plan
-from data.plan import Refused
+from data.plan import ProfileRefused
 
 from tests.templates.sae.data.small_model import small_profile
 from tests.templates.sae.profiles import PROFILES, changed, profile_of
@@ -133,7 +133,7 @@ def test_an_impossible_profile_is_refused_by_its_field(
     (tmp_path / "config.json").write_text("{}")
     profile = profile_of("synth") if name == "synth" else small_profile(tmp_path, tmp_path)
     plan.check_profile(profile)
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(ProfileRefused) as caught:
         plan.check_profile(changed(profile, path, value))
     assert str(caught.value).startswith(line) and len(str(caught.value).splitlines()) == 1
 
@@ -149,5 +149,5 @@ def test_an_impossible_profile_is_refused_by_its_field(
 )
 def test_a_file_that_is_no_profile_is_refused(tmp_path: Path, write: Callable[[Path], Any], line: str) -> None:
     write(tmp_path / "profile.json")
-    with pytest.raises(Refused, match=f"^{line}"):
+    with pytest.raises(ProfileRefused, match=f"^{line}"):
         plan.read_profile(tmp_path / "profile.json")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from data import store as cache
-from data.store import COMPLETE, Damaged, Entry, NoRoom, Store, reading
+from data.store import COMPLETE, Damaged, NoRoom, Store, StoreEntry, reading
 
 from tests.templates.sae.conftest import SEALED
 
@@ -48,7 +48,7 @@ def store(tmp_path: Path, said: list[str]) -> Store:
 
 @contextmanager
 def process(store: Store, body: str) -> Iterator[subprocess.Popen[str]]:
-    """Another process with `store` open; killed at the end of the block."""
+    """Another process with `store` open, killed at the end of the block."""
     code = (
         "import sys, time, os; from pathlib import Path; from data.store import *\n"
         f"store = Store(Path({str(store.root)!r}), {store.limit}, lambda line: print(line, flush=True))\n{body}"
@@ -88,8 +88,8 @@ def leftovers(store: Store) -> list[str]:
 def test_an_entry_is_made_once_and_then_found(store: Store) -> None:
     made = store.obtain("training", KEY, 1000, writer())
     found = store.obtain("training", KEY, 1000, never)
-    assert made == Entry(store.root / "training" / KEY, 1002, made=True)
-    assert found == Entry(made.folder, 1002, made=False)
+    assert made == StoreEntry(store.root / "training" / KEY, 1002, made=True)
+    assert found == StoreEntry(made.folder, 1002, made=False)
     assert {path.name for path in made.folder.iterdir()} == {"activations.bin", "meta.json", COMPLETE}
     assert not leftovers(store)
 

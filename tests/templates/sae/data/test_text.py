@@ -76,6 +76,7 @@ def test_sums_are_right_and_rows_have_one_step() -> None:
 def test_questions_are_answered_as_the_text_said() -> None:
     for seed in range(50):
         document = text.keys(text.Draw(f"keys {seed}"))
+        # "The red box has the number 417."   "What number has the red box? It is 417."
         said = dict(re.findall(r"The (\w+) box has the number (\d+)\.", document))
         asked = dict(re.findall(r"What number has the (\w+) box\? It is (\d+)\.", document))
         assert said == asked and len(said) >= 3
@@ -85,7 +86,7 @@ def test_calls_name_functions_defined_above() -> None:
     called = 0
     for seed in range(50):
         document = text.python_like(text.Draw(f"python {seed}"))
-        for found in re.finditer(r"(?:total = |print\()(\w+)\(", document):
+        for found in re.finditer(r"(?:total = |print\()(\w+)\(", document):  # print(marenka(3, 7))
             assert f"def {found.group(1)}(" in document[: found.start()]
             called += 1
     assert called > 100
@@ -94,7 +95,7 @@ def test_calls_name_functions_defined_above() -> None:
 def test_elements_are_closed_in_order() -> None:
     for seed in range(50):
         opened: list[str] = []
-        for close, name in re.findall(r"<(/?)(\w+)", text.markup_like(text.Draw(f"markup {seed}"))):
+        for close, name in re.findall(r"<(/?)(\w+)", text.markup_like(text.Draw(f"markup {seed}"))):  # </div
             if close:
                 assert opened.pop() == name
             else:

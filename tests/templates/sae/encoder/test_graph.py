@@ -1,4 +1,4 @@
-"""encode as a graph: the encoders that it must cover, and graphs that must be refused."""
+"""sealed/encoder/graph.py and export.py: encoders that must be covered, and graphs that must be refused."""
 
 from __future__ import annotations
 

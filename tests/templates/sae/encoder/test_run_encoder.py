@@ -1,4 +1,4 @@
-"""The served encoder: what it takes and gives, what a run may declare, and the graph in its place."""
+"""sealed/encoder/run_encoder.py: the served encoder, declarations of a run, and the graph in place of a process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The protocol on real pipes, with answers that a hostile process could send."""
+"""sealed/encoder/wire.py on real pipes, with answers that a hostile process could send."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from encoder.wire import (  # noqa: E402
     ENCODE,
     SPARSE,
     BadMessage,
-    Ended,
-    Message,
     Pipe,
+    PipeEnded,
     TooLate,
+    WireMessage,
     pack_codes,
     unpack_codes,
 )
@@ -37,7 +37,7 @@ def pipe() -> Iterator[Pipe]:
             os.close(descriptor)
 
 
-def send(pipe: Pipe, message: Message) -> Message:
+def send(pipe: Pipe, message: WireMessage) -> WireMessage:
     """Through the pipe, which holds less than the message."""
     sender = threading.Thread(target=pipe.send, args=(message,))
     sender.start()
@@ -49,7 +49,7 @@ def send(pipe: Pipe, message: Message) -> Message:
 @pytest.mark.parametrize("shape", [(0, 3), (1, 1), (700, 300)])
 def test_arrays_and_text_arrive(pipe: Pipe, shape: tuple[int, int]) -> None:
     arrays = [torch.randn(shape), torch.arange(5).int(), torch.arange(9).to(torch.uint8)]
-    received = send(pipe, Message(ENCODE, "Grüße", arrays))
+    received = send(pipe, WireMessage(ENCODE, "Grüße", arrays))
     assert (received.kind, received.text) == (ENCODE, "Grüße")
     for sent, found in zip(arrays, received.arrays, strict=True):
         assert sent.equal(found) and sent.dtype == found.dtype
@@ -57,7 +57,7 @@ def test_arrays_and_text_arrive(pipe: Pipe, shape: tuple[int, int]) -> None:
 
 def test_transposed_arrays_arrive_in_order(pipe: Pipe) -> None:
     x = torch.randn(4, 6).T
-    assert send(pipe, Message(ENCODE, arrays=[x])).arrays[0].equal(x)
+    assert send(pipe, WireMessage(ENCODE, arrays=[x])).arrays[0].equal(x)
 
 
 @pytest.mark.parametrize("density", [0.0, 0.02, 0.6, 1.0])
@@ -94,15 +94,15 @@ def test_hostile_sparse_answers_are_refused(what: str) -> None:
     counts, columns, values = HOSTILE[what]
     arrays = [torch.tensor(counts, dtype=INT), torch.tensor(columns, dtype=INT), torch.tensor(values, dtype=FLOAT)]
     with pytest.raises(BadMessage):
-        unpack_codes(Message(SPARSE, arrays=arrays), 2, 5)
+        unpack_codes(WireMessage(SPARSE, arrays=arrays), 2, 5)
 
 
 def test_other_answers_are_refused() -> None:
     for message in (
-        Message(DENSE, arrays=[torch.zeros(2, 6)]),
-        Message(DENSE, arrays=[torch.zeros(2, 5, dtype=INT)]),
-        Message(DENSE),
-        Message(b"?", arrays=[torch.zeros(2, 5)]),
+        WireMessage(DENSE, arrays=[torch.zeros(2, 6)]),
+        WireMessage(DENSE, arrays=[torch.zeros(2, 5, dtype=INT)]),
+        WireMessage(DENSE),
+        WireMessage(b"?", arrays=[torch.zeros(2, 5)]),
     ):
         with pytest.raises(BadMessage):
             unpack_codes(message, 2, 5)
@@ -136,15 +136,15 @@ def test_a_half_message_ends_at_the_deadline_or_with_the_writer(pipe: Pipe) -> N
     os.write(pipe.writing, HEAD)
     os.close(pipe.writing)
     pipe.deadline = None
-    with pytest.raises(Ended):
+    with pytest.raises(PipeEnded):
         pipe.receive(1000)
 
 
 def test_nobody_reading_is_no_endless_wait(pipe: Pipe) -> None:
     pipe.deadline = time.monotonic() + 0.1
     with pytest.raises(TooLate):
-        pipe.send(Message(ENCODE, arrays=[torch.zeros(1 << 20)]))
+        pipe.send(WireMessage(ENCODE, arrays=[torch.zeros(1 << 20)]))
     os.close(pipe.reading)
     pipe.deadline = None
-    with pytest.raises(Ended):
-        pipe.send(Message(ENCODE))
+    with pytest.raises(PipeEnded):
+        pipe.send(WireMessage(ENCODE))

@@ -22,7 +22,7 @@ PATHS = ("sparse", "dense")
 
 
 class SAE(torch.nn.Module):
-    """Parameters alone; the memory order of W_enc is the fast one, or the plain one."""
+    """Parameters alone. The memory order of W_enc is the fast one, or the plain one."""
 
     def __init__(self, d_in=D_IN, d_sae=D_SAE, dtype=torch.float32, seed=0, fast_order=True, jump=False):
         super().__init__()

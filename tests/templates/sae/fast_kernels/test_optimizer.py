@@ -24,7 +24,7 @@ from tests.templates.sae.fast_kernels.plain_pytorch import (  # noqa: E402
 
 
 class Extended(SAE):
-    """What an idea may add: a parameter of its own, and one without a gradient."""
+    """An SAE with two additions that an idea may make: a parameter of its own, and one without a gradient."""
 
     def __init__(self):
         super().__init__()

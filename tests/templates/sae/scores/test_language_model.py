@@ -136,7 +136,7 @@ drifted.mkdir()
 del result["eval_result_metrics"]["sparsity"]["l0"]
 (drifted / "drifted_custom_sae_eval_results.json").write_text(json.dumps(result))
 try:
-    report.read_results("core", drifted, named, evaluations.CORE, report.Report())
+    report.read_results("core", drifted, named, evaluations.CORE, report.BenchOutput())
 except CannotEvaluate as e:
     found["drift"] = str(e)
 
