@@ -15,9 +15,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import Abort, TyperException
 
-from agent.cli.options import make_typer
-from agent.cli.settings import read_settings
-from agent.cli.table import COMMANDS
+from agent.cli.settings import read_settings, say_misuse
+from agent.cli.table import COMMANDS, make_typer
 from agent.cli.terminal import clean_streams, describe_surprise, say
 from agent.edges.system.library_warnings import ignore_library_warnings
 from agent.errors import ScientistError
@@ -108,8 +107,7 @@ def answer(arguments: list[str]) -> int:
     try:
         code = app(arguments, prog_name="scientist", standalone_mode=False)
     except TyperException as error:
-        context = getattr(error, "ctx", None)
-        say(f"{context.command_path if context else 'scientist'}: {error.format_message()}")
+        say(say_misuse(error, arguments))
         return 2
     except ScientistError as error:
         say(f"scientist: {error}")

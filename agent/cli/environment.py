@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from agent.cli.places import data_cache, data_limit_gib, environment_cache
+from agent.cli.places import data_cache, data_limit_gib, environment_cache, writing_cache
 from agent.cli.terminal import say
 from agent.core.inputs.spec import Environment
 from agent.edges.sandbox.choose import Sandbox, choose_sandbox
@@ -53,7 +53,8 @@ def build(environment: Environment, template: Path, cache: Path, whose: str = ""
         return ready
     started = time.monotonic()
     whose = whose or f"template {template.name}"
-    with shown(f"building the environment of {whose} (once; it is kept under {cache})") as tell:
+    title = f"building the environment of {whose} (once; it is kept under {cache})"
+    with shown(title) as tell, writing_cache(cache):
         python = build_environment(environment, template, cache, tell, inherited=os.environ)
     say(f"environment ready in {time.monotonic() - started:.0f} s: {python}")
     return python
@@ -69,7 +70,8 @@ def prepare(template: Template, interpreter: Path, is_stopped: Callable[[], bool
     store = store_of(data_cache(), template)
     name = template.spec.name + (f" at profile {template.profile}" if template.profile else "")
     limit_gib = data_limit_gib()
-    with shown(f"preparing the data of template {name} (once; it is kept under {store})") as tell:
+    title = f"preparing the data of template {name} (once; it is kept under {store})"
+    with shown(title) as tell, writing_cache(store):
         prepared = prepare_data(
             template, interpreter, store, os.environ, tell, max_gib=limit_gib, is_stopped=is_stopped
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.cli.environment import build
-from agent.cli.options import Editor
+from agent.cli.options import Editor, LaunchSettings
 from agent.cli.places import environment_cache
 from agent.cli.settings import MODELS_SECTION, SETTINGS_FILE, read_file
 from agent.cli.terminal import read_redactor, say
@@ -228,4 +228,20 @@ def check_roles(asked: Launched, template: Template) -> None:
         reviewer_model=asked.reviewer_model,
         fallbacks=asked.fallbacks,
         editor=asked.editor,
+    )
+
+
+def to_launched(settings: LaunchSettings) -> Launched:
+    """The settings as a journal stores them; the template's side is still missing."""
+    return Launched(
+        model=settings.model,
+        fallbacks=tuple(settings.fallback_model or ()),
+        editor=settings.editor.value,
+        editor_model=settings.editor_model,
+        reviewer_model=settings.reviewer_model,
+        reflections=settings.reflections,
+        pause_before=settings.pause_before.setting,
+        sandbox=settings.sandbox.value,
+        data=str(settings.data.absolute()) if settings.data else "",
+        limits=settings.change(Limits(max_runs=settings.max_runs, patience_s=settings.patience_s)),
     )

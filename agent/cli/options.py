@@ -1,12 +1,19 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the settings of a launch as one value."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
+
+from agent.core.journal.budget import change_limits
+from agent.core.journal.limits import Limits
 
 WorkspacesDir = Annotated[
     Path, typer.Option("--workspaces", envvar="SCIENTIST_WORKSPACES", help="Folder of all batches.")
@@ -48,26 +55,112 @@ class SandboxChoice(StrEnum):
     OFF = "off"
 
 
-MaxTokens = Annotated[
-    int | None, typer.Option("--max-tokens", min=0, help="Tokens an idea may use, in and out; 0: no limit.")
-]
-MaxCostUsd = Annotated[
-    float | None, typer.Option("--max-cost-usd", min=0, help="USD an idea's model calls may cost; 0: no limit.")
-]
-BatchMaxTokens = Annotated[
-    int | None, typer.Option("--batch-max-tokens", min=0, help="Tokens for all ideas of the batch; 0: no limit.")
-]
-BatchMaxCostUsd = Annotated[
-    float | None, typer.Option("--batch-max-cost-usd", min=0, help="USD for all ideas of the batch; 0: no limit.")
-]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budgets:
+    """Limits that a launch sets and a resume may change; None leaves one as it is."""
+
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", min=0, help="Tokens an idea may use, in and out; 0: no limit.")
+    ] = None
+    max_cost_usd: Annotated[
+        float | None, typer.Option("--max-cost-usd", min=0, help="USD an idea's model calls may cost; 0: no limit.")
+    ] = None
+    batch_max_tokens: Annotated[
+        int | None, typer.Option("--batch-max-tokens", min=0, help="Tokens for all ideas of the batch; 0: no limit.")
+    ] = None
+    batch_max_cost_usd: Annotated[
+        float | None, typer.Option("--batch-max-cost-usd", min=0, help="USD for all ideas of the batch; 0: no limit.")
+    ] = None
+
+    def change(self, limits: Limits) -> Limits:
+        """The limits with those that were given in place of the old ones."""
+        return change_limits(
+            limits,
+            max_tokens=self.max_tokens,
+            max_cost_usd=self.max_cost_usd,
+            batch_max_tokens=self.batch_max_tokens,
+            batch_max_cost_usd=self.batch_max_cost_usd,
+        )
 
 
-def make_typer(**options: Any) -> typer.Typer:
-    """A command or a group of commands; whatever goes wrong is told by agent.cli.app."""
-    return typer.Typer(
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        add_completion=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-        **options,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchSettings(Budgets):
+    """Options of a launch: read by launch and doctor, from the command line, SCIENTIST_* or [launch]."""
+
+    idea: Annotated[
+        list[str] | None, typer.Option("--idea", help="Only this one, by name or number; may be repeated.")
+    ] = None
+    template: Annotated[
+        str, typer.Option("--template", envvar="SCIENTIST_TEMPLATE", help="Name or folder of the template.")
+    ] = "sae"
+    profile: Annotated[str, typer.Option("--profile", envvar="SCIENTIST_PROFILE", help="Scale to run at.")] = ""
+    model: Annotated[
+        str, typer.Option("--model", envvar="SCIENTIST_MODEL", help="litellm name, offline/sweep, or replay/WS.")
+    ] = "offline/sweep"
+    fallback_model: Annotated[
+        list[str] | None,
+        typer.Option("--fallback-model", help="Asked if the model cannot answer; may be repeated, the first first."),
+    ] = None
+    editor_model: Annotated[
+        str, typer.Option("--editor-model", help="Writes the edits that --model plans in prose.")
+    ] = ""
+    reviewer_model: Annotated[
+        str, typer.Option("--reviewer-model", help="Judges the idea after each completed run, and may revise it.")
+    ] = ""
+    reflections: Annotated[
+        int, typer.Option("--reflections", min=0, max=9, help="How often the reviewer may look at a review again.")
+    ] = 0
+    editor: Annotated[
+        Editor, typer.Option("--editor", help="Program that makes edits of a model's words: our engine, or aider.")
+    ] = Editor.BLOCKS
+    max_runs: Annotated[int, typer.Option("--max-runs", min=1, max=9999, help="Runs an idea may use.")] = 10
+    python: Annotated[
+        Path | None, typer.Option("--python", help="Interpreter of the experiment, instead of the template's own.")
+    ] = None
+    patience_s: Annotated[
+        float,
+        typer.Option("--patience-s", envvar="SCIENTIST_PATIENCE_S", min=0, help="How long to repeat a model call."),
+    ] = 6 * 3600.0
+    data: Annotated[Path | None, typer.Option("--data", help="Folder that the experiment finds as ./data.")] = None
+    pause_before: Annotated[
+        PauseBefore, typer.Option("--pause-before", help="Wait for a person before each run, or each run's plan.")
+    ] = PauseBefore.NONE
+    sandbox: Annotated[
+        SandboxChoice, typer.Option("--sandbox", envvar="SCIENTIST_SANDBOX", help="Sandbox of the runs.")
+    ] = SandboxChoice.AUTO
+    workspaces: WorkspacesDir = DEFAULT_WORKSPACES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeSettings(Budgets):
+    """Options of a resume, in [resume] too; None leaves a setting as the launch had it."""
+
+    pause_before: Annotated[
+        PauseBefore | None, typer.Option("--pause-before", help="From now on, wait for a person there, or nowhere.")
+    ] = None
+    sandbox: Annotated[SandboxChoice | None, typer.Option("--sandbox", help="From now on, sandbox of the runs.")] = None
+    discard_edits: Annotated[
+        bool,
+        typer.Option("--discard-edits", help="Go on without what was changed by hand; git keeps it under refs/rescue."),
+    ] = False
+    workspaces: WorkspacesDir = DEFAULT_WORKSPACES
+
+
+def spread_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for each field of its parameter `settings`, and collect them into that value."""
+    hints = get_type_hints(command, include_extras=True)
+    kind = hints["settings"]
+    kinds = get_type_hints(kind, include_extras=True)
+    ordered = sorted(fields(kind), key=lambda field: field.name not in kind.__annotations__)  # inherited ones last
+    names = {field.name: field.default for field in ordered}
+
+    @functools.wraps(command)
+    def collect(**given: Any) -> None:
+        command(settings=kind(**{name: given.pop(name) for name in names}), **given)
+
+    options = [Parameter(n, Parameter.KEYWORD_ONLY, default=v, annotation=kinds[n]) for n, v in names.items()]
+    own = [p for p in signature(command, eval_str=True).parameters.values() if p.name != "settings"]
+    parameters = [*(p.replace(kind=Parameter.KEYWORD_ONLY) for p in own), *options]
+    collect.__signature__ = Signature(parameters)  # type: ignore[attr-defined] # typer reads it
+    collect.__annotations__ = {p.name: p.annotation for p in parameters}
+    return collect

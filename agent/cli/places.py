@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import agent
@@ -29,9 +30,30 @@ def is_installed(path: Path) -> bool:
 
 
 def template_roots() -> list[Path]:
-    """Folders of templates, those that count first at the front: ./templates, SCIENTIST_TEMPLATES, the package's."""
-    extra = os.environ.get("SCIENTIST_TEMPLATES", "")
-    return [TEMPLATES, *(Path(p) for p in extra.split(os.pathsep) if p), shipped(TEMPLATES)]
+    """Folders of templates, those that count first at the front: ./templates, SCIENTIST_TEMPLATES, the package's.
+
+    Raises: UsageError if SCIENTIST_TEMPLATES names a folder that is not there.
+    """
+    extra = [Path(p) for p in os.environ.get("SCIENTIST_TEMPLATES", "").split(os.pathsep) if p]
+    for folder in extra:
+        if not folder.is_dir():
+            raise UsageError(
+                f"SCIENTIST_TEMPLATES={folder}", "is not a folder", "name folders of templates, or unset it"
+            )
+    return [TEMPLATES, *extra, shipped(TEMPLATES)]
+
+
+@contextlib.contextmanager
+def writing_cache(folder: Path) -> Iterator[None]:
+    """Whatever is made below the cache meanwhile is made in a folder that can be written.
+
+    Raises: UsageError naming the folder and the variable.
+    """
+    try:
+        yield
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        problem = f"{error.filename or folder} cannot be written: {error.strerror}"
+        raise UsageError(f"cache {environment_cache()}", problem, "set SCIENTIST_CACHE to a folder of yours") from error
 
 
 def ideas_roots() -> list[Path]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import typer
 
 
 class CommandEntry(NamedTuple):
@@ -35,3 +37,14 @@ COMMANDS = {
     "ideas": CommandEntry(_AT + "ideas", "List the ideas of a file, or of every file that is found."),
     "idea": CommandEntry(_AT + "ideas", "Write ideas."),
 }
+
+
+def make_typer(**options: Any) -> typer.Typer:
+    """A command or a group of commands; whatever goes wrong is told by agent.cli.app."""
+    return typer.Typer(
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **options,
+    )

@@ -6,19 +6,18 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from agent.cli.drive import load_keys
-from agent.cli.models import check_roles, find_aider, read_model_settings
-from agent.cli.options import DEFAULT_WORKSPACES, Editor, Json, SandboxChoice
-from agent.cli.places import data_cache, environment_cache, template_roots
-from agent.cli.settings import SETTINGS_FILE, read_file
+from agent.cli.environment import check_python
+from agent.cli.models import check_roles, find_aider, read_model_settings, to_launched
+from agent.cli.options import Editor, Json, LaunchSettings, spread_settings
+from agent.cli.places import data_cache, environment_cache, find_ideas, ideas_roots, read_ideas, template_roots
+from agent.core.inputs.idea import choose_ideas
 from agent.core.inputs.spec import Profile
-from agent.core.journal.events import Launched
 from agent.edges.doctor.machine import (
     Finding,
     Level,
@@ -42,58 +41,20 @@ STAND_INS = ("offline/", "replay/")
 NOT_ASKED = "needs no provider; left out: key, answers, two user turns, price, window"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a launch would be given."""
-
-    model: str
-    editor_model: str
-    reviewer_model: str
-    fallbacks: tuple[str, ...]
-    editor: Editor
-    template: str
-    profile: str
-    workspaces: Path
-    sandbox: str = "auto"
-
-
+@spread_settings
 def doctor(
-    model: Annotated[str | None, typer.Option("--model", envvar="SCIENTIST_MODEL", help="As for launch.")] = None,
-    editor_model: Annotated[str | None, typer.Option("--editor-model", help="As for launch.")] = None,
-    reviewer_model: Annotated[str | None, typer.Option("--reviewer-model", help="As for launch.")] = None,
-    fallback_model: Annotated[list[str] | None, typer.Option("--fallback-model", help="As for launch.")] = None,
-    editor: Annotated[Editor | None, typer.Option("--editor", help="As for launch.")] = None,
-    template: Annotated[
-        str | None, typer.Option("--template", envvar="SCIENTIST_TEMPLATE", help="As for launch.")
-    ] = None,
-    profile: Annotated[str | None, typer.Option("--profile", envvar="SCIENTIST_PROFILE", help="As for launch.")] = None,
-    workspaces: Annotated[
-        Path | None, typer.Option("--workspaces", envvar="SCIENTIST_WORKSPACES", help="As for launch.")
-    ] = None,
-    sandbox: Annotated[
-        SandboxChoice | None, typer.Option("--sandbox", envvar="SCIENTIST_SANDBOX", help="As for launch.")
-    ] = None,
+    settings: LaunchSettings,
+    ideas: Annotated[str, typer.Argument(metavar="IDEAS", help="Ideas to launch: a file or a name.")] = "",
     deadline_s: Annotated[float, typer.Option("--deadline-s", min=0.1, help="For each answer of a model.")] = 30.0,
     as_json: Json = False,
 ) -> None:
     """Check whether a launch with these options would work.
 
-    Each model is asked up to three tiny questions. An option that is not given is as `launch` would have it, [launch]
-    of scientist.toml included. Exit code 1: it would fail.
+    The options are those of `launch`, and so is [launch] of scientist.toml. Each model is asked up to three tiny
+    questions. Exit code 1: the launch would fail.
     """
-    given = {
-        "model": model,
-        "editor_model": editor_model,
-        "reviewer_model": reviewer_model,
-        "fallback_model": fallback_model,
-        "editor": editor,
-        "template": template,
-        "profile": profile,
-        "workspaces": workspaces,
-        "sandbox": sandbox,
-    }
     findings = []
-    for finding in examine(as_launch_has_it(given), deadline_s):
+    for finding in examine(settings, ideas, deadline_s):
         findings.append(finding)
         if not as_json:
             typer.echo(describe(finding))
@@ -112,33 +73,17 @@ def describe(finding: Finding) -> str:
     return f"{finding.level.value:5} {finding.what}: {detail}"
 
 
-def as_launch_has_it(given: dict[str, Any]) -> Asked:
-    """The options with those of [launch] and launch's own defaults where none is given."""
-    launch = {k.replace("-", "_"): v for k, v in read_file().get("launch", {}).items()}
-    values = launch | {k: v for k, v in given.items() if v}
-    editor = str(values.get("editor", Editor.BLOCKS))
-    if editor not in list(Editor):
-        raise UsageError(f"{SETTINGS_FILE}: [launch] editor", f"{editor} is none", f"write {' or '.join(Editor)}")
-    return Asked(
-        model=values.get("model", "offline/sweep"),
-        editor_model=values.get("editor_model", ""),
-        reviewer_model=values.get("reviewer_model", ""),
-        fallbacks=tuple(values.get("fallback_model", ())),
-        editor=Editor(editor),
-        template=values.get("template", "sae"),
-        profile=values.get("profile", ""),
-        workspaces=Path(values.get("workspaces", DEFAULT_WORKSPACES)),
-        sandbox=str(values.get("sandbox", SandboxChoice.AUTO)),
-    )
-
-
-def examine(asked: Asked, deadline_s: float) -> Iterator[Finding]:
+def examine(asked: LaunchSettings, ideas: str, deadline_s: float) -> Iterator[Finding]:
     """Every finding, in the order in which a launch would come upon it."""
     yield check_git()
     yield check_flake8()
     yield check_env_file(Path(".env"))
     yield check_folder(asked.workspaces)
-    yield check_sandbox(asked.sandbox)
+    yield check_sandbox(asked.sandbox.value)
+    if ideas:
+        yield check_ideas(ideas, asked.idea or [])
+    if asked.data or asked.python:
+        yield check_given(asked)
     template = None
     try:
         template = find(asked)
@@ -153,11 +98,32 @@ def examine(asked: Asked, deadline_s: float) -> Iterator[Finding]:
     yield from examine_models(asked, template, deadline_s)
 
 
-def find(asked: Asked) -> Template:
+def check_ideas(name: str, chosen: Sequence[str]) -> Finding:
+    """Whether the ideas are found and read, and hold those that were chosen."""
+    try:
+        file = find_ideas(name, ideas_roots())
+        found = choose_ideas(read_ideas(file), list(chosen), str(file))
+    except ScientistError as error:
+        return Finding.of("ideas", error)
+    return Finding(Level.OK, f"ideas {file.stem}", f"{', '.join(idea.slug for idea in found)} of {file}")
+
+
+def check_given(asked: LaunchSettings) -> Finding:
+    """Whether --data is a folder and --python an interpreter."""
+    try:
+        if asked.data and not asked.data.is_dir():
+            raise UsageError(f"--data {asked.data}", "is not a folder")
+        given = [str(path) for path in (asked.data, asked.python and check_python(asked.python)) if path]
+    except ScientistError as error:
+        return Finding.of("options", error)
+    return Finding(Level.OK, "options", ", ".join(given))
+
+
+def find(asked: LaunchSettings) -> Template:
     return load_template(find_template(asked.template, template_roots()), asked.profile)
 
 
-def examine_template(template: Template, asked: Asked) -> Iterator[Finding]:
+def examine_template(template: Template, asked: LaunchSettings) -> Iterator[Finding]:
     """Environment, data, disk and GPU for a template's profile."""
     found, python = check_environment(template, environment_cache())
     yield found
@@ -169,7 +135,7 @@ def examine_template(template: Template, asked: Asked) -> Iterator[Finding]:
     yield check_gpus(profile.gpus)
 
 
-def examine_models(asked: Asked, template: Template | None, deadline_s: float) -> Iterator[Finding]:
+def examine_models(asked: LaunchSettings, template: Template | None, deadline_s: float) -> Iterator[Finding]:
     """Each language model in turn, and what launch checks of them all."""
     try:
         settings = read_model_settings()
@@ -191,28 +157,21 @@ def examine_models(asked: Asked, template: Template | None, deadline_s: float) -
         yield Finding(Level.OK, "aider", str(find_aider()))
 
 
-def refuse_models(asked: Asked, template: Template) -> ScientistError | None:
+def refuse_models(asked: LaunchSettings, template: Template) -> ScientistError | None:
     """Why launch would not take these models."""
-    named = Launched(
-        model=asked.model,
-        editor_model=asked.editor_model,
-        reviewer_model=asked.reviewer_model,
-        fallbacks=tuple(asked.fallbacks),
-        editor=asked.editor.value,
-    )
     try:
-        check_roles(named, template)
+        check_roles(to_launched(asked), template)
     except ScientistError as error:
         return error
     return None
 
 
-def probes(asked: Asked) -> Sequence[Probe]:
+def probes(asked: LaunchSettings) -> Sequence[Probe]:
     """Each model once, with the option that named it first."""
     named = [
         Probe("--model", asked.model),
         Probe("--editor-model", asked.editor_model),
         Probe("--reviewer-model", asked.reviewer_model),
-        *(Probe("--fallback-model", name, spare=True) for name in asked.fallbacks),
+        *(Probe("--fallback-model", name, spare=True) for name in asked.fallback_model or ()),
     ]
     return list({probe.model: probe for probe in reversed(named) if probe.model}.values())[::-1]

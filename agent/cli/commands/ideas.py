@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.options import Json, make_typer
+from agent.cli.options import Json
 from agent.cli.places import find_ideas, ideas_roots, list_ideas, read_ideas
+from agent.cli.table import make_typer
 from agent.core.inputs.idea import new_idea, parse_ideas
 from agent.core.model.messages import scrub
 from agent.edges.system.files import write_durably
@@ -21,7 +22,7 @@ from agent.errors import UsageError
 def ideas(
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[IDEAS...]", help="Files or names; default: ./ideas, and those that ship."),
+        typer.Argument(metavar="IDEAS...", help="Files or names; default: ./ideas, and those that ship."),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -18,7 +18,7 @@ from agent.errors import UsageError
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where to copy to; default: here.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to copy to; default: here.")] = Path(),
     template: Annotated[
         list[str] | None, typer.Option("--template", help="Copy this template; may be repeated.")
     ] = None,

@@ -24,7 +24,7 @@ LONGEST_LINE = 1 << 20
 def logs(
     path: WorkspaceArg,
     run: Annotated[
-        str, typer.Argument(metavar="[RUN]", help="Run number or attempt folder, as 3 or run_3.2.smoke.")
+        str, typer.Argument(metavar="RUN", help="Run number or attempt folder, as 3 or run_3.2.smoke.")
     ] = "",
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as the log grows.")] = False,
     raw: Annotated[bool, typer.Option("--raw", help="As the run wrote it, with what a terminal obeys.")] = False,

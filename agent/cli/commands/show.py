@@ -31,7 +31,7 @@ from agent.report.spending import say_batch_limits, say_cost, say_tokens
 
 def show(
     path: WorkspaceArg,
-    run: Annotated[int | None, typer.Argument(metavar="[RUN]", help="Run number.")] = None,
+    run: Annotated[int | None, typer.Argument(metavar="RUN", help="Run number.")] = None,
     as_json: Json = False,
 ) -> None:
     """Show an idea's plan and runs, or one run in full.

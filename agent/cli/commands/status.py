@@ -32,7 +32,7 @@ from agent.report.status import Standing, stand
 def status(
     folder: Annotated[
         Path,
-        typer.Argument(metavar="[DIR]", envvar="SCIENTIST_WORKSPACES", help="Workspace, batch, or folder of batches."),
+        typer.Argument(metavar="DIR", envvar="SCIENTIST_WORKSPACES", help="Workspace, batch, or folder of batches."),
     ] = DEFAULT_WORKSPACES,
     as_json: Json = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show again every two seconds until all have ended.")] = False,

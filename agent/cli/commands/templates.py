@@ -13,8 +13,9 @@ import typer
 
 from agent.cli.commands.template_check import check_template
 from agent.cli.environment import check_python
-from agent.cli.options import Json, make_typer
+from agent.cli.options import Json
 from agent.cli.places import environment_cache, template_roots
+from agent.cli.table import make_typer
 from agent.edges.template.environment import environment_for
 from agent.edges.template.load import list_templates, read_spec
 from agent.edges.template.new import make_template
