@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.core.failure.record import ExitRecord
+from agent.core.journal.budget import Paid
 from agent.edges.model.protocol import ModelReply, Request
 from agent.edges.run.runner import Exited, StepStatus, Unclaimed
 from agent.edges.run.step_folder import StepSpec
@@ -35,7 +36,7 @@ class ScriptedModel:
         if isinstance(line, ProviderError):
             raise line
         text = line if isinstance(line, str) else line(request)
-        return ModelReply(text, self.name, tokens_in=100, tokens_out=10, cost_usd=0.001)
+        return ModelReply(text, self.name, Paid(100, 10, cost_usd=0.001, requests=1))
 
 
 @dataclass

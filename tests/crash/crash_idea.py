@@ -18,6 +18,7 @@ from agent.cli import drive
 from agent.cli.models import ModelSettings
 from agent.core.failure.record import ExitRecord
 from agent.core.inputs.idea import Idea
+from agent.core.journal.budget import Paid
 from agent.core.journal.events import Asked, Closed, Event, Finished, Launched, Resumed, Role
 from agent.core.journal.fold import fold
 from agent.core.journal.limits import Limits
@@ -92,7 +93,7 @@ class Teller:
 
     def ask(self, request: Request) -> ModelReply:
         note(self.history, f"ask {self.role} {request.asked}")
-        return ModelReply(self.lines[request.asked], self.name, tokens_in=10, tokens_out=1, cost_usd=0.001)
+        return ModelReply(self.lines[request.asked], self.name, Paid(10, 1, cost_usd=0.001, requests=1))
 
 
 def note(path: Path, line: str) -> None:

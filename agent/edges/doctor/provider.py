@@ -75,7 +75,7 @@ class _Asker:
         except CallFailed as failed:
             return self._explain(what, failed)
         shown = f", {answer.text.strip()[:20]!r}" if answer.text.strip() else ""
-        return Finding(Level.OK, what, f"{answer.tokens_in} tokens in, {answer.tokens_out} out{shown}")
+        return Finding(Level.OK, what, f"{answer.paid.tokens_in} tokens in, {answer.paid.tokens_out} out{shown}")
 
     def ask_twice(self) -> list[Finding]:
         """Two user turns in a row: as a launch would send them, and as they are, which is for information."""

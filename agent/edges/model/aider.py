@@ -111,7 +111,7 @@ class AiderModel:
             with self.throttle.admit(self.model, self.rules, chars, self._sleep, self.patience_s) as ticket:
                 self.throttle.keep(ticket)
                 reply = self._work(request, ticket)
-                self.throttle.settle(self.model, ticket, reply.tokens_in, reply.tokens_out)
+                self.throttle.settle(self.model, ticket, reply.paid)
                 return reply
         except Held as held:
             raise ProviderUnavailable(self.name, f"its provider asks to wait {held.seconds:.0f} s") from held
@@ -131,7 +131,7 @@ class AiderModel:
         if new == {path: text for path, text in request.files.items() if path in new}:
             self._refuse(code, heard, ticket)
         text = self._tell(request.files, new, strays, heard)
-        return ModelReply(text, self.name, heard.tokens_in, heard.tokens_out, heard.cost_usd)
+        return ModelReply(text, self.name, heard.paid)
 
     def _run(self, work: Path, home: Path, request: Request) -> int:
         """aider's exit code. Its output is in `home`, and its whole process group is killed at the deadline.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from agent.core.journal.budget import Paid
 from agent.core.model.faults import Fault, classify, printable
 from agent.core.text.redact import Redactor
 
@@ -32,11 +33,8 @@ _TROUBLE = (
 class Heard:
     """The facts in aider's output."""
 
-    # 0 if unknown.
-    tokens_in: int
-    tokens_out: int
-    # None if unknown.
-    cost_usd: float | None
+    # Without tokens and with a cost of None if aider did not report them.
+    paid: Paid
     # The provider's last error.
     fault: Fault | None
     # The reason why an answer led to no edit.
@@ -56,9 +54,7 @@ def read_output(text: str, redact: Redactor) -> Heard:
     fault = classify(errors[-1][0], None, errors[-1][1], redact) if errors else None
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return Heard(
-        tokens_in=sent,
-        tokens_out=received,
-        cost_usd=float(costs[-1]) if costs else None,
+        paid=Paid(sent, received, cost_usd=float(costs[-1]) if costs else None, requests=1),
         fault=fault,
         trouble=next((told for sign, told in _TROUBLE if sign.search(text)), ""),
         written=tuple(dict.fromkeys(_WRITTEN.findall(text))),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from agent.core.journal.budget import Paid
 from agent.core.model.faults import Fault, FaultKind, classify, printable
 from agent.core.model.messages import Message, to_dicts
 from agent.core.model.rules import DEFAULT_TIMEOUT_S, ModelRules
@@ -28,13 +29,9 @@ class Answer:
     text: str
     # Name of the model as the provider gives it.
     model: str
+    # Tokens and cost. Requests are counted for the whole question, those without an answer too.
+    paid: Paid
     reasoning: str = ""
-    # Tokens read from a cache are part of tokens_in.
-    tokens_in: int = 0
-    tokens_out: int = 0
-    tokens_cached: int = 0
-    # None if nobody knows.
-    cost_usd: float | None = None
     # "stop", "length" or the provider's own word.
     finish_reason: str = ""
     # Rates in the headers.
@@ -187,14 +184,12 @@ def _read(model: str, response: Any, rules: ModelRules, now: float) -> Answer:
     cached = min(tokens_in, _count(details, "cached_tokens") or _count(usage, "cache_read_input_tokens"))
     price = rules.price(tokens_in, cached, tokens_out)
     told = hidden.get("response_cost") or None  # litellm says zero if it has no price
+    cost_usd = told if price is None else price
     answer = Answer(
         text=str(text),
         model=printable(str(getattr(response, "model", "") or model)[:NAME_CHARS]),
         reasoning=str(getattr(message, "reasoning_content", None) or ""),
-        tokens_in=tokens_in,
-        tokens_out=tokens_out,
-        tokens_cached=cached,
-        cost_usd=(price if price is not None else told) if tokens_in or tokens_out else None,
+        paid=Paid(tokens_in, tokens_out, cached, cost_usd if tokens_in or tokens_out else None),
         finish_reason=finish,
         limits=read_limits(lower_names(hidden.get("additional_headers")), now),
     )

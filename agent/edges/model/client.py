@@ -71,8 +71,7 @@ class _Effort:
     @property
     def paid(self) -> Paid:
         """One unknown cost makes the sum unknown."""
-        answers = (Paid(a.tokens_in, a.tokens_out, a.tokens_cached, a.cost_usd) for a in self.answers)
-        return sum(answers, Paid(requests=self.requests))
+        return sum((answer.paid for answer in self.answers), Paid(requests=self.requests))
 
     def note(self, fault: Fault, now: float) -> None:
         if fault.kind is not self.seen:
@@ -298,7 +297,7 @@ class LiteLLMModel:
                 except CallFailed as failed:
                     if failed.answer:
                         effort.answers.append(failed.answer)
-                        self._throttle.settle(candidate.name, ticket, failed.answer.tokens_in, failed.answer.tokens_out)
+                        self._throttle.settle(candidate.name, ticket, failed.answer.paid)
                     self._throttle.learn(candidate.name, ticket, failed.limits)
                     if failed.fault.kind is FaultKind.TIMEOUT:
                         self._throttle.keep(ticket)
@@ -307,7 +306,7 @@ class LiteLLMModel:
                             candidate.name, ticket, failed.fault, failed.fault.wait_s or self._patience.jitter()
                         )
                     raise
-                self._throttle.settle(candidate.name, ticket, answer.tokens_in, answer.tokens_out)
+                self._throttle.settle(candidate.name, ticket, answer.paid)
                 self._throttle.learn(candidate.name, ticket, answer.limits)
                 return answer
         except Held as held:
@@ -316,17 +315,7 @@ class LiteLLMModel:
 
 def _reply_of(answer: Answer, candidate: _RankedModel, effort: _Effort) -> ModelReply:
     """The answer, with the tokens and the cost of all requests of the question."""
-    text, paid = answer.text, effort.paid
+    text = answer.text
     if candidate.rules.send_reasoning and answer.reasoning:
         text = f"<think>\n{answer.reasoning}\n</think>\n\n{text}"
-    return ModelReply(
-        text=text,
-        model=answer.model,
-        tokens_in=paid.tokens_in,
-        tokens_out=paid.tokens_out,
-        cost_usd=paid.cost_usd,
-        tokens_cached=paid.tokens_cached,
-        requests=paid.requests,
-        finish_reason=answer.finish_reason,
-        reasoning=answer.reasoning,
-    )
+    return ModelReply(text, answer.model, effort.paid, answer.finish_reason, answer.reasoning)

@@ -11,7 +11,12 @@ from agent.core.journal.events import Role
 from agent.core.model.messages import Message
 from agent.core.prompt.view import TurnView
 
-__all__ = ["Model", "ModelReply", "Models", "Request"]
+__all__ = ["FREE", "UNCOUNTED", "Model", "ModelReply", "Models", "Request"]
+
+
+# One request whose tokens and price nobody knows, and one that costs nothing.
+UNCOUNTED = Paid(cost_usd=None, requests=1)
+FREE = Paid(requests=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +38,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class ModelReply:
-    """A reply, with the payment for all requests that it took."""
+    """A reply, with the payment for all requests of the question."""
 
     text: str
     # The name that the provider gives the model.
     model: str
-    # Tokens read from a cache are part of tokens_in.
-    tokens_in: int = 0
-    tokens_out: int = 0
-    # None if nobody knows.
-    cost_usd: float | None = None
-    tokens_cached: int = 0
-    # HTTP requests, the refused ones too.
-    requests: int = 1
+    paid: Paid = UNCOUNTED
     # "stop", or "length" if the reply is cut even after the model was asked to go on and to say less.
     finish_reason: str = ""
     # The model's thoughts, if the provider keeps them apart from the reply.
     reasoning: str = ""
-
-    @property
-    def paid(self) -> Paid:
-        return Paid(self.tokens_in, self.tokens_out, self.tokens_cached, self.cost_usd, self.requests)
 
 
 class Model(Protocol):

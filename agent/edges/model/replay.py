@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from agent.core.journal.events import Launched, Role, replies_of
-from agent.edges.model.protocol import ModelReply, Request
+from agent.edges.model.protocol import FREE, ModelReply, Request
 from agent.edges.workspace.journal import Journal
 from agent.edges.workspace.layout import open_workspace
 from agent.errors import IntegrityError, ProviderRefused, UsageError
@@ -48,7 +48,7 @@ class ReplayModel:
             text = self._journal.get(due.reply)
         except IntegrityError as error:
             raise ProviderRefused(self.name, f"{which} cannot be read: {error}") from error
-        return ModelReply(text, PREFIX + Path(self.name).name, cost_usd=0.0)
+        return ModelReply(text, PREFIX + Path(self.name).name, FREE)
 
     @cached_property
     def _journal(self) -> Journal:

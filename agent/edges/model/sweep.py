@@ -10,7 +10,7 @@ from agent.core.code.search_marks import SearchRange, Setting, search_ranges
 from agent.core.evidence.verdict import VerdictKind
 from agent.core.journal.events import Purpose
 from agent.core.prompt.view import TurnView
-from agent.edges.model.protocol import ModelReply, Request
+from agent.edges.model.protocol import FREE, ModelReply, Request
 from agent.errors import ProviderRefused
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class SweepModel:
                 text = _notes(view)
             case _:
                 text = _next_trial(view)
-        return ModelReply(text, SWEEP, cost_usd=0.0)
+        return ModelReply(text, SWEEP, FREE)
 
 
 def ranges_in(files: Mapping[str, str]) -> dict[str, tuple[SearchRange, ...]]:

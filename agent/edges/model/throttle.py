@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from agent.core.journal.budget import Paid
 from agent.core.model.faults import Fault
 from agent.core.model.rules import ModelRules
 from agent.core.model.tokens import CHARS_PER_TOKEN
@@ -155,17 +156,17 @@ class Throttle:
                 if lane.tokens.limit:
                     lane.tokens.level -= ticket.used or 0.0
 
-    def settle(self, model: str, ticket: Ticket, tokens_in: int, tokens_out: int) -> None:
+    def settle(self, model: str, ticket: Ticket, paid: Paid) -> None:
         """Note the use of a request that was answered. If the provider counted no tokens, the estimate is its use."""
         with self._lock:
             lane = self._lanes[model]
-            ticket.used = float(tokens_in + tokens_out) or ticket.tokens
+            ticket.used = float(paid.tokens_in + paid.tokens_out) or ticket.tokens
             lane.allowed += 1
             _note_use(lane, ticket, ticket.used, self._clock())
-            if tokens_in:
-                seen = ticket.chars / tokens_in
+            if paid.tokens_in:
+                seen = ticket.chars / paid.tokens_in
                 lane.chars_per_token += NEWS * (seen - lane.chars_per_token)
-                lane.tokens_out += NEWS * (tokens_out - lane.tokens_out)
+                lane.tokens_out += NEWS * (paid.tokens_out - lane.tokens_out)
 
     def keep(self, ticket: Ticket) -> None:
         """Note that no answer came, and that the provider may have counted the request."""
@@ -175,10 +176,15 @@ class Throttle:
         """Take over the limits in the headers of an answer, which count other users of the key too."""
         with self._lock:
             lane, now = self._lanes[model], self._clock()
-            others = sum(t.tokens for t in lane.in_flight if t is not ticket)
-            _learn(lane, lane.tokens, limits.tokens, limits.tokens_left, others, now - ticket.entered, now)
-            others = len(lane.in_flight) - 1
-            _learn(lane, lane.requests, limits.requests, limits.requests_left, others, now - ticket.entered, now)
+            others = [t for t in lane.in_flight if t is not ticket]
+            for bucket, limit, left, used in (
+                (lane.tokens, limits.tokens, limits.tokens_left, sum(t.tokens for t in others)),
+                (lane.requests, limits.requests, limits.requests_left, len(others)),
+            ):
+                if limit:
+                    _shrink(lane, bucket, limit * MARGIN, now)
+                if left is not None and bucket.limit:
+                    _bring_near(bucket, left, used, now - ticket.entered, now)
 
     def refuse(self, model: str, ticket: Ticket, fault: Fault, wait_s: float) -> None:
         """Note a refusal for the rate: everyone waits, and the bucket is as full as the provider said."""
@@ -236,19 +242,14 @@ class Throttle:
             return 0.0
 
 
-def _learn(
-    lane: _Lane, bucket: Bucket, limit: int | None, left: int | None, others: float, age_s: float, now: float
-) -> None:
-    """Bring a bucket into the bounds that a header allows. The header was written at most `age_s` ago.
+def _bring_near(bucket: Bucket, left: int, others: float, age_s: float, now: float) -> None:
+    """Bring the level into the bounds that a header allows. The header was written at most `age_s` ago.
 
-    left: from the header. It may count the other requests in flight already or not yet.
+    left: from the header. It may count the use by `others`, the requests in flight beside this one, already or not yet.
     """
-    if limit:
-        _shrink(lane, bucket, limit * MARGIN, now)
-    if left is not None and bucket.limit:
-        bucket.refill(now)
-        highest = left + bucket.rate * age_s
-        bucket.level = min(max(bucket.level, left - others), highest)
+    bucket.refill(now)
+    highest = left + bucket.rate * age_s
+    bucket.level = min(max(bucket.level, left - others), highest)
 
 
 def _shrink(lane: _Lane, bucket: Bucket, limit: float, now: float) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from agent.core.edit.apply import apply_reply
 from agent.core.failure.diagnose import Failure, FailureKind
+from agent.core.journal.budget import Paid
 from agent.core.journal.events import Role
 from agent.core.model.rules import ModelRules
 from agent.core.prompt.view import TurnTexts
@@ -75,7 +76,7 @@ def test_what_aider_changed_comes_back_as_blocks_that_apply(stand_in: Callable[.
     model = stand_in("sed -i 's/0.02/0.1/; s/\\r//' experiment.py; echo 'Tokens: 1.5k sent, 20 received.'")
     reply = model.ask(request("Raise LR."))
     assert applied(reply) == FILES | {"experiment.py": FILES["experiment.py"].replace("0.02", "0.1")}
-    assert (reply.model, reply.tokens_in, reply.tokens_out, reply.cost_usd) == ("aider/p/m", 1500, 20, None)
+    assert (reply.model, reply.paid) == ("aider/p/m", Paid(1500, 20, cost_usd=None, requests=1))
 
 
 def test_files_outside_the_list_are_left_out_and_named(stand_in: Callable[..., AiderModel]) -> None:
@@ -214,7 +215,7 @@ class TestReal:
             reply = ask(server, rules=rules)
             assert server.statuses() == [200]
         assert applied(reply)["experiment.py"] == FILES["experiment.py"].replace("0.02", "0.1")
-        assert reply.tokens_in > 100 and reply.tokens_out > 0
+        assert reply.paid.tokens_in > 100 and reply.paid.tokens_out > 0
 
     def test_a_block_that_does_not_fit_is_asked_for_again_by_aider_itself(self, ask: Callable[..., ModelReply]) -> None:
         misfit = block("experiment.py", "LEARNING_RATE = 7\n", "LEARNING_RATE = 8\n")

@@ -30,7 +30,7 @@ Retrying in 64.0 seconds...
 
 def test_tokens_cost_and_files_are_read() -> None:
     heard = read_output(USUAL, Redactor())
-    assert (heard.tokens_in, heard.tokens_out, heard.cost_usd) == (1200, 300, 0.0012)
+    assert (heard.paid.tokens_in, heard.paid.tokens_out, heard.paid.cost_usd) == (1200, 300, 0.0012)
     assert heard.written == ("experiment.py", "../../x.py")
     assert heard.fault is None and heard.trouble == ""
 
@@ -38,12 +38,12 @@ def test_tokens_cost_and_files_are_read() -> None:
 def test_the_last_report_counts_every_request_of_the_call() -> None:
     more = USUAL + "Tokens: 12k sent, 3.4k cache hit, 1.5k received.\n"
     heard = read_output(more, Redactor())
-    assert (heard.tokens_in, heard.tokens_out) == (12_000, 1_500)
+    assert (heard.paid.tokens_in, heard.paid.tokens_out) == (12_000, 1_500)
 
 
 def test_without_a_report_tokens_and_cost_are_unknown() -> None:
     heard = read_output("Aider v0.86.2\n", Redactor())
-    assert (heard.tokens_in, heard.tokens_out, heard.cost_usd) == (0, 0, None)
+    assert (heard.paid.tokens_in, heard.paid.tokens_out, heard.paid.cost_usd) == (0, 0, None)
     assert heard.last == "Aider v0.86.2" and read_output("", Redactor()).last == "it said nothing"
 
 

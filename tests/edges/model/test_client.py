@@ -105,9 +105,9 @@ def test_a_reply_comes_with_tokens_and_cost(provider: Provider, slept: list[floa
     provider.text = "  PLAN:\n1. é \U0001f600\r\n"
     reply = model_with(slept).ask(Request(MESSAGES, VIEW))
     assert reply.text == provider.text
-    assert (reply.tokens_in, reply.tokens_out) == (1000, 50)
+    assert (reply.paid.tokens_in, reply.paid.tokens_out) == (1000, 50)
     assert reply.model == "deepseek-chat"
-    assert reply.cost_usd is not None and 1e-5 < reply.cost_usd < 1e-2
+    assert reply.paid.cost_usd is not None and 1e-5 < reply.paid.cost_usd < 1e-2
     assert len(provider.received) == 1 and slept == []
 
 
@@ -124,7 +124,7 @@ def test_the_price_of_an_unknown_model_is_unknown_and_not_zero(provider: Provide
     model = LiteLLMModel("deepseek/deepseek-of-tomorrow", Patience(0, sleep=slept.append))
     provider.answers.append(says("Yes.", model="deepseek-of-tomorrow"))
     reply = model.ask(Request(MESSAGES, VIEW))
-    assert reply.text == "Yes." and reply.cost_usd is None and reply.tokens_in == 1000
+    assert reply.text == "Yes." and reply.paid.cost_usd is None and reply.paid.tokens_in == 1000
 
 
 def test_a_reply_without_usage_costs_nothing_known(provider: Provider, slept: list[float]) -> None:
@@ -452,7 +452,7 @@ def test_a_model_that_is_held_for_long_gives_way_though_another_idea_was_refused
 def test_an_answer_of_no_use_counts_where_the_provider_counted_it(provider: Provider, slept: list[float]) -> None:
     provider.answers.append(says(" "))
     reply = model_with(slept).ask(Request(MESSAGES, VIEW))
-    assert (reply.requests, reply.tokens_in, reply.tokens_out) == (2, 2000, 100)
+    assert (reply.paid.requests, reply.paid.tokens_in, reply.paid.tokens_out) == (2, 2000, 100)
 
 
 def test_a_question_that_fails_tells_what_was_paid_for_it(provider: Provider, slept: list[float]) -> None:
@@ -477,7 +477,7 @@ def test_before_a_question_costs_more_its_asker_is_asked(provider: Provider, sle
 def test_tokens_below_zero_are_unknown(provider: Provider, slept: list[float]) -> None:
     provider.answers.append(says("Yes.", usage={"prompt_tokens": -5, "completion_tokens": -1, "total_tokens": 0}))
     reply = model_with(slept).ask(Request(MESSAGES, VIEW))
-    assert (reply.tokens_in, reply.tokens_out, reply.cost_usd) == (0, 0, None)
+    assert (reply.paid.tokens_in, reply.paid.tokens_out, reply.paid.cost_usd) == (0, 0, None)
 
 
 def test_the_name_that_an_answer_gives_its_model_is_fit_for_a_terminal(provider: Provider, slept: list[float]) -> None:
@@ -519,7 +519,7 @@ def test_a_cut_reply_is_gone_on_with_and_joined(provider: Provider, slept: list[
     provider.answers.extend([cut("one\ntwo\nthr"), says("three\nfour\n")])
     reply = model_with(slept).ask(Request(MESSAGES, VIEW))
     assert (reply.text, reply.finish_reason) == ("one\ntwo\nthree\nfour\n", "stop")
-    assert (reply.requests, reply.tokens_in, reply.tokens_out) == (2, 2000, 100)
+    assert (reply.paid.requests, reply.paid.tokens_in, reply.paid.tokens_out) == (2, 2000, 100)
     assert [m["role"] for m in provider.received[1].body["messages"]] == ["system", "user", "assistant", "user"]
     assert provider.received[1].body["messages"][2]["content"] == "one\ntwo\n"
 
@@ -527,7 +527,7 @@ def test_a_cut_reply_is_gone_on_with_and_joined(provider: Provider, slept: list[
 def test_a_reply_cut_twice_is_asked_for_again_shorter(provider: Provider, slept: list[float]) -> None:
     provider.answers.extend([cut("one\n"), cut("two\n"), says("short")])
     reply = model_with(slept).ask(Request(MESSAGES, VIEW))
-    assert (reply.text, reply.finish_reason, reply.requests) == ("short", "stop", 3)
+    assert (reply.text, reply.finish_reason, reply.paid.requests) == ("short", "stop", 3)
 
 
 def test_a_cut_reply_whose_rest_is_empty_is_soon_asked_for_again_shorter(
@@ -564,8 +564,8 @@ def test_cached_tokens_and_a_registered_price(provider: Provider, slept: list[fl
     rules = ModelRules(input_usd_per_mtok=2.0, cached_usd_per_mtok=0.5, output_usd_per_mtok=10.0)
     model = LiteLLMModel(MODEL, Patience(0, sleep=slept.append), table=RuleTable((("deepseek/", rules),)))
     reply = model.ask(Request(MESSAGES, VIEW))
-    assert reply.tokens_cached == 400
-    assert reply.cost_usd == pytest.approx((600 * 2 + 400 * 0.5 + 100 * 10) / 1e6)
+    assert reply.paid.tokens_cached == 400
+    assert reply.paid.cost_usd == pytest.approx((600 * 2 + 400 * 0.5 + 100 * 10) / 1e6)
 
 
 def test_reasoning_is_kept_apart_and_sent_back_only_where_the_rules_say_so(

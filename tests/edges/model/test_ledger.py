@@ -41,7 +41,7 @@ class Counting:
     def ask(self, request: Request) -> ModelReply:
         self.calls.append(request)
         self.hold()
-        return ModelReply("reply", self.name, tokens_in=1000, tokens_out=100, cost_usd=self.cost_usd)
+        return ModelReply("reply", self.name, Paid(1000, 100, cost_usd=self.cost_usd, requests=1))
 
 
 @dataclass

@@ -46,7 +46,7 @@ def test_each_role_gets_its_own_replies_in_order_whoever_asks(recording: Path) -
         (Role.REVIEWER, 0, Purpose.REVIEW, "the review"),
     ):
         reply = ReplayModel(f"{PREFIX}{recording}").ask(request(role, asked, purpose))
-        assert (reply.text, reply.tokens_in, reply.tokens_out, reply.cost_usd) == (text, 0, 0, 0.0)
+        assert (reply.text, reply.paid.tokens_in, reply.paid.tokens_out, reply.paid.cost_usd) == (text, 0, 0, 0.0)
         assert reply.model == "replay/an idea"
 
 

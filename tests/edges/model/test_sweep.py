@@ -200,7 +200,7 @@ def test_every_reply_says_first_that_it_is_a_control(purpose: Purpose) -> None:
     reply = SweepModel().ask(Request((), view_of(ONE, purpose=purpose, run=4, rows=rows)))
     assert reply.text.startswith(CONTROL)
     assert "the idea was not implemented" in CONTROL
-    assert (reply.model, reply.cost_usd, reply.tokens_in) == (SWEEP, 0.0, 0)
+    assert (reply.model, reply.paid.cost_usd, reply.paid.tokens_in) == (SWEEP, 0.0, 0)
 
 
 @pytest.mark.parametrize("direction,best", [("higher", 2), ("lower", 1)])

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
+from agent.core.journal.budget import Paid
 from agent.core.model.faults import Fault, FaultKind
 from agent.core.model.rules import ModelRules
 from agent.core.model.tokens import CHARS_PER_TOKEN
@@ -39,7 +40,7 @@ def ask(throttle: Throttle, clock: FakeClock, tokens: int, *, rules: ModelRules 
     began = clock()
     with admit(throttle, clock, chars=int(CHARS_PER_TOKEN * tokens), rules=rules) as ticket:
         waited = clock() - began
-        throttle.settle(MODEL, ticket, tokens, 0)
+        throttle.settle(MODEL, ticket, Paid(tokens, 0))
     return waited
 
 
@@ -74,7 +75,7 @@ def test_an_estimate_learns_from_what_was_used() -> None:
     throttle = Throttle(clock=clock)
     for _ in range(20):
         with admit(throttle, clock, chars=8000) as ticket:
-            throttle.settle(MODEL, ticket, 4000, 100)
+            throttle.settle(MODEL, ticket, Paid(4000, 100))
     with admit(throttle, clock, chars=8000) as ticket:
         assert 4000 <= ticket.tokens <= 4300
 
@@ -98,7 +99,7 @@ def test_the_limit_of_a_header_holds_for_all_and_settings_that_are_lower_stay() 
         clock = FakeClock()
         throttle = Throttle(clock=clock)
         with admit(throttle, clock, rules=rules) as ticket:
-            throttle.settle(MODEL, ticket, 1000, 0)
+            throttle.settle(MODEL, ticket, Paid(1000, 0))
             throttle.learn(MODEL, ticket, RateLimits(tokens=40_000, tokens_left=39_000))
         began = clock()
         for _ in range(2 * limit // 1000):
@@ -110,7 +111,7 @@ def test_what_others_use_of_the_limit_is_learnt_from_what_is_left() -> None:
     clock = FakeClock()
     throttle = Throttle(clock=clock)
     with admit(throttle, clock) as ticket:
-        throttle.settle(MODEL, ticket, 1000, 0)
+        throttle.settle(MODEL, ticket, Paid(1000, 0))
         throttle.learn(MODEL, ticket, RateLimits(tokens=60_000, tokens_left=0))
     assert 9.5 < ask(throttle, clock, 10_000) < 11
 
@@ -186,7 +187,7 @@ def test_threads_go_in_the_order_in_which_they_came() -> None:
         with throttle.admit(MODEL, rules, 100, time.sleep, HOUR_S) as ticket:
             order.append(number)
             time.sleep(0.01)
-            throttle.settle(MODEL, ticket, 25, 0)
+            throttle.settle(MODEL, ticket, Paid(25, 0))
 
     run_threads(8, act)
     assert order == sorted(order)
