@@ -32,7 +32,8 @@ _UNSEEN_CONTEXT = 12
 _MAX_DIFFERENCES = 8
 _MIN_RATIO = 0.6
 _MAX_LINE = 600
-_NOT_SHOWN = re.compile(r"lines? not shown \((\d{1,7})(?:-(\d{1,7}))?\)")  # what an excerpt says of its gaps
+# "12 lines not shown (30-41)", as an excerpt says of its gaps
+_NOT_SHOWN = re.compile(r"lines? not shown \((\d{1,7})(?:-(\d{1,7}))?\)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ __all__ = ["Ambiguous", "Match", "Missing", "Unpaired", "is_dots", "match_block"
 Text = Sequence[str]
 
 _QUOTES = str.maketrans("‘’‚‛“”„‟\u00a0\u202f", "''''\"\"\"\"  ")
-_DOTS = re.compile(r"^\s*(?:#|//|--)?\s*(?:\.{3}|…)\s*$|^\s*(?:#|//|--)\s*(?:\.{3}|…).*\S.*$|^\s*\[(?:\.{3}|…)\]\s*$")
+# "...", "# ...", "[...]", "# ... 12 lines not shown ..."
+_DOTS = re.compile(r"(?:\.{3}|…|\[(?:\.{3}|…)\])$|(?:#|//|--)\s*(?:\.{3}|…)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class _Place:
 
 
 def is_dots(line: str) -> bool:
-    return bool(_DOTS.match(line))
+    """Whether a line is an ellipsis for lines left out."""
+    return _DOTS.match(line.strip()) is not None
 
 
 def _fold(line: str) -> str:

@@ -27,6 +27,7 @@ __all__ = [
 
 Ranges = tuple[tuple[int, int], ...]
 
+# "  12 | x = 1"
 _NUMBERED = re.compile(r"^ *(\d{1,7}) \| (.*)$")
 
 

@@ -10,6 +10,7 @@ from agent.core.failure.traceback import DURING_HANDLING, Chain, own_name
 
 __all__ = ["NETWORK", "find_infrastructure", "ran_out_of_memory", "relevant_headlines"]
 
+# "torch.cuda.OutOfMemoryError: CUDA out of memory", "std::bad_alloc"
 _OUT_OF_MEMORY: Final = re.compile(
     r"MemoryError\b|OutOfMemoryError\b|(?:CUDA|HIP|MPS backend)(?: error:)? out of memory"
     r"|DefaultCPUAllocator: (?:can't|not enough)|std::bad_alloc|(?:CUBLAS|CUDNN|CUSOLVER)_STATUS_ALLOC_FAILED"
@@ -23,9 +24,13 @@ NETWORK: Final = "the network or a hub cannot be reached"
 _MACHINE: Final[tuple[tuple[str, re.Pattern[str]], ...]] = tuple(
     (label, re.compile(pattern))
     for label, pattern in (
+        # "OSError: [Errno 28] No space left on device"
         ("no space left on the disk", r"No space left on device|\bENOSPC\b|\[Errno 28\]"),
+        # "OSError: [Errno 122] Disk quota exceeded"
         ("disk quota exceeded", r"Disk quota exceeded|\bEDQUOT\b|\[Errno 122\]"),
+        # "OSError: [Errno 5] Input/output error"
         ("the disk failed", r"\[Errno 5\]|Input/output error|Stale (?:NFS )?file handle|Transport endpoint is not"),
+        # "requests.exceptions.ConnectionError: ...", "socket.gaierror: Name or service not known"
         (
             NETWORK,
             r"^(?:requests|urllib3|httpx|httpcore|aiohttp)\.[\w.]*(?:Connect\w*|Timeout\w*|Proxy|SSL|MaxRetry|NameRes\w*"
@@ -35,6 +40,7 @@ _MACHINE: Final[tuple[tuple[str, re.Pattern[str]], ...]] = tuple(
             r"|Couldn't reach .* on the Hub|50[0234] (?:Server Error|Bad Gateway|Service Unavailable)"
             r"|urlopen error (?:\[Errno|timed out|<)",
         ),
+        # "RuntimeError: No CUDA GPUs are available"
         (
             "the accelerator or its driver failed",
             r"CUDA driver|no CUDA-capable device|No CUDA GPUs are available|NVIDIA driver|fallen off the bus"
@@ -42,10 +48,13 @@ _MACHINE: Final[tuple[tuple[str, re.Pattern[str]], ...]] = tuple(
             r"|devices? (?:\(?s?\)? ?is/are|are) busy or unavailable|system not yet initialized"
             r"|ncclSystemError|ncclInternalError|ncclUnhandledCudaError|ncclRemoteError|unhandled system error|NVML",
         ),
+        # "ImportError: libcudnn.so.8: cannot open shared object file"
         ("a system library is missing", r"\.so(?:\.\d+)*: cannot open shared object file|GLIBC\w*_[\d.]+' not found"),
     )
 )
+# "Found no NVIDIA driver on your system"
 _NEEDS_GPU: Final = re.compile(r"No CUDA GPUs are available|NVIDIA driver|no CUDA-capable device")
+# "ModuleNotFoundError: No module named 'einops'"
 _MISSING_MODULE: Final = re.compile(r"ModuleNotFoundError: No module named ['\"]?(?P<name>[\w.]+)")
 
 

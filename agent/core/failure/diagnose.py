@@ -136,6 +136,7 @@ def lint_failure(findings: Sequence[str]) -> Failure:
     )
 
 
+# "./experiment.py:3:5: " in "./experiment.py:3:5: F821 undefined name"
 _PLACE: Final = re.compile(r"(?:\./)?(?P<file>[^:\n]+):(?P<line>\d{1,9}):(?:\d+:)?\s*(?:error:\s*)?")
 
 

@@ -18,21 +18,28 @@ _BARS_IN_A_ROW: Final = 3
 
 _TRACEBACK: Final = "Traceback (most recent call last)"
 
+# "  45%|████▌     | 9/20 [00:04<00:05, 2.1it/s]"
 _PROGRESS: Final = re.compile(
     r"\d{1,3}(?:\.\d+)?%\s?\|"  # tqdm, whatever its blocks were decoded to
     r"|\[\d+:\d\d(?::\d\d)?(?:<[^,\]]*)?,[^\]]*/(?:s|it|[a-z]+)\b[^\]]*\]"  # its total unknown: 12it [00:04, 3.2it/s]
-    r"|\d{1,3}(?:\.\d+)?%\s?\[[=>#. ]*"  # wget
-    r"|^\s*\d+/(?:\d+|Unknown)\s*(?:\[[=>.]+\]|[━─╸╺]+)"  # keras
-    r"|(?:(?<!-)-{8,}|(?<!\#)\#{3,})\s+\d{1,3}(?:\.\d+)?%"  # rich in ASCII, curl
-    r"|^\s*[⠁-⣿]"  # spinners
+    r"|\d{1,3}(?:\.\d+)?%\s?\[[=>#. ]*"  # wget: " 42%[====>   "
+    r"|^\s*\d+/(?:\d+|Unknown)\s*(?:\[[=>.]+\]|[━─╸╺]+)"  # keras: " 3/20 [==>....]"
+    r"|(?:(?<!-)-{8,}|(?<!\#)\#{3,})\s+\d{1,3}(?:\.\d+)?%"  # rich in ASCII, curl: "######  61.0%"
+    r"|^\s*[⠁-⣿]"  # spinners: "⠙ loading"
+    # "Epoch 3/10: 45% |", "Downloading model: 61 %"
     r"|^\W*(?:epoch|step|batch|iter(?:ation)?s?|progress|(?:down|up)?loading|training|validati\w+|evaluati\w+"
     r"|processing|map|filter|tokeni[sz]ing|fetching|extracting|generating)\b[\s:\#\d/()\[\]=-]*"
     r"(?:\S+\s*:)?\s*\d{1,3}(?:\.\d+)?\s?%\s*(?:$|[\[(|,.])",
     re.IGNORECASE,
 )
+# One of these characters is in every state of a bar.
+# "%"
 _HINT: Final = re.compile(r"[%/━⠁-⣿]")
+# "45%", "3/20", "0:04", "12 MB"
 _AMOUNT: Final = re.compile(r"\d%|\d/\d|\d:\d\d|\d\s?[kMG]i?B")
+# "45%|██  | 9/20 [00:04<00:05, 2.1it/s]loss 0.3"
 _GLUED: Final = re.compile(r"(?P<bar>.*?\d{1,3}(?:\.\d+)?%\s?\|[^|]*\|[^\[\]]*\[[^\[\]]*\])(?P<rest>\s*\S.*)")
+# "Traceback (", "ValueError:"
 _ERROR_STATE: Final = re.compile(r"Traceback \(|\b\w*(?:Error|Exception)\b:")
 
 
@@ -183,18 +190,32 @@ def _find_repeats(lines: Sequence[str], start: int) -> tuple[int, int]:
     return 1, 1
 
 
+# In this order: hints and tensors whole, then addresses and folders, then hashes, shapes and numbers, and at last the
+# brackets and blanks that are left of them.
 _MASKS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
+    # ". Did you mean: 'lr'?"
     (re.compile(r"[.;]?\s*(?:Did you mean|Did you forget|Perhaps you forgot).*$", re.DOTALL), ""),
+    # "tensor([0.1, 0.2])"
     (re.compile(r"\btensor\((?:[^()]|\([^()]*\))*\)"), "tensor(#)"),
+    # "torch.Size([2, 3])"
     (re.compile(r"\b(?:torch\.)?Size\(\[[^\]]*\]\)"), "#"),
+    # "0x7f3a"
     (re.compile(r"0x[0-9a-fA-F]+"), "#"),
+    # "/tmp/run/" in "'/tmp/run/data.npz'"
     (re.compile(r"(?:(?<=^)|(?<=[\s'\"(=:,\[<]))(?:~|[A-Za-z]:)?[/\\](?:[^\s'\"/\\:]+[/\\])*(?=[^\s'\"/\\:])"), ""),
+    # "tmpab12cd_3"
     (re.compile(r"\btmp[A-Za-z0-9_]{6,10}\b"), "tmp#"),
+    # "9f86d081", "123e4567-e89b-12d3-a456-426614174000"
     (re.compile(r"\b(?!\d+e?\d*\b)(?=[a-f]*\d)[0-9a-f]{8,}(?:-[0-9a-f]{4,}){0,4}\b"), "#"),
+    # "64x512", "64 x 512"
     (re.compile(r"(?<![A-Za-z_\d])\d+(?:\s?[x×]\s?\d+)+\b"), "#"),
+    # "-1.5e-3", "2.00 GiB"
     (re.compile(r"(?<![A-Za-z_\d#])[-+]?\d[\d_]*(?:[.,]\d+)*(?:e[-+]?\d+)?(?:\s?(?:[kKMGT]i?B|bytes)\b)?"), "#"),
+    # "nan", "-inf"
     (re.compile(r"(?<![\w])[-+]?(?:nan|inf)\b", re.IGNORECASE), "#"),
-    (re.compile(r"[\[(]\s*#?(?:\s*,\s*#?)*\s*[\])]"), "#"),
+    # "(#, #)", "[ #]"
+    (re.compile(r"[\[(]\s*(?:#\s*)?(?:,\s*(?:#\s*)?)*[\])]"), "#"),
+    # "  "
     (re.compile(r"\s+"), " "),
 )
 

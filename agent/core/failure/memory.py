@@ -18,10 +18,13 @@ LOWER: Final = (
 )
 
 _UNITS: Final = {"bytes": 1.0, "kib": 2.0**10, "mib": 2.0**20, "gib": 2.0**30, "tib": 2.0**40, "pib": 2.0**50}
+# "Tried to allocate 2.00 GiB"
 _ASKED: Final = re.compile(
     r"(?:[Tt]ried to allocate|Unable to allocate) (?P<number>\d+(?:\.\d+)?) (?P<unit>bytes|[KMGTP]iB)"
 )
+# "of which 1.5 GiB is free"
 _FREE: Final = re.compile(r"of which (?P<free>\d+(?:\.\d+)? [KMGTP]?i?B) is free")
+# "an array with shape (100, 100) and data type float64"
 _ARRAY: Final = re.compile(r"an array with shape (?P<shape>\([\d, ]*\)) and data type (?P<type>\w+)")
 
 

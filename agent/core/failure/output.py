@@ -72,6 +72,7 @@ def read_output(stdout: str, stderr: str, own_files: Collection[str]) -> Output:
     return Output(err, out, (), (), own_files, verdict)
 
 
+# "evaluate.py: error: no checkpoint"
 _VERDICT: Final = re.compile(r"[\w.-]{1,80}\.py: error: \S.*")
 _VERDICT_CHARS: Final = 1500
 
@@ -82,6 +83,7 @@ def _read_verdict(stderr: str) -> str:
     return cut_line(last, _VERDICT_CHARS) if _VERDICT.fullmatch(last) else ""
 
 
+# "failed to open", "Segmentation fault (core dumped)"
 _ERROR_WORDS: Final = re.compile(
     r"error|exception|fatal|abort|fail|cannot|can't|could not|not found|denied|invalid|unrecognized|core dumped"
     r"|segmentation|terminate called|killed|panic|no such|no space|quota|missing|unable|out of memory|oom",

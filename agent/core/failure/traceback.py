@@ -49,15 +49,23 @@ class Raised:
 
 Chain = tuple[Raised, ...]
 
+# "Traceback (most recent call last):", "[rank0]: Traceback ...", "  + Exception Group Traceback ..."
 _HEADER: Final = re.compile(
     r"(?P<prefix>.*?)(?P<group>\+ Exception Group )?(?:Original )?Traceback \(most recent call last\):$"
 )
+# '  File "experiment.py", line 3, in train'
 _FRAME: Final = re.compile(r"\s*File \"(?P<file>[^\"\n]+)\", line (?P<line>\d{1,9})(?:,? in (?P<function>.+))?$")
+# "  [Previous line repeated 995 more times]"
 _REPEATED: Final = re.compile(r"\s*\[(?:Previous line repeated|(?:line|\d+ lines) above:) \d+ more times?\]$")
+# "ValueError: too small", "torch.OutOfMemoryError", "KeyError: 'x'"
 _EXCEPTION: Final = re.compile(r"(?P<type>[A-Za-z_][\w.<>]*)(?::\s?(?P<message>.*))?$")
+# "Exception ignored in: <function ...>"
 _IGNORED: Final = re.compile(r"Exception ignored (?:in|on|while)|Error in atexit\.|Exception ignored sys\.")
+# "Fatal Python error: Segmentation fault"
 _FATAL: Final = re.compile(rf"{FATAL}: (?P<message>.*)$")
+# "Current thread 0x00007f (most recent call first):"
 _THREAD: Final = re.compile(r"(?:Current thread|Thread) 0x[0-9a-f]+ .*\(most recent call first\):$")
+# "/usr/lib/python3.11/" in "/usr/lib/python3.11/json/decoder.py"
 _LIBRARY: Final = re.compile(r".*[/\\](?:site-packages|dist-packages|lib(?:64)?[/\\]python3(?:\.\d+)?)[/\\]")
 _MESSAGE_LINES: Final = 15
 

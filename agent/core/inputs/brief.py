@@ -10,8 +10,11 @@ from agent.core.text.lexer import Kind, mark_lines
 
 __all__ = ["Brief", "split_brief"]
 
-_HEADING: Final = re.compile(r"#[ \t]+(?P<name>\S.*?)[ \t#]*$")
+# "# Background", "# Task #"
+_HEADING: Final = re.compile(r"#[ \t]+(?P<name>\S.*)")
+# "Field brief"
 _BACKGROUND: Final = re.compile(r"(?:field(?: brief)?|background|related work|literature)\b", re.IGNORECASE)
+# "# Task\\n"
 _TASK: Final = re.compile(r"#[ \t]+task[ \t#]*\n+", re.IGNORECASE)
 
 
@@ -34,7 +37,7 @@ def split_brief(text: str) -> Brief:
         if line.kind is Kind.PROSE and (heading := _HEADING.fullmatch(line.text)):
             is_background = _BACKGROUND.match(heading["name"]) is not None
             part = background if is_background else task
-            headings += [heading["name"]] if is_background else []
+            headings += [heading["name"].rstrip(" \t#")] if is_background else []
         part.append(line.text)
     told = "\n".join(task).strip()
     own = _TASK.match(told)

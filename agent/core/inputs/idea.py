@@ -15,6 +15,7 @@ from agent.errors import UsageError
 
 TITLE_CHARS = 80
 REVISED_CHARS = 6_000  # or twice the idea before: it stands in every prompt, and no window makes it shorter
+# "name", "primary_metric", "metric names"
 _FROZEN = re.compile(r"name|(?:(?:primary|main|target|key)[_ -]*)?metrics?(?:[_ -]*names?)?|primary", re.IGNORECASE)
 
 

@@ -17,13 +17,15 @@ _WORDS: Final = {
     "expected": r"expect(?:s|ed|ation|ations)?(?:[ ](?:metric|effect|result|outcome|size|change))*",
     "refuted_if": r"(?:refuted|refutation|falsified)(?:[ ](?:if|by|when))?",
 }
-# A label ends in a colon; "expect" and "refuted" also stand without one where they begin a clause.
+# "Hypothesis: ", "- **Expected:** ", "; refuted if ". A label ends in a colon. "expect" and "refuted" also stand
+# without one if they begin a clause.
 _LABEL: Final = re.compile(
     rf"(?:(?P<clause>^|[;|\n])|(?<![\w]))[ \t]*(?:[-*+•][ \t]+)?{_MARKS}"
     rf"(?:{'|'.join(f'(?P<{name}>{words})' for name, words in _WORDS.items())})"
     rf"(?![\w]){_MARKS}[ \t]*(?P<colon>[:：])?{_MARKS}[ \t]*",
     re.IGNORECASE,
 )
+# "\\n- ", "\\n2. ", an empty line
 _NEXT_POINT: Final = re.compile(r"\n[ \t]*(?:[-*+•]|\d+[.)])[ \t]|\n[ \t]*\n")
 
 
@@ -38,6 +40,7 @@ class Labels:
 
 def read_labels(text: str) -> Labels:
     """Find "Hypothesis:", "Expected:" and "Refuted if:", on lines and sub-points of their own or in one line."""
+    text = _BLANKS.sub(" ", text)
     found = [m for m in _LABEL.finditer(text) if _is_label(m)]
     parts: dict[str, str] = {}
     for index, label in enumerate(found):
@@ -51,7 +54,8 @@ def read_labels(text: str) -> Labels:
 
 
 def headline(text: str) -> str:
-    """What a plan item changes: its words before the first label, in one line."""
+    """The change that a plan item asks for: its words before the first label, in one line."""
+    text = _BLANKS.sub(" ", text)
     first = next((m.start() for m in _LABEL.finditer(text) if _is_label(m)), len(text))
     words = " ".join(text[:first].replace("*", "").split()).rstrip(" ;|-,").removesuffix(".")
     return words or " ".join(text.split())
@@ -103,6 +107,7 @@ _SIGNS: Final = {
     "<": r"<|below|under|(?:less|lower|fewer|smaller)[ ]than",
 }
 _BARE_WORDS: Final = r"(?:(?:is|are|be|stays?|remains?|ends?|rises?|falls?|changes?|improves?|drops?|by|to|of|at)[ ])*"
+# " >= 0.6", ": at least 40", " +0.02 over the baseline", " rises by 0.1 or more"
 _COMPARISON: Final = re.compile(
     rf"[ ]*(?::|=(?!=|<|>))?[ ]*{_BARE_WORDS}"
     rf"(?:(?:{'|'.join(f'(?P<s{n}>{words})' for n, words in enumerate(_SIGNS.values()))})[ ]*)?"
@@ -112,6 +117,13 @@ _COMPARISON: Final = re.compile(
     r"[ ](?:(?:the|a|its|our)[ ])?(?:best[ ])?(?:baseline|bar\b|frontier|reference|last|previous|run\b))?",
     re.IGNORECASE,
 )
+# "**", "`"
+_EMPHASIS: Final = re.compile(r"[*`_]{2,}|[*`]")
+# Runs are cut short, so that no pattern tries them from each of their places.
+# "  "
+_BLANKS: Final = re.compile(r"[ \t]{2,}")
+# "   "
+_SPACES: Final = re.compile(r" {3,}")
 _TAILS: Final = {"more": ">=", "higher": ">=", "less": "<=", "lower": "<=", "fewer": "<="}
 
 
@@ -121,7 +133,7 @@ def read_comparison(text: str, metrics: Collection[str], default: str = "") -> C
     default: the metric meant where the text begins with the comparison. None where nothing can be read for certain:
     percentages, factors and values without a relation.
     """
-    plain = re.sub(r"[*`_]{2,}|[*`]", "", text)
+    plain = _SPACES.sub("  ", _EMPHASIS.sub("", text))
     for name in sorted(metrics, key=len, reverse=True):
         words = r"[ _-]".join(map(re.escape, re.split(r"[ _-]", name)))
         for place in re.finditer(rf"(?<![\w.]){words}(?![\w])", plain, re.IGNORECASE):

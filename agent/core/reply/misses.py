@@ -15,6 +15,7 @@ __all__ = ["CUT", "Miss", "find_misses", "is_missed_command", "last_line"]
 
 CUT: Final = "your reply was cut at its length limit; send less at once"
 QUOTED_CHARS: Final = 160
+# "REPLICATE"
 _WORD: Final = re.compile(r"\b(ALL_COMPLETED|REPLICATE)\b")
 _COMMAND_CHARS: Final = 80
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from itertools import groupby, pairwise, takewhile
 from typing import Final
 
 from agent.core.journal.kinds import PlanItem
 from agent.core.reply.expectation import begins_label, read_labels
-from agent.core.reply.plan_table import read_table
+from agent.core.reply.plan_table import is_row, read_table
 from agent.core.text.lexer import Kind, Line, read_lines
 from agent.core.text.plain import plain
 
@@ -34,23 +34,31 @@ class ParsedReply:
     all_completed: bool
 
 
+# "PLAN:", "## Revised plan", "**Plan:** as before"
 _HEADER: Final = re.compile(
     r"[ ]{0,3}(?P<hashes>\#{1,6}[ ]*)?[*_]{0,3}"
     r"(?:(?:revised|updated|new|current|proposed|experiment(?:al)?)\s+){0,3}plan"
-    r"[*_]{0,3}\s*(?P<colon>[:：])?[*_]{0,3}\s*(?P<rest>.*)$",
+    r"[*_]{0,3}[ \t]*(?P<colon>[:：])?[*_]{0,3}(?P<rest>.*)$",
     re.IGNORECASE,
 )
+# "1. Warm up", "### Run 2: warm up", "- Step 3 - warm up"
 _ITEM: Final = re.compile(
     r"(?P<indent>\s*)(?P<hashes>\#{2,6}\s+)?(?:[-*+]\s+)?[*_]{0,2}"
     r"(?:(?P<number>\d{1,4})[.)]|(?:run|step|item)\s+(?P<named>\d{1,4})(?:[*_]{0,2}[.:)]|\s+[–—-](?=\s)))"
     r"(?:[*_]{1,2})?\s+(?P<text>\S.*)$",
     re.IGNORECASE,
 )
+# "## Results", "---"
 _HEADING: Final = re.compile(r"[ ]{0,3}(?:\#{1,6}\s|(?:-{3,}|\*{3,}|_{3,})\s*$)")
+# "```", "```markdown"
 _TEXT_FENCE: Final = re.compile(
     r"[ ]{0,3}(?:`{3,}|~{3,})[ ]*(?:text|txt|markdown|md|plain(?:text)?)?[ ]*", re.IGNORECASE
 )
-_WRAP: Final = r"[*_`\"'“”‘’]*"
+# "(done)", "[x]", "completed:"
+_DONE_MARK: Final = re.compile(r"\((?:done|completed?)\)|\[(?:done|completed?|x)\]|\b(?:done|completed):")
+# "learning"
+_LETTERS: Final = re.compile(r"[^\W_]+")
+_WRAP: Final = "*_`\"'“”‘’"
 _TAB_WIDTH: Final = 4
 
 
@@ -76,7 +84,7 @@ def without_plan(text: str) -> str:
     """The reply without reasoning and without its plans: what it says of the step that is due."""
     lines = read_lines(text)
     kept = [line.text for line in lines]
-    for index, stop in reversed([(index, stop) for index, _, stop in _plans(_plan_lines(lines))]):
+    for index, stop in reversed(list(_plans(_plan_lines(lines)))):
         in_fence = index > 0 and stop < len(lines) and lines[index - 1].kind is lines[stop].kind is Kind.FENCE
         in_fence = in_fence and all(_is_text_fence(lines[i]) for i in (index - 1, stop))
         del kept[index - in_fence : stop + in_fence]
@@ -139,14 +147,13 @@ def _says(line: str | None, word: str) -> bool:
     """Whether the word stands alone on the line, perhaps emphasised, quoted or with a full stop."""
     if line is None or _indent(line) > 3:
         return False
-    pattern = re.escape(word).replace("_", r"\\?_")
-    return re.fullmatch(rf"\s*{_WRAP}{pattern}{_WRAP}\.?{_WRAP}\s*", line) is not None
+    return line.strip().strip(_WRAP).removesuffix(".").strip(_WRAP).replace("\\_", "_") == word
 
 
 def _match_header(line: str | None) -> re.Match[str] | None:
     """The header of a plan on a line: with a colon, or as a heading without more words."""
     found = _HEADER.match(line) if line is not None else None
-    return found if found and (found["colon"] or (found["hashes"] and not found["rest"])) else None
+    return found if found and (found["colon"] or (found["hashes"] and not found["rest"].strip())) else None
 
 
 def _is_header(line: str) -> bool:
@@ -155,35 +162,37 @@ def _is_header(line: str) -> bool:
 
 def _find_plan(lines: Sequence[str | None]) -> Plan | None:
     """The last plan of the reply that has items."""
-    return next((plan for _, plan, _ in reversed(list(_plans(lines)))), None)
+    found = (_read_plan(lines, index) for index in reversed(range(len(lines))))
+    return next((plan for plan, _ in filter(None, found)), None)
 
 
-def _plans(lines: Sequence[str | None]) -> Iterator[tuple[int, Plan, int]]:
-    """Each plan that has items: the index of its header, the plan, the index after its last line."""
-    for index, line in enumerate(lines):
-        header = _match_header(line)
-        if header is None:
-            continue
-        first = index if header["rest"] else index + 1
-        body = [header["rest"], *lines[index + 1 :]] if header["rest"] else list(lines[index + 1 :])
-        if found := _read_plan(body):
-            plan, count = found
-            yield index, plan, first + count
+def _plans(lines: Sequence[str | None]) -> Iterator[tuple[int, int]]:
+    """The index of the header of each plan that has items, and the index after its last line."""
+    done = 0
+    for index in range(len(lines)):
+        found = _read_plan(lines, index) if index >= done else None
+        if found:
+            done = found[1]
+            yield index, done
 
 
-def _read_plan(lines: Sequence[str | None]) -> tuple[Plan, int] | None:
-    """The preamble, at most one paragraph, and the items that follow it; and how many lines they take."""
+def _read_plan(lines: Sequence[str | None], header: int) -> tuple[Plan, int] | None:
+    """The plan of a header: a preamble of at most one paragraph and items; and the index after its last line."""
+    found = _match_header(lines[header])
+    if found is None:
+        return None
     preamble: list[str] = []
-    for index, line in enumerate(lines):
-        if line is None:
+    for index in range(header, len(lines)):
+        line = found["rest"].lstrip() if index == header else lines[index]
+        if line is None or (index > header and _is_header(line)):
             return None
-        if line.lstrip().startswith("|"):
-            rows, taken = read_table(lines[index:])
+        if is_row(line):
+            rows, taken = read_table([line, *takewhile(is_row, (lines[i] for i in range(index + 1, len(lines))))])
             items = [_make_item(number, text) for number, text in rows]
             return (Plan(_numbered(items), "\n".join(preamble).strip()), index + taken) if items else None
         if _ITEM.match(line):
-            items, count = _read_items(lines[index:])
-            return Plan(_numbered(items), "\n".join(preamble).strip()), index + count
+            items, stop = _read_items(line, lines, index)
+            return Plan(_numbered(items), "\n".join(preamble).strip()), stop
         if _HEADING.match(line):
             return None
         if line.strip() and preamble and not preamble[-1].strip() and any(part.strip() for part in preamble):
@@ -192,16 +201,17 @@ def _read_plan(lines: Sequence[str | None]) -> tuple[Plan, int] | None:
     return None
 
 
-def _read_items(lines: Sequence[str | None]) -> tuple[list[PlanItem], int]:
-    """The items from the first line on, up to a blank line with other text after it, a heading, code or a command.
+def _read_items(first: str, lines: Sequence[str | None], start: int) -> tuple[list[PlanItem], int]:
+    """The items from a line on, up to a blank line with other text after it, a heading, code or a command.
 
-    With them the number of lines that they take.
+    first: the text of that line. The index after the last line of the items is given too.
     """
     items: list[tuple[int, list[str]]] = []
-    base = count = 0
+    base, stop, goes_on = 0, start, -1
     style: tuple[str, bool] = ("", False)
     after_blank = False
-    for index, line in enumerate(lines):
+    for index in range(start, len(lines)):
+        line = first if index == start else lines[index]
         found = _ITEM.match(line) if line is not None else None
         starts = found is not None and (not items or _starts_item(found, style, items[-1][0]))
         if line is None or _says(line, "ALL_COMPLETED") or _says(line, "REPLICATE"):
@@ -214,12 +224,15 @@ def _read_items(lines: Sequence[str | None]) -> tuple[list[PlanItem], int]:
         if found and starts and (not items or _indent(line) <= base + 1):
             base, style = (base, style) if items else (_indent(line), _style(found))
             items.append((int(found["number"] or found["named"]), [found["text"].rstrip()]))
-        elif after_blank and _indent(line) <= base + 1 and not (begins_label(line) or _goes_on(lines[index:], style)):
-            break
+        elif after_blank and _indent(line) <= base + 1 and not begins_label(line):
+            goes_on = goes_on if goes_on > index else _next_heading(lines, index, style)
+            if goes_on < 0:
+                break
+            items[-1][1].append(line.rstrip())
         else:
             items[-1][1].append(line.rstrip())
-        after_blank, count = False, index + 1
-    return [_make_item(number, "\n".join(text)) for number, text in items], count
+        after_blank, stop = False, index + 1
+    return [_make_item(number, "\n".join(text)) for number, text in items], stop
 
 
 def _style(found: re.Match[str]) -> tuple[str, bool]:
@@ -232,15 +245,16 @@ def _starts_item(found: re.Match[str], style: tuple[str, bool], last: int) -> bo
     return _style(found) == style and (style == ("", False) or int(found["number"] or found["named"]) > last)
 
 
-def _goes_on(lines: Sequence[str | None], style: tuple[str, bool]) -> bool:
-    """Whether, of a plan whose items are headings, another one follows before anything that ends the plan."""
-    for line in lines if style[0] else ():
+def _next_heading(lines: Sequence[str | None], start: int, style: tuple[str, bool]) -> int:
+    """The index of the next item, if items are headings and it comes before anything that ends the plan; else -1."""
+    for index in range(start, len(lines)) if style[0] else ():
+        line = lines[index]
         if line is None:
-            return False
+            return -1
         if _HEADING.match(line):
             found = _ITEM.match(line)
-            return found is not None and _style(found) == style
-    return False
+            return index if found is not None and _style(found) == style else -1
+    return -1
 
 
 def _make_item(number: int, text: str) -> PlanItem:
@@ -265,5 +279,4 @@ def _numbered(items: Sequence[PlanItem]) -> tuple[PlanItem, ...]:
 def _gist(text: str) -> str:
     """The first line of an item without marks of completion, case and punctuation, to tell a repeated item."""
     first = text.split("\n", 1)[0].casefold()
-    plain = re.sub(r"\((?:done|completed?)\)|\[(?:done|completed?|x)\]|\b(?:done|completed):", " ", first)
-    return " ".join(re.findall(r"[^\W_]+", plain))
+    return " ".join(_LETTERS.findall(_DONE_MARK.sub(" ", first)))

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Final
 
 from agent.core.reply.expectation import read_labels
 
-__all__ = ["read_table"]
+__all__ = ["is_row", "read_table"]
 
-_RULE: Final = re.compile(r"\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*")
+# ":---:"
+_RULE: Final = re.compile(r":?-+:?")
+# "1", "**Run 2**", "3."
 _NUMBER: Final = re.compile(r"[*_]{0,3}(?:(?:run|step|item)\s+)?(?P<number>\d{1,4})[.)]?[*_]{0,3}", re.IGNORECASE)
 _LABELS: Final = {"hypothesis": "Hypothesis", "expected": "Expected", "refuted_if": "Refuted if"}
 
 
+def is_row(line: str | None) -> bool:
+    """Whether a line is one of a table."""
+    return line is not None and line.lstrip().startswith("|")
+
+
 def read_table(lines: Sequence[str | None]) -> tuple[list[tuple[int, str]], int]:
-    """(number, text) of each row whose first cell is a number, and how many lines the table takes; 0 for no table."""
-    count = next((n for n, line in enumerate(lines) if not line or not line.lstrip().startswith("|")), len(lines))
-    rows = [_cells(line) for line in lines[:count] if line]
-    if count < 3 or not _RULE.fullmatch(lines[1] or ""):
+    """(number, text) of each row of a table, and the number of its lines. Nothing and 0 if a row has no number."""
+    rows = [_cells(line) for line in takewhile(is_row, lines) if line]
+    count = len(rows)
+    if count < 3 or not all(map(_RULE.fullmatch, rows[1])):
         return [], 0
     labels = [_label(cell) for cell in rows[0]]
     items = []

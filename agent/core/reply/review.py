@@ -47,19 +47,25 @@ class Done:
 
 
 _NAMES: Final = r"(?P<name>judge?ment|reason(?:ing)?|suggestions?|revised[ _]idea)"
+# "JUDGEMENT: supported", "- **Reason:** it fell", "## 3. SUGGESTIONS:"
 _LABEL: Final = re.compile(
     rf"[ \t]*(?:(?:[#>*+-]+|\d[.)])[ \t]+)*[*_#]{{0,3}}{_NAMES}[*_]{{0,3}}[ \t]*[:：][*_]{{0,3}}[ \t]*(?P<rest>.*)$",
     re.IGNORECASE,
 )
-# Without a colon a label is a heading, or bold and alone on its line.
+# "## Judgement", "**Reason**". Without a colon a label is a heading, or bold and alone on its line.
 _HEADING: Final = re.compile(
     rf"[ \t]*(?:\#{{1,6}}[ \t]+[*_]{{0,3}}|[*_]{{2,3}}){_NAMES}[*_]{{0,3}}[ \t]*(?P<rest>)$", re.IGNORECASE
 )
 _WORDS: Final = r"(?:supported|refuted|untestable(?: here)?|revised?)"
+# "supported"
 _JUDGED: Final = re.compile(rf"({_WORDS})\b", re.IGNORECASE)
-_CHOICE: Final = re.compile(rf"[*_`]*\s*(?:[,/|]|or\b|and\b)[\s*_`]*(?:(?:or|and)\b[\s*_`]*)?{_WORDS}\b", re.IGNORECASE)
+# ", or refuted" in "supported, or refuted"
+_CHOICE: Final = re.compile(rf"[\s*_`]*(?:[,/|]|or\b|and\b)[\s*_`]*(?:(?:or|and)\b[\s*_`]*)?{_WORDS}\b", re.IGNORECASE)
+# "I am done.", "**I'm done**"
 _DONE: Final = re.compile(r"[\W_]*I(?: am|['’]m) done\b(?:[\W_]*|[.,;:!–—-].*)", re.IGNORECASE)
+# "...", "2. …"
 _ELIDED: Final = re.compile(r"(?:\d+[.)]|[-*])?\s*(?:\.{3,}|…)\s*")
+# "- add momentum", "2) stop"
 _POINT: Final = re.compile(r"[ \t]*(?:[-*+•]|\d{1,2}[.)])[ \t]+(?P<text>\S.*)$")
 
 

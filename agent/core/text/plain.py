@@ -9,10 +9,10 @@ from typing import Any, Final
 __all__ = ["CONTROL", "ESCAPE", "map_texts", "plain", "plain_line", "without_surrogates"]
 
 ESCAPE: Final = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
-    r"|(?:\x1b\]|\x9d)[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"  # OSC: titles, links, the clipboard
-    r"|(?:\x1b[PX^_]|[\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"  # DCS, SOS, PM, APC
-    r"|\x1b[ -/]*[0-~]"
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor, as "\x1b[31m"
+    r"|(?:\x1b\]|\x9d)[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"  # OSC: titles, links, clipboard, as "\x1b]0;title\x07"
+    r"|(?:\x1b[PX^_]|[\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"  # DCS, SOS, PM, APC, as "\x1bPq\x1b\\"
+    r"|\x1b[ -/]*[0-~]"  # others, as "\x1bc"
 )
 # All but newline, tab, return and backspace; with them what is invisible, ends a line or reorders it.
 CONTROL: Final = re.compile(

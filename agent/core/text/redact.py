@@ -17,17 +17,25 @@ SHORTEST_SECRET: Final = 8
 LONGEST_WORD: Final = 15
 SHORTEST_LINE: Final = 20
 
+# "OPENAI_API_KEY", "HF_TOKEN", "DB_PASSWORD", "BASIC_AUTH"; not "KEYBOARD", "TOKENIZERS", "COMPASS", "AUTHOR"
 _NAMES: Final = re.compile(
     r"(?<!MON)KEY(?!BOARD|MAP|WORD|FRAME)|TOKEN(?!I[SZ])|SECRET|(?<!COM)(?<!BY)PASS(?!THROUGH|IVE)|CREDENTIAL"
     r"|AUTH(?!OR(?!I[SZ]))",
     re.IGNORECASE,
 )
+# "HF_TOKEN"
 _SECRET_NAMES: Final = re.compile(r"API|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)
+# "explained_variance"
 _WORDS: Final = re.compile(r"[a-z]+(?:[_-][a-z]+)*")
+# "0.001", "10:30", "1e-4"
 _NUMBER: Final = re.compile(r"(?!\d{10})[-+]?[\d_.,:]+(?:e[-+]?\d+)?", re.IGNORECASE)
+# "/home/me/key.pem", "C:\\keys"
 _PATH: Final = re.compile(r"(?:/|~|\.\.?/|[A-Za-z]:\\).*", re.DOTALL)
+# "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 _AWS_SECRET: Final = re.compile(r"[A-Za-z0-9/+]{40}")
+# "https://api.example.org/v1", without a password
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^@]*", re.IGNORECASE)
+# "disabled", "Disabled", "DISABLED"
 _WORD: Final = re.compile(rf"[a-z]{{1,{LONGEST_WORD}}}|[A-Z][a-z]{{0,{LONGEST_WORD}}}|[A-Z]{{1,{LONGEST_WORD}}}")
 
 
@@ -85,29 +93,43 @@ def _is_no_placeholder(text: str) -> bool:
 _START = r"(?:(?<![\w-])|(?<=\\[nrt]))"
 # A key's own lines, as they are and as JSON writes them; no quotation mark, so that a match stays within its string.
 _PEM_BODY = r"(?:[A-Za-z0-9+/=\s]|\\[nrt])"
+# The example of each names how it begins and how much follows: a whole one would itself be a key.
 _SHAPES: Final = (
+    # "sk-" + 20 letters and figures
     _Shape(("sk-", "rk-", "pk-"), re.compile(_START + r"([srp]k-[\w-]{20,})"), _is_random),
+    # "sk_live_" + 16
     _Shape(("_live_", "_test_"), re.compile(_START + r"([srp]k_(?:live|test)_[A-Za-z0-9]{16,})"), _is_random),
+    # "hf_" + 30
     _Shape(("hf_",), re.compile(_START + r"(hf_[A-Za-z0-9]{30,})(?!\w)"), _has_both_cases),
+    # "AKIA" + 16
     _Shape(("AKIA", "ASIA"), re.compile(_START + r"(A[KS]IA[A-Z0-9]{16})(?![A-Za-z0-9+/=])")),
+    # "ghp_" + 36, "github_pat_" + 50
     _Shape(("gh", "github_pat_"), re.compile(_START + r"(gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{50,})")),
+    # "glpat-" + 20
     _Shape(("glpat-",), re.compile(_START + r"(glpat-[\w-]{20,})")),
+    # "xoxb-" + 20
     _Shape(
         ("xox",), re.compile(_START + r"(xox[abeoprs]-[A-Za-z0-9-]{20,})"), lambda text: any(map(str.isdigit, text))
     ),
+    # "AIza" + 35
     _Shape(("AIza",), re.compile(_START + r"(AIza[\w-]{35})(?![\w-])")),
+    # "gsk_" + 24, "xai-" + 24
     _Shape(
         ("gsk_", "xai-", "nvapi-", "pplx-", "r8_", "csk-", "fw_", "tgp_v1_"),
         re.compile(_START + r"((?:gsk|r8|fw)_[A-Za-z0-9]{24,}|(?:xai-|nvapi-|pplx-|csk-|tgp_v1_)[\w-]{24,})"),
         _is_random,
     ),
+    # "eyJhbGciOiJIUzI" + "." + "eyJzdWIiOiIxMjM" + "." + "dozjgNryP4J", a JSON web token
     _Shape(("eyJ",), re.compile(_START + r"(eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,})")),
+    # "Authorization: Bearer " + 20
     _Shape(("earer ", "EARER "), re.compile(_START + r"(?i:bearer) +([A-Za-z0-9._~+/-]{20,}=*)"), _is_random),
+    # "postgres://user:" + "password" + "@host"
     _Shape(
         ("://",),
         re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@\"'<>\\{}]{0,100}:([^\s/@\"'<>\\{}$]{3,200})@"),
         _is_no_placeholder,
     ),
+    # "-----BEGIN RSA " + "PRIVATE KEY-----" with its lines
     _Shape(
         ("PRIVATE KEY",),
         re.compile(

@@ -322,3 +322,20 @@ def test_words_about_a_run_below_a_numbered_plan_are_no_item_of_it() -> None:
 def test_a_program_in_a_fence_is_no_plan() -> None:
     assert parse_reply("```python\nPLAN:\n1. x\n```\n").plan is None
     assert not parse_reply("```\nPLAN:\n1. x\n\nALL_COMPLETED\n```\n").all_completed
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "PLAN:\n",
+        "PLAN:\n1. a\n",
+        "PLAN:\nwords\n\n",
+        "PLAN:\n| a | b |\n",
+        "PLAN:\n### Run 1: a\n\nwords\n\n",
+        "```text\nPLAN:\n",
+    ],
+)
+def test_many_headers_take_time_linear_in_their_number(unit: str) -> None:
+    reply = unit * 4_000  # minutes if each of them read all that follows
+    parse_reply(reply)
+    without_plan(reply)
