@@ -1,4 +1,4 @@
-"""One idea that takes every kind of action, which any process can continue, and checks of its end."""
+"""One idea with everything in it, which any process can go on telling, and what it must come to."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ LIMITS = Limits(max_runs=2, attempts=1, repairs=1)
 
 @dataclass(frozen=True)
 class Tale:
-    """A workspace, and facts of it that are kept outside: questions, acknowledged events, steps that started."""
+    """A workspace, with what was seen of it and is kept outside: questions, events acknowledged, steps started."""
 
     workspace: Workspace
 
@@ -79,7 +79,7 @@ class Tale:
 
 @dataclass(frozen=True)
 class Teller:
-    """Answers a question by its number, as a provider would after a crash. Each is noted before it is answered."""
+    """Answers a question by its number, as a provider would after a crash; each is noted before it is answered."""
 
     role: Role
     history: Path
@@ -157,7 +157,7 @@ def is_reply(event: Event) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SwiftRunner(LocalRunner):
-    """Real claims, exit records and polls, for steps that end as soon as they start."""
+    """Real claims, exit records and polls; the step itself is over as it starts."""
 
     apart: Callable[[], AbstractContextManager[None]] = nullcontext
 
@@ -172,11 +172,11 @@ class SwiftRunner(LocalRunner):
 
 
 def leave_output(folder: Path) -> None:
-    """Write the files that experiment.py, the evaluator and plot.py would leave."""
+    """What experiment.py, the evaluator and plot.py would leave."""
     run, _, kind = folder.name.removeprefix("run_").partition(".")
     work, out = folder / "work", folder / f"work/run_{run}"
     with (folder / step.LOG).open("a") as log:
-        log.write(f"said by {re.sub(r'[.][0-9]+', '', folder.name)}\n")  # run_1.2.evaluate: run_1.evaluate
+        log.write(f"said by {re.sub(r'[.][0-9]+', '', folder.name)}\n")
     if kind.endswith("evaluate"):
         (work / "evaluation.json").write_text(json.dumps({"score": 0.9 + int(run) / 100}))
     elif kind.endswith("plot"):
@@ -224,7 +224,7 @@ def git(workspace: Workspace, *words: str) -> str:
 
 
 def leftovers_in(workspace: Workspace) -> list[str]:
-    """Temporary files outside of .agent/tmp and .agent/rescue, the places for them."""
+    """Temporary files where none should be: .agent/tmp and .agent/rescue are the places for them."""
     found = []
     for name, path in files_in(workspace):
         if name.startswith((".agent/tmp/", ".agent/rescue/", ".git/objects/")) or is_dead_end(workspace, name):
@@ -256,11 +256,11 @@ def processes_in(root: Path) -> list[str]:
 
 
 def supervised(workspace: Workspace) -> Counter[str]:
-    """Number of steps of each kind that a supervisor saw to their end, without the claims of supervisors that died."""
+    """How often a supervisor saw a step of each kind to its end; claims of those that died are left out."""
     claims = [c.parent.name for c in workspace.attempts.glob("*/claim") if claimed_by(c) == "supervisor"]
     results = [e.result for e in workspace.journal().events if isinstance(e, Finished)]
     lost = {r.folder for r in results if isinstance(r, Closed) and r.exit is None}
-    return Counter(re.sub(r"[.][0-9]+", "", name) for name in claims if name not in lost)  # run_1.2: run_1
+    return Counter(re.sub(r"[.][0-9]+", "", name) for name in claims if name not in lost)
 
 
 def claimed_by(claim: Path) -> str:
@@ -268,7 +268,7 @@ def claimed_by(claim: Path) -> str:
 
 
 def check_nothing_lost(told: Tale) -> None:
-    """Check that every acknowledged event is at its place in the journal, and that all files agree with it."""
+    """Every event that was acknowledged stands in the journal, where it stood; all that is on disk agrees with it."""
     lines = told.workspace.journal().lines
     for seq, sha256 in told.entries("ack"):
         assert lines[int(seq)].sha256 == sha256, f"event {seq} was acknowledged and is not what it was"

@@ -17,7 +17,7 @@ from tests.crash.crash_idea import note, use_tellers
 
 
 def drive_batch(batch: Path) -> int:
-    """Go on with the batch, note messages beside it, and return the worst exit code."""
+    """The worst exit code; what a person would be told is noted beside the batch."""
     with pytest.MonkeyPatch.context() as patch:
         use_tellers(patch)
         patch.setattr(drive, "say", lambda text: note(batch.parent / "said", text))

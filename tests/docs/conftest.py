@@ -16,6 +16,7 @@ from tests.cli.conftest import folder, scientist  # noqa: F401 - fixtures
 from tests.paths import ROOT
 
 LIMIT_S = 600
+HOME = "~/.cache/scientist"
 _COPIED = ("ideas", "templates", "tests/data", "examples", "README.md", "pyproject.toml")
 
 Shell = Callable[..., subprocess.CompletedProcess[str]]
@@ -69,7 +70,9 @@ def shell(clone: Path, tmp_path: Path) -> Shell:
             timeout=LIMIT_S,
             check=False,
         )
-        done.stdout = done.stdout.replace(f"{clone}/", "")  # paths stand in the documents as seen from there
+        # Paths stand in the documents as seen from the clone, and the cache in its usual place.
+        for path, name in ((f"{clone}/", ""), (str(tmp_path / "cache"), HOME), (str(Path(HOME).expanduser()), HOME)):
+            done.stdout = done.stdout.replace(path, name)
         return done
 
     return run

@@ -1,4 +1,4 @@
-"""One mode and one fault through the real litellm: the end of the question, and the number of requests."""
+"""One mode and one fault through the real litellm: what becomes of the question, and how often it was sent."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ REPLY = "PLAN:\n1. é \U0001f600\n2. more\n"
 
 @dataclass(frozen=True)
 class Outcome:
-    """End of one question: `said` is the reply, or `pause` the reason of a pause, and the other one is empty."""
+    """`said` is the reply, or empty; `pause` the reason, or empty."""
 
     said: str
     pause: str

@@ -1,6 +1,6 @@
 """Every fault in every mode through the real litellm.
 
-The errors of litellm are recorded here as they are, even if they look strange, because the client relies on them.
+What litellm makes of it is recorded here as it is, strange as some of it looks: the client builds on it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sequences that each provider refuses, in its own words, and the form in which they arrive through litellm."""
+"""What each provider refuses of a sequence, in its own words, and what litellm makes of it on the way."""
 
 from __future__ import annotations
 

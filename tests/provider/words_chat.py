@@ -1,7 +1,7 @@
-"""Errors in the words of providers of OpenAI's chat protocol.
+"""How providers of OpenAI's chat protocol word their errors.
 
 Placeholders: {model} {limit} {used} {requested} {wait} {tokens} {window} {key} {param}.
-If a provider has no such error of its own, a gateway's in OpenAI's words is used.
+Where a provider has no such error of its own, a gateway's in OpenAI's words stands in.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Findings of the doctor on a machine: real commands, real folders, and machines that lack something."""
+"""What the doctor finds on a machine: real commands, real folders, and machines that lack something."""
 
 from __future__ import annotations
 

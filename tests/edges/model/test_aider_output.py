@@ -1,4 +1,4 @@
-"""Reading the output of aider 0.86.2."""
+"""What aider 0.86.2 prints, read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models of a launch, one for each role."""
+"""Which model plays which part."""
 
 from __future__ import annotations
 

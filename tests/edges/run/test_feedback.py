@@ -1,4 +1,4 @@
-"""Feedback from the files that a run left beside its results."""
+"""What a run left beside its results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Walls of each step of a template: the folders that it is given, and no others."""
+"""What each step of a template is given, and nothing else."""
 
 from __future__ import annotations
 

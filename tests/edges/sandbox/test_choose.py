@@ -1,4 +1,4 @@
-"""Choice of a sandbox, and the paths that its walls leave open. tests/attacks tries the walls themselves."""
+"""Which rung of the ladder is taken, and what walls leave open; the walls themselves are tried in tests/attacks."""
 
 from __future__ import annotations
 

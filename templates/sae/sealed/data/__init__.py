@@ -1,1 +1,0 @@
-"""Data of a profile: its plan and keys, how it is made, and the store in which it is kept."""

@@ -1,1 +1,0 @@
-"""Kernels behind fast_steps.py: selection of latents, their gradients, the optimiser and the choice of a path."""
