@@ -20,6 +20,7 @@ from agent.core.inputs.spec import Environment
 from agent.edges.sandbox.choose import Sandbox, choose_sandbox
 from agent.edges.template.data import Prepared, prepare_data, store_of
 from agent.edges.template.environment import build_environment, environment_for
+from agent.edges.template.interpreters import python_places
 from agent.edges.template.load import Template
 from agent.errors import UsageError
 
@@ -48,14 +49,15 @@ def build(environment: Environment, template: Path, cache: Path, whose: str = ""
 
     Raises: UsageError with pip's last lines where it cannot be built.
     """
-    ready = environment_for(environment, template, cache)
+    places = python_places(os.environ)
+    ready = environment_for(environment, template, cache, places)
     if ready:
         return ready
     started = time.monotonic()
     whose = whose or f"template {template.name}"
     title = f"building the environment of {whose} (once; it is kept under {cache})"
     with shown(title) as tell, writing_cache(cache):
-        python = build_environment(environment, template, cache, tell, inherited=os.environ)
+        python = build_environment(environment, template, cache, tell, inherited=os.environ, places=places)
     say(f"environment ready in {time.monotonic() - started:.0f} s: {python}")
     return python
 

@@ -26,6 +26,7 @@ from agent.edges.model.replay import ReplayModel, is_replay, read_launch
 from agent.edges.model.sweep import CONTROL, SWEEP, SweepModel, ranges_in
 from agent.edges.model.throttle import Throttle
 from agent.edges.template.environment import environment_for
+from agent.edges.template.interpreters import python_places
 from agent.edges.template.load import Template
 from agent.errors import UsageError
 
@@ -205,7 +206,7 @@ def find_aider() -> Path:
         if not os.access(named, os.X_OK) or not Path(named).is_file():
             raise UsageError(f"{VARIABLE}={named}", "is no command", "name the aider executable, or unset it")
         return Path(named).absolute()
-    python = environment_for(AIDER, REQUIREMENTS.parent, environment_cache())
+    python = environment_for(AIDER, REQUIREMENTS.parent, environment_cache(), python_places(os.environ))
     if python is None:
         remedy = "build it (108 packages, 0.7 GB): scientist setup aider"
         raise UsageError("--editor aider", "its environment is not built", remedy)

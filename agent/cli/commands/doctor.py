@@ -33,6 +33,7 @@ from agent.edges.doctor.machine import (
     kept_gib,
 )
 from agent.edges.doctor.provider import Probe, check_provider
+from agent.edges.template.interpreters import python_places
 from agent.edges.template.load import Template, find_template, load_template
 from agent.errors import ScientistError, UsageError
 
@@ -125,7 +126,7 @@ def find(asked: LaunchSettings) -> Template:
 
 def examine_template(template: Template, asked: LaunchSettings) -> Iterator[Finding]:
     """Environment, data, disk and GPU for a template's profile."""
-    found, python = check_environment(template, environment_cache())
+    found, python = check_environment(template, environment_cache(), python_places(os.environ))
     yield found
     yield check_data(template, python, data_cache(), os.environ)
     profile = template.spec.profiles.get(template.profile, Profile())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -17,6 +18,7 @@ from agent.cli.options import Json
 from agent.cli.places import environment_cache, template_roots
 from agent.cli.table import make_typer
 from agent.edges.template.environment import environment_for
+from agent.edges.template.interpreters import python_places
 from agent.edges.template.load import list_templates, read_spec
 from agent.edges.template.new import make_template
 
@@ -26,7 +28,9 @@ def templates(as_json: Json = False) -> None:
     rows: list[dict[str, Any]] = []
     for folder in list_templates(template_roots()):
         spec = read_spec(folder)
-        built = not spec.environment.install or environment_for(spec.environment, folder, environment_cache())
+        built = not spec.environment.install or environment_for(
+            spec.environment, folder, environment_cache(), python_places(os.environ)
+        )
         profiles = sorted(p.stem for p in (folder / "profiles").glob("*.json"))
         rows.append(
             {

@@ -17,7 +17,8 @@ from filelock import FileLock, Timeout
 
 from agent.edges.sandbox.choose import choose_sandbox
 from agent.edges.template.data import prepare_data, store_of, store_size
-from agent.edges.template.environment import environment_for, find_python
+from agent.edges.template.environment import environment_for
+from agent.edges.template.interpreters import PythonPlaces, find_python
 from agent.edges.template.load import Template
 from agent.errors import ScientistError, StopRequested, UsageError
 
@@ -158,17 +159,19 @@ def check_sandbox(wanted: str) -> Finding:
     return Finding(level, "sandbox", kind + (f": {'; '.join(found.gaps)}" if found.gaps else ""))
 
 
-def check_environment(template: Template, cache: Path) -> tuple[Finding, Path | None]:
+def check_environment(
+    template: Template, cache: Path, places: PythonPlaces | None = None
+) -> tuple[Finding, Path | None]:
     """The experiment's interpreter, and where it is, if it is there already."""
     environment = template.spec.environment
     what = f"environment of {template.spec.name}"
     if not environment.install:
         return Finding(Level.OK, what, f"none of its own; runs use {sys.executable}"), Path(sys.executable)
-    python = environment_for(environment, template.folder, cache)
+    python = environment_for(environment, template.folder, cache, places)
     if python:
         return Finding(Level.OK, what, str(python)), python
     try:
-        base = find_python(environment.python)
+        base = find_python(environment.python, places).path
     except UsageError as error:
         return Finding.of(what, error), None
     remedy = f"build it ahead: {_setup_line(template)}"

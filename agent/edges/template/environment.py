@@ -7,26 +7,21 @@ import json
 import os
 import platform
 import shutil
-import subprocess
-import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from agent.core.inputs.spec import Environment
 from agent.edges.system.child import ChildCommand, run_child
+from agent.edges.template.interpreters import WHERE, FoundPython, PythonPlaces, find_python
 from agent.errors import UsageError
 
-WHERE = "template environment"
 MARKER = ".complete"
 LAST_LINES = 15
 
-_MINORS = (11, 12, 13, 14, 10, 9)  # those first for which most packages have wheels
-_ASK_VERSION = "import sys; print('.'.join(map(str, sys.version_info[:3])))"
 _REQUIREMENTS = ("-r", "--requirement", "-c", "--constraint")
 _NEWS = ("Collecting ", "Downloading ", "Building ", "Preparing ", "Installing ", "Successfully ")
 _IGNORED_FOLDERS = {"__pycache__", ".git", "build", ".venv"}
@@ -34,26 +29,12 @@ _IGNORED_FOLDERS = {"__pycache__", ".git", "build", ".venv"}
 Progress = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Python:
-    """An interpreter and the version it gives itself."""
-
-    path: Path
-    version: str
-
-
-def find_python(spec: str, search: str | None = None) -> Path:
-    """An interpreter of the folders in `search` (by default PATH) whose version fits a spec such as ">=3.11,<3.13".
-
-    Raises: UsageError when there is none, or the spec is not one.
-    """
-    return _find(spec, search).path
-
-
-def environment_for(env: Environment, template_dir: Path, cache: Path, search: str | None = None) -> Path | None:
+def environment_for(
+    env: Environment, template_dir: Path, cache: Path, places: PythonPlaces | None = None
+) -> Path | None:
     """The interpreter of a finished environment, or None when it has yet to be built (or cannot be)."""
     try:
-        folder = _folder_for(env, template_dir, cache, _find(env.python, search))
+        folder = _folder_for(env, template_dir, cache, find_python(env.python, places))
     except UsageError:
         return None
     return _interpreter(folder) if _is_complete(folder, env) else None
@@ -66,7 +47,7 @@ def build_environment(
     on_progress: Progress,
     *,
     inherited: Mapping[str, str],
-    search: str | None = None,
+    places: PythonPlaces | None = None,
 ) -> Path:
     """Find or build the environment, and return its interpreter; one process builds, others wait for it.
 
@@ -75,7 +56,7 @@ def build_environment(
 
     Raises: UsageError with the last lines of the command that failed.
     """
-    python = _find(env.python, search)
+    python = find_python(env.python, places)
     folder = _folder_for(env, template_dir, cache, python)
     cache.mkdir(parents=True, exist_ok=True)
     variables = {name: value for name, value in inherited.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
@@ -108,7 +89,7 @@ class _Builder:
     variables: Mapping[str, str]
     on_progress: Progress
 
-    def make(self, python: _Python) -> None:
+    def make(self, python: FoundPython) -> None:
         """Begin anew, whatever an interrupted build left."""
         if self.folder.exists():
             shutil.rmtree(self.folder)
@@ -142,56 +123,7 @@ class _Builder:
             raise UsageError(WHERE, problem, remedy)
 
 
-def _find(spec: str, search: str | None) -> _Python:
-    try:
-        wanted = SpecifierSet(spec)
-    except InvalidSpecifier as error:
-        raise UsageError("environment.python", f"{spec!r} is no version range", 'write it as ">=3.11,<3.13"') from error
-    seen: dict[str, None] = {}
-    for candidate in _candidates(search):
-        version = _version_of(candidate)
-        if version is None:
-            continue
-        if wanted.contains(version, prereleases=True):
-            return _Python(candidate, version)
-        seen[f"{candidate} is {version}"] = None
-    problem = f"no Python {spec} on PATH" + (f" ({', '.join(seen)})" if seen else "")
-    raise UsageError(WHERE, problem, "install one, or give --python PATH")
-
-
-def _candidates(search: str | None) -> Iterator[Path]:
-    for name in (*(f"python3.{minor}" for minor in _MINORS), "python3", "python"):
-        found = shutil.which(name, path=search)
-        if found:
-            yield _outside_of_environments(Path(found).absolute())
-    if search is None:
-        yield _outside_of_environments(Path(sys.executable))
-
-
-def _outside_of_environments(python: Path) -> Path:
-    """The interpreter that an active environment was made from: what is built shall not depend on who was active."""
-    try:
-        lines = (python.parent.parent / "pyvenv.cfg").read_text("utf-8", errors="replace").splitlines()
-    except OSError:
-        return python
-    homes = [value.strip() for key, _, value in (line.partition("=") for line in lines) if key.strip() == "home"]
-    base = Path(homes[0], python.name) if homes else python
-    return base if os.access(base, os.X_OK) else python
-
-
-def _version_of(python: Path) -> str | None:
-    """None when it does not run: a shim, say, of a version that is not installed."""
-    try:
-        done = subprocess.run(
-            [python, "-I", "-S", "-c", _ASK_VERSION], capture_output=True, text=True, timeout=20, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    version = done.stdout.strip()
-    return version if done.returncode == 0 and version else None
-
-
-def _folder_for(env: Environment, template_dir: Path, cache: Path, python: _Python) -> Path:
+def _folder_for(env: Environment, template_dir: Path, cache: Path, python: FoundPython) -> Path:
     """Named by everything the packages depend on: arguments, files they name, interpreter, platform."""
     digest = hashlib.sha256()
     digest.update(json.dumps([env.install, str(python.path), python.version]).encode())

@@ -11,7 +11,8 @@ from zipfile import ZipFile
 import pytest
 
 from agent.core.inputs.spec import Environment
-from agent.edges.template.environment import MARKER, build_environment, environment_for, find_python
+from agent.edges.template.environment import MARKER, build_environment, environment_for
+from agent.edges.template.interpreters import PythonPlaces, find_python
 from agent.errors import UsageError
 
 WHEEL = "tiny-1.0-py3-none-any.whl"
@@ -46,52 +47,8 @@ def bare(tmp_path: Path) -> str:
     return str(folder)
 
 
-def fake_python(folder: Path, name: str, version: str) -> Path:
-    folder.mkdir(exist_ok=True)
-    python = folder / name
-    python.write_text(f"#!/bin/sh\necho {version}\n")
-    python.chmod(0o755)
-    return python
-
-
 def silent(_: str) -> None:
     pass
-
-
-def test_find_python_takes_the_first_version_that_fits(tmp_path: Path) -> None:
-    folder = tmp_path / "a b"
-    for name, version in (("python3.11", "3.11.2"), ("python3.12", "3.12.9"), ("python3", "3.9.1")):
-        fake_python(folder, name, version)
-    assert find_python(">=3.11,<3.13", str(folder)) == folder / "python3.11"
-    assert find_python(">=3.12", str(folder)) == folder / "python3.12"
-    assert find_python("==3.9.*", str(folder)) == folder / "python3"
-
-
-def test_find_python_believes_the_interpreter_and_not_its_name(tmp_path: Path) -> None:
-    fake_python(tmp_path / "bin", "python3.11", "3.8.1")
-    broken = fake_python(tmp_path / "bin", "python3.12", "")
-    broken.write_text("#!/bin/sh\nexit 127\n")
-    with pytest.raises(UsageError, match=r"no Python >=3\.11 on PATH .*python3\.11 is 3\.8\.1.*--python PATH"):
-        find_python(">=3.11", str(tmp_path / "bin"))
-
-
-def test_find_python_falls_back_to_our_own() -> None:
-    assert find_python(f"=={VERSION}").exists()
-
-
-def test_find_python_looks_behind_an_active_environment(tmp_path: Path) -> None:
-    base = fake_python(tmp_path / "usr", "python3.11", "3.11.9")
-    fake_python(tmp_path / "venv", "unused", "")
-    fake_python(tmp_path / "venv" / "bin", "python3.11", "3.11.9")
-    search = str(tmp_path / "venv" / "bin")
-    assert find_python(">=3.11", search) == tmp_path / "venv" / "bin" / "python3.11"
-    (tmp_path / "venv" / "pyvenv.cfg").write_text(f"home = {base.parent}\nversion = 3.11.9\n")
-    assert find_python(">=3.11", search) == base
-
-
-def test_spec_that_is_none_is_named() -> None:
-    with pytest.raises(UsageError, match=r"environment\.python: 'three' is no version range"):
-        find_python("three")
 
 
 def test_package_is_installed_checked_and_found_again(template: Path, tmp_path: Path) -> None:
@@ -127,7 +84,7 @@ def test_failing_install_is_named_with_its_last_lines(template: Path, tmp_path: 
     cache = tmp_path / "cache"
     env = Environment(python=f"=={VERSION}", install=(("--quiet", "a"), ("-r", "requirements.txt")))
     with pytest.raises(UsageError, match=r"`pip install --quiet a` failed with exit code 1:\n.*No module named pip"):
-        build_environment(env, template, cache, silent, inherited=os.environ, search=bare)
+        build_environment(env, template, cache, silent, inherited=os.environ, places=PythonPlaces(bare))
 
     pip = "import sys\nassert '--quiet' not in sys.argv or sys.exit(0)\n"
     pip += "print(*range(30), 'ERROR: no match', sep='\\n', file=sys.stderr)\nsys.exit(2)\n"
@@ -137,30 +94,30 @@ def test_failing_install_is_named_with_its_last_lines(template: Path, tmp_path: 
     (tmp_path / "pip.py").write_text(pip)
     python.write_text(python.read_text().replace("then exec", f"then {make_pip}exec"))
     with pytest.raises(UsageError) as caught:
-        build_environment(env, template, cache, silent, inherited=os.environ, search=bare)
+        build_environment(env, template, cache, silent, inherited=os.environ, places=PythonPlaces(bare))
     first, *last = caught.value.problem.strip().splitlines()
     assert first == "`pip install -r requirements.txt` failed with exit code 2:"
     assert last == [*map(str, range(16, 30)), "ERROR: no match"]
     assert caught.value.where == "template environment"
-    assert environment_for(env, template, cache, bare) is None
+    assert environment_for(env, template, cache, PythonPlaces(bare)) is None
 
 
 def test_interrupted_build_is_begun_anew(template: Path, tmp_path: Path, bare: str) -> None:
     env, cache = Environment(python=f"=={VERSION}"), tmp_path / "cache"
-    python = build_environment(env, template, cache, silent, inherited=os.environ, search=bare)
+    python = build_environment(env, template, cache, silent, inherited=os.environ, places=PythonPlaces(bare))
     (python.parent.parent / MARKER).unlink()
     (python.parent.parent / "half").touch()
-    assert environment_for(env, template, cache, bare) is None
-    assert build_environment(env, template, cache, silent, inherited=os.environ, search=bare) == python
+    assert environment_for(env, template, cache, PythonPlaces(bare)) is None
+    assert build_environment(env, template, cache, silent, inherited=os.environ, places=PythonPlaces(bare)) == python
     assert not (python.parent.parent / "half").exists()
 
 
 def test_environment_whose_interpreter_is_gone_is_built_anew(template: Path, tmp_path: Path, bare: str) -> None:
     env, cache = Environment(python=f"=={VERSION}"), tmp_path / "cache"
-    python = build_environment(env, template, cache, silent, inherited=os.environ, search=bare)
+    python = build_environment(env, template, cache, silent, inherited=os.environ, places=PythonPlaces(bare))
     python.unlink()
-    assert environment_for(env, template, cache, bare) is None
-    assert build_environment(env, template, cache, silent, inherited=os.environ, search=bare).exists()
+    assert environment_for(env, template, cache, PythonPlaces(bare)) is None
+    assert build_environment(env, template, cache, silent, inherited=os.environ, places=PythonPlaces(bare)).exists()
 
 
 def test_two_builds_at_once_build_once(template: Path, tmp_path: Path, bare: str) -> None:
@@ -168,7 +125,9 @@ def test_two_builds_at_once_build_once(template: Path, tmp_path: Path, bare: str
     news: list[str] = []
 
     def build(_: int) -> Path:
-        return build_environment(env, template, tmp_path / "cache", news.append, inherited=os.environ, search=bare)
+        return build_environment(
+            env, template, tmp_path / "cache", news.append, inherited=os.environ, places=PythonPlaces(bare)
+        )
 
     with ThreadPoolExecutor(2) as pool:
         assert len(set(pool.map(build, range(2)))) == 1
@@ -185,9 +144,11 @@ def test_hash_follows_requirements_local_packages_and_arguments(template: Path, 
     cache = tmp_path / "cache"
 
     def folder(install: tuple[tuple[str, ...], ...]) -> Path:
-        from agent.edges.template.environment import _find, _folder_for
+        from agent.edges.template.environment import _folder_for
 
-        return _folder_for(Environment(install=install), template, cache, _find(f"=={VERSION}", bare))
+        return _folder_for(
+            Environment(install=install), template, cache, find_python(f"=={VERSION}", PythonPlaces(bare))
+        )
 
     lists = (("-r", "requirements.txt"), ("--no-deps", "./pkg[extra]"))
     seen.add(folder(lists))
@@ -205,7 +166,12 @@ def test_hash_follows_requirements_local_packages_and_arguments(template: Path, 
 def test_building_an_empty_environment_is_quick(template: Path, tmp_path: Path, bare: str) -> None:
     started_s = time.monotonic()
     python = build_environment(
-        Environment(python=f"=={VERSION}"), template, tmp_path / "c", silent, inherited=os.environ, search=bare
+        Environment(python=f"=={VERSION}"),
+        template,
+        tmp_path / "c",
+        silent,
+        inherited=os.environ,
+        places=PythonPlaces(bare),
     )
     assert subprocess.call([python, "-c", "pass"]) == 0
     assert time.monotonic() - started_s < 10
