@@ -1,1 +1,1 @@
-"""State and events in words."""
+"""Words for people: how an idea stands, its events, its commits and its costs."""

@@ -1,4 +1,4 @@
-"""A frontier of baselines for people: one line a setting."""
+"""A frontier of baselines for people, one line a setting."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ METRICS_SHOWN = 4
 
 
 def frontier_lines(rows: Sequence[BaselineRow], metrics: Sequence[Metric], axis: str) -> list[str]:
-    """A head and one short line a setting: the axis, the primary metric with its spread, and few others."""
+    """A head, and one short line a setting: the axis, the primary metric with its spread, and a few others."""
     known = {name for row in rows for name in row.means}
     ranked = sorted((m for m in metrics if m.direction != "unknown" and m.name in known), key=lambda m: not m.primary)
     names = [axis, *(m.name for m in ranked if m.name != axis)][:METRICS_SHOWN]

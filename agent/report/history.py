@@ -1,4 +1,4 @@
-"""The edits of an idea and what became of each: git's commits joined with the journal's events."""
+"""The edits of an idea and their outcomes: git's commits joined with the journal's events."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["CommitOutcome", "EditRow", "edit_rows", "outcomes"]
 
 @dataclass(frozen=True, slots=True)
 class CommitOutcome:
-    """What became of a commit: completed, failed, restored, or nothing yet."""
+    """Outcome of a commit: completed, failed, restored, or nothing yet."""
 
     outcome: str
     metrics: dict[str, float]
@@ -46,7 +46,10 @@ _NOTHING = CommitOutcome("", {}, None)
 
 
 def outcomes(events: Sequence[Event]) -> dict[str, CommitOutcome]:
-    """By commit. Where a run tried no commit of its own, the one that records its results stands for it."""
+    """Outcomes by commit.
+
+    If a run tried no commit of its own, the outcome goes to the commit that records its results.
+    """
     found: dict[str, CommitOutcome] = {}
     trial = ""
     for event in events:

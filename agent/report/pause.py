@@ -1,4 +1,4 @@
-"""How to go on from where an idea stands: the commands, as they are typed."""
+"""The commands that go on with an idea, as they are typed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ways_on"]
 
 
 def ways_on(path: str, state: State) -> list[tuple[str, str]]:
-    """What each command is for, and the command; none for an idea that has ended."""
+    """Each command with its purpose. An idea that has ended has none."""
     if state.ended:
         return []
     workspace = shlex.quote(path)

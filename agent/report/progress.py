@@ -31,7 +31,7 @@ METRICS_SHOWN = 5
 
 
 def describe(event: Event, state: State) -> str | None:
-    """One line for the event with the state after it; None for what nobody watches for."""
+    """One line for the event, given the state after it. None if nobody needs to see it."""
     match event:
         case Finished():
             return _describe_result(event, state)

@@ -1,4 +1,4 @@
-"""Tokens and money in words: what is known, what is not, and what the limits are."""
+"""Tokens and money in words: known costs, unknown ones, and limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["say_batch_limits", "say_cost", "say_tokens"]
 
 
 def say_tokens(spent: Spent, limits: Limits) -> str:
-    """Tokens sent, of which cached, and received; empty where nothing was asked and nothing is limited."""
+    """Tokens sent, cached and received. Empty if nothing was asked and nothing is limited."""
     if not (spent.paid.tokens_in or spent.paid.tokens_out or limits.max_tokens):
         return ""
     cached = f" ({spent.paid.tokens_cached:,} cached)" if spent.paid.tokens_cached else ""
@@ -18,7 +18,7 @@ def say_tokens(spent: Spent, limits: Limits) -> str:
 
 
 def say_cost(spent: Spent, limits: Limits) -> str:
-    """The known cost, how many calls have an unknown one, and the limit; empty where there is none of these."""
+    """The known cost, the number of calls of unknown cost, and the limit. Empty if there is none of these."""
     limit = f" of ${limits.max_cost_usd:g}" if limits.max_cost_usd else ""
     unknown = spent.unknown_costs if spent.paid.tokens_in or spent.cost_usd else 0
     if not (spent.cost_usd or unknown or limit):
@@ -29,7 +29,7 @@ def say_cost(spent: Spent, limits: Limits) -> str:
 
 
 def say_batch_limits(limits: Limits) -> str:
-    """The limits that all ideas of the batch share; empty where there are none."""
+    """The limits that all ideas of the batch share. Empty if there are none."""
     tokens = f"{limits.batch_max_tokens:,} tokens" if limits.batch_max_tokens else ""
     cost = f"${limits.batch_max_cost_usd:g}" if limits.batch_max_cost_usd else ""
     both = " and ".join(part for part in (tokens, cost) if part)

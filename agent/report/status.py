@@ -1,4 +1,4 @@
-"""How an idea stands: one value for the terminal and for `status --json`."""
+"""The standing of an idea, as one value for the terminal and for `status --json`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from agent.core.prompt.view import reference_of
 from agent.report.pause import ways_on
 from agent.report.spending import say_batch_limits, say_cost, say_tokens
 
-__all__ = ["Best", "Standing", "WorkState", "best_run", "stand"]
+__all__ = ["Activity", "Best", "Standing", "WorkState", "best_run", "stand"]
 
 
 class WorkState(StrEnum):
-    """What a workspace is doing."""
+    """The states of a workspace."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -30,71 +30,75 @@ class WorkState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Best:
-    """The best completed run by the primary metric.
+class Activity:
+    """Signs of work on an idea that its journal does not hold."""
 
-    baseline: the mean of the baseline's seeds, or what the frontier gives at the run's own place, as `reference` says.
-    sandbox: the weakest that held one of the run's steps.
-    """
+    # A live orchestrator has the lock.
+    is_held: bool
+    # Nothing has happened since the launch.
+    fresh: bool
+    # Why the supervisor of the step at work is silent, and what to do; empty if it is not.
+    silence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best completed run by the primary metric."""
 
     run: int
     metric: str
     value: float
+    # The mean of the baseline's seeds, or of the frontier at the run's own place, which `reference` names.
     baseline: float | None
     verdict: str
     verified: bool
     reference: str = ""
+    # The weakest that held one of the run's steps.
     sandbox: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One line of status. `cost_usd` is None where no call's price is known.
-
-    tokens_cached: part of tokens_in. requests: of the calls, the refused ones too. unknown_costs: calls whose price
-    nobody knows. spent: the same in words, with the limits. next: the commands that go on.
-    """
+    """One line of status."""
 
     name: str
+    # The workspace.
     path: str
     state: WorkState
+    # The step at work, in one word.
     phase: str
     run: int
     max_runs: int
+    # Why it paused, stalled or failed.
     reason: str
+    # None if the price of no call is known.
     cost_usd: float | None
     tokens_in: int
     tokens_out: int
     best: Best | None
+    # The remark of a control or a replay.
     control: str
+    # Part of tokens_in.
     tokens_cached: int = 0
     calls: int = 0
+    # HTTP requests of all calls, with those that were refused.
     requests: int = 0
+    # Calls whose price nobody knows.
     unknown_costs: int = 0
+    # Limits; None: no limit.
     max_tokens: int | None = None
     max_cost_usd: float | None = None
     batch_max_tokens: int | None = None
     batch_max_cost_usd: float | None = None
+    # Tokens and cost in words, with the limits.
     spent: str = ""
+    # The commands that go on.
     next: tuple[str, ...] = ()
 
 
-def stand(
-    path: str,
-    state: State,
-    spec: TemplateSpec,
-    baselines: Sequence[Baseline],
-    *,
-    is_held: bool,
-    fresh: bool,
-    silence: str = "",
-) -> Standing:
-    """How it stands.
-
-    is_held: a live orchestrator has the lock. fresh: nothing has happened since launch. silence: the supervisor of the
-    step at work lives, but its heart stopped, in words.
-    """
-    work, reason = _work_state(state, is_held, fresh, silence)
+def stand(path: str, state: State, spec: TemplateSpec, baselines: Sequence[Baseline], activity: Activity) -> Standing:
+    """The standing of one idea; `path` is its workspace."""
+    work, reason = _work_state(state, activity)
     spent, limits = state.spent, state.limits
     words = (say_tokens(spent, limits), say_cost(spent, limits), say_batch_limits(limits))
     return Standing(
@@ -123,22 +127,23 @@ def stand(
     )
 
 
-def _work_state(state: State, is_held: bool, fresh: bool, silence: str) -> tuple[WorkState, str]:
+def _work_state(state: State, activity: Activity) -> tuple[WorkState, str]:
     if state.ended:
         work = WorkState.COMPLETED if state.ended.completed else WorkState.FAILED
         return work, state.ended.summary.partition("\n")[0]
-    if is_held:
+    silence = activity.silence
+    if activity.is_held:
         return (WorkState.STALLED, silence) if silence else (WorkState.RUNNING, "")
     if state.pause:
         return WorkState.PAUSED, state.pause.reason
-    if fresh:
+    if activity.fresh:
         return WorkState.PENDING, ""
     going = f"; {silence or f'{state.opened.folder} may be going on'}" if state.opened else ""
     return WorkState.STALLED, f"no orchestrator works on it{going}"
 
 
 def phase_of(state: State) -> str:
-    """The step at work, in a word."""
+    """The step at work, in one word."""
     if state.ended:
         return "ended"
     if state.opened:
@@ -153,10 +158,10 @@ def phase_of(state: State) -> str:
 
 
 def best_run(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) -> Best | None:
-    """The best of the verified runs, where there are any; of those, of the runs that compare with the baseline.
+    """The best of the verified runs if there are any, else of all runs.
 
-    Along a frontier the best is the one farthest from it. None where no run is completed, or the metric has no
-    direction to be best in.
+    If some of them compare with the baseline, the others are left out. Along a frontier the best run is the one
+    farthest from it. None if no run is completed, or if the metric has no direction to be best in.
     """
     done = [row for row in state.rows if row.completed]
     reference = reference_of(state, baselines)
@@ -192,5 +197,5 @@ def best_run(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) ->
 
 
 def is_verified(row: RunRow, state: State) -> bool:
-    """Whether the row's numbers were measured by the sealed evaluator alone."""
+    """Whether the sealed evaluator alone measured the row's numbers."""
     return state.launched.verified and not row.measured.self_reported

@@ -13,7 +13,7 @@ from agent.core.journal.kinds import Measured
 from agent.core.journal.limits import Limits
 from agent.core.journal.state import State
 from agent.report import status
-from agent.report.status import Best, Standing, WorkState, best_run, phase_of, stand
+from agent.report.status import Activity, Best, Standing, WorkState, best_run, phase_of, stand
 from tests.core.journal_by_hand import Story
 
 BASELINES = [Baseline("plain", seed, {"score": value}) for seed, value in enumerate((0.48, 0.5, 0.52))]
@@ -24,7 +24,7 @@ def spec(direction: Direction = "higher") -> TemplateSpec:
 
 
 def standing(state: State, *, is_held: bool = False, fresh: bool = False, silence: str = "") -> Standing:
-    return stand("/w/momentum", state, spec(), BASELINES, is_held=is_held, fresh=fresh, silence=silence)
+    return stand("/w/momentum", state, spec(), BASELINES, Activity(is_held, fresh, silence))
 
 
 def after(*scores: float, limits: Limits | None = None, verified: bool = False) -> Story:

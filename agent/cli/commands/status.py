@@ -26,7 +26,7 @@ from agent.edges.template.data import store_size
 from agent.edges.workspace.layout import BATCH_FILE, Workspace, find_missing, find_workspaces, frozen_template
 from agent.edges.workspace.lock import read_holder
 from agent.errors import IntegrityError, UsageError
-from agent.report.status import Standing, stand
+from agent.report.status import Activity, Standing, stand
 
 
 def status(
@@ -87,9 +87,7 @@ def read_standing(workspace: Workspace) -> Standing:
         state,
         template.spec,
         template.baselines,
-        is_held=is_held,
-        fresh=len(events) == 1,
-        silence=find_silence(workspace, state),
+        Activity(is_held, fresh=len(events) == 1, silence=find_silence(workspace, state)),
     )
 
 

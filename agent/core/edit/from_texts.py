@@ -19,7 +19,7 @@ CONTEXT = 2
 _MARKS = (7, 8, 9, 6, 5)
 _SENTINEL = "the end of the file, as it was"
 
-_Lines = Sequence[str]
+_TextLines = Sequence[str]
 
 
 class Unwritable(ValueError):
@@ -45,7 +45,7 @@ def blocks_of(old: Mapping[str, str], new: Mapping[str, str]) -> str:
     return "\n".join(parts)
 
 
-def _block(path: str, search: _Lines, replace: _Lines) -> str:
+def _block(path: str, search: _TextLines, replace: _TextLines) -> str:
     body = [*search, *replace]
     if any(read_head(line) or closes_block(line) for line in body):
         raise Unwritable(path)
@@ -60,9 +60,9 @@ def _block(path: str, search: _Lines, replace: _Lines) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _changes(before: _Lines, after: _Lines) -> list[tuple[_Lines, _Lines]]:
+def _changes(before: _TextLines, after: _TextLines) -> list[tuple[_TextLines, _TextLines]]:
     """(SEARCH, REPLACE) for every run of lines that differs, in order, each to be applied after those above it."""
-    found: list[tuple[_Lines, _Lines]] = []
+    found: list[tuple[_TextLines, _TextLines]] = []
     codes = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
     for _, i1, i2, j1, j2 in (code for code in codes if code[0] != "equal"):
         now = [*after[:j1], *before[i1:]]
@@ -70,7 +70,7 @@ def _changes(before: _Lines, after: _Lines) -> list[tuple[_Lines, _Lines]]:
     return found
 
 
-def _change(now: _Lines, start: int, stop: int, new: _Lines) -> list[tuple[_Lines, _Lines]]:
+def _change(now: _TextLines, start: int, stop: int, new: _TextLines) -> list[tuple[_TextLines, _TextLines]]:
     """Blocks that put `new` in place of the lines start..stop of `now`."""
     if not now:
         return [((), new)]
@@ -91,7 +91,7 @@ def _change(now: _Lines, start: int, stop: int, new: _Lines) -> list[tuple[_Line
     return [(search, replace)]
 
 
-def _at_the_end(now: _Lines, start: int, stop: int, new: _Lines) -> list[tuple[_Lines, _Lines]]:
+def _at_the_end(now: _TextLines, start: int, stop: int, new: _TextLines) -> list[tuple[_TextLines, _TextLines]]:
     """The same in two steps: a last line that is sure to be unique, then the change together with that line."""
     mark = _SENTINEL
     while any(mark in line for line in now):
@@ -102,7 +102,7 @@ def _at_the_end(now: _Lines, start: int, stop: int, new: _Lines) -> list[tuple[_
     return [((), (mark,)), ([*now, mark], replace)]
 
 
-def _is_unique(text: _Lines, part: _Lines) -> bool:
+def _is_unique(text: _TextLines, part: _TextLines) -> bool:
     """Whether a run of lines, not all of them blank, stands in a text once."""
     if not any(line.strip() for line in part):
         return False

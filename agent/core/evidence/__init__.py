@@ -1,1 +1,1 @@
-"""What a run measured, and what may be said of it."""
+"""Results of runs: how they are read, judged against baselines, and checked later."""

@@ -1,4 +1,4 @@
-"""Whether what lies on disk agrees with the journal: comparisons of values, read by somebody else."""
+"""Comparison of the files on disk with the journal. Somebody else reads both."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _WRITING_EFFECTS = frozenset({"ApplyReply", "ReadReview", "Publish", "Restore"})
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """What contradicts the journal: `where` names file, commit, tag or event, `remedy` what to do."""
+    """A contradiction of the journal. `where` names a file, commit, tag or event; `remedy` says how to mend it."""
 
     where: str
     problem: str
@@ -68,7 +68,7 @@ class NamedBlob:
 
 @dataclass(frozen=True, slots=True)
 class NamedCommit:
-    """A commit that event `seq` made; `step_id` is what it must carry, empty for the first."""
+    """A commit that event `seq` made, and the Step-Id that it must carry: empty for the first commit."""
 
     seq: int
     sha: str
@@ -77,7 +77,7 @@ class NamedCommit:
 
 @dataclass(frozen=True, slots=True)
 class BranchCommit:
-    """A commit as the branch has it."""
+    """A commit as it is on the branch."""
 
     sha: str
     step_id: str
@@ -155,9 +155,9 @@ def is_writing(state: State) -> bool:
 def compare_branch(
     state: State, named: Sequence[NamedCommit], branch: Sequence[BranchCommit], existing: Collection[str]
 ) -> list[Disagreement]:
-    """The branch, oldest first, against the commits that events made; `existing` are those that git has anywhere.
+    """Disagreements of the branch, oldest commit first, with the commits that events made.
 
-    While an effect is open its commit may be on top already.
+    existing: the commits that git has anywhere. While an effect is open, its commit may be on top already.
     """
     by_sha = {commit.sha: commit for commit in branch}
     known = {commit.sha for commit in named}
@@ -199,7 +199,7 @@ def _compare_commit(
 
 
 def compare_tag(run: PublishedRun, commit: str | None, message: str) -> list[Disagreement]:
-    """The tag of a completed run: the commit that it names, None where there is none, and its text."""
+    """Disagreements of the tag of a completed run. `commit` is the one that it names, None if there is no tag."""
     tag = run.published.tag
     where = f"tag {tag}"
     again = f"restore .git from a copy; event {run.seq} has the values"
@@ -219,7 +219,7 @@ def compare_tag(run: PublishedRun, commit: str | None, message: str) -> list[Dis
 
 
 def compare_reading(run: PublishedRun, step: Step, where: str, now: Measured) -> list[Disagreement]:
-    """What a published results file says now, against what was read when its step ended."""
+    """Disagreements of a published results file, read now, with the values read when its step ended."""
     closed = run.closed[step]
     put_back = f"put the file back as it was published; event {run.seq} has the values"
     names = sorted(
@@ -245,7 +245,7 @@ def _show(value: float | None) -> str:
 
 
 def compare_idea(launched: Launched, idea: Idea | None) -> list[Disagreement]:
-    """idea.json of the first commit, None where it holds no idea, against what was launched."""
+    """Disagreements of idea.json in the first commit with the launch. `idea` is None if the file holds none."""
     where = f"idea.json of commit {launched.commit[:10]}"
     again = "restore workspace and .git from a copy"
     if idea is None:

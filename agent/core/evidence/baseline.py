@@ -1,4 +1,4 @@
-"""Baseline results of a template, and a candidate's standing against them."""
+"""Baseline results of a template, and the verdict of a run against them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agent.core.journal.kinds import Measured
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """One run of a baseline: its declared metrics and controls by name. `setting` tells a frontier's points apart."""
+    """One run of a baseline: its declared metrics and controls by name. `setting` names a point of a frontier."""
 
     name: str
     seed: int
@@ -35,7 +35,10 @@ class BaselineRow:
 
 
 def summarise(baselines: Sequence[Baseline], axis: str = "") -> tuple[BaselineRow, ...]:
-    """One row for each name and setting: names in order of appearance, settings too, or by their mean on `axis`."""
+    """One row for each name and setting, names in order of appearance.
+
+    Settings come in order of appearance too, or by their mean on `axis`.
+    """
     names = list(dict.fromkeys(b.name for b in baselines))
     rows = [
         _summarise_setting([b for b in baselines if (b.name, b.setting) == key])
@@ -57,9 +60,9 @@ def _summarise_setting(runs: Sequence[Baseline]) -> BaselineRow:
 
 
 def in_declared_order(baselines: Sequence[Baseline], variants: Sequence[BaselineVariant]) -> tuple[Baseline, ...]:
-    """Sorted by the profile's variants and their values, so that the first variant is the first baseline.
+    """The runs sorted by the profile's variants and their values, so that the first variant is the first baseline.
 
-    What is not declared comes last, in the order that it has.
+    Runs that no variant declares come last, in the order that they have.
     """
     names = [variant.name for variant in variants]
     settings = {variant.name: [say_setting(value) for value in variant.values] for variant in variants}
@@ -73,7 +76,7 @@ def in_declared_order(baselines: Sequence[Baseline], variants: Sequence[Baseline
 
 
 def say_setting(value: bool | int | float | str) -> str:
-    """A varied constant's value as a setting's name."""
+    """The value of a varied constant as the name of a setting."""
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
@@ -85,10 +88,10 @@ def judge_run(
     *,
     self_reported: str = "",
 ) -> Verdict | None:
-    """The metric's verdict against the first setting of the first baseline or, where there is an axis, the frontier.
+    """The metric's verdict against the first setting of the first baseline, or against the frontier if there is one.
 
-    None for a run without the metric. A control that the baseline reports must be reported by the run too, and agree.
-    `self_reported`: why the run's results are not verified where the template's are; it then compares with none.
+    None for a run without the metric. If the baseline reports a control, the run must report it too, and agree.
+    self_reported: why the run's results are not verified. If those of the template are, the run compares with none.
     """
     if metric.name not in values:
         return None
@@ -115,7 +118,7 @@ def verdict_of(
 def _read_controls(
     spec: TemplateSpec, values: Mapping[str, float], runs: Sequence[Baseline]
 ) -> tuple[ControlReading, ...]:
-    """The controls that the runs report, but for the axis, along which baselines are interpolated."""
+    """The controls that the runs report. The axis is left out, because baselines are interpolated along it."""
     return tuple(
         ControlReading(
             control.name,
@@ -137,8 +140,8 @@ def _judge_at_axis(
 ) -> Verdict:
     """The verdict against the best of the curves, at the run's own place on the axis.
 
-    The first baseline bounds what compares: beyond its ends only weaker ones might be left to beat. Another counts
-    where its own controls agree with the run's.
+    A run compares only within the range of the first baseline: beyond it, only weaker baselines might be left. Another
+    baseline counts if its own controls agree with the run's.
     """
     axis = spec.frontier
     if not math.isfinite(values[metric.name]):
@@ -188,7 +191,10 @@ def _without_bar(kind: VerdictKind, reason: str) -> Verdict:
 
 
 def reach_of(baselines: Sequence[Baseline], axis: str, metric: str) -> tuple[float, float] | None:
-    """Where on the axis the metric is judged, slack included; None where the first baseline does not report both."""
+    """Both ends of the range in which the metric is judged, slack included.
+
+    None if the first baseline does not report metric and axis.
+    """
     first = [b for b in baselines if b.name == baselines[0].name]
     curve = read_curve("", _samples(first, axis, metric))
     return (curve.low * (1 - END_SLACK), curve.high * (1 + END_SLACK)) if curve else None

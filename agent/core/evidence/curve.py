@@ -1,6 +1,6 @@
-"""Learning curves in a few short lines: how each ran, whether it had settled, and what went wrong on the way.
+"""Learning curves in a few short lines: their course, whether they settled, and faults on the way.
 
-The file is the experiment's own, one {"step", "name", "value"} a line; whatever else stands there is passed over.
+The experiment writes the file, one {"step", "name", "value"} a line. Any other line is skipped.
 """
 
 from __future__ import annotations
@@ -27,17 +27,21 @@ _AROUND = 3
 
 @dataclass(frozen=True, slots=True)
 class LearningCurve:
-    """One quantity over the steps at which it is a finite number; nans: how many values were none."""
+    """One quantity over the steps at which it is a finite number."""
 
     name: str
     steps: tuple[float, ...]
     values: tuple[float, ...]
+    # How many values were no finite number, and the step of the first of them.
     nans: int = 0
     first_nan: float | None = None
 
 
 def summarise_curves(text: str, first: Sequence[str] = ()) -> tuple[str, ...]:
-    """One line a curve, at most MAX_CURVES: losses and the names in `first` first, constant ones in one."""
+    """One line a curve, at most MAX_CURVES.
+
+    Losses and the names in `first` come first. Constant curves share one line.
+    """
     curves = read_curves(text)
     lowered = [name.lower() for name in first]
 
@@ -59,7 +63,7 @@ def summarise_curves(text: str, first: Sequence[str] = ()) -> tuple[str, ...]:
 
 
 def read_curves(text: str) -> dict[str, LearningCurve]:
-    """Curves by name, in the file's order; a line that does not parse, as one cut short, is passed over."""
+    """Curves by name, in the file's order. A line that does not parse is skipped, such as one that was cut short."""
     found: dict[str, list[tuple[float, float]]] = {}
     points = 0
     for line in text.splitlines():
@@ -90,7 +94,7 @@ def _read_point(line: str) -> tuple[str, float, float] | None:
 
 
 def _as_number(value: object) -> float | None:
-    """A finite number, None for anything else."""
+    """The value if it is a finite number, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -107,7 +111,7 @@ def _make(name: str, rows: Collection[tuple[float, float]]) -> LearningCurve:
 
 
 def describe_curve(curve: LearningCurve) -> str:
-    """The curve in one line: first, at 10, 50 and 90 %, last; its minimum, its end, values that are none, spikes."""
+    """The curve in one line: first, at 10, 50 and 90 %, last; its minimum, its end, missing values and spikes."""
     values, steps = curve.values, curve.steps
     nan = f"{curve.nans} value{'s' if curve.nans > 1 else ''} NaN or infinite, first at step {curve.first_nan or 0:g}"
     if not values:
@@ -128,7 +132,7 @@ def describe_curve(curve: LearningCurve) -> str:
 
 
 def _say_end(steps: Sequence[float], values: Sequence[float]) -> str:
-    """Whether the last fifth falls, rises or is flat: its slope against the scatter about it."""
+    """The course of the last fifth (falls, rises or flat), by its slope against the scatter about it."""
     count = max(_LEAST // 2, round(_TAIL * len(values)))
     if len(values) < _LEAST:
         return f"too short to judge its end ({len(values)} points)"
@@ -147,7 +151,7 @@ def _say_end(steps: Sequence[float], values: Sequence[float]) -> str:
 
 
 def _spikes(values: Sequence[float]) -> list[int]:
-    """Indices of points far from the median of their neighbours; the steep beginning is left out."""
+    """Indices of points far from the median of their neighbours, without the steep beginning."""
     start = max(_AROUND, len(values) // 10)
     if len(values) < 3 * _LEAST:
         return []

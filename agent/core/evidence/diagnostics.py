@@ -1,4 +1,4 @@
-"""Numbers that tell how a run went inside, declared by the template: a state and its reading, not a score."""
+"""Diagnostics that the template declares: numbers about the inside of a run, with their reading, and no score."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["describe_diagnostics"]
 
 
 def describe_diagnostics(declared: Sequence[Diagnostic], outputs: Mapping[str, Any]) -> tuple[str, ...]:
-    """One line for each that the run reports, those outside their range first; within it their reading says nothing.
+    """One line for each diagnostic that the run reports. Those outside their range come first, with their reading.
 
     outputs: JSON values by source.
     """

@@ -1,4 +1,4 @@
-"""A baseline run at several settings: its metric as a curve over the log of an axis, and the bar that it sets there."""
+"""A baseline run at several settings: its metric as a curve over the log of an axis, and the bar at each place."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The points of one baseline by rising axis; settings whose means on the axis all but meet are one point."""
+    """The points of one baseline by rising axis. Settings whose means on the axis nearly meet are one point."""
 
     name: str
     points: tuple[Point, ...]
@@ -71,13 +71,13 @@ class Curve:
         return self.low * (1 - END_SLACK) <= axis <= self.high * (1 + END_SLACK)
 
     def bar(self, axis_name: str, axis: float) -> Bar:
-        """What one more run of this baseline would give at `axis`, which it reaches.
+        """The expected result of one more run of this baseline at `axis`, which the curve reaches.
 
         The mean of the two parabolas in log axis through the neighbours and one point more on either side: straight
-        lines lie below curves that bend as these do, by up to a seed's spread. One parabola in the end segments, a
-        line beyond them and between two points. Half width t(sum(n_i - 1)) s sqrt(1 + sum(w_i^2 / n_i)) over the points
-        used with their weights w_i, s pooled over them. At a point, its own seeds alone. Where these show no spread,
-        all of the curve's points are pooled; None where no setting was run twice.
+        lines lie below curves that bend as these do, by up to a seed's spread. In the end segments it is one parabola,
+        beyond them and between two points a line. Half width t(sum(n_i - 1)) s sqrt(1 + sum(w_i^2 / n_i)) over the
+        points used with their weights w_i, s pooled over them. At a point only its own seeds count. If these show no
+        spread, all of the curve's points are pooled; None if no setting was run twice.
         """
         weights = self._weights(axis)
         mean = math.fsum(weight * point.mean for point, weight in weights)
@@ -91,7 +91,7 @@ class Curve:
         return Bar(mean, half, runs, f"{self.name} at {axis_name} {axis:.3g}")
 
     def _weights(self, axis: float) -> list[tuple[Point, float]]:
-        """The points that the value at `axis` rests on; the weights sum to 1, and lie outside 0..1 beyond the ends."""
+        """The points that the value at `axis` is made of, with weights of sum 1. Beyond the ends they leave 0..1."""
         for point in self.points:
             if len(self.points) == 1 or abs(math.log(axis / point.axis)) < _EXACT:
                 return [(point, 1.0)]
@@ -108,7 +108,7 @@ class Curve:
 
 
 def _polynomial(points: Sequence[Point], axis: float) -> list[tuple[Point, float]]:
-    """Lagrange's weights at `axis` of the polynomial in log axis through the points."""
+    """Lagrange weights at `axis` of the polynomial in log axis through the points."""
     at = [math.log(axis / point.axis) for point in points]
     return [
         (point, math.prod(at[j] / (at[j] - at[i]) for j in range(len(at)) if j != i)) for i, point in enumerate(points)
@@ -124,7 +124,7 @@ def _half_width(points: Sequence[Point], leverage: float) -> float | None:
 
 
 def read_curve(name: str, samples: Iterable[Sample]) -> Curve | None:
-    """The curve through the finite samples on the positive axis; None where there is none."""
+    """The curve through the finite samples on the positive axis; None if there are none."""
     settings: dict[str, list[Sample]] = {}
     for sample in samples:
         if sample.axis > 0 and math.isfinite(sample.axis) and math.isfinite(sample.value):
@@ -144,6 +144,6 @@ def _mean_axis(runs: Sequence[Sample]) -> float:
 
 
 def best_bar(curves: Mapping[str, Curve], axis_name: str, axis: float, direction: Direction) -> Bar | None:
-    """The hardest to beat of the curves that reach `axis`; of equal ones the first by name."""
+    """The bar that is hardest to beat, of the curves that reach `axis`. Of equal ones the first by name."""
     bars = [curves[name].bar(axis_name, axis) for name in sorted(curves) if curves[name].reaches(axis)]
     return (min if direction == "lower" else max)(bars, key=lambda bar: bar.mean, default=None)

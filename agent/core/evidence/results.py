@@ -1,4 +1,4 @@
-"""What a run reported: final_info.json and evaluation.json as values."""
+"""Results files of a run: final_info.json and evaluation.json as values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FILE_NAMES: Final[dict[Source, str]] = {"final_info": "final_info.json", "evalua
 
 
 class Absent(Enum):
-    """The type of ABSENT, which read_path returns where a path leads nowhere (null is a value)."""
+    """The type of ABSENT, which read_path returns if a path leads nowhere. (null is a value.)"""
 
     ABSENT = "absent"
 
@@ -41,7 +41,7 @@ ABSENT: Final = Absent.ABSENT
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """A valid results file: `values` by metric name, all finite; `data` the whole object, with null for NaN."""
+    """A valid results file: `values` by metric name, all finite, and `data`, the whole object with null for NaN."""
 
     source: Source
     values: dict[str, float]
@@ -50,14 +50,14 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class ResultsProblem:
-    """Why a results file cannot be used: one sentence a problem, each naming the file."""
+    """Why a results file cannot be used: one sentence a problem. Each names the file."""
 
     source: Source
     problems: tuple[str, ...]
 
 
 class _BadJson(ValueError):
-    """JSON that the standard parser would accept and we do not."""
+    """JSON that the standard parser would accept and this reader does not."""
 
 
 def parse_results(
@@ -68,10 +68,10 @@ def parse_results(
     max_chars: int = 64_000_000,
     max_depth: int = 100,
 ) -> Results | ResultsProblem:
-    """Read the text of `source`.json (None: there is no such file) and the declared metrics that come from it.
+    """Read the text of `source`.json, None if there is no such file, and the declared metrics that come from it.
 
-    A declared metric must be there, a number and finite; an optional one may be absent or null. Elsewhere NaN and
-    Infinity become null.
+    A declared metric must be there, a number and finite. An optional one may be absent or null. In all other places NaN
+    and Infinity become null.
     """
     name = FILE_NAMES[source]
     if text is None:
@@ -94,7 +94,7 @@ def parse_results(
 
 
 def _read_metrics(raw: object, metrics: Sequence[Metric], name: str) -> tuple[dict[str, float], tuple[str, ...]]:
-    """The finite values by metric name, and what is wrong with the others."""
+    """The finite values by metric name, and the problems of the others."""
     values: dict[str, float] = {}
     problems: list[str] = []
     for metric in metrics:
@@ -110,7 +110,7 @@ def _read_metrics(raw: object, metrics: Sequence[Metric], name: str) -> tuple[di
 
 
 def read_path(data: object, path: Sequence[str]) -> object:
-    """The value that the keys of `path` lead to, or ABSENT; a key of digits also indexes a list."""
+    """The value that the keys of `path` lead to, or ABSENT. A key of digits also indexes a list."""
     value = data
     for key in path:
         if isinstance(value, Mapping) and key in value:
@@ -127,17 +127,17 @@ def _indexes(key: str, items: list[object]) -> bool:
 
 
 def read_number(data: object, path: Sequence[str]) -> float | None:
-    """The finite number at `path`, or None; true and false are no numbers."""
+    """The finite number at `path`, or None. True and false are no numbers."""
     value = _finite_number(read_path(data, path))
     return None if isinstance(value, str) else value
 
 
 def means_paths(final_info: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
-    """Where the finite numbers under `means` are in AI-Scientist's layout, by metric name.
+    """Paths of the finite numbers under `means` in AI-Scientist's layout, by metric name.
 
-    {"set": {"means": {"loss": 1.0}, ...}} gives "loss", or "set.loss" where several sets have means;
-    {"set": {"means": 1.0}} gives "set"; {"means": {"loss": 1.0}} gives "loss". Every other key is ignored. Names are
-    one line each, at most MOST_MEANS of them: an experiment chose them.
+    {"set": {"means": {"loss": 1.0}, ...}} gives "loss", or "set.loss" if several sets have means.
+    {"set": {"means": 1.0}} gives "set", and {"means": {"loss": 1.0}} gives "loss". Every other key is ignored. Names
+    are one line each, at most MOST_MEANS of them, because an experiment chose them.
     """
     paths = {plain_line(name, NAME_CHARS): path for name, path in islice(_find_means(final_info), MOST_MEANS)}
     paths.pop("", None)
@@ -163,14 +163,14 @@ def means_metrics(final_info: Mapping[str, object]) -> dict[str, float]:
 
 
 def _numbers_under(means: object, name: str) -> list[tuple[str, tuple[str, ...]]]:
-    """(metric name, keys below `means`) of each finite number; `name` is the metric's where `means` is one number."""
+    """(metric name, keys below `means`) of each finite number. If `means` is one number, `name` is its metric."""
     if isinstance(means, Mapping):
         return [(str(key), (str(key),)) for key in means if read_number(means, (str(key),)) is not None]
     return [(name, ())] if read_number(means, ()) is not None else []
 
 
 def _finite_number(value: object) -> float | str:
-    """The number, or what is wrong with the value, to follow its name."""
+    """The number, or the problem of the value, worded to follow its name."""
     if value is ABSENT:
         return "is missing"
     if value is None:
@@ -216,7 +216,7 @@ def _object_of(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _cleaned(value: object, depth_left: int) -> object:
-    """The value with null for what JSON has no word for, and text that can be written as UTF-8."""
+    """The value with null for numbers that JSON lacks, and with text that can be written as UTF-8."""
     if isinstance(value, dict | list) and depth_left == 0:
         raise _BadJson("it is nested too deeply")
     match value:

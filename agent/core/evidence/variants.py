@@ -1,4 +1,4 @@
-"""The runs that a profile's baselines consist of, and the code of each: constants set at the top of a file."""
+"""The runs of a profile's baselines, and the code of each: constants set at the top of a file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FIRST_SEED: Final = 1001  # runs of ideas count from 1: no baseline shares a see
 
 @dataclass(frozen=True, slots=True)
 class BaselineTask:
-    """One run of a baseline: `constants` as they stand in its code, the varied one among them."""
+    """One run of a baseline: `constants` as they are in its code, the varied one among them."""
 
     name: str
     setting: str
@@ -32,7 +32,7 @@ class BaselineTask:
 
     @property
     def point(self) -> str:
-        """Name and setting, fit for a file name."""
+        """Name and setting, as a part of a file name."""
         return re.sub(r"[^\w.+-]+", "_", f"{self.name}-{self.setting}" if self.setting else self.name)
 
     @property
@@ -41,9 +41,9 @@ class BaselineTask:
 
 
 def plan_tasks(variants: Sequence[BaselineVariant], where: str) -> tuple[BaselineTask, ...]:
-    """Every run: variants in order, their values in order, seeds from 1001 on; `where` names the file in errors.
+    """Every run: variants in order, their values in order, seeds from FIRST_SEED on. `where` names the file in errors.
 
-    Raises: UsageError for a variant that varies nothing over values, or two that would share a file.
+    Raises: UsageError if a variant has several values and varies nothing, or if two would share a file.
     """
     tasks: list[BaselineTask] = []
     for variant in variants:
@@ -76,7 +76,7 @@ def set_constants(
 ) -> dict[str, str]:
     """The files with each constant set in the one of `run_files` that assigns it at its top level.
 
-    Raises: UsageError naming constant and file.
+    Raises: UsageError that names constant and file.
     """
     changed, scripts = dict(files), [file for file in run_files if file.endswith(".py")]
     for name, value in constants.items():
@@ -91,9 +91,9 @@ def set_constants(
 
 
 def set_constant(text: str, name: str, value: Constant, where: str) -> str:
-    """Python text in which the one top-level `name = literal` has another right-hand side; all else is kept.
+    """Python text in which the one top-level `name = literal` has another right-hand side. All else is kept.
 
-    Raises: UsageError naming `where` and the constant.
+    Raises: UsageError that names `where` and the constant.
     """
     found = _assignments(text, name, where)
     if not found:

@@ -1,4 +1,4 @@
-"""Whether one run differs from the baseline by more than the baseline's seeds differ among themselves."""
+"""Whether one run differs from the baseline by more than the seeds of the baseline differ among themselves."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 
 
 class VerdictKind(Enum):
-    """What may be said of a run's primary metric."""
+    """The verdicts on one metric of a run."""
 
     BETTER = "better"
     WORSE = "worse"
@@ -35,7 +35,7 @@ class VerdictKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ControlReading:
-    """A number that must be the same here and in the baseline, within `tolerance` (relative); None: not reported."""
+    """A number that must be the same in run and baseline, within `tolerance` (relative). None: not reported."""
 
     name: str
     value: float | None
@@ -45,25 +45,23 @@ class ControlReading:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The verdict and what it rests on, in the metric's own unit.
-
-    `low` and `high` bound the 95 % prediction interval of one more baseline run; None where no seeds show a spread.
-    reference: the baseline that set the mean, and where on its frontier; empty where there is but one.
-    """
+    """The verdict on one metric, with the baseline's numbers in the metric's own unit."""
 
     kind: VerdictKind
     baseline_mean: float | None
+    # Ends of the 95 % prediction interval of one more baseline run; None if no seeds show a spread.
     low: float | None
     high: float | None
     reason: str
+    # The baseline that set the mean, and its place on the frontier; empty if there is but one.
     reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """Where one more baseline run is expected: `mean` ± `half` with probability 0.95, were the values normal.
+    """Expectation of one more baseline run: `mean` ± `half` with probability 0.95, if the values are normal.
 
-    half: None where no setting was run twice. runs: how many it rests on.
+    half: None if no setting was run twice. runs: how many runs it is computed from.
     """
 
     mean: float
@@ -86,7 +84,7 @@ _SPREAD_FLOOR: Final = 1e-12  # relative: below it the spread is rounding, not s
 def judge(metric: Metric, value: float, baseline: Sequence[float], controls: Sequence[ControlReading]) -> Verdict:
     """Compare one run's `value` with the baseline's runs, one value a seed.
 
-    The interval of one more run is mean ± t(n-1) s sqrt(1 + 1/n). Runs are comparable only where every control agrees.
+    The interval of one more run is mean ± t(n-1) s sqrt(1 + 1/n). Runs compare only if every control agrees.
     """
     if not baseline:
         return Verdict(VerdictKind.NO_VERDICT, None, None, None, "there is no baseline to compare with")
@@ -100,8 +98,8 @@ def judge(metric: Metric, value: float, baseline: Sequence[float], controls: Seq
 def judge_against(metric: Metric, value: float, bar: Bar, controls: Sequence[ControlReading]) -> Verdict:
     """Compare one run's finite `value` with the bar.
 
-    A difference smaller than the metric's resolution, or inside the seed band, is no difference. Identical baseline
-    runs give no band; the resolution then stands for it, and without one there is no verdict.
+    A difference is none if it is smaller than the metric's resolution, or inside the band of the seeds. If the baseline
+    runs are identical, they give no band: then the resolution is the band, and without one there is no verdict.
     """
     kind, reason = _decide(metric, value, bar, controls)
     low, high = (None, None) if bar.half is None else (bar.mean - bar.half, bar.mean + bar.half)
@@ -136,7 +134,7 @@ def _compare(metric: Metric, value: float, bar: Bar, relation: str) -> str:
 
 
 def differing_controls(controls: Sequence[ControlReading]) -> str:
-    """The controls that do not agree, each with both readings; empty where all do."""
+    """The controls that do not agree, each with both readings; empty if all agree."""
     return "; ".join(_describe(control) for control in controls if not _agrees(control))
 
 
@@ -165,7 +163,7 @@ def _say(number: float | None) -> str:
 def t_quantile_975(df: int) -> float:
     """Upper 2.5 % point of Student's t with `df` >= 1 degrees of freedom, within 2e-5.
 
-    Source: table to 30; above, Abramowitz and Stegun 26.7.5 (expansion in 1/df about the normal quantile).
+    Source: table to 30. Above it, Abramowitz and Stegun 26.7.5 (expansion in 1/df about the normal quantile).
     """
     if df < 1:
         raise ValueError(f"degrees of freedom must be at least 1, not {df}")

@@ -287,7 +287,7 @@ class Launched:
     primary: str = ""
     # The template's claim that results are verified. A run can only lower it.
     verified: bool = False
-    # The store of prepared data.
+    # Folder that the experiment finds as ./data.
     data: str = ""
     # Folders of prepared data, named by their content; empty if the template prepares none.
     training: str = ""

@@ -1,1 +1,1 @@
-"""What a model is shown: the view of a turn, put into words within a window."""
+"""Prompts: the view of a turn, put into words within a window."""

@@ -1,4 +1,4 @@
-"""What the orchestrator writes into notes.txt: facts of a run, apart from the model's own words."""
+"""Facts of a run that the orchestrator writes into notes.txt, apart from the model's own words."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run_facts(
 
 
 def _against_frontier(spec: TemplateSpec, baselines: Sequence[Baseline], values: Mapping[str, float], name: str) -> str:
-    """What the frontier gives at the run's own place; empty where it says nothing of the metric."""
+    """The baseline at the run's own place; empty if the frontier does not have the metric."""
     verdict = verdict_of(spec, spec.metric(name), Measured(dict(values)), baselines)
     if verdict is None or verdict.baseline_mean is None:
         return ""
@@ -78,7 +78,7 @@ def failure_facts(state: State) -> str:
 
 
 def summarise_attempts(state: State) -> str:
-    """What was tried, run by run, in one line each."""
+    """The attempts so far, one line for each run number."""
     lines = []
     for row in state.rows:
         what = "completed" if row.completed else "given up"

@@ -236,9 +236,9 @@ def _brief_of(view: TurnView, text: str) -> Brief:
 
 
 def reference_of(state: State, baselines: Sequence[Baseline]) -> tuple[Baseline, ...]:
-    """What runs are compared with: the template's baselines, else the run of its own code.
+    """The runs that others are compared with: the template's baselines, else the run of its own code.
 
-    A run 0 that called its results self-reported is none: verified results are not ranked with it.
+    A run 0 that calls its results self-reported does not count: verified results are not ranked with it.
     """
     usable = state.baseline.values and not state.baseline.self_reported
     own = (Baseline("run 0", 0, state.baseline.values),) if usable else ()
@@ -250,7 +250,7 @@ def view_row(row: RunRow, spec: TemplateSpec, primary: Metric | None, baselines:
 
 
 def shown_files(stage: Stage, spec: TemplateSpec) -> tuple[str, ...]:
-    """The files whose text a request carries: those of this stage. The rest would cost tokens at every turn."""
+    """The files of this stage, whose text a request carries. All others would cost tokens at every turn."""
     if stage is Stage.PLOT:
         return ("plot.py",)
     if stage is Stage.NOTES:
