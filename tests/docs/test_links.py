@@ -42,6 +42,20 @@ def test_the_map_names_every_room() -> None:
     assert told == there
 
 
+def test_messages_of_failures_are_in_the_files_that_the_recipe_names() -> None:
+    """Rows as: | "timed out after", "could not start" | `agent/core/failure/diagnose.py` |."""
+    rows = re.findall(
+        r"^\| (.*\".*) \| `(agent/[^`|]+)` \|$", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.MULTILINE
+    )
+    wrong = [
+        (phrase, path)
+        for told, path in rows
+        for phrase in re.findall(r"\"([^\"]+)\"", told)
+        if phrase not in (ROOT / path).read_text("utf-8")
+    ]
+    assert len(rows) > 8 and wrong == []
+
+
 def test_the_readme_is_a_page() -> None:
     assert (ROOT / "README.md").stat().st_size <= README_BYTES
 
