@@ -22,8 +22,9 @@ from agent.core.decide import (
     StartStep,
     decide,
 )
-from agent.core.journal.events import Ended, Event, Finished, Paused, PauseKind, Resumed, Started
+from agent.core.journal.events import Ended, Event, Finished, Paused, Resumed, Started
 from agent.core.journal.fold import advance, fold
+from agent.core.journal.kinds import PauseKind
 from agent.core.journal.state import State
 from agent.core.prompt.facts import summarise_attempts
 from agent.edges.system.faults import say_fault

@@ -14,8 +14,9 @@ from dotenv import load_dotenv
 from agent.cli.environment import announce_sandbox, prepare
 from agent.cli.models import ModelSettings, make_models, read_model_settings
 from agent.cli.terminal import describe_surprise, say
-from agent.core.journal.events import Event, PauseKind, Resumed
+from agent.core.journal.events import Event, Resumed
 from agent.core.journal.fold import fold
+from agent.core.journal.kinds import PauseKind
 from agent.core.journal.state import State
 from agent.edges.lint import Linter
 from agent.edges.model.ledger import Ledger

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agent.core.journal.approval import wait_for_plan, wait_for_run
-from agent.core.journal.events import Paused, Purpose, Role, Stage, Step
+from agent.core.journal.events import Paused
+from agent.core.journal.kinds import Purpose, Role, Stage, Step
 from agent.core.journal.limits import Limits
 from agent.core.journal.state import Candidate, State
 

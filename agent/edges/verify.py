@@ -24,9 +24,9 @@ from agent.core.evidence.audit import (
 )
 from agent.core.evidence.results import ResultsProblem
 from agent.core.inputs.spec import Source
-from agent.core.journal.events import Event, Step
+from agent.core.journal.events import Event
 from agent.core.journal.fold import fold
-from agent.core.journal.kinds import Measured
+from agent.core.journal.kinds import Measured, Step
 from agent.core.journal.state import State
 from agent.edges.git.repo import BRANCH, Repo
 from agent.edges.run.prepare_step import EVALUATION, read_output

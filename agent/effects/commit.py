@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agent.core.journal.events import Stage
+from agent.core.journal.kinds import Stage
 from agent.core.journal.state import State
 from agent.edges.git.repo import Repo
 from agent.errors import IntegrityError

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from agent.core.failure.diagnose import DETAIL_CHARS, FailureKind
 from agent.core.failure.folding import cut_middle
-from agent.core.journal.events import Purpose
+from agent.core.journal.kinds import Purpose
 from agent.core.journal.roles import chat_of, role_of
 from agent.core.journal.state import State
 from agent.core.prompt.conversation import Talk, load_talk

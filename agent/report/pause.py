@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from agent.core.journal.events import PauseKind
+from agent.core.journal.kinds import PauseKind
 from agent.core.journal.state import State
 
 __all__ = ["ways_on"]

@@ -9,7 +9,7 @@ from enum import StrEnum
 from agent.core.evidence.baseline import Baseline, primary_metric, verdict_of
 from agent.core.evidence.verdict import VerdictKind
 from agent.core.inputs.spec import TemplateSpec
-from agent.core.journal.events import Stage
+from agent.core.journal.kinds import Stage
 from agent.core.journal.state import RunRow, State
 from agent.core.prompt.view import reference_of
 from agent.report.pause import ways_on

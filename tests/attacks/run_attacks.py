@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from agent.core.failure.record import ExitRecord
-from agent.core.journal.events import Step
+from agent.core.journal.kinds import Step
 from agent.edges.run import step_folder as step
 from agent.edges.run.prepare_step import Equipment, StepRequest, prepare_step
 from agent.edges.run.runner import Exited, Running, StepStatus

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.journal.events import Step
+from agent.core.journal.kinds import Step
 from agent.edges.run import step_folder as step
 from agent.edges.run.runner import Exited, Lost, Running
 from agent.edges.sandbox.choose import Sandbox

@@ -10,7 +10,7 @@ import pytest
 
 from agent.core.evidence.results import ResultsProblem
 from agent.core.failure.diagnose import FailureKind
-from agent.core.journal.events import Step
+from agent.core.journal.kinds import Step
 from agent.edges.run import step_folder as step
 from agent.edges.run.prepare_step import read_output
 from agent.edges.run.publish import publish_run

@@ -16,7 +16,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from agent.core.failure.record import ExitRecord
-from agent.core.journal.events import Purpose
+from agent.core.journal.kinds import Purpose
 from agent.core.model.messages import to_dicts
 from agent.edges.model.litellm_table import load_litellm
 from agent.edges.model.protocol import ModelReply, Models, Request

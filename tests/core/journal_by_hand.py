@@ -27,24 +27,20 @@ from agent.core.journal.events import (
     Event,
     Finished,
     Handed,
-    Intent,
     Launched,
     Linted,
     Opened,
     Published,
-    Purpose,
     Refused,
     Restored,
     Result,
     Resumed,
     Reviewed,
-    Role,
     Started,
-    Step,
     Voided,
 )
 from agent.core.journal.fold import advance, begin
-from agent.core.journal.kinds import PlanItem
+from agent.core.journal.kinds import Intent, PlanItem, Purpose, Role, Step
 from agent.core.journal.limits import Limits
 from agent.core.journal.roles import role_of
 from agent.core.journal.state import State

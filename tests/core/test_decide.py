@@ -35,18 +35,13 @@ from agent.core.journal.events import (
     Closed,
     Ended,
     Handed,
-    Intent,
     Linted,
     Opened,
-    PauseKind,
-    Purpose,
     Refused,
     Reviewed,
-    Role,
-    Stage,
-    Step,
     Voided,
 )
+from agent.core.journal.kinds import Intent, PauseKind, Purpose, Role, Stage, Step
 from agent.core.journal.limits import Limits
 from agent.core.journal.roles import role_of
 from agent.core.journal.state import State

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from agent.core.journal.events import Event, Paused, PauseKind, Resumed
+from agent.core.journal.events import Event, Paused, Resumed
+from agent.core.journal.kinds import PauseKind
 from agent.edges.workspace import lock
 from agent.edges.workspace.journal import Journal
 from agent.edges.workspace.lock import HOLDER, break_lock, hold_lock, read_holder, this_process

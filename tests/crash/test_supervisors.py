@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from agent.cli import drive
-from agent.core.journal.events import Role
 from agent.core.journal.fold import fold
+from agent.core.journal.kinds import Role
 from agent.edges.run import step_folder as step
 from agent.edges.run.local_runner import LocalRunner
 from agent.edges.run.step_folder import StepSpec

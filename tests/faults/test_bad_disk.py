@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.journal.events import Event, PauseKind, Step
+from agent.core.journal.events import Event
+from agent.core.journal.kinds import PauseKind, Step
 from agent.core.journal.limits import Limits
 from agent.core.journal.state import State
 from agent.edges.verify import verify

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.journal.events import Closed, Event, Finished, Started, Step
+from agent.core.journal.events import Closed, Event, Finished, Started
+from agent.core.journal.kinds import Step
 from agent.core.journal.limits import Limits
 from agent.core.journal.state import State
 from agent.edges.run import step_folder as step

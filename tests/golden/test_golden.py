@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from agent.core.journal.codec import from_json, to_json
-from agent.core.journal.events import Paused, PauseKind, Resumed
+from agent.core.journal.events import Paused, Resumed
 from agent.core.journal.fold import fold
+from agent.core.journal.kinds import PauseKind
 from agent.core.prompt.conversation import load_talk
 from agent.edges.workspace.journal import FIRST_LINK, Journal
 from agent.edges.workspace.layout import Workspace

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.journal.events import Event, Finished, Paused, PauseKind
+from agent.core.journal.events import Event, Finished, Paused
+from agent.core.journal.kinds import PauseKind
 from agent.core.journal.state import State
 from agent.edges.run.step_folder import StepSpec
 from agent.edges.workspace.journal import Journal

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.journal.events import PauseKind
+from agent.core.journal.kinds import PauseKind
 from agent.core.journal.limits import Limits
 from tests.fakes import ScriptedModel, block
 from tests.loop.conftest import Study

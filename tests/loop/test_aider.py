@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.journal.events import Asked, Finished, Role
+from agent.core.journal.events import Asked, Finished
+from agent.core.journal.kinds import Role
 from agent.core.journal.limits import Limits
 from agent.edges.model.aider import AiderModel
 from agent.edges.model.protocol import Models

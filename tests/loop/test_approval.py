@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from agent.core.journal.events import Event, PauseKind, Purpose, Resumed
+from agent.core.journal.events import Event, Resumed
+from agent.core.journal.kinds import PauseKind, Purpose
 from agent.core.journal.limits import Limits
 from agent.core.journal.state import State
 from agent.edges.model.protocol import ModelReply, Request

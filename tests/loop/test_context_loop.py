@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from agent.core.inputs.refs import Reference
-from agent.core.journal.events import Asked, Event, Finished, PauseKind, Refused
+from agent.core.journal.events import Asked, Event, Finished, Refused
+from agent.core.journal.kinds import PauseKind
 from agent.core.journal.limits import Limits
 from agent.core.journal.state import State
 from agent.core.model.tokens import count_tokens

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.journal.events import Finished, Opened, PauseKind, Voided
+from agent.core.journal.events import Finished, Opened, Voided
+from agent.core.journal.kinds import PauseKind
 from agent.core.journal.limits import Limits
 from agent.core.journal.state import State
 from agent.edges.run import step_folder as step

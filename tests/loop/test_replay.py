@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from agent.core.journal.events import Event, PauseKind
+from agent.core.journal.events import Event
+from agent.core.journal.kinds import PauseKind
 from agent.core.journal.limits import Limits
 from agent.core.journal.state import State
 from agent.edges.model.protocol import Models

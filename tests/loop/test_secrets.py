@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.journal.events import Role, replies_of
+from agent.core.journal.events import replies_of
 from agent.core.journal.fold import fold
+from agent.core.journal.kinds import Role
 from agent.core.prompt.conversation import load_talk
 from agent.core.text.redact import Redactor
 from agent.edges.workspace.inbox import put_word

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.journal.events import Applied, Finished, Opened, Step
+from agent.core.journal.events import Applied, Finished, Opened
+from agent.core.journal.kinds import Step
 from agent.core.journal.limits import Limits
 from agent.core.model.messages import Rules, normalise
 from tests.fakes import Line, ScriptedModel, block

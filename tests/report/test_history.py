@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.core.failure.diagnose import FailureKind
-from agent.core.journal.events import Applied, Asked, Closed, Finished, Intent, Linted, Opened, Published, Step
+from agent.core.journal.events import Applied, Asked, Closed, Finished, Linted, Opened, Published
+from agent.core.journal.kinds import Intent, Step
 from agent.core.journal.limits import Limits
 from agent.edges.git.log import Commit
 from agent.report import history

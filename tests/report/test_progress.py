@@ -18,18 +18,16 @@ from agent.core.journal.events import (
     Linted,
     Opened,
     Paused,
-    PauseKind,
     Published,
-    Purpose,
     Refused,
     Restored,
     Result,
     Resumed,
     Started,
-    Step,
     Told,
     Voided,
 )
+from agent.core.journal.kinds import PauseKind, Purpose, Step
 from agent.report.progress import describe
 from tests.core.journal_by_hand import Story, failure
 

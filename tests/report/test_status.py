@@ -8,8 +8,8 @@ import pytest
 
 from agent.core.evidence.baseline import Baseline
 from agent.core.inputs.spec import Direction, Metric, TemplateSpec
-from agent.core.journal.events import Asked, AskFailed, Ended, Intent, Linted, Opened, Paused, PauseKind, Refused, Step
-from agent.core.journal.kinds import Measured
+from agent.core.journal.events import Asked, AskFailed, Ended, Linted, Opened, Paused, Refused
+from agent.core.journal.kinds import Intent, Measured, PauseKind, Step
 from agent.core.journal.limits import Limits
 from agent.core.journal.state import State
 from agent.report import status

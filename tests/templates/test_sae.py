@@ -20,7 +20,7 @@ from agent.core.code.search_marks import search_ranges
 from agent.core.evidence.results import read_number
 from agent.core.evidence.variants import set_constants
 from agent.core.inputs.idea import parse_ideas
-from agent.core.journal.events import Step
+from agent.core.journal.kinds import Step
 from agent.edges.run.baselines import Row, plan_rows
 from agent.edges.run.prepare_step import EVALUATION, Equipment, StepRequest, prepare_step
 from agent.edges.template.data import Prepared, prepare_data

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.evidence.variants import set_constants
-from agent.core.journal.events import Step
+from agent.core.journal.kinds import Step
 from agent.edges.run.prepare_step import Equipment
 from agent.edges.run.trial import Trial, run_trial
 from agent.edges.template.data import Prepared

@@ -12,8 +12,7 @@ import typer
 from agent.cli.options import Json, WorkspaceArg
 from agent.cli.places import data_cache
 from agent.core.evidence.baseline import primary_metric, summarise, verdict_of
-from agent.core.journal.events import Step
-from agent.core.journal.kinds import Measured
+from agent.core.journal.kinds import Measured, Step
 from agent.core.journal.state import RunRow, State, say_trust
 from agent.core.journal.words import say_word
 from agent.core.prompt.render import number

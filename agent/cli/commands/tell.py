@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from agent.cli.terminal import read_redactor, say
-from agent.core.journal.events import PauseKind
+from agent.core.journal.kinds import PauseKind
 from agent.edges.workspace.inbox import drop_word, put_word, take_in
 from agent.edges.workspace.layout import Workspace, find_workspaces, read_state
 from agent.edges.workspace.lock import hold_lock

@@ -35,7 +35,7 @@ from agent.core.authoring.proposals import (
     seed_line,
 )
 from agent.core.inputs.spec import TemplateSpec
-from agent.core.journal.events import Step
+from agent.core.journal.kinds import Step
 from agent.edges.lint import Linter
 from agent.edges.run.prepare_step import FIGURES, Equipment, limits_of
 from agent.edges.run.trial import Trial, run_trial

@@ -19,10 +19,9 @@ from agent.core.journal.events import (
     Refused,
     Restored,
     Reviewed,
-    Step,
 )
 from agent.core.journal.fold import advance, begin
-from agent.core.journal.kinds import Measured
+from agent.core.journal.kinds import Measured, Step
 from agent.core.journal.state import State
 from agent.core.model.messages import scrub
 

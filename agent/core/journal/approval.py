@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.core.journal.events import Paused, PauseKind, Resumed, Stage
+from agent.core.journal.events import Paused, Resumed
+from agent.core.journal.kinds import PauseKind, Stage
 from agent.core.journal.state import Approval, Attempt, Candidate, State
 
 RUN = "run"

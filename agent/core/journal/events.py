@@ -18,13 +18,7 @@ from pydantic import Field
 from agent.core.failure.diagnose import Failure
 from agent.core.failure.record import ExitRecord
 from agent.core.journal.budget import Paid
-from agent.core.journal.kinds import Intent as Intent
-from agent.core.journal.kinds import Measured, PlanItem
-from agent.core.journal.kinds import PauseKind as PauseKind
-from agent.core.journal.kinds import Purpose as Purpose
-from agent.core.journal.kinds import Role as Role
-from agent.core.journal.kinds import Stage as Stage
-from agent.core.journal.kinds import Step as Step
+from agent.core.journal.kinds import Intent, Measured, PauseKind, PlanItem, Purpose, Role, Step
 from agent.core.journal.limits import Limits
 
 JOURNAL_VERSION = 1

@@ -18,24 +18,20 @@ from agent.core.journal.events import (
     Event,
     Finished,
     Handed,
-    Intent,
     Launched,
     Linted,
     Opened,
     Paused,
-    PauseKind,
     Published,
     Refused,
     Restored,
     Resumed,
     Reviewed,
-    Role,
-    Stage,
     Started,
-    Step,
     Told,
     Voided,
 )
+from agent.core.journal.kinds import Intent, PauseKind, Role, Stage, Step
 from agent.core.journal.roles import begin_review, hand_over, hear, miss_review, refuse_reply, take_review
 from agent.core.journal.spending import spend_call, spend_failure
 from agent.core.journal.state import Attempt, Candidate, CodeState, RunAtWork, RunRow, State

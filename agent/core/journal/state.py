@@ -6,19 +6,8 @@ from dataclasses import dataclass, field
 
 from agent.core.failure.diagnose import Failure
 from agent.core.journal.budget import Paid, Tally
-from agent.core.journal.events import (
-    Ended,
-    Launched,
-    Opened,
-    Paused,
-    Purpose,
-    Reviewed,
-    Role,
-    Stage,
-    Started,
-    Step,
-)
-from agent.core.journal.kinds import Measured, PlanItem
+from agent.core.journal.events import Ended, Launched, Opened, Paused, Reviewed, Started
+from agent.core.journal.kinds import Measured, PlanItem, Purpose, Role, Stage, Step
 from agent.core.journal.limits import Limits
 from agent.core.journal.words import Word
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.core.edit.seen import Ranges, as_ranges, carry, reveal
-from agent.core.journal.events import Purpose, Role
+from agent.core.journal.kinds import Purpose, Role
 from agent.core.journal.state import State
 from agent.core.model.messages import Message, to_dicts
 from agent.core.model.tokens import count_tokens

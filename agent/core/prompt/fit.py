@@ -28,7 +28,7 @@ from agent.core.edit.seen import Ranges
 from agent.core.failure.diagnose import FailureKind
 from agent.core.failure.folding import cut_middle
 from agent.core.inputs.refs import REFS_TOKENS, shorten_refs
-from agent.core.journal.events import Purpose
+from agent.core.journal.kinds import Purpose
 from agent.core.model.messages import Message
 from agent.core.model.tokens import count_tokens, estimate_tokens
 from agent.core.prompt.excerpt import Focus, choose_lines, find_focus, quoted_lines, render_excerpt

@@ -15,8 +15,7 @@ from agent.core.evidence.baseline import BaselineRow
 from agent.core.failure.diagnose import Failure
 from agent.core.failure.folding import cut_middle
 from agent.core.inputs.spec import Control, Metric
-from agent.core.journal.events import Purpose
-from agent.core.journal.kinds import PlanItem
+from agent.core.journal.kinds import PlanItem, Purpose
 from agent.core.model.messages import Message
 from agent.core.prompt.excerpt import render_excerpt
 from agent.core.prompt.view import RowView, TurnView

@@ -13,8 +13,7 @@ from agent.core.inputs.brief import Brief, split_brief
 from agent.core.inputs.idea import Idea
 from agent.core.inputs.refs import Reference
 from agent.core.inputs.spec import Metric, StepLimits, TemplateSpec
-from agent.core.journal.events import Purpose, Stage
-from agent.core.journal.kinds import PlanItem
+from agent.core.journal.kinds import PlanItem, Purpose, Stage
 from agent.core.journal.state import RunRow, State
 from agent.core.journal.words import earlier_words, fresh_words
 from agent.core.prompt.excerpt import Focus

@@ -8,8 +8,7 @@ from typing import assert_never
 
 from agent.core.code.digest import digest_code
 from agent.core.edit.apply import EditResult, Reason, Rejected, apply_reply, apply_whole, has_blocks
-from agent.core.journal.events import Intent, Purpose, Role, Stage
-from agent.core.journal.kinds import PlanItem
+from agent.core.journal.kinds import Intent, PlanItem, Purpose, Role, Stage
 from agent.core.journal.state import State
 from agent.core.reply.expectation import headline
 from agent.core.reply.misses import CUT, Miss, find_misses, is_missed_command

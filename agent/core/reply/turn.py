@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from agent.core.edit.seen import Ranges, carry
-from agent.core.journal.events import Purpose, Stage
+from agent.core.journal.kinds import Purpose, Stage
 from agent.core.model.messages import Message
 
 __all__ = ["Turn", "editable_at"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from agent.core.journal.budget import Paid
-from agent.core.journal.events import Role
+from agent.core.journal.kinds import Role
 from agent.core.model.messages import Message
 from agent.core.prompt.view import TurnView
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from agent.core.journal.events import Launched, Role, replies_of
+from agent.core.journal.events import Launched, replies_of
+from agent.core.journal.kinds import Role
 from agent.edges.model.protocol import FREE, ModelReply, Request
 from agent.edges.workspace.journal import Journal
 from agent.edges.workspace.layout import open_workspace

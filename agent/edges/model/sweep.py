@@ -8,7 +8,7 @@ from zlib import crc32
 
 from agent.core.code.search_marks import SearchRange, Setting, search_ranges
 from agent.core.evidence.verdict import VerdictKind
-from agent.core.journal.events import Purpose
+from agent.core.journal.kinds import Purpose
 from agent.core.prompt.view import TurnView
 from agent.edges.model.protocol import FREE, ModelReply, Request
 from agent.errors import ProviderRefused

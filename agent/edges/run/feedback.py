@@ -13,7 +13,7 @@ from agent.core.evidence.curve import MAX_BYTES, summarise_curves
 from agent.core.evidence.diagnostics import describe_diagnostics
 from agent.core.failure.diagnose import FailureKind
 from agent.core.inputs.spec import TemplateSpec
-from agent.core.journal.events import Purpose, Step
+from agent.core.journal.kinds import Purpose, Step
 from agent.core.journal.state import State
 from agent.core.prompt.view import Traces, TurnView
 from agent.edges.run.prepare_step import EVALUATION

@@ -12,7 +12,7 @@ from typing import assert_never
 
 from agent.core.evidence.baseline import Baseline
 from agent.core.inputs.spec import StepLimits
-from agent.core.journal.events import Step
+from agent.core.journal.kinds import Step
 from agent.edges.run.step_folder import StepSpec
 from agent.edges.sandbox.walls import Bounds, WantedWalls
 from agent.edges.system.untrusted import Untrusted, read_untrusted

@@ -11,8 +11,7 @@ from agent.core.failure.diagnose import Failure, as_smoke, bad_results, diagnose
 from agent.core.failure.folding import cut_line
 from agent.core.failure.record import ExitRecord
 from agent.core.inputs.spec import Source
-from agent.core.journal.events import Step
-from agent.core.journal.kinds import Measured
+from agent.core.journal.kinds import Measured, Step
 from agent.core.text.plain import plain_line
 from agent.edges.run.prepare_step import EVALUATION, read_output
 from agent.edges.run.runner import Runner

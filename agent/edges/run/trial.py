@@ -10,7 +10,7 @@ from typing import assert_never
 
 from agent.core.failure.diagnose import Failure
 from agent.core.failure.record import ExitRecord
-from agent.core.journal.events import Step
+from agent.core.journal.kinds import Step
 from agent.edges.run.choose_runner import runner_for
 from agent.edges.run.prepare_step import Equipment, StepRequest, prepare_step
 from agent.edges.run.reading import EndedStep, StepReading, read_step

@@ -60,7 +60,7 @@ def run_child(
     until_s = None if deadline_s is None else time.monotonic() + deadline_s
     with _start(command, is_heard=hear is not None) as process:
         pipe = process.stderr or process.stdout
-        lines = _Lines(pipe.fileno() if pipe else None, hear or (lambda line: None))
+        lines = _OutputLines(pipe.fileno() if pipe else None, hear or (lambda line: None))
         timed_out = stopped = False
         try:
             while not (timed_out or stopped or lines.pass_on(_has_exited(process))):
@@ -84,7 +84,7 @@ def _start(command: ChildCommand, *, is_heard: bool) -> subprocess.Popen[bytes]:
     )
 
 
-class _Lines:
+class _OutputLines:
     """Lines of a pipe, passed on as they come; a carriage return ends one, too."""
 
     def __init__(self, descriptor: int | None, hear: Callable[[str], None]) -> None:

@@ -33,10 +33,9 @@ from agent.core.journal.events import (
     Restored,
     Reviewed,
     Started,
-    Step,
 )
 from agent.core.journal.fold import begin
-from agent.core.journal.kinds import Measured
+from agent.core.journal.kinds import Measured, Step
 
 LAUNCHED = Launched(workspace="momentum", title="Momentum helps", commit="c0", has_baseline=True)
 STATE = replace(begin(LAUNCHED), code=replace(begin(LAUNCHED).code, head="c1"))

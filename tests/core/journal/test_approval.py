@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from agent.core.decide import AskModel, GiveUp, Pause, StartStep
-from agent.core.journal.events import Asked, Intent, Linted, Paused, PauseKind, Purpose, Refused, Resumed, Step, Told
+from agent.core.journal.events import Asked, Linted, Paused, Refused, Resumed, Told
+from agent.core.journal.kinds import Intent, PauseKind, Purpose, Step
 from agent.core.journal.limits import Limits
 from tests.core.journal_by_hand import PLAN, Story, failure
 

@@ -21,7 +21,8 @@ from agent.core.journal.budget import (
     estimate_call,
     sum_use,
 )
-from agent.core.journal.events import Asked, AskFailed, Launched, Role
+from agent.core.journal.events import Asked, AskFailed, Launched
+from agent.core.journal.kinds import Role
 from agent.core.journal.limits import Limits
 from agent.core.journal.spending import is_free, model_of, spend_call, spend_failure, use_of
 from agent.core.journal.state import Spent

@@ -23,26 +23,21 @@ from agent.core.journal.events import (
     Event,
     Finished,
     Handed,
-    Intent,
     Launched,
     Linted,
     Opened,
     Paused,
-    PauseKind,
     Published,
-    Purpose,
     Refused,
     Restored,
     Result,
     Resumed,
     Reviewed,
-    Role,
     Started,
-    Step,
     Told,
     Voided,
 )
-from agent.core.journal.kinds import PlanItem
+from agent.core.journal.kinds import Intent, PauseKind, PlanItem, Purpose, Role, Step
 from agent.core.journal.limits import Limits
 from tests.examples import examples
 

@@ -13,23 +13,18 @@ from agent.core.journal.events import (
     AskFailed,
     Closed,
     Finished,
-    Intent,
     Launched,
     Linted,
     Opened,
     Paused,
-    PauseKind,
     Published,
-    Purpose,
     Refused,
     Restored,
     Resumed,
-    Stage,
     Started,
-    Step,
 )
 from agent.core.journal.fold import advance, begin, fold
-from agent.core.journal.kinds import Measured, PlanItem
+from agent.core.journal.kinds import Intent, Measured, PauseKind, PlanItem, Purpose, Stage, Step
 from agent.core.journal.limits import Limits
 from agent.core.journal.state import say_trust
 from tests.core.journal_by_hand import PLAN, WELL, Story, failure

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.journal.events import Asked, Purpose, Role, Told
+from agent.core.journal.events import Asked, Told
+from agent.core.journal.kinds import Purpose, Role
 from agent.core.journal.words import (
     LINE_CHARS,
     MAX_CHARS,

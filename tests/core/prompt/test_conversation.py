@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from agent.core.edit.apply import apply_reply
 from agent.core.edit.seen import lines_of
-from agent.core.journal.events import Purpose
+from agent.core.journal.kinds import Purpose
 from agent.core.model.messages import Message
 from agent.core.model.tokens import count_tokens
 from agent.core.prompt.conversation import (

@@ -16,8 +16,7 @@ from agent.core.inputs.brief import Brief
 from agent.core.inputs.idea import Idea
 from agent.core.inputs.refs import Reference
 from agent.core.inputs.spec import TemplateSpec
-from agent.core.journal.events import Purpose
-from agent.core.journal.kinds import Measured, PlanItem
+from agent.core.journal.kinds import Measured, PlanItem, Purpose
 from agent.core.journal.state import RunRow
 from agent.core.model.messages import Message
 from agent.core.model.tokens import count_tokens, estimate_tokens

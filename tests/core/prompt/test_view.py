@@ -10,8 +10,8 @@ from agent.core.evidence.baseline import Baseline
 from agent.core.evidence.verdict import VerdictKind
 from agent.core.inputs.idea import Idea
 from agent.core.inputs.spec import Control, Metric, TemplateSpec
-from agent.core.journal.events import Intent, Published, Purpose, Stage
-from agent.core.journal.kinds import Measured, PlanItem
+from agent.core.journal.events import Published
+from agent.core.journal.kinds import Intent, Measured, PlanItem, Purpose, Stage
 from agent.core.journal.limits import Limits
 from agent.core.journal.state import State
 from agent.core.prompt.view import Study, TurnTexts, TurnView, reference_of, shown_files, view_row, view_turn

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from agent.core.code.digest import digest_code
 from agent.core.edit.apply import Reason
-from agent.core.journal.events import Intent, Purpose, Role, Stage
-from agent.core.journal.kinds import PlanItem
+from agent.core.journal.kinds import Intent, PlanItem, Purpose, Role, Stage
 from agent.core.journal.limits import Limits
 from agent.core.journal.state import Conversation, State
 from agent.core.reply.misses import CUT

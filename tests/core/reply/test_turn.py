@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.core.journal.events import Purpose, Stage
+from agent.core.journal.kinds import Purpose, Stage
 from agent.core.model.messages import Message
 from agent.core.reply.turn import Turn, editable_at
 

@@ -17,7 +17,7 @@ import pytest
 from agent.core.edit.apply import apply_reply
 from agent.core.failure.diagnose import Failure, FailureKind
 from agent.core.journal.budget import Paid
-from agent.core.journal.events import Role
+from agent.core.journal.kinds import Role
 from agent.core.model.rules import ModelRules
 from agent.core.prompt.view import TurnTexts
 from agent.edges.model.aider import REQUIREMENTS, AiderModel, aider_environment

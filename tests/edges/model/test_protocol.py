@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.core.journal.events import Role
+from agent.core.journal.kinds import Role
 from agent.edges.model.protocol import Models
 from tests.fakes import ScriptedModel
 

@@ -12,9 +12,9 @@ from agent.core.code.search_marks import Setting, settings_of
 from agent.core.edit.apply import apply_reply
 from agent.core.inputs.idea import Idea
 from agent.core.inputs.spec import Direction, Metric, TemplateSpec
-from agent.core.journal.events import Launched, Purpose
+from agent.core.journal.events import Launched
 from agent.core.journal.fold import begin
-from agent.core.journal.kinds import Measured
+from agent.core.journal.kinds import Measured, Purpose
 from agent.core.journal.state import RunAtWork, RunRow
 from agent.core.prompt.view import RowView, TurnView
 from agent.core.reply.plan import parse_reply

@@ -9,7 +9,7 @@ import pytest
 
 from agent.core.failure.diagnose import FailureKind
 from agent.core.inputs.spec import TemplateSpec
-from agent.core.journal.events import Purpose
+from agent.core.journal.kinds import Purpose
 from agent.core.prompt.view import Traces
 from agent.edges.run.feedback import read_feedback
 from agent.edges.workspace.layout import Workspace

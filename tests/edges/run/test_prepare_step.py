@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from agent.core.inputs.idea import Idea
-from agent.core.journal.events import Launched, Step
+from agent.core.journal.events import Launched
+from agent.core.journal.kinds import Step
 from agent.edges.run.prepare_step import Equipment, StepRequest, command_of, prepare_step, read_output
 from agent.edges.run.step_folder import StepSpec
 from agent.edges.system.untrusted import Untrusted

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.failure.diagnose import FailureKind
-from agent.core.journal.events import Step
+from agent.core.journal.kinds import Step
 from agent.edges.run.prepare_step import Equipment
 from agent.edges.run.trial import Trial, run_trial
 from agent.edges.system.processes import all_processes

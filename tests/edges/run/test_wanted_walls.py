@@ -12,7 +12,8 @@ import pytest
 
 from agent.core.inputs.idea import Idea
 from agent.core.inputs.spec import Evaluation, Reach, TemplateSpec
-from agent.core.journal.events import Launched, Step
+from agent.core.journal.events import Launched
+from agent.core.journal.kinds import Step
 from agent.edges.run.prepare_step import Equipment, StepRequest, prepare_step
 from agent.edges.run.step_folder import StepSpec
 from agent.edges.sandbox import resolve

@@ -25,12 +25,11 @@ from agent.core.journal.events import (
     Finished,
     Launched,
     Paused,
-    PauseKind,
     Published,
     Resumed,
     Started,
-    Step,
 )
+from agent.core.journal.kinds import PauseKind, Step
 from agent.core.model.messages import without_surrogates
 from agent.core.text.redact import Redactor
 from agent.edges.workspace.journal import FIRST_LINK, Journal, JournalWriteFailed
@@ -351,7 +350,8 @@ def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from agent.core.journal.events import Paused, PauseKind, Resumed
+from agent.core.journal.events import Paused, Resumed
+from agent.core.journal.kinds import PauseKind
 from agent.edges.workspace.journal import Journal, JournalWriteFailed
 folder = Path(sys.argv[1])
 journal = Journal(folder)
