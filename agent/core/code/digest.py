@@ -1,4 +1,4 @@
-"""What code means, apart from how it is written: digests that tell a change from a re-formatting."""
+"""Digests of code that tell a change of its meaning from a new layout."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _meaning(name: str, text: str | None) -> str:
 
 
 def imported_modules(text: str) -> frozenset[str]:
-    """Top-level names of the modules that Python text imports; none if it does not parse."""
+    """Top-level names of the modules that Python text imports, none if it does not parse."""
     tree = parse(text)
     names: set[str] = set()
     for node in ast.walk(tree) if isinstance(tree, ast.Module) else ():

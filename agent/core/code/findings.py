@@ -18,20 +18,24 @@ _SWALLOWING = ("raise", "suppress", "expect", "error", "catch", "fail", "warn", 
 
 @dataclass(frozen=True, slots=True)
 class LintFinding:
-    """One fault; line and column count from 1, `text` is the source line."""
+    """One fault that a linter or the call check found."""
 
     path: str
+    # Counted from 1.
     line: int
+    # Counted from 1.
     column: int
+    # Of the rule: "F821".
     code: str
     message: str
+    # The source line.
     text: str
 
 
 def new_findings(before: Iterable[LintFinding], after: Iterable[LintFinding]) -> tuple[LintFinding, ...]:
     """Those of `after` that `before` lacks, however lines moved: compared by path, code and message, with their number.
 
-    Where only some of several alike are new, those whose source line is known are the old ones.
+    If only some of several alike are new, those whose source line is known are the old ones.
     """
     known = list(before)
     by_text = Counter((f.path, f.code, f.message, f.text) for f in known)
@@ -58,8 +62,7 @@ def new_findings(before: Iterable[LintFinding], after: Iterable[LintFinding]) ->
 def check_calls(files: Mapping[str, str]) -> tuple[LintFinding, ...]:
     """Calls of a function or class of the same file with arguments that it does not take.
 
-    Silent whenever unsure, see `read_signatures`, and about calls with `*` or `**` and those where a TypeError would be
-    caught.
+    Silent if unsure (see `read_signatures`), about calls with `*` or `**`, and if a TypeError would be caught.
     """
     found: list[LintFinding] = []
     for path, text in sorted(files.items()):
@@ -93,7 +96,7 @@ def _bad_calls(module: ast.Module) -> Iterator[tuple[ast.Call, str]]:
 
 
 def _certain_calls(node: ast.AST, *, in_class: bool = False) -> Iterator[ast.Call]:
-    """Calls whose failure nobody catches; not those run in a class body, which has names of its own."""
+    """Calls whose failure nobody catches, except in a class body, which has names of its own."""
     if isinstance(node, ast.Try | ast.TryStar) and node.handlers:
         parts: list[ast.AST] = [*node.handlers, *node.orelse, *node.finalbody]
     elif isinstance(node, ast.With | ast.AsyncWith):

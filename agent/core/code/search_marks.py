@@ -27,19 +27,25 @@ _SPAN = re.compile(rf"(?P<kind>log|int)?\s*(?P<low>{_NUMBER})\s*\.\.\s*(?P<high>
 
 @dataclass(frozen=True, slots=True)
 class SearchRange:
-    """One constant: its line (with the line's text), present value, and the range or the choices it may take."""
+    """A constant with the range or the choices that it may take."""
 
     name: str
+    # The text of its line.
     line: str
+    # At present.
     value: Setting
+    # The range, both ends included. Not used if there are choices.
     low: float = 0.0
     high: float = 0.0
+    # Whether to search on a logarithmic scale.
     log: bool = False
+    # Whether only whole numbers count.
     integer: bool = False
+    # The values it may take, () for a range.
     choices: tuple[Setting, ...] = ()
 
     def with_value(self, value: Setting) -> str:
-        """The line with another value; all else in it is kept."""
+        """The line with another value, and all else as it is."""
         marked = _read_mark(self.line)
         assert marked, self.line
         literal = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

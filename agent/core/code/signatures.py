@@ -1,4 +1,4 @@
-"""What the functions and classes of a module surely take, read from its source alone."""
+"""The arguments that functions and classes of a module surely take, read from its source alone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _UNSETTLING_ATTRIBUTES = {"__init__", "__new__", "__call__", "__defaults__", "__
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a call may pass; `positional` in order, those that may not be named in `positional_only`."""
+    """The arguments that a call may pass. `positional` is in order, `positional_only` may not be named."""
 
     name: str
     positional: tuple[str, ...]
@@ -58,7 +58,7 @@ class Signature:
 
 
 def read_signatures(module: ast.Module) -> dict[str, Signature]:
-    """Signatures of the functions and classes of the module's top level that are surely what their name means.
+    """Signatures of the top-level functions and classes whose name surely means them and nothing else.
 
     Left out are decorated (`dataclass` apart), redefined, shadowed and patched ones, those that take `*` or `**`, and
     classes that inherit their constructor or have a base which is not known to leave it alone.
@@ -107,7 +107,7 @@ def _is_unsettled(module: ast.Module) -> bool:
 
 
 def _bindings(module: ast.Module) -> Iterator[str]:
-    """Every name the module binds in any scope, once for each time; methods aside, which a bare name never means."""
+    """Every name that the module binds in any scope, once for each time, but methods, which no bare name means."""
     methods = {
         id(inner)
         for node in ast.walk(module)
@@ -134,7 +134,7 @@ def _bindings(module: ast.Module) -> Iterator[str]:
 
 
 def _imported_names(module: ast.Module) -> dict[str, str]:
-    """Full dotted names of what the module's top level imports, by the name it has here."""
+    """Full dotted names of the imports at the module's top level, by their name in the module."""
     names: dict[str, str] = {}
     for node in module.body:
         if isinstance(node, ast.Import):
@@ -197,7 +197,7 @@ def _is_plain(
 
 
 def _dataclass(node: ast.ClassDef, imports: Mapping[str, str]) -> Signature | None:
-    """The signature that `dataclasses.dataclass` gives a class without bases, where each field is a plain one."""
+    """The signature that `dataclasses.dataclass` gives a class without bases, if each of its fields is a plain one."""
     decorator, *others = node.decorator_list
     if isinstance(decorator, ast.Call):
         others += [keyword.value for keyword in decorator.keywords if keyword.arg not in _HARMLESS_OPTIONS]

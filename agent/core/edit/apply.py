@@ -1,15 +1,15 @@
 """Apply the SEARCH/REPLACE blocks of a reply to files held in memory: all of them, or none.
 
 The blocks are applied in order, each to the result of those before it, and each SEARCH must fit exactly one place
-(edit_match has the ladder). Where only blocks of notes.txt fail, the rest applies. Changed Python must parse if it did
-before; of a file that would not, the block that breaks it is refused, or all blocks of that file where no single
-one does, and staged never holds such a text.
+(match.py compares). If only blocks of notes.txt fail, the rest applies. Python that parsed before must parse after:
+the block that breaks a file is refused, or all blocks of that file if no single one does. `staged` never holds such a
+text.
 
-Two blocks ask for nothing and count as applied: one whose SEARCH equals its REPLACE, and one whose SEARCH is gone
-because an earlier block of the same reply did exactly what it asks for. A block whose REPLACE merely stands somewhere
-in the file is refused, with the line in the hint: in the seed logs the model meant something else as often as not.
+Two blocks change nothing and count as applied: one whose SEARCH equals its REPLACE, and one whose SEARCH is gone
+because an earlier block of the same reply made exactly this change. A block is refused if its REPLACE merely stands
+somewhere in the file. The hint shows that line, because in half of such logs the model meant another one.
 
-An empty line just above ======= or >>>>>>> REPLACE is layout where the other half of the block lacks it.
+An empty line just above ======= or >>>>>>> REPLACE is layout if the other half of the block lacks it.
 The formats that a reply may use stand in FORMATS: another one is a module in edit/formats and a place in that list.
 """
 
@@ -42,10 +42,10 @@ def apply_reply(
     shown: Mapping[str, Ranges] | None = None,
     formats: Sequence[Format] = FORMATS,
 ) -> EditResult:
-    """Apply every edit of a reply to files (path -> text), or none; nothing else in it is acted on.
+    """Apply every edit of a reply to files (path -> text), or none. Nothing else in the reply is acted on.
 
-    editable: relative paths that blocks may change or create. shown: for files that the model saw in part, the lines
-    it saw; an edit of others is refused. Never raises on any reply, never changes `files`.
+    editable: relative paths that blocks may change or create. shown: the lines that the model saw of files shown in
+    part. An edit of other lines is refused. Never raises on any reply, never changes `files`.
     """
     lines = read_lines(reply)
     bench = Workbench(files, editable, shown)

@@ -1,7 +1,7 @@
-"""What somebody changed in files, put as SEARCH/REPLACE blocks: the way back from texts to a reply.
+"""Write the change of a file as SEARCH/REPLACE blocks: the way back from texts to a reply.
 
 `apply_reply(old, blocks_of(old, new))` gives the lines of `new` with the line ends, byte order mark and final newline
-of `old`, which is what an edit keeps; a file that is new ends its lines with a newline.
+of `old`, which any edit keeps. A new file ends its lines with a newline.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TextLines = Sequence[str]
 
 
 class Unwritable(ValueError):
-    """A change of `path` cannot be put as a block: its lines are themselves the markers of one."""
+    """The change of `path` cannot be written as a block, because its lines are markers of blocks."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -31,7 +31,7 @@ class Unwritable(ValueError):
 
 
 def blocks_of(old: Mapping[str, str], new: Mapping[str, str]) -> str:
-    """Blocks that make `new` of `old`, file by file; empty where no line differs. A file that `new` lacks stays.
+    """Blocks that turn `old` into `new`, file by file, or "" if no line differs. A file that `new` lacks stays.
 
     Raises: Unwritable.
     """

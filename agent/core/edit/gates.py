@@ -45,7 +45,7 @@ _BARE_DOTS = re.compile(rf"^(?:{_DOTS}|\[{_DOTS}\]|\({_DOTS}\)|(?:#|//)\s*{_DOTS
 
 
 def _is_placeholder_text(text: str, dotted: bool) -> bool:
-    """Whether the words of a comment or bracket stand for text left out; dotted: there is an ellipsis beside them."""
+    """Whether the words of a comment or bracket stand for text left out. dotted: an ellipsis stands beside them."""
     text = text.strip(" \t.…-=*()[]")
     if not text:
         return False
@@ -91,7 +91,7 @@ def _in_brackets(text: str) -> str | None:
 
 
 def _is_bare_dots(replace: Sequence[str], i: int, is_python: bool) -> bool:
-    """Whether line i is an ellipsis that stands for text: in Python one that is no body and not inside brackets."""
+    """Whether line i is an ellipsis for text left out. In Python it may also be a body, or stand in brackets."""
     if not _BARE_DOTS.match(replace[i].strip()):
         return False
     if not is_python or replace[i].strip() not in ("...",):

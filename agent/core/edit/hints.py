@@ -1,4 +1,4 @@
-"""What to tell the model about a block that was refused: the real lines, numbered. Nothing here decides an edit."""
+"""Hints for the model about a refused block, with the real lines and their numbers. Nothing here decides an edit."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _NOT_SHOWN = re.compile(r"lines? not shown \((\d{1,7})(?:-(\d{1,7}))?\)")
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
-    """0-based lines start..stop of the file that are likest to a SEARCH text; score: share of it found there, 0..1."""
+    """The 0-based lines start..stop of a file that are most like a SEARCH text. score: the share found there, 0..1."""
 
     start: int
     stop: int
@@ -56,7 +56,7 @@ def _shorten(line: str) -> str:
 
 
 def show_lines(lines: Sequence[str], start: int, stop: int, context: int = _CONTEXT) -> str:
-    """Lines start..stop with some around them, numbered from 1; the middle of a long run is left out, and said so."""
+    """Lines start..stop with some around them, numbered from 1. A long run loses its middle, with a remark there."""
     start, stop = max(0, start - context), min(len(lines), stop + context)
     if stop - start <= _MAX_SHOWN:
         return "\n".join(_numbered(lines, start, stop))
@@ -66,7 +66,7 @@ def show_lines(lines: Sequence[str], start: int, stop: int, context: int = _CONT
 
 
 def _show_places(lines: Sequence[str], places: Sequence[tuple[int, int]]) -> str:
-    """The first lines of each place with what stands above, which is what tells them apart."""
+    """The first lines of each place with the lines above it, which tell the places apart."""
     shown = []
     for start, stop in places[:6]:
         shown.append(show_lines(lines, start - _CONTEXT, min(stop, start + 4), context=1))
@@ -107,7 +107,7 @@ def _likest_line(file: Sequence[str], search: Sequence[str]) -> tuple[int, int] 
 
 
 def find_nearest(file: Sequence[str], search: Sequence[str]) -> Nearest | None:
-    """The part of the file that a SEARCH text was most likely after, None where nothing is like it."""
+    """The part of the file that a SEARCH text most likely meant, None if no part is like it."""
     hay, needle = [line.strip() for line in file], [line.strip() for line in search]
     solid = sum(bool(line) for line in needle)
     if not solid or not hay:
@@ -123,7 +123,7 @@ def find_nearest(file: Sequence[str], search: Sequence[str]) -> Nearest | None:
     start, stop = max(0, offset - slack), min(len(hay), offset + len(needle) + slack)
     blocks = [b for b in SequenceMatcher(None, needle, hay[start:stop], autojunk=False).get_matching_blocks() if b.size]
     same = sum(bool(line) for b in blocks for line in needle[b.a : b.a + b.size])
-    if blocks:  # where SEARCH begins and ends, counted from the first and last line that agree
+    if blocks:  # the begin and end of SEARCH, counted from the first and last line that agree
         first, last = blocks[0], blocks[-1]
         top, bottom = start + first.b - first.a, start + last.b + last.size + (len(needle) - last.a - last.size)
         start, stop = max(0, min(top, len(hay) - 1)), min(len(hay), max(bottom, 1))
@@ -133,7 +133,7 @@ def find_nearest(file: Sequence[str], search: Sequence[str]) -> Nearest | None:
 
 
 def _differences(file: Sequence[str], near: Nearest, search: Sequence[str]) -> list[str]:
-    """Each run of SEARCH lines that differs from the file there, beside what the file has."""
+    """Each run of SEARCH lines that differs from the file, beside the file's own lines."""
     here = file[near.start : near.stop]
     codes = SequenceMatcher(None, [s.strip() for s in search], [h.strip() for h in here], autojunk=False).get_opcodes()
     told = []
@@ -154,7 +154,7 @@ def _indents_differ(file: Sequence[str], near: Nearest, search: Sequence[str]) -
 
 
 def _show_nearest(path: str, file: Sequence[str], near: Nearest, search: Sequence[str]) -> str:
-    """The nearest lines, numbered, then what in SEARCH differs from them."""
+    """The nearest lines with their numbers, then the differences of SEARCH from them."""
     shown = [f"The nearest lines of {path} are these; copy them exactly:", show_lines(file, near.start, near.stop)]
     differences = _differences(file, near, search)
     if differences:
@@ -164,17 +164,19 @@ def _show_nearest(path: str, file: Sequence[str], near: Nearest, search: Sequenc
     return "\n".join(shown)
 
 
-def not_found_hint(block: Block, lines: Sequence[str], reason: Reason, eater: Block | None) -> tuple[int | None, str]:
-    """(line, hint) for a SEARCH that fits nowhere: who ate it, whether REPLACE is there already, what is nearest."""
+def not_found_hint(
+    block: Block, lines: Sequence[str], reason: Reason, changed_by: Block | None
+) -> tuple[int | None, str]:
+    """(line, hint) for a SEARCH that fits nowhere: the block that changed its lines, or the nearest lines."""
     search, replace = split_body(block.search), split_body(block.replace)
     said = []
     if reason is Reason.UNPAIRED_DOTS:
         said.append(
             "SEARCH leaves lines out with dots; REPLACE must repeat these dots in order, or write every line out."
         )
-    if eater is not None:
+    if changed_by is not None:
         said.append(
-            f"The block at line {eater.line} of the same reply changed these lines; write SEARCH as they read now."
+            f"The block at line {changed_by.line} of the same reply changed these lines; write SEARCH as they read now."
         )
     there = places(lines, replace)
     if len(there) == 1:
@@ -192,7 +194,7 @@ def not_found_hint(block: Block, lines: Sequence[str], reason: Reason, eater: Bl
 
 
 def not_shown_hint(path: str, lines: Sequence[str], hidden: Sequence[int]) -> str:
-    """hidden: 1-based numbers of the lines that the block touches unseen; those around them may be needed too."""
+    """Hint for a block that changes lines which were not shown. hidden: their 1-based numbers."""
     head = f"This edit touches lines of {path} that you had not been shown. They are these; send the block again if it"
     shown = show_lines(lines, hidden[0] - 1, hidden[-1], context=_UNSEEN_CONTEXT)
     return f"{head} still does what you mean:\n{shown}"
@@ -229,7 +231,7 @@ def placeholder_hint(
 
 
 def syntax_hint(path: str, lines: Sequence[str], bad: BadPython, half_done: bool) -> tuple[int, str]:
-    """(line, hint); lines: those of the file as it would be with the block applied."""
+    """(line, hint) for Python that does not parse. lines: the file as it would be with the block applied."""
     said = [f"With this block {path} is no longer Python: {bad.message}, line {bad.line} of what would be the file:"]
     if half_done:
         said.insert(0, "Another block of this file was refused, which may be why; send this one again with it.")

@@ -22,7 +22,7 @@ class Splice:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """text: the lines without their ends; ends: "\\n", "\\r\\n" or, for a last line without newline, ""."""
+    """Lines of a file. text: without their ends. ends: "\\n", "\\r\\n", or "" for a last line without newline."""
 
     text: tuple[str, ...]
     ends: tuple[str, ...]

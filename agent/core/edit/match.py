@@ -1,6 +1,6 @@
-"""Where a SEARCH text stands in a file: a ladder of ever more tolerant comparisons that must find exactly one place.
+"""Find the one place of a SEARCH text in a file, by comparisons that tolerate more from one to the next.
 
-Lines that SEARCH and REPLACE have in common keep the bytes of the file; only what the block changes comes from REPLACE.
+Lines that SEARCH and REPLACE have in common keep the bytes of the file. Only changed lines come from REPLACE.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DOTS = re.compile(r"(?:\.{3}|…|\[(?:\.{3}|…)\])$|(?:#|//|--)\s*(?:\.{3}|…
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The one place: 0-based lines start..stop of the file, and what to splice there."""
+    """The one place: 0-based lines start..stop of the file, and the new lines there."""
 
     start: int
     stop: int
@@ -55,9 +55,9 @@ Outcome = Match | Ambiguous | Unpaired | Missing
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """where: the file line of each SEARCH line, None for a blank line that the file lacks.
+    """A place that a comparison found. where: the file line of each SEARCH line, None for a blank one that it lacks.
 
-    shift: (indent to add, indent to remove) to get from SEARCH to the file; odd: that of lines where another one holds.
+    shift: (indent to add, indent to remove) to get from SEARCH to the file. odd: the shifts of lines that have another.
     """
 
     where: tuple[int | None, ...]
@@ -83,7 +83,7 @@ def _indent(line: str) -> str:
 
 
 def _occurrences(hay: Text, needle: Text) -> list[int]:
-    """Every index at which needle is a run of hay; both of the same sequence type."""
+    """Every index at which `needle` is a run of `hay`. Both have the same sequence type."""
     if not needle:
         return []
     found: list[int] = []
@@ -106,13 +106,13 @@ def _line_shift(have: str, want: str) -> tuple[str, str] | None:
 
 
 def _shift(file: Text, search: Text) -> tuple[str, str] | None:
-    """The shift that all non-blank lines share, None where no single one does."""
+    """The shift that all non-blank lines share, None if they differ."""
     shifts = {_line_shift(have, want) for have, want in zip(file, search, strict=True) if want.strip()}
     return shifts.pop() if len(shifts) == 1 else None
 
 
 def _line_places(file: Text, search: Text, key: Callable[[str], str]) -> list[_Place]:
-    """Places where every line, blank ones included, has an equal key and all indents differ by the same amount."""
+    """Places at which every line, blank ones included, has an equal key and all indents differ by the same amount."""
     places = []
     hay, needle = [key(line) for line in file], [key(line) for line in search]
     for start in _occurrences(hay, needle):
@@ -123,7 +123,7 @@ def _line_places(file: Text, search: Text, key: Callable[[str], str]) -> list[_P
 
 
 def _place_blanks(file: Text, search: Text, solid: dict[int, int]) -> tuple[int | None, ...]:
-    """The file line of each SEARCH line, given the non-blank ones; blank ones pair with blank neighbours."""
+    """The file line of each SEARCH line, given the non-blank ones. Blank ones pair with blank neighbours."""
     where: list[int | None] = [solid.get(i) for i in range(len(search))]
     first = min(solid)
     for i in range(first + 1, len(search)):
@@ -138,7 +138,7 @@ def _place_blanks(file: Text, search: Text, solid: dict[int, int]) -> tuple[int 
 
 
 def _blank_places(file: Text, search: Text, key: Callable[[str], str]) -> list[_Place]:
-    """Places where the non-blank lines agree, whatever number of blank lines stands between them."""
+    """Places at which the non-blank lines agree, however many blank lines stand between them."""
     file_solid = [i for i, line in enumerate(file) if line.strip()]
     search_solid = [i for i, line in enumerate(search) if line.strip()]
     hay, needle = [key(file[i]) for i in file_solid], [key(search[i]) for i in search_solid]
@@ -161,7 +161,7 @@ def _trailing_places(file: Text, search: Text) -> list[_Place]:
 
 
 def _continuations(file: Text) -> frozenset[int]:
-    """Lines of a Python file that go on inside brackets, where indentation means nothing; none if it cannot be told."""
+    """Lines of a Python file that begin inside brackets, so that their indent means nothing. Empty if unknown."""
     inside, depth, last_row = set(), 0, 0
     try:
         for token in tokenize.generate_tokens(io.StringIO("\n".join(file)).readline):
@@ -176,7 +176,7 @@ def _continuations(file: Text) -> frozenset[int]:
 
 
 def _statement_places(file: Text, search: Text) -> list[_Place]:
-    """Places in Python where the lines agree and all that begin a statement or a comment differ by the same indent."""
+    """Places in Python at which the lines agree and all statements and comments differ by the same indent."""
     search_solid = [i for i, line in enumerate(search) if line.strip()]
     file_solid = [i for i, line in enumerate(file) if line.strip()]
     starts = _occurrences([file[i].strip() for i in file_solid], [search[i].strip() for i in search_solid])
@@ -193,7 +193,7 @@ def _statement_places(file: Text, search: Text) -> list[_Place]:
     return found
 
 
-_LADDER: tuple[Callable[[Text, Text], list[_Place]], ...] = (
+_COMPARISONS: tuple[Callable[[Text, Text], list[_Place]], ...] = (
     _exact_places,
     _trailing_places,
     lambda file, search: _line_places(file, search, str.strip),
@@ -205,17 +205,17 @@ _LADDER: tuple[Callable[[Text, Text], list[_Place]], ...] = (
 
 
 def _find(file: Text, search: Text, is_python: bool) -> list[_Place]:
-    """All places on the lowest rung that has any."""
+    """All places that the strictest comparison with any finds."""
     if any(line.strip() for line in search):
-        for rung in (*_LADDER, *([_statement_places] if is_python else [])):
-            found = rung(file, search)
+        for compare in (*_COMPARISONS, *([_statement_places] if is_python else [])):
+            found = compare(file, search)
             if found:
                 return found
     return []
 
 
 def places(file: Text, search: Text) -> list[tuple[int, int]]:
-    """(start, stop) of every place on the lowest rung that has any, dots aside."""
+    """(start, stop) of every place that the strictest comparison with any finds, dots aside."""
     return [p.span() for p in _find(list(file), list(search), False)]
 
 
@@ -225,7 +225,7 @@ def _reindent(line: str, shift: tuple[str, str]) -> str:
 
 
 def _changes(search: Text, replace: Text, fine: bool) -> list[tuple[int, int, int, int]]:
-    """Runs of lines that differ, as (search start, stop, replace start, stop); a single run unless fine."""
+    """Runs of lines that differ, as (search start, stop, replace start, stop). One run unless `fine`."""
     short = min(len(search), len(replace))
     head = next((i for i in range(short) if search[i] != replace[i]), short)
     tail = next((i for i in range(short - head) if search[-1 - i] != replace[-1 - i]), short - head)
@@ -265,7 +265,7 @@ def _pieces(body: Text) -> list[list[str]]:
 
 
 def _first_in_order(spans: Sequence[Sequence[tuple[int, int]]]) -> list[int] | None:
-    """For each piece the index of its first place after the piece before, None where some piece has none."""
+    """For each piece the index of its first place after the piece before. None if some piece has no such place."""
     chosen, after = [], 0
     for options in spans:
         at = next((i for i, (start, _) in enumerate(options) if start >= after), None)
@@ -277,7 +277,7 @@ def _first_in_order(spans: Sequence[Sequence[tuple[int, int]]]) -> list[int] | N
 
 
 def _last_in_order(spans: Sequence[Sequence[tuple[int, int]]]) -> list[int]:
-    """For each piece the index of its last place before the piece after; there must be a way."""
+    """For each piece the index of its last place before the piece after. Each must have one."""
     chosen: list[int] = []
     before = max(stop for options in spans for _, stop in options)
     for options in reversed(spans):
@@ -315,9 +315,9 @@ def _is_fenced(body: Text) -> bool:
 
 
 def match_block(path: str, file: Text, search: Text, replace: Text) -> Outcome:
-    """Climb the ladder until a rung has a place: exact; trailing blanks; uniform indent; blank lines; NFC and quotes.
+    """Compare until a comparison finds a place: exact, trailing blanks, uniform indent, blank lines, NFC and quotes.
 
-    Then in Python the indent of statements alone; the same without a fence around both bodies; paired lines of dots.
+    Then in Python the indent of statements alone, then without a fence around both bodies, then paired lines of dots.
     """
     file, search, replace = list(file), list(search), list(replace)
     found = _find(file, search, path.endswith(".py"))

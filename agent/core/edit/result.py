@@ -1,4 +1,4 @@
-"""What an edit is made of and what becomes of it: the values that the modules of the edit engine pass to each other."""
+"""The values of the edit engine: a change that is asked for, its refusal, and the result of a reply."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Block", "EditResult", "Reason", "Rejected"]
 
 
 class Reason(StrEnum):
-    """Why a block was refused; the phrases are stable, so that they can be counted and compared."""
+    """Why a block was refused. The phrases are stable, so that they can be counted and compared."""
 
     NOT_FOUND = "SEARCH not found"
     AMBIGUOUS = "SEARCH matches several places"
@@ -31,8 +31,8 @@ class Reason(StrEnum):
 class Block:
     """One requested change.
 
-    path: as in the editable list once resolved, else as the reply has it, "" where none is named. search and replace
-    end with a newline unless empty; a whole file or function has an empty search. line: 1-based line of the reply.
+    path: as in the editable list once resolved, else as the reply has it, or "" if it names none. search and replace
+    end with a newline unless empty. A whole file or function has an empty search. line: 1-based line of the reply.
     """
 
     path: str
@@ -45,8 +45,8 @@ class Block:
 class Rejected:
     """A block that was not applied.
 
-    line: 1-based line of the file that the hint is about, None where there is none. hint: text for the model, with the
-    real lines of the file, numbered, wherever there are any to show.
+    line: 1-based line of the file that the hint is about, if any. hint: text for the model, with the real lines of
+    the file and their numbers if there are any to show.
     """
 
     path: str
@@ -58,9 +58,9 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class EditResult:
-    """files: what to write, the input itself where a block is rejected; staged: the input with the good blocks applied.
+    """The result of a reply. files: the texts to write, the input itself if a block is rejected.
 
-    changed: whether files differs from the input.
+    staged: the input with the accepted blocks applied. changed: whether `files` differs from the input.
     """
 
     files: dict[str, str]

@@ -1,4 +1,4 @@
-"""Which lines of a file the model has been shown, while edits move them; an edit of others is made blindly.
+"""The lines of a file that the model has been shown, followed through edits. Edits of other lines are refused.
 
 Ranges are 1-based, both ends included, in order and apart. A file without ranges was shown whole.
 """
@@ -47,9 +47,9 @@ def lines_of(ranges: Iterable[Sequence[int]]) -> set[int]:
 
 
 def hidden_in_match(ranges: Ranges, lines: Sequence[str], search: Sequence[str], match: Match) -> list[int]:
-    """The numbers of lines that a block touches and that were not shown; blank lines count for nothing.
+    """The numbers of non-blank lines that a block touches although they were not shown.
 
-    A SEARCH with lines of dots leaves lines out on purpose: of those only what the block changes is touched.
+    A SEARCH with lines of dots leaves lines out on purpose. The block touches only those of them that it changes.
     """
     shown = lines_of(ranges)
     if any(is_dots(line) for line in search):
@@ -69,7 +69,7 @@ def hidden_in_text(ranges: Ranges, before: str, after: str) -> list[int]:
 
 
 def move(ranges: Ranges, count: int, match: Match) -> Ranges:
-    """The ranges once a block is applied to a file of `count` lines: what it put there is known to its author."""
+    """The ranges after a block is applied to a file of `count` lines. Its author knows the lines that it put there."""
     shown = lines_of(ranges)
     after: set[int] = set()
     shift = done = 0
@@ -83,7 +83,7 @@ def move(ranges: Ranges, count: int, match: Match) -> Ranges:
 
 
 def carry(ranges: Ranges, before: str, after: str) -> Ranges:
-    """The ranges in another version of the text; lines that only that version has are known to their author."""
+    """The ranges in another version of the text. Its author knows the lines that only this version has."""
     if before == after:
         return ranges
     old, new = split_lines(before).text, split_lines(after).text
@@ -129,5 +129,5 @@ def _pairs(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def as_ranges(stored: Mapping[str, Collection[Sequence[int]]]) -> dict[str, Ranges]:
-    """What JSON made of ranges, as ranges again."""
+    """Read ranges back from JSON."""
     return {name: tuple((int(first), int(last)) for first, last in ranges) for name, ranges in stored.items()}

@@ -1,16 +1,15 @@
-"""Whole files and whole functions, for the last turn of a repair, when SEARCH/REPLACE blocks did not fit.
+"""Apply whole files and whole functions, for the last turn of a repair, when SEARCH/REPLACE blocks did not fit.
 
-A fenced block counts only if the line above it, or its fence line, names a file; any other fence is prose. It holds
+A text under a file's name is one of two:
 
-a file      all of it, with which the file is replaced or created; or
+a file      all of it. The file is replaced or created.
 functions   in a .py file: nothing but complete functions and classes that the file has at its top level, each once,
             while the file has other statements too. `class X:` around methods that X has, each once, stands for those
-            methods. They take the place of the old ones; decorators that the block leaves out, and all text around,
+            methods. They take the place of the old ones. Decorators that the text leaves out, and all text around,
             stay as they are.
 
-What is neither, as a part of a file, or a new function among some that the file has, is refused: taken as a whole file
-it would delete the rest. The gates are those of edit: paths, placeholders, Python that parses, all or nothing.
-SEARCH/REPLACE blocks for other files in the same reply are applied as apply_reply does; so are they alone.
+Anything else, as a part of a file, or a new function among some that the file has, is refused: taken as a whole file
+it would delete the rest. The checks are those of every edit: paths, placeholders, Python that parses, all or nothing.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class _Unusable:
 
 
 def put_text(bench: Workbench, fenced: FoundText, editable: Collection[str]) -> str | Reason:
-    """Apply one whole file or definition, or note why not; the file it is for."""
+    """Apply one whole file or definition, or note why not. Returns the path of its file."""
     path = resolve_path(fenced.name, editable)
     text = "".join(f"{line}\n" for line in fenced.body)
     if isinstance(path, Reason):

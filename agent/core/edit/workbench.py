@@ -1,4 +1,4 @@
-"""The files while blocks are applied to them one after the other, and what was refused on the way."""
+"""Apply blocks to files one after the other, and note the refused ones."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def edit_text(text: str | None, block: Block) -> str | Outcome:
 
 
 def _with_tail_of(search: Sequence[str], replace: Sequence[str]) -> Sequence[str]:
-    """REPLACE with one empty last line more or less where SEARCH disagrees: there it is layout, not text."""
+    """REPLACE with an empty last line added or removed if SEARCH disagrees: such a line is layout, not text."""
     search_open, replace_open = (bool(body) and body[-1] == "" for body in (search, replace))
     if replace_open and not search_open:
         return replace[:-1]
@@ -72,7 +72,7 @@ def _with_tail_of(search: Sequence[str], replace: Sequence[str]) -> Sequence[str
 
 @dataclass(frozen=True, slots=True)
 class AppliedBlock:
-    """A block that was applied, with the text of its file before and after; whole: it was no SEARCH/REPLACE block."""
+    """A block that was applied, with the text of its file before and after. whole: it was a whole file or function."""
 
     block: Block
     before: str | None
@@ -81,7 +81,7 @@ class AppliedBlock:
 
 
 class Workbench:
-    """Takes blocks in the order of the reply; `result` closes it."""
+    """Takes blocks in the order of the reply. `result` ends it."""
 
     def __init__(
         self, files: Mapping[str, str], editable: Collection[str], shown: Mapping[str, Ranges] | None = None
@@ -95,7 +95,7 @@ class Workbench:
         self._last_name: str | None = None
 
     def apply(self, found: FoundBlock) -> None:
-        """Apply one block of a reply, or take down why not."""
+        """Apply one block of a reply, or note why not."""
         target = self._target(found)
         path = target if isinstance(target, str) and not isinstance(target, Reason) else ""
         if found.name is not None:
@@ -105,7 +105,7 @@ class Workbench:
         shown = path or found.name or self._last_name or ""
         if found.problem:
             hint = f"The block at line {found.line} of the reply is malformed: {found.problem}. Send it again whole."
-            own = shown if found.splits else ""  # whose a marker on its own is, nobody knows
+            own = shown if found.splits else ""  # a marker on its own belongs to no known file
             self.reject(as_block(found, own), Reason.MALFORMED, None, hint)
         elif isinstance(target, Reason):
             hint = path_hint(target, shown, self._editable, self._fitting(found))
@@ -134,7 +134,7 @@ class Workbench:
         return self._reject_unmatched(block, text or "", after)
 
     def replace_text(self, block: Block, after: str) -> None:
-        """Take a whole new text for a file, or take down that it would change what was not shown."""
+        """Take a whole new text for a file, or refuse it if it changes lines that were not shown."""
         before = self.staged.get(block.path)
         if before is not None and block.path in self._shown:
             hidden = hidden_in_text(self._shown[block.path], before, after)
@@ -214,7 +214,7 @@ class Workbench:
         return lazy is not None
 
     def _refuse_unseen(self, block: Block, text: str) -> bool:
-        """Refuse a block that touches lines which the model was not shown; else follow the shown lines through it."""
+        """Refuse a block that touches lines which were not shown, else follow the shown lines through it."""
         if block.path not in self._shown or _is_blank(block.search) or block.search == block.replace:
             return False
         ranges, lines, search = self._shown[block.path], split_lines(text).text, split_body(block.search)
@@ -245,16 +245,16 @@ class Workbench:
                     hint = other_file_hint(block.path, path, theirs, found.start, found.stop, path in self._editable)
                     return self.reject(block, Reason.OTHER_FILE, found.start + 1, hint)
         reason = Reason.NOT_FOUND if isinstance(outcome, Missing) else Reason.UNPAIRED_DOTS
-        line, hint = not_found_hint(block, lines, reason, self._eater(block))
+        line, hint = not_found_hint(block, lines, reason, self._changed_by(block))
         return self.reject(block, reason, line, hint)
 
     def _is_done(self, block: Block) -> bool:
-        """Whether an earlier block of this reply did exactly what this one asks for."""
+        """Whether an earlier block of this reply made exactly this change."""
         steps = [s for s in self._steps if s.block.path == block.path and s.before not in (None, s.after)]
         return any(edit_text(s.before, block) == s.after for s in steps)
 
-    def _eater(self, block: Block) -> Block | None:
-        """The earlier block of this reply that changed the lines which SEARCH is after."""
+    def _changed_by(self, block: Block) -> Block | None:
+        """The earlier block of this reply that changed the lines which SEARCH means."""
         for step in self._steps:
             if step.block.path == block.path and step.before is not None:
                 was, now = edit_text(step.before, block), edit_text(step.after, block)
@@ -274,40 +274,40 @@ class Workbench:
         return EditResult(dict(files), dict(self.staged), applied, rejected, files != self._original)
 
     def _gate_python(self, path: str) -> None:
-        """Refuse the block that breaks a Python file, or all of its blocks where no single one does."""
+        """Refuse the block that breaks a Python file, or all blocks of that file if no single one does."""
         before, after = self._original.get(path), self.staged[path]
         if not path.endswith(".py") or before == after or find_bad_python(after) is None:
             return
         if before is not None and find_bad_python(before) is not None:
             return
         steps = [s for s in self._steps if s.block.path == path]
-        culprits, text = self._find_culprits(steps, before)
+        breaking, text = self._find_breaking(steps, before)
         half_done = any(r.path == path for r in self._rejected)
-        for step in culprits:
-            shown = after if len(culprits) < len(steps) or len(steps) == 1 else step.after
+        for step in breaking:
+            shown = after if len(breaking) < len(steps) or len(steps) == 1 else step.after
             bad = find_bad_python(shown) or find_bad_python(after)
             if bad is not None:
                 lines = split_lines(shown if find_bad_python(shown) else after).text
                 line, hint = syntax_hint(path, lines, bad, half_done)
                 self.reject(step.block, Reason.SYNTAX, line, hint)
-        self._steps = [s for s in self._steps if s not in culprits]
+        self._steps = [s for s in self._steps if s not in breaking]
         if text is None:
             del self.staged[path]
         else:
             self.staged[path] = text
 
     @staticmethod
-    def _find_culprits(steps: Sequence[AppliedBlock], before: str | None) -> tuple[list[AppliedBlock], str | None]:
-        """(blocks to refuse, text without them); the first after which the file did not parse is tried first."""
+    def _find_breaking(steps: Sequence[AppliedBlock], before: str | None) -> tuple[list[AppliedBlock], str | None]:
+        """(blocks to refuse, text without them). The first block after which the file did not parse is tried first."""
         broken = [] if any(s.whole for s in steps) else [s for s in steps if find_bad_python(s.after) is not None]
-        for culprit in broken[:8]:
+        for suspect in broken[:8]:
             text: str | None = before
             for step in steps:
-                edited = text if step is culprit else edit_text(text, step.block)
+                edited = text if step is suspect else edit_text(text, step.block)
                 if not (edited is None or isinstance(edited, str)):
                     break
                 text = edited
             else:
                 if text is None or text == before or find_bad_python(text) is None:
-                    return [culprit], text
+                    return [suspect], text
         return list(steps), before

@@ -76,10 +76,10 @@ def ran_out_of_memory(texts: Sequence[str]) -> bool:
 def find_infrastructure(
     texts: Sequence[str], edited_imports: Collection[str], *, gpu_expected: bool, online: bool = True
 ) -> str | None:
-    """What of the machine failed, or None where the code did.
+    """The part of the machine that failed, or None if the code did.
 
-    A missing module is the machine's fault unless an edit imported it, or only a submodule of one is missing; the
-    network only where a run may use it (`online`).
+    A missing module is the machine's fault unless an edit imported it, or only a submodule of one is missing. The
+    network is the machine's fault only if a run may use it (`online`).
     """
     for text in texts:
         for label, pattern in _MACHINE:

@@ -1,4 +1,4 @@
-"""What became of a supervised step, and what a person needs to know to repair it."""
+"""Say how a supervised step failed, with the facts that its repair needs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SUMMARY_CHARS: Final = 240
 
 
 class FailureKind(Enum):
-    """Why an attempt failed; EDIT: no reply led to code that could be tried."""
+    """The kind of a failed attempt. EDIT: no reply led to code that could be tried."""
 
     EXCEPTION = "exception"
     OUT_OF_MEMORY = "out of memory"
@@ -52,7 +52,7 @@ class FailureKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failed step: `summary` is one line, `detail` what the model is shown (at most 6,000 characters).
+    """A failed step: `summary` is one line, `detail` the text for the model, at most DETAIL_CHARS long.
 
     fingerprint: equal for the same error after an unrelated edit, whatever its line numbers, paths and times.
     """
@@ -82,8 +82,8 @@ def diagnose(
 ) -> Failure:
     """Say why a step failed, for the model and for a person.
 
-    edited_imports: top-level modules that the edits import and the template does not; one of them missing is the
-    code's fault. gpu_expected False: that no GPU is found is the code's fault too.
+    edited_imports: top-level modules that the edits import and the template does not. If one of them is missing, it is
+    the code's fault. gpu_expected: whether a GPU that is not found is the machine's fault rather than the code's.
     """
     output = read_output(stdout, stderr, own_files)
     kind, summary = _classify(exit, output, edited_imports, gpu_expected)
@@ -93,7 +93,7 @@ def diagnose(
 def no_results(
     exit: ExitRecord, stdout: str, stderr: str, path: str, *, own_files: Collection[str] = ("experiment.py",)
 ) -> Failure:
-    """The step ended well but left no file at `path`; a traceback that it printed and survived is shown."""
+    """The step ended well but left no file at `path`. A traceback that it printed and survived is shown."""
     output = read_output(stdout, stderr, own_files)
     summary = f"the process ended without an error but wrote no {path}"
     if output.chain:
@@ -110,7 +110,7 @@ def bad_results(
     *,
     own_files: Collection[str] = ("experiment.py",),
 ) -> Failure:
-    """The step ended well but its results cannot be used; `problems` are sentences, one each."""
+    """The step ended well but its results cannot be used. `problems` has one sentence for each."""
     output = read_output(stdout, stderr, own_files)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     summary = cut_line(problems[0] if problems else "the results cannot be used", _SUMMARY_CHARS - 30) + more
@@ -141,7 +141,7 @@ _PLACE: Final = re.compile(r"(?:\./)?(?P<file>[^:\n]+):(?P<line>\d{1,9}):(?:\d+:
 
 
 def as_smoke(failure: Failure) -> Failure:
-    """The failure of a smoke run, with the fingerprint of the same error in a run; the machine's stays its own."""
+    """The failure of a smoke run, with the fingerprint that it has in a run. A fault of the machine stays as it is."""
     if failure.kind is FailureKind.INFRASTRUCTURE:
         return failure
     return replace(failure, kind=FailureKind.SMOKE, summary=f"in the smoke run: {failure.summary}")
@@ -184,7 +184,7 @@ def _say_cause(exit: ExitRecord, output: Output, died: bool) -> str:
         peak = "" if exit.max_rss_gib is None else f"; peak memory {exit.max_rss_gib:.1f} GiB"
         killed = f"killed by {_say_signal(_signal_of(exit, output) or 0)} after {_say_seconds(exit.wall_s)}{peak}"
         return killed + _say_place(output) if output.chain and output.chain[-1].type == FATAL else killed
-    if output.chain and output.verdict:  # the program caught what a process of its own printed, and says what it means
+    if output.chain and output.verdict:  # the program caught the error of a process of its own, and explains it
         return cut_line(plain_line(output.verdict), 2 * _SUMMARY_CHARS - 40)
     if output.chain:
         return cut_line(plain_line(output.headline), _SUMMARY_CHARS) + _say_place(output)
@@ -249,7 +249,7 @@ def _explain(kind: FailureKind, exit: ExitRecord, output: Output) -> list[str]:
 
 
 def _signal_of(exit: ExitRecord, output: Output) -> int | None:
-    """The signal that ended the process, also where a shell or Popen told it as an exit code (137, -9)."""
+    """The signal that ended the process, even if a shell or Popen reported it as an exit code (137, -9)."""
     if exit.signal is not None:
         return exit.signal
     code = exit.exit_code or 0
@@ -277,7 +277,7 @@ def _say_seconds(seconds: float) -> str:
 
 
 def _signature(kind: FailureKind, summary: str, exit: ExitRecord, output: Output) -> tuple[str, ...]:
-    """What tells this failure from another of its kind."""
+    """The parts that tell this failure from others of its kind."""
     place = output.location.function if output.location else ""
     match kind:
         case FailureKind.TIMED_OUT:

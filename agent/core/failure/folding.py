@@ -44,10 +44,10 @@ _ERROR_STATE: Final = re.compile(r"Traceback \(|\b\w*(?:Error|Exception)\b:")
 
 
 def fold(text: str) -> list[str]:
-    """The lines worth reading: of each progress bar its last state, of repeated lines one and a count.
+    """The lines worth reading: the last state of each progress bar, and repeated lines once with a count.
 
     Carriage returns overwrite, but never an error. Lines are at most 400 characters long, with no control characters
-    but the tab; blank lines neither repeat nor stand at an end.
+    but the tab. Blank lines neither repeat nor stand at an end.
     """
     spaced = re.sub(r"\n{3,}", "\n\n", without_surrogates(_without_middle(text)))
     states = [state for raw in spaced.split("\n") for state in last_states(raw)]
@@ -69,7 +69,7 @@ def is_progress(line: str) -> bool:
 
 
 def cut_line(line: str, limit: int = _LINE_CHARS) -> str:
-    """The line with its middle left out where it is longer than `limit` characters."""
+    """The line with its middle left out if it is longer than `limit` characters."""
     if len(line) <= limit:
         return line
     keep = max(limit - 35, 3)
@@ -114,7 +114,7 @@ def _without_middle(text: str) -> str:
 
 
 def last_states(raw: str) -> list[str]:
-    """What a terminal would still show of a line, and any error that was overwritten."""
+    """The part of a line that a terminal would still show, and any error that was overwritten."""
     line = ESCAPE.sub("", raw)
     line = re.sub("\x08+", "\r", line) if "\x08" in line else line
     if "\r" not in line:
@@ -127,7 +127,7 @@ def last_states(raw: str) -> list[str]:
 
 
 def _plain(segment: str) -> list[str]:
-    """The segment without control characters, and what was printed behind a bar on a line of its own."""
+    """The segment without control characters. Text that was printed behind a bar gets a line of its own."""
     glued = _GLUED.fullmatch(segment) if "%" in segment and len(segment) < 20_000 else None
     parts = [glued["bar"], *_plain(glued["rest"].strip())] if glued else [segment]
     return [CONTROL.sub("", part).rstrip() for part in parts]
@@ -149,7 +149,7 @@ def _fold_bars(lines: Sequence[str]) -> list[str]:
 
 
 def _name_bar(line: str) -> str:
-    """What stays the same while a bar moves: the words before its percentage, else the line without its figures."""
+    """The part of a bar that stays while it moves: the words before its percentage, else all but its figures."""
     found = re.search(r"\d{1,3}(?:\.\d+)?\s?%", line)
     words = line[: found.start()] if found else re.sub(r"[━─╸╺=>.\[\]]+", "", line)
     return "bar " + " ".join(re.sub(r"\d[\d.,:]*", "#", words).split())
@@ -177,7 +177,7 @@ def _fold_repeats(lines: Sequence[str]) -> list[str]:
 
 
 def _find_repeats(lines: Sequence[str], start: int) -> tuple[int, int]:
-    """(period, times) of the block of lines that begins at `start`; (1, 1) where it does not repeat three times."""
+    """(period, times) of the block of lines that begins at `start`, (1, 1) if it does not repeat three times."""
     for period in range(1, _LONGEST_PERIOD + 1):
         end = start + period
         if end >= len(lines) or lines[end] != lines[start]:
@@ -221,7 +221,7 @@ _MASKS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
 
 
 def mask(message: str) -> str:
-    """The message without what changes from run to run: numbers, sizes, shapes, addresses, folders, hashes, hints.
+    """The message without parts that change from run to run: numbers, sizes, shapes, addresses, folders, hashes, hints.
 
     Figures inside a name (fc1, float32) stay, for they tell names apart.
     """

@@ -1,4 +1,4 @@
-"""What to do about memory that ran out: how much was asked for, for what, and what may be made smaller."""
+"""Advice when memory ran out: how much was asked for, by which line, and how to use less."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ARRAY: Final = re.compile(r"an array with shape (?P<shape>\([\d, ]*\)) and data
 
 
 def advise_on_memory(texts: Sequence[str], code: str) -> str:
-    """A paragraph for the model. `texts` are the messages, last first; `code` the own line that failed, if known."""
+    """A paragraph for the model. `texts` are the messages, last first. `code` is the own line that failed, if known."""
     asked = next((_say_asked(text) for text in texts if _ASKED.search(text)), "")
     line = f"The line `{cut_line(code, 160)}`" if code else ""
     told = f"{line or 'It'} asked for {asked}. " if asked else f"{line} ran out of memory. " if line else ""
@@ -37,7 +37,7 @@ def advise_on_memory(texts: Sequence[str], code: str) -> str:
 
 
 def _say_asked(text: str) -> str:
-    """The size that was asked for, as a shape where one is known or a square one fits."""
+    """The size that was asked for, as a shape if one is known or a square one fits."""
     asked = _ASKED.search(text)
     assert asked
     size = float(asked["number"]) * _UNITS[asked["unit"].lower()]

@@ -15,7 +15,7 @@ __all__ = ["Location", "Output", "last_errors", "last_word", "read_output", "say
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A line of one of the experiment's own files; `function` is "" where a SyntaxError has none."""
+    """A line of one of the experiment's own files. `function` is "" for a SyntaxError, which has none."""
 
     file: str
     line: int
@@ -24,16 +24,17 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Both streams, folded, with the traceback that ended the process and where it was raised.
-
-    verdict: the last line of stderr, whole, where the program says there why it ends (`evaluate.py: error: ...`).
-    """
+    """Both streams of a process, folded, and the traceback that ended it."""
 
     err: list[str]
     out: list[str]
+    # The traceback that ended the process, () if it printed none.
     chain: Chain
+    # The one before it.
     earlier: Chain
+    # Names of the experiment's files.
     own_files: Collection[str]
+    # The last line of stderr, whole, if the program says there why it ends: "evaluate.py: error: no checkpoint".
     verdict: str = ""
 
     @property
@@ -48,7 +49,7 @@ class Output:
 
     @property
     def own_line(self) -> str:
-        """The source line of `location`; "" where the traceback does not show it."""
+        """The source line of `location`, "" if the traceback does not show it."""
         frames = [f for r in self.chain for f in r.frames if own_name(f.file, self.own_files) and self.location]
         found = (f for f in reversed(frames) if self.location and f.line == self.location.line)
         return next((f.code[0].strip() for f in found if f.code), "")
@@ -59,7 +60,7 @@ class Output:
 
 
 def read_output(stdout: str, stderr: str, own_files: Collection[str]) -> Output:
-    """The last traceback ended the process, unless it only says that a worker was interrupted; stderr goes first."""
+    """Read both streams. The last traceback ended the process, unless it only says that a worker was interrupted."""
     err, out, verdict = fold(stderr), fold(stdout), _read_verdict(stderr)
     for lines in (err, out):
         chains = [chain for chain in find_chains(lines) if not chain[-1].ignored]
@@ -102,13 +103,13 @@ def last_errors(output: Output) -> list[str]:
 
 
 def last_word(output: Output) -> str:
-    """The last line that speaks of an error, else the last line of stderr that is more than progress; "" without."""
+    """The last line that speaks of an error, else the last line of stderr that is more than progress, else ""."""
     spoken = (line.strip() for line in reversed(output.err) if line.strip() and not is_progress(line))
     return next(iter(last_errors(output)), "") or next((line for line in spoken if "Warning" not in line), "")
 
 
 def say_streams(output: Output, left: int) -> str:
-    """The last lines of both streams within `left` characters; either gets what the other does not need."""
+    """The last lines of both streams within `left` characters. Either may use the room that the other does not need."""
     count = 15 if output.chain else 40
     out_size = sum(len(line) + 1 for line in output.out[-count:])
     err = take_last(output.err, count, max(left // 2, left - out_size))

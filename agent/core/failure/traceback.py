@@ -1,4 +1,4 @@
-"""Python tracebacks found in the output of a process, and written again with foreign frames thinned out."""
+"""Find Python tracebacks in the output of a process, and write them again with fewer frames of libraries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FATAL: Final = "Fatal Python error"
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One call; `function` is "" in a SyntaxError, which has none; `code` the source lines below it."""
+    """One call. `function` is "" in a SyntaxError, which has none. `code` is the source lines below it."""
 
     file: str
     line: int
@@ -28,18 +28,23 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """One exception, frames outermost first; it stood in lines[start:end].
+    """One exception with its traceback."""
 
-    relation: the sentence that links it to the exception before it, or "". ignored: Python printed it and went on.
-    """
-
+    # Outermost first.
     frames: tuple[Frame, ...]
+    # "torch.OutOfMemoryError"
     type: str
+    # Its first line.
     message: str
+    # The other lines of the message.
     more: tuple[str, ...]
+    # The sentence that links it to the exception before it, or "".
     relation: str
+    # Whether Python printed it and went on.
     ignored: bool
+    # Index of its first line in the output.
     start: int
+    # Index after its last line.
     end: int
 
     @property
@@ -71,7 +76,7 @@ _MESSAGE_LINES: Final = 15
 
 
 def find_chains(lines: Sequence[str]) -> list[Chain]:
-    """The tracebacks in the lines, in order; exceptions that Python linked to each other are one chain, cause first."""
+    """The tracebacks in the lines, in order. Exceptions that Python linked to each other are one chain, cause first."""
     chains: list[Chain] = []
     relation = ""
     index = 0
@@ -95,7 +100,7 @@ def find_chains(lines: Sequence[str]) -> list[Chain]:
 
 
 def own_name(file: str, own_files: Collection[str]) -> str | None:
-    """Which of the experiment's own files a path of a frame leads to; a library's file of the same name is not one."""
+    """The experiment's own file that a path of a frame leads to. A library's file of the same name is none."""
     path = file.replace("\\", "/")
     if _LIBRARY.match(path):
         return None
@@ -133,7 +138,7 @@ def _read_at(lines: Sequence[str], index: int, relation: str) -> Raised | None:
 def _read_body(
     lines: Sequence[str], start: int, index: int, prefix: str, relation: str, ignored: bool
 ) -> Raised | None:
-    """Frames, then the exception and the rest of its message; None where no frame follows."""
+    """Frames, then the exception and the rest of its message. None if no frame follows."""
     frames: list[Frame] = []
     while index < len(lines):
         line = _without_prefix(lines[index], prefix)
@@ -168,7 +173,7 @@ def _read_message(lines: Sequence[str], index: int, prefix: str) -> tuple[str, .
 
 
 def _read_fatal(lines: Sequence[str], start: int, message: str, relation: str) -> Raised:
-    """What faulthandler prints: the innermost call first, so the frames are turned round."""
+    """Read the traceback of faulthandler. It prints the innermost call first, so the frames are turned round."""
     index = start + 1
     while index < min(start + 6, len(lines)) and not _THREAD.match(lines[index]):
         index += 1
@@ -182,7 +187,7 @@ def _read_fatal(lines: Sequence[str], start: int, message: str, relation: str) -
 
 
 def _without_prefix(line: str, prefix: str) -> str:
-    """The line without what a launcher ("[rank0]: "), an indent or an exception group put before each line."""
+    """The line without the prefix of a launcher ("[rank0]: "), of an indent or of an exception group."""
     if prefix and line.startswith(prefix.rstrip()):
         return line[len(prefix) :] if line.startswith(prefix) else line[len(prefix.rstrip()) :]
     return line

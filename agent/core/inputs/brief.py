@@ -1,4 +1,4 @@
-"""A template's brief in two parts: the task, with its rules and data, and the background, which a plan is made with."""
+"""Divide a template's brief into the task, with its rules and data, and the background for a plan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TASK: Final = re.compile(r"#[ \t]+task[ \t#]*\n+", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """`task` without its own heading "# Task"; `background` with its headings, which are `headings`."""
+    """`task` is without its own heading "# Task", `background` with its headings, which are also in `headings`."""
 
     task: str
     background: str = ""

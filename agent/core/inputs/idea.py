@@ -20,15 +20,21 @@ _FROZEN = re.compile(r"name|(?:(?:primary|main|target|key)[_ -]*)?metrics?(?:[_ 
 
 
 class Idea(BaseModel):
-    """What to study. Only Title and Experiment are required; unknown fields are kept and shown to the model."""
+    """The subject of a study, as its author wrote it. Unknown fields are kept and shown to the model."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
+    # The name of its folder, made of the title if empty.
     Name: str = ""
+    # Required, one line.
     Title: str
+    # Required: the steps of the study.
     Experiment: str
+    # The author's description of the method.
     Technical_Details: str = ""
+    # The author's plan for the code.
     Implementation_Plan: str = ""
+    # The study in a paragraph.
     Abstract: str = ""
 
     @field_validator("Title", "Experiment")
@@ -47,13 +53,13 @@ class Idea(BaseModel):
         return json.dumps(self.model_dump(), indent=2, ensure_ascii=False) + "\n"
 
     def details(self) -> Mapping[str, Any]:
-        """The fields that tell a reader what to do: scores and self-assessments left out."""
+        """The fields that instruct a reader, without scores and self-assessments."""
         skip = re.compile(r"(Interestingness|Feasibility|Novelty|Research_Impact|Overall_Score|novel$)", re.IGNORECASE)
         return {k: v for k, v in self.model_dump().items() if v not in ("", None) and not skip.search(k)}
 
 
 def parse_ideas(text: str, where: str) -> list[Idea]:
-    """All ideas of a file; `where` names it in errors.
+    """All ideas of a file. Errors name it as `where`.
 
     Raises: UsageError naming the idea and the field.
     """
@@ -85,9 +91,9 @@ def _parse_idea(item: object, where: str) -> Idea:
 
 
 def revise_idea(idea: Idea, changes: Mapping[str, Any], primary: str) -> Idea:
-    """The idea with the changed fields; null takes one out. `primary` is the metric that the launch froze.
+    """The idea with the changed fields. A null takes one out. `primary` is the metric that the launch froze.
 
-    Raises: UsageError where a frozen field changes, or the result is no idea.
+    Raises: UsageError if a frozen field changes, or the result is no idea.
     """
     present = idea.model_dump()
     for name, value in changes.items():
@@ -131,7 +137,7 @@ def _with_unique_names(ideas: Sequence[Idea], where: str) -> list[Idea]:
 def new_idea(sentence: str) -> Idea:
     """An idea of one sentence, with the steps that any idea needs.
 
-    Raises: UsageError where there is nothing in it.
+    Raises: UsageError if the sentence says nothing.
     """
     line = " ".join(scrub(sentence).split())
     if not re.search(r"\w", line):
@@ -148,7 +154,7 @@ def new_idea(sentence: str) -> Idea:
 
 
 def choose_ideas(ideas: Sequence[Idea], wanted: Sequence[str], where: str) -> list[Idea]:
-    """Those named in `wanted`, by name or by number counted from 1; all if none is named.
+    """The ideas named in `wanted`, by name or by number counted from 1, or all if none is named.
 
     Raises: UsageError listing the names there are.
     """

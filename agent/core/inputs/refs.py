@@ -23,7 +23,7 @@ class Reference:
 
 
 def shorten_refs(refs: Sequence[Reference], budget_tokens: int) -> tuple[Reference, ...]:
-    """The texts within a budget for all: short ones whole, the others cut to equal lengths; () where none has room."""
+    """The texts within a budget for all: short ones whole, the others cut to equal lengths. () if none has room."""
     left, kept = budget_tokens, dict[int, Reference]()
     order = sorted(range(len(refs)), key=lambda i: estimate_tokens(refs[i].text))
     for place, i in enumerate(order):

@@ -51,21 +51,27 @@ KeyPath = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class Metric(_Strict):
-    """A number that a run reports: `path` leads to it through the keys of `source`.json.
-
-    `profiles` names those that report it, all if empty; an `optional` one may be null or absent.
-    """
+    """A number that a run reports."""
 
     name: str
+    # The file that holds it: final_info.json or evaluation.json.
     source: Source = "final_info"
+    # The keys that lead to it in that file.
     path: KeyPath
+    # Whether a higher or a lower value is better.
     direction: Direction = "unknown"
     unit: str = ""
+    # Smaller differences mean nothing.
     resolution: Annotated[float, Field(ge=0)] = 0.0
+    # The value to reach, if there is one.
     target: float | None = None
+    # A sentence for the model on how to read it.
     reading: str = ""
+    # Whether runs are judged by it. One metric is.
     primary: bool = False
+    # Whether it may be null or absent.
     optional: bool = False
+    # The profiles that report it, all if empty.
     profiles: tuple[str, ...] = ()
 
 
@@ -80,50 +86,56 @@ class Control(_Strict):
 
 
 class Warn(_Strict):
-    """Where a diagnostic is out of order; no bound, no warning."""
+    """Bounds outside which a diagnostic is out of order. Without a bound there is no warning."""
 
     below: float | None = None
     above: float | None = None
 
 
 class Diagnostic(_Strict):
-    """A number that tells how a run went inside, as dead latents; shown with its reading, never ranked."""
+    """A number that tells how a run went inside, as dead latents. It is shown, but runs are not ranked by it."""
 
     name: str
+    # The file that holds it: final_info.json or evaluation.json.
     source: Source = "final_info"
+    # The keys that lead to it in that file.
     path: KeyPath
+    # A sentence for the model on how to read it.
     reading: str = ""
     warn: Warn = Warn()
+    # The profiles that report it, all if empty.
     profiles: tuple[str, ...] = ()
 
 
 class StepLimits(_Strict):
-    """What a supervised step may use: wall-clock seconds, the size at which a log is cut, and the machine's goods.
+    """Limits of a supervised step."""
 
-    memory_gib: of all its processes; nine tenths of the machine's where none is set. processes: with their threads.
-    file_gib: of one file. disk_gib: of all that a step writes, its temporary files included.
-    """
-
+    # Wall-clock seconds of a run, a smoke run, an evaluation and a plot.
     run_s: Annotated[float, Field(gt=0)] = 1800.0
     smoke_s: Annotated[float, Field(gt=0)] = 120.0
     evaluate_s: Annotated[float, Field(gt=0)] = 600.0
     plot_s: Annotated[float, Field(gt=0)] = 300.0
+    # The size at which a log is cut.
     log_mib: Annotated[float, Field(gt=0)] = 16.0
+    # Of all its processes together. None stands for nine tenths of the machine's memory.
     memory_gib: Annotated[float, Field(gt=0)] | None = None
+    # With their threads.
     processes: Annotated[int, Field(gt=0)] = 4096
+    # Of one file.
     file_gib: Annotated[float, Field(gt=0)] = 32.0
+    # Of all files that the step writes, temporary ones included.
     disk_gib: Annotated[float, Field(gt=0)] = 64.0
 
 
 class Reach(_Strict):
-    """What steps may reach beyond what each is given: the network, and absolute paths that they may read."""
+    """Things beyond its own folder that a step may reach: the network, and absolute paths to read."""
 
     network: bool = False
     read: tuple[Annotated[str, AfterValidator(_check_absolute)], ...] = ()
 
 
 class Environment(_Strict):
-    """How the experiment's own interpreter is made; `install` is a list of pip argument lists."""
+    """How the experiment's own interpreter is made. `install` is a list of pip argument lists."""
 
     python: str = ">=3.11"
     install: tuple[tuple[str, ...], ...] = ()
@@ -134,8 +146,8 @@ class Environment(_Strict):
 class Evaluation(_Strict):
     """The sealed second step: `{sealed}`, `{out_dir}` and `{evaluation}` are filled in.
 
-    `runs_experiment_code` says that the command's own process executes code the model wrote: its results are then
-    self-reported. Where it does not they are verified, unless evaluation.json holds `self_reported`, a reason.
+    `runs_experiment_code` says that the command's own process executes code the model wrote. Its results are then
+    self-reported, else verified, unless evaluation.json holds `self_reported`, a reason.
     """
 
     command: Command
@@ -150,57 +162,70 @@ class Preparation(_Strict):
 
 
 class BaselineVariant(_Strict):
-    """One line of the frontier: experiment.py with module-level constants set, one of them varied.
-
-    The middle one of `values` is run with `middle_seeds` seeds, the others with `seeds`.
-    """
+    """One line of the frontier: experiment.py with module-level constants set, one of them varied."""
 
     name: Annotated[str, Field(min_length=1)]
+    # Set alike in all of its runs.
     constants: dict[ConstantName, Constant] = {}
+    # The constant that takes `values` in turn.
     vary: ConstantName | Literal[""] = ""
     values: tuple[Constant, ...] = ()
+    # Of all values but the middle one.
     seeds: Annotated[int, Field(ge=1, le=1000)] = 3
+    # Of the middle one of `values`.
     middle_seeds: Annotated[int, Field(ge=1, le=1000)] = 5
 
 
 class Profile(_Strict):
-    """One scale of the experiment; profiles/<name>.json is what the experiment reads.
-
-    disk_gib: what its data take on disk. gpus: how many it wants, 0 where the CPU will do.
-    """
+    """One scale of the experiment, which reads profiles/<name>.json."""
 
     summary: str = ""
+    # The size of its data on disk.
     disk_gib: Annotated[float, Field(ge=0)] = 0.0
+    # How many it wants, 0 if the CPU will do.
     gpus: Annotated[int, Field(ge=0)] = 0
+    # In place of the template's own.
     limits: StepLimits | None = None
+    # In place of the template's own.
     environment: Environment | None = None
+    # The runs that ideas are compared with.
     baselines: tuple[BaselineVariant, ...] = ()
 
 
 class TemplateSpec(_Strict):
-    """All of template.toml.
-
-    `frontier` names the metric on whose logarithm baselines are interpolated, as l0; empty: the first baseline counts.
-    """
+    """All of template.toml."""
 
     schema_version: Literal[1] = 1
     name: str
+    # One line, for lists of templates.
     summary: str = ""
+    # Starts a run.
     command: Command = "python experiment.py --out_dir={out_dir}"
+    # The code that the command uses. An edit of another file starts no run.
     run_files: tuple[FileName, ...] = ("experiment.py",)
+    # The files that a model may change or create.
     editable: tuple[FileName, ...] = ("experiment.py", "plot.py", "notes.txt")
+    # Whether a short smoke run comes before each run.
     smoke: bool = False
+    # Makes the figures, "" for none.
     plot: str = "python plot.py"
+    # Used if launch names no profile.
     default_profile: str = ""
     limits: StepLimits = StepLimits()
     sandbox: Reach = Reach()
     environment: Environment = Environment()
+    # Makes the data of a profile, if there is any to make.
     prepare: Preparation | None = None
+    # The sealed step after a run, if there is one.
     evaluate: Evaluation | None = None
+    # The metric on whose logarithm baselines are interpolated, as l0. If empty, the first baseline counts.
     frontier: str = ""
     metrics: tuple[Metric, ...] = ()
+    # Numbers that must equal the baseline's.
     controls: tuple[Control, ...] = ()
+    # Numbers that are shown and never ranked.
     diagnostics: tuple[Diagnostic, ...] = ()
+    # By name.
     profiles: dict[str, Profile] = {}
 
     def metric(self, name: str) -> Metric | None:

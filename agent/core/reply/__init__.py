@@ -1,1 +1,1 @@
-"""What a model wrote, read: a plan, a command, a review, or what was wrong with it."""
+"""Read a model's reply: its plan, command, edit or review, or the fault in its form."""

@@ -1,4 +1,4 @@
-"""What a plan item expects of a run: its labelled parts, the comparison in them, and whether a run met it."""
+"""Expectations of a plan item: its labelled parts, the comparison in them, and whether a run met it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WORDS: Final = {
     "expected": r"expect(?:s|ed|ation|ations)?(?:[ ](?:metric|effect|result|outcome|size|change))*",
     "refuted_if": r"(?:refuted|refutation|falsified)(?:[ ](?:if|by|when))?",
 }
-# "Hypothesis: ", "- **Expected:** ", "; refuted if ". A label ends in a colon. "expect" and "refuted" also stand
+# "Hypothesis: ", "- **Expected:** ", ", refuted if ". A label ends in a colon. "expect" and "refuted" also stand
 # without one if they begin a clause.
 _LABEL: Final = re.compile(
     rf"(?:(?P<clause>^|[;|\n])|(?<![\w]))[ \t]*(?:[-*+•][ \t]+)?{_MARKS}"
@@ -31,7 +31,7 @@ _NEXT_POINT: Final = re.compile(r"\n[ \t]*(?:[-*+•]|\d+[.)])[ \t]|\n[ \t]*\n")
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """The labelled parts of a plan item in its own words; "" for one that it lacks."""
+    """The labelled parts of a plan item in its own words, "" for one that it lacks."""
 
     hypothesis: str = ""
     expected: str = ""
@@ -73,7 +73,7 @@ def _is_label(found: re.Match[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`metric` `sign` `value`; relative: the value is a change of a reference, not a place on the scale."""
+    """A claim `metric` `sign` `value`. relative: the value is a change of a reference, not a place on the scale."""
 
     metric: str
     sign: str
@@ -85,7 +85,7 @@ class Comparison:
 class Reading:
     """Whether a run met a comparison. `bound` is the value it was held against, `margin` >= 0 by how much.
 
-    reference: what a change is a change of, in words; "" where the comparison is no change.
+    reference: the name of the value that the change is measured from, "" if the comparison is no change.
     """
 
     comparison: Comparison
@@ -130,8 +130,8 @@ _TAILS: Final = {"more": ">=", "higher": ">=", "less": "<=", "lower": "<=", "few
 def read_comparison(text: str, metrics: Collection[str], default: str = "") -> Comparison | None:
     """The first comparison of a known metric with a number: "f1 >= 0.6", "f1 +0.02", "L0 below 40".
 
-    default: the metric meant where the text begins with the comparison. None where nothing can be read for certain:
-    percentages, factors and values without a relation.
+    default: the metric that is meant if the text begins with the comparison. None if nothing can be read for certain,
+    as from percentages, factors and values without a relation.
     """
     plain = _SPACES.sub("  ", _EMPHASIS.sub("", text))
     for name in sorted(metrics, key=len, reverse=True):
@@ -159,9 +159,9 @@ def _to_comparison(metric: str, found: re.Match[str]) -> Comparison | None:
 def measure(
     comparison: Comparison, values: Mapping[str, float], reference: float | None, name: str = ""
 ) -> Reading | None:
-    """Hold a run against a comparison. `reference` is what a change is a change of, `name` what that is called.
+    """Compare a run with an expectation. A change is measured from the value `reference`, called `name`.
 
-    None where the run lacks the metric, or the reference is not known.
+    None if the run lacks the metric, or the reference is not known.
     """
     value = values.get(comparison.metric)
     if value is None or (comparison.relative and reference is None):

@@ -1,4 +1,4 @@
-"""Where a reply misses the format: the line that went wrong, to be quoted back."""
+"""Find the line of a reply that misses the format, to quote it back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COMMAND_CHARS: Final = 80
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """What is wrong at `line` (1-based) of the reply, whose text is `quoted`; line 0 where there is none."""
+    """A fault in a reply's form. `quoted` is the text of `line` (1-based), which is 0 if no line is meant."""
 
     problem: str
     line: int = 0
@@ -35,9 +35,9 @@ class Miss:
 
 
 def find_misses(reply: str, *, commands: bool = True) -> tuple[Miss, ...]:
-    """Why a reply without a SEARCH/REPLACE block asks for nothing: at most one miss of each kind.
+    """Say why a reply without a SEARCH/REPLACE block asks for nothing: at most one miss of each kind.
 
-    commands: plans and commands are its author's to send; an editor is told of blocks alone.
+    commands: whether its author may send plans and commands. An editor is told of blocks alone.
     """
     lines = read_lines(reply)
     found: list[Miss] = []
@@ -62,6 +62,6 @@ def is_missed_command(words: str) -> bool:
 
 
 def last_line(lines: Sequence[Line], problem: str) -> Miss:
-    """A miss that shows only at the reply's end."""
+    """A miss that is seen only at the reply's end."""
     last = next((line for line in reversed(lines) if line.text.strip()), None)
     return Miss(problem, last.number, last.text) if last else Miss("the reply is empty")

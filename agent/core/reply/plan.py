@@ -1,4 +1,4 @@
-"""The parts of a model's reply that are not edits: the plan, REPLICATE and ALL_COMPLETED."""
+"""Read the parts of a reply that are not edits: the plan, REPLICATE and ALL_COMPLETED."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["ParsedReply", "Plan", "PlanItem", "bare_plan_line", "merge_plan", "p
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The items in order, each number once; `preamble` is the paragraph between PLAN: and the first item, if any."""
+    """The items in order, each number once. `preamble` is the paragraph between PLAN: and the first item, if any."""
 
     items: tuple[PlanItem, ...]
     preamble: str = ""
@@ -27,7 +27,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class ParsedReply:
-    """What a reply asks for, apart from its edits."""
+    """The requests of a reply apart from its edits."""
 
     plan: Plan | None
     replicate: bool
@@ -63,7 +63,7 @@ _TAB_WIDTH: Final = 4
 
 
 def parse_reply(text: str) -> ParsedReply:
-    """Read a reply; reasoning, code fences, SEARCH/REPLACE blocks and quoted lines count for nothing."""
+    """Read a reply. Reasoning, code fences, SEARCH/REPLACE blocks and quoted lines count for nothing."""
     lines = read_lines(text)
     prose = [_prose_of(line) for line in lines]
     return ParsedReply(
@@ -74,14 +74,14 @@ def parse_reply(text: str) -> ParsedReply:
 
 
 def bare_plan_line(text: str) -> int:
-    """The 1-based line of the last header of a plan, if no header has items; 0 if there is none."""
+    """The 1-based line of the last header of a plan, if no header has items. 0 if one has, or if there is no header."""
     lines = _plan_lines(read_lines(text))
     bare = [n for n, line in enumerate(lines, start=1) if line is not None and _is_header(line)]
     return bare[-1] if bare and _find_plan(lines) is None else 0
 
 
 def without_plan(text: str) -> str:
-    """The reply without reasoning and without its plans: what it says of the step that is due."""
+    """The reply without reasoning and without its plans: its words about the step that is due."""
     lines = read_lines(text)
     kept = [line.text for line in lines]
     for index, stop in reversed(list(_plans(_plan_lines(lines)))):
@@ -94,8 +94,8 @@ def without_plan(text: str) -> str:
 def merge_plan(old: Plan | None, new: Plan, done: Collection[int]) -> Plan:
     """The new plan, with the done items of the old one that it dropped in front of it.
 
-    `done` holds item numbers of `old`; a done item keeps its number, also where the new plan repeats its words under
-    another. The other new items keep theirs unless one is taken: then all of them are numbered on from the last done.
+    `done` holds item numbers of `old`. A done item keeps its number, even if the new plan repeats its words under
+    another. The other new items keep theirs unless one is taken. Then all of them are numbered on from the last done.
     """
     if old is None or not done:
         return new
@@ -118,7 +118,7 @@ def merge_plan(old: Plan | None, new: Plan, done: Collection[int]) -> Plan:
 
 
 def _prose_of(line: Line) -> str | None:
-    """The text of a line outside code and quotation; None stands for another."""
+    """The text of a line outside code and quotation, None for any other."""
     is_prose = line.kind in (Kind.PROSE, Kind.REASONING) and not line.text.lstrip().startswith(">")
     return line.text if is_prose else None
 
@@ -177,7 +177,7 @@ def _plans(lines: Sequence[str | None]) -> Iterator[tuple[int, int]]:
 
 
 def _read_plan(lines: Sequence[str | None], header: int) -> tuple[Plan, int] | None:
-    """The plan of a header: a preamble of at most one paragraph and items; and the index after its last line."""
+    """The plan of a header, with a preamble of at most one paragraph, and the index after its last line."""
     found = _match_header(lines[header])
     if found is None:
         return None
@@ -204,7 +204,7 @@ def _read_plan(lines: Sequence[str | None], header: int) -> tuple[Plan, int] | N
 def _read_items(first: str, lines: Sequence[str | None], start: int) -> tuple[list[PlanItem], int]:
     """The items from a line on, up to a blank line with other text after it, a heading, code or a command.
 
-    first: the text of that line. The index after the last line of the items is given too.
+    first: the text of that line. Returns also the index after the last line of the items.
     """
     items: list[tuple[int, list[str]]] = []
     base, stop, goes_on = 0, start, -1
@@ -246,7 +246,7 @@ def _starts_item(found: re.Match[str], style: tuple[str, bool], last: int) -> bo
 
 
 def _next_heading(lines: Sequence[str | None], start: int, style: tuple[str, bool]) -> int:
-    """The index of the next item, if items are headings and it comes before anything that ends the plan; else -1."""
+    """The index of the next item, if items are headings and nothing before it ends the plan, else -1."""
     for index in range(start, len(lines)) if style[0] else ():
         line = lines[index]
         if line is None:
@@ -269,7 +269,7 @@ def _indent(line: str) -> int:
 
 
 def _numbered(items: Sequence[PlanItem]) -> tuple[PlanItem, ...]:
-    """The items as numbered by the model where the numbers rise, else counted on from the first."""
+    """The items as numbered by the model if the numbers rise, else counted on from the first."""
     numbers = [item.number for item in items]
     if all(a < b for a, b in pairwise(numbers)):
         return tuple(items)

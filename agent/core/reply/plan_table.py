@@ -1,4 +1,4 @@
-"""A plan that a model wrote as a Markdown table, as the numbered items that it stands for."""
+"""Read a plan that a model wrote as a Markdown table."""
 
 from __future__ import annotations
 
@@ -47,6 +47,6 @@ def _cells(line: str) -> list[str]:
 
 
 def _label(cell: str) -> str:
-    """The label that a column's head is one for; "" for another column."""
+    """The label that stands at the head of a column, "" for another column."""
     found = read_labels(f"{cell.strip(' *_:')}: x")
     return next((said for name, said in _LABELS.items() if getattr(found, name) == "x"), "")

@@ -1,4 +1,4 @@
-"""What a reviewer's reply says of an idea, or the line at which it missed the form."""
+"""Read a reviewer's reply: its judgement of an idea, or the line at which it missed the form."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SUGGESTIONS: Final = 5
 
 
 class Judgement(StrEnum):
-    """What a review makes of the idea."""
+    """The judgement of a review about the idea."""
 
     SUPPORTED = "supported"
     REFUTED = "refuted"
@@ -32,7 +32,7 @@ class Judgement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A review that could be read. `changes` are the fields of a revised idea, `line` where they stand."""
+    """A review that could be read. `changes` are the fields of a revised idea, `line` is their place in the reply."""
 
     judgement: Judgement
     reason: str
@@ -71,14 +71,14 @@ _POINT: Final = re.compile(r"[ \t]*(?:[-*+•]|\d{1,2}[.)])[ \t]+(?P<text>\S.*)$
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What stands under one label; `line` is the label's, 1-based."""
+    """The lines under one label. `line` is the label's own, 1-based."""
 
     line: int
     lines: tuple[str, ...]
 
 
 def read_review(reply: str, *, cut: bool = False) -> Review | Done | Miss:
-    """Read a review. The labels may stand in any order; of a label that comes twice the last counts."""
+    """Read a review. The labels may stand in any order. If a label comes twice, the last one counts."""
     said = read_lines(reply)
     parts = _divide(said)
     if "judgement" not in parts:

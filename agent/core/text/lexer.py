@@ -1,4 +1,4 @@
-"""The lines of a reply and what each of them is: every reader of replies starts from here, so that none disagrees."""
+"""Tell prose, code, blocks and reasoning apart. Every reader of replies starts here, so that no two disagree."""
 
 from __future__ import annotations
 

@@ -51,13 +51,13 @@ class BlockHead:
 
 
 def read_fence(line: str) -> FenceMark | None:
-    """The fence mark on a line, alone or as the text of a list item; None if there is none."""
+    """The fence mark on a line, alone or as the text of a list item, None if there is none."""
     found = _FENCE.match(line)
     return FenceMark(found[1], found[2].strip()) if found else None
 
 
 def read_head(line: str) -> BlockHead | None:
-    """The marker that opens a block; None if the line is none."""
+    """The marker that opens a block, None if the line is another."""
     found = _HEAD.match(line)
     return BlockHead(len(found[1]), line[found.end() :].lstrip(" :>").rstrip()) if found else None
 

@@ -1,4 +1,4 @@
-"""Text that somebody else wrote, without what a terminal or a reader's eye would obey."""
+"""Foreign text without control characters and escape sequences, which a terminal would obey."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ESCAPE: Final = re.compile(
     r"|(?:\x1b[PX^_]|[\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"  # DCS, SOS, PM, APC, as "\x1bPq\x1b\\"
     r"|\x1b[ -/]*[0-~]"  # others, as "\x1bc"
 )
-# All but newline, tab, return and backspace; with them what is invisible, ends a line or reorders it.
+# All control characters but newline, tab, return and backspace, and those that are invisible, end a line or reorder it.
 CONTROL: Final = re.compile(
     "[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\U000e0000-\U000e007f]"
 )

@@ -40,7 +40,7 @@ def split_reasoning(text: str) -> list[tuple[str, bool]]:
 
 
 class _Within(Enum):
-    """Where a line stands: tags are read in prose and, to be counted, in code."""
+    """The place of a line. Tags are read in prose, and counted in code."""
 
     PROSE = 1
     CODE = 2
@@ -69,7 +69,7 @@ class _Splitter:
         return [("", True)] * self.blank_until + self.done[self.blank_until :]
 
     def _read_line(self, index: int, column: int) -> int:
-        """Read a line from `column` on, or more if reasoning ends further below; the column to go on from."""
+        """Read a line from `column` on, or more if reasoning ends further below. Returns the column to go on from."""
         line = _Rest(self.lines[index], column)
         place = self._enter(index, line.text[column:])
         while place is not _Within.BLOCK and (tag := line.next_tag()):
@@ -101,7 +101,7 @@ class _Splitter:
         return 0
 
     def _skip(self, index: int, before: str, last: int, end: int) -> int:
-        """Leave out the rest of a line and all lines up to `last`; the column at which reasoning ends there."""
+        """Leave out the rest of a line and all lines up to `last`. Returns the column at which reasoning ends there."""
         if before.strip():
             self._enter(index, before)
         self.done.append((before, not before.strip()))
@@ -123,7 +123,7 @@ class _Splitter:
         return self._enter(index, line.text[line.column :]) if may_open else _Within.PROSE
 
     def _enter(self, index: int, text: str) -> _Within:
-        """Whether a line is of a block or of code; notes what opens or closes on it."""
+        """The place of a line. Notes the fence or block that opens or closes on it."""
         if self.in_block:
             self.in_block = not closes_block(text)
             return _Within.BLOCK
@@ -148,7 +148,7 @@ class _Rest:
     def __init__(self, text: str, column: int) -> None:
         self.text = text
         self.kept: list[str] = []
-        self.has_text = False  # in what was kept
+        self.has_text = False  # among the kept pieces
         self.is_touched = column > 0
         self.last = len(text.rstrip())
         self.ticks = 0

@@ -1,4 +1,4 @@
-"""Keys taken out of text: the values that the environment holds, and what has the well-known form of a key."""
+"""Take keys out of text: values that the environment holds, and words in the well-known form of a key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHORTEST_SECRET: Final = 8
 LONGEST_WORD: Final = 15
 SHORTEST_LINE: Final = 20
 
-# "OPENAI_API_KEY", "HF_TOKEN", "DB_PASSWORD", "BASIC_AUTH"; not "KEYBOARD", "TOKENIZERS", "COMPASS", "AUTHOR"
+# "OPENAI_API_KEY", "HF_TOKEN", "DB_PASSWORD", "BASIC_AUTH", but not "KEYBOARD", "TOKENIZERS", "COMPASS", "AUTHOR"
 _NAMES: Final = re.compile(
     r"(?<!MON)KEY(?!BOARD|MAP|WORD|FRAME)|TOKEN(?!I[SZ])|SECRET|(?<!COM)(?<!BY)PASS(?!THROUGH|IVE)|CREDENTIAL"
     r"|AUTH(?!OR(?!I[SZ]))",
@@ -47,8 +47,8 @@ def names_a_secret(variable: str) -> bool:
 def collect_secrets(environment: Mapping[str, str | None]) -> dict[str, str]:
     """The name of a variable that holds it, by each value of the environment that is a key.
 
-    A variable is one that holds keys by its name; a path, an address, a number, a plain word or what is shorter than
-    SHORTEST_SECRET is no key even there: such texts stand everywhere.
+    The variable's name tells whether it holds a key. A path, an address, a number, a plain word or a text shorter than
+    SHORTEST_SECRET is no key even then, because such texts stand everywhere.
     """
     found: dict[str, str] = {}
     for name in sorted(environment):
@@ -89,9 +89,9 @@ def _is_no_placeholder(text: str) -> bool:
     return text.lower().strip("*x.") not in ("", "password", "passwd", "pass", "pwd", "secret", "token")
 
 
-# Not within a word; JSON writes the end of a line before it as a letter.
+# Not within a word. JSON writes the end of the line before as a letter.
 _START = r"(?:(?<![\w-])|(?<=\\[nrt]))"
-# A key's own lines, as they are and as JSON writes them; no quotation mark, so that a match stays within its string.
+# A key's own lines, as they are and as JSON writes them. No quotation mark, so that a match stays within its string.
 _PEM_BODY = r"(?:[A-Za-z0-9+/=\s]|\\[nrt])"
 # The example of each names how it begins and how much follows: a whole one would itself be a key.
 _SHAPES: Final = (
@@ -176,9 +176,9 @@ class Redactor:
         return _QUOTED_KEY.sub(_marker("key"), self(text))
 
     def undo_in(self, originals: Iterable[str]) -> Callable[[str], str]:
-        """Puts each whole line of the originals back that this took a key out of.
+        """Puts back each whole line of the originals from which this took a key.
 
-        What is edited was shown and stored without keys: else no edit would match there, or a marker become code.
+        Edited files were shown without keys: else no edit would match such a line, or a marker would become code.
         """
         held: dict[str, set[str]] = {}
         for line in {line for text in originals if self(text) != text for line in text.split("\n")}:
@@ -207,7 +207,7 @@ def _marker(name: str) -> str:
 
 
 def _forms(value: str) -> set[str]:
-    """The value as it may stand in a text; of several lines also each that is long enough to be told from others."""
+    """The value as it may stand in a text. If it has several lines, each long one is a form too."""
     lines = [line.strip() for line in value.splitlines()] if "\n" in value else []
     forms: set[str] = set()
     for text in (value, *(line for line in lines if len(line) >= SHORTEST_LINE and " " not in line)):

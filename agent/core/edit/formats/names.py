@@ -65,7 +65,7 @@ def _relative(name: str) -> str:
 
 
 def _is_name(token: str, editable: Collection[str]) -> bool:
-    """Whether a token is a path rather than a word; names that are not editable count too, to be refused."""
+    """Whether a token is a path rather than a word. Names that are not editable count too, so that they are refused."""
     if token in editable:
         return True
     if not token or any(map(str.isspace, token)) or "://" in token:
@@ -81,7 +81,7 @@ def _is_name(token: str, editable: Collection[str]) -> bool:
 
 
 def _bare(text: str) -> str:
-    """Text without the quotes, brackets and punctuation around it; a leading dot belongs to the path."""
+    """Text without the quotes, brackets and punctuation around it. A leading dot belongs to the path."""
     before = None
     while text != before:
         before = text

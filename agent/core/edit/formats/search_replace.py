@@ -47,7 +47,7 @@ SEARCH_REPLACE: Final = SearchReplace()
 
 
 def _read_block(lines: Sequence[Line], block: Sequence[Line], floor: int, editable: Collection[str]) -> FoundBlock:
-    """A block of which `block` are the lines; those above it down to index `floor` may name its file."""
+    """Read the lines of a block. Lines above it, from index `floor` on, may name its file."""
     opening, is_closed = block[0], block[0].is_closed
     head = read_head(opening.text)
     assert head is not None
