@@ -108,7 +108,7 @@ def test_an_orchestrator_that_died_before_it_handed_over_begins_another(study: S
 
 def test_a_request_to_stop_withdraws_the_job_and_pauses(study: Study) -> None:
     state = go_on(study, LINES[:1], lambda seconds: study.workspace.stop_file.touch())
-    assert state.pause and state.pause.kind is PauseKind.STOP and state.attempts_spent == 0
+    assert state.pause and state.pause.kind is PauseKind.STOP and state.run.attempts_spent == 0
     folder = study.workspace.attempts / "run_1.1.smoke"
     assert queued_jobs(study.workspace.attempts) == [] and QueueRunner().poll(folder) == Taken()
     assert begin_job(folder) == 0 and not (folder / "work" / "run_1").exists()
