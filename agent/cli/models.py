@@ -20,7 +20,7 @@ from agent.edges.model.aider import AIDER, REQUIREMENTS, AiderModel, aider_execu
 from agent.edges.model.call import check_stop, sleep_unless_stopped
 from agent.edges.model.client import LiteLLMModel
 from agent.edges.model.litellm_table import check_model
-from agent.edges.model.patience import Patience
+from agent.edges.model.patience import ProviderPatience
 from agent.edges.model.protocol import Model, Models
 from agent.edges.model.replay import ReplayModel, is_replay, read_launch
 from agent.edges.model.sweep import CONTROL, SWEEP, SweepModel, ranges_in
@@ -130,7 +130,7 @@ def _make(name: str, fallbacks: tuple[str, ...], limits: Limits, stop_file: Path
 
     return LiteLLMModel(
         name,
-        Patience(
+        ProviderPatience(
             limits.patience_s,
             sleep=lambda seconds: sleep_unless_stopped(seconds, stop_file.exists),
             check_stop=lambda: check_stop(stop_file.exists),

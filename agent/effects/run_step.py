@@ -30,30 +30,31 @@ from agent.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The edges of supervised steps. `inherited` is the environment that a run may draw from, by an allow-list.
-
-    `prepared` is the profile's data, where the template prepares any. warn: told, for a person, what keeps a step.
-    clock: seconds since the epoch.
-    """
+    """The edges of supervised steps."""
 
     workspace: Workspace
     repo: Repo
     template: Template
     runner: Runner
+    # The environment from which a run gets the variables of an allow-list.
     inherited: Mapping[str, str]
     sleep: Callable[[float], None]
+    # The profile's data, if the template prepares any.
     prepared: PreparedData | None = None
     sandbox: str = "off"
+    # Called with a line for a person if a step is kept waiting.
     warn: Callable[[str], None] = lambda text: None
+    # Seconds since the epoch.
     clock: Callable[[], float] = time.time
     heartbeat_limit_s: float = HEARTBEAT_LIMIT_S
 
     def start(self, state: State, action: StartStep, begun: bool) -> Result:
-        """Start the step, or find what an earlier try started; one that nobody began, and that no queue
-        holds, is closed to late comers.
+        """Start the step, or find the one that an earlier try started.
 
-        Raises: UsageError where its data is gone and cannot be made again; IntegrityError where the frozen template
-        is not as it was, so that no evaluator runs that an experiment overwrote.
+        If nobody began that one and no queue holds it, it is closed, so that no supervisor can begin it any more.
+
+        Raises: UsageError if its data is gone and cannot be made again, IntegrityError if the frozen template was
+        changed, so that no evaluator runs that an experiment overwrote.
         """
         folder = self.workspace.step_folder(action.folder)
         if begun:
@@ -85,7 +86,7 @@ class Steps:
         return Opened(step=action.step, folder=action.folder)
 
     def wait(self, state: State, action: AwaitStep) -> Result:
-        """Wait for the step's end, whoever started it, and read what it left."""
+        """Wait for the end of the step, whoever started it, and read its results."""
         folder = self.workspace.step_folder(action.folder)
         patience = Patience(
             self.sleep,

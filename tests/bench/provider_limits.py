@@ -17,7 +17,7 @@ from agent.core.model.messages import Message
 from agent.core.model.rules import ModelRules, RuleTable
 from agent.edges.model.client import LiteLLMModel
 from agent.edges.model.litellm_table import load_litellm
-from agent.edges.model.patience import Patience
+from agent.edges.model.patience import ProviderPatience
 from agent.edges.model.protocol import Request
 from agent.edges.model.throttle import Throttle
 from agent.errors import ProviderError
@@ -78,7 +78,7 @@ def measure(
         def idea(number: int) -> None:
             draw = random.Random(seed * 1000 + number)
             model = LiteLLMModel(
-                server.model, Patience(3600, sleep=time.sleep, jitter=jitter), throttle=throttle, table=table
+                server.model, ProviderPatience(3600, sleep=time.sleep, jitter=jitter), throttle=throttle, table=table
             )
             while time.monotonic() < ends:
                 text = "word " * (draw.randint(*PROMPT_TOKENS) * 4 // 5)

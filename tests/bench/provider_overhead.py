@@ -15,7 +15,7 @@ from collections.abc import Callable
 from agent.core.model.messages import Message, normalise, rules_for, to_dicts
 from agent.edges.model.client import LiteLLMModel
 from agent.edges.model.litellm_table import load_litellm
-from agent.edges.model.patience import Patience
+from agent.edges.model.patience import ProviderPatience
 from agent.edges.model.protocol import Request
 from tests.provider.cells import VIEW, environment
 from tests.provider.server import StrictServer
@@ -30,7 +30,7 @@ def measure(calls: int, mode: str) -> None:
     messages = (Message("system", "s" * 4000), Message("user", "word " * (PROMPT_CHARS // 5)))
     with StrictServer(mode, ["A reply." * 200], latency_s=LATENCY_S) as server, environment(server.environment()):
         litellm = load_litellm()
-        model = LiteLLMModel(server.model, Patience(60, sleep=time.sleep))
+        model = LiteLLMModel(server.model, ProviderPatience(60, sleep=time.sleep))
         sent = to_dicts(normalise(messages, rules_for(server.model)))
         client = httpx.Client(timeout=60)
 

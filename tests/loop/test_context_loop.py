@@ -19,7 +19,7 @@ from agent.core.model.tokens import count_tokens
 from agent.core.prompt.conversation import load_talk
 from agent.core.prompt.fit import budget_of
 from agent.edges.model.client import LiteLLMModel
-from agent.edges.model.patience import Patience
+from agent.edges.model.patience import ProviderPatience
 from agent.edges.model.protocol import Request
 from agent.edges.workspace.refs import write_refs
 from agent.errors import ContextTooLong
@@ -217,7 +217,7 @@ def test_a_real_server_with_a_small_window_is_served(
     with StrictServer(mode, replies=lambda messages: next(replies), context_tokens=1500) as server:
         for name, value in server.environment().items():
             monkeypatch.setenv(name, value)
-        model = LiteLLMModel(server.model, Patience(20.0, sleep=lambda seconds: None))
+        model = LiteLLMModel(server.model, ProviderPatience(20.0, sleep=lambda seconds: None))
         state = study.loop(model, runner=instant_runner()).run()
         statuses = server.statuses()
     assert state.ended and state.ended.completed and state.completed_runs == 1, state.pause

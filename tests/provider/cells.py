@@ -18,7 +18,7 @@ from agent.core.model.rules import ModelRules, RuleTable
 from agent.core.prompt.view import TurnView
 from agent.core.text.redact import Redactor
 from agent.edges.model.client import LiteLLMModel
-from agent.edges.model.patience import Patience
+from agent.edges.model.patience import ProviderPatience
 from agent.edges.model.protocol import Request
 from agent.errors import ProviderRefused, ProviderUnavailable
 from tests.fakes import FakeClock
@@ -76,7 +76,7 @@ def play(mode: str, fault: str, *, times: int, patience_s: float = PATIENCE_S) -
         hang = ModelRules(timeout_s=HANG_S if fault == "hang" else 20.0)
         model = LiteLLMModel(
             server.model,
-            Patience(patience_s, sleep=clock.sleep, clock=clock, jitter=lambda: 0.5),
+            ProviderPatience(patience_s, sleep=clock.sleep, clock=clock, jitter=lambda: 0.5),
             table=RuleTable(((server.model, hang),)),
             redact=Redactor({server.api_key: "K"}),
         )

@@ -9,7 +9,7 @@ import pytest
 
 from agent.core.model.messages import Message
 from agent.edges.model.client import LiteLLMModel
-from agent.edges.model.patience import Patience
+from agent.edges.model.patience import ProviderPatience
 from agent.edges.model.protocol import Request
 from tests.fakes import FakeClock
 from tests.provider.cells import MESSAGES, REPLY, VIEW, environment, play
@@ -72,7 +72,7 @@ def test_no_mode_refuses_the_order_of_what_is_sent(mode: str) -> None:
     """Nor what a cut reply is gone on with; every answer is 200 at once."""
     clock = FakeClock()
     with StrictServer(mode, [REPLY], ["finish_length"]) as server, environment(server.environment()):
-        model = LiteLLMModel(server.model, Patience(0, sleep=clock.sleep, clock=clock))
+        model = LiteLLMModel(server.model, ProviderPatience(0, sleep=clock.sleep, clock=clock))
         for messages in (MESSAGES, (Message("system", "s"),), (Message("assistant", "a"), Message("user", "\ud83d"))):
             assert model.ask(Request(messages, VIEW)).finish_reason == "stop"
         assert server.statuses() == [200] * 4

@@ -15,7 +15,7 @@ from agent.core.model.rules import DEFAULT_TIMEOUT_S, ModelRules, RuleTable
 from agent.core.text.redact import Redactor
 from agent.edges.model.call import Answer, Call, CallFailed
 from agent.edges.model.litellm_table import known_window
-from agent.edges.model.patience import TELL_EVERY_S, TOLD_WAIT_S, Patience
+from agent.edges.model.patience import TELL_EVERY_S, TOLD_WAIT_S, ProviderPatience
 from agent.edges.model.protocol import ModelReply, Request
 from agent.edges.model.throttle import Held, Throttle
 from agent.errors import BudgetSpent, ContextTooLong, ProviderError, ProviderRefused, ProviderUnavailable
@@ -91,7 +91,7 @@ class LiteLLMModel:
     def __init__(
         self,
         name: str,
-        patience: Patience,
+        patience: ProviderPatience,
         *,
         fallbacks: Sequence[str] = (),
         table: RuleTable | None = None,

@@ -28,7 +28,7 @@ def _say_nothing(line: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class ProviderPatience:
     """How a model waits, and for how long. Every model of an idea has the same."""
 
     # Seconds that one question may take, all its requests and fallbacks included.

@@ -26,7 +26,7 @@ from agent.core.model.rules import ModelRules, RuleTable
 from agent.core.text.redact import Redactor
 from agent.edges.model.call import load_litellm
 from agent.edges.model.client import LiteLLMModel
-from agent.edges.model.patience import Patience
+from agent.edges.model.patience import ProviderPatience
 from agent.edges.model.protocol import Request
 from agent.edges.model.throttle import Throttle
 from agent.errors import BudgetSpent, ContextTooLong, ProviderRefused, ProviderUnavailable, StopRequested
@@ -56,7 +56,7 @@ def slept() -> list[float]:
 
 
 def model_with(slept: list[float], *, patience_s: float = 3600.0) -> LiteLLMModel:
-    return LiteLLMModel(MODEL, Patience(patience_s, sleep=slept.append, clock=lambda: sum(slept)))
+    return LiteLLMModel(MODEL, ProviderPatience(patience_s, sleep=slept.append, clock=lambda: sum(slept)))
 
 
 def ask(model: LiteLLMModel, messages: tuple[Message, ...] = MESSAGES) -> str:
@@ -122,7 +122,7 @@ def test_what_is_sent_is_what_was_normalised_and_nothing_else(provider: Provider
 
 
 def test_the_price_of_an_unknown_model_is_unknown_and_not_zero(provider: Provider, slept: list[float]) -> None:
-    model = LiteLLMModel("deepseek/deepseek-of-tomorrow", Patience(0, sleep=slept.append))
+    model = LiteLLMModel("deepseek/deepseek-of-tomorrow", ProviderPatience(0, sleep=slept.append))
     provider.answers.append(says("Yes.", model="deepseek-of-tomorrow"))
     reply = model.ask(Request(MESSAGES, VIEW))
     assert reply.text == "Yes." and reply.paid.cost_usd is None and reply.paid.tokens_in == 1000
@@ -188,7 +188,7 @@ def test_an_interrupt_of_the_sleep_ends_the_wait(provider: Provider) -> None:
 
     provider.answers.append(UNAVAILABLE["429"])
     with pytest.raises(Stopped):
-        ask(LiteLLMModel(MODEL, Patience(3600, sleep=stop)))
+        ask(LiteLLMModel(MODEL, ProviderPatience(3600, sleep=stop)))
     assert len(provider.received) == 1
 
 
@@ -297,7 +297,9 @@ def test_a_long_wait_is_told_now_and_then(provider: Provider, slept: list[float]
     limited = fails(429, "Rate limit reached")
     provider.answers.extend([Response(429, limited.body, (*limited.headers, ("Retry-After", "250")))] * 4)
     clock, told = FakeClock(), list[str]()
-    model = LiteLLMModel(MODEL, Patience(3600, sleep=clock.sleep, clock=clock, jitter=lambda: 0.0, on_wait=told.append))
+    model = LiteLLMModel(
+        MODEL, ProviderPatience(3600, sleep=clock.sleep, clock=clock, jitter=lambda: 0.0, on_wait=told.append)
+    )
     assert ask(model) == "A reply."
     assert told[0] == f"waiting for {MODEL}: rate limit: Rate limit reached; asked 1 times, again in 250 s"
     assert len(told) == 2, "one line in ten minutes"
@@ -307,7 +309,7 @@ def test_retry_after_is_waited_for_with_a_little_more(provider: Provider, slept:
     limited = fails(429, "Rate limit reached")
     provider.answers.append(Response(429, limited.body, (*limited.headers, ("Retry-After", "20"))))
     clock = FakeClock()
-    model = LiteLLMModel(MODEL, Patience(3600, sleep=clock.sleep, clock=clock, jitter=lambda: 0.5))
+    model = LiteLLMModel(MODEL, ProviderPatience(3600, sleep=clock.sleep, clock=clock, jitter=lambda: 0.5))
     began = clock()
     assert ask(model) == "A reply." and clock() - began == pytest.approx(21.0)
 
@@ -317,7 +319,7 @@ def test_a_wait_beyond_patience_is_not_begun(provider: Provider) -> None:
     limited = fails(429, "Rate limit reached. Please try again in 2h.")
     provider.answers.append(limited)
     with pytest.raises(ProviderUnavailable, match=r"rate limit: .*asked 1 times in 0 min, told to wait 120 min\)"):
-        ask(LiteLLMModel(MODEL, Patience(600, sleep=clock.sleep, clock=clock)))
+        ask(LiteLLMModel(MODEL, ProviderPatience(600, sleep=clock.sleep, clock=clock)))
     assert len(provider.received) == 1 and clock() == FakeClock().now
 
 
@@ -325,7 +327,7 @@ def test_spent_patience_says_what_was_seen_last_and_for_how_long(provider: Provi
     clock = FakeClock()
     provider.answers.extend([UNAVAILABLE["503"]] * 200)
     with pytest.raises(ProviderUnavailable, match=r"outage: Server overloaded \(asked \d+ times in 10 min\)"):
-        ask(LiteLLMModel(MODEL, Patience(600, sleep=clock.sleep, clock=clock)))
+        ask(LiteLLMModel(MODEL, ProviderPatience(600, sleep=clock.sleep, clock=clock)))
 
 
 def test_bytes_that_trickle_in_do_not_outlast_the_deadline(slept: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,7 +350,7 @@ def test_bytes_that_trickle_in_do_not_outlast_the_deadline(slept: list[float], m
         table = RuleTable((("deepseek/", ModelRules(timeout_s=0.3)),))
         began = time.monotonic()
         with pytest.raises(ProviderUnavailable, match=r"timeout: no complete answer within 0\.3 s"):
-            ask(LiteLLMModel(MODEL, Patience(0, sleep=slept.append), table=table))
+            ask(LiteLLMModel(MODEL, ProviderPatience(0, sleep=slept.append), table=table))
         assert 0.25 < time.monotonic() - began < 2
         ended.set()
         thread.join()
@@ -363,7 +365,7 @@ def test_a_stop_ends_a_request_that_hangs(monkeypatch: pytest.MonkeyPatch, slept
             monkeypatch.setenv(name, value)
         began = time.monotonic()
         with pytest.raises(StopRequested):
-            ask(LiteLLMModel(MODEL, Patience(3600, sleep=slept.append, check_stop=check_stop)))
+            ask(LiteLLMModel(MODEL, ProviderPatience(3600, sleep=slept.append, check_stop=check_stop)))
         assert time.monotonic() - began < 2
 
 
@@ -372,7 +374,7 @@ def test_a_stop_ends_a_request_that_hangs(monkeypatch: pytest.MonkeyPatch, slept
 
 def with_fallback(clock: FakeClock, *, patience_s: float = 3600.0) -> LiteLLMModel:
     return LiteLLMModel(
-        MODEL, Patience(patience_s, sleep=clock.sleep, clock=clock), fallbacks=["deepseek/deepseek-other"]
+        MODEL, ProviderPatience(patience_s, sleep=clock.sleep, clock=clock), fallbacks=["deepseek/deepseek-other"]
     )
 
 
@@ -421,7 +423,7 @@ def test_a_fallback_gets_the_messages_in_its_own_form(provider: Provider) -> Non
     table = RuleTable((("deepseek/deepseek-other", ModelRules(system=False)),))
     clock = FakeClock()
     model = LiteLLMModel(
-        MODEL, Patience(60, sleep=clock.sleep, clock=clock), fallbacks=["deepseek/deepseek-other"], table=table
+        MODEL, ProviderPatience(60, sleep=clock.sleep, clock=clock), fallbacks=["deepseek/deepseek-other"], table=table
     )
     ask(model)
     assert [[m["role"] for m in r.body["messages"]] for r in provider.received] == [["system", "user"], ["user"]]
@@ -441,7 +443,10 @@ def test_a_model_that_is_held_for_long_gives_way_though_another_idea_was_refused
     provider.answers.extend([limited])
     for _ in range(2):
         model = LiteLLMModel(
-            MODEL, Patience(7200, sleep=clock.sleep, clock=clock), fallbacks=["deepseek/other"], throttle=throttle
+            MODEL,
+            ProviderPatience(7200, sleep=clock.sleep, clock=clock),
+            fallbacks=["deepseek/other"],
+            throttle=throttle,
         )
         assert ask(model) == "A reply." and clock() == FakeClock().now
     assert [r.body["model"] for r in provider.received] == ["deepseek-chat", "other", "other"]
@@ -505,7 +510,7 @@ def test_a_shorter_prompt_goes_to_the_same_model(provider: Provider) -> None:
 
 def test_a_refused_parameter_is_dropped_and_stays_dropped(provider: Provider, slept: list[float]) -> None:
     table = RuleTable((("deepseek/", ModelRules(max_output_tokens=99)),))
-    model = LiteLLMModel(MODEL, Patience(60, sleep=slept.append), table=table)
+    model = LiteLLMModel(MODEL, ProviderPatience(60, sleep=slept.append), table=table)
     provider.answers.append(fails(400, "Unsupported parameter: 'max_tokens' is not supported with this model."))
     assert ask(model) == "A reply." and ask(model) == "A reply."
     assert [r.body.get("max_tokens") for r in provider.received] == [99, None, None]
@@ -563,7 +568,7 @@ def test_cached_tokens_and_a_registered_price(provider: Provider, slept: list[fl
     usage = {"prompt_tokens": 1000, "completion_tokens": 100, "prompt_tokens_details": {"cached_tokens": 400}}
     provider.answers.append(says("Yes.", usage=usage))
     rules = ModelRules(input_usd_per_mtok=2.0, cached_usd_per_mtok=0.5, output_usd_per_mtok=10.0)
-    model = LiteLLMModel(MODEL, Patience(0, sleep=slept.append), table=RuleTable((("deepseek/", rules),)))
+    model = LiteLLMModel(MODEL, ProviderPatience(0, sleep=slept.append), table=RuleTable((("deepseek/", rules),)))
     reply = model.ask(Request(MESSAGES, VIEW))
     assert reply.paid.tokens_cached == 400
     assert reply.paid.cost_usd == pytest.approx((600 * 2 + 400 * 0.5 + 100 * 10) / 1e6)
@@ -578,13 +583,13 @@ def test_reasoning_is_kept_apart_and_sent_back_only_where_the_rules_say_so(
     reply = model_with(slept).ask(Request(MESSAGES, VIEW))
     assert (reply.text, reply.reasoning) == ("Yes.", "Hm.")
     table = RuleTable((("deepseek/", ModelRules(send_reasoning=True)),))
-    kept = LiteLLMModel(MODEL, Patience(0, sleep=slept.append), table=table).ask(Request(MESSAGES, VIEW))
+    kept = LiteLLMModel(MODEL, ProviderPatience(0, sleep=slept.append), table=table).ask(Request(MESSAGES, VIEW))
     assert kept.text == "<think>\nHm.\n</think>\n\nYes."
 
 
 def test_a_key_of_any_look_is_blotted_out_of_errors(provider: Provider, slept: list[float]) -> None:
     secret = "plainlettersonly"
-    model = LiteLLMModel(MODEL, Patience(0, sleep=slept.append), redact=Redactor({secret: "K"}))
+    model = LiteLLMModel(MODEL, ProviderPatience(0, sleep=slept.append), redact=Redactor({secret: "K"}))
     provider.answers.append(fails(401, f"No such key: {secret}"))
     with pytest.raises(ProviderRefused) as caught:
         ask(model)

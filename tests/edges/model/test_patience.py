@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from agent.core.model.faults import Fault, FaultKind
-from agent.edges.model.patience import LONGEST_WAIT_S, TRUSTED_WAITS, Patience
+from agent.edges.model.patience import LONGEST_WAIT_S, TRUSTED_WAITS, ProviderPatience
 
-HALF = Patience(3600.0, sleep=lambda seconds: None, jitter=lambda: 0.5)
+HALF = ProviderPatience(3600.0, sleep=lambda seconds: None, jitter=lambda: 0.5)
 
 
 def limited(wait_s: float | None = None) -> Fault:
