@@ -40,8 +40,8 @@ def apply(edges: Edges, state: State, key: str) -> Applied | Handed | Refused:
 
 def _refuse(edges: Edges, state: State, turn: Turn, refusal: Refusal) -> Refused:
     """The refusal in words for whoever repairs it: the planner, once the editor's own repairs are spent."""
-    talk = state.attempt.conversation
-    if talk.asked_by and talk.refusals + 1 >= state.tries:
+    chat = state.attempt.conversation
+    if chat.asked_by and chat.refusals + 1 >= state.tries:
         words = strip_reasoning(turn.reply)
         feedback = render_no_change(refusal.summary, "" if has_blocks(words) else words)
     else:

@@ -11,7 +11,7 @@ from agent.core.journal.roles import role_of
 from agent.core.journal.state import State
 from agent.core.model.messages import without_surrogates
 from agent.core.model.tokens import count_tokens
-from agent.core.prompt.conversation import Prompt, continue_talk, open_talk, opening_purpose
+from agent.core.prompt.conversation import Prompt, continue_chat, open_chat, opening_purpose
 from agent.core.prompt.fit import budget_of, smaller_budget
 from agent.core.prompt.view import TurnView
 from agent.core.reply.turn import Turn
@@ -77,9 +77,9 @@ def _prompt(edges: Edges, question: _Question, budget: int | None) -> Prompt:
 
     def reopen(room: int) -> Prompt:
         opening = take_turn(edges, state, opening_purpose(state))
-        return open_talk(show_turn(edges, state, opening), room)
+        return open_chat(show_turn(edges, state, opening), room)
 
-    return continue_talk(turn, question.view, budget, reopen) if turn.goes_on else open_talk(question.view, budget)
+    return continue_chat(turn, question.view, budget, reopen) if turn.goes_on else open_chat(question.view, budget)
 
 
 def _ask_with(edges: Edges, question: _Question, prompt: Prompt, before: Paid) -> Asked | AskFailed:

@@ -26,24 +26,24 @@ def review(edges: Edges, state: State, reply: str, key: str) -> Reviewed | Refus
 
     reply: name of the blob.
     """
-    talk = state.reviewing
-    assert talk
-    found = read_review(edges.journal.get(reply), cut=talk.cut)
-    if isinstance(found, Done) and talk.draft:
-        found, settled = read_review(edges.journal.get(talk.draft)), True
+    chat = state.reviewing
+    assert chat
+    found = read_review(edges.journal.get(reply), cut=chat.cut)
+    if isinstance(found, Done) and chat.draft:
+        found, settled = read_review(edges.journal.get(chat.draft)), True
     else:
-        settled = talk.rounds >= state.launched.reflections
+        settled = chat.rounds >= state.launched.reflections
     if isinstance(found, Done):
         found = Miss("there is no review yet that could be done with")
     refused = ""
     if isinstance(found, Review) and found.changes:
         refused = _check_revision(edges, state, found)
-        if refused and talk.misses < REVIEW_MISSES:
+        if refused and chat.misses < REVIEW_MISSES:
             found = Miss(f"the revised idea is refused: {refused}", found.line, "REVISED IDEA:")
     if isinstance(found, Miss):
         return Refused(summary=f"review: {found.problem}", feedback=edges.journal.put(f"{capitalise(str(found))}."))
     reviewed = Reviewed(
-        run=talk.run,
+        run=chat.run,
         judgement=found.judgement.value,
         reason=found.reason,
         suggestions=found.suggestions,

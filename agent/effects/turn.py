@@ -10,7 +10,7 @@ from agent.core.failure.folding import cut_middle
 from agent.core.journal.kinds import Purpose
 from agent.core.journal.roles import chat_of, role_of
 from agent.core.journal.state import State
-from agent.core.prompt.conversation import Talk, load_talk
+from agent.core.prompt.conversation import ChatRequest, load_request
 from agent.core.prompt.excerpt import changed_lines
 from agent.core.prompt.fit import show_parts
 from agent.core.prompt.view import Study, TurnTexts, TurnView, view_turn
@@ -32,7 +32,7 @@ def take_turn(edges: Edges, state: State, purpose: Purpose) -> Turn:
         return edges.journal.get(blob) if blob else ""
 
     chat, staged = chat_of(state, purpose), state.attempt.conversation.staged
-    past = load_talk(text_of(chat.request)) if chat.request else Talk(())
+    past = load_request(text_of(chat.request)) if chat.request else ChatRequest(())
     return Turn(
         purpose=purpose,
         files=files,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.core.journal.state import Candidate, Conversation, ReviewTalk, RunRow, State
+from agent.core.journal.state import Candidate, Conversation, ReviewChat, RunRow, State
 
 
 def summarise(state: State) -> dict[str, Any]:
@@ -75,5 +75,5 @@ def _conversation(talk: Conversation) -> list[object]:
     return [*told, _conversation(talk.asked_by) if talk.asked_by else None]
 
 
-def _review(talk: ReviewTalk) -> list[object]:
+def _review(talk: ReviewChat) -> list[object]:
     return [talk.run, talk.request, talk.reply, talk.draft, talk.rounds, talk.misses, talk.feedback]

@@ -16,7 +16,7 @@ from agent.core.journal.codec import from_json, to_json
 from agent.core.journal.events import Paused, Resumed
 from agent.core.journal.fold import fold
 from agent.core.journal.kinds import PauseKind
-from agent.core.prompt.conversation import load_talk
+from agent.core.prompt.conversation import load_request
 from agent.edges.workspace.journal import FIRST_LINK, Journal
 from agent.edges.workspace.layout import Workspace
 from agent.errors import JournalCorrupt
@@ -54,7 +54,7 @@ def test_what_a_resume_reads_of_it_can_be_read(story: Path) -> None:
     for name in blobs_of(state):
         assert journal.get(name)
     if state.attempt.conversation.request:
-        assert load_talk(journal.get(state.attempt.conversation.request)).messages
+        assert load_request(journal.get(state.attempt.conversation.request)).messages
 
 
 def keeps(old: object, new: object) -> bool:

@@ -16,7 +16,7 @@ from agent.core.journal.kinds import PauseKind
 from agent.core.journal.limits import Limits
 from agent.core.journal.state import State
 from agent.core.model.tokens import count_tokens
-from agent.core.prompt.conversation import load_talk
+from agent.core.prompt.conversation import load_request
 from agent.core.prompt.fit import budget_of
 from agent.edges.model.client import LiteLLMModel
 from agent.edges.model.patience import ProviderPatience
@@ -163,7 +163,7 @@ def test_a_prompt_that_the_model_finds_too_long_is_shortened_twice_then_the_idea
     model = ScriptedModel([full, PLAN + FASTER, NO_PLOT_EDIT, NOTES])
     state = study.loop(model, runner=instant_runner()).run()
     assert state.ended and state.ended.completed
-    kept = load_talk(study.workspace.journal().get(first_request(study)))
+    kept = load_request(study.workspace.journal().get(first_request(study)))
     assert count_tokens(kept.messages) == count_tokens(model.requests[1].messages) and kept.shown
 
 

@@ -14,7 +14,7 @@ import pytest
 from agent.core.journal.events import replies_of
 from agent.core.journal.fold import fold
 from agent.core.journal.kinds import Role
-from agent.core.prompt.conversation import load_talk
+from agent.core.prompt.conversation import load_request
 from agent.core.text.redact import Redactor
 from agent.edges.workspace.inbox import put_word
 from tests.fakes import ScriptedModel, block
@@ -81,7 +81,7 @@ def test_a_key_is_not_sent_and_what_was_sent_and_stored_is_the_same(make_study: 
     sent = [[message.content for message in request.messages] for request in model.requests]
     assert "Log in with [redacted: X_API_KEY]." in str(sent[0]) and CANARY not in str(sent)
     journal = study.workspace.journal()
-    stored = [load_talk(journal.get(asked.request)).messages for asked in replies_of(journal.events, Role.PLANNER)]
+    stored = [load_request(journal.get(asked.request)).messages for asked in replies_of(journal.events, Role.PLANNER)]
     assert [[message.content for message in talk] for talk in stored] == sent
     assert fold(journal.events) == state
     files = [p for p in study.workspace.path.rglob("*") if p.is_file()]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from agent.core.journal.events import Asked, Handed, Refused, Reviewed
 from agent.core.journal.kinds import Purpose, Role
-from agent.core.journal.state import Chat, Conversation, ReviewTalk, State
+from agent.core.journal.state import Chat, Conversation, ReviewChat, State
 
 REVIEW_MISSES = 1
 
@@ -35,8 +35,8 @@ def hear(state: State, asked: Asked) -> State:
     """The state with the reply in the chat that it belongs to."""
     cut = asked.finish_reason == "length"
     if state.reviewing and asked.role is Role.REVIEWER:
-        talk = replace(state.reviewing, request=asked.request, reply=asked.reply, cut=cut)
-        return replace(state, reply=asked.reply, reviewing=talk)
+        review = replace(state.reviewing, request=asked.request, reply=asked.reply, cut=cut)
+        return replace(state, reply=asked.reply, reviewing=review)
     chat = replace(
         state.attempt.conversation,
         purpose=asked.purpose,
@@ -80,7 +80,7 @@ def begin_review(state: State, run: int) -> State:
     """The state in which a completed run is to be judged, if there is a reviewer and the run is no control."""
     if not state.launched.reviewer_model or state.launched.control:
         return state
-    return replace(state, reviewing=ReviewTalk(run=run))
+    return replace(state, reviewing=ReviewChat(run=run))
 
 
 def miss_review(state: State, refused: Refused) -> State:
@@ -88,25 +88,25 @@ def miss_review(state: State, refused: Refused) -> State:
 
     Then the last review that could be read stands, or there is none. Neither ends nor blocks an idea.
     """
-    talk = state.reviewing
-    assert talk
-    talk = replace(talk, misses=talk.misses + 1, feedback=refused.feedback)
-    if talk.misses <= REVIEW_MISSES:
-        return replace(state, reply=None, reviewing=talk)
-    if talk.draft:
-        return replace(state, reply=talk.draft, reviewing=replace(talk, rounds=state.launched.reflections, cut=False))
-    warning = f"the review of run {talk.run} was left out: {refused.summary}"
+    chat = state.reviewing
+    assert chat
+    chat = replace(chat, misses=chat.misses + 1, feedback=refused.feedback)
+    if chat.misses <= REVIEW_MISSES:
+        return replace(state, reply=None, reviewing=chat)
+    if chat.draft:
+        return replace(state, reply=chat.draft, reviewing=replace(chat, rounds=state.launched.reflections, cut=False))
+    warning = f"the review of run {chat.run} was left out: {refused.summary}"
     return replace(state, reply=None, reviewing=None, warnings=(*state.warnings, warning))
 
 
 def take_review(state: State, reviewed: Reviewed) -> State:
     """The state with the review of the run, or with a draft that the reviewer may still change."""
-    talk = state.reviewing
-    assert talk
+    chat = state.reviewing
+    assert chat
     if not reviewed.final:
-        talk = replace(talk, draft=talk.reply, rounds=talk.rounds + 1, feedback="")
-        return replace(state, reply=None, reviewing=talk)
-    refused = f"the revision of the idea after run {talk.run} was left out: {reviewed.refused}"
+        chat = replace(chat, draft=chat.reply, rounds=chat.rounds + 1, feedback="")
+        return replace(state, reply=None, reviewing=chat)
+    refused = f"the revision of the idea after run {chat.run} was left out: {reviewed.refused}"
     return replace(
         state,
         reply=None,

@@ -56,7 +56,7 @@ class Conversation(Chat):
 
 
 @dataclass(frozen=True, slots=True)
-class ReviewTalk(Chat):
+class ReviewChat(Chat):
     """The chat about one completed run."""
 
     run: int = field(kw_only=True)
@@ -208,7 +208,7 @@ class State:
     # Blob of a reply that nobody has read yet: the planner's, the editor's or the reviewer's.
     reply: str | None = None
     # The review at work.
-    reviewing: ReviewTalk | None = None
+    reviewing: ReviewChat | None = None
     approval: Approval = field(default_factory=Approval)
     # Effects that happened since the launch.
     steps: int = 0

@@ -1,1 +1,1 @@
-"""How a model is talked to: message order, rules of a model, faults of a provider."""
+"""Requests to a model: order of messages, rules of a model, faults of a provider, tokens."""

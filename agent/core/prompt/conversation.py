@@ -20,11 +20,11 @@ from agent.core.reply.outcome import Refusal
 from agent.core.reply.turn import Turn
 from agent.core.text.redact import Redactor
 
-__all__ = ["Prompt", "Talk", "continue_talk", "excerpt_staged", "load_talk", "open_talk", "opening_purpose"]
+__all__ = ["ChatRequest", "Prompt", "continue_chat", "excerpt_staged", "load_request", "open_chat", "opening_purpose"]
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class ChatRequest:
     """The messages of a request.
 
     shown: for each file that they show in part, the lines of the newest commit's text that they show.
@@ -35,7 +35,7 @@ class Talk:
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt(Talk):
+class Prompt(ChatRequest):
     """A request before it is sent, with the view that its last message was rendered from."""
 
     view: TurnView = field(kw_only=True)
@@ -50,10 +50,12 @@ class Prompt(Talk):
         return json.dumps(stored, ensure_ascii=False, indent=1)
 
 
-def load_talk(text: str) -> Talk:
+def load_request(text: str) -> ChatRequest:
     """A request that the journal kept. An old one without ranges of lines showed its files whole."""
     stored = json.loads(text)
-    return Talk(tuple(Message(m["role"], m["content"]) for m in stored["messages"]), as_ranges(stored.get("shown", {})))
+    return ChatRequest(
+        tuple(Message(m["role"], m["content"]) for m in stored["messages"]), as_ranges(stored.get("shown", {}))
+    )
 
 
 def excerpt_staged(refusal: Refusal, turn: Turn) -> Refusal:
@@ -80,13 +82,13 @@ def opening_purpose(state: State) -> Purpose:
     return Purpose.FIX if state.run.failures else Purpose.NEXT if state.rows else Purpose.PLAN
 
 
-def open_talk(view: TurnView, budget_tokens: int | None) -> Prompt:
+def open_chat(view: TurnView, budget_tokens: int | None) -> Prompt:
     """A new chat within a budget."""
     fitted = fit(view, budget_tokens)
     return Prompt(tuple(render_opening(fitted)), fitted.shown, view=fitted)
 
 
-def continue_talk(turn: Turn, view: TurnView, budget_tokens: int | None, reopen: Callable[[int], Prompt]) -> Prompt:
+def continue_chat(turn: Turn, view: TurnView, budget_tokens: int | None, reopen: Callable[[int], Prompt]) -> Prompt:
     """The chat with its last reply and the reason why that was refused.
 
     reopen: renders the opening of the chat anew within a budget, for a chat that has grown too long.

@@ -11,12 +11,12 @@ from agent.core.journal.kinds import Purpose
 from agent.core.model.messages import Message
 from agent.core.model.tokens import count_tokens
 from agent.core.prompt.conversation import (
+    ChatRequest,
     Prompt,
-    Talk,
-    continue_talk,
+    continue_chat,
     excerpt_staged,
-    load_talk,
-    open_talk,
+    load_request,
+    open_chat,
     opening_purpose,
 )
 from agent.core.prompt.view import TurnTexts
@@ -32,30 +32,30 @@ BLIND = block("experiment.py", LINE, "    y_5 = x\n")
 
 
 def opening() -> Prompt:
-    return open_talk(make_view(Purpose.FIX), None)
+    return open_chat(make_view(Purpose.FIX), None)
 
 
-def refuse(reply: str, prompt: Talk) -> Refusal:
+def refuse(reply: str, prompt: ChatRequest) -> Refusal:
     result = apply_reply(FILES, reply, editable=["experiment.py"], shown=prompt.shown)
     return Refusal("s", tuple(result.rejected), len(result.applied), result.staged)
 
 
-def go_on(purpose: Purpose, past: Talk, told: str, budget: int | None = None, reply: str = BLIND) -> Prompt:
+def go_on(purpose: Purpose, past: ChatRequest, told: str, budget: int | None = None, reply: str = BLIND) -> Prompt:
     view = replace(make_view(purpose), texts=TurnTexts(told), shown={})
     turn = turn_after(past, purpose, reply=reply)
-    return continue_talk(turn, view, budget, lambda room: open_talk(make_view(Purpose.FIX), room))
+    return continue_chat(turn, view, budget, lambda room: open_chat(make_view(Purpose.FIX), room))
 
 
-def turn_after(past: Talk, purpose: Purpose = Purpose.REPAIR, *, reply: str = "") -> Turn:
+def turn_after(past: ChatRequest, purpose: Purpose = Purpose.REPAIR, *, reply: str = "") -> Turn:
     names = ("experiment.py",)
     return Turn(purpose, FILES, names, names, {}, past.messages, past.shown, reply)
 
 
 def test_a_request_is_kept_with_what_it_showed_and_read_again() -> None:
     prompt = opening()
-    assert load_talk(prompt.to_json(model="m")) == Talk(prompt.messages, prompt.shown) and prompt.shown
+    assert load_request(prompt.to_json(model="m")) == ChatRequest(prompt.messages, prompt.shown) and prompt.shown
     old = json.dumps({"messages": [{"role": "user", "content": "hello"}]})
-    assert load_talk(old) == Talk((Message("user", "hello"),))
+    assert load_request(old) == ChatRequest((Message("user", "hello"),))
 
 
 def test_a_conversation_begins_with_what_is_due() -> None:
@@ -81,7 +81,7 @@ def test_a_turn_that_asks_for_a_whole_file_shows_it() -> None:
     repair = go_on(Purpose.WHOLE, opening(), "No.")
     assert CODE.strip() in repair.messages[-1].content and repair.shown == {}
     assert "or the complete file" in repair.messages[-1].content
-    seen = go_on(Purpose.WHOLE, Talk(opening().messages), "No.")
+    seen = go_on(Purpose.WHOLE, ChatRequest(opening().messages), "No.")
     assert CODE.strip() not in seen.messages[-1].content  # it stands above
 
 
