@@ -1,4 +1,6 @@
-"""Static checks of an experiment before it is run: does it parse for its interpreter, is every name defined."""
+"""Static checks of an experiment before it is run: whether its interpreter can parse it, and whether every name is
+defined.
+"""
 
 from __future__ import annotations
 
@@ -37,14 +39,14 @@ print(json.dumps(errors))
 
 @dataclass(frozen=True, slots=True)
 class Linter:
-    """The interpreter's own compiler, and flake8's rules for undefined names; `python` is one that has flake8."""
+    """The interpreter's own compiler, and flake8's rules for undefined names. `python` is one that has flake8."""
 
     python: Path = Path(sys.executable)
 
     def check(self, files: Mapping[str, str], interpreter: Path | None = None) -> tuple[LintFinding, ...]:
-        """Faults that would end a run, by path and line; syntax as `interpreter` has it, by default our own.
+        """Faults that would end a run, by path and line. Syntax is that of `interpreter`, by default our own.
 
-        Raises: ScientistError when flake8 or the interpreter cannot be run.
+        Raises: ScientistError if flake8 or the interpreter cannot be run.
         """
         sources = {path: text for path, text in files.items() if path.endswith(".py")}
         if not sources:

@@ -27,7 +27,7 @@ __all__ = ["Bench", "Made", "Row", "RowState", "make_all", "make_row", "plan_row
 
 
 class RowState(StrEnum):
-    """What is on disk of a row: nothing, a result of this very code, or one of other code."""
+    """State of a row on disk: no file, a result of this very code, or a result of other code."""
 
     MISSING = "missing"
     THERE = "there"
@@ -44,7 +44,7 @@ class Row:
     code: str
 
     def state(self) -> RowState:
-        """Raises: UsageError where the file is no baseline."""
+        """Raises: UsageError if the file is no baseline."""
         try:
             stored = json.loads(self.path.read_text("utf-8"))
         except FileNotFoundError:
@@ -57,17 +57,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What every run of a baseline needs.
-
-    scratch holds the runs' folders and locks, apart from the template. prepare finds the profile's data or, where it
-    was evicted since, makes it again; None where there is none.
-    """
+    """Template, interpreter and folders that every run of a baseline needs."""
 
     template: Template
     interpreter: Path
+    # Environment that a run may draw from, by an allow-list.
     inherited: Mapping[str, str]
+    # Holds the runs' folders and locks, apart from the template.
     scratch: Path
+    # Finds the profile's data or, if it was evicted since, makes it again. None: the template prepares none.
     prepare: Callable[[], Prepared | None] = lambda: None
+    # As --sandbox takes it.
     sandbox: str = "off"
 
     @property
@@ -79,9 +79,9 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What became of a row: `trial` is its run, None where another process has it or made it.
+    """End of a row. trial: its run, or None if another process has it or made it.
 
-    folder: where a failed run's files are kept.
+    folder: keeps a failed run's files.
     """
 
     row: Row
@@ -93,7 +93,7 @@ class Made:
 def plan_rows(template: Template, only: Sequence[str] = ()) -> tuple[Row, ...]:
     """Every row of the profile's baselines, or those of the names (topk) and points (topk-6) in `only`.
 
-    Raises: UsageError naming file and field where there are none, or a constant cannot be set.
+    Raises: UsageError naming file and field, if there are none or a constant cannot be set.
     """
     where = str(template.folder / TEMPLATE_FILE)
     declared = template.spec.profiles.get(template.profile)
@@ -115,17 +115,18 @@ def plan_rows(template: Template, only: Sequence[str] = ()) -> tuple[Row, ...]:
 
 
 def undeclared_files(template: Template) -> list[Path]:
-    """Baselines of the profile that no declared variant makes; they count as baselines all the same."""
+    """Baselines of the profile that no declared variant makes. They count as baselines all the same."""
     stems = {row.task.stem for row in plan_rows(template)}
     return sorted(p for p in (template.folder / "baselines" / template.profile).glob("*.json") if p.stem not in stems)
 
 
 def make_row(bench: Bench, row: Row, sleep: Callable[[float], None], *, redo: bool = False) -> Made:
-    """Run the row and store its result, unless another process is at it or it is there; `redo` replaces a stale one.
+    """Run the row and store its result, unless another process runs it or it is stored already. `redo` replaces a stale
+    one.
 
-    Whatever ends this call, no process of the run stays behind.
+    At return, or if the call is interrupted, no process of the run is left.
 
-    Raises: OSError; UsageError where it is stale; whatever `sleep` raises.
+    Raises: OSError; UsageError if the row is stale; any exception of `sleep`.
     """
     bench.place.mkdir(parents=True, exist_ok=True)
     lock = FileLock(bench.place / f"{row.task.stem}.lock", fallback_to_soft=False)

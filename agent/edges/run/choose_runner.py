@@ -1,4 +1,4 @@
-"""Choice of the runner by what an idea was launched with."""
+"""Choice of a runner by the launch of an idea."""
 
 from __future__ import annotations
 

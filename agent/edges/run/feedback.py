@@ -1,4 +1,4 @@
-"""What a run left beside its results: curves and diagnostics of the newest one, read from the disk when asked for."""
+"""Curves and diagnostics of the newest run, read from the disk for the next request to a model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ JSON_CAP_BYTES = 8 << 20
 
 
 def add_feedback(view: TurnView, workspace: Workspace, files: Mapping[str, str]) -> TurnView:
-    """The view with reference texts and, after a run or a failure of code, with what that left and is now set.
+    """The view with reference texts and, after a run or a failure of code, with curves, diagnostics and settings.
 
     files: texts of the newest commit. The reviewer, who is shown no code, sees the state of its components.
     """
@@ -43,7 +43,9 @@ def add_feedback(view: TurnView, workspace: Workspace, files: Mapping[str, str])
 
 
 def read_feedback(workspace: Workspace, state: State, spec: TemplateSpec, purpose: Purpose) -> Traces:
-    """Of the run that was published last or, in a repair, of the attempt that failed; nothing where it left nothing."""
+    """Feedback of the run that was published last or, in a repair, of the attempt that failed. Empty if it left
+    nothing.
+    """
     if purpose is Purpose.FIX:
         place = failed_outputs(workspace, state)
     elif state.rows and state.rows[-1].completed:
@@ -59,7 +61,7 @@ def read_feedback(workspace: Workspace, state: State, spec: TemplateSpec, purpos
 
 
 def failed_outputs(workspace: Workspace, state: State) -> Path | None:
-    """Where the run of the last failed attempt wrote; None where code never ran in it.
+    """Folder into which the run of the last failed attempt wrote, or None if its code never ran.
 
     That attempt's folder has the number before the next one's.
     """

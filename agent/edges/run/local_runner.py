@@ -162,7 +162,7 @@ def _find_starting(folder: Path) -> int | None:
 
 
 def _leftovers(folder: Path, supervisor: Identity) -> set[Identity]:
-    """Running processes of a step whose supervisor is dead; a reused pid is never taken for one."""
+    """Running processes of a step whose supervisor is dead. A reused pid is never taken for one of them."""
     child = step.read_child(folder)
     work = (folder / step.WORK).resolve()
     if child is None:
@@ -176,10 +176,10 @@ def _leftovers(folder: Path, supervisor: Identity) -> set[Identity]:
 
 
 def _orphans(work: Path, supervisor: Identity) -> set[Identity]:
-    """What a supervisor left that was killed as it began, before it could record its command.
+    """Processes of a supervisor that was killed as it began, before it could record its command.
 
-    bwrap, whose first process dies with the supervisor, may leave its second one waiting for ever. They work in the
-    step's folder, and the leader of their session is dead: a person who looks around there has a living shell.
+    The first process of bwrap dies with the supervisor, and the second may wait for ever. Orphans work in the step's
+    folder, and the leader of their session is dead. A person who looks around there has a living shell.
     """
     alive = {process.pid: process for process in all_processes() if not process.is_dead}
     orphans = [p for p in alive.values() if p.session not in alive and p.start_ticks >= supervisor.start_ticks]
@@ -187,7 +187,7 @@ def _orphans(work: Path, supervisor: Identity) -> set[Identity]:
 
 
 def _remove_temporary(folder: Path) -> None:
-    """The TMPDIR of a step, where its supervisor could not remove it any more."""
+    """Remove the TMPDIR of a step, if its supervisor could not do it any more."""
     child = step.read_child(folder)
     tmp = Path(child.tmp) if child else Path()
     if tmp.parent == Path(step.TMP_ROOT) and tmp.name.startswith(step.TMP_PREFIX):
@@ -226,7 +226,7 @@ def _last_line(path: Path) -> str:
 
 
 def _read_text(path: Path, limit_bytes: int) -> str:
-    """The first quarter and the last three of the limit, decoded, with a line that says what was cut."""
+    """First quarter and last three quarters of the limit, decoded, with a line that counts the bytes between."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size

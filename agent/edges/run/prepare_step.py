@@ -1,4 +1,4 @@
-"""The folder of a supervised step: what the experiment finds there, and what it leaves."""
+"""Folder of a supervised step before it begins: code, inputs, limits, and the walls that it asks for."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ class Equipment:
     sandbox: str = "off"
     # Folder that --data names.
     data: Path | None = None
-    # The profile's data. A run is told where to train, an evaluation also where its own lies.
+    # The profile's data. A run is told the folder to train on, an evaluation also its own folder.
     prepared: Prepared | None = None
 
 
 def prepare_step(workspace: Workspace, template: Template, request: StepRequest, equipment: Equipment) -> StepSpec:
-    """Fill the step's new `work` folder, and say what to run there and what it may reach. Published runs are linked.
+    """Fill the step's new `work` folder, and describe its command and its walls. Published runs are linked.
 
     Raises: IntegrityError if the folder is there already.
     """
     place = workspace.step_folder(request.folder)
     work = place / "work"
-    if os.path.lexists(work):  # what an earlier step left must not be taken for this one's
+    if os.path.lexists(work):  # files of an earlier step must not be taken for this one's
         raise IntegrityError(str(work), "is there already, and not of this step", "move it away, then resume")
     for part in (work, place / "home"):
         part.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def prepare_step(workspace: Workspace, template: Template, request: StepRequest,
 
 
 def _walls_of(template: Template, request: StepRequest, equipment: Equipment, place: Path) -> WantedWalls:
-    """Walls around a step whose folder is `place`: it reads what it is given, and nothing else of workspace and home.
+    """Walls around a step whose folder is `place`: of workspace and home it reads only files that it is given.
 
     An evaluator that runs none of the model's code may put code that it serves into a sandbox inside its own.
     """
@@ -196,7 +196,7 @@ def _baselines_json(baselines: Sequence[Baseline]) -> str:
 
 
 def _link_inputs(workspace: Workspace, template: Template, work: Path, run: int | None, data: Path | None) -> None:
-    """Other published runs than `run`, and what an AI-Scientist's folder expects to find."""
+    """Link other published runs than `run`, and the data in the places where AI-Scientist's folders expect them."""
     for published in sorted(workspace.path.glob("run_*")):
         if published.is_dir() and published.name != f"run_{run}":
             _link(work / published.name, published)
@@ -213,6 +213,6 @@ def _link(name: Path, target: Path) -> None:
 
 
 def read_output(work: Path, *parts: str) -> str | Untrusted | None:
-    """A JSON file that a step left under `work`, as text; None where there is none."""
+    """A JSON file that a step left under `work`, as text. None: there is no such file."""
     content = read_untrusted(work.joinpath(*parts), RESULTS_CAP_BYTES, within=work)
     return content.decode("utf-8", "replace") if isinstance(content, bytes) else content

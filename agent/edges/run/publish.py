@@ -1,4 +1,4 @@
-"""What leaves a step's folder for good: a completed run's outputs as run_N/, and the figures of a plot."""
+"""Publishing of a step's files: a completed run's outputs as run_N/, and the figures of a plot."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ __all__ = ["FIGURE_CAP_BYTES", "collect_figures", "publish_run"]
 
 FIGURE_CAP_BYTES = 32 << 20
 LOG_CAP_BYTES = 1 << 30
-PATH_BYTES = 1000  # of a name from the run's folder on; what is longer could not be opened by it any more
+PATH_BYTES = 1000  # of a name from the run's folder on: the run could not open a longer one any more
 LISTED = 20
 _FILE_MODE, _FOLDER_MODE = 0o444, 0o755  # later runs find it linked into their folders
 
 
 def publish_run(workspace: Workspace, run: int, run_step: Path, evaluate_step: Path | None, key: str) -> Path:
-    """Move a completed run's outputs to run_N/, with its log and evaluation; done before, it changes nothing.
+    """Move a completed run's outputs to run_N/, with its log and evaluation. A second call changes nothing.
 
-    Only plain files, folders and links that stay inside are published; what is left out is named at the log's end.
-    Raises: IntegrityError where a folder of that name came from elsewhere, or the outputs are no folder.
+    Only plain files, folders and links that stay inside are published. All else is left out, and named at the log's
+    end.
+
+    Raises: IntegrityError if a folder of that name came from elsewhere, or the outputs are no folder.
     """
     final = workspace.run_folder(run)
     building = workspace.agent / "tmp" / f"publish-{key}"
@@ -62,7 +64,7 @@ def publish_run(workspace: Workspace, run: int, run_step: Path, evaluate_step: P
 
 
 def _leave_out(building: Path, noted: Path) -> list[str]:
-    """Remove what is not to be published; `noted` keeps what that was over a crash on the way."""
+    """Remove files that are not to be published. `noted` keeps their names over a crash on the way."""
     building.chmod(_FOLDER_MODE)
     known = json.loads(noted.read_bytes()) if noted.exists() else []
     found = dict(_unfit(building))
@@ -75,7 +77,9 @@ def _leave_out(building: Path, noted: Path) -> list[str]:
 
 
 def _unfit(building: Path) -> Iterator[tuple[Path, str]]:
-    """What is not to be published, and why; folders can be entered afterwards. No link is followed to look."""
+    """Paths that are not to be published, with the reason. Folders can be entered afterwards. No link is followed to
+    look.
+    """
     links: dict[tuple[int, int], list[Path]] = {}
     counts: dict[tuple[int, int], int] = {}
     symbolic: list[Path] = []
@@ -125,7 +129,9 @@ def _bad_name(path: Path) -> str:
 
 
 def _leads_out(link: Path, building: Path) -> str:
-    """Of a symbolic link; on the way to its end it may not leave either, for the folder is moved."""
+    """Whether a symbolic link leads out of the folder. It may not leave on the way to its end either, since the folder
+    is moved.
+    """
     target = link.readlink()
     here = link.parent.relative_to(building)
     if target.is_absolute() or os.path.normpath(here / target).split("/")[0] == "..":

@@ -1,4 +1,4 @@
-"""What a supervised step that ended left behind: numbers, or why there are none."""
+"""Results of a supervised step that has ended: its numbers, or the reason why there are none."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def read_step(
 
 
 def read_values(text: str, template: Template, source: Source, name: str) -> Results | ResultsProblem:
-    """Metrics and controls of a results file, all in `values`; `name` is the file's, for problems."""
+    """Metrics and controls of a results file, all in `values`. `name` is the file's, for problems."""
     results = parse_results(text, template.spec.metrics, source)
     if isinstance(results, ResultsProblem):
         return results
@@ -94,7 +94,7 @@ def read_values(text: str, template: Template, source: Source, name: str) -> Res
 
 
 def read_self_report(evaluation: Mapping[str, object]) -> str:
-    """Why an evaluation calls itself self-reported, in one line; empty where it does not."""
+    """Reason why an evaluation calls itself self-reported, in one line. Empty if it does not."""
     reason = evaluation.get("self_reported")
     if reason in (None, False, ""):
         return ""

@@ -1,4 +1,4 @@
-"""Contract between the orchestrator and whatever runs its steps: the states of a step, and the Protocol of a runner."""
+"""Contract between the orchestrator and a runner of steps: the states of a step, and the Protocol."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Exited:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The supervisor died without an exit record. `kill` ends what it may have left behind."""
+    """The supervisor died without an exit record. `kill` ends processes that it may have left."""
 
     reason: str
 
@@ -129,7 +129,7 @@ def supervisor_command(python: Path, folder: Path, *, detach: bool) -> list[str]
 
 
 def supervisor_environment(spec: StepSpec) -> dict[str, str]:
-    """Environment of a supervisor, drawn from the step's own: what a run can read of its parent holds no key."""
+    """Environment of a supervisor, drawn from the step's own, because a run can read its parent's: it holds no key."""
     environment = {name: spec.env[name] for name in _PASSED_ON if name in spec.env}
     home = Path(agent.__file__).parent.parent
     if home.name not in ("site-packages", "dist-packages"):  # else it is found, and must not come before the library

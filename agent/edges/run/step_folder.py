@@ -1,6 +1,6 @@
-"""The folder of one supervised step: what its files are called, and how they are written and read.
+"""Folder of one supervised step: the names of its files, and how they are written and read.
 
-Shared by the supervisor and the orchestrator, so it needs nothing but the standard library. Linux only (/proc, prctl).
+Supervisor and orchestrator share it, so it needs the standard library alone. Linux only (/proc, prctl).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ClaimedBy = Literal["supervisor", "resume"]
 
 @dataclass(frozen=True, slots=True)
 class StepSpec:
-    """What to run, wherever it runs. The command runs in the folder `work` of its step."""
+    """Command of a step for any machine. It runs in the folder `work` of its step."""
 
     argv: tuple[str, ...]
     # The complete environment. What its supervisor finds on its machine is changed in it.
@@ -53,26 +53,28 @@ class StepSpec:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who owns a step: a process that can be told from a later one with the same pid.
-
-    folder: its path then. place: what tells the folder itself from a copy, on the machine that claimed it.
-    """
+    """Owner of a step: a process that can be told from a later one with the same pid."""
 
     pid: int
     host: str
+    # Of the host's kernel, new at every boot.
     boot_id: str
+    # As "pid:[4026531836]": a pid means nothing in another one.
     pid_namespace: str
+    # From boot to the start of the process.
     start_ticks: int
     by: ClaimedBy
+    # Path of the step's folder at that time.
     folder: str = ""
+    # Device and inode of the folder, on the machine that claimed it. A copy has others.
     place: str = ""
 
     def is_of(self, folder: Path) -> bool:
-        """Whether the folder is the one that was claimed, and not a copy of it; where nothing is known, it is."""
+        """Whether the folder is the one that was claimed, and no copy of it. True if its place is not known."""
         return not self.place or self.place == place_of(folder)
 
     def was_moved(self) -> bool:
-        """Whether the folder is no longer where its owner writes."""
+        """Whether the owner writes to another folder by now, since this one was renamed."""
         return bool(self.place) and place_of(Path(self.folder)) != self.place
 
     def is_local(self) -> bool:
@@ -82,7 +84,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """The command of a step and the processes seen below it, so that a leftover tree can be killed; its TMPDIR."""
+    """Command of a step, and the processes seen below it, so that a leftover tree can be killed. tmp: its TMPDIR."""
 
     pid: int
     start_ticks: int
@@ -116,7 +118,7 @@ def read_spec(folder: Path) -> StepSpec:
 
 
 def _read_walls(fields: Mapping[str, Any]) -> WantedWalls | Walls:
-    """Walls that are still to be found, or those of version 0.1; none in a spec.json older than sandboxes."""
+    """Walls that are still to be found, or those of version 0.1. A spec.json older than sandboxes has none."""
     wanted = fields.get("wanted")
     return Walls(**_tuples(fields.get("walls") or {})) if wanted is None else WantedWalls(**_tuples(wanted))
 
@@ -128,10 +130,10 @@ def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def claim(folder: Path, by: ClaimedBy) -> bool:
-    """Make this process the owner of the step; False when it has one already.
+    """Make this process the owner of the step. False: it has an owner already.
 
-    The file is written aside and linked into place: the same exclusion as O_EXCL, on NFS too, and no crash can leave
-    a claim that is empty.
+    The file is written aside and linked into place. That excludes others as O_EXCL does, on NFS too, and no crash can
+    leave an empty claim.
     """
     process = read_process(os.getpid())
     assert process is not None
@@ -168,7 +170,7 @@ def read_claim(folder: Path) -> Claim | None:
 
 
 def write_child(folder: Path, child: Child) -> None:
-    """Record the command's processes; atomic, but not worth an fsync each second."""
+    """Record the command's processes. The write is atomic, but not worth an fsync each second."""
     aside = folder / f".{CHILD}"
     aside.write_bytes(_dump(asdict(child)))
     aside.replace(folder / CHILD)

@@ -25,18 +25,20 @@ __all__ = ["Trial", "run_trial"]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What one seed came to; `failed` is the step that ended it, for the reason in `failure`.
-
-    values: declared metrics and controls by name. final_info, evaluation: the whole objects, null for NaN. outputs: the
-    folder that the experiment wrote. seconds: wall time by step.
-    """
+    """Results of one seed, or the failure that ended it."""
 
     seed: int
+    # Folder that the experiment wrote.
     outputs: Path
+    # Declared metrics and controls by name.
     values: dict[str, float] = field(default_factory=dict)
+    # The whole object, null for NaN.
     final_info: dict[str, object] = field(default_factory=dict)
+    # The whole object, null for NaN.
     evaluation: dict[str, object] = field(default_factory=dict)
+    # Wall time by step.
     seconds: dict[Step, float] = field(default_factory=dict)
+    # Step that ended it, for the reason in `failure`.
     failed: Step | None = None
     failure: Failure | None = None
 
@@ -53,8 +55,8 @@ def run_trial(
 ) -> Trial:
     """Run `code` with SCIENTIST_SEED=`seed` in the new folder `scratch`, its outputs in run_<seed>, and evaluate it.
 
-    `steps` in this order, an evaluation only if the template has one. The first that fails is the last. Whatever ends
-    this call, no process of the step stays behind.
+    Steps are taken in the order of `steps`, an evaluation only if the template has one. The first that fails is the
+    last. At return, or if the call is interrupted, no process of a step is left.
     """
     runner, workspace = runner_for(None), Workspace(scratch)
     due = [step for step in steps if step is not Step.EVALUATE or template.spec.evaluate]
@@ -75,7 +77,7 @@ def run_trial(
 
 
 def _add(trial: Trial, step: Step, record: ExitRecord, reading: StepReading) -> Trial:
-    """The trial with what the ended step left, or with its failure."""
+    """The trial with the results of the ended step, or with its failure."""
     trial = replace(trial, seconds=trial.seconds | {step: record.wall_s})
     if reading.failure:
         return replace(trial, failed=step, failure=reading.failure)

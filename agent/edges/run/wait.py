@@ -1,4 +1,4 @@
-"""Waiting for the end of a supervised step, whoever started it."""
+"""Wait for the end of a supervised step, by whichever process it was started."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def wait(runner: Runner, folder: Path, patience: Patience) -> Exited | Lost:
 
 
 class _Watch:
-    """What has been seen of a step since the wait began."""
+    """Observations of a step since the wait began."""
 
     def __init__(self, runner: Runner, folder: Path, patience: Patience) -> None:
         self._runner, self._folder, self._patience = runner, folder, patience

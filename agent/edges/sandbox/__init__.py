@@ -1,1 +1,1 @@
-"""What holds a step: bubblewrap, or Landlock with seccomp."""
+"""Sandboxes of steps: bubblewrap, or Landlock with seccomp."""

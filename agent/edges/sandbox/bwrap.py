@@ -1,4 +1,4 @@
-"""bubblewrap: a step in namespaces of its own, in which nothing exists but what it was given."""
+"""bubblewrap: a step in namespaces of its own, in which only paths exist that it was given."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _OWN = (
 )
 
 
-# Root stays the owner of what is root's, capabilities or not: what it may not change has to be read-only.
+# Root stays the owner of root's files, capabilities or not: those that it may not change have to be read-only.
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _KERNEL = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/acpi")
 _SEALS = 0x0F  # F_SEAL_SEAL, _SHRINK, _GROW, _WRITE
@@ -41,9 +41,11 @@ _CLONE_NEWNS, _MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_SLAVE = 0x20000, 1
 
 
 def keep_devices(libc: ctypes.CDLL, walls: Walls) -> None:
-    """In the process that becomes bwrap, where that is root's: let no mode of the machine's device files be changed.
+    """Protect the modes of the machine's device files, in the process that becomes bwrap, if that is root's.
 
-    bwrap binds them writable, and those that it binds read-only cannot be opened. Raises: OSError.
+    bwrap binds them writable, and those that it binds read-only cannot be opened.
+
+    Raises: OSError.
     """
     if os.geteuid() != 0:
         return
@@ -63,10 +65,10 @@ def keep_devices(libc: ctypes.CDLL, walls: Walls) -> None:
 
 
 def hold_program(program: str) -> int | None:
-    """A sealed copy in memory of bwrap, where the file is this user's; else None.
+    """A sealed copy of bwrap in memory if the file is this user's, else None.
 
-    Process 1 inside runs this program, and /proc/1/exe leads to its file around every mount: mode and content of the
-    machine's own would be open to change.
+    Process 1 inside runs this program, and /proc/1/exe leads to its file around every mount. Mode and content of the
+    machine's own file could be changed that way.
     """
     if Path(program).stat().st_uid != os.geteuid():
         return None
@@ -119,7 +121,9 @@ def nested_argv(walls: Walls) -> list[str]:
 
 
 def _binds(walls: Walls) -> list[str]:
-    """A folder inside another comes after it, else it would be covered; what is only to be read is bound once."""
+    """Options that bind the paths. A folder inside another comes after it, else it would be covered. A path that is
+    only to be read is bound once.
+    """
     kinds = dict.fromkeys(walls.read, "--ro-bind-try") | dict.fromkeys(walls.devices, "--dev-bind-try")
     kinds |= dict.fromkeys(walls.write, "--bind")
     binds: list[str] = []
@@ -132,7 +136,7 @@ def _binds(walls: Walls) -> list[str]:
 
 
 def read_exit_code(status: bytes) -> int | None:
-    """The command's exit code, 128 and the signal where one ended it; None where it never began."""
+    """The command's exit code, or 128 and the number of the signal that ended it. None if it never began."""
     for line in status.splitlines():
         try:
             told = json.loads(line)

@@ -33,9 +33,9 @@ SYSTEM = (
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """A sandbox that works on this machine, and what it leaves open. bwrap: the program's path.
+    """A sandbox that works on this machine. gaps: harm that it does not prevent. bwrap: the program's path.
 
-    missed: why a better one does not work here.
+    missed: reason why a better one does not work here.
     """
 
     kind: SandboxKind
@@ -54,7 +54,7 @@ _LANDLOCK_GAPS = (
     "other processes of yours can be slowed down, by binding them to a processor",
     "no shared memory and no unix sockets: worker processes (DataLoader with num_workers > 0) do not work",
     "chmod, chown and utime seem to work and change nothing",
-    "what a step started may live on where its supervisor is killed from outside",
+    "processes that a step started may live on if its supervisor is killed from outside",
 )
 
 
@@ -136,7 +136,9 @@ def _try_command(
     program: str | None = None,
     in_child: Callable[[], object] | None = None,
 ) -> str:
-    """Why it does not work, in a line; empty where it does. program: what is started in place of argv[0]."""
+    """Reason why the command does not work, in a line. Empty if it does. program: file that is started in place of
+    argv[0].
+    """
     try:
         done = subprocess.run(
             argv,

@@ -1,4 +1,4 @@
-"""Device files of the GPUs that a step may use: what is not given to it, it cannot open."""
+"""Device files of the GPUs that a step may use. It cannot open any others."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ from pathlib import Path
 __all__ = ["NO_GPUS", "Gpus", "find_gpus", "has_nvidia_driver"]
 
 _NVIDIA_SHARED = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset")
+# "GPU UUID: \t GPU-1a2b3c4d-..."
+_UUID = re.compile(r"GPU UUID:\s*(\S+)")
+# "Device Minor: \t 0"
+_MINOR = re.compile(r"Device Minor:\s*(\d+)")
 _NONE = frozenset({"", "-1", "NoDevFiles", "none", "void"})
 
 
 @dataclass(frozen=True, slots=True)
 class Gpus:
-    """devices: paths under /dev. visible: CUDA_VISIBLE_DEVICES where only these exist; None leaves it as it is."""
+    """GPUs of a step. devices: paths under /dev.
+
+    visible: CUDA_VISIBLE_DEVICES if only these exist. None leaves the variable as it is.
+    """
 
     devices: tuple[str, ...] = ()
     visible: str | None = None
@@ -32,7 +39,7 @@ def has_nvidia_driver() -> bool:
 def find_gpus(
     visible: str | None, *, dev: Path = Path("/dev"), drivers: Path = Path("/proc/driver/nvidia/gpus")
 ) -> Gpus:
-    """The GPUs that CUDA_VISIBLE_DEVICES names, by number in PCI order or by UUID; all where it is not set.
+    """The GPUs that CUDA_VISIBLE_DEVICES names, by number in PCI order or by UUID. All, if it is not set.
 
     AMD's cannot be told apart by their files, and multi-instance GPUs are given whole.
     """
@@ -63,7 +70,7 @@ def _read_drivers(folder: Path) -> list[tuple[str, str, int]]:
     found = []
     for place in sorted(folder.glob("*/information")):
         text = place.read_text("utf-8", "replace")
-        uuid, minor = re.search(r"GPU UUID:\s*(\S+)", text), re.search(r"Device Minor:\s*(\d+)", text)
+        uuid, minor = _UUID.search(text), _MINOR.search(text)
         if uuid and minor:
             found.append((place.parent.name, uuid[1], int(minor[1])))
     return found

@@ -24,9 +24,11 @@ _PARTS = ("pyvenv.cfg", "bin", "lib", "lib64", "include", "share")  # of a prefi
 
 @cache
 def interpreter_folders(interpreter: Path, closed: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Where the interpreter, its library and its packages lie, links on the way to it included.
+    """Folders of the interpreter, its library and its packages, and links on the way to it.
 
-    closed: folders that none of them may hold. Raises: UsageError where it cannot be asked.
+    closed: folders that none of them may hold.
+
+    Raises: UsageError if the interpreter cannot be asked.
     """
     try:
         told = subprocess.run([interpreter, "-I", "-c", _ASK], capture_output=True, timeout=60, check=True).stdout

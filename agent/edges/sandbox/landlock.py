@@ -1,10 +1,11 @@
-"""Landlock and seccomp around one process: what the supervisor enters where bwrap cannot, and what an evaluator puts
-around code of the run that it serves:
+"""Landlock and seccomp around one process: a supervisor enters them if bwrap does not work, and an evaluator puts
+them around code of the run that it serves:
 
-    python -I -S confine.py PLAN.json [--write FOLDER ...] -- COMMAND...
+    python -I -S landlock.py PLAN.json [--write FOLDER ...] -- COMMAND...
 
-The plan says what may be read and written and holds the system call filter. Standard library alone, any Python from
-3.8: it also runs under an experiment's own interpreter. Source: Linux, Documentation/userspace-api/landlock.rst.
+The plan lists the paths that may be read and written, and holds the filter of system calls. Standard library alone,
+any Python from 3.8, since it also runs under an experiment's own interpreter. Source: Linux,
+Documentation/userspace-api/landlock.rst.
 """
 
 from __future__ import annotations
@@ -36,19 +37,21 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class CannotConfine(Exception):
-    """The kernel refused a part of it; the process must not go on."""
+    """The kernel refused a part of it, so the process must not go on."""
 
 
 def landlock_abi() -> int:
-    """Version of the kernel's Landlock; 0 where there is none or it is switched off."""
+    """Version of the kernel's Landlock. 0 if it has none, or it is switched off."""
     return max(0, int(_LIBC.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint(1))))
 
 
 def confine(plan: dict) -> None:  # type: ignore[type-arg]
-    """Shut this process and all that it starts in, for ever.
+    """Shut in this process and all that it starts, for ever.
 
-    plan: read, write: paths, of which those that are absent count for nothing; devices; network; filter: the seccomp
-    program in base64. Raises: CannotConfine.
+    plan: lists of paths to read and to write, of which absent ones count for nothing, and of devices. network: whether
+    it is open. filter: the seccomp program in base64.
+
+    Raises: CannotConfine.
     """
     _check(_LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
     _drop_capabilities()
@@ -132,5 +135,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except (CannotConfine, OSError) as problem:
-        print(f"confine.py: {problem}", file=sys.stderr)
+        print(f"landlock.py: {problem}", file=sys.stderr)
         sys.exit(126)

@@ -14,7 +14,7 @@ __all__ = ["confine_plan", "policy_of"]
 
 
 def policy_of(walls: Walls) -> Policy:
-    """What the system call filter has to cover where these walls stand."""
+    """Calls that the filter of system calls has to cover, beside these walls."""
     if walls.kind == "bwrap":  # addresses of the internet lead nowhere in a network namespace of its own
         nests = walls.confines and not landlock.landlock_abi()
         return Policy(network=True, namespaces=nests)
@@ -23,7 +23,7 @@ def policy_of(walls: Walls) -> Policy:
 
 
 def confine_plan(walls: Walls) -> dict[str, Any]:
-    """What landlock.py reads: the walls as Landlock keeps them, or nested bwrap's on a kernel without Landlock."""
+    """Plan that landlock.py reads: walls as Landlock keeps them, or a nested bwrap's on a kernel without it."""
     inner = Walls("landlock", walls.read, walls.write, (), walls.devices, walls.network, walls.bwrap)
     program = assemble(policy_of(inner), os.uname().machine)
     return {

@@ -1,7 +1,8 @@
 """System calls that no step needs and every escape does, as a filter program that the kernel runs (seccomp BPF).
 
-Assembled here because the bindings to libseccomp need that library where steps run. What is not named passes, but for
-calls younger than the table: those fail as on an older kernel. Source: Linux, Documentation/userspace-api.
+Assembled here because the bindings to libseccomp need that library on the machine that runs steps. Calls that are not
+named pass, except for those younger than the table: they fail as on an older kernel. Source: Linux,
+Documentation/userspace-api.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _S_IFMT, _S_IFCHR, _S_IFBLK = 0xF000, 0x2000, 0x6000
 
 MACHINES: Final = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}  # audit architecture, column of the table
 
-# Numbers on x86_64 and aarch64; None where the call does not exist.
+# Numbers on x86_64 and aarch64. None: the call does not exist there.
 _ESCAPES: Final[dict[str, tuple[int | None, int | None]]] = {
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
@@ -53,7 +54,7 @@ _ESCAPES: Final[dict[str, tuple[int | None, int | None]]] = {
     "acct": (163, 89),
     "quotactl": (179, 60),
     "quotactl_fd": (443, 443),
-    # Memory that belongs to no process, and outlives them where there is no namespace for it.
+    # Memory that belongs to no process, and outlives them without a namespace for it.
     "shmget": (29, 194),
     "shmat": (30, 196),
     "shmctl": (31, 195),
@@ -120,8 +121,8 @@ _MODES: Final[dict[str, tuple[int | None, int | None]]] = {
     "lremovexattr": (198, 15),
     "fremovexattr": (199, 16),
 }
-# What reaches a process by its number, 0 being the caller itself, with that number's position; and where the first
-# argument may say that all processes of a user are meant, how.
+# Calls that reach a process by its number, 0 being the caller itself: their own numbers, the position of that argument,
+# and the value of the first argument that means all processes of a user, if it has one.
 _BY_NUMBER: Final[tuple[tuple[tuple[int, int], int, int | None], ...]] = (
     ((302, 261), 0, None),  # prlimit64
     ((141, 140), 1, 2),  # setpriority
@@ -156,18 +157,19 @@ _Instruction = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the filter leaves open, and what the walls beside it do not cover.
+    """Calls that the filter leaves open, and those that it covers because the walls beside it do not."""
 
-    network: addresses of the internet. local_sockets: AF_UNIX beyond socketpair. namespaces: a sandbox may be made
-    inside. freezes_modes: chmod, chown and utime seem to work and do nothing. keeps_length: truncate by name fails.
-    crowded: the host's processes and folders are in sight, so that nothing may touch or watch them.
-    """
-
+    # Addresses of the internet.
     network: bool = False
+    # AF_UNIX beyond socketpair.
     local_sockets: bool = True
+    # A sandbox may be made inside.
     namespaces: bool = False
+    # chmod, chown and utime seem to work and do nothing.
     freezes_modes: bool = False
+    # truncate by name fails.
     keeps_length: bool = False
+    # The host's processes and folders are in sight, so nothing may touch or watch them.
     crowded: bool = False
 
 
@@ -205,7 +207,7 @@ def assemble(policy: Policy, machine: str) -> bytes:
 
 
 def _fixed_answers(policy: Policy, column: int) -> list[_Instruction]:
-    """Calls that are refused, or idle, whatever their arguments."""
+    """Calls that are refused, or do nothing, with any arguments."""
     denied = _ESCAPES | ({} if policy.namespaces else _NAMESPACES)
     answers = [(number, errno.EPERM) for number in denied.values()]
     answers += [(number, errno.ENOSYS) for number in _ABSENT.values()]
@@ -246,7 +248,7 @@ def _on(number: int | None, body: Sequence[_Instruction]) -> list[_Instruction]:
 
 
 def _when(test: int, value: int, body: Sequence[_Instruction]) -> list[_Instruction]:
-    """`body`, which ends with a return, where the test on the accumulator holds."""
+    """`body`, which ends with a return, if the test on the accumulator holds."""
     return [(test, 0, len(body), value), *body]
 
 
@@ -268,5 +270,5 @@ def _pass() -> list[_Instruction]:
 
 
 def _fail(code: int) -> list[_Instruction]:
-    """Fail with the error; 0 seems to work and does nothing."""
+    """Fail with the error. 0 seems to work and does nothing."""
     return [(_RETURN, 0, 0, _ERRNO | code)]

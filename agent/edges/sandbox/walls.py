@@ -1,4 +1,4 @@
-"""What a step may reach and how much it may use, as values."""
+"""Walls and bounds of a step as values: the paths that it may reach, and how much it may use."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class WantedWalls:
 
 @dataclass(frozen=True, slots=True)
 class Walls:
-    """What a step may reach on the machine that runs it: absolute paths, the same inside and outside."""
+    """Paths that a step may reach on the machine that runs it, the same inside and outside, and its sandbox."""
 
     # What holds it.
     kind: SandboxKind = "off"

@@ -10,9 +10,9 @@ TAIL_BYTES = 64 * 1024
 
 
 class CappedLog:
-    """The first `cap_bytes` go to the file as they come; of the rest the last 64 KiB are appended on `close`.
+    """The first `cap_bytes` go to the file as they come. Of the rest the last 64 KiB are appended on `close`.
 
-    Never raises: when the disk is full the log ends there, and its writer goes on.
+    Never raises: if the disk is full the log ends there, and its writer goes on.
     """
 
     def __init__(self, path: Path, cap_bytes: int) -> None:

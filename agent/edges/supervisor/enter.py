@@ -1,4 +1,4 @@
-"""The way into a step's sandbox, seen from its supervisor: the command line, and what happens between fork and exec."""
+"""Entry into a step's sandbox, as its supervisor makes it: the command line, and the calls between fork and exec."""
 
 from __future__ import annotations
 
@@ -31,16 +31,17 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True, slots=True)
 class StepEntry:
-    """How to start the command: `in_child` runs before exec, `descriptors` stay open over it.
-
-    status: where bwrap tells the exit code; None without it. program: what is started in place of argv[0].
-    """
+    """Way to start the command of a step."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
+    # Runs between fork and exec.
     in_child: Callable[[], None]
+    # Stay open over exec.
     descriptors: tuple[int, ...] = ()
+    # Pipe into which bwrap writes the exit code. None: without bwrap.
     status: int | None = None
+    # File that is started in place of argv[0].
     program: str | None = None
 
     def close_descriptors(self) -> None:
@@ -52,7 +53,8 @@ class StepEntry:
 def settle(spec: StepSpec, gpus: str | None) -> tuple[StepSpec, Walls]:
     """The step with its walls, and the variables that depend on them, as this machine has them.
 
-    gpus: those that a batch system granted, in the syntax of CUDA_VISIBLE_DEVICES; None leaves the step's own.
+    gpus: GPUs that a batch system granted, in the syntax of CUDA_VISIBLE_DEVICES. None leaves the step's own.
+
     Raises: ValueError if no sandbox works here, or the interpreter cannot be asked for its folders.
     """
     granted = {} if gpus is None else {"CUDA_VISIBLE_DEVICES": gpus}
@@ -132,9 +134,9 @@ def _in_memory(name: str, content: bytes) -> int:
 
 
 def _resource_limits(bounds: Bounds) -> list[tuple[int, int]]:
-    """Limits that the kernel keeps: the size of a file and, for whoever is not root, a ceiling on processes.
+    """Limits that the kernel keeps: the size of a file and, if the user is not root, a ceiling on processes.
 
-    The ceiling counts all of the user's, so that it stands above those that run already.
+    The ceiling counts all of the user's processes, so it is set above the number of those that run already.
     """
     limits = [(resource.RLIMIT_FSIZE, int(bounds.file_gib * 2**30))] if bounds.file_gib else []
     if bounds.processes and os.getuid() != 0:

@@ -1,4 +1,4 @@
-"""What processes hold that their sizes and their folders do not show: files without a name, memory that none maps."""
+"""Memory and disk that neither sizes of processes nor folders show: files without a name, memory that none maps."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ _SHARED = "dev/shm"
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """files: bytes of those that are open for writing, by device and inode, for some lie in no folder, and of those
-    that were removed and are only mapped. memory_bytes: of what is shared and mapped by none.
+    """Hidden use of some processes.
+
+    files: bytes by device and inode, of files open for writing, which need not lie in a folder, and of removed files
+    that are still mapped. memory_bytes: shared memory that no process maps.
     """
 
     files: dict[tuple[int, int], int]
@@ -28,7 +30,7 @@ class Unseen:
 
 
 def find_unseen(processes: Sequence[Process], devices: Collection[int] = ()) -> Unseen:
-    """What the processes hold now; `devices` are those of the folders that they may write to."""
+    """Hidden use of the processes now. `devices` are those of the folders that they may write to."""
     found: set[tuple[int, int]] = set()
     files: dict[tuple[int, int], int] = {}
     memory = 0
@@ -53,7 +55,9 @@ def find_unseen(processes: Sequence[Process], devices: Collection[int] = ()) -> 
 
 
 def _open_files(pid: int) -> Iterator[tuple[str, str, os.stat_result]]:
-    """Path under /proc, what it leads to and its status; what is closed while it is looked at is left out."""
+    """Path under /proc of each open file, the path that it leads to, and its status. Files closed meanwhile are left
+    out.
+    """
     with contextlib.suppress(OSError):
         for place in Path(f"/proc/{pid}/fd").iterdir():
             with contextlib.suppress(OSError):

@@ -20,11 +20,11 @@ SCAN_EVERY_S = 1.0
 SHARE = 0.05  # of the supervisor's time, for folders of many files and for memory of many pages
 EMPTIED_BYTES = 64 << 20
 MAX_ENTRIES = 1_000_000
-ENTRY_BYTES = 4096  # what a name takes, however little is in it
+ENTRY_BYTES = 4096  # of a name, however little is in it
 
 
 class Guard:
-    """Looks at a step's processes and folders; `peak_bytes` is the most memory that was seen."""
+    """Checks of a step's processes and folders against its limits. `peak_bytes` is the most memory that was seen."""
 
     def __init__(self, bounds: Bounds, folders: Sequence[Path]) -> None:
         physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -36,7 +36,7 @@ class Guard:
         self._exact_bytes = self._resident_then = 0
 
     def look(self, processes: Sequence[Process]) -> str:
-        """The limit that is broken now, as "memory 8.1 GiB > 8 GiB"; empty where none is."""
+        """The limit that is broken now, as "memory 8.1 GiB > 8 GiB". Empty: none is."""
         tasks = sum(process.threads for process in processes)
         if self._bounds.processes and tasks > self._bounds.processes:
             return f"processes {tasks} > {self._bounds.processes}"
@@ -55,7 +55,7 @@ class Guard:
         return breach
 
     def look_at_disk(self, processes: Sequence[Process] = ()) -> str:
-        """The limit of files or disk that is met; a file cannot grow beyond its own, so that to reach it counts."""
+        """The limit of files or disk that is met. A file cannot grow beyond its own limit, so reaching that counts."""
         total_bytes, count, largest = 0, 0, (0, "")
         linked: set[tuple[int, int]] = set()
         devices = set()
@@ -87,7 +87,7 @@ class Guard:
         return ""
 
     def empty_folders(self) -> int:
-        """Remove large files after a breach of disk, for the disk is others' too; returns how many bytes."""
+        """Remove large files after a breach of disk, which others use too. Returns their bytes."""
         removed = 0
         with contextlib.suppress(TooDeep):
             for entry in (entry for folder in self._folders for entry in walk_tree(folder)):
@@ -99,7 +99,7 @@ class Guard:
         return removed
 
     def _measure_memory(self, processes: Sequence[Process]) -> int:
-        """Bytes held, shared ones once; between two exact measurements what came since is taken for unshared."""
+        """Bytes held, shared ones once. Between two exact measurements all growth is taken for unshared."""
         resident = resident_bytes(processes)
         if len(processes) == 1 or resident <= self.peak_bytes:
             self.peak_bytes = max(self.peak_bytes, resident)

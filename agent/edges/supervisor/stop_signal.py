@@ -10,7 +10,7 @@ __all__ = ["StopSignal"]
 
 
 class StopSignal:
-    """SIGTERM asks to stop; it and the death of a child wake the selector. Hang-ups and Ctrl-C are not for us."""
+    """SIGTERM asks to stop. It and the death of a child wake the selector. Hang-ups and Ctrl-C are ignored."""
 
     def __init__(self) -> None:
         self.received = False

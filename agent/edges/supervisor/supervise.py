@@ -261,7 +261,7 @@ class _Supervision:
         send_signal([process.identity for process in processes], number)
 
     def _turn(self, timeout_s: float) -> int:
-        """Wait for output or a signal; returns how many bytes came."""
+        """Wait for output or a signal. Returns the number of bytes that came."""
         count = 0
         for key, _ in self._selector.select(timeout_s):
             try:

@@ -49,12 +49,13 @@ def run_child(
     is_stopped: Callable[[], bool] = lambda: False,
     grace_s: float = 1.0,
 ) -> ChildEnd:
-    """Run the command to its end, its deadline or a request to stop. Whatever ends this call, none of its group stays.
+    """Run the command to its end, its deadline or a request to stop. At return, or if interrupted, none of its group is
+    left.
 
-    hear: takes each line of its standard error; None: that goes to the output, too. grace_s: time between SIGTERM and
+    hear: takes each line of its standard error. None: that goes to the output, too. grace_s: time between SIGTERM and
     SIGKILL, for a command that does not end by itself.
 
-    Raises: OSError if it cannot be started; whatever `hear` raises.
+    Raises: OSError if it cannot be started; any exception of `hear`.
     """
     assert hear or command.output, "what it says goes somewhere"
     until_s = None if deadline_s is None else time.monotonic() + deadline_s
@@ -85,7 +86,7 @@ def _start(command: ChildCommand, *, is_heard: bool) -> subprocess.Popen[bytes]:
 
 
 class _OutputLines:
-    """Lines of a pipe, passed on as they come; a carriage return ends one, too."""
+    """Lines of a pipe, passed on as they come. A carriage return ends one, too."""
 
     def __init__(self, descriptor: int | None, hear: Callable[[str], None]) -> None:
         self._open = [] if descriptor is None else [descriptor]
@@ -114,7 +115,7 @@ def _has_exited(process: subprocess.Popen[bytes]) -> bool:
 
 
 def _end(process: subprocess.Popen[bytes], grace_s: float) -> None:
-    """End what is left of the command and of its group."""
+    """End the command, and all processes of its group."""
     try:
         if not _has_exited(process):
             os.killpg(process.pid, signal.SIGTERM)

@@ -1,6 +1,6 @@
-"""Folders that an experiment filled, however deep, with whatever modes and links: walked and removed by descriptors.
+"""Folders that an experiment filled, however deep, with any modes and links: walked and removed by descriptors.
 
-No name in them is followed twice, and none that is a link; nothing blocks. Standard library alone.
+No name in them is followed twice, no link is followed, and nothing blocks. Standard library alone.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class FolderEntry:
 
 
 def walk_tree(folder: Path) -> Iterator[FolderEntry]:
-    """Every entry below `folder`, a folder after what is in it; what vanishes meanwhile is left out.
+    """Every entry below `folder`, a folder after its content. Entries that vanish meanwhile are left out.
 
     Raises: TooDeep.
     """
@@ -68,7 +68,7 @@ def _walk(folder: int, path: str, depth: int) -> Iterator[FolderEntry]:
 
 
 def _open(parent: int, name: str) -> int:
-    """A folder, its owner's rights given back where they were taken to hide it."""
+    """Open a folder. The rights of its owner are given back, if they were taken to hide it."""
     try:
         return os.open(name, _FOLDER, dir_fd=parent)
     except PermissionError:
@@ -81,7 +81,7 @@ def _open(parent: int, name: str) -> int:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove it with all that is in it; what cannot be removed stays.
+    """Remove it with its content. Entries that cannot be removed stay.
 
     Folders are moved up beside each other before they are emptied, so that no depth is too deep.
     """
@@ -113,7 +113,7 @@ def _flatten(top: int) -> None:
 
 
 def _take_away(place: int, name: str, top: int, new: str) -> str:
-    """Remove a file; move a folder to the top and return its name there."""
+    """Remove a file, or move a folder to the top and return its name there."""
     with contextlib.suppress(OSError):
         try:
             os.unlink(name, dir_fd=place)

@@ -1,4 +1,4 @@
-"""Faults of a disk: what they are called, and how a program's words tell of one."""
+"""Faults of a disk: their names, and their signs in a program's words."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ __all__ = ["MEND", "find_fault", "say_fault"]
 
 MEND = "free space or mend the disk, then resume"
 _FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.ESTALE)
+# "fatal: unable to write new index file"
 _WRITING = re.compile(r"unable to (write|create)|couldn't write|write error|diskspace|failed to write|cannot mkdir")
 _PROBE_BYTES = 1 << 16
 
 
 def find_fault(problem: str, folder: Path) -> int | None:
-    """The errno behind what a program said of its failure; git does not always tell that the disk is full.
+    """The errno behind a program's words about its failure. git does not always say that the disk is full.
 
-    folder: where it wrote, and where it is tried whether anything can be written.
+    folder: the folder that it wrote to, in which a small file is tried.
     """
     if told := next((number for number in _FAULTS if os.strerror(number) in problem), None):
         return told
@@ -35,6 +36,6 @@ def find_fault(problem: str, folder: Path) -> int | None:
 
 
 def say_fault(error: OSError, folder: Path) -> str:
-    """File, fault and what to do, in a line; `folder` where the error names no file."""
+    """File, fault and remedy, in a line. `folder` stands for the file if the error names none."""
     remedy = "then resume" if error.errno == errno.EBUSY else MEND
     return f"{error.filename or folder}: {error.strerror or error}; {remedy}"

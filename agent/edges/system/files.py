@@ -32,7 +32,7 @@ def fsync_folder(folder: Path) -> None:
 
 
 def fsync_tree(folder: Path) -> None:
-    """Make every regular file and folder below `folder` survive a power cut; links are not followed."""
+    """Make every regular file and folder below `folder` survive a power cut. Links are not followed."""
     for place, _, names in os.walk(folder):
         for name in names:
             path = Path(place, name)
@@ -47,9 +47,9 @@ def fsync_tree(folder: Path) -> None:
 
 
 def write_durably(path: Path, content: bytes, *, scratch: Path | None = None) -> None:
-    """Replace or create `path` by temporary file, fsync and rename; a failure leaves no temporary file.
+    """Replace or create `path` by temporary file, fsync and rename. A failure leaves no temporary file.
 
-    A kill may leave one: in `scratch`, a folder of the same filesystem that is made where it is missing, else beside
+    A kill may leave one in `scratch`, a folder of the same filesystem that is made if it is missing, else beside
     `path`.
     """
     if scratch:
@@ -73,7 +73,7 @@ def write_durably(path: Path, content: bytes, *, scratch: Path | None = None) ->
 
 
 def place_of(folder: Path) -> str:
-    """Device and inode of a folder, which a rename keeps and a copy does not; empty where there is none."""
+    """Device and inode of a folder, which a rename keeps and a copy does not. Empty if there is no folder."""
     try:
         status = folder.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -82,14 +82,14 @@ def place_of(folder: Path) -> str:
 
 
 def make_way(path: Path, root: Path, rescue: Path) -> None:
-    """Move to `rescue` what stands where a file below `root`, or a folder on the way to it, is to be: of another kind.
+    """Move to `rescue` an entry of another kind in the place of a file below `root`, or of a folder on the way to it.
 
-    A link in the file's own place is replaced when the file is written.
+    A link in the file's own place is replaced as the file is written.
     """
     folders = [p for p in reversed(path.parents) if p != root and p.is_relative_to(root)]
     is_wrong = [p.is_symlink() or (p.exists() and not p.is_dir()) for p in folders]
     is_wrong.append(path.is_dir() and not path.is_symlink())
-    if True in is_wrong:  # the outermost: what is below a link is not ours
+    if True in is_wrong:  # the outermost, since nothing below a link is ours
         place = [*folders, path][is_wrong.index(True)]
         rescue.mkdir(parents=True, exist_ok=True)
         shutil.move(place, rescue / f"{place.name}.{time.time_ns()}")

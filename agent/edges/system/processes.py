@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+# "RssAnon:\t    1234 kB", of /proc/<pid>/status
 _RESIDENT = re.compile(rb"^Rss(?:Anon|Shmem):\s*(\d+)", re.MULTILINE)
+# "Pss_Anon:            1234 kB", of smaps_rollup
 _PROPORTIONAL = re.compile(rb"^Pss_(?:Anon|Shmem):\s*(\d+)", re.MULTILINE)
+# "Pss:                 1234 kB", of a kernel that does not split it
 _PROPORTIONAL_WHOLE = re.compile(rb"^Pss:\s*(\d+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Identity:
-    """A process that a later one with the same pid cannot be mistaken for; `start_ticks` counts from boot."""
+    """A process that a later one with the same pid cannot be mistaken for. `start_ticks` counts from boot."""
 
     pid: int
     start_ticks: int
@@ -59,7 +62,7 @@ def read_process(pid: int) -> Process | None:
 
 
 def read_command(pid: int) -> list[bytes]:
-    """Command line of a process; empty if it is gone, or shows none."""
+    """Command line of a process. Empty if it is gone, or shows none."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
     except OSError:
@@ -67,7 +70,7 @@ def read_command(pid: int) -> list[bytes]:
 
 
 def is_running(identity: Identity) -> bool:
-    """Whether this very process still runs; a zombie does not."""
+    """Whether this very process still runs. A zombie does not."""
     process = read_process(identity.pid)
     return process is not None and process.identity == identity and not process.is_dead
 
@@ -80,7 +83,7 @@ def all_processes() -> list[Process]:
 
 
 def running_below(roots: Iterable[int]) -> list[Process]:
-    """The running descendants of some processes, whatever group or session they moved to; not the roots themselves."""
+    """The running descendants of some processes, in any group or session, without the roots themselves."""
     children: defaultdict[int, list[Process]] = defaultdict(list)
     for process in all_processes():
         children[process.parent].append(process)
@@ -115,9 +118,9 @@ def send_signal(identities: Iterable[Identity], signal_number: int) -> None:
 
 
 def resident_bytes(processes: Iterable[Process]) -> int:
-    """Sum of resident sizes; memory that processes share is counted in each, pages of files on disk in none.
+    """Sum of resident sizes. Memory that processes share is counted in each, pages of files on disk in none.
 
-    Those the kernel takes back when it needs them: a data set that is mapped is no memory held.
+    Those the kernel takes back if it needs them: a data set that is mapped is no memory held.
     """
     total = 0
     for process in processes:
@@ -144,7 +147,7 @@ def proportional_bytes(processes: Iterable[Process]) -> int:
 
 
 def list_children(pid: int) -> list[int]:
-    """Children of all threads of a process, zombies included; none where the kernel does not list them."""
+    """Children of all threads of a process, zombies included. Empty if the kernel does not list them."""
     found: list[int] = []
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for thread in Path(f"/proc/{pid}/task").iterdir():

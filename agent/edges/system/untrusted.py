@@ -1,4 +1,4 @@
-"""Files that an experiment wrote: whatever is planted under their names, reading one never blocks or follows a link."""
+"""Files that an experiment wrote. Reading one never blocks or follows a link, whatever is planted under its name."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 @dataclass(frozen=True, slots=True)
 class Untrusted:
-    """The file is there and was not read; `problem` says why in words fit for a prompt."""
+    """A file that is there and was not read. `problem` is the reason, in words fit for a prompt."""
 
     path: Path
     problem: str
 
 
 def read_untrusted(path: Path, max_bytes: int, *, within: Path | None = None) -> bytes | Untrusted | None:
-    """The content of a regular file with one link and at most `max_bytes`; None when there is none.
+    """The content of a regular file with one link and at most `max_bytes`. None: there is no such file.
 
-    `within` is the folder that the experiment could not replace, by default the parent's parent: below it no folder
-    on the way may be a symbolic link.
+    within: a folder that the experiment could not replace, by default the parent's parent. Below it no folder on the
+    way may be a symbolic link.
     """
     trusted = path.parent.parent if within is None else within
     parts = path.relative_to(trusted).parts if path.is_relative_to(trusted) else ()

@@ -26,11 +26,13 @@ __all__ = ["Prepared", "PreparedData", "prepare_data", "store_of", "store_size"]
 
 ANSWER_CAP_BYTES = 1 << 20
 REASON_CHARS = 1500
+# "my template/2" has two: " " and "/".
+_ODD = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The folders that hold a profile's data, `made` by this call in `seconds` or found; `bytes` is their size.
+    """The folders that hold a profile's data, `made` by this call in `seconds` or found. `bytes` is their size.
 
     Their names tell one content from another.
     """
@@ -50,9 +52,9 @@ _ANSWER: TypeAdapter[Prepared] = TypeAdapter(Prepared)
 
 @dataclass(slots=True)
 class PreparedData:
-    """The data of one workspace: asked for once, and again where a folder was evicted since.
+    """The data of one workspace: asked for once, and again if a folder was evicted since.
 
-    training, evaluation: names of the folders at launch; empty in a journal that does not know them.
+    training, evaluation: names of the folders at launch. They are empty in a journal that does not know them.
     """
 
     prepare: Callable[[], Prepared]
@@ -61,7 +63,7 @@ class PreparedData:
     _found: Prepared | None = None
 
     def folders(self) -> Prepared:
-        """Raises: UsageError where they cannot be made; IntegrityError where they hold other data than at launch."""
+        """Raises: UsageError if they cannot be made; IntegrityError if they hold other data than at launch."""
         if self._found is None or not self._found.is_there():
             found = self.prepare()
             for before, now in ((self.training, found.training), (self.evaluation, found.evaluation)):
@@ -81,11 +83,11 @@ class PreparedData:
 
 def store_of(cache: Path, template: Template) -> Path:
     """The template's own folder in the cache of all data."""
-    return cache.absolute() / (re.sub(r"[^A-Za-z0-9._-]+", "_", template.spec.name).strip(".") or "_")
+    return cache.absolute() / (_ODD.sub("_", template.spec.name).strip(".") or "_")
 
 
 def store_size(path: Path) -> int:
-    """Bytes of the regular files below `path`, links not followed; 0 where there is no such folder."""
+    """Bytes of the regular files below `path`, links not followed. 0 if there is no such folder."""
     total = 0
     for folder, _, names in os.walk(path):
         for name in names:
@@ -107,9 +109,10 @@ def prepare_data(
     """Make the data of the template's profile, or find it made.
 
     inherited: variables that the command's environment may draw from. on_progress: takes each line that it says
-    meanwhile. max_gib: size to which the store is held. Whatever ends this call, no process of the command stays.
+    meanwhile. max_gib: size to which the store is held. At return, or if interrupted, no process of the command is
+    left.
 
-    Raises: UsageError naming template and profile, with the last line of what failed; StopRequested.
+    Raises: UsageError naming template and profile, with the last line of the command that failed; StopRequested.
     """
     where = f"template {template.spec.name}" + (f", profile {template.profile}" if template.profile else "")
     try:

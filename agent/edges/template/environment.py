@@ -49,10 +49,10 @@ def build_environment(
     inherited: Mapping[str, str],
     places: PythonPlaces | None = None,
 ) -> Path:
-    """Find or build the environment, and return its interpreter; one process builds, others wait for it.
+    """Find or build the environment, and return its interpreter. One process builds, others wait for it.
 
-    `inherited` is what pip gets, with its own settings in it. An environment stands where it is built, because its
-    scripts hold its path; a marker written last says that it is whole.
+    inherited: pip's environment, with its own settings in it. An environment stays in the folder in which it is built,
+    because its scripts hold its path. A marker written last says that it is whole.
 
     Raises: UsageError with the last lines of the command that failed.
     """
@@ -90,7 +90,7 @@ class _Builder:
     on_progress: Progress
 
     def make(self, python: FoundPython) -> None:
-        """Begin anew, whatever an interrupted build left."""
+        """Begin anew, after any interrupted build."""
         if self.folder.exists():
             shutil.rmtree(self.folder)
         self.on_progress(f"Creating an environment with Python {python.version}")
@@ -155,7 +155,7 @@ def _files_named(install: Sequence[Sequence[str]], template_dir: Path) -> list[P
 
 
 def _paths_in(arguments: Sequence[str], folder: Path) -> list[Path]:
-    """Arguments that name something which is there; "--requirement=x" and "-rx" name x, "./pkg[extra]" ./pkg."""
+    """Arguments that name a file or folder. "--requirement=x" and "-rx" name x, "./pkg[extra]" names ./pkg."""
     paths = []
     for argument in arguments:
         value = argument.partition("=")[2] if argument.startswith("--") and "=" in argument else argument

@@ -52,16 +52,18 @@ def freeze_template(folder: Path, store: Path) -> Path:
 
 
 def _make_files_read_only(copy: Path) -> None:
-    """Against mistakes alone, `check_frozen` is what protects: read-only folders would make `rm -rf` fail."""
+    """Make the files read-only against mistakes. `check_frozen` protects the copy: read-only folders would make `rm
+    -rf` fail.
+    """
     for place, _, names in os.walk(copy):
         for name in names:
             Path(place, name).chmod(0o444)
 
 
 def unplant(copy: Path) -> None:
-    """Remove compiled files that a run put beside sealed sources, to be imported in their place; the hash skips them.
+    """Remove compiled files that a run put beside sealed sources, to be imported in their place. The hash skips them.
 
-    Raises: OSError where they cannot be removed.
+    Raises: OSError if they cannot be removed.
     """
     for place, folders, _ in os.walk(copy):
         if "__pycache__" in folders:
@@ -73,7 +75,7 @@ def unplant(copy: Path) -> None:
 
 
 def check_frozen(copy: Path) -> None:
-    """Raises: IntegrityError where a frozen template is gone or was changed."""
+    """Raises: IntegrityError if a frozen template is gone or was changed."""
     if not copy.is_dir():
         raise IntegrityError(f"template {copy}", "is missing", "put the frozen copy back; a resume uses no other")
     if hash_folder(copy) != copy.name:
@@ -85,7 +87,9 @@ def check_frozen(copy: Path) -> None:
 
 
 def hash_folder(folder: Path) -> str:
-    """First 16 hex digits of a SHA-256 over every file's relative path and content; links count as what they name."""
+    """First 16 hex digits of a SHA-256 over every file's relative path and content. A link counts as the file that it
+    names.
+    """
     total = hashlib.sha256()
     for path in sorted(_walk(folder)):
         total.update(os.fsencode(path.relative_to(folder)) + b"\0")

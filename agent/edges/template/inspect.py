@@ -20,11 +20,12 @@ from agent.edges.template.new import FILL, find_fills
 
 __all__ = ["check_files", "check_marks", "spec_faults"]
 
+# "# search: log 1e-4..1e-2"
 _MARK = re.compile(r"#\s*search:")
 
 
 def spec_faults(folder: Path) -> list[Remark]:
-    """Every field of template.toml that cannot be read; none where there is no such file."""
+    """Every field of template.toml that cannot be read. Empty if there is no such file."""
     path = folder / TEMPLATE_FILE
     if not path.is_file():
         return []

@@ -1,4 +1,4 @@
-"""Interpreters of this machine: on PATH, and where pyenv, uv and conda install them."""
+"""Interpreters of this machine: on PATH, and in the folders of pyenv, uv and conda."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class FoundPython:
 
 @dataclass(frozen=True, slots=True)
 class PythonPlaces:
-    """Places where interpreters are looked for, in this order.
+    """Places in which interpreters are looked for, in this order.
 
-    path: as PATH; None for that of this process, and its own interpreter after it. installed: folders that hold
-    bin/python3.x, or a folder each that does, by the program that installs them.
+    path: folders as in PATH. None: this process's PATH, then its own interpreter. installed: a program that installs
+    interpreters, and a folder of its own that holds bin/python3.x, or folders that do.
     """
 
     path: str | None = None
@@ -114,7 +114,7 @@ def _newest_first(python: Path) -> tuple[tuple[int, ...], str]:
 
 
 def _outside_of_environments(python: Path) -> Path:
-    """The interpreter that an active environment was made from: what is built shall not depend on who was active."""
+    """The interpreter that an active environment was made from, so that builds do not depend on the active one."""
     try:
         lines = (python.parent.parent / "pyvenv.cfg").read_text("utf-8", errors="replace").splitlines()
     except OSError:

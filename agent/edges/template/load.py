@@ -24,20 +24,23 @@ _NOT_CODE = frozenset({TEMPLATE_FILE, "prompt.md", "prompt.json", "seed_ideas.js
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template at one of its profiles: metrics, controls and environment of `spec` are this profile's.
+    """A template at one of its profiles."""
 
-    brief: task and field, for the model. files: what goes into a workspace's repository. profile_text: the profile's
-    file, whole; empty where the template has no profiles. foreign: an AI-Scientist folder, without template.toml.
-    """
-
+    # Its metrics, controls and environment are this profile's.
     spec: TemplateSpec
     folder: Path
+    # Of all files in the folder.
     hash: str
+    # Task and field, for the model.
     brief: str
+    # Texts that go into a workspace's repository, by path.
     files: dict[str, str]
+    # Empty if the template has no profiles.
     profile: str
+    # The profile's whole file. Empty if the template has no profiles.
     profile_text: str
     baselines: tuple[Baseline, ...]
+    # An AI-Scientist folder, without template.toml.
     foreign: bool
 
     @property
@@ -47,7 +50,7 @@ class Template:
 
     @property
     def public_profile(self) -> str:
-        """The profile without its key "hidden": what a run may know of it."""
+        """The profile without its key "hidden", as a run may know it."""
         profile = json.loads(self.profile_text) if self.profile_text else None
         if not isinstance(profile, dict) or HIDDEN not in profile:
             return self.profile_text
@@ -71,7 +74,7 @@ def find_template(name: str, roots: Sequence[Path]) -> Path:
 
 
 def list_templates(roots: Sequence[Path]) -> list[Path]:
-    """Every template folder under the roots; of two with the same name, the one under the earlier root."""
+    """Every template folder under the roots. Of two with the same name, the one under the earlier root."""
     folders = [f for root in roots if root.is_dir() for f in sorted(root.iterdir()) if f.is_dir()]
     found: dict[str, Path] = {}
     for folder in folders:
@@ -81,7 +84,7 @@ def list_templates(roots: Sequence[Path]) -> list[Path]:
 
 
 def read_spec(folder: Path) -> TemplateSpec:
-    """template.toml of the folder, or what stands for it in an AI-Scientist folder.
+    """template.toml of the folder, or the description that stands for it in an AI-Scientist folder.
 
     Raises: UsageError naming file and field.
     """
@@ -149,7 +152,7 @@ def at_profile(spec: TemplateSpec, profile: str) -> TemplateSpec:
 
 
 def _check_profile_names(folder: Path, spec: TemplateSpec) -> None:
-    """Raises: UsageError where template.toml names a profile that has no file."""
+    """Raises: UsageError if template.toml names a profile that has no file."""
     known = _profile_names(folder)
     fields: list[tuple[str, tuple[str, ...]]] = [(f"profiles.{name}", (name,)) for name in spec.profiles]
     fields += [(f"metrics.{i}.profiles", m.profiles) for i, m in enumerate(spec.metrics)]
@@ -166,7 +169,7 @@ def _check_profile_names(folder: Path, spec: TemplateSpec) -> None:
 
 
 def _check_frontier(folder: Path, spec: TemplateSpec) -> None:
-    """Raises: UsageError where the axis of the frontier is no number that runs of this profile report."""
+    """Raises: UsageError if the axis of the frontier is no number that runs of this profile report."""
     known = [m.name for m in spec.metrics] + [c.name for c in spec.controls]
     if spec.frontier and spec.frontier not in known:
         raise UsageError(
@@ -192,7 +195,7 @@ def _read_code(folder: Path, spec: TemplateSpec) -> dict[str, str]:
 
 
 def _read_brief(folder: Path, profile: str) -> str:
-    """prompt.md, followed by profiles/<profile>.md where there is one."""
+    """prompt.md, followed by profiles/<profile>.md if there is one."""
     if (folder / "prompt.md").is_file():
         parts = [folder / "prompt.md", folder / "profiles" / f"{profile}.md"]
         return "\n\n".join(_read_text(path).strip() for path in parts if path.is_file())
@@ -244,7 +247,9 @@ def _read_baseline(path: Path, spec: TemplateSpec) -> Baseline:
 
 
 def _foreign_spec(folder: Path) -> TemplateSpec:
-    """An AI-Scientist folder: fixed names, metrics are whatever its final_info.json has under `means`."""
+    """Description of an AI-Scientist folder: fixed names, and as metrics all that its final_info.json has under
+    `means`.
+    """
     requirements = folder / "requirements.txt"
     install = (("-r", "requirements.txt"),) if requirements.is_file() else ()
     return TemplateSpec(

@@ -10,6 +10,7 @@ from pathlib import Path
 from agent.core.text.redact import names_a_secret
 from agent.errors import UsageError
 
+# "CUDA_VISIBLE_DEVICES", "LC_ALL"
 _INHERITED = re.compile(
     r"""
     LANG | LANGUAGE | LC_[A-Z]+ | TZ
@@ -20,6 +21,7 @@ _INHERITED = re.compile(
     """,
     re.VERBOSE,
 )
+# "HF_HUB_CACHE", "https_proxy"
 _DOWNLOADS = re.compile(
     r"""
     HF_[A-Z0-9_]+ | HUGGING_?FACE_[A-Z_]+ | TRANSFORMERS_[A-Z_]+
@@ -30,6 +32,7 @@ _DOWNLOADS = re.compile(
     re.VERBOSE,
 )
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
+# "python3.12"
 _PYTHON = re.compile(r"python(3(\.\d+)?)?")
 
 
@@ -45,8 +48,8 @@ def run_environment(
 ) -> dict[str, str]:
     """The complete environment of a step.
 
-    Of `inherited` only locale, time zone, device and thread settings pass; `extra`, the template's variables, may
-    change those, but nothing that is set here.
+    Of `inherited` only locale, time zone, device and thread settings pass. `extra`, the template's variables, may
+    change those, but no variable that is set here.
     """
     passed = {n: value for n, value in inherited.items() if _INHERITED.fullmatch(n) and not names_a_secret(n)}
     environment = {"LANG": "C.UTF-8"} | passed | dict(extra)
@@ -80,9 +83,10 @@ def preparation_environment(
     inherited: Mapping[str, str],
     max_gib: float | None,
 ) -> dict[str, str]:
-    """The environment of a template's preparation, in which no code of a model runs: a step's, and what downloads need.
+    """The environment of a template's preparation, in which no code of a model runs: a step's, and variables for
+    downloads.
 
-    That is the user's HOME (else `home`) with its caches, hub settings and keys, proxies and certificates.
+    Those are the user's HOME (else `home`) with its caches, hub settings and keys, proxies and certificates.
     """
     environment = run_environment(
         interpreter=interpreter, sealed=sealed, home=home, seed=0, smoke=False, extra=extra, inherited=inherited
