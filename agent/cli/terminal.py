@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,6 +15,7 @@ import typer
 
 from agent.core.text.plain import plain, plain_line
 from agent.core.text.redact import Redactor, collect_secrets
+from agent.core.text.remark import Remark
 
 ENV_FILE = Path(".env")
 
@@ -100,3 +101,19 @@ def describe_surprise(error: Exception, folder: Path) -> str:
     except OSError:
         where = ""
     return f"{type(error).__name__}: {plain_line(redact(str(error)), 300)}{where}"
+
+
+class RemarkPrinter:
+    """Prints remarks as they come, and counts the faults among them."""
+
+    def __init__(self) -> None:
+        self.faults = 0
+        self.blocked = False
+
+    def add(self, remarks: Iterable[Remark]) -> None:
+        for remark in remarks:
+            self.blocked |= remark.blocks
+            self.faults += remark.is_fault
+            typer.echo(f"{remark.level:<5} {remark.text}{':' if remark.lines else ''}")
+            for line in remark.lines:
+                typer.echo(f"          {line}")

@@ -1,4 +1,4 @@
-"""Compares a workspace with its journal: it is read without its lock, and nothing in it is changed."""
+"""Comparison of a workspace with its journal. It is read without its lock, and nothing in it is changed."""
 
 from __future__ import annotations
 
@@ -104,7 +104,10 @@ def _verify_once(workspace: Workspace) -> Report:
 
 
 def _open(workspace: Workspace) -> _Check:
-    """Raises: IntegrityError if the journal cannot be read; there is nothing to compare with then."""
+    """Read the journal.
+
+    Raises: IntegrityError if it cannot be read, since there is nothing to compare with then.
+    """
     journal = workspace.journal()
     try:
         return _Check(workspace, journal, fold(journal.events), published_runs(journal.events))
@@ -115,7 +118,7 @@ def _open(workspace: Workspace) -> _Check:
 
 
 def _collect(workspace: Workspace, part: Callable[[], Iterable[Disagreement]]) -> list[Disagreement]:
-    """The disagreements of one part; an error that ended it early is one of them."""
+    """The disagreements of one part, with the error that ended it early, if one did."""
     found: list[Disagreement] = []
     try:
         found.extend(part())
@@ -134,7 +137,7 @@ def _tell(workspace: Workspace, error: IntegrityError | UsageError | OSError) ->
 
 @dataclass
 class _Check:
-    """One comparison of a workspace with its journal; each public method is a part of it."""
+    """One comparison of a workspace with its journal. Each public method is a part of it."""
 
     workspace: Workspace
     journal: Journal

@@ -16,11 +16,11 @@ from agent.cli.environment import check_python
 from agent.cli.models import check_roles, find_aider, read_model_settings, to_launched
 from agent.cli.options import Editor, Json, LaunchSettings, spread_settings
 from agent.cli.places import data_cache, environment_cache, find_ideas, ideas_roots, read_ideas, template_roots
+from agent.cli.terminal import RemarkPrinter
 from agent.core.inputs.idea import choose_ideas
 from agent.core.inputs.spec import Profile
+from agent.core.text.remark import Remark
 from agent.edges.doctor.machine import (
-    Finding,
-    Level,
     check_data,
     check_disk,
     check_env_file,
@@ -54,28 +54,20 @@ def doctor(
     The options are those of `launch`, and so is [launch] of scientist.toml. Each model is asked up to three tiny
     questions. Exit code 1: the launch would fail.
     """
-    findings = []
-    for finding in examine(settings, ideas, deadline_s):
-        findings.append(finding)
-        if not as_json:
-            typer.echo(describe(finding))
-    failed = any(finding.level == "FAIL" for finding in findings)
+    remarks, printer = examine(settings, ideas, deadline_s), RemarkPrinter()
     if as_json:
-        rows = [{"level": f.level.value, "what": f.what, "detail": f.detail, "remedy": f.remedy} for f in findings]
+        found = list(remarks)
+        failed = any(remark.is_fault for remark in found)
+        rows = [{"level": r.level, "what": r.what, "detail": r.detail, "remedy": r.remedy} for r in found]
         typer.echo(json.dumps({"schema_version": SCHEMA_VERSION, "ok": not failed, "findings": rows}, indent=2))
+    else:
+        printer.add(remarks)
+        failed = printer.faults > 0
     raise typer.Exit(1 if failed else 0)
 
 
-def describe(finding: Finding) -> str:
-    """One line, whatever a provider said."""
-    detail = " ".join(finding.detail.split())
-    if finding.remedy:
-        detail = f"{detail.rstrip('.')}; {finding.remedy}"
-    return f"{finding.level.value:5} {finding.what}: {detail}"
-
-
-def examine(asked: LaunchSettings, ideas: str, deadline_s: float) -> Iterator[Finding]:
-    """Every finding, in the order in which a launch would come upon it."""
+def examine(asked: LaunchSettings, ideas: str, deadline_s: float) -> Iterator[Remark]:
+    """Every remark, in the order in which a launch would come upon it."""
     yield check_git()
     yield check_flake8()
     yield check_env_file(Path(".env"))
@@ -89,9 +81,9 @@ def examine(asked: LaunchSettings, ideas: str, deadline_s: float) -> Iterator[Fi
     try:
         template = find(asked)
         title = f"template {template.spec.name}" + (f", profile {template.profile}" if template.profile else "")
-        yield Finding(Level.OK, title, str(template.folder))
+        yield Remark("ok", title, str(template.folder))
     except ScientistError as error:
-        yield Finding.of("template", error)
+        yield Remark.of("template", error)
     if template:
         yield from examine_template(template, asked)
     with contextlib.suppress(ScientistError, OSError):  # told above; blank keys are dropped all the same
@@ -99,32 +91,32 @@ def examine(asked: LaunchSettings, ideas: str, deadline_s: float) -> Iterator[Fi
     yield from examine_models(asked, template, deadline_s)
 
 
-def check_ideas(name: str, chosen: Sequence[str]) -> Finding:
+def check_ideas(name: str, chosen: Sequence[str]) -> Remark:
     """Whether the ideas are found and read, and hold those that were chosen."""
     try:
         file = find_ideas(name, ideas_roots())
         found = choose_ideas(read_ideas(file), list(chosen), str(file))
     except ScientistError as error:
-        return Finding.of("ideas", error)
-    return Finding(Level.OK, f"ideas {file.stem}", f"{', '.join(idea.slug for idea in found)} of {file}")
+        return Remark.of("ideas", error)
+    return Remark("ok", f"ideas {file.stem}", f"{', '.join(idea.slug for idea in found)} of {file}")
 
 
-def check_given(asked: LaunchSettings) -> Finding:
+def check_given(asked: LaunchSettings) -> Remark:
     """Whether --data is a folder and --python an interpreter."""
     try:
         if asked.data and not asked.data.is_dir():
             raise UsageError(f"--data {asked.data}", "is not a folder")
         given = [str(path) for path in (asked.data, asked.python and check_python(asked.python)) if path]
     except ScientistError as error:
-        return Finding.of("options", error)
-    return Finding(Level.OK, "options", ", ".join(given))
+        return Remark.of("options", error)
+    return Remark("ok", "options", ", ".join(given))
 
 
 def find(asked: LaunchSettings) -> Template:
     return load_template(find_template(asked.template, template_roots()), asked.profile)
 
 
-def examine_template(template: Template, asked: LaunchSettings) -> Iterator[Finding]:
+def examine_template(template: Template, asked: LaunchSettings) -> Iterator[Remark]:
     """Environment, data, disk and GPU for a template's profile."""
     found, python = check_environment(template, environment_cache(), python_places(os.environ))
     yield found
@@ -136,26 +128,26 @@ def examine_template(template: Template, asked: LaunchSettings) -> Iterator[Find
     yield check_gpus(profile.gpus)
 
 
-def examine_models(asked: LaunchSettings, template: Template | None, deadline_s: float) -> Iterator[Finding]:
+def examine_models(asked: LaunchSettings, template: Template | None, deadline_s: float) -> Iterator[Remark]:
     """Each language model in turn, and what launch checks of them all."""
     try:
         settings = read_model_settings()
     except ScientistError as error:
-        yield Finding.of("settings", error)
+        yield Remark.of("settings", error)
         return
     failed = False
     for probe in probes(asked):
         if "/" not in probe.model or probe.model.startswith(STAND_INS):
-            yield Finding(Level.OK, probe.model, NOT_ASKED)
+            yield Remark("ok", probe.model, NOT_ASKED)
             continue
-        for finding in check_provider(probe, settings.rules, os.environ, settings.redact, deadline_s):
-            failed = failed or finding.level is Level.FAIL
-            yield finding
+        for remark in check_provider(probe, settings.rules, os.environ, settings.redact, deadline_s):
+            failed = failed or remark.level == "FAIL"
+            yield remark
     refusal = refuse_models(asked, template) if template else None
     if refusal and not failed:  # else it was told already, and in more detail
-        yield Finding.of("models", refusal)
+        yield Remark.of("models", refusal)
     if asked.editor is Editor.AIDER and not refusal:
-        yield Finding(Level.OK, "aider", str(find_aider()))
+        yield Remark("ok", "aider", str(find_aider()))
 
 
 def refuse_models(asked: LaunchSettings, template: Template) -> ScientistError | None:

@@ -8,7 +8,7 @@ import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,8 @@ import typer
 
 from agent.cli.environment import check_python, choose_interpreter, hold_own_code, prepare
 from agent.cli.places import template_roots
-from agent.cli.terminal import say
+from agent.cli.terminal import RemarkPrinter, say
 from agent.core.authoring.check import (
-    Remark,
     check_repeats,
     check_results,
     check_spec,
@@ -36,6 +35,7 @@ from agent.core.authoring.proposals import (
 )
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.kinds import Step
+from agent.core.text.remark import Remark
 from agent.edges.lint import Linter
 from agent.edges.run.prepare_step import FIGURES, Equipment, limits_of
 from agent.edges.run.trial import Trial, run_trial
@@ -57,22 +57,6 @@ REACH = (
 )
 
 
-class TemplateReport:
-    """Prints remarks as they come, and counts what is to mend."""
-
-    def __init__(self) -> None:
-        self.to_mend = 0
-        self.blocked = False
-
-    def add(self, remarks: Iterable[Remark]) -> None:
-        for remark in remarks:
-            self.blocked |= remark.blocks
-            self.to_mend += remark.level == "mend"
-            typer.echo(f"{remark.level:<5} {' '.join(remark.text.split())}{':' if remark.lines else ''}")
-            for line in remark.lines:
-                typer.echo(f"          {line}")
-
-
 def check_template(path: str, *, python: Path | None, profile: str, data: Path | None, keep: bool) -> int:
     """The exit code: 0 nothing to mend, 1 something.
 
@@ -82,40 +66,40 @@ def check_template(path: str, *, python: Path | None, profile: str, data: Path |
     interpreter = check_python(python) if python else None
     if data and not data.is_dir():
         raise UsageError(f"--data {data}", "is not a folder")
-    report = TemplateReport()
+    printer = RemarkPrinter()
     shown = Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
     faults = spec_faults(shown)
-    report.add(faults)
+    printer.add(faults)
     if faults:
-        report.add(check_files(shown, TemplateSpec(name=folder.name), ""))
+        printer.add(check_files(shown, TemplateSpec(name=folder.name), ""))
     else:
         spec = at_profile(read_spec(folder), profile or read_spec(folder).default_profile)
         where = str(shown / TEMPLATE_FILE)
-        report.add(check_files(shown, spec, profile or spec.default_profile))
+        printer.add(check_files(shown, spec, profile or spec.default_profile))
         if (folder / TEMPLATE_FILE).is_file():
-            report.add(check_spec(spec, where))
+            printer.add(check_spec(spec, where))
         else:
-            report.add([Remark("note", f"{shown}: no template.toml, so metrics are its `means` and get no verdict")])
-        report.add(check_marks(shown, spec))
+            printer.add([Remark("note", f"{shown}: no template.toml, so metrics are its `means` and get no verdict")])
+        printer.add(check_marks(shown, spec))
         try:
-            if template := check_code(report, folder, shown, profile, interpreter):
-                try_template(report, shown, *template, data, keep=keep)
+            if template := check_code(printer, folder, shown, profile, interpreter):
+                try_template(printer, shown, *template, data, keep=keep)
         except ScientistError as error:
-            report.add([Remark("mend", str(error))])
-    return finish(report, folder.name, shown)
+            printer.add([Remark("mend", str(error))])
+    return finish(printer, folder.name, shown)
 
 
-def finish(report: TemplateReport, name: str, shown: Path) -> int:
+def finish(printer: RemarkPrinter, name: str, shown: Path) -> int:
     quoted = shlex.quote(str(shown))
-    if report.to_mend:
-        typer.echo(f"{report.to_mend} to mend, then again: scientist template check {quoted}")
+    if printer.faults:
+        typer.echo(f"{printer.faults} to mend, then again: scientist template check {quoted}")
         return 1
     typer.echo(f"{name} is good; next: scientist launch IDEAS.json --template {quoted} --model offline/sweep")
     return 0
 
 
 def check_code(
-    report: TemplateReport, folder: Path, shown: Path, profile: str, interpreter: Path | None
+    printer: RemarkPrinter, folder: Path, shown: Path, profile: str, interpreter: Path | None
 ) -> tuple[Template, Path] | None:
     """Lint the code; the template and its interpreter if nothing was found that would end a run.
 
@@ -131,19 +115,19 @@ def check_code(
     except UsageError as error:
         problem = error  # lint all the same, with our own interpreter
     findings = Linter().check(code, python)
-    report.add(Remark("mend", f"{shown / f.path}:{f.line}: {f.code} {f.message}") for f in findings)
+    printer.add(Remark("mend", f"{shown / f.path}:{f.line}: {f.code} {f.message}") for f in findings)
     if problem:
         raise problem
     assert template and python
-    report.add([Remark("ok", f"runs with {python}")])
-    if findings or report.blocked:
-        report.add([Remark("note", "nothing was run: mend the above first")])
+    printer.add([Remark("ok", f"runs with {python}")])
+    if findings or printer.blocked:
+        printer.add([Remark("note", "nothing was run: mend the above first")])
         return None
     return template, python
 
 
 def try_template(
-    report: TemplateReport, shown: Path, template: Template, python: Path, data: Path | None, *, keep: bool
+    printer: RemarkPrinter, shown: Path, template: Template, python: Path, data: Path | None, *, keep: bool
 ) -> None:
     """Run the template in a scratch folder, which goes unless it is to be kept.
 
@@ -152,7 +136,7 @@ def try_template(
     scratch = Path(tempfile.mkdtemp(prefix="scientist-check-"))
     try:
         equipment = Equipment(python, os.environ, hold_own_code(), data, prepare(template, python))
-        Runs(report, shown, template, equipment, scratch, keep).try_all()
+        Runs(printer, shown, template, equipment, scratch, keep).try_all()
     finally:
         if keep:
             say(f"kept: {scratch}")
@@ -164,7 +148,7 @@ def try_template(
 class Runs:
     """The trial runs of one check."""
 
-    report: TemplateReport
+    printer: RemarkPrinter
     shown: Path  # the template's folder, as it is printed
     template: Template
     equipment: Equipment
@@ -196,7 +180,7 @@ class Runs:
 
     def try_all(self) -> None:
         """A smoke test, seed A twice, seed B once, each evaluated; the first that fails is the last."""
-        spec, report = self.template.spec, self.report
+        spec, printer = self.template.spec, self.printer
         runs: dict[str, Trial] = {}
         plan: list[tuple[str, int, tuple[Step, ...]]]
         plan = [("smoke test", SEEDS[0], (Step.SMOKE,))] if spec.smoke else []
@@ -204,20 +188,20 @@ class Runs:
         for name, seed, steps in plan:
             trial = runs[name] = self.run(name, seed, steps)
             if trial.failure:
-                report.add(self.describe_failure(trial, name))
+                printer.add(self.describe_failure(trial, name))
                 return
             if name in ("smoke test", NAMES[0]):
-                report.add(describe_times(trial, self.template))
-        report.add(compare_smoke(runs))
+                printer.add(describe_times(trial, self.template))
+        printer.add(compare_smoke(runs))
         first, again, other = (runs[name] for name in NAMES)
-        report.add(check_results(spec, first.final_info, self.where))
-        report.add(self.check_seeds(first, again, other))
-        report.add(check_spread(spec, first.values, other.values, self.where))
-        report.add(self.try_plot(first))
+        printer.add(check_results(spec, first.final_info, self.where))
+        printer.add(self.check_seeds(first, again, other))
+        printer.add(check_spread(spec, first.values, other.values, self.where))
+        printer.add(self.try_plot(first))
         if not spec.smoke:
-            report.add(mend_smoke(self.code, str(self.shown)))
+            printer.add(mend_smoke(self.code, str(self.shown)))
         if not self.template.baselines:
-            report.add([Remark("note", no_baselines(self.template))])
+            printer.add([Remark("note", no_baselines(self.template))])
 
     def check_seeds(self, first: Trial, again: Trial, other: Trial) -> Iterator[Remark]:
         """Whether runs repeat and seeds differ; if not, a line that was seen to make them."""

@@ -1,20 +1,17 @@
-"""What is amiss with a template, found on its description and on what its trial runs reported."""
+"""Faults of a template, found in its description and in the numbers of its trial runs."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from agent.core.evidence.baseline import primary_metric
 from agent.core.evidence.results import read_number
 from agent.core.inputs.spec import Control, Diagnostic, Metric, TemplateSpec
+from agent.core.text.remark import Remark
 
 __all__ = [
-    "Remark",
-    "Severity",
     "check_repeats",
     "check_results",
     "check_spec",
@@ -23,26 +20,14 @@ __all__ = [
     "numbers_in",
 ]
 
-Severity = Literal["ok", "note", "mend"]
-
 _TIME = re.compile(r"(^|_)(time|seconds|secs|elapsed|duration|throughput|memory|rss|gib|mib)(_|$)|per_second|_per_s$")
 _TIME_UNITS = frozenset({"s", "ms", "min", "h", "seconds", "gib", "mib"})
 _SHOWN = 12
 CHANCE_SHARE = 0.05  # of the distance between seeds: more than that is no rounding of threads or GPUs
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """One finding of the report, which says where and how if it is to be mended."""
-
-    level: Severity
-    text: str
-    blocks: bool = False  # no run is worth trying before it is mended
-    lines: tuple[str, ...] = ()  # to add or write, exactly as they stand
-
-
 def check_spec(spec: TemplateSpec, where: str) -> Iterator[Remark]:
-    """What the description leaves open or contradicts; `where` names the file."""
+    """Remarks on gaps and contradictions of the description. `where` names its file."""
     if not spec.metrics:
         line = '[[metrics]] name = "accuracy", path = ["accuracy"], direction = "higher", primary = true'
         yield Remark("mend", f"{where}: declares no metric; add: {line}")
@@ -82,7 +67,7 @@ def check_spec(spec: TemplateSpec, where: str) -> Iterator[Remark]:
 
 
 def check_results(spec: TemplateSpec, final_info: Mapping[str, object], where: str) -> Iterator[Remark]:
-    """Numbers that a run reports and the description does not name."""
+    """Remark on numbers that a run reports and the description does not name."""
     numbers: list[Metric | Control | Diagnostic] = [*spec.metrics, *spec.controls, *spec.diagnostics]
     declared = {m.path for m in numbers if m.source == "final_info"}
     extra = [path for path in _number_paths(final_info) if path not in declared]
@@ -108,7 +93,7 @@ def _metric_lines(path: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def find_number(data: object, metric: Metric) -> str:
-    """Where else the metric may be: the line that would find it, "" where nothing fits."""
+    """The line of template.toml that would find the metric elsewhere in the results, "" if nothing fits."""
     if not isinstance(data, Mapping):
         return ""
     wanted = {metric.name, metric.path[-1]}
@@ -119,7 +104,7 @@ def find_number(data: object, metric: Metric) -> str:
 
 
 def numbers_in(data: Mapping[str, object]) -> dict[str, float]:
-    """Every number of a results object by its dotted path, for a template that declares none."""
+    """Every number of a results object by its dotted path."""
     found = {".".join(path): read_number(data, path) for path in _number_paths(data)}
     return {name: value for name, value in found.items() if value is not None}
 
@@ -140,7 +125,7 @@ def check_repeats(
     seeds: tuple[int, int],
     reads_seed: bool,
 ) -> Iterator[Remark]:
-    """Whether the same seed gives the same numbers and another seed gives others; times are left out."""
+    """Check that one seed gives the same numbers twice and another seed gives others. Times are left out."""
     names = [n for n in first if n in again and n in other and not _is_cost(n, spec.metrics)]
     moved = {n: abs(first[n] - again[n]) for n in names if first[n] != again[n]}
     apart = [n for n in names if first[n] != other[n]]
@@ -169,7 +154,7 @@ def check_repeats(
 
 
 def _is_cost(name: str, metrics: Sequence[Metric]) -> bool:
-    """Time and memory, which differ from run to run whatever the seed."""
+    """Whether the number is a time or a size of memory, which differs from run to run whatever the seed."""
     units = {m.unit.lower() for m in metrics if m.name == name}
     return bool(units & _TIME_UNITS) or bool(_TIME.search(name))
 
@@ -177,7 +162,7 @@ def _is_cost(name: str, metrics: Sequence[Metric]) -> bool:
 def check_spread(
     spec: TemplateSpec, first: Mapping[str, float], other: Mapping[str, float], where: str
 ) -> Iterator[Remark]:
-    """The primary metric's spread over two seeds beside its resolution, and controls that seeds move."""
+    """Compare the primary metric's spread over two seeds with its resolution, and name controls that seeds move."""
     for control in spec.controls:
         here, there = first.get(control.name), other.get(control.name)
         if here is None or there is None:

@@ -1,6 +1,6 @@
-"""Lines that make a script do what a run asks of it, proposed once a trial run has shown that it does not.
+"""Lines to add to a script, proposed after a trial run has shown that they are missing.
 
-The places are found by patterns, not by syntax: a proposal is a person's to read, and the next check tries it.
+Their places are found by patterns, not by syntax. A person reads each proposal, and the next check tries it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.core.authoring.check import Remark
 from agent.core.inputs.spec import TemplateSpec
+from agent.core.text.remark import Remark
 
 __all__ = ["SeedLine", "mend_import", "mend_out_dir", "mend_results", "mend_smoke", "refuses_out_dir", "seed_line"]
 
@@ -65,7 +65,7 @@ def refuses_out_dir(output: str) -> bool:
 
 
 def mend_out_dir(files: Mapping[str, str], folder: str, spec: TemplateSpec) -> Remark:
-    """For a script that does not take the folder of its run."""
+    """Lines for a script that does not take the folder of its run."""
     parser, command = _find_parser(files), spec.command
     own = parser.option(_FOLDER) if parser else ""
     if own and own != "--out_dir":
@@ -81,7 +81,7 @@ def mend_out_dir(files: Mapping[str, str], folder: str, spec: TemplateSpec) -> R
 
 
 def mend_results(files: Mapping[str, str], folder: str, spec: TemplateSpec, output: str) -> Remark:
-    """For a run that ended well and wrote no final_info.json; `output` is what it printed last."""
+    """Lines for a run that ended well and wrote no final_info.json. `output` is the end of its log."""
     labels = [_known_part(label, files) for label in _PRINTED.findall(output)]
     place, line = _find_label(files, labels)
     shown = [label for label in dict.fromkeys(labels) if label in line][-_SHOWN:]
@@ -105,14 +105,14 @@ def mend_results(files: Mapping[str, str], folder: str, spec: TemplateSpec, outp
 
 
 def _known_part(label: str, files: Mapping[str, str]) -> str:
-    """The longest end of a label that the code holds, as "test acc" of "INFO test acc"; else its last word."""
+    """The longest end of a label that the code holds, as "test acc" of "INFO test acc", else its last word."""
     words = label.split()
     ends = [" ".join(words[start:]) for start in range(len(words))]
     return next((end for end in ends if any(end in text for text in files.values())), words[-1])
 
 
 def _find_label(files: Mapping[str, str], labels: Sequence[str]) -> tuple[str, str]:
-    """The "file:line" that prints the label that was printed last, and its text; the script alone if none is found."""
+    """The "file:line" that prints the last label, and the text of that line. Only the script's name if none does."""
     for label in reversed(labels):
         for file, text in files.items():
             for number, line in reversed(list(enumerate(text.split("\n"), start=1))):
@@ -143,7 +143,7 @@ def _imports(text: str, modules: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class SeedLine:
-    """A line that gives SCIENTIST_SEED to the script's own option for a seed, not yet known to reach a generator."""
+    """A line that gives SCIENTIST_SEED to the script's own option. Only a run can tell if it reaches a generator."""
 
     file: str
     line: int
@@ -162,7 +162,7 @@ class SeedLine:
 
 
 def seed_line(files: Mapping[str, str]) -> SeedLine | None:
-    """None if no argument is named as a seed."""
+    """The line for the seed, None if no argument is named as one."""
     parser = _find_parser(files)
     option = parser.option(_SEED) if parser else ""
     if not parser or not option:
@@ -172,7 +172,7 @@ def seed_line(files: Mapping[str, str]) -> SeedLine | None:
 
 
 def mend_smoke(files: Mapping[str, str], folder: str) -> Iterator[Remark]:
-    """For a template without a smoke test: the lines that make one of the script's own number of steps."""
+    """Lines for a template without a smoke test, which set the script's own number of steps to one."""
     parser = _find_parser(files)
     option = parser.option(_STEPS) if parser else ""
     if parser and option and not any("SCIENTIST_SMOKE" in text for text in files.values()):
@@ -187,7 +187,7 @@ def mend_smoke(files: Mapping[str, str], folder: str) -> Iterator[Remark]:
 
 
 def mend_import(files: Mapping[str, str], folder: str, file: str, line: int) -> Iterator[Remark]:
-    """For a run that failed at a relative import, which a script cannot make."""
+    """The absolute import for a run that failed at a relative one, which a script cannot make."""
     lines = files.get(file, "").split("\n")
     text = lines[line - 1] if 0 < line <= len(lines) else ""
     if _RELATIVE.match(text):

@@ -1,1 +1,1 @@
-"""Whether a launch would work."""
+"""Checks, before a launch, of all that it needs."""

@@ -1,4 +1,4 @@
-"""Whether this machine can run an idea: one finding for each thing that a launch needs."""
+"""Checks of this machine: one remark for each thing that a launch needs."""
 
 from __future__ import annotations
 
@@ -9,22 +9,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from agent.core.text.remark import Level, Remark
 from agent.edges.sandbox.choose import choose_sandbox
 from agent.edges.template.data import prepare_data, store_of, store_size
 from agent.edges.template.environment import environment_for
 from agent.edges.template.interpreters import PythonPlaces, find_python
 from agent.edges.template.load import Template
-from agent.errors import ScientistError, StopRequested, UsageError
+from agent.errors import StopRequested, UsageError
 
 __all__ = [
-    "Finding",
-    "Level",
     "check_data",
     "check_disk",
     "check_env_file",
@@ -44,95 +41,68 @@ LEAST_FREE_GIB = 2.0
 GIT_WITH_FULL_SYNC = (2, 36)
 
 
-class Level(StrEnum):
-    """How much a finding matters; with FAIL a launch would fail."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "FAIL"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the doctor: what was looked at, how it is, and what to do about it."""
-
-    level: Level
-    what: str
-    detail: str
-    remedy: str = ""
-
-    @classmethod
-    def of(cls, what: str, error: ScientistError, level: Level = Level.FAIL) -> Finding:
-        """The finding that an error of a launch would be."""
-        if isinstance(error, UsageError):
-            return cls(level, what, f"{error.where}: {' '.join(error.problem.split())}", error.remedy)
-        return cls(level, what, str(error))
-
-
-def check_env_file(path: Path) -> Finding:
-    """.env holds keys and nothing needs it; one that is there must be readable."""
+def check_env_file(path: Path) -> Remark:
+    """Check that .env can be read if it is there. It holds keys, and nothing needs it."""
     try:
         lines = path.read_text("utf-8").splitlines()
     except FileNotFoundError:
-        return Finding(Level.OK, str(path), "not there; keys come from the environment")
+        return Remark("ok", str(path), "not there; keys come from the environment")
     except (OSError, UnicodeDecodeError) as error:
         problem = getattr(error, "strerror", None) or "is not UTF-8"
-        return Finding(Level.FAIL, str(path), f"cannot be read: {problem}", "mend or remove it")
+        return Remark("FAIL", str(path), f"cannot be read: {problem}", "mend or remove it")
     named = [name.removeprefix("export ").strip() for name, sign, _ in (line.partition("=") for line in lines) if sign]
     names = ", ".join(name for name in named if not name.startswith("#"))
-    return Finding(Level.OK, str(path), f"sets {names}" if names else "sets nothing")
+    return Remark("ok", str(path), f"sets {names}" if names else "sets nothing")
 
 
-def check_git() -> Finding:
-    """An identity is not needed: commits bring their own."""
+def check_git() -> Remark:
+    """Check the version of git. An identity is not needed, because commits bring their own."""
     said = _say("git", "--version")
     if said is None:
-        return Finding(Level.FAIL, "git", "is not installed, or not on PATH", "install it: every edit becomes a commit")
+        return Remark("FAIL", "git", "is not installed, or not on PATH", "install it: every edit becomes a commit")
     version = re.search(r"(\d+)\.(\d+)[\d.]*", said)
     if version and (int(version[1]), int(version[2])) < GIT_WITH_FULL_SYNC:
         remedy = "use 2.36 or later, which syncs all that it writes"
-        return Finding(Level.WARN, "git", f"{version[0]}: a power cut may cost commits", remedy)
-    return Finding(Level.OK, "git", version[0] if version else said)
+        return Remark("warn", "git", f"{version[0]}: a power cut may cost commits", remedy)
+    return Remark("ok", "git", version[0] if version else said)
 
 
-def check_flake8(python: Path = Path(sys.executable)) -> Finding:
-    """What the linter runs."""
+def check_flake8(python: Path = Path(sys.executable)) -> Remark:
+    """Check that flake8, which the linter runs, is installed."""
     said = _say(str(python), "-P", "-m", "flake8", "--version")
     if said is None:
-        return Finding(
-            Level.FAIL, "flake8", f"is not installed for {python}", "install scientist again, with its needs"
-        )
-    return Finding(Level.OK, "flake8", said.split()[0] if said.split() else "there")
+        return Remark("FAIL", "flake8", f"is not installed for {python}", "install scientist again, with its needs")
+    return Remark("ok", "flake8", said.split()[0] if said.split() else "there")
 
 
-def check_gpus(wanted: int) -> Finding:
-    """GPUs and their memory, as nvidia-smi tells; none is a warning where the profile wants some."""
+def check_gpus(wanted: int) -> Remark:
+    """List the GPUs and their memory as nvidia-smi tells. Fewer than the profile wants is a warning."""
     said = _say("nvidia-smi", "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits") or ""
     rows = [[cell.strip() for cell in line.split(",")] for line in said.splitlines()]
     rows = [row for row in rows if len(row) == 3 and row[1].isdigit() and row[2].isdigit()]
     if len(rows) < wanted:
         found = f"{len(rows) or 'none'} found, the profile wants {wanted}"
-        return Finding(Level.WARN, "GPU", found, "runs will fail or take days; choose a smaller --profile")
+        return Remark("warn", "GPU", found, "runs will fail or take days; choose a smaller --profile")
     told = [f"{name} ({int(free) / 1024:.0f} of {int(total) / 1024:.0f} GiB free)" for name, total, free in rows]
-    return Finding(Level.OK, "GPU", "; ".join(told) or "none, and none is needed")
+    return Remark("ok", "GPU", "; ".join(told) or "none, and none is needed")
 
 
-def check_disk(what: str, folder: Path, needed_gib: float = 0.0, kept_gib: float = 0.0) -> Finding:
-    """Free space where workspaces or data go, against what the profile says; what is made already counts."""
+def check_disk(what: str, folder: Path, needed_gib: float = 0.0, kept_gib: float = 0.0) -> Remark:
+    """Compare the free space in a folder with the needs of the profile, less what is made already."""
     place = _nearest(folder)
     free_gib = shutil.disk_usage(place).free / 2**30
     missing_gib = max(0.0, needed_gib - kept_gib)
     needs = f", the profile needs {missing_gib:.0f} more" if missing_gib else ""
     detail = f"{free_gib:.1f} GiB free at {place}{needs}"
     if free_gib < missing_gib:
-        return Finding(Level.FAIL, what, detail, "free space, or keep data elsewhere with SCIENTIST_CACHE")
+        return Remark("FAIL", what, detail, "free space, or keep data elsewhere with SCIENTIST_CACHE")
     if free_gib < LEAST_FREE_GIB + missing_gib:
-        return Finding(Level.WARN, what, detail, "free space: a full disk pauses an idea")
-    return Finding(Level.OK, what, detail)
+        return Remark("warn", what, detail, "free space: a full disk pauses an idea")
+    return Remark("ok", what, detail)
 
 
-def check_folder(folder: Path) -> Finding:
-    """Whether workspaces can be made there, and locked."""
+def check_folder(folder: Path) -> Remark:
+    """Check that workspaces can be made there, and locked."""
     place = _nearest(folder)
     try:
         with tempfile.TemporaryDirectory(prefix=".probe-", dir=place) as probe, FileLock(Path(probe, "lock")) as first:
@@ -140,42 +110,42 @@ def check_folder(folder: Path) -> Finding:
             try:
                 second.acquire(timeout=0)
             except Timeout:
-                return Finding(Level.OK, "workspaces", f"{folder} can be written and locked")
+                return Remark("ok", "workspaces", f"{folder} can be written and locked")
             second.release()
-            return Finding(Level.FAIL, "workspaces", f"{place}: a lock keeps nobody out", "use another filesystem")
+            return Remark("FAIL", "workspaces", f"{place}: a lock keeps nobody out", "use another filesystem")
     except (NotImplementedError, OSError) as error:
         problem = getattr(error, "strerror", None) or str(error)
-        return Finding(Level.FAIL, "workspaces", f"{place}: {problem}", "name another folder with --workspaces")
+        return Remark("FAIL", "workspaces", f"{place}: {problem}", "name another folder with --workspaces")
 
 
-def check_sandbox(wanted: str) -> Finding:
-    """What runs would be held in."""
+def check_sandbox(wanted: str) -> Remark:
+    """Name the sandbox that would hold runs."""
     try:
         found = choose_sandbox(wanted)
     except UsageError as error:
-        return Finding.of("sandbox", error)
-    level = Level.OK if found.kind == "bwrap" else Level.WARN
+        return Remark.of("sandbox", error)
+    level: Level = "ok" if found.kind == "bwrap" else "warn"
     kind = found.kind + (f" ({found.missed})" if found.missed else "")
-    return Finding(level, "sandbox", kind + (f": {'; '.join(found.gaps)}" if found.gaps else ""))
+    return Remark(level, "sandbox", kind + (f": {'; '.join(found.gaps)}" if found.gaps else ""))
 
 
 def check_environment(
     template: Template, cache: Path, places: PythonPlaces | None = None
-) -> tuple[Finding, Path | None]:
-    """The experiment's interpreter, and where it is, if it is there already."""
+) -> tuple[Remark, Path | None]:
+    """Find the interpreter of the experiment, None if it is not made yet."""
     environment = template.spec.environment
     what = f"environment of {template.spec.name}"
     if not environment.install:
-        return Finding(Level.OK, what, f"none of its own; runs use {sys.executable}"), Path(sys.executable)
+        return Remark("ok", what, f"none of its own; runs use {sys.executable}"), Path(sys.executable)
     python = environment_for(environment, template.folder, cache, places)
     if python:
-        return Finding(Level.OK, what, str(python)), python
+        return Remark("ok", what, str(python)), python
     try:
         base = find_python(environment.python, places).path
     except UsageError as error:
-        return Finding.of(what, error), None
+        return Remark.of(what, error), None
     remedy = f"build it ahead: {_setup_line(template)}"
-    return Finding(Level.WARN, what, f"not built yet; launch builds it with {base}", remedy), None
+    return Remark("warn", what, f"not built yet; launch builds it with {base}", remedy), None
 
 
 def check_data(
@@ -184,16 +154,16 @@ def check_data(
     cache: Path,
     inherited: Mapping[str, str],
     grace_s: float = GRACE_S,
-) -> Finding:
-    """Whether the profile's data are made: its preparation is asked, and ended `grace_s` after it set to work."""
+) -> Remark:
+    """Ask the profile's preparation if its data are made, and end it `grace_s` after it set to work."""
     what, remedy = "prepared data", f"make them ahead: {_setup_line(template)}"
     if template.spec.prepare is None:
-        return Finding(Level.OK, what, "the template needs none")
+        return Remark("ok", what, "the template needs none")
     if python is None:
-        return Finding(Level.WARN, what, "not looked for: that takes the environment", remedy)
+        return Remark("warn", what, "not looked for: that takes the environment", remedy)
     store = store_of(cache, template)
     if not store.is_dir():
-        return Finding(Level.WARN, what, f"nothing in {store} yet; launch makes them", remedy)
+        return Remark("warn", what, f"nothing in {store} yet; launch makes them", remedy)
     until = time.monotonic() + DATA_S
 
     def hear(_: str) -> None:
@@ -206,14 +176,14 @@ def check_data(
     try:
         found = prepare_data(template, python, store, inherited, hear, is_stopped=is_stopped)
     except StopRequested:
-        return Finding(Level.WARN, what, "not made yet for this profile; launch makes them", remedy)
+        return Remark("warn", what, "not made yet for this profile; launch makes them", remedy)
     except UsageError as error:
-        return Finding.of(what, error)
-    return Finding(Level.OK, what, f"{found.bytes / 2**30:.2f} GiB in {found.training}")
+        return Remark.of(what, error)
+    return Remark("ok", what, f"{found.bytes / 2**30:.2f} GiB in {found.training}")
 
 
 def kept_gib(template: Template, cache: Path) -> float:
-    """What the template's store holds already."""
+    """Size of the data that the template's store holds already."""
     return store_size(store_of(cache, template)) / 2**30
 
 
@@ -227,7 +197,7 @@ def _nearest(folder: Path) -> Path:
 
 
 def _say(*command: str) -> str | None:
-    """What a command prints, None where it is not there or fails."""
+    """The output of a command, None if it is not there or fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=COMMAND_S, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""Whether a model answers, before money is spent: up to three requests of a few tokens each."""
+"""Checks of a model before money is spent, with up to three requests of a few tokens each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agent.core.model.rules import RuleTable
 from agent.core.model.variables import provider_prefixes
 from agent.core.text.plain import plain_line
 from agent.core.text.redact import Redactor, names_a_secret
-from agent.edges.doctor.machine import Finding, Level
+from agent.core.text.remark import Level, Remark
 from agent.edges.model.call import Answer, Call, CallFailed
 from agent.edges.model.litellm_table import check_model, known_window, price_of
 from agent.errors import UsageError
@@ -19,18 +19,18 @@ from agent.errors import UsageError
 __all__ = ["Probe", "check_provider"]
 
 MOST_TOKENS = 16
-TOLD_CHARS = 300  # of what a provider says
+TOLD_CHARS = 300  # of a provider's error
 SYSTEM = Message("system", "You are asked whether you are there.")
 QUESTION = Message("user", "Reply with the one word: ready")
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One model and the option that names it. `spare`: others are asked before it, so that its silence only warns."""
+    """One model and the option that names it."""
 
     option: str
     model: str
-    spare: bool = False
+    spare: bool = False  # others are asked before it, so that its silence is only a warning
 
 
 def check_provider(
@@ -40,20 +40,20 @@ def check_provider(
     redact: Redactor,
     deadline_s: float,
     check_stop: Callable[[], None] = lambda: None,
-) -> list[Finding]:
-    """Key, answer, two turns of one role, price and window, in this order; without a key nothing is sent."""
+) -> list[Remark]:
+    """Check key, answer, two turns of one role, price and window, in this order. Without a key nothing is sent."""
     what = probe.model
     try:
         check_model(probe.model, environment, probe.option)
     except UsageError as error:
-        return [Finding(Level.FAIL, f"{what} key", error.problem, error.remedy)]
+        return [Remark("FAIL", f"{what} key", error.problem, error.remedy)]
     named = [name for name in environment if environment[name].strip() and _is_key_of(name, probe.model)]
     told = f"{', '.join(sorted(named))} set" if named else "litellm asks for none"
-    findings = [Finding(Level.OK, f"{what} key", told)]
+    findings = [Remark("ok", f"{what} key", told)]
     asker = _Asker(probe, rules, Call(check_stop, redact), deadline_s)
     answered = asker.ask(f"{what} answers", [SYSTEM, QUESTION])
     findings.append(answered)
-    if answered.level is Level.OK:
+    if answered.level == "ok":
         findings += asker.ask_twice()
     return [*findings, _check_price(probe.model, rules), _check_window(probe.model, rules)]
 
@@ -67,18 +67,18 @@ class _Asker:
     call: Call
     deadline_s: float
 
-    def ask(self, what: str, messages: Sequence[Message]) -> Finding:
-        """An answer to messages that are brought to the model's own form first."""
+    def ask(self, what: str, messages: Sequence[Message]) -> Remark:
+        """Send messages in the form that the model takes, and remark on its answer."""
         shaped = normalise(messages, rules_for(self.probe.model, self.rules))
         try:
             answer = self._send(shaped)
         except CallFailed as failed:
             return self._explain(what, failed)
         shown = f", {answer.text.strip()[:20]!r}" if answer.text.strip() else ""
-        return Finding(Level.OK, what, f"{answer.paid.tokens_in} tokens in, {answer.paid.tokens_out} out{shown}")
+        return Remark("ok", what, f"{answer.paid.tokens_in} tokens in, {answer.paid.tokens_out} out{shown}")
 
-    def ask_twice(self) -> list[Finding]:
-        """Two user turns in a row: as a launch would send them, and as they are, which is for information."""
+    def ask_twice(self) -> list[Remark]:
+        """Send two user turns in a row: merged, as a launch would, and unmerged, for information."""
         turns = [SYSTEM, QUESTION, Message("user", "Nothing else.")]
         what = f"{self.probe.model} two user turns"
         merged = self.ask(what, turns)
@@ -87,10 +87,13 @@ class _Asker:
             raw = "taken unmerged too"
         except CallFailed as failed:
             raw = f"unmerged the provider says: {failed.fault.kind}"
-        return [Finding(merged.level, what, f"{merged.detail}; {raw}", merged.remedy)]
+        return [Remark(merged.level, what, f"{merged.detail}; {raw}", merged.remedy)]
 
     def _send(self, messages: Sequence[Message]) -> Answer:
-        """Raises: CallFailed, after a second try without the parameter that was refused."""
+        """Send one request.
+
+        Raises: CallFailed, after a second try without the parameter that was refused.
+        """
         found = self.rules.find(self.probe.model)
         short = found.model_copy(update={"max_output_tokens": min(MOST_TOKENS, found.max_output_tokens or MOST_TOKENS)})
         try:
@@ -100,33 +103,33 @@ class _Asker:
                 raise
             return self.call.send(self.probe.model, messages, short, ("max_tokens",), self.deadline_s)
 
-    def _explain(self, what: str, failed: CallFailed) -> Finding:
+    def _explain(self, what: str, failed: CallFailed) -> Remark:
         fault = failed.fault
         waits = fault.kind is FaultKind.RATE_LIMIT
-        level = Level.WARN if self.probe.spare or waits else Level.FAIL
+        level: Level = "warn" if self.probe.spare or waits else "FAIL"
         remedy = advice(fault.kind) or ("launch waits for its turn" if waits else "")
         if not remedy and fault.kind.action is FaultAction.WAIT:
             remedy = "see the provider's status page and the address it is reached at; a launch would wait for it"
-        return Finding(level, what, f"{fault.kind}: {plain_line(fault.text, TOLD_CHARS)}", remedy)
+        return Remark(level, what, f"{fault.kind}: {plain_line(fault.text, TOLD_CHARS)}", remedy)
 
 
 def _is_key_of(variable: str, model: str) -> bool:
     return variable.startswith(provider_prefixes(model)) and names_a_secret(variable)
 
 
-def _check_price(model: str, rules: RuleTable) -> Finding:
+def _check_price(model: str, rules: RuleTable) -> Remark:
     price = price_of(model, rules)
     if price is None:
         detail = "unknown: budgets in USD cannot be kept, tokens are counted"
         remedy = f'give input_usd_per_mtok and output_usd_per_mtok of [models."{model}"] in scientist.toml'
-        return Finding(Level.WARN, f"{model} price", detail, remedy)
+        return Remark("warn", f"{model} price", detail, remedy)
     sent, received = price.input_usd * 1e6, price.output_usd * 1e6
-    return Finding(Level.OK, f"{model} price", f"${sent:g} in, ${received:g} out per million tokens")
+    return Remark("ok", f"{model} price", f"${sent:g} in, ${received:g} out per million tokens")
 
 
-def _check_window(model: str, rules: RuleTable) -> Finding:
+def _check_window(model: str, rules: RuleTable) -> Remark:
     window = rules.find(model).window_tokens or known_window(model)
     if window is None:
         remedy = f'give window_tokens of [models."{model}"] in scientist.toml'
-        return Finding(Level.WARN, f"{model} window", "unknown: prompts are not cut to it", remedy)
-    return Finding(Level.OK, f"{model} window", f"{window:,} tokens")
+        return Remark("warn", f"{model} window", "unknown: prompts are not cut to it", remedy)
+    return Remark("ok", f"{model} window", f"{window:,} tokens")

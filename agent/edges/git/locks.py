@@ -1,4 +1,4 @@
-"""Lock files that a killed git left in a repository: moved to .agent/rescue, unless a git may still hold them."""
+"""Lock files that a killed git left in a repository. They are moved to .agent/rescue if no git can hold them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from agent.edges.system.processes import all_processes
 
 __all__ = ["find_locks", "move_locks"]
 
-MOMENT_S = 1.0  # a lock of a git that works is gone by then, wherever that git runs
+MOMENT_S = 1.0  # by then the lock of a git at work is gone, on whatever machine it runs
 PATIENCE_S = 10.0
 POLL_S = 0.05
 NOTES = "moved.txt"
 
 
 def find_locks(repository: Path) -> list[Path]:
-    """Every lock file below a .git folder; loose objects are not looked through."""
+    """Every lock file below a .git folder, but for the folders of loose objects."""
     found = []
     for place, folders, names in os.walk(repository):
         if place == str(repository / "objects"):
@@ -31,9 +31,9 @@ def find_locks(repository: Path) -> list[Path]:
 def move_locks(
     work_tree: Path, names: tuple[str, ...] | None = None, *, sleep: Callable[[float], None] | None = None
 ) -> None:
-    """Move locks below `work_tree`/.git aside that nobody holds: those named, or all; a note says what was moved.
+    """Move aside the named locks below `work_tree`/.git, or all, if nobody holds them. A note says what was moved.
 
-    Raises: OSError naming lock and process where a git of this machine that works here does not give one back.
+    Raises: OSError naming lock and process if a git at work here on this machine does not give one back.
     """
     sleep = sleep or time.sleep
     repository = work_tree / ".git"

@@ -1,4 +1,4 @@
-"""What `git log` says of the commits of a branch, as values."""
+"""Commits of a branch as values, read from the output of `git log`."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ LOG_OPTIONS = ("--reverse", "--no-ext-diff", "--no-textconv", "--no-renames", "-
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One commit of the branch; `time` is the committer's, seconds since the epoch."""
+    """One commit of the branch."""
 
     sha: str
-    time: float
+    time: float  # the committer's, in seconds since the epoch
     subject: str
     trailers: dict[str, str]
-    files: tuple[str, ...] = ()
-    insertions: int = 0
+    files: tuple[str, ...] = ()  # that it changed
+    insertions: int = 0  # lines, over all files
     deletions: int = 0
 
 
 def parse_log(out: str) -> list[Commit]:
-    """The commits in the order in which `git log` with LOG_OPTIONS told them."""
+    """The commits in the order of the output of `git log` with LOG_OPTIONS."""
     return [_parse_commit(part) for part in out.split("\x01")[1:]]
 
 

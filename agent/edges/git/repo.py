@@ -1,4 +1,4 @@
-"""The git side of a workspace: commits that find themselves again after a crash, tags, diffs.
+"""The git repository of a workspace: commits that are found again after a crash, tags, diffs.
 
 Commits are made from objects, a private index and a compare-and-swap of the branch, so that a kill at any moment
 leaves either the old commit or the new one.
@@ -31,7 +31,7 @@ _NO_COMMIT = "0" * 40
 
 
 class Repo:
-    """The repository whose work tree is `folder`; scratch files go under `folder`/.agent/tmp."""
+    """The repository whose work tree is `folder`. Scratch files go under `folder`/.agent/tmp."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -48,7 +48,7 @@ class Repo:
         return self.commit(files, message)
 
     def head(self) -> str:
-        """The newest commit of the branch; empty where there is none."""
+        """The newest commit of the branch, empty if there is none."""
         try:
             return self._run("rev-parse", "--verify", "--quiet", BRANCH)
         except IntegrityError:
@@ -72,14 +72,14 @@ class Repo:
             return self._run("commit-tree", tree, *options, "-F", str(path))
 
     def _set_ref(self, name: str, commit: str, before: str = "") -> None:
-        """Raises: IntegrityError where the reference is not at `before` any more."""
+        """Raises: IntegrityError if the reference is not at `before` any more."""
         move_locks(self.folder, ("HEAD.lock", f"{name}.lock"))
         self._run("update-ref", name, commit, before or _NO_COMMIT)
 
     def check_out(self, changes: Mapping[str, str]) -> None:
         """Write the texts into the work tree and bring git's index up to the branch, without a look at other files.
 
-        What somebody else wrote in their place since the commit before is kept first, as `keep_work_tree` does.
+        Files that somebody else wrote in their place since the commit before are kept first, with `keep_work_tree`.
         """
         parent = self.resolve(f"{BRANCH}^")
         before = self.read(parent) if parent else {}
@@ -106,10 +106,10 @@ class Repo:
         self._run("read-tree", BRANCH)
 
     def keep_work_tree(self, names: Iterable[str]) -> str:
-        """Keep files as they are in the work tree as a commit on top of the branch, which stays, and return its name.
+        """Keep files of the work tree in a commit on top of the branch, which stays, and return the reference to it.
 
-        Named after its content: what is kept already is found again. Of a folder in a file's place only is kept that
-        the file is gone.
+        The reference is named after the content, so that the same files are kept once. If a folder is in the place of a
+        file, only the absence of the file is kept.
         """
         head, changes, modes = self.head(), dict[str, str | None](), dict[str, str]()
         for name in names:
@@ -126,28 +126,28 @@ class Repo:
         return ref
 
     def keep_commit(self, commit: str) -> str:
-        """Keep a commit that no event made, and return its name."""
+        """Keep a commit that no event made, and return the reference to it."""
         ref = f"{RESCUE}head-{commit[:10]}"
         if not self.resolve(ref):
             self._set_ref(ref, commit)
         return ref
 
     def move_branch(self, commit: str) -> None:
-        """Set the branch, and HEAD to it, wherever they were; the caller has kept that."""
+        """Set the branch to a commit, and HEAD to the branch. The caller has kept the commits that they leave."""
         head = self.head()
         if head != commit:
             self._set_ref(BRANCH, commit, head)
         self._run("symbolic-ref", "HEAD", BRANCH)
 
     def write_back(self) -> None:
-        """Bring tracked files back to the branch; the caller has kept what differs. Other files stay."""
+        """Bring tracked files back to the branch. The caller has kept those that differ. Other files stay."""
         files = self.read(self.head())
         self._write_files({name: files[name] for name in self.dirty_files()})
 
     def _write_tree(
         self, parent: str, changes: Mapping[str, str | None], modes: Mapping[str, str] | None = None
     ) -> str:
-        """The parent's tree with these texts, None for a file that is gone; modes are 100644 unless given."""
+        """Write the parent's tree with these texts, None for a file that is gone. Modes are 100644 unless given."""
         self._scratch.mkdir(parents=True, exist_ok=True)
         texts = {name: text for name, text in changes.items() if text is not None}
         index = self._scratch / f"index.{time.monotonic_ns()}"
@@ -191,7 +191,7 @@ class Repo:
         return None
 
     def read(self, commit: str, names: tuple[str, ...] | None = None) -> dict[str, str]:
-        """Texts of the commit's files, or of those named that it has; bytes that are not UTF-8 as surrogates."""
+        """Texts of the commit's files, or of those named that it has. Bytes that are not UTF-8 become surrogates."""
         if commit not in self._read:
             while len(self._read) >= COMMITS_KEPT:
                 self._read.pop(next(iter(self._read)))
@@ -220,9 +220,9 @@ class Repo:
         return texts
 
     def tag(self, name: str, commit: str, message: str) -> None:
-        """Make an annotated tag; one that exists is left if it names the same commit.
+        """Make an annotated tag. One that exists is left if it names the same commit.
 
-        Raises: IntegrityError where it names another.
+        Raises: IntegrityError if it names another.
         """
         try:
             present = self._run("rev-parse", "--verify", "--quiet", f"refs/tags/{name}^{{commit}}")
@@ -248,19 +248,19 @@ class Repo:
         return {name: commit for name, _, commit in rows}
 
     def dirty_files(self) -> list[str]:
-        """Tracked files of the work tree that differ from the branch, by bytes: git itself would run filters."""
+        """Tracked files of the work tree whose bytes differ from the branch. Git itself would run filters."""
         files = self.read(self.head())
         return [name for name, text in files.items() if not self.holds(name, text)]
 
     def holds(self, name: str, text: str | None) -> bool:
-        """Whether the work tree has the file with that text; for None, whether nothing of that name is there."""
+        """Whether the work tree has the file with that text, or for None, has nothing of that name."""
         path = self.folder / name
         if text is None:
             return not os.path.lexists(path)
         return not path.is_symlink() and self.read_work_tree(name) == _bytes(text)
 
     def read_work_tree(self, name: str) -> bytes | None:
-        """A file's content, or where a link leads to; None for what is neither."""
+        """The content of a file, the target of a link, None for anything else."""
         path = self.folder / name
         try:
             if path.is_symlink():
@@ -270,7 +270,7 @@ class Repo:
             return None
 
     def diff(self, a: str, b: str, *paths: str) -> str:
-        """Unified diff from a to b: commits, tags or run numbers made into tags by the caller."""
+        """Unified diff from a to b, which are commits or tags."""
         return self._run("diff", "--no-ext-diff", "--no-textconv", "--no-color", a, b, "--", *paths, strip=False)
 
     def resolve(self, revision: str) -> str | None:
@@ -292,7 +292,7 @@ def _one_line(value: str) -> str:
 
 
 def _printable(message: str) -> str:
-    """Without control characters: git refuses some, and `log` tells fields apart by others."""
+    """The message without control characters. Git refuses some, and others separate the fields of `log`."""
     return "".join("\ufffd" if c not in "\n\t" and category(c) in ("Cc", "Cs") else c for c in message)
 
 

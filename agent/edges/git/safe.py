@@ -1,7 +1,8 @@
-"""git on a repository whose content, configuration included, a model or its runs may have written.
+"""The git command, safe on a repository whose content and configuration a model or its runs may have written.
 
-Configuration outside the repository is off; what the repository itself can have git run, fetch or believe is
-overridden: hooks, filters, fsmonitor, drivers, other programs, grafts, replaced objects, lazy fetches.
+Configuration outside the repository is off. Everything by which the repository itself can have git run, fetch or
+believe something is overridden: hooks, filters, fsmonitor, drivers,
+other programs, grafts, replaced objects, lazy fetches.
 """
 
 from __future__ import annotations
@@ -105,9 +106,9 @@ class SafeGit:
         stdin: int | None = None,
         strip: bool = True,
     ) -> str:
-        """What git prints.
+        """Run git and return its output.
 
-        Raises: IntegrityError where it fails; OSError where the disk does.
+        Raises: IntegrityError if it fails. OSError if the disk does.
         """
         options = [part for setting in _CONFIG for part in ("-c", setting)]
         try:

@@ -1,4 +1,4 @@
-"""A template's folder before anything is run: every fault in it at once."""
+"""Faults in a template's folder, all at once, before anything is run."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from agent.core.authoring.check import Remark
 from agent.core.code.search_marks import search_ranges
 from agent.core.inputs.spec import TemplateSpec
+from agent.core.text.remark import Remark
 from agent.edges.template.load import TEMPLATE_FILE
 from agent.edges.template.new import FILL, find_fills
 
@@ -40,7 +40,7 @@ def spec_faults(folder: Path) -> list[Remark]:
 
 
 def check_files(folder: Path, spec: TemplateSpec, profile: str) -> Iterator[Remark]:
-    """Files that the description names, marks left to fill, and the brief."""
+    """Check the files that the description names, the marks left to fill, and the brief."""
     where = folder / TEMPLATE_FILE
     for name in dict.fromkeys((*spec.run_files, *(n for n in spec.editable if n != "notes.txt"))):
         if not (folder / name).is_file():
@@ -107,7 +107,7 @@ def _requirement_files(spec: TemplateSpec) -> Iterator[str]:
 
 
 def check_marks(folder: Path, spec: TemplateSpec) -> Iterator[Remark]:
-    """Search ranges for offline/sweep, and marks that cannot be read."""
+    """Name the search ranges for offline/sweep, and the marks that cannot be read."""
     found = []
     for name in spec.run_files:
         text = (folder / name).read_bytes().decode("utf-8", "replace") if (folder / name).is_file() else ""

@@ -1,4 +1,4 @@
-"""What a person tells a workspace, on disk until its journal has it: whoever holds the lock takes it in."""
+"""Words of a person to a workspace. They lie on disk until the holder of its lock has stored them in the journal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def put_word(agent: Path, text: str, *, now: float, token: str) -> str:
     """Store a word under the .agent folder for its orchestrator, durably, and return its id.
 
     now: seconds since the epoch. token: 8 random hex digits, so that two words of one millisecond differ.
-    Raises: UsageError where the text is empty or too long.
+    Raises: UsageError if the text is empty or too long.
     """
     if len(text.strip()) > MAX_CHARS:
         raise UsageError("tell", f"{len(text):,} characters are more than {MAX_CHARS:,}", "say it in fewer")
@@ -39,7 +39,7 @@ def put_word(agent: Path, text: str, *, now: float, token: str) -> str:
 def take_in(agent: Path, known: Container[str], append: Callable[[Told], object]) -> None:
     """Give every waiting word to `append`, oldest first, and remove it once that has returned.
 
-    known: ids that the journal has: their files are what a crash left behind.
+    known: ids that the journal has. Their files were left behind by a crash.
     """
     folder = agent / INBOX
     for path in sorted(folder.glob("*.txt")):

@@ -23,7 +23,7 @@ _LINK_FIELD = b',"sha256":"'
 
 
 class JournalWriteFailed(ScientistError):
-    """An event could not be stored; the journal is as it was before."""
+    """An event could not be stored. The journal is as it was before."""
 
     exit_code = 3
 
@@ -45,12 +45,12 @@ class JournalLine:
 class Journal:
     """Events under `folder`/journal.jsonl, blobs under `folder`/blobs/.
 
-    One writer at a time (the workspace's lock sees to that); any number of readers. Opening for writing moves a torn
-    last line to `folder`/rescue/.
+    One writer at a time, which the workspace's lock ensures, and any number of readers. Opening for writing moves a
+    torn last line to `folder`/rescue/.
 
-    redact: what keeps keys out of everything that is stored; by default it knows their forms alone.
+    redact: takes keys out of everything that is stored. By default it knows only their forms.
 
-    Raises: JournalCorrupt naming file and line; nothing is changed then.
+    Raises: JournalCorrupt naming file and line, and changes nothing.
     """
 
     def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time, redact: Redactor | None = None) -> None:
@@ -67,7 +67,7 @@ class Journal:
 
     @property
     def lines(self) -> list[JournalLine]:
-        """All of them, read again after each append: a writer that works for days keeps none but the last."""
+        """All lines. They are read again after each append, so that a long-lived writer keeps only the last."""
         if self._lines is None:
             content = self.path.read_bytes()[: self._size]
             self._lines = list(_read_lines(self.path, content))
@@ -78,7 +78,7 @@ class Journal:
         return [line.event for line in self.lines]
 
     def append(self, event: Event) -> JournalLine:
-        """Store one event; it is durable on return. The line holds the event as stored, without keys.
+        """Store one event durably. The line holds the event as stored, without keys.
 
         Raises: JournalWriteFailed, with the file as it was.
         """
@@ -149,7 +149,7 @@ class Journal:
         return name
 
     def get(self, name: str) -> str:
-        """Raises: IntegrityError where the blob is missing or is not what its name says."""
+        """Raises: IntegrityError if the blob is missing or is not what its name says."""
         path = self._blob(name)
         try:
             content = path.read_bytes()
@@ -168,7 +168,7 @@ def _encode(value: object) -> bytes:
 
 
 def _link(previous: str, body: bytes) -> str:
-    """The hash of an event: over the one before it and the bytes of its own line, without the field that holds this."""
+    """The hash of an event, over the hash before it and the bytes of its own line without the field for the hash."""
     return hashlib.sha256(previous.encode() + body).hexdigest()
 
 

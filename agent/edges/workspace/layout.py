@@ -1,4 +1,4 @@
-"""Workspaces and batches on disk: made whole or not at all, found again by anyone."""
+"""Folders of workspaces and batches: made whole or not at all, and found again."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class Workspace:
         return self.path / f"run_{run}"
 
     def journal(self, redact: Redactor | None = None) -> Journal:
-        """The journal; `redact` keeps keys out of what is written.
+        """Open the journal. `redact` takes keys out of everything that is written.
 
-        Raises: JournalCorrupt where it is damaged, empty or gone.
+        Raises: JournalCorrupt if it is damaged, empty or gone.
         """
         journal = Journal(self.agent, redact=redact)
         if not journal.count:
@@ -77,7 +77,7 @@ def template_store(workspaces: Path) -> Path:
 def frozen_template(workspace: Workspace, launched: Launched) -> Template:
     """The copy of the template that the workspace was launched with.
 
-    Raises: IntegrityError where it is gone or was changed.
+    Raises: IntegrityError if it is gone or was changed.
     """
     for folder in workspace.path.parents:
         copy = folder / TEMPLATES / launched.template_hash
@@ -99,11 +99,11 @@ def create_batch(
     launched: Launched,
     refs: Mapping[str, Sequence[Reference]] | None = None,
 ) -> list[Workspace]:
-    """Make `workspaces`/`name` with one workspace an idea; all appear at once, by one rename.
+    """Make `workspaces`/`name` with one workspace an idea. All appear at once, by one rename.
 
     refs: reference texts by the idea's slug.
 
-    Raises: UsageError where the folder cannot be written.
+    Raises: UsageError if the folder cannot be written.
     """
     final = workspaces / name
     building = workspaces / f".{name}.{os.getpid()}"
@@ -139,14 +139,14 @@ def _create(path: Path, idea: Idea, template: Template, launched: Launched) -> N
 
 
 def open_workspace(path: Path) -> Workspace:
-    """Raises: UsageError where the folder is none."""
+    """Raises: UsageError if the folder is no workspace."""
     if not (path / ".agent" / "journal.jsonl").is_file():
         raise UsageError(str(path), "is not a workspace: it has no .agent/journal.jsonl", "see: scientist status")
     return Workspace(path.resolve())
 
 
 def find_workspaces(root: Path) -> list[Workspace]:
-    """Every workspace at or below `root`: a workspace, a batch, or a folder of batches."""
+    """Every workspace at or below `root`, which is a workspace, a batch or a folder of batches."""
     if (root / ".agent" / "journal.jsonl").is_file():
         return [Workspace(root.resolve())]
     if not root.is_dir():

@@ -1,4 +1,4 @@
-"""One orchestrator a workspace: a kernel lock, and beside it who holds it."""
+"""The lock that keeps a workspace to one orchestrator: a kernel lock, with a record of its holder beside it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Holder:
         return f"process {self.pid} on {self.host}"
 
     def is_alive(self) -> bool | None:
-        """None where it cannot be told from this host."""
+        """Whether the holder is alive, None if this host cannot tell."""
         if self.host != os.uname().nodename:
             return None
         return self.boot_id == boot_id() and is_running(Identity(self.pid, self.start_ticks))
@@ -55,7 +55,7 @@ def this_process() -> Holder:
 
 
 def read_holder(folder: Path) -> Holder | None:
-    """Who last took the lock and did not give it back; None where nobody did, or in a copy of the folder."""
+    """The process that took the lock and did not give it back. None if there is none, or in a copy of the folder."""
     try:
         holder = Holder(**json.loads((folder / HOLDER).read_text()))
         is_copied = holder.host == os.uname().nodename and holder.place not in ("", place_of(folder))
@@ -66,9 +66,9 @@ def read_holder(folder: Path) -> Holder | None:
 
 @contextmanager
 def hold_lock(folder: Path) -> Iterator[None]:
-    """Hold the workspace whose .agent folder this is. `tell` holds one for a moment: that is waited for.
+    """Hold the workspace whose .agent folder this is. A `tell` that holds it for a moment is waited for.
 
-    Raises: Locked, naming the holder; UsageError where the filesystem has no locks.
+    Raises: Locked, naming the holder. UsageError if the filesystem has no locks.
     """
     workspace = folder.parent
     lock = FileLock(folder / LOCK, fallback_to_soft=False)
@@ -97,8 +97,8 @@ def hold_lock(folder: Path) -> Iterator[None]:
 def break_lock(folder: Path) -> Holder | None:
     """Forget a holder that is dead or on another host, and return it.
 
-    Raises: Locked where the holder is alive here, or holds the kernel lock wherever it is; UsageError where nothing can
-    be written.
+    Raises: Locked if the holder is alive here, or holds the kernel lock from anywhere. UsageError if nothing can be
+    written.
     """
     holder = read_holder(folder)
     alive = Locked(folder.parent, str(holder or "another process"), "`scientist stop` it first")

@@ -1,4 +1,4 @@
-"""Reference texts beside an ideas file: found at launch, copied into the workspace, and checked whenever they are read.
+"""Reference texts beside an ideas file. A launch copies them into the workspace; each reading checks them.
 
 refs/*.md belong to every idea of the file, refs/<name of an idea>/*.md to that idea.
 """
@@ -22,9 +22,9 @@ MOST_BYTES = 1 << 20
 
 
 def find_refs(ideas: Path, slug: str, redact: Redactor | None = None) -> tuple[Reference, ...]:
-    """The texts for one idea of an ideas file, its own before those of all; `redact` keeps keys out of them.
+    """The texts for one idea of an ideas file, its own before those of all. `redact` takes keys out of them.
 
-    Raises: UsageError where one is no UTF-8, or too large for a prompt to show anything of it.
+    Raises: UsageError if one is no UTF-8, or too large for a prompt to show anything of it.
     """
     found = []
     redact = redact or Redactor()
@@ -61,9 +61,9 @@ def write_refs(agent: Path, refs: Sequence[Reference]) -> None:
 
 
 def read_refs(agent: Path) -> tuple[Reference, ...]:
-    """The texts that the workspace was launched with; none where it had none.
+    """The texts that the workspace was launched with.
 
-    Raises: IntegrityError where one is gone or was changed.
+    Raises: IntegrityError if one is gone or was changed.
     """
     folder = agent / FOLDER
     if not folder.is_dir():

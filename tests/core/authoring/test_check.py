@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from agent.core.authoring.check import Remark, check_repeats, check_results, check_spec, check_spread, find_number
+from agent.core.authoring.check import check_repeats, check_results, check_spec, check_spread, find_number
 from agent.core.inputs.spec import TemplateSpec
+from agent.core.text.remark import Remark
 
 METRIC = {"name": "acc", "path": ["acc"], "direction": "higher", "resolution": 0.01, "primary": True}
 

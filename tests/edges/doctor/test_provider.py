@@ -9,11 +9,11 @@ import pytest
 
 from agent.core.model.rules import RuleTable, read_model_rules
 from agent.core.text.redact import Redactor
-from agent.edges.doctor.machine import Finding, Level
+from agent.core.text.remark import Remark
 from agent.edges.doctor.provider import Probe, check_provider
 from tests.provider.server import KEY, StrictServer
 
-Examine = Callable[..., dict[str, Finding]]
+Examine = Callable[..., dict[str, Remark]]
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def examine(monkeypatch: pytest.MonkeyPatch) -> Examine:
 
     def look(
         server: StrictServer, *, rules: RuleTable | None = None, spare: bool = False, deadline_s: float = 20.0
-    ) -> dict[str, Finding]:
+    ) -> dict[str, Remark]:
         environment = server.environment()
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
@@ -41,9 +41,9 @@ def test_a_model_in_good_order_is_asked_three_times(mode: str, examine: Examine)
         assert len(server.requests) == 3
     assert list(found) == ["key", "answers", "two user turns", "price", "window"]
     assert {name: f.level for name, f in found.items() if name in ("key", "answers", "two user turns")} == {
-        "key": Level.OK,
-        "answers": Level.OK,
-        "two user turns": Level.OK,
+        "key": "ok",
+        "answers": "ok",
+        "two user turns": "ok",
     }
     assert "'ready'" in found["answers"].detail
 
@@ -52,7 +52,7 @@ def test_two_user_turns_pass_merged_and_what_the_provider_says_of_them_raw_is_to
     with StrictServer("deepseek", ["ready"]) as server:
         strict = examine(server)["two user turns"]
         assert server.statuses() == [200, 200, 400]
-    assert strict.level is Level.OK and "unmerged the provider says: message sequence refused" in strict.detail
+    assert strict.level == "ok" and "unmerged the provider says: message sequence refused" in strict.detail
     with StrictServer("openai", ["ready"]) as server:
         assert examine(server)["two user turns"].detail.endswith("taken unmerged too")
 
@@ -80,16 +80,16 @@ def test_a_model_that_does_not_answer_fails_with_what_to_do(
     with StrictServer("deepseek", ["ready"], [fault] * 9) as server:
         found = examine(server)
         assert len(server.requests) == 1, "after one refusal nothing more is asked"
-    assert found["answers"].level is Level.FAIL
+    assert found["answers"].level == "FAIL"
     assert told in found["answers"].detail and remedy in found["answers"].remedy
     assert "two user turns" not in found
 
 
 def test_a_rate_limit_and_a_silent_fallback_only_warn(examine: Examine) -> None:
     with StrictServer("deepseek", ["ready"], ["rate_limit"]) as server:
-        assert examine(server)["answers"].level is Level.WARN
+        assert examine(server)["answers"].level == "warn"
     with StrictServer("deepseek", ["ready"], ["server_500"]) as server:
-        assert examine(server, spare=True)["answers"].level is Level.WARN
+        assert examine(server, spare=True)["answers"].level == "warn"
 
 
 def test_a_hang_ends_at_the_deadline(examine: Examine) -> None:
@@ -97,7 +97,7 @@ def test_a_hang_ends_at_the_deadline(examine: Examine) -> None:
         started = time.monotonic()
         found = examine(server, deadline_s=0.5)["answers"]
         assert time.monotonic() - started < 3
-    assert found.level is Level.FAIL and "timeout" in found.detail
+    assert found.level == "FAIL" and "timeout" in found.detail
 
 
 def test_without_a_key_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,15 +106,15 @@ def test_without_a_key_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name, raising=False)
         (found,) = check_provider(Probe("--model", server.model), RuleTable(), {}, Redactor(), 5.0)
         assert server.requests == []
-    assert (found.level, found.detail) == (Level.FAIL, "DEEPSEEK_API_KEY not set")
+    assert (found.level, found.detail) == ("FAIL", "DEEPSEEK_API_KEY not set")
     (found,) = check_provider(Probe("--editor-model", "nobody/x"), RuleTable(), {}, Redactor(), 5.0)
-    assert found.level is Level.FAIL and "knows no such provider" in found.detail
+    assert found.level == "FAIL" and "knows no such provider" in found.detail
 
 
 def test_price_and_window_are_known_registered_or_said_to_be_unknown(examine: Examine) -> None:
     with StrictServer("vllm-mistral", ["ready"]) as server:
         found = examine(server)
-        assert (found["price"].level, found["window"].level) == (Level.WARN, Level.WARN)
+        assert (found["price"].level, found["window"].level) == ("warn", "warn")
         assert f'[models."{server.model}"] in scientist.toml' in found["price"].remedy
         section = {"hosted_vllm/": {"input_usd_per_mtok": 0.5, "output_usd_per_mtok": 2.0, "window_tokens": 32768}}
         found = examine(server, rules=read_model_rules(section, "scientist.toml"))
@@ -122,4 +122,4 @@ def test_price_and_window_are_known_registered_or_said_to_be_unknown(examine: Ex
     assert found["window"].detail == "32,768 tokens"
     with StrictServer("deepseek", ["ready"]) as server:
         found = examine(server)
-    assert (found["price"].level, found["window"].level) == (Level.OK, Level.OK)
+    assert (found["price"].level, found["window"].level) == ("ok", "ok")
