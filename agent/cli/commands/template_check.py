@@ -60,7 +60,7 @@ REACH = (
 def check_template(path: str, *, python: Path | None, profile: str, data: Path | None, keep: bool) -> int:
     """The exit code: 0 nothing to mend, 1 something.
 
-    Raises: UsageError where there is no template at `path`, or an option cannot be used.
+    Raises: UsageError if there is no template at `path`, or an option cannot be used.
     """
     folder = find_template(path, template_roots())
     interpreter = check_python(python) if python else None

@@ -10,13 +10,13 @@ import json
 import os
 import re
 import shutil
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template as Pattern
 
 from agent.core.code.digest import imported_modules
+from agent.core.code.source import BadPython, parse
 from agent.core.text.plain import plain_line
 from agent.edges.template.requirements import Requirement, find_requirements, requirements_text
 from agent.errors import UsageError
@@ -95,19 +95,11 @@ def _read_summary(text: str, source: Path) -> str:
         raise UsageError(str(source), "is a notebook", remedy)
     if not text.strip("\ufeff \t\r\n"):
         raise UsageError(str(source), "is empty", "name the script that trains")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            module = ast.parse(text.removeprefix("\ufeff"))
-    except SyntaxError as error:
-        line = error.lineno or 1
-        lines = text.split("\n")
-        is_magic = line <= len(lines) and _MAGIC.match(lines[line - 1])
+    module = parse(text)
+    if isinstance(module, BadPython):
+        is_magic = _MAGIC.match(text.split("\n")[module.line - 1])
         remedy = "take out the notebook's lines that begin with % or !" if is_magic else "mend it first"
-        raise UsageError(f"{source}:{line}", f"is not Python: {error.msg}", remedy) from error
-    except (ValueError, RecursionError, MemoryError) as error:
-        problem = str(error) if isinstance(error, ValueError) else "it is nested too deeply"
-        raise UsageError(str(source), f"is not Python: {problem}", "name the script that trains") from error
+        raise UsageError(f"{source}:{module.line}", f"is not Python: {module.message}", remedy)
     for number, _ in _fills_in(text, in_comments=True):
         remedy = "do what the mark says, then delete it"
         raise UsageError(f"{source}:{number}", f"carries a mark {FILL}", remedy)
