@@ -20,7 +20,7 @@ from agent.edges.run.prepare_step import Equipment, StepRequest, prepare_step
 from agent.edges.run.publish import collect_figures
 from agent.edges.run.reading import EndedStep, read_step
 from agent.edges.run.runner import HEARTBEAT_LIMIT_S, Exited, Runner, Taken, Unclaimed
-from agent.edges.run.wait import Patience, wait
+from agent.edges.run.wait import StepPatience, wait
 from agent.edges.template.data import PreparedData
 from agent.edges.template.frozen import check_frozen, unplant
 from agent.edges.template.load import Template
@@ -88,7 +88,7 @@ class Steps:
     def wait(self, state: State, action: AwaitStep) -> Result:
         """Wait for the end of the step, whoever started it, and read its results."""
         folder = self.workspace.step_folder(action.folder)
-        patience = Patience(
+        patience = StepPatience(
             self.sleep,
             clock=self.clock,
             is_stopped=self.workspace.stop_file.exists,

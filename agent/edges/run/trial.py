@@ -16,7 +16,7 @@ from agent.edges.run.prepare_step import Equipment, StepRequest, prepare_step
 from agent.edges.run.reading import EndedStep, StepReading, read_step
 from agent.edges.run.runner import Exited, Runner
 from agent.edges.run.step_folder import StepSpec
-from agent.edges.run.wait import Patience, wait
+from agent.edges.run.wait import StepPatience, wait
 from agent.edges.template.load import Template
 from agent.edges.workspace.layout import Workspace
 
@@ -68,7 +68,7 @@ def run_trial(
         request = StepRequest(step, name, seed, code, ran if step is Step.EVALUATE else None)
         spec = prepare_step(workspace, template, request, equipment)
         folder = workspace.step_folder(name)
-        record = _supervise(runner, folder, spec, Patience(sleep, is_stopped=workspace.stop_file.exists))
+        record = _supervise(runner, folder, spec, StepPatience(sleep, is_stopped=workspace.stop_file.exists))
         reading = read_step(runner, EndedStep(folder, step, seed, record), template, own=own)
         trial = _add(trial, step, record, reading)
         if trial.failure:
@@ -93,7 +93,7 @@ def _add(trial: Trial, step: Step, record: ExitRecord, reading: StepReading) -> 
             assert_never(step)
 
 
-def _supervise(runner: Runner, folder: Path, spec: StepSpec, patience: Patience) -> ExitRecord:
+def _supervise(runner: Runner, folder: Path, spec: StepSpec, patience: StepPatience) -> ExitRecord:
     """Start the step and wait for its end. If this call is ended, nothing of the step stays behind."""
     try:
         runner.start(folder, spec)

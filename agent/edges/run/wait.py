@@ -21,7 +21,7 @@ from agent.edges.run.runner import (
     say_silence,
 )
 
-__all__ = ["POLL_S", "QUEUE_NOTICE_S", "SILENCE_GRACE_S", "Patience", "wait"]
+__all__ = ["POLL_S", "QUEUE_NOTICE_S", "SILENCE_GRACE_S", "StepPatience", "wait"]
 
 POLL_S = 0.1
 QUEUE_NOTICE_S = 30.0
@@ -33,7 +33,7 @@ _ORPHANED = "it was killed when its orchestrator ended"
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class StepPatience:
     """How to wait for a step, and whom to tell meanwhile."""
 
     sleep: Callable[[float], None]
@@ -48,7 +48,7 @@ class Patience:
     heartbeat_limit_s: float = HEARTBEAT_LIMIT_S
 
 
-def wait(runner: Runner, folder: Path, patience: Patience) -> Exited | Lost:
+def wait(runner: Runner, folder: Path, patience: StepPatience) -> Exited | Lost:
     """Wait until the step has ended, or until it is sure that it never will. At return nothing of it runs.
 
     A queued step is waited for without a limit, and withdrawn if somebody asks for the end. A supervisor that lives
@@ -63,7 +63,7 @@ def wait(runner: Runner, folder: Path, patience: Patience) -> Exited | Lost:
 class _Watch:
     """Observations of a step since the wait began."""
 
-    def __init__(self, runner: Runner, folder: Path, patience: Patience) -> None:
+    def __init__(self, runner: Runner, folder: Path, patience: StepPatience) -> None:
         self._runner, self._folder, self._patience = runner, folder, patience
         self._silent_s = self._queued_s = 0.0
 

@@ -15,7 +15,7 @@ import pytest
 from agent.edges.run import step_folder as step
 from agent.edges.run.local_runner import LocalRunner
 from agent.edges.run.runner import Exited, Lost, Queued, Runner, Running, Taken, Unclaimed, supervisor_command
-from agent.edges.run.wait import POLL_S, QUEUE_NOTICE_S, Patience, wait
+from agent.edges.run.wait import POLL_S, QUEUE_NOTICE_S, StepPatience, wait
 from tests.edges.run.queue_runner import QueueRunner, begin_job
 from tests.edges.supervisor.made_steps import python_step, wait_for
 
@@ -49,7 +49,7 @@ def test_a_queued_step_is_waited_for_until_its_job_has_begun_and_ended(folder: P
     QUEUE.start(folder, python_step(MARK, folder))
     assert QUEUE.poll(folder) == Queued("job 4711 is pending")
     sleep = doing(lambda: None, lambda: None, lambda: begin_job(folder))
-    end = wait(QUEUE, folder, Patience(sleep))
+    end = wait(QUEUE, folder, StepPatience(sleep))
     assert isinstance(end, Exited) and end.record.exit_code == 0 and has_run(folder)
 
 
@@ -57,13 +57,13 @@ def test_a_long_wait_in_a_queue_is_told_once(folder: Path) -> None:
     QUEUE.start(folder, python_step(MARK, folder))
     said: list[str] = []
     idle = [lambda: None] * int(3 * QUEUE_NOTICE_S / POLL_S)
-    wait(QUEUE, folder, Patience(doing(*idle, lambda: begin_job(folder)), warn=said.append))
+    wait(QUEUE, folder, StepPatience(doing(*idle, lambda: begin_job(folder)), warn=said.append))
     assert said == [f"{folder.name} waits to begin: job 4711 is pending"]
 
 
 def test_a_request_to_stop_withdraws_a_queued_step_for_good(folder: Path) -> None:
     QUEUE.start(folder, python_step(MARK, folder))
-    end = wait(QUEUE, folder, Patience(time.sleep, is_stopped=lambda: True))
+    end = wait(QUEUE, folder, StepPatience(time.sleep, is_stopped=lambda: True))
     assert end == Lost("it was withdrawn by request before it began") and QUEUE.poll(folder) == Taken()
     assert begin_job(folder) == 0 and not has_run(folder), "the batch system starts it all the same"
 
@@ -81,7 +81,7 @@ def test_a_job_that_begins_as_it_is_withdrawn_is_ended(folder: Path) -> None:
                     time.sleep(0.01)
             super().kill(folder)
 
-    end = wait(Late(), folder, Patience(time.sleep, is_stopped=lambda: True))
+    end = wait(Late(), folder, StepPatience(time.sleep, is_stopped=lambda: True))
     job.join()
     assert isinstance(end, Exited) and end.record.stopped
 
@@ -89,7 +89,7 @@ def test_a_job_that_begins_as_it_is_withdrawn_is_ended(folder: Path) -> None:
 def test_a_job_that_others_cancelled_is_lost_and_begins_no_more(folder: Path) -> None:
     QUEUE.start(folder, python_step(MARK, folder))
     job = folder / "job"
-    end = wait(QUEUE, folder, Patience(doing(job.unlink)))
+    end = wait(QUEUE, folder, StepPatience(doing(job.unlink)))
     assert isinstance(end, Lost) and QUEUE.poll(folder) == Taken()
     assert begin_job(folder) == 0 and not has_run(folder)
 
@@ -123,7 +123,7 @@ def test_a_supervisor_that_is_starting_here_is_queued(folder: Path) -> None:
     other.mkdir()
     assert runner.poll(other) == Unclaimed()
     (folder / step.SPEC).write_bytes(content)
-    end = wait(runner, folder, Patience(time.sleep))
+    end = wait(runner, folder, StepPatience(time.sleep))
     assert process.wait() == 0 and isinstance(end, Exited) and has_run(folder)
 
 
@@ -142,5 +142,5 @@ def test_kill_of_a_supervisor_that_is_starting_lets_it_run_nothing(folder: Path)
 def test_a_step_that_runs_is_not_hurried(folder: Path) -> None:
     LocalRunner().start(folder, python_step("import time; time.sleep(0.5); " + MARK, folder))
     assert isinstance(LocalRunner().poll(folder), Running)
-    end = wait(LocalRunner(), folder, Patience(time.sleep))
+    end = wait(LocalRunner(), folder, StepPatience(time.sleep))
     assert isinstance(end, Exited) and has_run(folder)
