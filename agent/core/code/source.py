@@ -27,8 +27,10 @@ def parse(text: str) -> ast.Module | BadPython:
             return ast.parse(text)
         except SyntaxError as error:
             return BadPython(min(max(error.lineno or 1, 1), text.count("\n") + 1), error.msg)
-        except (ValueError, RecursionError, MemoryError) as error:
-            return BadPython(1, str(error) or type(error).__name__)
+        except ValueError as error:
+            return BadPython(1, str(error))
+        except (RecursionError, MemoryError):
+            return BadPython(1, "it is nested too deeply")
 
 
 def find_bad_python(text: str) -> BadPython | None:

@@ -1,0 +1,39 @@
+"""Python text is parsed in one place, which never raises and never warns."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from agent.core.code.source import BadPython, constants_in, find_bad_python, parse
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("x = 1\ny = (\n", 2, "never closed"),
+        ("x = 1\0\n", 1, "null"),
+        ("x = '\ud800'\n", 1, "surrogates"),
+        ("-" * 200_000 + "1\n", 1, "nested too deeply"),
+        ("(" * 500 + ")" * 500, 1, "nested"),
+    ],
+    ids=["syntax", "null", "surrogate", "deep", "brackets"],
+)
+def test_a_fault_has_a_line_and_words(text: str, line: int, words: str) -> None:
+    fault = parse(text)
+    assert isinstance(fault, BadPython) and fault.line == line and words in fault.message
+    assert find_bad_python(text) == fault
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\ufeffx = 1\n", 'x = "\\d"\n', "def f():\n    x = 1\n    global x\n", "x is 1\n"]
+)
+def test_python_is_a_tree_without_warnings(text: str) -> None:
+    assert isinstance(parse(text), ast.Module) and find_bad_python(text) is None
+
+
+def test_constants_are_assignments_to_one_name_at_the_top_level() -> None:
+    tree = parse("A = 1\nB: int = 2\nC: int\nD = E = 3\nF, G = 4, 5\nA = 6\nif A:\n    H = 7\nx.y = 8\n")
+    assert isinstance(tree, ast.Module)
+    assert [(name, ast.unparse(value)) for name, value in constants_in(tree)] == [("A", "1"), ("B", "2"), ("A", "6")]
