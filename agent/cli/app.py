@@ -16,8 +16,8 @@ from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import Abort, TyperException
 
 from agent.cli.settings import read_settings, say_misuse
-from agent.cli.table import COMMANDS, make_typer
-from agent.cli.terminal import clean_streams, describe_surprise, say
+from agent.cli.table import COMMANDS, DEFAULT_WORKSPACES, make_typer
+from agent.cli.terminal import VOICE, clean_streams, describe_surprise, say
 from agent.edges.system.library_warnings import ignore_library_warnings
 from agent.errors import ScientistError
 
@@ -56,10 +56,11 @@ def load_command(name: str) -> Any:
 
 
 app = make_typer(
+    add_completion=True,
     name="scientist",
     cls=LazyGroup,
     help="Runs research ideas through plan, edit, lint, run, evaluate and feedback, and survives the night.",
-    no_args_is_help=True,
+    invoke_without_command=True,
 )
 
 
@@ -73,11 +74,18 @@ def show_version(wanted: bool) -> None:
 
 @app.callback()
 def begin(
+    context: typer.Context,
     _version: Annotated[
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Options that stand before the command."""
+    """Options that stand before the command, and what to do next if there is no command."""
+    if context.invoked_subcommand is None:
+        from agent.cli.next_step import say_next  # its lock is needed by no other start of the program
+
+        folder = os.environ.get("SCIENTIST_WORKSPACES", "")
+        for line in say_next(Path(folder or DEFAULT_WORKSPACES), not folder):
+            typer.echo(line)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -99,6 +107,7 @@ def end(number: int, _frame: object) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; an error is one line on standard error."""
+    VOICE.reset()
     with clean_streams():
         return answer(arguments)
 

@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import typer
 from dotenv import load_dotenv
 
+from agent.cli.display import open_foot
 from agent.cli.environment import announce_sandbox, prepare
 from agent.cli.models import ModelSettings, make_models, read_model_settings
-from agent.cli.terminal import describe_surprise, say
-from agent.core.journal.events import Event, Resumed
+from agent.cli.terminal import VOICE, describe_surprise, detail, note, put, say, show_activity
+from agent.core.journal.events import Event, Resumed, Started
 from agent.core.journal.fold import fold
-from agent.core.journal.kinds import PauseKind
+from agent.core.journal.kinds import PauseKind, Stage
 from agent.core.journal.state import State
 from agent.edges.lint import Linter
 from agent.edges.model.ledger import Ledger
@@ -39,8 +39,19 @@ from agent.errors import ScientistError, UsageError
 from agent.loop import Loop
 from agent.report.pause import ways_on
 from agent.report.progress import describe
+from agent.report.status import phase_of
 
 SECOND_INTERRUPT_S = 1.5
+ACTIVITIES = {
+    "ask": "asking the model",
+    "edit": "editing",
+    "check": "checking the edit",
+    "smoke": "smoke test",
+    "run": "training",
+    "evaluate": "evaluating",
+    "review": "reviewing",
+    "plot": "plotting",
+}
 # Worst first: a batch exits with the worst of its workspaces.
 SEVERITY = (130, 6, 5, 2, 1, 4, 3, 0)
 
@@ -48,9 +59,9 @@ SEVERITY = (130, 6, 5, 2, 1, 4, 3, 0)
 def announce_model(name: str) -> None:
     """What a person must know of the model before anything runs."""
     if is_replay(name):
-        say(f"replay of {name.removeprefix(PREFIX)}: no model is asked.")
+        note(f"replay of {name.removeprefix(PREFIX)}: no model is asked.")
     if name == SWEEP:
-        say(f"{CONTROL}.")
+        note(f"{CONTROL}.")
 
 
 def load_keys() -> None:
@@ -77,9 +88,14 @@ def drive_all(
     codes = []
     settings = read_model_settings()
     ledger = Ledger(lambda model: price_of(model, settings.rules))
-    for workspace in workspaces:
+    for number, workspace in enumerate(workspaces, start=1):
+        place = f"[{number}/{len(workspaces)}] " if len(workspaces) > 1 else ""
         try:
-            codes.append(drive(workspace, ledger, settings, resumed=resumed, discards_edits=discards_edits))
+            with open_foot():
+                show_activity(f"{place}{workspace.path.name}: starting")
+                codes.append(
+                    drive(workspace, ledger, settings, resumed=resumed, discards_edits=discards_edits, place=place)
+                )
         except KeyboardInterrupt:
             interrupt(workspace)
             return 130
@@ -106,6 +122,7 @@ def drive(
     *,
     resumed: Callable[[State], Resumed] | None = None,
     discards_edits: bool = False,
+    place: str = "",
 ) -> int:
     """Run one workspace under its lock, and return its exit code.
 
@@ -116,7 +133,7 @@ def drive(
             workspace.stop_file.unlink(missing_ok=True)
         if discards_edits:
             say_discarded(workspace)
-        loop, change = open_loop(workspace, ledger, settings, resumed)
+        loop, change = open_loop(workspace, ledger, settings, resumed, place)
         if loop.state.ended:
             say(f"{workspace.path}: has ended already: {loop.state.ended.summary.splitlines()[0]}")
             return exit_code(loop.state)
@@ -141,7 +158,11 @@ def exit_code(state: State) -> int:
 
 
 def open_loop(
-    workspace: Workspace, ledger: Ledger, settings: ModelSettings, resumed: Callable[[State], Resumed] | None
+    workspace: Workspace,
+    ledger: Ledger,
+    settings: ModelSettings,
+    resumed: Callable[[State], Resumed] | None,
+    place: str,
 ) -> tuple[Loop, Resumed | None]:
     """A loop on the workspace's journal, once code, template and journal agree, and what a person changes of it.
 
@@ -154,7 +175,10 @@ def open_loop(
         line = describe(event, state)
         if line:
             for part in line.splitlines():
-                say(f"[{workspace.path.name}] {time.strftime('%H:%M:%S')} {part}")
+                note(f"[{workspace.path.name}] {time.strftime('%H:%M:%S')} {part}")
+        if isinstance(event, Started):
+            detail(f"[{workspace.path.name}] {time.strftime('%H:%M:%S')} begins {event.kind} ({event.key})")
+        show_activity(f"{place}{workspace.path.name}: {describe_activity(state)}")
 
     def warn(text: str) -> None:
         say(f"[{workspace.path.name}] {time.strftime('%H:%M:%S')} {text}")
@@ -169,6 +193,7 @@ def open_loop(
         check_untouched(workspace, repo, state)
         check_interpreter(state, template)
         prepared = find_data(workspace, state, template)
+    detail_launch(workspace, state, template, sandbox)
     edges = Edges(
         workspace=workspace,
         journal=journal,
@@ -225,6 +250,25 @@ def find_data(workspace: Workspace, state: State, template: Template) -> Prepare
     return found
 
 
+def describe_activity(state: State) -> str:
+    """What an idea is at, in a few words."""
+    run = state.run.number
+    number = f"run {run} of {state.limits.max_runs}, " if run and state.stage is Stage.EXPERIMENTS else ""
+    return number + ACTIVITIES.get(phase_of(state), phase_of(state))
+
+
+def detail_launch(workspace: Workspace, state: State, template: Template, sandbox: str) -> None:
+    """With --verbose: what the runs of a workspace are made with."""
+    launched, head = state.launched, f"[{workspace.path.name}]"
+    detail(f"{head} template {template.folder} ({launched.template_hash}), profile {launched.profile or '-'}")
+    detail(f"{head} interpreter {launched.python}; sandbox asked for: {sandbox}")
+    for name, data in (("training", launched.training), ("evaluation", launched.evaluation)):
+        if data:
+            detail(f"{head} {name} data {data}")
+    limits = state.limits
+    detail(f"{head} limits: {limits.max_runs} runs, {limits.max_tokens or 'no limit of'} tokens per idea")
+
+
 def report(workspace: Workspace, state: State) -> None:
     """How the idea stands, and what to do next."""
     control = f" ({state.launched.remark})" if state.launched.remark else ""
@@ -232,13 +276,14 @@ def report(workspace: Workspace, state: State) -> None:
     if state.ended:
         how = "completed" if state.ended.completed else "failed"
         plural = "" if state.completed_runs == 1 else "s"
-        typer.echo(f"{workspace.path}: {how}, {state.completed_runs} completed run{plural}{control}")
-        typer.echo(f"  look: scientist show {quoted}    edits: scientist history {quoted}")
+        put(f"{workspace.path}: {how}, {state.completed_runs} completed run{plural}{control}")
+        if not VOICE.quiet:
+            put(f"  look: scientist show {quoted}    edits: scientist history {quoted}")
     else:
         reason = state.pause.reason if state.pause else "interrupted"
-        typer.echo(f"{workspace.path}: paused: {reason}{control}")
+        put(f"{workspace.path}: paused: {reason}{control}")
         for purpose, command in ways_on(str(workspace.path), state):
-            typer.echo(f"  {purpose}: {command}")
+            put(f"  {purpose}: {command}")
 
 
 def interrupt(workspace: Workspace) -> None:

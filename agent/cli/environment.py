@@ -8,14 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
+from agent.cli.display import LINE_CHARS, open_foot
 from agent.cli.places import data_cache, data_limit_gib, environment_cache, writing_cache
-from agent.cli.terminal import say
+from agent.cli.terminal import note, say
 from agent.core.inputs.spec import Environment
 from agent.edges.sandbox.choose import Sandbox, choose_sandbox
 from agent.edges.template.data import Prepared, prepare_data, store_of
@@ -23,8 +21,6 @@ from agent.edges.template.environment import build_environment, environment_for
 from agent.edges.template.interpreters import python_places
 from agent.edges.template.load import Template
 from agent.errors import UsageError
-
-LINE_CHARS = 100
 
 
 def check_python(path: Path) -> Path:
@@ -58,7 +54,7 @@ def build(environment: Environment, template: Path, cache: Path, whose: str = ""
     title = f"building the environment of {whose} (once; it is kept under {cache})"
     with shown(title) as tell, writing_cache(cache):
         python = build_environment(environment, template, cache, tell, inherited=os.environ, places=places)
-    say(f"environment ready in {time.monotonic() - started:.0f} s: {python}")
+    note(f"environment ready in {time.monotonic() - started:.0f} s: {python}")
     return python
 
 
@@ -78,36 +74,27 @@ def prepare(template: Template, interpreter: Path, is_stopped: Callable[[], bool
             template, interpreter, store, os.environ, tell, max_gib=limit_gib, is_stopped=is_stopped
         )
     if prepared.made:
-        say(f"data ready in {prepared.seconds:.0f} s: {prepared.bytes / 2**30:.3g} GiB in {prepared.training}")
+        note(f"data ready in {prepared.seconds:.0f} s: {prepared.bytes / 2**30:.3g} GiB in {prepared.training}")
     return prepared
 
 
 @contextmanager
 def shown(title: str) -> Iterator[Callable[[str], None]]:
-    """Lines of progress for the person at the terminal, under a title; no title where no line comes."""
-    with ExitStack() as stack:
-        show: Callable[[str], None] | None = None
+    """Take lines of progress: the last one at the foot of a terminal, each one elsewhere; no title if no line comes."""
+    with open_foot() as foot:
+        told = False
 
         def tell(line: str) -> None:
-            nonlocal show
-            if show is None:
-                say(title)
-                show = stack.enter_context(_spinner()) if sys.stderr.isatty() else _say_line
-            show(line[:LINE_CHARS])
+            nonlocal told
+            if not told:
+                note(title)
+                told = True
+            if foot:
+                foot.update(line)
+            else:
+                note(f"  {line[:LINE_CHARS]}")
 
         yield tell
-
-
-@contextmanager
-def _spinner() -> Iterator[Callable[[str], None]]:
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("starting", total=None)
-        yield lambda line: progress.update(task, description=line)
-
-
-def _say_line(line: str) -> None:
-    say(f"  {line}")
 
 
 WITHOUT_SANDBOX = (
@@ -122,7 +109,7 @@ def announce_sandbox(sandbox: Sandbox) -> None:
         say(WITHOUT_SANDBOX)
     else:
         missed = f" ({sandbox.missed})" if sandbox.missed else ""
-        say(
+        note(
             f"sandbox: {sandbox.kind}{missed}"
             + (f"; it leaves open: {'; '.join(sandbox.gaps)}" if sandbox.gaps else "")
         )

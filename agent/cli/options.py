@@ -12,18 +12,50 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from agent.cli.places import complete_ideas, complete_templates
+from agent.cli.table import DEFAULT_WORKSPACES
+from agent.cli.terminal import VOICE
 from agent.core.journal.budget import change_limits
 from agent.core.journal.limits import Limits
+from agent.errors import UsageError
 
 WorkspacesDir = Annotated[
     Path, typer.Option("--workspaces", envvar="SCIENTIST_WORKSPACES", help="Folder of all batches.")
 ]
 IdeasArg = Annotated[
-    str, typer.Argument(metavar="IDEAS", help="File of one idea or a list of them, or a name: see scientist ideas.")
+    str,
+    typer.Argument(
+        metavar="IDEAS",
+        autocompletion=complete_ideas,
+        help="File of one idea or a list of them, or a name: see scientist ideas.",
+    ),
+]
+TemplateArg = Annotated[
+    str, typer.Argument(metavar="TEMPLATE", autocompletion=complete_templates, help="Name or folder of the template.")
 ]
 WorkspaceArg = Annotated[Path, typer.Argument(metavar="WS", help="Folder of one idea.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with a schema_version.")]
-DEFAULT_WORKSPACES = Path("workspaces")
+
+
+def be_quiet(wanted: bool) -> bool:
+    VOICE.quiet = wanted or VOICE.quiet
+    return wanted
+
+
+def be_verbose(wanted: bool) -> bool:
+    """Raises: UsageError if --quiet was given too."""
+    VOICE.verbose = wanted or VOICE.verbose
+    if VOICE.quiet and VOICE.verbose:
+        raise UsageError("options", "--quiet or --verbose, not both", "leave one out")
+    return wanted
+
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", callback=be_quiet, help="Print problems and each idea's last line alone.")
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", callback=be_verbose, help="Print more: template, interpreter, each effect.")
+]
 
 
 class PauseBefore(StrEnum):
@@ -91,7 +123,13 @@ class LaunchSettings(Budgets):
         list[str] | None, typer.Option("--idea", help="Only this one, by name or number; may be repeated.")
     ] = None
     template: Annotated[
-        str, typer.Option("--template", envvar="SCIENTIST_TEMPLATE", help="Name or folder of the template.")
+        str,
+        typer.Option(
+            "--template",
+            envvar="SCIENTIST_TEMPLATE",
+            autocompletion=complete_templates,
+            help="Name or folder of the template.",
+        ),
     ] = "sae"
     profile: Annotated[str, typer.Option("--profile", envvar="SCIENTIST_PROFILE", help="Scale to run at.")] = ""
     model: Annotated[
@@ -129,6 +167,8 @@ class LaunchSettings(Budgets):
         SandboxChoice, typer.Option("--sandbox", envvar="SCIENTIST_SANDBOX", help="Sandbox of the runs.")
     ] = SandboxChoice.AUTO
     workspaces: WorkspacesDir = DEFAULT_WORKSPACES
+    quiet: Quiet = False
+    verbose: Verbose = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +184,8 @@ class ResumeSettings(Budgets):
         typer.Option("--discard-edits", help="Go on without what was changed by hand; git keeps it under refs/rescue."),
     ] = False
     workspaces: WorkspacesDir = DEFAULT_WORKSPACES
+    quiet: Quiet = False
+    verbose: Verbose = False
 
 
 def spread_settings(command: Callable[..., None]) -> Callable[..., None]:

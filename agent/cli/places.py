@@ -11,6 +11,7 @@ from pathlib import Path
 import agent
 from agent.cli.terminal import read_redactor
 from agent.core.inputs.idea import Idea, parse_ideas
+from agent.edges.template.load import list_templates
 from agent.errors import UsageError
 
 PACKAGE = Path(agent.__file__).parent
@@ -85,6 +86,16 @@ def find_ideas(name: str, roots: Sequence[Path]) -> Path:
     if path.suffix or path.name != name:
         raise UsageError(name, f"cannot be read: {os.strerror(errno.ENOENT)}", there_are)
     raise UsageError(f"ideas {name}", "not found", there_are)
+
+
+def complete_ideas(incomplete: str) -> list[str]:
+    """Names of ideas files for a shell."""
+    return [name for name in list_ideas(ideas_roots()) if name.startswith(incomplete)]
+
+
+def complete_templates(incomplete: str) -> list[str]:
+    """Names of templates for a shell."""
+    return [folder.name for folder in list_templates(template_roots()) if folder.name.startswith(incomplete)]
 
 
 def data_cache() -> Path:

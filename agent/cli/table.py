@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import typer
@@ -14,6 +15,7 @@ class CommandEntry(NamedTuple):
     help: str
 
 
+DEFAULT_WORKSPACES = Path("workspaces")
 _AT = "agent.cli.commands."
 # In the order of `scientist --help`.
 COMMANDS = {
@@ -41,10 +43,5 @@ COMMANDS = {
 
 def make_typer(**options: Any) -> typer.Typer:
     """A command or a group of commands; whatever goes wrong is told by agent.cli.app."""
-    return typer.Typer(
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        add_completion=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-        **options,
-    )
+    settings = {"rich_markup_mode": None, "pretty_exceptions_enable": False, "add_completion": False}
+    return typer.Typer(**settings | options, context_settings={"help_option_names": ["-h", "--help"]})

@@ -8,8 +8,10 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import typer
 
@@ -85,9 +87,57 @@ def read_redactor() -> Redactor:
     return Redactor(secrets)
 
 
+class MovingLine(Protocol):
+    """A line that changes in place and must not be printed over."""
+
+    def hidden(self) -> AbstractContextManager[None]: ...
+
+    def update(self, text: str) -> None: ...
+
+
+@dataclass(slots=True)
+class Voice:
+    """How much a command says, and the line that moves below; `agent.cli.app` begins each command with a new one."""
+
+    quiet: bool = False
+    verbose: bool = False
+    foot: MovingLine | None = None
+
+    def reset(self) -> None:
+        self.quiet, self.verbose, self.foot = False, False, None
+
+
+VOICE = Voice()
+
+
 def say(message: str) -> None:
-    """Print a message for the person at the terminal; data goes to standard output."""
-    typer.echo(message, err=True)
+    """Print a message for the person at the terminal, also with --quiet; data goes to standard output."""
+    with VOICE.foot.hidden() if VOICE.foot else contextlib.nullcontext():
+        typer.echo(message, err=True)
+
+
+def note(message: str) -> None:
+    """Print progress, unless --quiet was given."""
+    if not VOICE.quiet:
+        say(message)
+
+
+def detail(message: str) -> None:
+    """Print something that only --verbose asks for."""
+    if VOICE.verbose:
+        say(message)
+
+
+def show_activity(text: str) -> None:
+    """Say in the moving line, if there is one, what is going on."""
+    if VOICE.foot:
+        VOICE.foot.update(text)
+
+
+def put(message: str) -> None:
+    """Print a result on standard output while a command goes on."""
+    with VOICE.foot.hidden() if VOICE.foot else contextlib.nullcontext():
+        typer.echo(message)
 
 
 def describe_surprise(error: Exception, folder: Path) -> str:

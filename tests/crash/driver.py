@@ -20,7 +20,8 @@ def drive_batch(batch: Path) -> int:
     """The worst exit code; what a person would be told is noted beside the batch."""
     with pytest.MonkeyPatch.context() as patch:
         use_tellers(patch)
-        patch.setattr(drive, "say", lambda text: note(batch.parent / "said", text))
+        for name in ("say", "note"):
+            patch.setattr(drive, name, lambda text: note(batch.parent / "said", text))
         return drive.drive_all(find_workspaces(batch), resumed=lambda state: Resumed())
 
 

@@ -71,6 +71,7 @@ def tell(told: Tale) -> None:
         use_tellers(patch, {**LINES, Role.EDITOR: ["I cannot.\n", LINES[Role.EDITOR][1] + HAUNTED]})
         patch.setattr(drive, "runner_for", lambda launched: NotingRunner())
         patch.setattr(drive, "say", lambda text: None)
+        patch.setattr(drive, "note", lambda text: None)
         told.tell()
 
 

@@ -63,6 +63,7 @@ def _tell(told: Tale, dies_at: int) -> None:
         use_tellers(patch)
         patch.setattr(drive, "runner_for", lambda launched: SwiftRunner(apart=points.silence))
         patch.setattr(drive, "say", lambda text: None)
+        patch.setattr(drive, "note", lambda text: None)
         points.watch()
         told.tell()
 

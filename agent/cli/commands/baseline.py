@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from agent.cli.environment import check_python, choose_interpreter, hold_own_code, prepare
+from agent.cli.options import TemplateArg
 from agent.cli.places import environment_cache, is_installed, template_roots
 from agent.cli.terminal import say
 from agent.core.evidence.baseline import primary_metric
@@ -26,7 +27,7 @@ from agent.errors import ScientistError, UsageError
 
 
 def baseline(
-    template: Annotated[str, typer.Argument(metavar="TEMPLATE", help="Name or folder of the template.")],
+    template: TemplateArg,
     profile: Annotated[str, typer.Option("--profile", envvar="SCIENTIST_PROFILE", help="Scale to run at.")] = "",
     parallel: Annotated[int, typer.Option("--parallel", min=1, max=256, help="Runs at the same time.")] = 1,
     only: Annotated[

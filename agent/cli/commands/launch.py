@@ -22,7 +22,7 @@ from agent.cli.environment import (
 from agent.cli.models import check_roles, control_of, to_launched
 from agent.cli.options import IdeasArg, LaunchSettings, spread_settings
 from agent.cli.places import find_ideas, ideas_roots, read_ideas, template_roots
-from agent.cli.terminal import read_redactor, say
+from agent.cli.terminal import note, read_redactor
 from agent.core.evidence.baseline import primary_metric
 from agent.core.inputs.idea import choose_ideas
 from agent.core.journal.events import Launched
@@ -59,7 +59,7 @@ def launch(ideas: IdeasArg, settings: LaunchSettings) -> None:
     launched = describe_launch(asked, frozen, interpreter, prepare(frozen, interpreter))
     made = create_batch(workspaces, batch_name(file, workspaces), chosen, frozen, launched, refs)
     for workspace in made:
-        say(f"workspace {workspace.path}")
+        note(f"workspace {workspace.path}")
     raise typer.Exit(drive_all(made))
 
 

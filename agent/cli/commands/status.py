@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agent.cli.options import DEFAULT_WORKSPACES, Json
+from agent.cli.options import Json
 from agent.cli.places import data_cache
+from agent.cli.table import DEFAULT_WORKSPACES
 from agent.cli.terminal import clean, say
 from agent.core.journal.fold import fold
 from agent.core.journal.state import UNHELD, State

@@ -1,0 +1,51 @@
+"""What `scientist` alone says: how many ideas are at work, wait or have ended, and the command to go on with."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections import Counter
+from pathlib import Path
+
+TAIL_BYTES = 1 << 16
+
+
+def say_next(folder: Path, path_is_default: bool) -> list[str]:
+    """A few lines for a folder of batches. Journals are read at their last line alone, so that this takes no time."""
+    counts = Counter(state_of(journal.parent) for journal in folder.glob("*/*/.agent/journal.jsonl"))
+    where = "" if path_is_default else f" {shlex.quote(str(folder))}"
+    if not counts:
+        return [
+            f"No ideas were launched here yet ({folder}/ holds none).",
+            "  try it without a key:  scientist launch sae_synth --idea 1 --max-runs 2",
+            "  what there is:         scientist ideas; scientist templates",
+            "  with a model:          scientist doctor --model PROVIDER/MODEL",
+            "  copies to edit:        scientist init",
+            "All commands: scientist --help",
+        ]
+    lines = [f"{folder}: " + ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])]
+    if counts["paused"] or counts["stalled"]:
+        lines += ["  go on:   scientist resume --all", f"  reasons: scientist status{where}"]
+    else:
+        lines += [f"  look:    scientist status{where}"]
+    return [*lines, "All commands: scientist --help"]
+
+
+STATES = ("at work", "paused", "stalled", "ended", "unreadable")
+
+
+def state_of(agent: Path) -> str:
+    """State of the idea whose .agent folder this is, from the last event of its journal and the holder of its lock."""
+    from agent.edges.workspace.lock import read_holder  # filelock takes a quarter of the time of a start
+
+    holder = read_holder(agent)
+    if holder is not None and holder.is_alive() is not False:
+        return "at work"
+    try:
+        with (agent / "journal.jsonl").open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            last = json.loads(file.read().splitlines()[-1])["event"]["type"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return "unreadable"
+    return {"ended": "ended", "paused": "paused"}.get(last, "stalled")
