@@ -17,6 +17,8 @@ __all__ = ["Unwritable", "blocks_of"]
 
 CONTEXT = 2
 _MARKS = (7, 8, 9, 6, 5)
+# "```"
+_BACKTICKS = re.compile("`+")
 _SENTINEL = "the end of the file, as it was"
 
 _TextLines = Sequence[str]
@@ -55,7 +57,7 @@ def _block(path: str, search: _TextLines, replace: _TextLines) -> str:
         raise Unwritable(path)
     # A line of `=` in the text is told from the divider by its length: that of the block's own markers.
     marks = [sign * free[0] for sign in "<=>"]
-    fence = "`" * max(3, 1 + max((len(run) for line in body for run in re.findall("`+", line)), default=0))
+    fence = "`" * max(3, 1 + max((len(run) for line in body for run in _BACKTICKS.findall(line)), default=0))
     lines = [path, fence, f"{marks[0]} SEARCH", *search, marks[1], *replace, f"{marks[2]} REPLACE", fence]
     return "".join(f"{line}\n" for line in lines)
 

@@ -16,6 +16,16 @@ _LINE_CHARS: Final = 400
 _LONGEST_PERIOD: Final = 4
 _BARS_IN_A_ROW: Final = 3
 
+# Four empty lines: "\n\n\n\n"
+_GAP: Final = re.compile(r"\n{3,}")
+# "\b\b", by which a line is written anew
+_BACKSPACES: Final = re.compile("\x08+")
+# "45%", "45.2 %"
+_PERCENTAGE: Final = re.compile(r"\d{1,3}(?:\.\d+)?\s?%")
+# "[===>...]"
+_BAR: Final = re.compile(r"[━─╸╺=>.\[\]]+")
+# "12:30", "3.5"
+_FIGURES: Final = re.compile(r"\d[\d.,:]*")
 _TRACEBACK: Final = "Traceback (most recent call last)"
 
 # "  45%|████▌     | 9/20 [00:04<00:05, 2.1it/s]"
@@ -49,7 +59,7 @@ def fold(text: str) -> list[str]:
     Carriage returns overwrite, but never an error. Lines are at most 400 characters long, with no control characters
     but the tab. Blank lines neither repeat nor stand at an end.
     """
-    spaced = re.sub(r"\n{3,}", "\n\n", without_surrogates(_without_middle(text)))
+    spaced = _GAP.sub("\n\n", without_surrogates(_without_middle(text)))
     states = [state for raw in spaced.split("\n") for state in last_states(raw)]
     return [cut_line(line) for line in _fold_repeats(_fold_bars(states))]
 
@@ -116,7 +126,7 @@ def _without_middle(text: str) -> str:
 def last_states(raw: str) -> list[str]:
     """The part of a line that a terminal would still show, and any error that was overwritten."""
     line = ESCAPE.sub("", raw)
-    line = re.sub("\x08+", "\r", line) if "\x08" in line else line
+    line = _BACKSPACES.sub("\r", line) if "\x08" in line else line
     if "\r" not in line:
         return _plain(line)
     segments = [segment for segment in line.split("\r") if segment.strip()]
@@ -150,9 +160,9 @@ def _fold_bars(lines: Sequence[str]) -> list[str]:
 
 def _name_bar(line: str) -> str:
     """The part of a bar that stays while it moves: the words before its percentage, else all but its figures."""
-    found = re.search(r"\d{1,3}(?:\.\d+)?\s?%", line)
-    words = line[: found.start()] if found else re.sub(r"[━─╸╺=>.\[\]]+", "", line)
-    return "bar " + " ".join(re.sub(r"\d[\d.,:]*", "#", words).split())
+    found = _PERCENTAGE.search(line)
+    words = line[: found.start()] if found else _BAR.sub("", line)
+    return "bar " + " ".join(_FIGURES.sub("#", words).split())
 
 
 def _fold_repeats(lines: Sequence[str]) -> list[str]:

@@ -14,7 +14,7 @@ __all__ = ["Brief", "split_brief"]
 _HEADING: Final = re.compile(r"#[ \t]+(?P<name>\S.*)")
 # "Field brief"
 _BACKGROUND: Final = re.compile(r"(?:field(?: brief)?|background|related work|literature)\b", re.IGNORECASE)
-# "# Task\\n"
+# "# Task\n"
 _TASK: Final = re.compile(r"#[ \t]+task[ \t#]*\n+", re.IGNORECASE)
 
 

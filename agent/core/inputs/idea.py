@@ -15,6 +15,10 @@ from agent.errors import UsageError
 
 TITLE_CHARS = 80
 REVISED_CHARS = 6_000  # or twice the idea before: it stands in every prompt, and no window makes it shorter
+# "Overall_Score", "Novelty", "novel"
+_ASSESSMENT = re.compile(r"Interestingness|Feasibility|Novelty|Research_Impact|Overall_Score|novel$", re.IGNORECASE)
+# ": " between words that a folder's name joins by "_"
+_BETWEEN = re.compile(r"\W+")
 # "name", "primary_metric", "metric names"
 _FROZEN = re.compile(r"name|(?:(?:primary|main|target|key)[_ -]*)?metrics?(?:[_ -]*names?)?|primary", re.IGNORECASE)
 
@@ -47,15 +51,14 @@ class Idea(BaseModel):
     @property
     def slug(self) -> str:
         """The name as a folder name: letters of any script, digits and underscores, at most 60 characters."""
-        return re.sub(r"\W+", "_", (self.Name or self.Title).lower()).strip("_")[:60] or "idea"
+        return _BETWEEN.sub("_", (self.Name or self.Title).lower()).strip("_")[:60] or "idea"
 
     def to_json(self) -> str:
         return json.dumps(self.model_dump(), indent=2, ensure_ascii=False) + "\n"
 
     def details(self) -> Mapping[str, Any]:
         """The fields that instruct a reader, without scores and self-assessments."""
-        skip = re.compile(r"(Interestingness|Feasibility|Novelty|Research_Impact|Overall_Score|novel$)", re.IGNORECASE)
-        return {k: v for k, v in self.model_dump().items() if v not in ("", None) and not skip.search(k)}
+        return {k: v for k, v in self.model_dump().items() if v not in ("", None) and not _ASSESSMENT.search(k)}
 
 
 def parse_ideas(text: str, where: str) -> list[Idea]:
@@ -140,11 +143,11 @@ def new_idea(sentence: str) -> Idea:
     Raises: UsageError if the sentence says nothing.
     """
     line = " ".join(scrub(sentence).split())
-    if not re.search(r"\w", line):
+    if not _BETWEEN.sub("", line):
         raise UsageError("SENTENCE", "says nothing", 'as: scientist idea new "Warm up the learning rate"')
     title = line.rstrip(".")
     title = plain_line(title, TITLE_CHARS, whole_words=True)
-    slug = re.sub(r"\W+", "_", " ".join(line.lower().split()[:5])).strip("_")[:40]
+    slug = _BETWEEN.sub("_", " ".join(line.lower().split()[:5])).strip("_")[:40]
     steps = (
         f"1. Put it into practice, with a constant that switches it off: {line}",
         "2. Compare on and off at equal cost, all else the same.",

@@ -11,6 +11,8 @@ Direction = Literal["higher", "lower", "unknown"]
 Source = Literal["final_info", "evaluation"]
 Constant = bool | int | float | str
 
+# "{out_dir}"
+_PLACEHOLDER = re.compile(r"\{(\w*)\}")
 PLACEHOLDERS = frozenset({"out_dir", "sealed", "evaluation", "profile", "store"})
 
 
@@ -25,7 +27,7 @@ def _check_name(name: str) -> str:
 
 
 def _check_placeholders(command: str) -> str:
-    unknown = set(re.findall(r"\{(\w*)\}", command)) - PLACEHOLDERS
+    unknown = set(_PLACEHOLDER.findall(command)) - PLACEHOLDERS
     if unknown:
         known = ", ".join(f"{{{name}}}" for name in sorted(PLACEHOLDERS))
         raise ValueError(f"{{{min(unknown)}}} is unknown; there are {known}")

@@ -25,7 +25,7 @@ _LABEL: Final = re.compile(
     rf"(?![\w]){_MARKS}[ \t]*(?P<colon>[:：])?{_MARKS}[ \t]*",
     re.IGNORECASE,
 )
-# "\\n- ", "\\n2. ", an empty line
+# "\n- ", "\n2. ", an empty line
 _NEXT_POINT: Final = re.compile(r"\n[ \t]*(?:[-*+•]|\d+[.)])[ \t]|\n[ \t]*\n")
 
 

@@ -18,6 +18,7 @@ ESCAPE: Final = re.compile(
 CONTROL: Final = re.compile(
     "[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\U000e0000-\U000e007f]"
 )
+# "\r" and "\b", which write over a line
 _RETURNS: Final = re.compile("[\r\x08]")
 
 

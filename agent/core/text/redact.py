@@ -29,7 +29,7 @@ _SECRET_NAMES: Final = re.compile(r"API|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORE
 _WORDS: Final = re.compile(r"[a-z]+(?:[_-][a-z]+)*")
 # "0.001", "10:30", "1e-4"
 _NUMBER: Final = re.compile(r"(?!\d{10})[-+]?[\d_.,:]+(?:e[-+]?\d+)?", re.IGNORECASE)
-# "/home/me/key.pem", "C:\\keys"
+# "/home/me/key.pem", "C:\keys"
 _PATH: Final = re.compile(r"(?:/|~|\.\.?/|[A-Za-z]:\\).*", re.DOTALL)
 # "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 _AWS_SECRET: Final = re.compile(r"[A-Za-z0-9/+]{40}")
@@ -74,9 +74,13 @@ class _Shape:
     is_key: Callable[[str], bool] = lambda text: True
 
 
+# "-" between the parts of a key
+_NO_LETTER: Final = re.compile(r"[^A-Za-z0-9]")
+
+
 def _is_random(text: str) -> bool:
     """Letters and figures mixed as no name has them."""
-    longest = max(map(len, re.split(r"[^A-Za-z0-9]", text)))
+    longest = max(map(len, _NO_LETTER.split(text)))
     figures = sum(c.isdigit() for c in text)
     return figures >= 3 and any(c.isalpha() for c in text) and (longest >= 16 or len(text) >= 40)
 
@@ -148,6 +152,10 @@ _QUOTED_KEY: Final = re.compile(
 )
 
 
+# " " in a variable's name
+_UNFIT: Final = re.compile(r"[^A-Za-z0-9_.-]")
+
+
 class Redactor:
     """Puts `[redacted: NAME]` in place of each secret, in whatever form JSON, Python or an address gives it.
 
@@ -203,7 +211,7 @@ def _replace_shape(found: re.Match[str], shape: _Shape) -> str:
 
 
 def _marker(name: str) -> str:
-    return f"[redacted: {re.sub(r'[^A-Za-z0-9_.-]', '_', name)}]"
+    return f"[redacted: {_UNFIT.sub('_', name)}]"
 
 
 def _forms(value: str) -> set[str]:

@@ -1,0 +1,58 @@
+"""A format of replies is a value with `find` and `explain`; the edit engine takes any list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from agent.core.edit.apply import FORMATS, WHOLE_FORMATS, apply_reply
+from agent.core.edit.formats.found import Format, FoundBlock
+from agent.core.edit.formats.search_replace import SEARCH_REPLACE
+from agent.core.edit.formats.whole_texts import WHOLE_TEXTS
+from agent.core.text.lexer import Kind, Line, read_lines
+
+FILES = {"experiment.py": "a = 1\n", "notes.txt": "Notes\n"}
+BLOCK = "experiment.py\n<<<<<<< SEARCH\na = 1\n=======\na = 2\n>>>>>>> REPLACE\n"
+
+
+class Appending:
+    """A third format: "+notes.txt: words" appends a line to a file."""
+
+    def find(self, lines: Sequence[Line], editable: Collection[str]) -> list[FoundBlock]:
+        said = [line for line in lines if line.kind is Kind.PROSE and line.text.startswith("+")]
+        parts = [(line.number, *line.text[1:].split(": ", 1)) for line in said]
+        return [FoundBlock(number, name, None, (((), (words,)),)) for number, name, words in parts]
+
+    def explain(self, *, in_part: bool = False) -> str:
+        return "+FILE: WORDS appends a line."
+
+
+def test_a_third_format_is_one_more_value_in_the_list() -> None:
+    third: Format = Appending()
+    reply = f"+notes.txt: It fell.\n{BLOCK}```\n+notes.txt: in code\n```\n"
+    result = apply_reply(FILES, reply, editable=list(FILES), formats=(*FORMATS, third))
+    assert result.files == {"experiment.py": "a = 2\n", "notes.txt": "Notes\nIt fell.\n"} and not result.rejected
+    assert apply_reply(FILES, reply, editable=list(FILES)).files["notes.txt"] == "Notes\n"
+
+
+def test_whole_texts_come_before_blocks_for_the_same_file() -> None:
+    reply = f"{BLOCK}\nexperiment.py\n```python\na = 3\n```\n"
+    result = apply_reply(FILES, reply, editable=list(FILES), formats=WHOLE_FORMATS)
+    assert [str(r.reason) for r in result.rejected] == ["neither a whole file nor whole functions"]
+    assert result.staged["experiment.py"] == "a = 3\n" and result.files == FILES
+
+
+def test_a_text_whose_fence_is_not_closed_for_certain_is_malformed() -> None:
+    for reply in ("notes.txt\n```\na\n", "notes.txt\n```markdown\na\n```python\nb\n```\nc\n"):
+        (found,) = WHOLE_TEXTS.find(read_lines(reply), FILES)
+        assert found.problem == "its fence is not closed"
+
+
+def test_a_block_with_too_many_dividers_is_malformed_in_time_linear_in_its_length() -> None:
+    body = "=======\n" * 20_000
+    (found,) = SEARCH_REPLACE.find(read_lines(f"notes.txt\n<<<<<<< SEARCH\n{body}>>>>>>> REPLACE\n"), FILES)
+    assert found.problem == "more than 40 lines of ======= divide it" and len(found.splits) == 1
+
+
+def test_each_format_explains_itself() -> None:
+    assert "SEARCH holds lines exactly as they stand" in SEARCH_REPLACE.explain()
+    assert "the complete file" in WHOLE_TEXTS.explain() and "been shown" in WHOLE_TEXTS.explain(in_part=True)
