@@ -73,6 +73,15 @@ class _Effort:
         """One unknown cost makes the sum unknown."""
         return sum((answer.paid for answer in self.answers), Paid(requests=self.requests))
 
+    def turn_end(self, *, alone: bool, brief: FaultKind | None) -> float:
+        """When the model at work has had its turn with the kind of fault that it meets. A model alone has all the time.
+
+        brief: a kind for which even a model alone has but a turn.
+        """
+        if self.seen is None or (alone and self.seen is not brief):
+            return self.deadline
+        return min(self.deadline, self.since + TURN_S.get(self.seen, 0.0))
+
     def note(self, fault: Fault, now: float) -> None:
         if fault.kind is not self.seen:
             self.seen, self.since = fault.kind, now
@@ -210,20 +219,18 @@ class LiteLLMModel:
         """
         effort.seen = None
 
-        def turn_ends() -> float:
-            if effort.seen is None or (alone and effort.seen is not brief):
-                return effort.deadline
-            return min(effort.deadline, effort.since + TURN_S.get(effort.seen, 0.0))
+        def left_s() -> float:
+            return effort.turn_end(alone=alone, brief=brief) - self._clock()
 
         def wait(state: tenacity.RetryCallState) -> float:
             assert state.outcome is not None
             error = state.outcome.exception()
             assert isinstance(error, CallFailed)
-            return self._patience.wait_s(error.fault, state.attempt_number, turn_ends() - self._clock())
+            return self._patience.wait_s(error.fault, state.attempt_number, left_s())
 
         def stop(state: tenacity.RetryCallState) -> bool:
-            now = self._clock()
-            return now >= turn_ends() or now + state.upcoming_sleep > turn_ends()
+            left = left_s()
+            return left <= 0 or state.upcoming_sleep > left
 
         retry = tenacity.Retrying(
             retry=tenacity.retry_if_exception(
