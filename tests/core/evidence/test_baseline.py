@@ -9,9 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.evidence.baseline import Baseline, in_declared_order, judge_run, primary_metric, reach_of, summarise
+from agent.core.evidence.baseline import (
+    Baseline,
+    in_declared_order,
+    judge_run,
+    primary_metric,
+    reach_of,
+    summarise,
+    verdict_of,
+)
 from agent.core.evidence.verdict import Verdict, VerdictKind
 from agent.core.inputs.spec import BaselineVariant, Control, Direction, Evaluation, Metric, TemplateSpec
+from agent.core.journal.kinds import Measured
 from tests.examples import examples
 
 F1 = Metric(name="f1", path=("f1",), direction="higher", resolution=0.001)
@@ -268,3 +277,11 @@ def test_a_run_that_could_not_be_verified_compares_only_with_baselines_that_are_
         assert verdict.kind is VerdictKind.BETTER
     else:
         assert verdict.kind is VerdictKind.NOT_COMPARABLE and verdict.reason.endswith("its decoder is not linear")
+
+
+def test_without_a_metric_or_a_baseline_a_run_has_no_verdict() -> None:
+    measured = Measured({"f1": 0.7, "tokens": 1000.0})
+    assert verdict_of(SPEC, SPEC.metric("f1"), measured, FIVE) == judge_run(SPEC, F1, measured.values, FIVE)
+    assert verdict_of(SPEC, SPEC.metric("f1"), measured, ()) is None
+    assert SPEC.metric("undeclared") is None and verdict_of(SPEC, None, measured, FIVE) is None
+    assert verdict_of(SPEC, SPEC.metric("f1"), Measured({"loss": 0.1}), FIVE) is None

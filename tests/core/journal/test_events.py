@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import get_args
 
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from agent.core.failure.diagnose import Failure, FailureKind, Location
 from agent.core.failure.record import ExitRecord
+from agent.core.journal.budget import Paid
 from agent.core.journal.codec import UnknownEvent, from_json, to_json
 from agent.core.journal.events import (
     JOURNAL_VERSION,
@@ -37,7 +38,7 @@ from agent.core.journal.events import (
     Told,
     Voided,
 )
-from agent.core.journal.kinds import Intent, PauseKind, PlanItem, Purpose, Role, Step
+from agent.core.journal.kinds import Intent, Measured, PauseKind, PlanItem, Purpose, Role, Step
 from agent.core.journal.limits import Limits
 from tests.examples import examples
 
@@ -253,3 +254,32 @@ def test_an_event_names_its_type_and_all_its_fields(kind: type) -> None:
 def test_what_is_no_event_is_refused(value: object) -> None:
     with pytest.raises(UnknownEvent):
         from_json(value)
+
+
+# Values that events give whole, while their JSON stays flat
+
+
+@pytest.mark.parametrize("kind", [Asked, AskFailed])
+def test_a_call_gives_what_was_paid_as_one_value(kind: type[Asked] | type[AskFailed]) -> None:
+    paid = Paid(100, 10, 80, 0.5, requests=3)
+    told = kind(tokens_in=100, tokens_out=10, tokens_cached=80, cost_usd=0.5, requests=3)
+    assert told.paid == paid
+    assert kind(tokens_in=1).paid.cost_usd is None, "an unknown cost is not zero"
+
+
+def test_a_step_and_a_run_give_their_results_as_one_value() -> None:
+    held = ExitRecord(0, None, False, False, 60.0, 2.0, 0.5, sandbox="landlock")
+    assert Closed(values={"loss": 0.1}, self_reported="why", exit=held).measured == Measured(
+        {"loss": 0.1}, "why", "landlock"
+    )
+    assert Closed(values={"loss": 0.1}).measured == Measured({"loss": 0.1})
+    assert Published(values={"loss": 0.1}, self_reported="why", sandbox="off").measured == Measured(
+        {"loss": 0.1}, "why", "off"
+    )
+
+
+def test_results_of_several_steps_keep_the_last_reason_and_the_weakest_sandbox() -> None:
+    run, evaluation = Measured({"a": 1.0, "b": 1.0}, "first", "bwrap"), Measured({"b": 2.0}, "", "landlock")
+    assert run.join(evaluation) == Measured({"a": 1.0, "b": 2.0}, "first", "landlock")
+    assert evaluation.join(replace(run, self_reported="last")).self_reported == "last"
+    assert Measured(sandbox="off").join(run).sandbox == "off" and Measured().join(run).sandbox == "bwrap"
