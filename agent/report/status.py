@@ -37,7 +37,7 @@ class Activity:
     is_held: bool
     # Nothing has happened since the launch.
     fresh: bool
-    # Why the supervisor of the step at work is silent, and what to do; empty if it is not.
+    # Why the supervisor of the step at work is silent, and the way to go on. Empty if it is not.
     silence: str = ""
 
 
@@ -97,7 +97,7 @@ class Standing:
 
 
 def stand(path: str, state: State, spec: TemplateSpec, baselines: Sequence[Baseline], activity: Activity) -> Standing:
-    """The standing of one idea; `path` is its workspace."""
+    """The standing of the idea with the workspace `path`."""
     work, reason = _work_state(state, activity)
     spent, limits = state.spent, state.limits
     words = (say_tokens(spent, limits), say_cost(spent, limits), say_batch_limits(limits))

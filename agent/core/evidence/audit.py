@@ -46,7 +46,7 @@ _WRITING_EFFECTS = frozenset({"ApplyReply", "ReadReview", "Publish", "Restore"})
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A contradiction of the journal. `where` names a file, commit, tag or event; `remedy` says how to mend it."""
+    """A contradiction of the journal. `where` names a file, commit, tag or event, and `remedy` says how to mend it."""
 
     where: str
     problem: str

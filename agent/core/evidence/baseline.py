@@ -109,7 +109,7 @@ def judge_run(
 def verdict_of(
     spec: TemplateSpec, metric: Metric | None, measured: Measured, baselines: Sequence[Baseline]
 ) -> Verdict | None:
-    """The verdict of one run in a metric; None if there is no such metric or no baseline."""
+    """The verdict of one run in a metric. None if there is no such metric or no baseline."""
     if metric is None or not baselines:
         return None
     return judge_run(spec, metric, measured.values, baselines, self_reported=measured.self_reported)

@@ -111,7 +111,7 @@ def _make(name: str, rows: Collection[tuple[float, float]]) -> LearningCurve:
 
 
 def describe_curve(curve: LearningCurve) -> str:
-    """The curve in one line: first, at 10, 50 and 90 %, last; its minimum, its end, missing values and spikes."""
+    """The curve in one line: first, at 10, 50 and 90 %, last, then its minimum, its end, missing values and spikes."""
     values, steps = curve.values, curve.steps
     nan = f"{curve.nans} value{'s' if curve.nans > 1 else ''} NaN or infinite, first at step {curve.first_nan or 0:g}"
     if not values:

@@ -13,12 +13,12 @@ from agent.core.inputs.spec import Direction
 
 __all__ = ["Curve", "Point", "Sample", "best_bar", "read_curve"]
 
-# Runs of one setting spread about 2 % in the L0 that is measured (TopK counts only what lies above zero), so that 5 %
-# beyond the end points is still where their own setting leads; there the curve goes on as its last segment does.
+# Runs of one setting spread about 2 % in the measured L0, because TopK counts only values above zero. A run up to 5 %
+# beyond an end point may therefore have the setting of that point. There the curve goes on as its last segment does.
 END_SLACK: Final = 0.05
-# Settings nearer than this lead to one place: which of them is which is chance, and so is the slope between them.
+# Settings nearer than this are one point: their order is chance, and so is the slope between them.
 NEAR: Final = 0.02
-_EXACT: Final = 1e-9  # in log axis: nearer than this a run is at the point itself
+_EXACT: Final = 1e-9  # in log axis: a run nearer than this is at the point itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Curve:
         lines lie below curves that bend as these do, by up to a seed's spread. In the end segments it is one parabola,
         beyond them and between two points a line. Half width t(sum(n_i - 1)) s sqrt(1 + sum(w_i^2 / n_i)) over the
         points used with their weights w_i, s pooled over them. At a point only its own seeds count. If these show no
-        spread, all of the curve's points are pooled; None if no setting was run twice.
+        spread, all of the curve's points are pooled. None if no setting was run twice.
         """
         weights = self._weights(axis)
         mean = math.fsum(weight * point.mean for point, weight in weights)
@@ -124,7 +124,7 @@ def _half_width(points: Sequence[Point], leverage: float) -> float | None:
 
 
 def read_curve(name: str, samples: Iterable[Sample]) -> Curve | None:
-    """The curve through the finite samples on the positive axis; None if there are none."""
+    """The curve through the finite samples on the positive axis. None if there are none."""
     settings: dict[str, list[Sample]] = {}
     for sample in samples:
         if sample.axis > 0 and math.isfinite(sample.axis) and math.isfinite(sample.value):

@@ -134,7 +134,7 @@ def _compare(metric: Metric, value: float, bar: Bar, relation: str) -> str:
 
 
 def differing_controls(controls: Sequence[ControlReading]) -> str:
-    """The controls that do not agree, each with both readings; empty if all agree."""
+    """The controls that do not agree, each with both readings. Empty if all agree."""
     return "; ".join(_describe(control) for control in controls if not _agrees(control))
 
 

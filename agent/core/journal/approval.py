@@ -13,7 +13,7 @@ PLAN = "plan"
 
 
 def wait_for_run(state: State, candidate: Candidate) -> Paused | None:
-    """The pause before the first supervised step of an attempt; None if no approval is needed."""
+    """The pause before the first supervised step of an attempt. None if no approval is needed."""
     if state.launched.pause_before != RUN or state.stage is not Stage.EXPERIMENTS:
         return None
     if candidate.approved or candidate.passed:
@@ -26,7 +26,7 @@ def wait_for_run(state: State, candidate: Candidate) -> Paused | None:
 
 
 def wait_for_plan(state: State) -> Paused | None:
-    """The pause before the planner is first asked about a new run number; None if no approval is needed."""
+    """The pause before the planner is first asked about a new run number. None if no approval is needed."""
     if state.launched.pause_before != PLAN or state.approval.run == state.run.number:
         return None
     item = f": {state.next_item.text.splitlines()[0]}" if state.next_item else ""

@@ -134,7 +134,10 @@ def add_use(uses: Iterable[Use | Need]) -> Use:
 
 
 def check_call(limits: Limits, need: Need, idea: Use, batch: Use | None, model: str) -> OverBudget | None:
-    """Why the call is not made; None if it may be. `batch`: use by the whole batch, None if that has no limit."""
+    """Why the call is not made. None if it may be.
+
+    batch: use by the whole batch, None if that has no limit.
+    """
     found = _check("", limits.max_tokens, limits.max_cost_usd, need, idea, model)
     if found is None and batch is not None:
         found = _check("batch-", limits.batch_max_tokens, limits.batch_max_cost_usd, need, batch, model)

@@ -39,7 +39,7 @@ from agent.core.journal.words import add_word, mark_shown
 
 
 def fold(events: Iterable[Event]) -> State:
-    """The state after all events; the first must be Launched."""
+    """The state after all events, of which the first must be Launched."""
     rest = iter(events)
     first = next(rest)
     assert isinstance(first, Launched), "a journal begins with its launch"

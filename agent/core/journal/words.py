@@ -21,7 +21,7 @@ class Word:
 
 
 def clean(text: str) -> str:
-    """The text without control characters, lone surrogates and marks that reorder a line; at most MAX_CHARS."""
+    """The text without control characters, lone surrogates and marks that reorder a line. At most MAX_CHARS stay."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     return plain(lines).strip()[:MAX_CHARS].rstrip()
 

@@ -45,7 +45,7 @@ def run_facts(
 
 
 def _against_frontier(spec: TemplateSpec, baselines: Sequence[Baseline], values: Mapping[str, float], name: str) -> str:
-    """The baseline at the run's own place; empty if the frontier does not have the metric."""
+    """The baseline at the run's own place. Empty if the frontier does not have the metric."""
     verdict = verdict_of(spec, spec.metric(name), Measured(dict(values)), baselines)
     if verdict is None or verdict.baseline_mean is None:
         return ""

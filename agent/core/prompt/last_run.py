@@ -17,7 +17,7 @@ __all__ = ["LastRun", "read_last"]
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """The last completed run against its expectations and the baselines; empty if the last run number was given up.
+    """The last completed run against its expectations and the baselines. Empty if the last run number was given up.
 
     readings: the comparisons under "expected" and "refuted_if" of its plan item. bars: by metric, the baselines' mean.
     """
@@ -55,7 +55,7 @@ def _bar_of(
 ) -> tuple[float | None, str]:
     """The value that a change of the metric is counted from, and its name.
 
-    The value is the baseline at the run's own place; if there is none, that of the run before.
+    The value is the baseline at the run's own place. If there is none, it is that of the run before.
     """
     verdict = verdict_of(spec, spec.metric(name), Measured(row.values), baselines)
     if verdict and verdict.kind is VerdictKind.NOT_COMPARABLE:

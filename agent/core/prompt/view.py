@@ -143,7 +143,7 @@ class TurnView:
 
     @property
     def function(self) -> str:
-        """The function in which the last failure struck; empty for one outside any."""
+        """The function in which the last failure struck. Empty if it struck outside of any."""
         place = self.state.run.failure.location if self.state.run.failure else None
         return place.function if place and not place.function.startswith("<") else ""
 
