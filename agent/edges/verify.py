@@ -269,5 +269,5 @@ class _Check:
     def run_folders(self) -> Iterator[Disagreement]:
         known = {f"run_{number}" for number in self.published}
         for path in sorted(self.workspace.path.iterdir()):
-            if re.fullmatch(r"run_\d+", path.name) and path.name not in known:
+            if re.fullmatch(r"run_\d+", path.name) and path.name not in known:  # run_12
                 yield Disagreement(path.name, "was published by no event", "move it out of the workspace")

@@ -237,6 +237,12 @@ def test_a_docstring_of_any_characters_gives_toml_that_can_be_read(
     assert read_spec(folder / "templates/walk").summary == 'Say "hi" \\ $name \ufffd é 😀.'
 
 
+def test_a_long_script_is_read_in_a_moment(scientist: Scientist, folder: Path, plain: Path) -> None:
+    plain.write_text("\n" * 300_000 + PLAIN)
+    new(scientist, plain)
+    assert (folder / "templates/walk/steps.py").is_file()
+
+
 def test_check_tells_the_lines_that_a_script_lacks_one_by_one(scientist: Scientist, folder: Path, plain: Path) -> None:
     new(scientist, plain)
     script = folder / "templates" / "walk" / "experiment.py"

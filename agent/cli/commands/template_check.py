@@ -48,6 +48,7 @@ SEEDS = (1, 2)
 NAMES, ORDER = ("first run", "run again", "other seed"), (SEEDS[0], *SEEDS)  # seed A, seed A, seed B
 SMOKE_SHARE, SMOKE_S = 0.5, 10.0  # a smoke test that takes more of a run's time, and of any time, is no short cut
 LONG_SHARE = 0.5
+# FileNotFoundError: [Errno 2] No such file or directory: '/data/mnist'
 OUTSIDE = re.compile(
     r"FileNotFoundError|PermissionError|Read-only file system|A run has no network|ModuleNotFoundError"
 )
@@ -265,7 +266,7 @@ class Runs:
 
 
 def no_baselines(template: Template) -> str:
-    """How to get what verdicts need."""
+    """The way to baseline results, which verdicts need."""
     here = template.spec.profiles.get(template.profile)
     how = f"make them: scientist baseline {shlex.quote(template.folder.name)}"
     if not here or not here.baselines:

@@ -20,6 +20,7 @@ __all__ = [
     "numbers_in",
 ]
 
+# train_seconds
 _TIME = re.compile(r"(^|_)(time|seconds|secs|elapsed|duration|throughput|memory|rss|gib|mib)(_|$)|per_second|_per_s$")
 _TIME_UNITS = frozenset({"s", "ms", "min", "h", "seconds", "gib", "mib"})
 _SHOWN = 12

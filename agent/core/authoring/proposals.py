@@ -33,7 +33,7 @@ _REFUSES = re.compile(
 # test accuracy: 0.8759
 _PRINTED = re.compile(r"""([A-Za-z][A-Za-z_ @/-]{0,40}?)['" :=]{1,4}(?=-?\d{1,12}(?:\.\d|e[-+]?\d))""")
 # from .layers import Norm
-_RELATIVE = re.compile(r"^\s*from \.+(?=[\w ])")
+_RELATIVE = re.compile(r"[ \t]*from \.+(?=[\w ])")
 _SHOWN = 5
 
 

@@ -37,7 +37,7 @@ class Remark:
 
     @property
     def text(self) -> str:
-        """The remark in one line, whatever is in it; without its level and its lines to add."""
+        """The remark in one line, without its level and its lines to add."""
         detail = " ".join(self.detail.split())
         if self.remedy:
             detail = f"{detail.rstrip('.')}; {self.remedy}"

@@ -1,6 +1,6 @@
 """Makes a template folder from a training script: the skeleton, a copy of the script and of the modules beside it.
 
-The script is read, never run, and copied as it is; `scientist template check` says what it must do to be run.
+The script is read, never run, and copied as it is. `scientist template check` names the lines that it lacks.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ EXPERIMENT, PLOT = "experiment.py", "plot.py"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # digits-mlp
 _MAGIC = re.compile(r"\s*(%{1,2}\w|!\s*\w)")  # %matplotlib inline
-_RELATIVE = re.compile(r"^\s*from \.+(\w*)[\w.]* import ([^\n#]*)", re.MULTILINE)  # from .layers import Norm, Block
+# from .layers.norm import Norm, Block
+_RELATIVE = re.compile(r"^[ \t]*from \.+(\w*)(?:\.[\w.]*)? import ([^\n#]*)", re.MULTILINE)
 _FILL = re.compile(r"\bFILL:")  # FILL: the task, in one sentence
 _SHIPPED = frozenset({"__future__", "__main__"})
 
@@ -194,7 +195,7 @@ def _write(folder: Path, files: dict[str, str], copied: dict[str, Path]) -> None
 
 
 def find_fills(folder: Path) -> Iterator[str]:
-    """Every FILL mark of a template, as "file:line: what"; in code and TOML only those in comments."""
+    """Every FILL mark of a template, as "file:line: question". In code and TOML only marks in comments count."""
     names = [EXPERIMENT, "template.toml", "requirements.txt", "prompt.md", PLOT, "notes.txt"]
     rest = {p.name for p in folder.glob("*") if p.suffix in (".py", ".txt", ".md", ".toml")} - set(names)
     for path in (folder / name for name in [*names, *sorted(rest)]):

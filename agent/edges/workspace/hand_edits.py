@@ -55,7 +55,7 @@ def has_repository(workspace: Workspace) -> bool:
 
 
 def check_untouched(workspace: Workspace, repo: Repo, state: State) -> None:
-    """Refuse a workspace that was changed by hand; the changes are kept under refs/rescue.
+    """Refuse a workspace that was changed by hand, and keep the changes under refs/rescue.
 
     Raises: IntegrityError naming the change and the ways to go on.
     """

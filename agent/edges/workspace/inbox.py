@@ -13,6 +13,7 @@ from agent.edges.system.untrusted import read_untrusted
 from agent.errors import UsageError
 
 INBOX = "inbox"
+# 1700000000000-0123abcd.txt
 _NAME = re.compile(r"[0-9]{13}-[0-9a-f]{8}\.txt")
 _BYTES_PER_CHAR = 4
 
