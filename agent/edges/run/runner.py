@@ -123,7 +123,10 @@ def say_silence(supervisor: Running) -> str:
 
 
 def supervisor_command(python: Path, folder: Path, *, detach: bool) -> list[str]:
-    """Command that runs the step of a folder, on this machine and in a batch job. detach: return once it is claimed."""
+    """Command that runs the step of a folder, on this machine and in a batch job.
+
+    detach: return once it is claimed. A job to which GPUs were granted puts `--gpus LIST` before the folder.
+    """
     options = ["--detach"] if detach else []
     return [str(python), "-P", "-m", "agent.edges.supervisor.supervise", *options, str(folder.absolute())]
 
