@@ -4,15 +4,15 @@
 
 Reads run_*/{final_info,evaluation}.json, run_*/metrics.jsonl and baselines.json: a list of {"name", "seed", "setting",
 "metrics"}, the reference baseline first. profile.json does not say which metric is primary, so each of QUALITY that is
-reported has a panel: f1 is primary for synthetic activations; of a language model's, the template's own small one is
-judged by explained_variance, a larger one by ce_score.
+reported has a panel. Primary is f1 for synthetic activations, explained_variance for the template's own small language
+model, and ce_score for a larger one.
 
     frontier.png          quality against log L0: a curve for each baseline, runs by their number
-    distance_by_run.png   quality over the best baseline at the run's own L0; no bar beyond the first baseline's L0
+    distance_by_run.png   quality over the best baseline at the run's own L0, no bars beyond the first baseline's L0
     training_curves.png   metrics.jsonl
     firing_density.png    latents by the share of rows on which they fire, best runs only
 
-What a run lacks is left out; a figure without data is not written.
+Missing numbers of a run are left out. A figure without data is not written.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Curve:
+class BaselineCurve:
     """One metric of a baseline over its settings, by rising L0: log L0 (n,), and each setting's seeds."""
 
     name: str
@@ -63,10 +63,11 @@ class Curve:
         return bool(low * (1 - END_SLACK) <= l0 <= high * (1 + END_SLACK))
 
     def at(self, l0: float) -> tuple[float, float]:
-        """Mean of one more run there, and half its 95 % interval (0 where no setting was run twice), as in verdicts.
+        """Mean of one more run at this L0, and half its 95 % interval (0 if no setting was run twice), as in verdicts.
 
-        Mean of the parabolas in log L0 through the neighbours and one point more on either side. t(m) s sqrt(1 + sum
-        w^2/n) over the points used, w their weights, s their pooled deviation with m degrees of freedom.
+        The mean is that of the parabolas in log L0 through the neighbours and one point more on either side. Half the
+        interval is t(m) s sqrt(1 + sum w^2/n) over the points used, with w their weights and s their pooled deviation
+        with m degrees of freedom.
         """
         x, last = np.log(l0) - self.log_l0, len(self.seeds) - 1  # (n,)
         weights = np.zeros(last + 1)
@@ -95,7 +96,7 @@ class Curve:
 
 
 def read_json(path: Path, default: Any) -> Any:
-    """The file's content, or the default where it is missing, cut short or of another type."""
+    """The file's content, or the default if it is missing, cut short or of another type."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -104,12 +105,12 @@ def read_json(path: Path, default: Any) -> Any:
 
 
 def numbers(content: dict[str, Any]) -> dict[str, float]:
-    """What is a finite number."""
+    """The entries that are finite numbers."""
     return {k: float(v) for k, v in content.items() if isinstance(v, int | float) and np.isfinite(v)}
 
 
 def read_curves(path: Path) -> dict[str, tuple[list[float], list[float]]]:
-    """metrics.jsonl as name -> (steps, values); lines that do not parse are skipped."""
+    """metrics.jsonl as name -> (steps, values). Lines that do not parse are skipped."""
     curves: dict[str, tuple[list[float], list[float]]] = {}
     for line in path.read_text().splitlines() if path.is_file() else ():
         try:
@@ -124,7 +125,7 @@ def read_curves(path: Path) -> dict[str, tuple[list[float], list[float]]]:
 
 
 def read_runs(folder: Path) -> list[Run]:
-    """Every run_N in order of N; numbers of evaluation.json win over those of final_info.json."""
+    """Every run_N in order of N. A number of evaluation.json replaces one of final_info.json."""
     runs = []
     for path in folder.glob("run_*"):
         number = path.name.removeprefix("run_")
@@ -135,10 +136,10 @@ def read_runs(folder: Path) -> list[Run]:
     return sorted(runs, key=lambda run: run.number)
 
 
-def read_baselines(path: Path) -> dict[str, list[Curve]]:
+def read_baselines(path: Path) -> dict[str, list[BaselineCurve]]:
     """The baselines' curves for each quality metric, in the file's order."""
     rows = [row for row in read_json(path, []) if isinstance(row, dict) and isinstance(row.get("metrics"), dict)]
-    curves: dict[str, list[Curve]] = {}
+    curves: dict[str, list[BaselineCurve]] = {}
     for metric in QUALITY:
         for name in dict.fromkeys(row.get("name", "") for row in rows):
             settings: dict[str, list[tuple[float, float]]] = {}
@@ -151,14 +152,15 @@ def read_baselines(path: Path) -> dict[str, list[Curve]]:
                 points.setdefault(float(np.mean([l0 for l0, _ in seeds])), []).extend(value for _, value in seeds)
             if points:
                 at = sorted(points)
-                curves.setdefault(metric, []).append(Curve(name, np.log(at), [np.array(points[l0]) for l0 in at]))
+                curve = BaselineCurve(name, np.log(at), [np.array(points[l0]) for l0 in at])
+                curves.setdefault(metric, []).append(curve)
     return curves
 
 
-def distance(run: Run, metric: str, curves: list[Curve]) -> tuple[float, float] | None:
+def distance(run: Run, metric: str, curves: list[BaselineCurve]) -> tuple[float, float] | None:
     """The run's metric over the best baseline at its own L0, and half the baseline's 95 % interval there.
 
-    None without either number, or where the first baseline does not reach that L0.
+    None if either number is missing, or if the first baseline does not reach that L0.
     """
     l0 = run.metrics.get("l0", 0.0)
     if metric not in run.metrics or l0 <= 0 or not curves or not curves[0].reaches(l0):
@@ -181,8 +183,8 @@ def save(figure: plt.Figure, name: str) -> None:
     plt.close(figure)
 
 
-def plot_frontier(runs: list[Run], curves: dict[str, list[Curve]]) -> None:
-    """One curve a baseline, through its settings' means with one standard deviation over seeds; runs by number."""
+def plot_frontier(runs: list[Run], curves: dict[str, list[BaselineCurve]]) -> None:
+    """Draw one curve a baseline, its settings' means with one standard deviation over seeds, and runs by number."""
     placed = {m: [r for r in runs if m in r.metrics and r.metrics.get("l0", 0.0) > 0] for m in QUALITY}
     shown = [metric for metric in QUALITY if curves.get(metric) or placed[metric]]
     if not shown:
@@ -209,8 +211,8 @@ def plot_frontier(runs: list[Run], curves: dict[str, list[Curve]]) -> None:
     save(figure, "frontier.png")
 
 
-def plot_distances(runs: list[Run], curves: dict[str, list[Curve]]) -> None:
-    """One bar a run; the grey line is where one more baseline run is expected with probability 0.95."""
+def plot_distances(runs: list[Run], curves: dict[str, list[BaselineCurve]]) -> None:
+    """Draw one bar a run. One more baseline run lies on the grey line with probability 0.95."""
     found = {metric: [distance(run, metric, curves.get(metric, [])) for run in runs] for metric in QUALITY}
     shown = [metric for metric in QUALITY if any(found[metric])]
     if not shown:
@@ -231,7 +233,7 @@ def plot_distances(runs: list[Run], curves: dict[str, list[Curve]]) -> None:
 
 
 def plot_training(runs: list[Run]) -> None:
-    """Training curves of all runs, one panel a quantity; what stays 0 has none."""
+    """Draw training curves of all runs, one panel a quantity. A quantity that stays 0 has none."""
     names = [name for name in CURVES if any(any(run.curves.get(name, ([], []))[1]) for run in runs)]
     if not names:
         return
@@ -246,8 +248,11 @@ def plot_training(runs: list[Run]) -> None:
     save(figure, "training_curves.png")
 
 
-def plot_density(runs: list[Run], curves: dict[str, list[Curve]]) -> None:
-    """Latents by log10 of the share of rows on which they fire; the best runs, over the baselines where that can be."""
+def plot_density(runs: list[Run], curves: dict[str, list[BaselineCurve]]) -> None:
+    """Draw the number of latents by log10 of the share of rows on which they fire, for the best runs.
+
+    The best are those farthest above the baselines, or with the best metric if there is no baseline at their L0.
+    """
     drawn = [run for run in runs if {"log10_edges", "counts"} <= run.density.keys()]
     if not drawn:
         return

@@ -1,1 +1,1 @@
-"""Attacks on a step's sandbox, run for real as its own code; `python -m tests.attacks` prints what came of each."""
+"""Attacks on a step's sandbox, run for real as its own code. `python -m tests.attacks` prints the result of each."""

@@ -1,4 +1,4 @@
-"""Prints what came of every attack on every rung, as root and as an ordinary user, in Markdown."""
+"""Prints the result of every attack on every rung, as root and as an ordinary user, in Markdown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.attacks.run_attacks import RUNGS, Outcomes, play_all
 
 
 def main(words: list[str]) -> None:
-    """With -v: what stopped each one."""
+    """Print the tables. With -v also the reason that stopped each attack."""
     columns: dict[tuple[str, str], Outcomes | str] = {}
     for rung in RUNGS:
         for player in ("root", "user"):

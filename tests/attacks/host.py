@@ -1,4 +1,4 @@
-"""The host as an attack finds it: a workspace, a home, processes with keys, services; and what became of them."""
+"""The host of an attack: a workspace, a home, processes with keys and services, and the changes made to them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Player:
 
 
 def find_player(name: str) -> Player | str:
-    """`root`, or an ordinary `user`; else why it cannot be had here."""
+    """The user `root` or an ordinary `user`, or else the reason why this machine has none."""
     if name == "root":
         return Player(name, 0, Path(sys.executable).resolve()) if os.getuid() == 0 else "needs root"
     if os.getuid() != 0:
@@ -87,21 +87,35 @@ def find_player(name: str) -> Player | str:
 
 @dataclass(slots=True)
 class Scene:
-    """What lies on the host. facts: what is written to scene.json. heard: what arrived at the services."""
+    """The files, processes and services of the host."""
 
+    # Holds all of it.
     folder: Path
+    # The user who runs the steps.
     player: Player
+    # The frozen template of both workspaces.
     template: Template
+    # The workspace whose step attacks.
     workspace: Workspace
+    # Another workspace of the same batch.
     other: Workspace
+    # Starts steps as the player.
     runner: LocalRunner
+    # The experiment's environment.
     venv: Path
+    # Content of scene.json, which attacks read.
     facts: dict[str, Any] = field(default_factory=dict)
+    # Words that arrived at the services.
     heard: set[str] = field(default_factory=set)
+    # Processes of the same user, which attacks may read or kill.
     decoys: list[subprocess.Popen[str]] = field(default_factory=list)
+    # A description of every file before the step, by its path below `folder`.
     before: dict[str, str] = field(default_factory=dict)
+    # Files that differ after the step.
     changed: frozenset[str] = frozenset()
+    # Modes of the machine's own files before the step.
     modes: dict[Path, int] = field(default_factory=dict)
+    # CPUs of the first decoy before the step.
     affinity: set[int] = field(default_factory=set)
 
     @property
@@ -114,14 +128,14 @@ class Scene:
         return Prepared(data / "training", data / "evaluation", bytes=0, made=False, seconds=0.0)
 
     def own(self, *paths: Path) -> None:
-        """Give what was made here to the player."""
+        """Give all files of the scene, or those below `paths`, to the player."""
         for top in paths or (self.folder,):
             for place, folders, files in os.walk(top):
                 for name in (".", *folders, *files):
                     os.lchown(Path(place, name), self.player.uid, self.player.uid)
 
     def take_stock(self) -> dict[str, str]:
-        """What every file is like, but for the steps' own folders."""
+        """A description of every file outside of the steps' own folders."""
         found = {}
         for place, folders, files in os.walk(self.folder):
             if Path(place) == self.workspace.attempts:
@@ -132,12 +146,12 @@ class Scene:
         return found
 
     def remember(self) -> None:
-        """What the host is like before the step."""
+        """Keep the state of the host before the step."""
         self.before = self.take_stock()
         self.modes = {path: path.stat().st_mode for path in (Path("/dev/null"), Path(self.facts["bwrap"]))}
 
     def restore_modes(self) -> None:
-        """Of the machine's own files."""
+        """Restore the modes of the machine's own files."""
         for path, mode in self.modes.items():
             if path.stat().st_mode != mode:
                 path.chmod(stat.S_IMODE(mode))
@@ -174,7 +188,7 @@ def _flags(path: Path) -> int:
 
 @contextlib.contextmanager
 def _alone(on_machine: bool) -> Iterator[None]:
-    """What changes a mode of the machine's own files waits for other tests on it, and they for it."""
+    """Run apart from other tests on this machine if the block may change modes of the machine's own files."""
     with Path(tempfile.gettempdir(), f"attacks-{os.getuid()}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX if on_machine else fcntl.LOCK_SH)
         yield

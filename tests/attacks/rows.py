@@ -1,4 +1,4 @@
-"""The attacks as data: how the host sees that one got through, and what is expected of each rung."""
+"""The attacks as data: how the host sees that one succeeded, and the expected result on each rung."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Expected = Literal["blocked", "gap", "open", "either", "not tried"]
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What came of one attack. got: by its own account. output: all that the step left to be read."""
+    """Result of one attack by its own account: whether it succeeded (`got`) and its words (`said`)."""
 
     got: bool
     said: str
@@ -31,34 +31,33 @@ Shows = Callable[[Played], bool]
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """`shows` looks from the host whether it got through.
-
-    gap: words of the sandbox's gaps that name it, where Landlock may leave it open. off_user: where an ordinary user
-    could not do it anyway. either: the machine decides.
-    """
+    """One attack and its expected result on each rung. "either" means that the machine decides."""
 
     name: str
+    # Looks from the host whether the attack succeeded.
     shows: Shows = field(repr=False)
     bwrap: Expected = "blocked"
     landlock: Expected = "blocked"
     off: Expected = "open"
+    # Instead of `off` for an ordinary user who could not do it anyway.
     off_user: Expected | None = None
+    # Words of the sandbox's gaps that name the attack, if Landlock may leave it open.
     gap: str = ""
 
     def expected(self, rung: str, player: str) -> Expected:
-        """What must come of it."""
+        """The expected result on a rung."""
         if rung == "off" and player == "user" and self.off_user:
             return self.off_user
         return {"bwrap": self.bwrap, "landlock": self.landlock, "off": self.off}[rung]
 
 
 def is_wrong(expected: Expected, got: bool) -> bool:
-    """Whether something else was to be."""
+    """Whether the result is not the expected one."""
     return (expected == "blocked" and got) or (expected == "open" and not got)
 
 
 def word() -> Shows:
-    """The system call's own answer, of which nothing is seen outside: it is to succeed where nothing stops it."""
+    """The system call's own answer, of which nothing is seen outside. It must succeed if nothing stops it."""
     return lambda played: played.got
 
 
@@ -86,7 +85,7 @@ def in_template(*names: str) -> Shows:
 
 
 def in_place(name: str, text: str) -> Shows:
-    """A record of the step holds what it must not."""
+    """A record of the step holds a text that it must not hold."""
 
     def look(played: Played) -> bool:
         path = played.place / name

@@ -1,4 +1,4 @@
-"""Runs the attacks as a step's own code, on the way that every step takes, and looks what became of the host."""
+"""Runs the attacks as a step's own code, as every step is run, and looks for changes of the host."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Outcomes = dict[str, tuple[bool, str]]
 
 @contextlib.contextmanager
 def open_stage(rung: str, player: str) -> Iterator[tuple[Scene, Sandbox] | str]:
-    """A scene and the rung; or why there is none on this machine."""
+    """A scene and the rung, or the reason why there is none on this machine."""
     who = find_player(player)
     if isinstance(who, str):
         yield who
@@ -60,7 +60,7 @@ def open_stage(rung: str, player: str) -> Iterator[tuple[Scene, Sandbox] | str]:
 def prepare(
     scene: Scene, sandbox: Sandbox, kind: Step, folder: str, code: Mapping[str, str], outputs: Path | None = None
 ) -> tuple[Path, StepSpec]:
-    """The step's folder, given to the player, and what to run there."""
+    """The step's folder, given to the player, and its specification."""
     spec = prepare_step(
         scene.workspace,
         scene.template,
@@ -78,7 +78,7 @@ def prepare(
 
 
 def wait(scene: Scene, place: Path, patience_s: float = 60.0) -> StepStatus:
-    """How it ended."""
+    """Wait for the end of the step, and return its status."""
     give_up_s = time.monotonic() + patience_s
     while isinstance(status := scene.runner.poll(place), Running):
         assert time.monotonic() < give_up_s, f"{place.name} does not end"
@@ -87,7 +87,7 @@ def wait(scene: Scene, place: Path, patience_s: float = 60.0) -> StepStatus:
 
 
 def play_all(rung: str, player: str) -> tuple[Outcomes, Scene] | str:
-    """What came of every attack: whether it got through, and what it says itself."""
+    """Results of all attacks: whether each succeeded, and its own words."""
     with open_stage(rung, player) as stage:
         if isinstance(stage, str):
             return stage
@@ -99,7 +99,7 @@ def attacks_for(rung: str, attacks: Sequence[Attack]) -> list[Attack]:
 
 
 def play(scene: Scene, sandbox: Sandbox, attacks: Sequence[Attack]) -> Outcomes:
-    """As a run's code."""
+    """Run the attacks as a run's code."""
     place = scene.workspace.step_folder("run_3.1")
     scene.facts |= {"place": str(place), "attacks": [a.name for a in attacks]}
     place, spec = prepare(scene, sandbox, Step.RUN, place.name, _code(scene))
@@ -146,7 +146,7 @@ def check_ended(record: ExitRecord, place: Path) -> None:
 
 
 def read_outcomes(scene: Scene, attacks: Sequence[Attack], place: Path, output: str) -> Outcomes:
-    """What the host sees of each, and what it says."""
+    """Result of each attack as the host sees it, and the attack's words."""
     told = [json.loads(line) for line in output.splitlines() if line.startswith('{"attack"')]
     said = {row["attack"]: (row["got"], row["said"]) for row in told}
     found: Outcomes = {}

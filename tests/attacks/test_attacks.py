@@ -1,4 +1,4 @@
-"""What holds a run holds every attack, or names it; and every attack gets through where nothing holds it."""
+"""Every sandbox stops every attack or names it as a gap, and without a sandbox every attack succeeds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PLAYERS = ("root", "user")
 
 
 def wrong(outcomes: Outcomes, rung: str, player: str, attacks: tuple[Attack, ...] = ATTACKS) -> dict[str, str]:
-    """What came out otherwise than expected, with the attack's own words."""
+    """Attacks with another result than the expected one, and their own words."""
     rows = attacks_for(rung, attacks)
     assert outcomes.keys() == {attack.name for attack in rows}
     return {
@@ -40,7 +40,7 @@ def wrong(outcomes: Outcomes, rung: str, player: str, attacks: tuple[Attack, ...
 
 
 def stray(scene: Scene) -> set[str]:
-    """Changes on the host that no row accounts for, but for what the decoys themselves wrote."""
+    """Changes on the host that no row explains, except for files that the decoys themselves wrote."""
     return {name for name in scene.changed if not name.startswith("secrets/signals")}
 
 

@@ -1,4 +1,4 @@
-"""Code that takes more than it was given, or will not end: killed, all of it, with the reason named."""
+"""Code that takes more than it was given, or does not end, is killed with all its processes and a reason."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def fill(descriptor, mib):
 
 @dataclass(frozen=True, slots=True)
 class Greed:
-    """`breach` is how the reason begins; empty: it may go on, or is ended by the clock."""
+    """Greedy code, and in `breach` the beginning of the reason. Empty if it may go on, or is ended by the clock."""
 
     code: str
     breach: str = ""
@@ -188,7 +188,7 @@ def test_greed_is_ended_and_named(rung: str, player: str, names: Sequence[str]) 
 
 
 def judge(greed: Greed, place: Path, ended: Exited) -> str:
-    """What is wrong with its end."""
+    """Faults of its end."""
     record = ended.record
     if not record.breach.startswith(greed.breach) or bool(record.breach) != bool(greed.breach):
         return f"the reason is {record.breach!r}"
@@ -213,7 +213,7 @@ def size_of(path: Path) -> int:
 
 @pytest.mark.parametrize("rung", ["bwrap", "landlock", "off"])
 def test_nothing_goes_on_without_its_supervisor(rung: str) -> None:
-    """bwrap's namespace dies with it; elsewhere the runner ends what it left once the supervisor is found dead."""
+    """bwrap's namespace dies with it. On other rungs the runner ends the rest after it finds the supervisor dead."""
     with open_stage(rung, "user") as stage:
         if isinstance(stage, str):
             pytest.skip(stage)

@@ -1,4 +1,4 @@
-"""What a run leaves under the names that the host reads: never followed, never waited for, never too much."""
+"""Files that a run plants under names that the host reads are never followed, waited for, or read without a limit."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_nothing_planted_is_followed_or_believed(rung: str) -> None:
 
 
 def finish(scene: Scene, place: Path, ended: Exited) -> str:
-    """The failure as the loop tells it; empty where results were read."""
+    """The failure as the loop reports it. Empty if results were read."""
     reading = read_step(
         scene.runner, EndedStep(place, Step.RUN, 3, ended.record), scene.template, own=["experiment.py"]
     )
@@ -171,7 +171,7 @@ for folder in (Path.cwd(), Path.home(), Path.home() / ".local/lib/python3.11/sit
 
 
 def test_results_of_a_run_that_broke_a_limit_are_not_read() -> None:
-    """Though it ended well: what it wrote beyond the limit is gone."""
+    """It ended well, but its output beyond the limit is lost."""
     code = """
 import signal
 from pathlib import Path

@@ -9,7 +9,7 @@ Run it by an interpreter with requirements-lm.txt; --peers names a folder that a
 
 The language model is a random GPTNeoX as wide as d_in, read at the layer where its forward pass, for each activation
 that is kept, costs nearest to --ratio times plain PyTorch's TopK step. Text, tokens, forward passes, shuffling and the
-store are sealed/language_model.py's and activation_cache.py's, reading is activations.py's; imports are not counted.
+store are sealed/data/language_model.py's and store.py's, reading is activations.py's; imports are not counted.
 First: all of that and one training. Second: the store's answer and one training. Both trainers take the same batches,
 and a round measures all of it once, on an empty store. Forward passes are counted by a hook on every module's call.
 """
@@ -39,9 +39,8 @@ from sae_steps import SEALED, Shape, Step  # it also puts the sealed modules on 
 
 # isort: split
 import activations
-import data_plan
-import language_model
-from activation_cache import Store
+from data import language_model, plan
+from data.store import Store
 
 NAME = "EleutherAI/pythia-70m-deduped"  # a name that transformer_lens knows; the weights are our own
 CONTEXT, PROMPTS = 128, 8
@@ -153,12 +152,12 @@ def obtain(profile: dict[str, Any], root: Path) -> tuple[Path, bool]:
 
     def make(folder: Path) -> None:
         found = language_model.write_training(profile, folder, (), lambda line: None)
-        (folder / "meta.json").write_text(json.dumps({**found, "data_id": data_plan.data_id_of(fields)}))
+        (folder / "meta.json").write_text(json.dumps({**found, "data_id": plan.data_id_of(fields)}))
 
-    fields = data_plan.language_model_fields(profile, str(data_plan.weights_of(profile["hidden"]["model"])))
+    fields = plan.language_model_fields(profile, str(plan.weights_of(profile["hidden"]["model"])))
     root.mkdir(exist_ok=True)
     store = Store(root, 1 << 40, lambda line: None)
-    entry = store.obtain("training", data_plan.key_of(fields), data_plan.training_bytes(profile), make)
+    entry = store.obtain("training", plan.key_of(fields), plan.training_bytes(profile), make)
     os.environ[activations.VARIABLE] = str(entry.folder)
     return entry.folder, entry.made
 

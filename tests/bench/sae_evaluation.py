@@ -45,10 +45,10 @@ def score_together(runs: Sequence[Path], out: Path) -> None:
     """In this process: what evaluate.py does, for several runs at once."""
     sys.path.insert(0, str(SEALED))
     import evaluate
-    import score_language_model
     import torch
-    from decoder import WEIGHTS, read_decoder
-    from encoder import open_encoder
+    from encoder.decoder import WEIGHTS, read_decoder
+    from encoder.run_encoder import open_encoder
+    from scores import language_model
 
     profile = evaluate.read_profile(Path("profile.json"))
     torch.set_num_threads(profile["threads"])
@@ -59,7 +59,7 @@ def score_together(runs: Sequence[Path], out: Path) -> None:
             seed = evaluate.order_seed(profile, decoder)
             served = open_encoder(Path("experiment.py").resolve(), run, decoder, profile=profile, seed=seed)
             pairs.append((stack.enter_context(served), decoder))
-        results = score_language_model.score_many(pairs, profile, Path(os.environ[EVALUATION]), [])
+        results = language_model.score_many(pairs, profile, Path(os.environ[EVALUATION]), [])
     out.write_text(json.dumps(results))
 
 

@@ -1,4 +1,4 @@
-"""Where the crashes happen: in memory where that is possible, since every one of them syncs what it writes."""
+"""A temporary folder for crashes, in memory if possible, because every crash syncs the files that it writes."""
 
 from __future__ import annotations
 

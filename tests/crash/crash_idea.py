@@ -1,4 +1,4 @@
-"""One idea with everything in it, which any process can go on telling, and what it must come to."""
+"""One idea that takes every kind of action, which any process can continue, and checks of its end."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ LIMITS = Limits(max_runs=2, attempts=1, repairs=1)
 
 @dataclass(frozen=True)
 class Tale:
-    """A workspace, with what was seen of it and is kept outside: questions, events acknowledged, steps started."""
+    """A workspace, and facts of it that are kept outside: questions, acknowledged events, steps that started."""
 
     workspace: Workspace
 
@@ -80,7 +80,7 @@ class Tale:
 
 @dataclass(frozen=True)
 class Teller:
-    """Answers a question by its number, as a provider would after a crash; each is noted before it is answered."""
+    """Answers a question by its number, as a provider would after a crash. Each is noted before it is answered."""
 
     role: Role
     history: Path
@@ -158,7 +158,7 @@ def is_reply(event: Event) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SwiftRunner(LocalRunner):
-    """Real claims, exit records and polls; the step itself is over as it starts."""
+    """Real claims, exit records and polls, for steps that end as soon as they start."""
 
     apart: Callable[[], AbstractContextManager[None]] = nullcontext
 
@@ -173,11 +173,11 @@ class SwiftRunner(LocalRunner):
 
 
 def leave_output(folder: Path) -> None:
-    """What experiment.py, the evaluator and plot.py would leave."""
+    """Write the files that experiment.py, the evaluator and plot.py would leave."""
     run, _, kind = folder.name.removeprefix("run_").partition(".")
     work, out = folder / "work", folder / f"work/run_{run}"
     with (folder / step.LOG).open("a") as log:
-        log.write(f"said by {re.sub(r'[.][0-9]+', '', folder.name)}\n")
+        log.write(f"said by {re.sub(r'[.][0-9]+', '', folder.name)}\n")  # run_1.2.evaluate: run_1.evaluate
     if kind.endswith("evaluate"):
         (work / "evaluation.json").write_text(json.dumps({"score": 0.9 + int(run) / 100}))
     elif kind.endswith("plot"):
@@ -225,7 +225,7 @@ def git(workspace: Workspace, *words: str) -> str:
 
 
 def leftovers_in(workspace: Workspace) -> list[str]:
-    """Temporary files where none should be: .agent/tmp and .agent/rescue are the places for them."""
+    """Temporary files outside of .agent/tmp and .agent/rescue, the places for them."""
     found = []
     for name, path in files_in(workspace):
         if name.startswith((".agent/tmp/", ".agent/rescue/", ".git/objects/")) or is_dead_end(workspace, name):
@@ -257,11 +257,11 @@ def processes_in(root: Path) -> list[str]:
 
 
 def supervised(workspace: Workspace) -> Counter[str]:
-    """How often a supervisor saw a step of each kind to its end; claims of those that died are left out."""
+    """Number of steps of each kind that a supervisor saw to their end, without the claims of supervisors that died."""
     claims = [c.parent.name for c in workspace.attempts.glob("*/claim") if claimed_by(c) == "supervisor"]
     results = [e.result for e in workspace.journal().events if isinstance(e, Finished)]
     lost = {r.folder for r in results if isinstance(r, Closed) and r.exit is None}
-    return Counter(re.sub(r"[.][0-9]+", "", name) for name in claims if name not in lost)
+    return Counter(re.sub(r"[.][0-9]+", "", name) for name in claims if name not in lost)  # run_1.2: run_1
 
 
 def claimed_by(claim: Path) -> str:
@@ -269,7 +269,7 @@ def claimed_by(claim: Path) -> str:
 
 
 def check_nothing_lost(told: Tale) -> None:
-    """Every event that was acknowledged stands in the journal, where it stood; all that is on disk agrees with it."""
+    """Check that every acknowledged event is at its place in the journal, and that all files agree with it."""
     lines = told.workspace.journal().lines
     for seq, sha256 in told.entries("ack"):
         assert lines[int(seq)].sha256 == sha256, f"event {seq} was acknowledged and is not what it was"

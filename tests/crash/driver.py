@@ -17,7 +17,7 @@ from tests.crash.crash_idea import note, use_tellers
 
 
 def drive_batch(batch: Path) -> int:
-    """The worst exit code; what a person would be told is noted beside the batch."""
+    """Go on with the batch, note messages beside it, and return the worst exit code."""
     with pytest.MonkeyPatch.context() as patch:
         use_tellers(patch)
         for name in ("say", "note"):

@@ -1,8 +1,8 @@
 """Every point at which a kill could leave something new on disk, found by watching and not by naming call sites.
 
-The interpreter's audit events tell of each file opened for writing, each rename, link, removal and process; two
-patches tell of events stored. A process that is given a number dies there, as by SIGKILL: no handler runs, nothing
-buffered is written.
+The interpreter's audit events report each file opened for writing, each rename, link, removal and process. Two patches
+report stored events. A process that is given a number dies at that point, as by SIGKILL: no handler runs, and buffers
+are not written.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _GIT_LOCKS = {
 
 
 class Points:
-    """The points of one process below `root`, one line each in `log`; the process dies at number `dies_at`, from 1."""
+    """The points of one process below `root`, one line each in `log`. The process dies at number `dies_at`, from 1."""
 
     def __init__(self, root: Path, log: Path, dies_at: int = 0) -> None:
         self._root = f"{root}/"
@@ -55,7 +55,7 @@ class Points:
         self._silent = False
 
     def reach(self, label: str, halfway: Callable[[], object] = lambda: None) -> None:
-        """One point; `halfway` is what a kill in the middle of the operation would leave."""
+        """Pass one point. `halfway` does what a kill in the middle of the operation would leave."""
         self._count += 1
         os.write(self._log, f"{label}\n".encode())
         if self._count == self._dies_at:
@@ -65,7 +65,7 @@ class Points:
 
     @contextmanager
     def silence(self) -> Iterator[None]:
-        """What happens inside is another process's, whom this crash does not reach."""
+        """Count no points inside the block, whose operations stand for those of another process."""
         before, self._silent = self._silent, True
         try:
             yield
@@ -73,7 +73,7 @@ class Points:
             self._silent = before
 
     def watch(self) -> None:
-        """Begin; for the rest of this process's life."""
+        """Begin to watch, for the rest of this process's life."""
         _watch_journal(self)
         write = os.write
 
@@ -120,13 +120,13 @@ class Points:
             path.touch()
 
     def _inside(self, path: object) -> str:
-        """The path below the root with its numbers and hashes made alike; empty where it lies elsewhere."""
+        """The path below the root, its numbers and hashes replaced by marks. Empty if it lies elsewhere."""
         text = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else ""
         if not text.startswith(self._root):
             return ""
-        below = re.sub(r"[0-9a-f]{12,}", "*", text.removeprefix(self._root))
-        below = re.sub(r"blobs/[0-9a-f]{2}", "blobs/*", below)
-        return re.sub(r"\d{3,}", "#", below)
+        below = re.sub(r"[0-9a-f]{12,}", "*", text.removeprefix(self._root))  # b6a1c9d07e22
+        below = re.sub(r"blobs/[0-9a-f]{2}", "blobs/*", below)  # blobs/3f
+        return re.sub(r"\d{3,}", "#", below)  # a pid: 40213
 
 
 def _watch_journal(points: Points) -> None:
@@ -143,7 +143,7 @@ def _watch_journal(points: Points) -> None:
 
 
 def describe(event: Event) -> str:
-    """An event's kind, with what it is about."""
+    """An event's kind and subject."""
     if isinstance(event, Started):
         return f"started {event.kind}"
     return f"finished {event.result.type}" if isinstance(event, Finished) else event.type
@@ -162,7 +162,7 @@ def in_child(work: Callable[[], object], errors: Path) -> int:
 
 
 def start_child(work: Callable[[], object], errors: Path) -> int:
-    """A process of its own, in a session of its own, that exits with what `work` returns; its pid."""
+    """Start a process in a session of its own, which exits with the result of `work`, and return its pid."""
     return os.fork() or _exit_after(work, errors)
 
 

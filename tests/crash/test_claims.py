@@ -39,7 +39,7 @@ def supervise_late(folder: Path, barrier: Barrier) -> int:
 
 
 def take_claim(folder: Path, barrier: Barrier) -> int:
-    """Exits with 10 where the claim was taken, else with 11."""
+    """Exit with 10 if the claim was taken, else with 11."""
     barrier.wait()
     return 10 if LocalRunner().take_claim(folder) else 11
 

@@ -31,7 +31,7 @@ WRITERS = st.integers(0, 2)
 
 
 class JournalMachine(RuleBasedStateMachine):
-    """Three writers of one journal, of which each is as new as its last opening; and who holds the lock."""
+    """Three writers of one journal, each of which knows it as of its last opening, and the holder of the lock."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class JournalMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.blobs)
     @rule(data=st.data())
     def tear_a_blob(self, data: st.DataObject) -> None:
-        """What a bad disk does is found, and the next `put` of the text does not mend it in silence."""
+        """Damage by a bad disk is found, and the next `put` of the text does not mend it in silence."""
         name = data.draw(st.sampled_from(sorted(self.blobs)))
         path = self.folder / "blobs" / name[:2] / name
         content = path.read_bytes()
@@ -141,7 +141,7 @@ class JournalMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_held and not self.left_by)
     @rule()
     def die_with_the_lock(self) -> None:
-        """The kernel gives a dead process's lock back; its record stays."""
+        """The kernel releases a dead process's lock, and its record stays."""
 
         def hold_and_die() -> None:
             with hold_lock(self.folder):

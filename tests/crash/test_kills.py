@@ -74,7 +74,7 @@ class Killer:
 
 
 def kill_supervisor(batch: list[Tale], after_s: float) -> int:
-    """Kill the next one that begins, once it has been at work for a while; 0 where none came in time."""
+    """Kill the next supervisor that begins, after it has worked for a while. 0 if none came in time."""
     give_up_s = time.monotonic() + 4.0
     while not (doomed := supervisors_of(batch)):
         if time.monotonic() > give_up_s:
@@ -104,7 +104,7 @@ def finish(batch: list[Tale], begin: Begin) -> None:
 
 @dataclass(frozen=True)
 class End:
-    """What an idea came to, and how often its steps ran."""
+    """The end of an idea, and the number of runs of its steps."""
 
     outcome: dict[str, object]
     supervised: Counter[str]
@@ -115,7 +115,7 @@ def ends_of(batch: list[Tale]) -> dict[str, End]:
 
 
 def kill_many(root: Path, killer: Killer, *names: str, sandbox: str) -> int:
-    """Batch after batch, each of which comes to the end that it would have come to; how many steps were lost."""
+    """Kill in batch after batch, check that each comes to its usual end, and return the number of lost steps."""
     undisturbed = new_ideas(root / "undisturbed", *names, sandbox=sandbox)
     finish(undisturbed, killer.begin)
     ends, lost, batches = ends_of(undisturbed), 0, 0
@@ -164,6 +164,6 @@ def test_kills_at_random_moments_lose_nothing(root: Path) -> None:
 
 @pytest.mark.slow
 def test_two_hundred_kills_in_a_row_lose_nothing(root: Path) -> None:
-    """Three ideas a batch, each orchestrator in an interpreter of its own, each run in a sandbox where there is one."""
+    """Three ideas a batch, each orchestrator in an interpreter of its own, each run in a sandbox if there is one."""
     killer = Killer(begin_anew, Random(1), 200, 2.2)
     assert kill_many(root / "many", killer, "momentum", "warmth", "patience", sandbox="auto") > 0

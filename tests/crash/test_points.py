@@ -1,4 +1,4 @@
-"""A kill at any point of an idea's life, or of its recovery, changes nothing of what the idea comes to."""
+"""A kill at any point of an idea, or of its recovery, does not change the end of the idea."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FEW = (
 
 
 def crash_and_resume(root: Path, whole: Whole, *numbers: int) -> None:
-    """Die at each point in turn, the second and later ones counted from the recovery's beginning; then to the end."""
+    """Die at each point in turn, then go on to the end. Later points are counted from the recovery's beginning."""
     (told,) = new_ideas(root / f"at {numbers}", "momentum")
     labels = [whole.points[numbers[0] - 1]]
     try:

@@ -1,4 +1,4 @@
-"""A supervisor that lives and whose heart stopped: told, waited for until its deadline, then killed."""
+"""A supervisor that lives but has no heartbeat: reported, waited for until its deadline, then killed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ AWAIT = AwaitStep(Step.RUN, "run_1.1")
 
 @dataclass
 class SilentRunner(InstantRunner):
-    """A supervisor that is as silent as `ages_s` says, poll by poll, the last one for ever; SIGKILL works if it may."""
+    """A supervisor whose heartbeat is `ages_s` old, one age a poll, the last for ever. SIGKILL ends it if `mortal`."""
 
     ages_s: list[float] = field(default_factory=lambda: [75.0])
     mortal: bool = True
@@ -49,7 +49,7 @@ class SilentRunner(InstantRunner):
 
 @dataclass
 class Wait:
-    """A step that was claimed a while ago, and what the orchestrator says as it waits."""
+    """A step that was claimed a while ago, and the lines of the orchestrator that waits for it."""
 
     steps: Steps
     state: State

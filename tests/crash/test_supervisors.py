@@ -1,4 +1,4 @@
-"""A run outlives its orchestrator; of a killed supervisor nothing runs any more when the step begins again."""
+"""A run outlives its orchestrator. Nothing of a killed supervisor runs any more as its step begins again."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ if __name__ == "__main__":
 
 
 class NotingRunner(LocalRunner):
-    """Notes what still runs in the folder of the first try as the second begins."""
+    """Notes the processes that still run in the folder of the first try as the second begins."""
 
     def start(self, folder: Path, spec: StepSpec) -> None:
         history = Tale(drive.Workspace(folder.parent.parent.parent)).history
@@ -106,7 +106,7 @@ def test_the_tree_of_a_killed_supervisor_is_dead_before_the_step_begins_again(
 
 
 def test_what_a_supervisor_left_that_was_killed_as_it_began_is_found(root: Path) -> None:
-    """There is a claim and no record of the command; a person's shell in the same folder is left alone."""
+    """There is a claim and no record of the command. A person's shell in the same folder is left alone."""
     folder = root / "killed as it began"
     (folder / step.WORK).mkdir(parents=True)
     assert in_child(lambda: 0 if step.claim(folder, "supervisor") else 1, folder / "errors") == 0

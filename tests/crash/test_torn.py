@@ -1,4 +1,4 @@
-"""A journal cut at any byte of its last events: what is whole counts, the rest is kept aside, the idea goes on."""
+"""A journal cut at any byte of its last events: whole events count, the rest is kept aside, the idea goes on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LAST = 6
 
 
 def ends_of_lines(content: bytes) -> list[int]:
-    """Where the last events begin and the last one ends, in bytes."""
+    """Offsets in bytes at which the last events begin, and at which the last one ends."""
     return [n + 1 for n, byte in enumerate(content) if byte == 10][-LAST - 1 :]
 
 
@@ -47,7 +47,7 @@ def check_rescue(told: Tale, content: bytes, events: list[Event]) -> None:
 
 
 def tell_cut(root: Path, whole: Whole, label: str, event: int) -> Tale:
-    """Tale up to a point; then its journal loses a half of its last event, or more."""
+    """Continue the idea up to a point, then remove a half of the journal's last event, or more."""
     (told,) = new_ideas(root / f"{label or 'ended'} without {event}", "momentum")
     tell_until(told, whole.points.index(label) + 1 if label else 0)
     path = told.workspace.agent / "journal.jsonl"
@@ -69,9 +69,9 @@ def test_without_its_last_event_an_idea_comes_to_the_same_end(root: Path, whole:
 
 
 def check_same_end_or_refused(told: Tale, whole: Whole) -> bool:
-    """Whether the idea came to the same end; else it was refused, and nothing was changed but for what was rescued.
+    """Whether the idea came to the same end. Else check that it was refused and that nothing but rescued files is new.
 
-    The journal may say that a step was to begin, whose folder turned out to be there already.
+    The journal may name a step that was to begin although its folder is there already.
     """
     before, whole_lines = everything(told), read_whole_lines(told)
     code, errors = tell_in_child(told)

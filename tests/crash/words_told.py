@@ -1,4 +1,4 @@
-"""Tell the idea of story.py in processes that die where they are told to, and compare what it comes to."""
+"""Runs the idea of crash_idea.py in processes that die at a given point, and compares its end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.crash.points import CRASHED, Points, in_child
 
 @dataclass(frozen=True)
 class Whole:
-    """The idea told without a crash: the points that it passed, and what it came to."""
+    """The idea without a crash: the points that it passed, and its end."""
 
     points: tuple[str, ...]
     outcome: dict[str, object]
@@ -44,14 +44,14 @@ def tell_whole(root: Path) -> Whole:
 
 
 def tell_until(told: Tale, dies_at: int = 0) -> list[str]:
-    """The points that were passed; the process is dead at the last one, or the idea has ended."""
+    """Run until the process dies at a point or the idea ends, and return the points that were passed."""
     code, errors = tell_in_child(told, dies_at)
     assert code == (CRASHED if dies_at else 0), errors or f"exit code {code}, of {dies_at}"
     return (told.records / "points").read_text().splitlines()
 
 
 def tell_in_child(told: Tale, dies_at: int = 0) -> tuple[int, str]:
-    """How a process of its own ended that went on, and its traceback where it did not end well."""
+    """Go on in a child process, and return how it ended, with its traceback if it failed."""
     errors = told.records / "errors"
     code = in_child(partial(_tell, told, dies_at), errors)
     return code, "\n".join(errors.read_text().splitlines()[-12:]) if code == 1 else ""
@@ -69,7 +69,7 @@ def _tell(told: Tale, dies_at: int) -> None:
 
 
 def kept_files(told: Tale) -> list[str]:
-    """What stands in the workspace when all is over, but for evidence of crashes."""
+    """The files of the workspace at the end, without evidence of crashes."""
     passing = (".git/objects", ".git/logs", ".agent/rescue", ".agent/attempts", ".agent/blobs", ".agent/tmp")
     path = told.workspace.path
     found = sorted(str(p.relative_to(path)) for p in path.rglob("*"))
@@ -77,7 +77,7 @@ def kept_files(told: Tale) -> list[str]:
 
 
 def check_same_end(told: Tale, whole: Whole) -> None:
-    """As if nobody had crashed; nothing that was acknowledged was lost on the way."""
+    """Check that the end is the same as without a crash, and that no acknowledged event was lost."""
     check_nothing_lost(told)
     assert supervised(told.workspace) == whole.supervised, "a step was run twice"
     check_same_outcome(told, whole)

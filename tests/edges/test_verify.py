@@ -1,4 +1,4 @@
-"""Verifying a real workspace: what agrees, each kind of damage by its name, and nothing changed by looking."""
+"""Verifying a real workspace: it agrees, or each kind of damage is named, and verifying changes nothing."""
 
 from __future__ import annotations
 
@@ -263,7 +263,7 @@ def test_several_disagreements_are_all_named(workspace: Workspace) -> None:
 
 
 def test_a_workspace_at_work_agrees_at_every_event(study: Study) -> None:
-    """After each event, and where the process ended before an effect's result was stored."""
+    """It agrees after each event, and if the process ended before an effect's result was stored."""
     found: list[str] = []
 
     def watch(event: Event, state: State) -> None:
@@ -275,7 +275,7 @@ def test_a_workspace_at_work_agrees_at_every_event(study: Study) -> None:
 
 
 def test_effects_in_flight_are_no_fault(study: Study) -> None:
-    """The journal cut after each event that begins an effect: what the effect left is on disk already."""
+    """The journal is cut after each event that begins an effect, whose files are on disk already."""
     endings = [FAULTY, PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES]
     kept: list[tuple[str, Path]] = []
     last = ""

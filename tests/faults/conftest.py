@@ -18,7 +18,7 @@ __all__ = ["begin", "folder", "make_study", "scientist", "study"]
 
 
 def mount(*arguments: object) -> None:
-    """Skips the test where this user may not mount."""
+    """Mount a folder. The test is skipped if this user may not mount."""
     done = subprocess.run(["mount", *map(str, arguments)], capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"no mounting here: {done.stderr.strip()}")
@@ -29,7 +29,7 @@ _TALES: list[dict[str, object]] = []
 
 @pytest.fixture
 def expected(make_study: Callable[..., Study]) -> dict[str, object]:
-    """What the story comes to where nothing goes wrong; told once."""
+    """The end of the idea if nothing goes wrong, computed once."""
     if not _TALES:
         study = make_study(batch="undisturbed")
         tell(study, whole_runner())
@@ -59,7 +59,7 @@ class SmallDisk:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    """Where `make_study` and the commands put their workspaces."""
+    """The folder of the workspaces of `make_study` and the commands, on a small disk."""
     place = tmp_path / "work spaces"
     place.mkdir()
     mount("-t", "tmpfs", "-o", "size=6m", "none", place)

@@ -1,4 +1,4 @@
-"""One idea with a bad reply, a repaired edit, a replicated run and closing notes; its steps end as they start."""
+"""One idea with a bad reply, a repaired edit, a replicated run and closing notes. Its steps end as they start."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def whole_runner() -> WholeRunner:
 
 
 def place(event: Event, state: State) -> object:
-    """Where an idea stands, apart from the folder: a step that never began is begun anew in another one."""
+    """The state of an idea without the step's folder: a step that never began is begun anew in another one."""
     passed = state.attempt.candidate.passed if state.attempt.candidate else None
     return (
         getattr(event, "kind", event.type),
@@ -71,7 +71,7 @@ def place(event: Event, state: State) -> object:
 def tell(
     study: Study, runner: InstantRunner, watch: Callable[[Event, State], None] = lambda event, state: None
 ) -> State:
-    """Go on with the story from where its journal stands, as a resume does."""
+    """Go on with the idea from the end of its journal, as a resume does."""
     check_untouched(study.workspace, study.workspace.repo(), read_state(study.workspace))
     model = Recalled(study.workspace.journal())
     loop = study.loop(model, runner=runner, watch=watch)
@@ -113,7 +113,7 @@ class Faults:
 
 
 def tale_of(workspace: Workspace) -> dict[str, object]:
-    """What the idea came to, without ids and times."""
+    """The end of the idea, without ids and times."""
     repo, state = workspace.repo(), read_state(workspace)
     runs = sorted(p for p in workspace.path.glob("run_*"))
     assert state.ended

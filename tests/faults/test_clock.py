@@ -27,7 +27,7 @@ DAY_S = 86_400.0
 
 @pytest.fixture
 def backwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every look at the clock is a day before the last one; gits see it too."""
+    """Let every look at the clock be a day before the last one, for git too."""
     looks = count(1)
     begun = time.time()
 
@@ -63,6 +63,7 @@ def test_an_idea_comes_to_the_same_end(
     assert [edit["commit"] for edit in told] == [commit.sha for commit in commits], "in the order of the edits"
     for command in ("status", "show", "history"):
         done = scientist(command, study.workspace.path)
+        # -86400 s, -1.5 h
         assert done.returncode == 0 and not re.search(r"-\d[\d.]* ?(s|min|h|d|ago)\b", done.stdout), done.stdout
 
 

@@ -1,4 +1,4 @@
-"""Locks that a killed git left are moved aside with a note; one that a git holds is not touched."""
+"""Locks that a killed git left are moved aside with a note. One that a git holds is not touched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person changed between a crash and a resume is kept in git, then refused, and given up only when asked."""
+"""Changes by a person between a crash and a resume are kept in git, then refused, and given up only if asked."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def crashed(make_study: Callable[..., Study], tmp_path: Path) -> Workspace:
 
 @pytest.fixture
 def refuse(crashed: Workspace) -> Check:
-    """Look at the workspace as a resume does, and return why it is refused; branch and work tree stay."""
+    """Look at the workspace as a resume does, and return why it is refused. Branch and work tree stay."""
 
     def look() -> IntegrityError:
         before = (crashed.repo().head(), crashed.repo().dirty_files(), git(crashed, "status", "--porcelain"))

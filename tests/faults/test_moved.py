@@ -1,4 +1,4 @@
-"""Workspaces that were moved or copied, on this machine and to another: they go on from where they are now."""
+"""Workspaces that were moved or copied, on this machine and to another, go on at their new place."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def running(make_study: MakeStudy) -> Study:
 
 
 def finish(study: Study) -> tuple[State, list[Closed]]:
-    """The rest of the idea, and what became of its runs."""
+    """Run the rest of the idea, and return the results of its runs."""
     state = study.loop([NO_PLOT_EDIT, NOTES]).run()
     results = [e.result for e in study.workspace.journal().events if isinstance(e, Finished)]
     return state, [r for r in results if isinstance(r, Closed) and r.step is Step.RUN]

@@ -78,7 +78,7 @@ def test_of_a_batch_whatever_can_be_written_is_asked_to_stop(
 
 @pytest.fixture
 def protected(paused: Path) -> Iterator[Path]:
-    """The same where its folders and files may be read alone."""
+    """The same workspace, with folders and files that may only be read."""
     subprocess.run(["chmod", "-R", "a-w", paused.parent.parent], check=True)
     yield paused
     subprocess.run(["chmod", "-R", "u+w", paused.parent.parent], check=True)

@@ -65,6 +65,7 @@ def test_two_resumes_of_everything_share_the_workspaces(begin: Begin, scientist:
     assert [runs_opened(path) for path in paths] == [["run_1.1"]] * 2
     assert scientist("verify", paths[0].parent).returncode == 0
     for (code, _, told), (_, other, _) in ((first, second), (second, first)):
+        # workspaces/batch/momentum: locked by process 4711 on node7
         refused = re.findall(r"(\S+): locked by process (\d+) on", told)
         assert all(int(pid) == other for _, pid in refused)
         assert code == (5 if refused else 0), told
@@ -136,7 +137,7 @@ with hold_lock(Path(sys.argv[1])):
 
 
 def test_a_live_holder_is_not_unlocked_wherever_it_says_it_is(scientist: Scientist, paused: Path) -> None:
-    """Here it is known to live; from elsewhere, where locks are carried across hosts, the kernel knows."""
+    """On this machine it is known to live. For another host that shares the locks, the kernel knows."""
     command = [sys.executable, "-c", HOLD, str(paused / ".agent")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout and process.stdout.readline() == b"held\n"

@@ -17,7 +17,7 @@ ROLES = {"s": "system", "u": "user", "a": "assistant", "d": "developer", "t": "t
 
 
 def talk(*turns: str) -> list[Message]:
-    """Messages from letters: "u" a user, "a: \\n" an assistant that says what follows the colon."""
+    """Messages from letters: "u" a user, "a: \\n" an assistant with the text after the colon."""
     return [
         {"role": ROLES[turn[0]], "content": turn[2:] if turn[1:2] == ":" else f"Words of {turn}."} for turn in turns
     ]
@@ -28,7 +28,7 @@ def good(mode: str) -> list[Message]:
 
 
 def outcome(complete: Complete, server: StrictServer, messages: list[Message], **more: Any) -> str:
-    """The class and status of the error, or what came back."""
+    """The class and status of the error, or the reply."""
     import openai  # a second that collecting the tests need not take
 
     try:

@@ -1,4 +1,4 @@
-"""One mode and one fault through the real litellm: what becomes of the question, and how often it was sent."""
+"""One mode and one fault through the real litellm: the end of the question, and the number of requests."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ REPLY = "PLAN:\n1. é \U0001f600\n2. more\n"
 
 @dataclass(frozen=True)
 class Outcome:
-    """`said` is the reply, or empty; `pause` the reason, or empty."""
+    """End of one question: `said` is the reply, or `pause` the reason of a pause, and the other one is empty."""
 
     said: str
     pause: str

@@ -10,7 +10,7 @@ from tests.provider.server import StrictServer
 
 @pytest.fixture
 def complete(monkeypatch: pytest.MonkeyPatch) -> Complete:
-    """One call as the client makes it; litellm and the SDK behind it are told to retry nothing."""
+    """One call as the client makes it. litellm and the SDK behind it are told to retry nothing."""
     import litellm  # two seconds that tests without it need not wait
 
     monkeypatch.setattr(litellm, "suppress_debug_info", True)

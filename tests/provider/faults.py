@@ -1,4 +1,4 @@
-"""Faults that a test scripts; each mode says them in its provider's words."""
+"""Faults that a test scripts. Each mode words them as its provider does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["FAULTS", "Act", "Fault"]
 
 
 class Act(Enum):
-    """What a fault does to the connection or to the reply; REFUSE answers with an error in the provider's words."""
+    """Effect of a fault on the connection or the reply. REFUSE answers with an error in the provider's words."""
 
     REFUSE = "refuse"
     SEND = "send"
@@ -25,10 +25,10 @@ class Act(Enum):
 
 @dataclass(frozen=True)
 class Fault:
-    """What one request meets instead of a reply.
+    """A fault that one request gets instead of a reply.
 
     `response` is sent as it is (SEND). `retry_after_s` goes out as Retry-After, or as Gemini's RetryInfo.
-    `hang_s`: how long a HANG holds the connection before it is closed without an answer.
+    `hang_s`: seconds for which a HANG holds the connection before it is closed without an answer.
     """
 
     name: str

@@ -13,21 +13,26 @@ __all__ = ["Bucket", "Standing", "Window"]
 
 @dataclass(frozen=True)
 class Standing:
-    """Where an account stands after a request; seconds are those of the server's clock."""
+    """State of an account's limit after a request, in tokens and in seconds of the server's clock."""
 
+    # Whether the request may be answered.
     admitted: bool
     limit: int
+    # Tokens that are left.
     remaining: int
+    # Time until the same request would be admitted.
     wait_s: float
+    # Time until the limit is whole again.
     reset_s: float
+    # Tokens of the prompt.
     requested: int
 
 
 @dataclass
 class Bucket:
-    """Full at first, refilled evenly: `limit` tokens in `window_s`.
+    """A bucket of tokens, full at first and refilled evenly: `limit` tokens in `window_s`.
 
-    A request is admitted where its prompt fits; its reply is taken as well and may leave the bucket in debt.
+    A request is admitted if its prompt fits. Its reply is taken as well and may leave the bucket in debt.
     """
 
     limit: int
@@ -73,7 +78,7 @@ class Bucket:
 
 @dataclass
 class Window:
-    """At most `limit` tokens in any `window_s`: what was spent comes back all at once, a window later."""
+    """At most `limit` tokens in any `window_s`. Spent tokens come back all at once, a window later."""
 
     limit: int
     window_s: float

@@ -21,7 +21,7 @@ _RESET = struct.pack("ii", 1, 0)  # linger on, for no time: closing sends RST
 
 @dataclass(frozen=True)
 class Answer:
-    """What is done with a connection: SEND, CUT (half of the body, then closed), RESET or HANG for `hang_s`."""
+    """An answer and its way out: SEND, CUT (half of the body, then closed), RESET or HANG for `hang_s`."""
 
     response: Response | None = None
     act: Act = Act.SEND
@@ -90,7 +90,7 @@ class _Server(ThreadingHTTPServer):
         request.close()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away in the middle is what some tests are about; all else is a mistake here."""
+        """Pass over clients that go away in the middle, as some tests make them. Any other error is a mistake here."""
         error = sys.exception()
         if isinstance(error, Exception) and not isinstance(error, OSError):
             self.errors.append(error)
@@ -105,7 +105,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class Listener:
-    """Serves `respond(path, headers, body)` while it is open; nothing listens on `port` before and after."""
+    """Serves `respond(path, headers, body)` while it is open. Nothing listens on `port` before and after."""
 
     def __init__(self, respond: Respond) -> None:
         self._server = _Server(respond)
@@ -117,7 +117,7 @@ class Listener:
 
     @property
     def errors(self) -> list[Exception]:
-        """What `respond` raised; the client saw a connection closed without an answer."""
+        """Exceptions of `respond`, for which the client saw a connection closed without an answer."""
         return self._server.errors
 
     def close(self) -> None:

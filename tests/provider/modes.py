@@ -33,24 +33,31 @@ RateHeaders = Callable[[Standing], Headers]
 
 @dataclass(frozen=True)
 class Mode:
-    """A provider as the server plays it.
-
-    `environment`: variables that point litellm here; {url} and {key} are filled in. `window_tokens`: named in its
-    errors. `fields`: top-level fields it knows, any where None. `message_fields`: those of a message.
-    """
+    """A provider as the server plays it."""
 
     name: str
+    # The name by which litellm reaches it, with its prefix.
     model: str
     protocol: Protocol
+    # Checks of a message sequence.
     rules: tuple[Rule, ...]
+    # Its errors by the name of the fault.
     words: Words
+    # Puts an error into the body that the provider sends.
     envelope: Envelope
+    # Variables that point litellm here, in which {url} and {key} are filled in.
     environment: Mapping[str, str]
+    # Size of the context window that its errors name.
     window_tokens: int
+    # Headers that report the rate limit.
     rate_headers: RateHeaders = lambda standing: ()
+    # Whether it sends Retry-After.
     retry_after: bool = False
+    # Top-level fields of a request that it knows, or None for any.
     fields: frozenset[str] | None = None
+    # Fields of a message that it knows, or None for any.
     message_fields: frozenset[str] | None = None
+    # Whether it reports tokens that were read from a cache.
     caches: bool = False
 
 
@@ -130,7 +137,7 @@ additionalModelResponseFieldPaths performanceConfig requestMetadata"""
 
 
 def _chat(name: str, model: str, prefix: str, base: str, *order: Rule, **changes: Any) -> Mode:
-    """A mode of OpenAI's protocol; `prefix` names its variables, `base` follows the server's address."""
+    """A mode of OpenAI's protocol. `prefix` names its variables, and `base` follows the server's address."""
     mode = Mode(
         name=name,
         model=model,
@@ -289,7 +296,7 @@ MODES: Mapping[str, Mode] = MappingProxyType({mode.name: mode for mode in _ALL})
 
 
 def secret_of(mode: Mode, headers: Mapping[str, str]) -> str:
-    """The key that a request carries, where this provider looks for it; "" where there is none."""
+    """The key of a request, at the place where this provider looks for it. "" if there is none."""
     authorization = headers.get("authorization", "")
     match mode.protocol.name:
         case "anthropic":

@@ -15,7 +15,7 @@ EVENTS: Headers = (("Content-Type", "text/event-stream"),)
 
 @dataclass(frozen=True)
 class Spent:
-    """Tokens of one call; those read from a cache are among `tokens_in`."""
+    """Tokens of one call. Those read from a cache are among `tokens_in`."""
 
     tokens_in: int
     tokens_out: int
@@ -24,7 +24,7 @@ class Spent:
 
 @dataclass(frozen=True)
 class Protocol:
-    """Reads the turns of a body, the system's among them, and says a reply; `blank` answers with nothing in it."""
+    """Reads the turns of a body, the system's among them, and writes a reply. `blank` is an answer without a reply."""
 
     name: str
     paths: tuple[str, ...]

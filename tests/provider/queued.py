@@ -32,7 +32,7 @@ class Received:
 
 @dataclass
 class Provider:
-    """Gives the answers queued in `answers`, then says `text`; keeps every request. Orders messages as DeepSeek."""
+    """Gives the answers queued in `answers`, then replies with `text`. Keeps requests, checks order as DeepSeek."""
 
     text: str = "A reply."
     answers: deque[Response | Respond] = field(default_factory=deque)

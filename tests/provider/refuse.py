@@ -16,17 +16,24 @@ __all__ = ["Facts", "put", "refuse_fields", "refuse_text", "retry_after"]
 
 @dataclass(frozen=True)
 class Facts:
-    """What a provider's words name; `wait_s` is said in the text, `retry_after_s` in the header or in RetryInfo."""
+    """Facts that a provider's words name, one for each placeholder."""
 
     model: str
+    # Size of the context window in tokens.
     window: int
+    # Tokens of the request.
     tokens: int = 0
+    # Tokens a minute that are allowed, used, and asked for.
     limit: int = 40_000
     used: int = 39_000
     requested: int = 2_000
+    # Wait that the text names.
     wait_s: float = 2.0
+    # Wait in the header or in RetryInfo.
     retry_after_s: float | None = None
+    # The key of the request.
     key: str = ""
+    # The field at fault.
     param: str = ""
 
     def fill(self, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What each provider refuses of a message sequence, in its own words."""
+"""Message sequences that each provider refuses, in its own words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALTERNATE_AFTER_SYSTEM = f"After the optional system message, {ALTERNATE[0].lowe
 
 
 def deepseek_order(turns: Sequence[Turn], body: Body) -> Refusal | None:
-    """User and assistant in turns, user first and last; an assistant may end with `prefix`. System is not counted."""
+    """User and assistant in turns, user first and last. An assistant may end with `prefix`. System is not counted."""
     model = body.get("model", "deepseek-reasoner")
     if not turns:
         return _deepseek("Empty input messages")
@@ -76,7 +76,7 @@ MISTRAL_AFTER = {
 
 
 def mistral_order(turns: Sequence[Turn], body: Body) -> Refusal | None:
-    """As mistral-common checks it: user may follow user, but not tool; system may not follow assistant."""
+    """The order that mistral-common checks: user may follow user, but not tool, and system may not follow assistant."""
     if not turns:
         return _mistral("Conversation must have at least one message")
     for before, after in pairwise(turns):
@@ -105,7 +105,7 @@ def mistral_content(turns: Sequence[Turn], body: Body) -> Refusal | None:
 
 
 def anthropic_order(turns: Sequence[Turn], body: Body) -> Refusal | None:
-    """Same-role neighbours are the API's to merge; the first is the user's, and newest models want the last as well."""
+    """Neighbours of one role are merged by the API. The first is the user's, and for the newest models the last too."""
     spoken = [turn for turn in turns if turn.role != "system"]
     if not spoken:
         return Refusal(400, "messages: at least one message is required")
@@ -215,7 +215,7 @@ def _gemini(message: str) -> Refusal:
 
 
 def openai_content(turns: Sequence[Turn], body: Body) -> Refusal | None:
-    """Any order is taken; an empty list and a user without content are not."""
+    """Any order is taken, but no empty list and no user without content."""
     if not turns:
         least = "Expected an array with minimum length 1, but got an empty array instead."
         return Refusal(400, f"Invalid 'messages': empty array. {least}", code="empty_array", param="messages")
@@ -248,7 +248,7 @@ def reasoning_parameters(turns: Sequence[Turn], body: Body) -> Refusal | None:
 
 
 def gemma3_template(turns: Sequence[Turn], body: Body) -> Refusal | None:
-    """A first system message is folded into the user's; all others must be user at even places and not at odd ones."""
+    """A first system message is merged into the user's. All others must be user at even places and not at odd ones."""
     spoken = turns[1:] if turns and turns[0].role == "system" else turns
     return _template(turns, ALTERNATE if _out_of_turn(spoken) else None)
 

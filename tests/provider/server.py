@@ -68,16 +68,16 @@ class StrictServer:
     """One provider, open for the length of a `with`.
 
     mode          a name of MODES
-    replies       what the model says, in order, the last one again and again; or a function of the messages
+    replies       the model's replies, in order, the last one again and again, or a function of the messages
                   (dicts of role and content, system first), called by one request at a time
-    faults        consumed one a request, in order, by name or as a Fault; None: judged as any other request
+    faults        consumed one a request, in order, by name or as a Fault, or None for an ordinary request
     tokens_per_minute, window_s, scale
-                  a real limit, of that many tokens in `window_s * scale` seconds; `kind` "bucket" (refilled evenly,
-                  full at first) or "window" (any stretch of that length); a prompt is taken
-                  where it fits, its reply always
+                  a real limit, of that many tokens in `window_s * scale` seconds. `kind` is "bucket" (refilled
+                  evenly, full at first) or "window" (any stretch of that length). A prompt is taken if it fits,
+                  its reply always
     context_tokens  prompts longer than this are refused in the provider's words
-    models        other models than these (without the prefix) are unknown; () knows all
-    latency_s     how long the model thinks before a reply
+    models        other models than these (without the prefix) are unknown, but () knows all
+    latency_s     time of the model before a reply
 
     After the `with` nothing listens any more, and `environment()` points at a port that refuses connections.
     """
@@ -122,7 +122,7 @@ class StrictServer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Raises: whatever went wrong in a rule or in `replies`, which the client saw as a lost connection."""
+        """Raises: any exception of a rule or of `replies`, which the client saw as a lost connection."""
         self._listener.close()
         if kind is None and self._listener.errors:
             raise self._listener.errors[0]
@@ -140,7 +140,7 @@ class StrictServer:
         return self.base_url
 
     def environment(self) -> dict[str, str]:
-        """What points the real litellm at this server for the mode's prefix; every mode can be pointed so."""
+        """Variables that point the real litellm at this server for the mode's prefix, as every mode allows."""
         named = self.mode.environment.items()
         return {name: value.replace("{url}", self.base_url).replace("{key}", self.api_key) for name, value in named}
 
@@ -158,7 +158,7 @@ class StrictServer:
         return {"api_base": base, "api_key": self.api_key}
 
     def statuses(self) -> list[int]:
-        """The status of every answer, in the order of the requests; 0 where none was sent."""
+        """The status of every answer, in the order of the requests. 0 if none was sent."""
         return [request.status for request in self.requests]
 
     def add_faults(self, *faults: Fault | str | None) -> None:
@@ -202,7 +202,7 @@ class StrictServer:
         return self._judge(call, fault)
 
     def _judge(self, call: _Call, fault: Fault | None) -> Answer:
-        """Model, then fields and order, then length, then the limit; only then a reply."""
+        """Check the model, then fields and order, then length, then the limit, and reply only if all are right."""
         if self._models and call.model not in self._models:
             return Answer(self._refuse(call, "unknown_404"))
         field = refuse_fields(self.mode, call.turns, call.body)

@@ -1,6 +1,6 @@
 """Every fault through the real litellm ends in a reply, or in a pause that says why: nothing else.
 
-A few modes stand for all here; tests/bench/provider_matrix.py plays every one.
+A few modes stand for all here. tests/bench/provider_matrix.py plays every one.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def test_a_fault_that_stays_ends_in_a_pause(fault: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_no_mode_refuses_the_order_of_what_is_sent(mode: str) -> None:
-    """Nor what a cut reply is gone on with; every answer is 200 at once."""
+    """Messages that continue a cut reply are accepted too: every answer is 200 at once."""
     clock = FakeClock()
     with StrictServer(mode, [REPLY], ["finish_length"]) as server, environment(server.environment()):
         model = LiteLLMModel(server.model, ProviderPatience(0, sleep=clock.sleep, clock=clock))

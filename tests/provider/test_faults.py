@@ -1,6 +1,6 @@
 """Every fault in every mode through the real litellm.
 
-What litellm makes of it is recorded here as it is, strange as some of it looks: the client builds on it.
+The errors of litellm are recorded here as they are, even if they look strange, because the client relies on them.
 """
 
 from __future__ import annotations

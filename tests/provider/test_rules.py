@@ -1,4 +1,4 @@
-"""What each provider refuses of a sequence, in its own words, and what litellm makes of it on the way."""
+"""Sequences that each provider refuses, in its own words, and the form in which they arrive through litellm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes over the wire, whatever the provider: turns that came, replies, refusals and answers."""
+"""Values that every provider has in common: turns that came, replies, refusals and answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOKENS_PER_TURN = 4
 
 @dataclass(frozen=True)
 class Response:
-    """One answer; `body` is sent as it is."""
+    """One answer, whose `body` is sent as it is."""
 
     status: int
     body: bytes
@@ -28,25 +28,26 @@ class Response:
 
 @dataclass(frozen=True)
 class Refusal:
-    """An error before it is put in a provider's envelope.
+    """An error before it is put in a provider's envelope."""
 
-    `kind`: the error's type, status or exception name, as the provider calls it. `details`: Gemini's list.
-    `bare`: the whole body, where a provider leaves its own envelope.
-    """
-
+    # HTTP status.
     status: int
     message: str
+    # The error's type, status or exception name, as the provider calls it.
     kind: str = "invalid_request_error"
     code: str | int | None = None
+    # The field at fault.
     param: str | None = None
     headers: Headers = ()
+    # Gemini's list.
     details: tuple[Body, ...] = ()
+    # The whole body, if it is not in the provider's usual envelope.
     bare: Body | str | None = None
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One message of a request. `keys`: fields beside role and content; `at`: its index in the list that was sent."""
+    """One message of a request. `keys` are fields beside role and content, `at` its index in the list that was sent."""
 
     role: str
     texts: tuple[str, ...]
@@ -61,7 +62,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the model says. Tokens are counted from the text where they are None."""
+    """A reply of the model. Tokens are counted from the text if they are None."""
 
     text: str
     reasoning: str = ""

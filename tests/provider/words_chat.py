@@ -1,7 +1,7 @@
-"""How providers of OpenAI's chat protocol word their errors.
+"""Errors in the words of providers of OpenAI's chat protocol.
 
 Placeholders: {model} {limit} {used} {requested} {wait} {tokens} {window} {key} {param}.
-Where a provider has no such error of its own, a gateway's in OpenAI's words stands in.
+If a provider has no such error of its own, a gateway's in OpenAI's words is used.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ def test_prompt_is_short_enough_to_go_with_every_request() -> None:
 
 def test_no_sealed_file_is_imported_by_an_absolute_path() -> None:
     for path in (*TEMPLATE.rglob("*.py"), *TEMPLATE.rglob("*.toml"), *TEMPLATE.rglob("*.md")):
-        assert not re.search(r"(?<![\w>.}])/(work|root|home|tmp)/", path.read_text()), path
+        assert not re.search(r"(?<![\w>.}])/(work|root|home|tmp)/", path.read_text()), path  # "/tmp/sealed"
 
 
 # ------------------------------------------------------------------------------------------------------------ baselines
@@ -192,15 +192,15 @@ def test_baselines_are_comparable(with_baselines: Template, monkeypatch: pytest.
 
 
 def data_id_now(profile: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    """What prepare.py would name the profile's data."""
+    """The data_id that prepare.py gives to the profile's data."""
     monkeypatch.syspath_prepend(str(TEMPLATE / "sealed"))
-    import data_plan
+    from data import plan
 
-    content = data_plan.read_profile(TEMPLATE / "profiles" / f"{profile}.json")
+    content = plan.read_profile(TEMPLATE / "profiles" / f"{profile}.json")
     if content["hidden"]["source"] == "synthetic":
-        return data_plan.data_id_of(data_plan.synthetic_fields(content))
-    weights = data_plan.weights_of(content["hidden"]["model"])
-    return data_plan.data_id_of(data_plan.language_model_fields(content, weights))
+        return plan.data_id_of(plan.synthetic_fields(content))
+    weights = plan.weights_of(content["hidden"]["model"])
+    return plan.data_id_of(plan.language_model_fields(content, weights))
 
 
 def test_baselines_bind_an_idea(with_baselines: Template) -> None:
@@ -227,7 +227,7 @@ def test_history_is_no_baseline(template: Template) -> None:
 
 
 def interpreter(variable: str) -> Path:
-    """What the variable names; the test is skipped where it names nothing."""
+    """The interpreter that the variable names. The test is skipped if it names none."""
     path = os.environ.get(variable, "")
     if not path:
         pytest.skip(f"{variable} does not name an interpreter with the template's requirements")
@@ -268,7 +268,7 @@ class Trial:
         return self.workspace.step_folder(f"run_{run}.1.{step.value}") / "work"
 
     def take(self, step: Step, run: int = 1) -> subprocess.CompletedProcess[str]:
-        """Take the step; `run` is the seed too."""
+        """Take the step. `run` is the seed too."""
         spec = prepare_step(
             self.workspace,
             self.template,
@@ -334,7 +334,7 @@ def data(python: Path, small: Template, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def smoke(python: Path, small: Template, data: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Trial:
-    """A smoke run of the experiment as it stands; tests copy its outputs before they change them."""
+    """A smoke run of the unchanged experiment. Tests copy its outputs before they change them."""
     trial = Trial(tmp_path_factory.mktemp("smoke"), small, python, data)
     succeed(trial.take(Step.SMOKE))
     return trial
@@ -440,7 +440,7 @@ import os, sys
 from pathlib import Path
 from activations import read_profile
 from safetensors.torch import save_file
-from synthetic import build_model
+from data.synthetic import build_model
 features = build_model(read_profile(sys.argv[1])).feature_dict
 tensors = {"W_dec": features.feature_vectors.data.contiguous(), "b_dec": features.bias.data.contiguous()}
 save_file(tensors, Path(sys.argv[2]) / "sae.safetensors")
@@ -527,7 +527,7 @@ def test_smoke_run_on_a_language_model_is_scored(tmp_path: Path) -> None:
 def test_stand_ins_answer_for_their_own_names_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(TEMPLATE / "sealed"))
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
-    import lean_sae_lens
+    from data import lean_sae_lens
 
     finder = lean_sae_lens._StandInFinder()
     assert finder.find_spec("transformer_lens.hook_points", None) is not None

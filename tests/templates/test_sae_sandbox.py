@@ -23,7 +23,7 @@ HELD = [
     pytest.param("landlock", marks=needs_landlock),
 ]
 BEGIN = "def load_sae(run_dir: str) -> SAE:\n"
-# Runs where the evaluator has run_dir's SAE loaded, in the process that encodes.
+# Added to the experiment, and called by load_sae in the process that encodes.
 NOSY = '''def look_around() -> list[str]:
     """What can be had beyond the folder that this process was given."""
     import signal, socket

@@ -2,8 +2,8 @@
 
     python assets/make_tiny.py [--out=assets/tiny] [--steps=800] [--threads=2] [--seed=0]
 
-Trains in float32 on one or two threads for minutes, stores float16 and prints the losses, in nats a token, on documents
-that training never saw: the model's, as stored, next to those of unigram and bigram counts. Needs requirements-lm.txt.
+Trains in float32 on one or two threads for minutes and stores float16. Prints losses in nats a token on documents that
+training never saw: that of the stored model, and those of unigram and bigram counts. Needs requirements-lm.txt.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch import Tensor
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "sealed"))
-import text
+from data import text
 
 VOCABULARY = 4096
 CONTEXT = 128
@@ -36,7 +36,7 @@ END = "<|endoftext|>"
 
 
 def make_tokenizer(folder: Path, seed: int) -> PreTrainedTokenizerFast:
-    """Byte-level BPE with one special token, which begins, ends and separates documents, as pythia's."""
+    """Train byte-level BPE with one special token, which begins, ends and separates documents, as pythia's."""
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
@@ -105,9 +105,9 @@ def train(tokenizer: Any, steps: int, seed: int) -> GPTNeoXForCausalLM:
 
 @torch.no_grad()
 def compare(model: Any, tokenizer: Any, seed: int) -> dict[str, float]:
-    """Cross-entropy of the next token in nats on evaluation documents, and on the same ones that of counts.
+    """Cross-entropy of the next token, in nats, of the model and of counts, on the same evaluation documents.
 
-    Counts come from the text that the model saw; bigrams back off to unigrams, mixed 9 to 1, unigrams add one.
+    Counts come from the text that the model saw. Bigrams are mixed with unigrams 9 to 1, and unigrams add one.
     """
     held_out = list(itertools.islice(batches(tokenizer, "evaluation", seed), 16))
     single = torch.ones(VOCABULARY, dtype=torch.float64)

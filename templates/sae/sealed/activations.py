@@ -1,9 +1,10 @@
 """Training activations for experiments: rows of a file that was prepared once, read in order through a memory map.
 
-SCIENTIST_TRAINING_DATA names the prepared folder: activations.bin, rows x d_in values of float16, bfloat16 or float32,
-shuffled when it was written and scaled so that the mean squared norm is d_in (a language model's; synthetic activations
-keep their own scale, 1), and meta.json. A run reads from a row that its seed chooses and goes on at the first row after
-the last one. The same seed sees the same batches, whatever else the run draws.
+SCIENTIST_TRAINING_DATA names the prepared folder. It holds meta.json and activations.bin, which is rows x d_in values
+of float16, bfloat16 or float32. They were shuffled when they were written, and those of a language model were scaled so
+that the mean squared norm is d_in. Synthetic activations keep their own scale, 1. A run reads from a row that its seed
+chooses and goes on at the first row after the last one. The same seed gives the same batches, even if the run draws
+other random numbers.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from activation_cache import Damaged, check_sizes, reading
+from data.store import Damaged, check_sizes, reading
 from torch import Tensor
 
 VARIABLE = "SCIENTIST_TRAINING_DATA"
@@ -24,7 +25,7 @@ DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch
 
 
 class NoTrainingData(Exception):
-    """There is nothing to read activations from; the message says why, and what to do, in one line."""
+    """No activations can be read. The message says in one line why, and how to mend it."""
 
 
 def read_profile(path: str | Path = "profile.json") -> dict[str, Any]:
@@ -33,7 +34,7 @@ def read_profile(path: str | Path = "profile.json") -> dict[str, Any]:
 
 
 def meta() -> dict[str, Any]:
-    """What the data is: "rows", "d_in", "dtype", "scale" (the factor already applied), "data_id".
+    """Facts of the data: "rows", "d_in", "dtype", "scale" (the factor already applied), "data_id".
 
     Raises: NoTrainingData.
     """
@@ -47,7 +48,7 @@ def meta() -> dict[str, Any]:
 def batches(*, seed: int, steps: int, batch_size: int) -> Iterator[Tensor]:
     """Training activations: `steps` tensors x (batch_size, d_in), float32, on the CPU, without gradient.
 
-    Raises: NoTrainingData; ValueError if steps < 0 or batch_size < 1.
+    Raises: NoTrainingData. ValueError if steps < 0 or batch_size < 1.
     """
     if steps < 0 or batch_size < 1:
         raise ValueError(f"steps {steps}, batch_size {batch_size}: expected at least 0 and 1")
@@ -91,7 +92,7 @@ def open_rows(folder: Path) -> Tensor:
 
 
 def first_row(seed: int, rows: int) -> int:
-    """Where a run with this seed begins to read."""
+    """Index of the row at which a run with this seed begins to read."""
     return random.Random(f"first row {seed}").randrange(rows)
 
 

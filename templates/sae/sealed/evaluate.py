@@ -4,12 +4,13 @@
 
 Reads the whole profile ("hidden" included), experiment.py and baselines.json in the working directory, and the
 prepared data that SCIENTIST_EVALUATION_DATA names. The run's encode answers from a process of its own, which is given
-activations and nothing else (encoder.py). This process decodes, x_hat = z @ W_dec + b_dec; decoder.py says how a run
-declares that it needs another way, which makes its result self-reported. What a run says of itself is not read.
+activations and nothing else (encoder/process.py). This process decodes, x_hat = z @ W_dec + b_dec. A run that needs
+another decoder declares it (encoder/decoder.py says how), which makes its result self-reported. No score that a run
+writes itself is read.
 
-The file is written when the run's process is dead: the scores, "data_id", "encode" ("served" or "graph"),
-"encode_reason", and "self_reported" with its reason where that is so. hidden.encode = "graph" asks for the graph.
-Exit code 1: the last line on stderr says what is wrong with the SAE, above it stands what its code printed last.
+The file is written after the run's process was ended. It holds the scores, "data_id", "encode" ("served" or "graph"),
+"encode_reason", and "self_reported" with a reason if the result is. hidden.encode = "graph" asks for the graph.
+Exit code 1: the last line on stderr names the fault of the SAE, after the last output of its code.
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from decoder import WEIGHTS, Decoder, read_declarations, read_decoder, self_report
-from encoder import BrokenSAE, Patience, ServedDecoder, open_encoder
-from encoder_faults import CannotEvaluate
+from encoder.decoder import WEIGHTS, Decoder, read_declarations, read_decoder, self_report
+from encoder.faults import CannotEvaluate
+from encoder.run_encoder import BrokenSAE, Patience, ServedDecoder, open_encoder
 
-SCORERS = {"synthetic": "score_synthetic", "language_model": "score_language_model"}
+SCORERS = {"synthetic": "scores.synthetic", "language_model": "scores.language_model"}
 DATA = "SCIENTIST_EVALUATION_DATA"
 
 
 def read_profile(path: Path) -> dict[str, Any]:
-    """The whole profile.
+    """Read the whole profile.
 
-    Raises: CannotEvaluate if it lacks what decides how to evaluate.
+    Raises: CannotEvaluate if its hidden.source is missing or unknown.
     """
     try:
         profile = json.loads(path.read_text())
@@ -52,7 +53,7 @@ def read_profile(path: Path) -> dict[str, Any]:
 
 
 def order_seed(profile: dict[str, Any], decoder: Decoder) -> int:
-    """Decides in which order rows are asked for: the same for the same run, and unknown to it."""
+    """Seed of the order in which rows are asked for: the same for the same run, and unknown to it."""
     hidden = json.dumps(profile["hidden"], sort_keys=True).encode()
     digest = hashlib.sha256(hidden + decoder.W_dec.numpy().tobytes())
     return int.from_bytes(digest.digest()[:7], "little")
@@ -61,9 +62,9 @@ def order_seed(profile: dict[str, Any], decoder: Decoder) -> int:
 def evaluate(
     run_dir: Path, profile_path: Path, eval_seed: int, experiment: Path, patience: Patience, also: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Read the run's tensors, serve its encode, score it; `also` names a language model's evaluations on demand.
+    """Read the run's tensors, serve its encode and score it. `also` names a language model's evaluations on demand.
 
-    Raises: BrokenSAE if it cannot be scored, CannotEvaluate if that is not its fault.
+    Raises: BrokenSAE if it cannot be scored, CannotEvaluate if the fault is not the SAE's.
     """
     profile = read_profile(profile_path)
     source = profile["hidden"]["source"]
@@ -94,7 +95,7 @@ def evaluate(
 
 
 def read_baselines() -> list[dict[str, Any]]:
-    """Rows {"name", "seed", "setting", "metrics"}; none where there is no file."""
+    """Rows {"name", "seed", "setting", "metrics"} of baselines.json. Empty if there is no file."""
     try:
         return json.loads(Path("baselines.json").read_text())
     except FileNotFoundError:
@@ -102,7 +103,7 @@ def read_baselines() -> list[dict[str, Any]]:
 
 
 def write_results(scores: dict[str, Any], path: Path) -> None:
-    """Put the file in place at once; a link or folder planted under its name is replaced, never followed."""
+    """Put the whole file in place at once. A link or folder planted under its name is replaced and not followed."""
     descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     with os.fdopen(descriptor, "w") as f:
         f.write(json.dumps(scores, indent=1) + "\n")

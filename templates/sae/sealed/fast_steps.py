@@ -1,28 +1,30 @@
 """Fast training steps of sparse autoencoders (SAEs), on CPU and CUDA: encode, decode, gradients, update.
 
-Pieces, not one closed loss: terms on codes and x_hat, on z, on parameters can be added, and autograd does the rest.
+These are pieces and not one closed loss. Add terms on codes and x_hat, on z or on parameters, and autograd does the
+rest.
 
     codes = topk_encode(x, W_enc, b_enc, b_dec, k)           TopK: the k largest of ReLU(pre) in each row -> Codes
     codes = batch_topk_encode(x, W_enc, b_enc, b_dec, k)     BatchTopK: the k * batch largest of the batch -> Codes
     codes = topk_codes(pre, k), batch_topk_codes(pre, k)     the same from pre-activations that an idea made itself
     z = relu_encode(x, W_enc, b_enc, b_dec)                  dense z
-    z = threshold_encode(x, W_enc, b_enc, b_dec, threshold)  dense z: pre where pre > threshold (BatchTopK, inference)
+    z = threshold_encode(x, W_enc, b_enc, b_dec, threshold)  dense z: pre if pre > threshold (BatchTopK, inference)
     z, l0 = jumprelu_encode(x, W_enc, b_enc, b_dec, log_threshold, bandwidth)    dense z, 0-dim l0 to be penalised
     x_hat = decode(codes, W_dec, b_dec)                      or decode(z, W_dec, b_dec)
     x_hat, l1 = decode_with_l1(z, W_dec, b_dec)              l1: sum_i z_i |W_dec_i|, mean over the batch
-    x_aux = auxk_reconstruction(x, W_enc, b_enc, b_dec, W_dec, dead, k_aux)      None where no latent is dead
-    firing_counts(codes), mean_l0(codes)                     or of z; without gradient, no dense matrix is made
+    x_aux = auxk_reconstruction(x, W_enc, b_enc, b_dec, W_dec, dead, k_aux)      None if no latent is dead
+    firing_counts(codes), mean_l0(codes)                     or of z, without gradient and without a dense matrix
     update_threshold(threshold, codes)                       running inference threshold of BatchTopK, in place
     W_enc = encoder_parameter(weight)                        a parameter (d_in, d_sae) with the fast memory order
-    optimizer = SAEOptimizer(sae, lr=..., clip_norm=1.0, unit_rows=("W_dec",)); .set_lr(lr | {name: lr}); .zero_grad();
-        norm = .step(); .state_dict(); .load_state_dict(state); normalise_rows(W_dec)
-    choose_path(d_in, d_sae, batch, k, device)               "dense" or "sparse"; topk_encode asks it by itself
+    optimizer = SAEOptimizer(sae, lr=..., clip_norm=1.0, unit_rows=("W_dec",))
+        .set_lr(lr | {name: lr})  .zero_grad()  norm = .step()  .state_dict()  .load_state_dict(state)
+    normalise_rows(W_dec)                                    rows back to norm 1, in place
+    choose_path(d_in, d_sae, batch, k, device)               "dense" or "sparse", which topk_encode asks by itself
 
 Shapes: x (batch, d_in), W_enc (d_in, d_sae), b_enc (d_sae,), W_dec (d_sae, d_in) contiguous, b_dec (d_in,), z (batch,
 d_sae), log_threshold (d_sae,), dead (d_sae,) bool. pre = (x - b_dec) W_enc + b_enc. All of one floating dtype: float32,
 or float64 to check gradients.
 Codes: values (entries,) with gradient, latents and rows (entries,) int64, shape (batch, d_sae), dense() -> z,
-with_values(values) -> Codes. For TopK values.view(batch, k). Entries may be 0 where fewer latents are positive.
+with_values(values) -> Codes. For TopK values.view(batch, k). Some are 0 if fewer latents are positive.
 A TopK step with AuxK:
 
     codes = topk_encode(x, sae.W_enc, sae.b_enc, sae.b_dec, k)
@@ -34,17 +36,18 @@ A TopK step with AuxK:
     optimizer.zero_grad(); loss.backward(); optimizer.step()
 
 Inside `with torch.autocast(x.device.type, torch.bfloat16)` products over all latents round their factors to bfloat16.
-On the sparse path and for BatchTopK the values of the entries are then computed again in float32, so that only which
-entries are kept feels it; on the dense path the values keep bfloat16's rounding.
+On the sparse path and for BatchTopK the values of the entries are then computed again in float32, so that the rounding
+affects only the choice of entries. On the dense path the values keep bfloat16's rounding.
 """
 
 from __future__ import annotations
 
 import torch
-from fast_codes import Codes, Layout, SparseDecode, SparseEncode, entry_dots, select_topk
-from fast_dense import DenseDecode, DenseEncode, JumpReluEncode, scores
-from fast_optimizer import SAEOptimizer, normalise_rows, remove_parallel
-from fast_path import choose_path, fixed_path, time_paths
+from fast_kernels.codes import Codes, Layout, select_topk
+from fast_kernels.dense import DenseDecode, DenseEncode, JumpReluEncode, scores
+from fast_kernels.optimizer import SAEOptimizer, normalise_rows, remove_parallel
+from fast_kernels.paths import choose_path, fixed_path, time_paths
+from fast_kernels.topk import attach_encoder, decode, matmul_dtype, topk_on_path
 from torch import Tensor, nn
 
 __all__ = [
@@ -75,7 +78,7 @@ __all__ = [
 def encoder_parameter(weight: Tensor) -> nn.Parameter:
     """A parameter with the values and shape (d_in, d_sae) of weight, each latent's weights side by side in memory.
 
-    Any other order gives the same results; gradients are then copied once more.
+    Any other order gives the same results, but gradients are copied once more.
     """
     return nn.Parameter(weight.detach().T.clone(memory_format=torch.contiguous_format).T)
 
@@ -86,24 +89,16 @@ def encoder_parameter(weight: Tensor) -> nn.Parameter:
 def topk_encode(x: Tensor, W_enc: Tensor, b_enc: Tensor, b_dec: Tensor, k: int, *, path: str | None = None) -> Codes:
     """Codes of the k largest of ReLU(pre) in each row.
 
-    path: "dense", "sparse" or None: what choose_path says. Both give the same codes and gradients.
+    path: "dense", "sparse", or None for the choice of choose_path. Both give the same codes and gradients.
     Raises: ValueError unless 1 <= k <= d_sae.
     """
     d_in, d_sae = W_enc.shape
-    dtype = matmul_dtype(x)
-    if (path or choose_path(d_in, d_sae, x.shape[0], k, x.device, dtype)) == "dense":
-        with torch.autocast(x.device.type, enabled=False):
-            z, latents = DenseEncode.apply(x, W_enc, b_enc, b_dec, k, dtype)
-        return Codes(Layout.of_width(latents, d_sae), z=z)
-    with torch.autocast(x.device.type, enabled=False), torch.no_grad():
-        centred = x - b_dec  # (batch, d_in)
-        values, latents = select_topk(scores(centred, W_enc, b_enc, dtype), k)
-    layout = Layout.of_width(latents, d_sae)
-    return attach_encoder(values.flatten(), x, centred, W_enc, b_enc, b_dec, layout, exact=dtype is None)
+    path = path or choose_path(d_in, d_sae, x.shape[0], k, x.device, matmul_dtype(x))
+    return topk_on_path(path, x, W_enc, b_enc, b_dec, k)
 
 
 def batch_topk_encode(x: Tensor, W_enc: Tensor, b_enc: Tensor, b_dec: Tensor, k: int) -> Codes:
-    """Codes of the k * batch largest of ReLU(pre) in the whole batch; rows differ in how many they have.
+    """Codes of the k * batch largest of ReLU(pre) in the whole batch. Rows differ in their number of entries.
 
     Raises: ValueError unless 1 <= k <= d_sae. Source: Bussmann et al. 2024, "BatchTopK Sparse Autoencoders".
     """
@@ -112,25 +107,6 @@ def batch_topk_encode(x: Tensor, W_enc: Tensor, b_enc: Tensor, b_dec: Tensor, k:
         centred = x - b_dec  # (batch, d_in)
         values, layout = select_batch(scores(centred, W_enc, b_enc, dtype), k)
     return attach_encoder(values, x, centred, W_enc, b_enc, b_dec, layout, exact=dtype is None)
-
-
-def attach_encoder(
-    values: Tensor,
-    x: Tensor,
-    centred: Tensor,
-    W_enc: Tensor,
-    b_enc: Tensor,
-    b_dec: Tensor,
-    layout: Layout,
-    *,
-    exact: bool,
-) -> Codes:
-    """Codes whose values (entries,) have their gradients; where they are not exact they are computed again first."""
-    with torch.autocast(x.device.type, enabled=False):
-        if not exact:
-            with torch.no_grad():
-                values = entry_dots(centred, W_enc.T.contiguous(), layout).add_(b_enc[layout.latents]).relu_()
-        return Codes(layout, values=SparseEncode.apply(values, x, centred, W_enc, b_enc, b_dec, layout))
 
 
 def topk_codes(pre: Tensor, k: int) -> Codes:
@@ -152,7 +128,10 @@ def batch_topk_codes(pre: Tensor, k: int) -> Codes:
 
 
 def select_batch(pre: Tensor, k: int) -> tuple[Tensor, Layout]:
-    """The k * batch largest of ReLU(pre), (entries,), without gradient, and where they are."""
+    """Values (entries,) of the k * batch largest of ReLU(pre), without gradient, and their places.
+
+    Raises: ValueError unless 1 <= k <= d_sae.
+    """
     batch, d_sae = pre.shape
     if not 1 <= k <= d_sae:
         raise ValueError(f"k = {k}: it must be between 1 and d_sae = {d_sae}")
@@ -171,7 +150,7 @@ def relu_encode(x: Tensor, W_enc: Tensor, b_enc: Tensor, b_dec: Tensor) -> Tenso
 
 
 def threshold_encode(x: Tensor, W_enc: Tensor, b_enc: Tensor, b_dec: Tensor, threshold: Tensor | float) -> Tensor:
-    """z = pre where pre > threshold, else 0, (batch, d_sae); threshold >= 0, a scalar or (d_sae,), has no gradient."""
+    """z = pre if pre > threshold, else 0, (batch, d_sae). threshold >= 0, a scalar or (d_sae,), has no gradient."""
     pre = (x - b_dec) @ W_enc + b_enc  # (batch, d_sae)
     return pre * (pre > threshold)
 
@@ -184,10 +163,10 @@ def jumprelu_encode(
     log_threshold: Tensor,
     bandwidth: float,
 ) -> tuple[Tensor, Tensor]:
-    """z = pre where pre > exp(log_threshold), else 0, and l0: latents on per row, mean over the batch, 0-dim.
+    """z = pre if pre > exp(log_threshold), else 0, and l0: latents on per row, mean over the batch, 0-dim.
 
-    l0's gradient reaches log_threshold alone. bandwidth > 0, in units of pre: how near to the threshold a
-    pre-activation must be to move it. The paper's 0.001 is for x of mean squared norm 1; it grows as the norm does.
+    l0's gradient reaches log_threshold alone. bandwidth > 0, in units of pre: a pre-activation moves the threshold if
+    it lies within half of it. The paper's 0.001 is for x of mean squared norm 1. Scale it with the norm.
     Source: Rajamanoharan et al. 2024, "Jumping Ahead".
     """
     dtype = matmul_dtype(x)
@@ -198,32 +177,14 @@ def jumprelu_encode(
 # --------------------------------------------------------------------------------------------------------------- decode
 
 
-def decode(codes: Codes | Tensor, W_dec: Tensor, b_dec: Tensor) -> Tensor:
-    """x_hat = z W_dec + b_dec, (batch, d_in)."""
-    z = codes if isinstance(codes, Tensor) else codes.z
-    dtype = matmul_dtype(b_dec)
-    with torch.autocast(b_dec.device.type, enabled=False):
-        if z is not None:
-            return DenseDecode.apply(z, W_dec, b_dec, False, dtype)[0]
-        return SparseDecode.apply(codes.values, W_dec, b_dec, codes.layout)
-
-
 def decode_with_l1(z: Tensor, W_dec: Tensor, b_dec: Tensor) -> tuple[Tensor, Tensor]:
-    """x_hat (batch, d_in), and sum_i z_i |W_dec_i|, mean over the batch, 0-dim; z (batch, d_sae) >= 0.
+    """x_hat (batch, d_in), and sum_i z_i |W_dec_i|, mean over the batch, 0-dim. z (batch, d_sae) >= 0.
 
-    The two share one pass backward; the penalty's gradients reach z and W_dec.
+    The two share one backward pass. The penalty's gradients reach z and W_dec.
     """
     dtype = matmul_dtype(z)
     with torch.autocast(z.device.type, enabled=False):
         return DenseDecode.apply(z, W_dec, b_dec, True, dtype)
-
-
-def matmul_dtype(x: Tensor) -> torch.dtype | None:
-    """What autocast rounds the factors of a product to; None where it is off, or x is no float32."""
-    kind = x.device.type
-    if not torch.is_autocast_enabled(kind) or x.dtype is not torch.float32:
-        return None
-    return torch.get_autocast_dtype(kind)
 
 
 # --------------------------------------------------------------------------------------------------------- dead latents
@@ -232,9 +193,9 @@ def matmul_dtype(x: Tensor) -> torch.dtype | None:
 def auxk_reconstruction(
     x: Tensor, W_enc: Tensor, b_enc: Tensor, b_dec: Tensor, W_dec: Tensor, dead: Tensor, k_aux: int
 ) -> Tensor | None:
-    """What the k_aux largest dead latents of each row reconstruct, without b_dec, (batch, d_in); None if none is dead.
+    """Reconstruction (batch, d_in), without b_dec, by the k_aux largest dead latents of each row. None if none is dead.
 
-    dead (d_sae,) bool; fewer dead latents than k_aux are all used. Only their weights are read.
+    dead: (d_sae,) bool. If fewer latents than k_aux are dead, all of them are used. Only their weights are read.
     Source: Gao et al. 2024, "Scaling and evaluating sparse autoencoders", A.2.
     """
     latents = dead.nonzero().squeeze(1)  # (n_dead,)
@@ -250,7 +211,7 @@ def auxk_reconstruction(
 
 @torch.no_grad()
 def firing_counts(codes: Codes | Tensor) -> Tensor:
-    """On how many rows of the batch each latent fired, (d_sae,) int64."""
+    """Number of rows of the batch on which each latent fired, (d_sae,) int64."""
     if isinstance(codes, Tensor):
         return (codes > 0).sum(dim=0)
     counts = torch.zeros(codes.shape[1], dtype=torch.long, device=codes.latents.device)

@@ -1,4 +1,4 @@
-"""Runs every attack that scene.json names, each in a process of its own, and tells in a line of JSON what it got."""
+"""Runs every attack that scene.json names, each in a process of its own, and prints its result as a line of JSON."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ PATIENCE_S = 4.0
 
 
 def attempt(attack, scene):
-    """Whether the attack got through, by its own account, and what it says."""
+    """Whether the attack succeeded by its own account, and its words."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:

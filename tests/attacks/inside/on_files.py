@@ -1,4 +1,4 @@
-"""Attacks that read or change files. An attack returns what it read or says; whatever stops it, it raises."""
+"""Attacks that read or change files. An attack returns the text that it read, or words, or raises if it is stopped."""
 
 import ctypes
 import fcntl
@@ -307,7 +307,7 @@ def change_null_device(scene):
 
 
 def use_null_device(scene):
-    """No attack: what every program counts on must go on."""
+    """Use a device that every program needs. This is no attack and must succeed."""
     null = os.open("/dev/null", os.O_RDWR)
     os.write(null, b"".join(os.read(os.open(f"/dev/{name}", os.O_RDONLY), 10) for name in ("zero", "urandom")))
     raise OSError("it works")

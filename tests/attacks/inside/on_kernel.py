@@ -1,4 +1,4 @@
-"""Attacks on what the kernel offers: namespaces, mounts, devices, its settings, and system calls that were ways out."""
+"""Attacks by the kernel: namespaces, mounts, devices, settings, and system calls that once led out of sandboxes."""
 
 import ctypes
 import fcntl
@@ -56,7 +56,7 @@ def enter_mount_namespace(scene):
 
 
 def enter_other_namespaces(scene):
-    """Each in a process of its own; one that succeeds is enough."""
+    """Enter each of the other namespaces in a process of its own. One that succeeds is enough."""
     won = []
     for name in ("cgroup", "uts", "ipc", "pid", "net"):
         pid = os.fork()
@@ -94,7 +94,7 @@ def join_namespace(scene):
 
 
 def mount_over(scene):
-    """Where the host sees it, unless this is a namespace of its own."""
+    """Mount at a place of the host, which sees it unless this is a mount namespace of its own."""
     must(LIBC.mount(b"none", scene["mountpoint"].encode(), b"tmpfs", 0, None))
 
 
@@ -232,7 +232,7 @@ def add_a_key(scene):
 
 
 def open_by_handle(scene):
-    """What containers' root got out by; the handle itself already fails."""
+    """Ask for a file handle, by which root once left containers. The handle itself already fails."""
     handle = ctypes.create_string_buffer(struct.pack("=II", 128, 0), 136)
     mount = ctypes.c_int()
     path = ctypes.create_string_buffer(b"/")

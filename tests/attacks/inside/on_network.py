@@ -1,4 +1,4 @@
-"""Attacks that reach for services of the host, or for the world. An attack returns what it got, or raises."""
+"""Attacks that connect to services of the host, or to the world. An attack returns the text that it got, or raises."""
 
 import os
 import socket

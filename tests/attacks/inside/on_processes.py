@@ -215,7 +215,7 @@ def _parents():
 
 
 def outlive_the_run(scene):
-    """A process in a session of its own, without a parent, that ignores what asks it to end."""
+    """Leave a process in a session of its own, without a parent, that ignores signals to end."""
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:

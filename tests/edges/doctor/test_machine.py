@@ -1,4 +1,4 @@
-"""What the doctor finds on a machine: real commands, real folders, and machines that lack something."""
+"""Findings of the doctor on a machine: real commands, real folders, and machines that lack something."""
 
 from __future__ import annotations
 

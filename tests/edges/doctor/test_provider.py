@@ -1,4 +1,4 @@
-"""What the doctor finds of a model: the real litellm against a strict server, in good order and with faults."""
+"""Findings of the doctor about a model: the real litellm against a strict server, without and with faults."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Examine = Callable[..., dict[str, Remark]]
 
 @pytest.fixture
 def examine(monkeypatch: pytest.MonkeyPatch) -> Examine:
-    """Findings by what they are about, the model's name aside."""
+    """Findings by their subject, without the model's name."""
 
     def look(
         server: StrictServer, *, rules: RuleTable | None = None, spare: bool = False, deadline_s: float = 20.0

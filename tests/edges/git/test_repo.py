@@ -33,7 +33,7 @@ def repo(folder: Path) -> Repo:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """What a person's git says of the folder."""
+    """Output of a person's git in the folder."""
     return subprocess.run(
         ["git", "-C", str(folder), *arguments], check=True, capture_output=True, text=True, errors="surrogateescape"
     ).stdout
@@ -266,7 +266,7 @@ def test_a_broken_repository_is_named_with_gits_own_words(repo: Repo, folder: Pa
 
 
 def tell_a_story(repo: Repo, folder: Path) -> None:
-    """All that a workspace asks of git, with what must come of it."""
+    """Do everything that a workspace does with git, and check each result."""
     first = repo.head()
     (folder / "experiment.py").touch()
     sha = repo.commit({"experiment.py": "LR = 0.2\r\n", "notes.txt": "é\n"}, "Run 1: é", {"Step-Id": "k1"})
@@ -449,7 +449,7 @@ for n in range(int(sys.argv[2]), 10**6):
 
 
 def test_a_kill_at_any_moment_of_a_commit_loses_and_doubles_nothing(repo: Repo, folder: Path) -> None:
-    """The committer is killed with all its gits, again and again, and goes on where its announcements stood."""
+    """The committer is killed with all its gits, again and again, and goes on after its last announcement."""
     number = 1
     for round_ in range(12):
         process = subprocess.Popen(

@@ -21,7 +21,7 @@ VICTIM = "what lies elsewhere\n"
 
 
 def traps(folder: Path, canary: Path) -> str:
-    """The configuration; what it names lies beside the repository's folder."""
+    """Git configuration that runs commands, which lie beside the repository's folder."""
     touch = f"touch '{canary}'; cat"
     hooks = folder.parent / "hooks"
     write_hooks(hooks, canary)
@@ -141,7 +141,7 @@ def plant(folder: Path, canary: Path) -> Path:
 
 
 def spring(folder: Path) -> None:
-    """What a person's git does in such a folder."""
+    """Run the commands of a person's git in such a folder."""
     subprocess.run(["git", "-C", str(folder), "log", "-1"], capture_output=True, check=False)
     subprocess.run(["git", "-C", str(folder), "-c", "core.worktree=", "status"], capture_output=True, check=False)
     subprocess.run(["git", "-C", str(folder), "diff", "HEAD~1", "HEAD"], capture_output=True, check=False)

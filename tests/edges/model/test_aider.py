@@ -1,6 +1,6 @@
-"""aider as an editor: a stand-in for its command shows how it is started, ended and read, the real one that it works.
+"""aider as an editor: a fake command shows how it is started, ended and read, and the real one shows that it works.
 
-The real one is what SCIENTIST_AIDER names; without it those tests are skipped.
+SCIENTIST_AIDER names the real one. If it is not set, those tests are skipped.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def stand_in(tmp_path: Path) -> Callable[..., AiderModel]:
 
 
 def test_what_aider_changed_comes_back_as_blocks_that_apply(stand_in: Callable[..., AiderModel]) -> None:
-    """It writes newlines where the file had carriage returns; the file keeps its own."""
+    """It writes newlines in place of carriage returns, and the file keeps its own."""
     model = stand_in("sed -i 's/0.02/0.1/; s/\\r//' experiment.py; echo 'Tokens: 1.5k sent, 20 received.'")
     reply = model.ask(request("Raise LR."))
     assert applied(reply) == FILES | {"experiment.py": FILES["experiment.py"].replace("0.02", "0.1")}
@@ -176,7 +176,7 @@ def test_an_aider_that_cannot_start_or_fails_is_refused(stand_in: Callable[..., 
 
 
 def test_its_environment_is_built_where_no_module_can_be_taken_for_aider() -> None:
-    """Python looks in the folder that it is started in first: a module aider.py there would be what it imports."""
+    """Python looks first in the folder in which it is started, so that it would import a module aider.py there."""
     assert [path.name for path in REQUIREMENTS.parent.iterdir()] == ["requirements.txt"]
     assert "aider-chat==0.86.2" in REQUIREMENTS.read_text().splitlines()
 

@@ -1,4 +1,4 @@
-"""What aider 0.86.2 prints, read."""
+"""Reading the output of aider 0.86.2."""
 
 from __future__ import annotations
 

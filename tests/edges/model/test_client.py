@@ -68,7 +68,7 @@ def ask(model: LiteLLMModel, messages: tuple[Message, ...] = MESSAGES) -> str:
 
 @pytest.mark.filterwarnings("error")
 def test_a_warning_of_a_library_is_no_fault_of_the_provider(provider: Provider, slept: list[float]) -> None:
-    """Even if every warning is an error, as under PYTHONWARNINGS=error; litellm itself warns during calls."""
+    """Even if every warning is an error, as under PYTHONWARNINGS=error, because litellm itself warns during calls."""
     find = load_litellm().main.get_llm_provider
     with mock.patch("litellm.main.get_llm_provider", side_effect=warn_and_find(find)):
         provider.answers.append(says("Fine."))
@@ -436,7 +436,7 @@ def test_each_model_has_its_own_changed_request(provider: Provider) -> None:
 
 
 def test_a_model_that_is_held_for_long_gives_way_though_another_idea_was_refused(provider: Provider) -> None:
-    """Retry-After holds a model for all ideas: none of them waits an hour for it where another model would answer."""
+    """Retry-After holds a model for all ideas, and none of them waits an hour for it if another model would answer."""
     clock = FakeClock()
     throttle = Throttle(clock=clock)
     limited = fails(429, "Rate limit reached. Please try again in 3600s.")

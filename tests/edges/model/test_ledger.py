@@ -214,7 +214,7 @@ def test_a_call_that_failed_counts_with_what_was_paid_for_it(batch: Batch) -> No
 
 
 def test_a_call_goes_on_only_while_there_is_room(batch: Batch) -> None:
-    """As for the rest of a cut reply, with what was paid so far in place of the estimate."""
+    """The rest of a cut reply is asked for only if there is room, with the cost so far in place of the estimate."""
     workspace = batch.launch("a", Limits(max_tokens=3 * CALL))
     batch.spend(workspace)
 

@@ -1,4 +1,4 @@
-"""Which model plays which part."""
+"""Models of a launch, one for each role."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recorded replies of a workspace as a model, asked on their own; tests/loop/test_replay.py runs the whole loop."""
+"""The recorded replies of a workspace as a model, asked alone. tests/loop/test_replay.py runs the whole loop."""
 
 from __future__ import annotations
 

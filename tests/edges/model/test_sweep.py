@@ -128,7 +128,7 @@ ONE = "X = 0.5  # search: 0.0..1.0\n"
 
 
 def mean_choice(direction: Direction, best_at: float) -> float:
-    """Where the sweep looks after twelve past rows that are the better, the nearer they are to `best_at`."""
+    """Mean choice of the sweep after twelve past rows that are the better, the nearer they are to `best_at`."""
     sign = 1.0 if direction == "lower" else -1.0
     past = [n / 11 for n in range(12)]
     rows = tuple(row(n, {"X": x}, sign * abs(x - best_at)) for n, x in enumerate(past, start=1))

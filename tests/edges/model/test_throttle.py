@@ -1,4 +1,4 @@
-"""The queue of a model: nobody is lost, nobody overtakes, and what is sent stays within the provider's limits."""
+"""The queue of a model: no request is lost, none overtakes another, and all stay within the provider's limits."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def admit(
 
 
 def ask(throttle: Throttle, clock: FakeClock, tokens: int, *, rules: ModelRules = FREE) -> float:
-    """One answered request of that many tokens; how long it waited."""
+    """Send one request of that many tokens, and return how long it waited."""
     began = clock()
     with admit(throttle, clock, chars=int(CHARS_PER_TOKEN * tokens), rules=rules) as ticket:
         waited = clock() - began

@@ -1,4 +1,4 @@
-"""What a run left beside its results."""
+"""Feedback from the files that a run left beside its results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each step of a template is given, and nothing else."""
+"""Walls of each step of a template: the folders that it is given, and no others."""
 
 from __future__ import annotations
 

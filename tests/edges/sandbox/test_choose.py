@@ -1,4 +1,4 @@
-"""Which rung of the ladder is taken, and what walls leave open; the walls themselves are tried in tests/attacks."""
+"""Choice of a sandbox, and the paths that its walls leave open. tests/attacks tries the walls themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The filter program, run by an interpreter of its instructions; the kernel runs it in tests/attacks."""
+"""The filter program, run by an interpreter of its instructions. In tests/attacks the kernel runs it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ANSWERS = {"passes": ALLOW, "denied": 0x00050000 | errno.EPERM, "absent": 0x0005
 
 
 def run(program: bytes, number: int, *arguments: int, architecture: int) -> int:
-    """What the kernel would answer to a system call."""
+    """The answer that the kernel would give to a system call."""
     data = struct.pack("=IIQ6Q", number & 0xFFFFFFFF, architecture, 0, *[*arguments, *[0] * 6][:6])
     accumulator, at = 0, 0
     while True:

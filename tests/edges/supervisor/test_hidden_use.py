@@ -15,7 +15,7 @@ MIB = 1 << 20
 
 @contextmanager
 def holding(code: str) -> Iterator[list[Process]]:
-    """A process that ran the code and holds what it opened."""
+    """A process that ran the code and holds the files that it opened."""
     code = f"import mmap, os, time\n{code}\nprint('ready', flush=True)\ntime.sleep(60)"
     with subprocess.Popen([sys.executable, "-I", "-S", "-c", code], stdout=subprocess.PIPE) as process:
         try:

@@ -1,4 +1,4 @@
-"""Limits of a whole tree of processes and of what it writes, on real processes and files."""
+"""Limits of a whole tree of processes and of the files that it writes, on real processes and files."""
 
 from __future__ import annotations
 

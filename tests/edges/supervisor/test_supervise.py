@@ -59,6 +59,7 @@ def test_command_runs_in_work_with_no_input_no_core_its_environment_and_a_tmpdir
     cwd, stdin, leads_session, core, environment = json.loads((folder / step.STDOUT).read_text())
     assert cwd == str((folder / step.WORK).resolve())
     assert (stdin, leads_session, core) == ("", True, 0)
+    # PATH=/bin:/usr/bin TMPDIR=/tmp/sci-a1b2c3
     assert re.fullmatch(rf"PATH={os.defpath}\0TMPDIR=/tmp/sci-\w+\0", environment)
 
 

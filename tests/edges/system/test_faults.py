@@ -26,7 +26,7 @@ def test_a_fault_is_known_by_the_words_of_the_system(tmp_path: Path, problem: st
 
 
 def test_words_of_gits_own_are_tried_out(tmp_path: Path) -> None:
-    """Where nothing of any size can be written, they mean what they seem to mean."""
+    """git's words are taken for the system's error if a trial write fails."""
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, old[1]))

@@ -82,7 +82,7 @@ def test_every_kill_leaves_the_old_content_or_the_new(tmp_path: Path) -> None:
 
 
 def test_content_and_name_reach_the_disk_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing but a power cut would tell: so the order of the calls is what is looked at."""
+    """Only a power cut would show a fault, so that the test looks at the order of the calls."""
     calls: list[str] = []
     fsync, rename = os.fsync, Path.rename
 

@@ -25,7 +25,7 @@ Load = Callable[..., Template]
 
 @pytest.fixture
 def load(tmp_path: Path) -> Load:
-    """The template, its preparation's script replaced where one is given."""
+    """The template, with its preparation's script replaced if one is given."""
 
     def make(script: str = "", *, deadline_s: float = 30.0, **hidden: object) -> Template:
         template = load_template(prepared_quadratic(tmp_path / "a template's folder", **hidden))
@@ -78,7 +78,7 @@ def wait_for(condition: Callable[[], bool], limit_s: float = 10.0) -> None:
 
 
 def wait_for_end(*pids: int) -> None:
-    """What was killed is dead at once, or nearly."""
+    """Wait for a killed process, which is dead almost at once."""
     wait_for(lambda: not any(is_alive(pid) for pid in pids), limit_s=2.0)
 
 

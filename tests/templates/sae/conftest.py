@@ -1,9 +1,9 @@
-"""Tests of the sealed modules: run by an interpreter of the template's, where torch is, and skipped by one without.
+"""Tests of the sealed modules, which run in an interpreter of the template's and are skipped if there is no torch.
 
 tests/templates/test_sealed.py runs them file by file in the interpreter that SCIENTIST_SAE_LM_PYTHON names and lends it
-pytest and hypothesis. One file by hand, where that interpreter has pytest itself:
+pytest and hypothesis. One file by hand, if that interpreter has pytest itself:
 
-    $SCIENTIST_SAE_LM_PYTHON -m pytest tests/templates/sae/test_serving.py
+    $SCIENTIST_SAE_LM_PYTHON -m pytest tests/templates/sae/encoder/test_run_encoder.py
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ sys.path.insert(0, str(SEALED))
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
-    """Timings and sums that do not depend on how many cores there are."""
+    """Make timings and sums independent of the number of cores."""
     try:
         import torch
     except ImportError:

@@ -1,4 +1,4 @@
-"""The template's profiles, and changed copies of them; without pytest, which processes that tests start do not have."""
+"""The template's profiles, and changed copies of them. No import of pytest: child processes of tests have none."""
 
 from __future__ import annotations
 

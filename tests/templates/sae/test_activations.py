@@ -1,4 +1,4 @@
-"""sealed/activations.py: what an experiment reads, from a folder that the real store made."""
+"""sealed/activations.py: batches of an experiment, from a folder that the real store made."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import activations  # noqa: E402
-from activation_cache import COMPLETE, Store  # noqa: E402
 from activations import NoTrainingData, batches, meta  # noqa: E402
+from data.store import COMPLETE, Store  # noqa: E402
 
 pytestmark = pytest.mark.sae
 

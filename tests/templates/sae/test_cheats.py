@@ -1,7 +1,7 @@
-"""SAEs that cheat, and what each of them gets. Their code runs in a real process of its own.
+"""SAEs that cheat, and the result of each. Their code runs in a real process of its own.
 
-Not held off before there is a sandbox around that process: reading this process's memory or the machine's files, as any
-process of the same user may (ptrace, /proc, the template's folder).
+There is no sandbox around that process here, so that it could read this process's memory or the machine's files, as any
+process of the same user can (ptrace, /proc, the template's folder). test_sae_sandbox.py covers that.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ import pytest
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.sae
 
-import encoder_process  # noqa: E402
 import evaluate  # noqa: E402
-import score_synthetic  # noqa: E402
-from encoder import BrokenSAE, CannotServe, Patience  # noqa: E402
+from encoder import process  # noqa: E402
+from encoder.run_encoder import BrokenSAE, CannotServe, Patience  # noqa: E402
+from scores import synthetic  # noqa: E402
 
-from tests.templates.sae.served_runs import PROFILE, make_run  # noqa: E402
+from tests.templates.sae.encoder.served_runs import PROFILE, make_run  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
 def several_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(score_synthetic, "BATCH", 512)
+    monkeypatch.setattr(synthetic, "BATCH", 512)
 
 
 def score(folder: Path, answer_s: float = 60.0) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def score(folder: Path, answer_s: float = 60.0) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(score_synthetic, "BATCH", 512)
+        patch.setattr(synthetic, "BATCH", 512)
         return score(make_run(tmp_path_factory.mktemp("honest") / "work"))
 
 
@@ -49,7 +49,7 @@ def refused(folder: Path, **kwargs: Any) -> BrokenSAE:
     with pytest.raises(BrokenSAE) as caught:
         score(folder, **kwargs)
     assert "\n" not in str(caught.value)
-    assert not encoder_process.strange_children()
+    assert not process.strange_children()
     return caught.value
 
 
@@ -193,7 +193,7 @@ def overwrite():
     save_file({"W_dec": torch.eye(24, 32), "b_dec": torch.zeros(32)}, WORK / "run_1" / "sae.safetensors")
     save_file({"W_dec": torch.eye(24, 32), "b_dec": torch.zeros(32)}, "run_1/sae.safetensors")
     evaluator = [w for w in PARENT.joinpath("cmdline").read_text().split(chr(0)) if w.endswith("evaluate.py")][0]
-    for path in Path(evaluator).parent.glob("*.py"):
+    for path in Path(evaluator).parent.rglob("*.py"):
         path.write_text("raise SystemExit('overwritten')")
 
 class Cheat(Honest):
@@ -218,13 +218,14 @@ class Cheat(Honest):
 def test_what_it_overwrites_changes_nothing(tmp_path: Path, honest: dict[str, Any]) -> None:
     """evaluation.json, final_info.json, weights and evaluator, from the process and from one that it leaves waiting."""
     sealed = tmp_path / "sealed"
-    shutil.copytree(encoder_process.SEALED, sealed, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(process.SEALED, sealed, ignore=shutil.ignore_patterns("__pycache__"))
     work = make_run(tmp_path / "work", OVERWRITES)
     (work / "run_1" / "final_info.json").write_text('{"f1": 99}')
     command = [sys.executable, str(sealed / "evaluate.py"), "--run_dir=run_1", "--out=evaluation.json"]
     done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    assert "overwritten" in (sealed / "evaluate.py").read_text()  # the cheat did run
+    for name in ("evaluate.py", "scores/synthetic.py", "encoder/serve.py"):
+        assert "overwritten" in (sealed / name).read_text()  # the cheat did run
     found = json.loads((work / "evaluation.json").read_text())
     assert found["f1"] == pytest.approx(honest["f1"], abs=1e-6)
     assert not Path(f"/proc/{(work / 'grandchild').read_text()}").exists()
@@ -232,6 +233,9 @@ def test_what_it_overwrites_changes_nothing(tmp_path: Path, honest: dict[str, An
     assert json.loads((work / "evaluation.json").read_text()) == found
 
 
+SERVING = {"activations.py", "fast_steps.py", "data/__init__.py", "data/store.py"}
+SERVING |= {f"encoder/{name}.py" for name in ("__init__", "serve", "wire", "export")}
+KERNELS = process.SEALED / "fast_kernels"
 SEES = """
 import json
 class Cheat(Honest):
@@ -243,7 +247,7 @@ class Cheat(Honest):
 
 
 def test_it_is_given_activations_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from synthetic import write_evaluation
+    from data.synthetic import write_evaluation
 
     folder = make_run(tmp_path / "work", SEES)
     (tmp_path / "secret").write_text("labels")
@@ -254,13 +258,19 @@ def test_it_is_given_activations_and_nothing_else(tmp_path: Path, monkeypatch: p
     write_evaluation(PROFILE, tmp_path / "data")
     for name in ("SCIENTIST_EVALUATION_DATA", "SCIENTIST_TRAINING_DATA", "OPENAI_API_KEY", "PYTHONPATH"):
         monkeypatch.setenv(name, str(tmp_path / "data"))
-    monkeypatch.setattr(score_synthetic, "read_samples", lambda *_: None)
+    monkeypatch.setattr(synthetic, "read_samples", lambda *_: None)
     saw = json.loads(refused(folder).output.rpartition("saw ")[2])
     assert not any(str(tmp_path) in value or "SCIENTIST" in name for name, value in saw["env"].items())
     assert "OPENAI_API_KEY" not in saw["env"] and "hidden" not in saw["profile"]
-    names = {Path(name).name for name in saw["files"]}
-    assert {"experiment.py", "other.py", "sae.safetensors", "activations.py", "fast_steps.py"} <= names
-    assert not {"link", "baselines.json", "evaluate.py", "score_synthetic.py", "samples.safetensors"} & names
+    sealed, others = set(), set()
+    for path in map(Path, saw["files"]):
+        if path.is_relative_to("../sealed"):
+            sealed.add(path.relative_to("../sealed").as_posix())
+        else:
+            others.add(path.name)
+    assert {"experiment.py", "other.py", "sae.safetensors"} <= others
+    assert not {"link", "baselines.json", "samples.safetensors"} & others
+    assert sealed == {*SERVING, *(path.relative_to(process.SEALED).as_posix() for path in KERNELS.glob("*.py"))}
 
 
 # ------------------------------------------------------------------------------------------------------ breaking it

@@ -1,4 +1,4 @@
-"""plot.py on what a plot step finds: any number of runs and baselines, with metrics missing."""
+"""plot.py on the files of a plot step: any number of runs and baselines, with metrics missing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def write_run(folder: Path, number: int, evaluation: dict[str, Any]) -> None:
 
 
 def figures(folder: Path) -> set[str]:
-    """Run plot.py there; warnings are errors."""
+    """Run plot.py in the folder, with warnings as errors."""
     environment = {**os.environ, "MPLCONFIGDIR": str(folder / "mpl")}
     command = [sys.executable, "-W", "error::RuntimeWarning", "-W", "error::UserWarning", str(PLOT)]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -96,13 +96,13 @@ def test_distance_is_to_the_best_curve_over_log_l0(plot: ModuleType, tmp_path: P
 
 def test_interval_of_one_setting_is_that_of_one_more_run(plot: ModuleType) -> None:
     values = np.array([0.5, 0.52, 0.54])
-    mean, half = plot.Curve("topk", np.log([4.0]), [values]).at(4.1)
+    mean, half = plot.BaselineCurve("topk", np.log([4.0]), [values]).at(4.1)
     assert mean == pytest.approx(0.52)
     assert half == pytest.approx(4.30265 * 0.02 * (1 + 1 / 3) ** 0.5, rel=1e-5)  # t of two degrees of freedom
 
 
 def test_a_baseline_that_bends_as_a_parabola_is_met_between_its_points_as_verdicts_meet_it(plot: ModuleType) -> None:
     log_l0 = np.log([2.0, 4.0, 8.0, 16.0])
-    curve = plot.Curve("topk", log_l0, [np.array([value]) for value in 0.3 + 0.2 * log_l0 - 0.1 * log_l0**2])
+    curve = plot.BaselineCurve("topk", log_l0, [np.array([value]) for value in 0.3 + 0.2 * log_l0 - 0.1 * log_l0**2])
     for l0 in (2.5, 5.0, 11.0):
         assert curve.at(l0)[0] == pytest.approx(0.3 + 0.2 * np.log(l0) - 0.1 * np.log(l0) ** 2)

@@ -83,7 +83,7 @@ def test_synthetic_data_is_drawn_once(made: tuple[Path, dict[str, Any]]) -> None
 
 
 def test_training_data_says_nothing_of_the_true_features(made: tuple[Path, dict[str, Any]]) -> None:
-    """A run may look into its training folder; directions and seeds are for the evaluation alone."""
+    """A run may read its training folder, so that directions and seeds must be in the evaluation's folder alone."""
     training = Path(made[1]["training"])
     assert {path.name for path in training.iterdir()} == {"activations.bin", "meta.json", "complete"}
     assert json.loads((training / "meta.json").read_text()).keys() == {"rows", "d_in", "dtype", "scale", "data_id"}
@@ -98,8 +98,8 @@ def test_a_hit_answers_at_once_and_without_torch(made: tuple[Path, dict[str, Any
 
 
 def test_rows_do_not_depend_on_how_many_processes_draw(made: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
-    import synthetic
     from activations import open_rows
+    from data import synthetic
 
     profile = small_synthetic()
     model = synthetic.build_model(profile)
@@ -109,7 +109,7 @@ def test_rows_do_not_depend_on_how_many_processes_draw(made: tuple[Path, dict[st
 
 
 def test_stored_samples_are_those_that_the_stream_draws(made: tuple[Path, dict[str, Any]]) -> None:
-    import synthetic
+    from data import synthetic
 
     stored = synthetic.StoredSamples(Path(made[1]["evaluation"]))
     stream = synthetic.Stream(synthetic.build_model(small_synthetic()), synthetic.EVALUATION, 0)
@@ -172,18 +172,19 @@ import contextlib, io, json, os, sys, tempfile, types
 from pathlib import Path
 base = Path(sys.argv[1])
 tempfile.TemporaryDirectory = lambda prefix: contextlib.nullcontext(os.environ["HF_HOME"])
-import language_model, prepare
-from tests.templates.sae import small_model as small
+import data, prepare
+from data import language_model
+from tests.templates.sae.data import small_model as small
 from tests.templates.sae.profiles import changed
 texts = list(small.sentences(400, seed=5))
-module = types.ModuleType("evaluation_data")
+module = types.ModuleType("data.evaluation_sets")
 def make(profile, folder):
     hashes = [language_model.document_hash(text) for text in texts[:9]]
     (folder / "document_hashes.txt").write_text("\\n".join(hashes))
     (folder / "sets").mkdir()
     (folder / "sets" / "a.txt").write_text("a")
 module.make = make
-sys.modules["evaluation_data"] = module
+sys.modules["data.evaluation_sets"] = data.evaluation_sets = module
 small.save_tokenizer(base / "model")
 small.save_model(base / "model")
 small.save_documents(base / "data", texts)

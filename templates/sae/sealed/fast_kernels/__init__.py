@@ -1,0 +1,1 @@
+"""Kernels behind fast_steps.py: selection of latents, their gradients, the optimiser and the choice of a path."""
