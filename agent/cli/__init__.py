@@ -1,4 +1,4 @@
-"""The command `scientist`: one module a command, one place where errors become exit codes."""
+"""The command `scientist`: one module per command, and one place that turns errors into exit codes."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def begin(
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Options that stand before the command, and what to do next if there is no command."""
+    """Take the options that stand before the command. Without a command, say what to do next."""
     if context.invoked_subcommand is None:
         from agent.cli.next_step import say_next  # its lock is needed by no other start of the program
 
@@ -106,7 +106,7 @@ def end(number: int, _frame: object) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code; an error is one line on standard error."""
+    """Run one command and return its exit code. An error is one line on standard error."""
     VOICE.reset()
     with clean_streams():
         return answer(arguments)

@@ -1,4 +1,4 @@
-"""The line at the foot of a terminal that says what a command is doing; a pipe and CI get plain lines alone."""
+"""The line at the foot of a terminal that says what a command is doing. A pipe and CI get plain lines alone."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Foot:
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
-        """Room for a whole line, which is printed meanwhile; the foot is drawn again below it."""
+        """Erase the line while a whole line is printed, then draw it again below."""
         self._progress.stop()
         try:
             yield
@@ -60,7 +60,7 @@ def is_live() -> bool:
 
 @contextmanager
 def open_foot() -> Iterator[Foot | None]:
-    """The foot of this command, which may be open already; None if nobody watches."""
+    """The foot of this command, which may be open already. None if nobody watches."""
     if VOICE.foot or not is_live():
         yield VOICE.foot if isinstance(VOICE.foot, Foot) else None
         return

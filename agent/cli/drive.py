@@ -1,4 +1,4 @@
-"""Take workspaces to their end or a pause: what launch and resume share."""
+"""Take workspaces to their end or to a pause, for launch and resume."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ SEVERITY = (130, 6, 5, 2, 1, 4, 3, 0)
 
 
 def announce_model(name: str) -> None:
-    """What a person must know of the model before anything runs."""
+    """Print what a person must know about the model before anything runs."""
     if is_replay(name):
         note(f"replay of {name.removeprefix(PREFIX)}: no model is asked.")
     if name == SWEEP:
@@ -65,7 +65,7 @@ def announce_model(name: str) -> None:
 
 
 def load_keys() -> None:
-    """Keys from .env join the environment; what is set there already stays, and a blank key is none."""
+    """Add the keys of .env to the environment. A variable that is set already stays. A blank key counts as missing."""
     for name in [n for n, value in os.environ.items() if n.endswith("_API_KEY") and not value.strip()]:
         del os.environ[name]
     try:
@@ -82,8 +82,8 @@ def drive_all(
 ) -> int:
     """Run each workspace in turn, and return the worst exit code.
 
-    resumed: what a person changes of a workspace as it goes on; that withdraws earlier requests to stop.
-    discards_edits: what was changed by hand is kept in git, and the workspace goes on without it.
+    resumed: the changes that a person makes to a workspace as it goes on. They withdraw earlier requests to stop.
+    discards_edits: changes made by hand are kept in git, and the workspace goes on without them.
     """
     codes = []
     settings = read_model_settings()
@@ -126,7 +126,8 @@ def drive(
 ) -> int:
     """Run one workspace under its lock, and return its exit code.
 
-    Raises: Locked, IntegrityError; KeyboardInterrupt, with the run going on.
+    place: number of the idea in its batch, as "[2/5] ".
+    Raises: Locked; IntegrityError; KeyboardInterrupt, and the run goes on.
     """
     with hold_lock(workspace.agent):
         if resumed:
@@ -143,7 +144,7 @@ def drive(
 
 
 def say_discarded(workspace: Workspace) -> None:
-    """Bring a workspace back to its journal, and name what git keeps of the edits."""
+    """Bring a workspace back to its journal, and print the git refs that keep the edits."""
     state = read_state(workspace)
     if state.ended:
         return
@@ -164,10 +165,10 @@ def open_loop(
     resumed: Callable[[State], Resumed] | None,
     place: str,
 ) -> tuple[Loop, Resumed | None]:
-    """A loop on the workspace's journal, once code, template and journal agree, and what a person changes of it.
+    """A loop on the workspace's journal, and the change that a person makes to it.
 
-    Raises: IntegrityError where they do not; UsageError where the experiment's interpreter is gone, its data cannot
-    be made again, or no sandbox works here.
+    Raises: IntegrityError if code, template and journal disagree; UsageError if the experiment's interpreter is gone,
+    its data cannot be made again, or no sandbox works here.
     """
     journal, repo = workspace.journal(settings.redact), workspace.repo()
 
@@ -221,7 +222,7 @@ def open_loop(
 
 
 def check_interpreter(state: State, template: Template) -> None:
-    """Raises: UsageError where the interpreter that runs were started with is no longer there."""
+    """Raises: UsageError if the interpreter that runs were started with is no longer there."""
     if not os.access(state.launched.python, os.X_OK):
         raise UsageError(
             state.launched.python,
@@ -232,9 +233,9 @@ def check_interpreter(state: State, template: Template) -> None:
 
 
 def find_data(workspace: Workspace, state: State, template: Template) -> PreparedData | None:
-    """The data that the workspace was launched with, made anew where it is gone; None where it has none.
+    """The data that the workspace was launched with, made again if it is gone. None if the template prepares none.
 
-    Raises: UsageError where it cannot be made; IntegrityError where it would be other data.
+    Raises: UsageError if it cannot be made; IntegrityError if it would be other data.
     """
     if template.spec.prepare is None:
         return None
@@ -251,14 +252,14 @@ def find_data(workspace: Workspace, state: State, template: Template) -> Prepare
 
 
 def describe_activity(state: State) -> str:
-    """What an idea is at, in a few words."""
+    """The current activity of an idea, in a few words."""
     run = state.run.number
     number = f"run {run} of {state.limits.max_runs}, " if run and state.stage is Stage.EXPERIMENTS else ""
     return number + ACTIVITIES.get(phase_of(state), phase_of(state))
 
 
 def detail_launch(workspace: Workspace, state: State, template: Template, sandbox: str) -> None:
-    """With --verbose: what the runs of a workspace are made with."""
+    """Print with --verbose the template, interpreter, data and limits of a workspace."""
     launched, head = state.launched, f"[{workspace.path.name}]"
     detail(f"{head} template {template.folder} ({launched.template_hash}), profile {launched.profile or '-'}")
     detail(f"{head} interpreter {launched.python}; sandbox asked for: {sandbox}")
@@ -270,7 +271,7 @@ def detail_launch(workspace: Workspace, state: State, template: Template, sandbo
 
 
 def report(workspace: Workspace, state: State) -> None:
-    """How the idea stands, and what to do next."""
+    """Print the state of the idea, and the commands to go on with."""
     control = f" ({state.launched.remark})" if state.launched.remark else ""
     quoted = shlex.quote(str(workspace.path))
     if state.ended:

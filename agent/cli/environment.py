@@ -1,4 +1,4 @@
-"""Parts that a run needs before it: git, an interpreter, data, a sandbox; found or made, with progress shown."""
+"""Parts that a run needs: git, an interpreter, data and a sandbox. Each is found or made, with progress shown."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from agent.errors import UsageError
 
 
 def check_python(path: Path) -> Path:
-    """Where it lies; a shim, as pyenv's, is left for what it starts, since a sandbox does not hold what it asks.
+    """Path of the interpreter. A shim, as of pyenv, is replaced by what it starts: a sandbox lacks its files.
 
-    Raises: UsageError where it is no Python interpreter.
+    Raises: UsageError if it is not a Python interpreter.
     """
     ask = [str(path), "-c", "import sys; print(6 * 7, sys.executable)"]
     try:
@@ -41,9 +41,10 @@ def check_python(path: Path) -> Path:
 
 
 def build(environment: Environment, template: Path, cache: Path, whose: str = "") -> Path:
-    """The environment's interpreter, built first where it is not there yet; `whose` it is, by default the template's.
+    """The environment's interpreter. The environment is built first if it does not exist.
 
-    Raises: UsageError with pip's last lines where it cannot be built.
+    whose: owner for the messages, by default the template.
+    Raises: UsageError with pip's last lines if it cannot be built.
     """
     places = python_places(os.environ)
     ready = environment_for(environment, template, cache, places)
@@ -59,9 +60,9 @@ def build(environment: Environment, template: Path, cache: Path, whose: str = ""
 
 
 def prepare(template: Template, interpreter: Path, is_stopped: Callable[[], bool] = lambda: False) -> Prepared | None:
-    """The data of the template's profile, made first where it is not there yet; None where it prepares none.
+    """The data of the template's profile, made first if it does not exist. None if the template prepares none.
 
-    Raises: UsageError with the last line of what failed; StopRequested.
+    Raises: UsageError with the last line of a command that failed; StopRequested.
     """
     if template.spec.prepare is None:
         return None
@@ -80,7 +81,7 @@ def prepare(template: Template, interpreter: Path, is_stopped: Callable[[], bool
 
 @contextmanager
 def shown(title: str) -> Iterator[Callable[[str], None]]:
-    """Take lines of progress: the last one at the foot of a terminal, each one elsewhere; no title if no line comes."""
+    """Take lines of progress. A terminal shows the last one at its foot. Without one, each is printed below `title`."""
     with open_foot() as foot:
         told = False
 
@@ -104,7 +105,7 @@ WITHOUT_SANDBOX = (
 
 
 def announce_sandbox(sandbox: Sandbox) -> None:
-    """What holds the runs, and what it leaves open."""
+    """Print the sandbox of the runs, and what it does not prevent."""
     if sandbox.kind == "off":
         say(WITHOUT_SANDBOX)
     else:
@@ -129,9 +130,9 @@ def hold_own_code() -> str:
 
 
 def choose_interpreter(template: Template) -> Path:
-    """The template's environment, built if need be, else our own interpreter.
+    """The template's environment, built if needed, or our own interpreter if the template has none.
 
-    Raises: UsageError where the environment cannot be built.
+    Raises: UsageError if the environment cannot be built.
     """
     if not template.spec.environment.install:
         return Path(sys.executable)
@@ -139,7 +140,7 @@ def choose_interpreter(template: Template) -> Path:
 
 
 def check_writable(folder: Path) -> None:
-    """Raises: UsageError where the workspaces folder cannot be made or written."""
+    """Raises: UsageError if the workspaces folder cannot be made or written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe.{os.getpid()}"
@@ -152,6 +153,6 @@ def check_writable(folder: Path) -> None:
 
 
 def require_git() -> None:
-    """Raises: UsageError where git is not installed."""
+    """Raises: UsageError if git is not installed."""
     if shutil.which("git") is None:
         raise UsageError("git", "is not installed, or not on PATH", "install it: every edit becomes a git commit")

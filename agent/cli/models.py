@@ -1,4 +1,4 @@
-"""Which models a workspace asks: checked before anything runs, and made with what they share."""
+"""Models of a workspace: checked before anything runs, then made with their shared rules and keys."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from agent.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
-    """What all models of a process share."""
+    """Settings that all models of a process share."""
 
     rules: RuleTable = field(default_factory=RuleTable)
     throttle: Throttle = field(default_factory=Throttle)
@@ -106,9 +106,9 @@ def _check_language_model(option: str, name: str) -> None:
 
 
 def make_models(launched: Launched, limits: Limits, stop_file: Path, settings: ModelSettings) -> Models:
-    """The models of a workspace. While one waits for its provider, a request to stop ends the wait.
+    """The models of a workspace. A request to stop ends the wait of a model for its provider.
 
-    Raises: UsageError where the aider command is asked for and not there.
+    Raises: UsageError if the aider command is asked for and not there.
     """
 
     def model_named(name: str) -> Model | None:
@@ -157,7 +157,7 @@ def _make_aider(name: str, limits: Limits, stop_file: Path, settings: ModelSetti
 
 
 def check_replay(option: str, model: str, *, editor_model: str, reviewer_model: str) -> None:
-    """Raises: UsageError where there is no such recording, or a planner's lacks the roles that answered it."""
+    """Raises: UsageError if there is no such recording, or if a planner's recording used roles that are not given."""
     recorded = read_launch(model, option)
     if option != "--model":
         return
@@ -169,14 +169,14 @@ def check_replay(option: str, model: str, *, editor_model: str, reviewer_model: 
 
 
 def check_aider(model: str) -> None:
-    """Raises: UsageError where aider is not there, or `model`, which it would ask, is none that it can."""
+    """Raises: UsageError if aider is not there, or if it cannot ask `model`."""
     if is_replay(model):
         raise UsageError("--editor aider", f"{model} cannot be asked by it", "name a model with --editor-model")
     find_aider()
 
 
 def control_of(model: str) -> str:
-    """What the results of that model must be called; a replay's are what the recording's were."""
+    """Remark for results that implement no idea. A replay has the remark of its recording."""
     if model == SWEEP:
         return CONTROL
     return read_launch(model).control if is_replay(model) else ""
@@ -186,9 +186,9 @@ VARIABLE = "SCIENTIST_AIDER"
 
 
 def build_aider() -> Path:
-    """The aider command, its environment built first where it is not there yet.
+    """The aider command. Its environment is built first if it does not exist.
 
-    Raises: UsageError with pip's last lines where it cannot be built.
+    Raises: UsageError with pip's last lines if it cannot be built.
     """
     try:
         return aider_executable(build(AIDER, REQUIREMENTS.parent, environment_cache(), "aider"))
@@ -197,9 +197,9 @@ def build_aider() -> Path:
 
 
 def find_aider() -> Path:
-    """The aider command: the one that SCIENTIST_AIDER names, else that of the environment built before.
+    """The aider command: that of SCIENTIST_AIDER, or that of the environment built before.
 
-    Raises: UsageError where there is none.
+    Raises: UsageError if there is none.
     """
     named = os.environ.get(VARIABLE, "")
     if named:
@@ -214,7 +214,7 @@ def find_aider() -> Path:
 
 
 def check_roles(asked: Launched, template: Template) -> None:
-    """Every model that is named can be asked; the sweep edits by itself and implements no idea to be judged.
+    """Check that every named model can be asked. The sweep edits by itself and takes no editor or reviewer.
 
     Raises: UsageError naming the option.
     """
@@ -233,7 +233,7 @@ def check_roles(asked: Launched, template: Template) -> None:
 
 
 def to_launched(settings: LaunchSettings) -> Launched:
-    """The settings as a journal stores them; the template's side is still missing."""
+    """The settings as a journal stores them. The fields that the template fills are still empty."""
     return Launched(
         model=settings.model,
         fallbacks=tuple(settings.fallback_model or ()),

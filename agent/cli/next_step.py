@@ -1,4 +1,4 @@
-"""What `scientist` alone says: how many ideas are at work, wait or have ended, and the command to go on with."""
+"""Output of `scientist` alone: counts of ideas at work, paused and ended, and the command to go on with."""
 
 from __future__ import annotations
 

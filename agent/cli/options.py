@@ -59,7 +59,7 @@ Verbose = Annotated[
 
 
 class PauseBefore(StrEnum):
-    """Where an idea waits for a person."""
+    """Points at which an idea waits for a person."""
 
     NONE = "none"
     RUN = "run"
@@ -72,14 +72,14 @@ class PauseBefore(StrEnum):
 
 
 class Editor(StrEnum):
-    """What makes edits of a model's words."""
+    """Program that makes edits of a model's words."""
 
     BLOCKS = "blocks"
     AIDER = "aider"
 
 
 class SandboxChoice(StrEnum):
-    """What holds a run to what it was given."""
+    """Sandbox that a person may ask for."""
 
     AUTO = "auto"
     BWRAP = "bwrap"
@@ -89,7 +89,7 @@ class SandboxChoice(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budgets:
-    """Limits that a launch sets and a resume may change; None leaves one as it is."""
+    """Limits that a launch sets and a resume may change. None leaves a limit as it is."""
 
     max_tokens: Annotated[
         int | None, typer.Option("--max-tokens", min=0, help="Tokens an idea may use, in and out; 0: no limit.")
@@ -173,7 +173,7 @@ class LaunchSettings(Budgets):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumeSettings(Budgets):
-    """Options of a resume, in [resume] too; None leaves a setting as the launch had it."""
+    """Options of a resume, also read from [resume]. None leaves a setting as the launch had it."""
 
     pause_before: Annotated[
         PauseBefore | None, typer.Option("--pause-before", help="From now on, wait for a person there, or nowhere.")

@@ -63,7 +63,7 @@ def ideas_roots() -> list[Path]:
 
 
 def list_ideas(roots: Sequence[Path]) -> dict[str, Path]:
-    """Ideas files by name; of two with the same name, the one under the earlier root."""
+    """Ideas files by name. If two have the same name, the one under the earlier root counts."""
     found: dict[str, Path] = {}
     for root in roots:
         for path in sorted(root.glob("*.json")):
@@ -99,14 +99,14 @@ def complete_templates(incomplete: str) -> list[str]:
 
 
 def data_cache() -> Path:
-    """Where the data that templates prepared is kept, a folder for each template."""
+    """Folder of the data that templates prepared, with a folder for each template."""
     return environment_cache() / "data"
 
 
 def data_limit_gib() -> float | None:
-    """Size to which each template's data is held; None leaves it to the template.
+    """Limit in GiB for the data of each template. None leaves it to the template.
 
-    Raises: UsageError where SCIENTIST_DATA_MAX_GIB is no size.
+    Raises: UsageError if SCIENTIST_DATA_MAX_GIB is not a size.
     """
     text = os.environ.get("SCIENTIST_DATA_MAX_GIB", "").strip()
     if not text:
@@ -121,7 +121,7 @@ def data_limit_gib() -> float | None:
 
 
 def environment_cache() -> Path:
-    """Where the experiments' virtual environments are kept."""
+    """Folder of the experiments' virtual environments."""
     base = os.environ.get("SCIENTIST_CACHE")
     if base:
         return Path(base)
@@ -129,7 +129,7 @@ def environment_cache() -> Path:
 
 
 def read_ideas(path: Path) -> list[Idea]:
-    """Raises: UsageError where the file cannot be read or used."""
+    """Raises: UsageError if the file cannot be read or used."""
     try:
         text = path.read_text("utf-8-sig")
     except OSError as error:

@@ -20,7 +20,7 @@ MODELS_SECTION = "models"
 
 
 def read_file(path: Path = SETTINGS_FILE) -> dict[str, Any]:
-    """The sections of the file; none if there is no file.
+    """The sections of the file. There are none if there is no file.
 
     Raises: UsageError naming the file.
     """
@@ -51,12 +51,12 @@ def read_settings(name: str, command: Any, path: Path = SETTINGS_FILE) -> dict[s
 
 
 def sections_of(name: str) -> tuple[str, ...]:
-    """Sections from which a command takes its options; of an option in both, the last one counts."""
+    """Sections from which a command takes its options. If an option is in both, the last section counts."""
     return ("launch", "doctor") if name == "doctor" else (name,)
 
 
 def check_options(command: Any, options: dict[str, Any], title: str, path: Path) -> dict[str, Any]:
-    """The options by parameter, as `max_runs`; those of a group by command.
+    """The options by parameter, as `max_runs`. The options of a group are by command.
 
     Raises: UsageError naming the file, the section and the option.
     """
@@ -110,7 +110,7 @@ def parameters_of(command: Any) -> dict[str, Any]:
 
 
 def say_misuse(error: TyperException, arguments: Sequence[str]) -> str:
-    """One line for what a person typed or set: which option, variable or line of a file, and why it cannot be used."""
+    """One line about a wrong option, variable or line of a file, with the reason."""
     context = getattr(error, "ctx", None)
     title = context.command_path if context else "scientist"
     parameter = getattr(error, "param", None)
@@ -122,7 +122,7 @@ def say_misuse(error: TyperException, arguments: Sequence[str]) -> str:
 
 
 def say_origin(context: Any, parameter: Any, arguments: Sequence[str]) -> str:
-    """Where a value came from, and the value: an option, SCIENTIST_MODEL=x, or scientist.toml: [launch] model = "x"."""
+    """Origin and value of a setting: an option, SCIENTIST_MODEL=x, or scientist.toml: [launch] model = "x"."""
     match context.get_parameter_source(parameter.name).name:
         case "DEFAULT_MAP":
             file = read_file()

@@ -24,7 +24,7 @@ COMMANDS = {
     "resume": CommandEntry(_AT + "resume", "Go on with ideas that paused, crashed or wait for you."),
     "status": CommandEntry(_AT + "status", "Show how ideas stand."),
     "show": CommandEntry(_AT + "show", "Show an idea's plan and runs, or one run in full."),
-    "history": CommandEntry(_AT + "history", "Show every edit and what became of it."),
+    "history": CommandEntry(_AT + "history", "Show every edit of an idea and its outcome."),
     "diff": CommandEntry(_AT + "history", "Show the code difference between two runs or commits."),
     "logs": CommandEntry(_AT + "logs", "Print the log of a run, by default of the newest step."),
     "tell": CommandEntry(_AT + "tell", "Tell the model something: the next prompt shows it."),
@@ -42,6 +42,6 @@ COMMANDS = {
 
 
 def make_typer(**options: Any) -> typer.Typer:
-    """A command or a group of commands; whatever goes wrong is told by agent.cli.app."""
+    """A command or a group of commands, without typer's own error messages: agent.cli.app prints those."""
     settings = {"rich_markup_mode": None, "pretty_exceptions_enable": False, "add_completion": False}
     return typer.Typer(**settings | options, context_settings={"help_option_names": ["-h", "--help"]})

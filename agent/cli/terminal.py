@@ -1,4 +1,4 @@
-"""What is printed: whoever wrote it, a terminal shows it as text and no key is in it."""
+"""Printing to a terminal: control characters and keys are taken out of every text, whoever wrote it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ENV_FILE = Path(".env")
 
 
 class CleanStream:
-    """A text stream that takes keys and control characters out of what is written; all else is the stream's own."""
+    """A text stream that removes keys and control characters from written text. Everything else is the stream's own."""
 
     def __init__(self, stream: TextIO, redact: Redactor) -> None:
         self.bare, self.redact = stream, redact
@@ -47,12 +47,12 @@ class CleanStream:
 
     @property
     def encoding(self) -> str:
-        """What `write` takes: past a stream that says ASCII, typer would write to the buffer below, uncleaned."""
+        """Encoding that `write` takes. If it said ASCII, typer would write to the buffer below, past the redactor."""
         return "utf-8"
 
     @property
     def rich_proxied_file(self) -> TextIO:
-        """Where rich writes, which steers the terminal: whoever calls it cleans what it is given."""
+        """The stream that rich writes to. Rich steers the terminal, so its callers clean their own text."""
         return self.bare
 
     def __getattr__(self, name: str) -> Any:
@@ -61,7 +61,7 @@ class CleanStream:
 
 @contextlib.contextmanager
 def clean_streams() -> Iterator[None]:
-    """Whatever is printed meanwhile, also by a library, is printed clean."""
+    """Clean everything that is printed meanwhile, also by a library."""
     redact = read_redactor()
     out, err = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = CleanStream(out, redact), CleanStream(err, redact)
@@ -82,7 +82,7 @@ def read_redactor() -> Redactor:
     if ENV_FILE.is_file():
         from dotenv import dotenv_values  # loaded if there is a file to read
 
-        with contextlib.suppress(OSError, UnicodeDecodeError):  # whoever needs its keys says what is wrong with it
+        with contextlib.suppress(OSError, UnicodeDecodeError):  # the reader of its keys reports a damaged file
             secrets = collect_secrets(dotenv_values(ENV_FILE)) | secrets
     return Redactor(secrets)
 
@@ -97,7 +97,7 @@ class MovingLine(Protocol):
 
 @dataclass(slots=True)
 class Voice:
-    """How much a command says, and the line that moves below; `agent.cli.app` begins each command with a new one."""
+    """How much a command prints, and the line that moves below. `agent.cli.app` resets it for each command."""
 
     quiet: bool = False
     verbose: bool = False
@@ -111,7 +111,7 @@ VOICE = Voice()
 
 
 def say(message: str) -> None:
-    """Print a message for the person at the terminal, also with --quiet; data goes to standard output."""
+    """Print a message for the person at the terminal, also with --quiet. Data goes to standard output."""
     with VOICE.foot.hidden() if VOICE.foot else contextlib.nullcontext():
         typer.echo(message, err=True)
 
@@ -129,7 +129,7 @@ def detail(message: str) -> None:
 
 
 def show_activity(text: str) -> None:
-    """Say in the moving line, if there is one, what is going on."""
+    """Show the current activity in the moving line, if there is one."""
     if VOICE.foot:
         VOICE.foot.update(text)
 
@@ -141,7 +141,7 @@ def put(message: str) -> None:
 
 
 def describe_surprise(error: Exception, folder: Path) -> str:
-    """One line for an error that should not be; its traceback is kept in `folder`, without keys."""
+    """One line for an unexpected error. Its traceback is kept in `folder`, without keys."""
     redact = read_redactor()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,1 +1,1 @@
-"""One module a command, or two commands that belong together; agent.cli.table lists them."""
+"""One module per command, or per two commands that belong together. agent.cli.table lists them."""

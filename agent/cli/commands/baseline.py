@@ -42,8 +42,8 @@ def baseline(
 ) -> None:
     """Run a template's baselines and store their results in it.
 
-    Rows that are there are kept, so that a call can be repeated after any end; several calls at once share the work.
-    A row belongs to the code of the experiment: after a change of the profile or of sealed/, delete the rows.
+    Rows that exist are kept, so a call can be repeated after any end. Several calls at once share the work. A row
+    belongs to the code of the experiment: after a change of the profile or of sealed/, delete the rows.
     """
     found = load_template(find_template(template, template_roots()), profile)
     rows = plan_rows(found, only or ())
@@ -63,7 +63,7 @@ def baseline(
 
 
 def list_rows(template: Template, rows: Sequence[Row], as_json: bool) -> None:
-    """Each row with what is on disk of it."""
+    """Print each row with its state on disk."""
     listed = [(row.task, row.path, row.state().value, row.code) for row in rows]
     if as_json:
         fields = [
@@ -88,7 +88,7 @@ def say_undeclared(template: Template) -> None:
 
 
 def refuse_stale(rows: Sequence[Row], redo: bool) -> None:
-    """Raises: UsageError where rows are results of other code and shall not be made again."""
+    """Raises: UsageError if rows are results of other code and --redo was not given."""
     stale = [row.path for row in rows if row.state() is RowState.STALE]
     if stale and not redo:
         others = f" and {len(stale) - 1} more" if len(stale) > 1 else ""
@@ -109,7 +109,7 @@ def require_writable(folder: Path) -> None:
 
 
 def run_rows(bench: Bench, rows: Sequence[Row], parallel: int, redo: bool) -> int:
-    """Make what is missing, `parallel` at a time, and return the exit code: 1 where a row failed."""
+    """Make the missing rows, `parallel` at a time. Return the exit code, which is 1 if a row failed."""
     todo = [row for row in rows if row.state() is not RowState.THERE]
     kept = len(rows) - len(todo)
     say(f"{len(todo)} of {len(rows)} rows to make, {parallel} at a time" + (f"; {kept} are there" if kept else ""))
@@ -159,7 +159,7 @@ def say_seconds(seconds: float) -> str:
 
 
 def tell(template: Template, done: Made | ScientistError | OSError, clock: Clock) -> str:
-    """Say what became of a row, and return it in a word."""
+    """Print the result of a row, and return it as one word."""
     head = f"[{clock.done}/{clock.total}] "
     if isinstance(done, ScientistError | OSError):
         say(f"{head}{done}")

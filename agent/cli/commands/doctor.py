@@ -1,4 +1,4 @@
-"""scientist doctor: would a launch with these options work, and what is to be mended before money is spent."""
+"""scientist doctor: check whether a launch with these options would work, before money is spent."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def examine_template(template: Template, asked: LaunchSettings) -> Iterator[Rema
 
 
 def examine_models(asked: LaunchSettings, template: Template | None, deadline_s: float) -> Iterator[Remark]:
-    """Each language model in turn, and what launch checks of them all."""
+    """Check each language model in turn, then everything that launch checks of them together."""
     try:
         settings = read_model_settings()
     except ScientistError as error:

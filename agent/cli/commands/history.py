@@ -1,4 +1,4 @@
-"""scientist history and diff: every edit of an idea, what became of it, and the code between two runs."""
+"""scientist history and diff: every edit of an idea, its outcome, and the code between two runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from agent.report.history import EditRow, edit_rows, outcomes
 
 
 def history(path: WorkspaceArg, as_json: Json = False) -> None:
-    """Show every edit and what became of it."""
+    """Show every edit of an idea and its outcome."""
     workspace = open_workspace(path)
     journal = workspace.journal()
     events = journal.events
@@ -45,7 +45,7 @@ def history(path: WorkspaceArg, as_json: Json = False) -> None:
 
 
 def print_word(stamp: float, word: Told) -> None:
-    """What the researcher told, between the edits."""
+    """Print a message of the researcher between the edits."""
     when = time.strftime("%H:%M:%S", time.localtime(stamp))
     typer.echo(f"{'told':<10} {when} {'':>9}  {' '.join(word.text.split())}")
 

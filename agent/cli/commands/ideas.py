@@ -59,7 +59,7 @@ def new(
     ] = None,
     append: Annotated[bool, typer.Option("--append", help="Add it to the ideas that --out holds already.")] = False,
 ) -> None:
-    """Write an idea file from one sentence; every other field is yours to add."""
+    """Write an idea file from one sentence. Every other field is yours to add."""
     idea = new_idea(sentence)
     path = out or Path("ideas") / f"{idea.slug}.json"
     before: list[object] = []
@@ -77,7 +77,7 @@ def new(
 def read_raw(path: Path) -> list[object]:
     """The ideas of a file as they are written there.
 
-    Raises: UsageError where it is no ideas file.
+    Raises: UsageError if it is not an ideas file.
     """
     read_ideas(path)
     raw = scrub(json.loads(path.read_text("utf-8-sig")))
@@ -85,7 +85,7 @@ def read_raw(path: Path) -> list[object]:
 
 
 def write_ideas(path: Path, text: str) -> None:
-    """Raises: UsageError where the file cannot be written."""
+    """Raises: UsageError if the file cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_durably(path.resolve(), text.encode("utf-8"))

@@ -64,7 +64,7 @@ def launch(ideas: IdeasArg, settings: LaunchSettings) -> None:
 
 
 def describe_launch(asked: Launched, template: Template, python: Path, prepared: Prepared | None) -> Launched:
-    """What was asked for, with what the template says of itself."""
+    """The request, completed with what the template says about itself."""
     spec = template.spec
     primary = primary_metric(spec)
     return replace(

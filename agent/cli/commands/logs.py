@@ -1,4 +1,4 @@
-"""scientist logs: what a run printed."""
+"""scientist logs: print the output of a run."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def logs(
 
 
 def _runner_of(workspace: Workspace) -> Runner:
-    """Runner of the workspace's steps; this machine's if the journal cannot be read, which hides no log."""
+    """Runner of the workspace's steps. If the journal cannot be read, this machine's, so that the log is shown."""
     try:
         return runner_for(read_state(workspace).launched)
     except IntegrityError:
@@ -59,7 +59,7 @@ def _runner_of(workspace: Workspace) -> Runner:
 
 
 def _put_lines(content: bytes) -> None:
-    """Text without control characters; of what a carriage return overwrote the last state."""
+    """Print text without control characters. Of a line that carriage returns overwrote, print the last state."""
     text = content.decode("utf-8", "replace")
     lines = text.removesuffix("\n").split("\n") if text else []
     typer.echo("".join(f"{state}\n" for line in lines for state in last_states(line)), nl=False)
@@ -81,5 +81,6 @@ def _find_log(workspace: Path, run: str) -> Path:
     found = sorted(attempts.glob(pattern), key=lambda p: p.stat().st_mtime)
     if not found:
         known = ", ".join(sorted(p.name for p in attempts.iterdir() if (p / "log.txt").exists())) or "none yet"
-        raise UsageError(f"{workspace}: run {run or '-'}", "has no log", f"there are: {known}")
+        place = f"{workspace}: run {run}" if run else str(workspace)
+        raise UsageError(place, "has no log", f"there are: {known}")
     return found[-1]

@@ -1,4 +1,4 @@
-"""scientist resume: go on where the journals stand."""
+"""scientist resume: go on from the last event of each journal."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def resume(
 
 
 def has_ended(workspace: Workspace) -> bool:
-    """A damaged workspace has not: its resume says what is wrong."""
+    """Whether the idea has ended. A damaged workspace counts as not ended, because its resume says what is wrong."""
     try:
         return read_state(workspace).ended is not None
     except (IntegrityError, OSError):

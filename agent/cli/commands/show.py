@@ -80,7 +80,7 @@ def describe_idea(workspace: Workspace, state: State, template: Template) -> dic
 
 
 def _baseline_lines(state: State, template: Template) -> list[str]:
-    """The frontier that runs are compared with; none where the first baseline alone counts."""
+    """The frontier that runs are compared with. It is empty if the first baseline alone counts."""
     axis = template.spec.frontier
     reference = reference_of(state, template.baselines)
     return frontier_lines(summarise(reference, axis), template.spec.metrics, axis) if axis and reference else []

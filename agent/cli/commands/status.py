@@ -93,7 +93,10 @@ def read_standing(workspace: Workspace) -> Standing:
 
 
 def find_silence(workspace: Workspace, state: State) -> str:
-    """That the supervisor of the step at work lives and its heart stopped, and what to do; empty where it beats."""
+    """Warning that the supervisor of the current step is alive without a heartbeat, and the commands that help.
+
+    It is empty if the heartbeat is recent.
+    """
     if not state.opened:
         return ""
     try:

@@ -20,7 +20,7 @@ from agent.errors import IntegrityError, Locked, UsageError
 
 def tell(
     path: Annotated[Path, typer.Argument(metavar="WS|BATCH", help="One idea, or all of a batch that have not ended.")],
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What the model is to know or do.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Words for the model: a fact, or a wish.")],
 ) -> None:
     """Tell the model something: the next prompt shows it.
 
@@ -49,9 +49,10 @@ def tell(
 
 
 def deliver(workspace: Workspace, text: str) -> str:
-    """Give the word to the workspace, or to its journal where nobody works on it; how it is heard, "" once ended.
+    """Store the message for the running orchestrator, or in the journal if nobody works on the workspace.
 
-    Raises: UsageError where the text cannot be used, or the folder not be written; IntegrityError.
+    Returns how it will be read, or "" if the idea has ended.
+    Raises: UsageError if the text cannot be used or the folder cannot be written; IntegrityError.
     """
     if read_state(workspace).ended:
         return ""

@@ -1,4 +1,4 @@
-"""What `scientist template check` does: faults of the files, then trial runs, one line for each thing found."""
+"""scientist template check: find faults of the files, then make trial runs, with one line per finding."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ template = make_typer(no_args_is_help=True, help="Make a template of your own, a
 
 @template.command()
 def new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What the template is called.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new template.")],
     source: Annotated[Path, typer.Option("--from", metavar="TRAIN.py", help="Your training script; it is copied.")],
     into: Annotated[Path, typer.Option("--into", metavar="DIR", help="Folder of the new template.")] = Path(
         "templates"
@@ -63,7 +63,7 @@ def new(
         Path | None, typer.Option("--python", help="Interpreter with which the script works, for versions to pin.")
     ] = None,
 ) -> None:
-    """Make a template from a training script; the script is read, not run."""
+    """Make a template from a training script, which is read and not run."""
     interpreter = check_python(python) if python else current_python()
     made = make_template(name, source, into, interpreter)
     typer.echo(f"made {made.folder} from {source}; versions are those of {interpreter}")

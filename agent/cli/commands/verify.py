@@ -41,9 +41,9 @@ def verify(
 
 
 def find(path: Path) -> list[Workspace]:
-    """The workspaces at or below a folder; one whose journal is gone is one all the same.
+    """The workspaces at or below a folder. A workspace without its journal counts too.
 
-    Raises: UsageError where there are none.
+    Raises: UsageError if there are none.
     """
     found = find_workspaces(path)
     if not found and (path / ".agent").is_dir():
@@ -81,5 +81,5 @@ def to_json(report: Report) -> dict[str, Any]:
 
 
 def printable(text: str) -> str:
-    """One line, without what would steer a terminal: names and subjects are whatever somebody wrote."""
+    """One line without control characters. Names and subjects are text that anybody may have written."""
     return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
