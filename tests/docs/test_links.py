@@ -42,6 +42,18 @@ def test_the_map_names_every_room() -> None:
     assert told == there
 
 
+# "`Launched`", "`Asked.role`", "`Started{key}`": a class, or a class and what belongs to it
+_CLASS = re.compile(r"`(?P<name>[A-Z][a-z]+[A-Za-z]*)(?:\.(?P<part>[a-z_]+))?[`{]")
+
+
+def test_classes_that_the_contracts_name_are_in_the_code() -> None:
+    code = "\n".join(path.read_text("utf-8") for path in (ROOT / "agent").rglob("*.py"))
+    named = [match.groups() for match in _CLASS.finditer((ROOT / "docs/architecture.md").read_text("utf-8"))]
+    gone = [name for name, _ in named if not re.search(rf"^class {name}\b", code, re.MULTILINE)]
+    gone += [part for _, part in named if part and not re.search(rf"^    (?:def )?{part}\b", code, re.MULTILINE)]
+    assert len(named) > 30 and gone == []
+
+
 def test_messages_of_failures_are_in_the_files_that_the_recipe_names() -> None:
     """Rows as: | "timed out after", "could not start" | `agent/core/failure/diagnose.py` |."""
     rows = re.findall(
