@@ -122,8 +122,10 @@ def _find_label(files: Mapping[str, str], labels: Sequence[str]) -> tuple[str, s
 
 
 def _expression(line: str, label: str) -> str:
-    """The expression that an f-string gives after the label, else a variable of the label's name."""
-    found = re.search(re.escape(label) + r"[ :=]{0,4}\{([\w.]{1,60}(?:\(\))?)[:}]", line)  # test loss: {loss:.4f}
+    """The expression that follows the label in the code, else a variable of the label's name."""
+    # test loss: {loss:.4f}    "test loss", loss    "test_loss": loss
+    value = r"""[ :=]{0,4}(?:\{|["'] ?[:,] ?)([A-Za-z_][\w.]{0,60}(?:\(\))?)(?=[]:}),])"""
+    found = re.search(re.escape(label) + value, line)
     return found[1] if found else _slug(label)
 
 

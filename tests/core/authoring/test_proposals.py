@@ -81,8 +81,9 @@ def test_a_script_that_reads_arguments_in_another_way_gets_no_line_of_code() -> 
     ("code", "printed", "line", "info"),
     [
         ('print(f"test accuracy: {acc:.4f}")', "test accuracy: 0.8759", 3, '{"test_accuracy": float(acc)}'),
-        ('print("val loss", loss)', "2026-01-01 INFO val loss 0.25", 3, '{"val_loss": float(val_loss)}'),
-        ('log({"eval_loss": x})', "{'eval_loss': 0.5, 'epoch': 3}", 3, '{"eval_loss": float(eval_loss)}'),
+        ('print("val loss", loss)', "2026-01-01 INFO val loss 0.25", 3, '{"val_loss": float(loss)}'),
+        ('log({"eval_loss": x})', "{'eval_loss': 0.5, 'epoch': 3}", 3, '{"eval_loss": float(x)}'),
+        ('print(f"acc {100 * acc:.1f}")', "acc 87.5", 3, '{"acc": float(acc)}'),
         ('print("done")', "epoch 3", 0, '{"accuracy": float(accuracy)}'),
     ],
 )
