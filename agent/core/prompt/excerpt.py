@@ -73,11 +73,13 @@ def find_focus(
     about: words of plan and idea.
     """
     lines, names = set(changed), set()
+    # 'File "experiment.py", line 12, in train', "experiment.py:12"
     place = re.compile(rf"(?:^|[\s(\"'/]){re.escape(name)}(?::|\", line )(\d{{1,7}})\b(?:,? in (\w+))?", re.MULTILINE)
     for said in told:
         for found in place.finditer(said):
             lines.add(int(found[1]))
             names |= {found[2]} if found[2] else set()
+        # "'momentum'", "train()"
         names |= set(re.findall(r"['\"`](\w+)['\"`]", said)) | set(re.findall(r"\b(\w+)\(\)", said))
     count = len(split_lines(text).text)
     names |= {word for word in _WORD.findall(about) if "_" in word or not word.islower()}

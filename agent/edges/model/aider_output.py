@@ -21,6 +21,7 @@ _COST = re.compile(r"Cost: \$([\d.]+) message")
 _WRITTEN = re.compile(r"^(?:Applied edit to|Did not apply edit to) (.+?)(?: \(--dry-run\))?$", re.MULTILINE)
 # "litellm.RateLimitError: DeepseekException - Too many requests"
 _ERROR = re.compile(r"^(?:litellm\.)?(?:litellm\.)?(\w+Error|Timeout): .*$", re.MULTILINE)
+# Each pattern is a piece of the line that aider prints, with the words for the planner.
 _TROUBLE = (
     (re.compile(r"has hit a token limit"), "The model hit its token limit: ask for a smaller change."),
     (re.compile(r"exceeds the [\d,]+ token limit"), "The files and the instruction exceed the model's context window."),

@@ -65,6 +65,7 @@ def _reset_s(headers: Mapping[str, str], what: str, now: float) -> float | None:
     """Seconds until the whole limit may be used again."""
     text = headers.get(f"x-ratelimit-reset-{what}", "")
     if text:
+        # seconds ("59.5"), or a span with units ("1m2.5s")
         return _number(text) if re.fullmatch(r"[\d.]+", text) else read_seconds(text)
     try:
         return datetime.fromisoformat(headers.get(f"anthropic-ratelimit-{what}-reset", "")).timestamp() - now
@@ -81,4 +82,5 @@ def _first(headers: Mapping[str, str], *names: str) -> int | None:
 
 
 def _number(text: str | None) -> float | None:
+    # "20", "7.66"
     return float(text) if text and re.fullmatch(r"\d{1,15}(\.\d*)?", text.strip()) else None
