@@ -10,7 +10,7 @@ import pytest
 
 from tests.docs.pages import anchors, links, name_of, pages, prose
 from tests.paths import ROOT
-from tests.test_rooms import rooms
+from tests.test_rooms import AGENT
 
 README_BYTES = 8192
 # "`agent/core/edit/apply.py`", "`core/journal/`": a path in backticks, from the root or from agent/.
@@ -38,7 +38,7 @@ def test_files_that_are_named_are_there(page: Path) -> None:
 
 def test_the_map_names_every_room() -> None:
     told = set(re.findall(r"^\| `([\w/]+)/`", (ROOT / "agent/README.md").read_text("utf-8"), re.MULTILINE))
-    there = {room.removeprefix("agent.").replace(".", "/") for room in rooms() if room != "agent"}
+    there = {room.removeprefix("agent.").replace(".", "/") for room in AGENT.rooms() if room != "agent"}
     assert told == there
 
 
