@@ -12,8 +12,8 @@ from agent.cli.options import Editor, LaunchSettings
 from agent.cli.places import environment_cache
 from agent.cli.settings import MODELS_SECTION, SETTINGS_FILE, read_file
 from agent.cli.terminal import read_redactor, say
+from agent.core.journal.budget import Limits
 from agent.core.journal.events import Launched
-from agent.core.journal.limits import Limits
 from agent.core.model.rules import RuleTable, read_model_rules
 from agent.core.text.redact import Redactor
 from agent.edges.model.aider import AIDER, REQUIREMENTS, AiderModel, aider_executable

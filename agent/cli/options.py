@@ -15,8 +15,7 @@ import typer
 from agent.cli.places import complete_ideas, complete_templates
 from agent.cli.table import DEFAULT_WORKSPACES
 from agent.cli.terminal import VOICE
-from agent.core.journal.budget import change_limits
-from agent.core.journal.limits import Limits
+from agent.core.journal.budget import Limits, change_limits
 from agent.errors import UsageError
 
 WorkspacesDir = Annotated[

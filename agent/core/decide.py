@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agent.core.journal.approval import wait_for_plan, wait_for_run
+from agent.core.journal.budget import Limits
 from agent.core.journal.events import Paused
 from agent.core.journal.kinds import Purpose, Role, Stage, Step
-from agent.core.journal.limits import Limits
 from agent.core.journal.state import Candidate, State
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agent.core.journal.budget import Paid
-from agent.core.journal.events import Asked, AskFailed
 from agent.core.journal.kinds import Purpose, Role
+from agent.core.journal.results import Asked, AskFailed
 from agent.core.journal.roles import role_of
 from agent.core.journal.state import State
 from agent.core.model.messages import without_surrogates

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from agent.core.journal.events import (
+from agent.core.journal.events import Ended, Event, Finished, Launched, Paused, Resumed, Started, Told
+from agent.core.journal.results import (
     Applied,
     Asked,
     AskFailed,
     Closed,
-    Ended,
-    Event,
-    Finished,
     Handed,
-    Launched,
     Linted,
     Opened,
-    Paused,
     Published,
     Refused,
     Restored,
-    Resumed,
     Reviewed,
-    Started,
-    Told,
     Voided,
 )
 from agent.core.journal.state import State

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.core.journal.limits import Limits
+from agent.core.journal.budget import Limits
 from agent.core.journal.state import Spent
 
 __all__ = ["say_batch_limits", "say_cost", "say_tokens"]

@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from agent.core.inputs.idea import Idea
+from agent.core.journal.budget import Limits
 from agent.core.journal.events import Launched
-from agent.core.journal.limits import Limits
 from agent.edges.lint import Linter
 from agent.edges.model.protocol import Model, ModelReply, Models, Request
 from agent.edges.run.local_runner import LocalRunner

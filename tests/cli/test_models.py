@@ -11,8 +11,8 @@ import pytest
 from agent.cli.app import load_command
 from agent.cli.models import ModelSettings, check_models, make_models, read_model_settings
 from agent.cli.settings import read_settings
+from agent.core.journal.budget import Limits
 from agent.core.journal.events import Launched
-from agent.core.journal.limits import Limits
 from agent.core.model.messages import Message
 from agent.edges.model.client import LiteLLMModel
 from agent.edges.model.protocol import Request

@@ -19,29 +19,25 @@ from agent.core.decide import (
 )
 from agent.core.failure.diagnose import Failure, FailureKind
 from agent.core.failure.record import ExitRecord
-from agent.core.journal.events import (
+from agent.core.journal.budget import Limits
+from agent.core.journal.events import Event, Finished, Launched, Resumed, Started
+from agent.core.journal.fold import advance, begin
+from agent.core.journal.kinds import Intent, PlanItem, Purpose, Role, Step
+from agent.core.journal.results import (
     Applied,
     Asked,
     AskFailed,
     Closed,
-    Event,
-    Finished,
     Handed,
-    Launched,
     Linted,
     Opened,
     Published,
     Refused,
     Restored,
     Result,
-    Resumed,
     Reviewed,
-    Started,
     Voided,
 )
-from agent.core.journal.fold import advance, begin
-from agent.core.journal.kinds import Intent, PlanItem, Purpose, Role, Step
-from agent.core.journal.limits import Limits
 from agent.core.journal.roles import role_of
 from agent.core.journal.state import State
 

@@ -28,12 +28,14 @@ from agent.core.decide import (
     steps_of,
 )
 from agent.core.failure.diagnose import FailureKind
-from agent.core.journal.events import (
+from agent.core.journal.budget import Limits
+from agent.core.journal.events import Ended
+from agent.core.journal.kinds import Intent, PauseKind, Purpose, Role, Stage, Step
+from agent.core.journal.results import (
     Applied,
     Asked,
     AskFailed,
     Closed,
-    Ended,
     Handed,
     Linted,
     Opened,
@@ -41,8 +43,6 @@ from agent.core.journal.events import (
     Reviewed,
     Voided,
 )
-from agent.core.journal.kinds import Intent, PauseKind, Purpose, Role, Stage, Step
-from agent.core.journal.limits import Limits
 from agent.core.journal.roles import role_of
 from agent.core.journal.state import State
 from tests.core.journal_by_hand import WELL, Story, failure, purposes

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.journal.budget import Limits
 from agent.core.journal.events import Event
 from agent.core.journal.kinds import PauseKind, Step
-from agent.core.journal.limits import Limits
 from agent.core.journal.state import State
 from agent.edges.verify import verify
 from agent.edges.workspace.layout import Workspace, read_state

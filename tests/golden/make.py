@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from agent.core.inputs.idea import Idea
+from agent.core.journal.budget import Limits
 from agent.core.journal.codec import from_json, to_json
 from agent.core.journal.events import Event, Launched
 from agent.core.journal.fold import fold
-from agent.core.journal.limits import Limits
 from agent.core.journal.state import State
 from agent.edges.model.protocol import Models
 from agent.edges.template.frozen import freeze_template

@@ -14,8 +14,8 @@ import pytest
 
 from agent.core.code.findings import LintFinding
 from agent.core.inputs.idea import Idea
+from agent.core.journal.budget import Limits
 from agent.core.journal.events import Event, Launched
-from agent.core.journal.limits import Limits
 from agent.core.journal.state import State
 from agent.edges.lint import Linter
 from agent.edges.model.protocol import Model, Models

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.journal.budget import Limits
 from agent.core.journal.kinds import PauseKind
-from agent.core.journal.limits import Limits
 from tests.fakes import ScriptedModel, block
 from tests.loop.conftest import Study
 

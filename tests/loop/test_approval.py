@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from agent.core.journal.budget import Limits
 from agent.core.journal.events import Event, Resumed
 from agent.core.journal.kinds import PauseKind, Purpose
-from agent.core.journal.limits import Limits
 from agent.core.journal.state import State
 from agent.edges.model.protocol import ModelReply, Request
 from agent.edges.workspace.inbox import put_word, take_in

@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.journal.budget import Paid, Price, change_limits
+from agent.core.journal.budget import Limits, Paid, Price, change_limits
 from agent.core.journal.events import Event, Resumed
 from agent.core.journal.kinds import PauseKind
-from agent.core.journal.limits import Limits
 from agent.core.journal.state import State
 from agent.edges.model.ledger import Ledger
 from agent.edges.model.protocol import ModelReply, Request

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.journal.budget import Limits
 from agent.core.journal.events import Ended, Finished, Paused, Started
 from agent.core.journal.kinds import PauseKind
-from agent.core.journal.limits import Limits
 from agent.core.model.messages import Rules, normalise
 from agent.edges.run.step_folder import StepSpec
 from agent.errors import IntegrityError, ProviderRefused

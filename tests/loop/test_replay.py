@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from agent.core.journal.budget import Limits
 from agent.core.journal.events import Event
 from agent.core.journal.kinds import PauseKind
-from agent.core.journal.limits import Limits
 from agent.core.journal.state import State
 from agent.edges.model.protocol import Models
 from agent.edges.model.replay import ReplayModel

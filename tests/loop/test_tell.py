@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from agent.core.journal.budget import Limits
 from agent.core.journal.events import Event, Told
-from agent.core.journal.limits import Limits
 from agent.core.journal.state import State
 from agent.edges.model.protocol import Request
 from agent.edges.workspace.inbox import INBOX, put_word

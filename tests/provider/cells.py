@@ -9,10 +9,10 @@ from unittest import mock
 
 from agent.core.inputs.idea import Idea
 from agent.core.inputs.spec import TemplateSpec
+from agent.core.journal.budget import Limits
 from agent.core.journal.events import Launched
 from agent.core.journal.fold import begin
 from agent.core.journal.kinds import Purpose
-from agent.core.journal.limits import Limits
 from agent.core.model.messages import Message
 from agent.core.model.rules import ModelRules, RuleTable
 from agent.core.prompt.view import TurnView

@@ -6,28 +6,21 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.journal.events import (
+from agent.core.journal.events import Ended, Event, Finished, Launched, Paused, Resumed, Started, Told
+from agent.core.journal.kinds import PauseKind, Purpose, Step
+from agent.core.journal.results import (
     Applied,
     Asked,
     AskFailed,
     Closed,
-    Ended,
-    Event,
-    Finished,
-    Launched,
     Linted,
     Opened,
-    Paused,
     Published,
     Refused,
     Restored,
     Result,
-    Resumed,
-    Started,
-    Told,
     Voided,
 )
-from agent.core.journal.kinds import PauseKind, Purpose, Step
 from agent.report.progress import describe
 from tests.core.journal_by_hand import Story, failure
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.core.journal.budget import Paid
-from agent.core.journal.limits import Limits
+from agent.core.journal.budget import Limits, Paid
 from agent.core.journal.state import Spent
 from agent.report.spending import say_batch_limits, say_cost, say_tokens
 

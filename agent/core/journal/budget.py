@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from agent.core.journal.limits import Limits
 from agent.core.model.tokens import CHARS_PER_TOKEN
 
 TOKENS_OUT = 1500
@@ -18,6 +17,32 @@ class Price(NamedTuple):
 
     input_usd: float
     output_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The budgets."""
+
+    # Run numbers. A completed run spends one, and so does one that is given up.
+    max_runs: int = 10
+    # Attempts of one run. Code that fails lint, smoke, run or evaluation spends one.
+    attempts: int = 4
+    # Repairs of one reply, before the one turn that asks for a whole function or file.
+    repairs: int = 2
+    # Run numbers given up in a row before the idea is given up.
+    give_ups: int = 3
+    # How long one model call may be repeated while the provider is down.
+    patience_s: float = 6 * 3600.0
+    # Attempts to draw the figures.
+    plot_attempts: int = 2
+    # Steps lost in a row before the idea pauses.
+    lost_steps: int = 3
+    # Over all calls of the idea; None: no limit.
+    max_tokens: int | None = None
+    max_cost_usd: float | None = None
+    # Over all ideas of the batch; None: no limit.
+    batch_max_tokens: int | None = None
+    batch_max_cost_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

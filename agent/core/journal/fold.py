@@ -9,29 +9,22 @@ from typing import assert_never
 
 from agent.core.failure.diagnose import Failure
 from agent.core.journal.approval import go_on
-from agent.core.journal.events import (
+from agent.core.journal.events import Ended, Event, Finished, Launched, Paused, Resumed, Started, Told
+from agent.core.journal.kinds import Intent, PauseKind, Role, Stage, Step
+from agent.core.journal.results import (
     Applied,
     Asked,
     AskFailed,
     Closed,
-    Ended,
-    Event,
-    Finished,
     Handed,
-    Launched,
     Linted,
     Opened,
-    Paused,
     Published,
     Refused,
     Restored,
-    Resumed,
     Reviewed,
-    Started,
-    Told,
     Voided,
 )
-from agent.core.journal.kinds import Intent, PauseKind, Role, Stage, Step
 from agent.core.journal.roles import begin_review, hand_over, hear, miss_review, refuse_reply, take_review
 from agent.core.journal.spending import spend_call, spend_failure
 from agent.core.journal.state import Attempt, Candidate, CodeState, RunAtWork, RunRow, State

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from agent.core.journal.budget import Need, Paid, Price, Tally, Use, add_use, check_call, estimate_call
-from agent.core.journal.limits import Limits
+from agent.core.journal.budget import Limits, Need, Paid, Price, Tally, Use, add_use, check_call, estimate_call
 from agent.core.journal.spending import ROLES, is_free, model_of, use_of
 from agent.core.journal.state import State
 from agent.edges.model.protocol import Model, ModelReply, Request

@@ -8,6 +8,7 @@ import pytest
 
 from agent.core.journal.budget import (
     TOKENS_OUT,
+    Limits,
     Need,
     OverBudget,
     Paid,
@@ -21,9 +22,9 @@ from agent.core.journal.budget import (
     estimate_call,
     sum_use,
 )
-from agent.core.journal.events import Asked, AskFailed, Launched
+from agent.core.journal.events import Launched
 from agent.core.journal.kinds import Role
-from agent.core.journal.limits import Limits
+from agent.core.journal.results import Asked, AskFailed
 from agent.core.journal.spending import is_free, model_of, spend_call, spend_failure, use_of
 from agent.core.journal.state import Spent
 from agent.core.model.tokens import CHARS_PER_TOKEN

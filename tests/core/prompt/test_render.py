@@ -17,8 +17,8 @@ from agent.core.inputs.brief import Brief
 from agent.core.inputs.idea import Idea
 from agent.core.inputs.refs import Reference
 from agent.core.inputs.spec import Control, Metric, TemplateSpec
+from agent.core.journal.budget import Limits
 from agent.core.journal.kinds import Intent, Measured, PlanItem, Purpose
-from agent.core.journal.limits import Limits
 from agent.core.journal.state import RunRow
 from agent.core.prompt.render import (
     _fill,

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from agent.core.code.digest import digest_code
 from agent.core.edit.apply import Reason
+from agent.core.journal.budget import Limits
 from agent.core.journal.kinds import Intent, PlanItem, Purpose, Role, Stage
-from agent.core.journal.limits import Limits
 from agent.core.journal.state import Conversation, State
 from agent.core.reply.misses import CUT
 from agent.core.reply.outcome import SUBJECT_WIDTH, Edit, Handover, Refusal, read_reply, subject_of
