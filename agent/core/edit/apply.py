@@ -1,9 +1,9 @@
-"""Apply the SEARCH/REPLACE blocks of a reply to files held in memory: all of them, or none.
+"""Apply the edits of a reply to files held in memory: all of them, or none.
 
-The blocks are applied in order, each to the result of those before it, and each SEARCH must fit exactly one place
-(match.py compares). If only blocks of notes.txt fail, the rest applies. Python that parsed before must parse after:
-the block that breaks a file is refused, or all blocks of that file if no single one does. `staged` never holds such a
-text.
+Blocks are applied in the order of the reply whatever their format, each to the result of those before it, and each
+SEARCH must fit exactly one place (match.py compares). Whole files and functions come before all blocks. If only blocks
+of notes.txt fail, the rest applies. Python that parsed before must parse after: the block that breaks a file is
+refused, or all blocks of that file if no single one does. `staged` never holds such a text.
 
 Two blocks change nothing and count as applied: one whose SEARCH equals its REPLACE, and one whose SEARCH is gone
 because an earlier block of the same reply made exactly this change. A block is refused if its REPLACE merely stands
@@ -11,14 +11,15 @@ somewhere in the file. The hint shows that line, because in half of such logs th
 
 An empty line just above ======= or >>>>>>> REPLACE is layout if the other half of the block lacks it.
 The formats that a reply may use stand in FORMATS: another one is a module in edit/formats and a place in that list.
+The prompts take its words from there too: `explain_edits` and `name_edits`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from agent.core.edit.formats.found import Format, FoundText
+from agent.core.edit.formats.found import Format, FoundBlock, FoundText
 from agent.core.edit.formats.search_replace import SEARCH_REPLACE
 from agent.core.edit.formats.whole_texts import WHOLE_TEXTS
 from agent.core.edit.result import Block, EditResult, Reason, Rejected
@@ -27,11 +28,26 @@ from agent.core.edit.whole import put_text
 from agent.core.edit.workbench import Workbench, as_block, resolve_path
 from agent.core.text.lexer import read_lines
 
-__all__ = ["Block", "EditResult", "Reason", "Rejected", "apply_reply", "apply_whole", "has_blocks"]
+__all__ = [
+    "FORMATS",
+    "LAST_FORMATS",
+    "WHOLE_FORMATS",
+    "Block",
+    "EditResult",
+    "Reason",
+    "Rejected",
+    "apply_reply",
+    "apply_whole",
+    "explain_edits",
+    "has_blocks",
+    "name_edits",
+]
 
 FORMATS: Final[Sequence[Format]] = (SEARCH_REPLACE,)
-# For the last turn of a repair, when SEARCH/REPLACE blocks did not fit.
-WHOLE_FORMATS: Final[Sequence[Format]] = (WHOLE_TEXTS, *FORMATS)
+# Those of which the model is told only in the last turn of a repair, when SEARCH/REPLACE blocks did not fit.
+LAST_FORMATS: Final[Sequence[Format]] = (WHOLE_TEXTS,)
+# All that such a turn may use.
+WHOLE_FORMATS: Final[Sequence[Format]] = (*LAST_FORMATS, *FORMATS)
 
 
 def apply_reply(
@@ -50,7 +66,7 @@ def apply_reply(
     lines = read_lines(reply)
     bench = Workbench(files, editable, shown)
     whole: set[str | Reason] = set()
-    for found in (found for each in formats for found in each.find(lines, editable)):
+    for found in _in_order(found for each in formats for found in each.find(lines, editable)):
         if isinstance(found, FoundText):
             whole.add(put_text(bench, found, editable))
         elif found.name is not None and resolve_path(found.name, editable) in whole:
@@ -61,6 +77,11 @@ def apply_reply(
     return bench.result()
 
 
+def _in_order(edits: Iterable[FoundBlock | FoundText]) -> list[FoundBlock | FoundText]:
+    """Whole texts, then blocks, each in the order of the reply."""
+    return sorted(edits, key=lambda found: (isinstance(found, FoundBlock), found.line))
+
+
 def apply_whole(
     files: Mapping[str, str], reply: str, *, editable: Collection[str], shown: Mapping[str, Ranges] | None = None
 ) -> EditResult:
@@ -69,6 +90,16 @@ def apply_whole(
 
 
 def has_blocks(reply: str) -> bool:
-    """Whether a reply holds a SEARCH/REPLACE block, well formed or not."""
+    """Whether a reply holds an edit in one of the usual formats, well formed or not."""
     lines = read_lines(reply)
     return any(each.find(lines, ()) for each in FORMATS)
+
+
+def explain_edits(formats: Sequence[Format] = FORMATS, *, in_part: bool = False) -> str:
+    """Instructions for the model on every format. in_part: it has seen only a part of some file."""
+    return " ".join(each.explain(in_part=in_part) for each in formats)
+
+
+def name_edits(formats: Sequence[Format] = FORMATS, *, several: bool = False) -> str:
+    """An edit in any of the formats, as messages to the model call it: "SEARCH/REPLACE block". several: blocks."""
+    return " or ".join(each.name + "s" * several for each in formats)

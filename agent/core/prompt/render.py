@@ -8,9 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from agent.core.edit.apply import Reason, Rejected
-from agent.core.edit.formats.search_replace import SEARCH_REPLACE
-from agent.core.edit.formats.whole_texts import WHOLE_TEXTS
+from agent.core.edit.apply import LAST_FORMATS, Reason, Rejected, explain_edits, name_edits
 from agent.core.evidence.baseline import BaselineRow
 from agent.core.failure.diagnose import Failure
 from agent.core.failure.folding import cut_middle
@@ -96,7 +94,8 @@ def _environment() -> Environment:
         "notes_cut": lambda text: cut_middle(text, NOTES_CHARS),
     }
     environment.globals |= {"Purpose": Purpose, "Reason": Reason}
-    environment.globals |= {"explain_blocks": SEARCH_REPLACE.explain, "explain_whole": WHOLE_TEXTS.explain}
+    environment.globals |= {"LAST_FORMATS": LAST_FORMATS, "explain_edits": explain_edits}
+    environment.globals |= {"name_edits": name_edits}
     return environment
 
 

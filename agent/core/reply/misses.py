@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from agent.core.edit.apply import name_edits
 from agent.core.reply.plan import bare_plan_line
 from agent.core.text.lexer import Kind, Line, read_lines
 from agent.core.text.plain import plain_line
@@ -35,7 +36,7 @@ class Miss:
 
 
 def find_misses(reply: str, *, commands: bool = True) -> tuple[Miss, ...]:
-    """Say why a reply without a SEARCH/REPLACE block asks for nothing: at most one miss of each kind.
+    """Say why a reply without an edit asks for nothing: at most one miss of each kind.
 
     commands: whether its author may send plans and commands. An editor is told of blocks alone.
     """
@@ -47,7 +48,7 @@ def find_misses(reply: str, *, commands: bool = True) -> tuple[Miss, ...]:
     if fence:
         first = next((line.text for line in lines[fence.number :] if line.text.strip()), "")
         quoted = f"{fence.text.strip()} {first.strip()}"
-        found.append(Miss("code in a fence is no edit; only SEARCH/REPLACE blocks are", fence.number, quoted))
+        found.append(Miss(f"code in a fence is no edit; only {name_edits(several=True)} are", fence.number, quoted))
     for line in lines if commands else ():
         if line.kind is Kind.PROSE and (word := _WORD.search(line.text)):
             found.append(Miss(f"{word[1]} counts only alone on a line", line.number, line.text))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from agent.core.code.digest import digest_code
-from agent.core.edit.apply import EditResult, Reason, Rejected, apply_reply, apply_whole, has_blocks
+from agent.core.edit.apply import EditResult, Reason, Rejected, apply_reply, apply_whole, has_blocks, name_edits
 from agent.core.journal.kinds import Intent, PlanItem, Purpose, Role, Stage
 from agent.core.journal.state import State
 from agent.core.reply.expectation import headline
@@ -208,7 +208,7 @@ def _experiment(parts: _ReplyParts) -> Edit | Refusal:
         return _replicate(parts, changes)
     names = ", ".join(turn.run_files)
     if not has_blocks(turn.reply) and not changes:
-        missing = f"the reply holds no SEARCH/REPLACE block, so {names} is unchanged and no run was started"
+        missing = f"the reply holds no {name_edits()}, so {names} is unchanged and no run was started"
         commands = state.attempt.conversation.role is Role.PLANNER
         return replace(parts.refuse(missing), misses=find_misses(turn.reply, commands=commands))
     if not edits_code:

@@ -43,7 +43,14 @@ class FoundText:
 
 
 class Format(Protocol):
-    """One way to write edits into a reply."""
+    """One way to write edits into a reply.
+
+    A format should require a fence or markers: a line of a diff that stands bare, as "+ALL_COMPLETED", may be read as a
+    command or as part of a plan.
+    """
+
+    # One edit of this format, as messages to the model call it. With an s at its end it stands for several.
+    name: str
 
     def find(self, lines: Sequence[Line], editable: Collection[str]) -> Sequence[FoundBlock | FoundText]:
         """The edits in the lines of a reply, in order, those that are malformed too, so that none is silently lost."""

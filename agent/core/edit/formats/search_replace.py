@@ -20,6 +20,8 @@ MOST_DIVIDERS: Final = 40
 class SearchReplace:
     """Blocks from <<<<<<< SEARCH over ======= to >>>>>>> REPLACE, under the name of their file."""
 
+    name = "SEARCH/REPLACE block"
+
     def find(self, lines: Sequence[Line], editable: Collection[str]) -> list[FoundBlock]:
         found: list[FoundBlock] = []
         floor = 0

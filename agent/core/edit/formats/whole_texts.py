@@ -20,6 +20,8 @@ TORN: Final = "it holds fences as long as its own"
 class WholeTexts:
     """Fences headed by a file's name, on the line above or on the fence itself. Any other fence is prose."""
 
+    name = "fenced file or function"
+
     def find(self, lines: Sequence[Line], editable: Collection[str]) -> list[FoundText]:
         found: list[FoundText] = []
         for number, part in groupby(lines, key=lambda line: line.fence):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from agent.core.edit.apply import FORMATS, WHOLE_FORMATS, apply_reply
+from agent.core.edit.apply import FORMATS, LAST_FORMATS, WHOLE_FORMATS, apply_reply, explain_edits, name_edits
 from agent.core.edit.formats.found import Format, FoundBlock
 from agent.core.edit.formats.search_replace import SEARCH_REPLACE
 from agent.core.edit.formats.whole_texts import WHOLE_TEXTS
@@ -16,6 +16,8 @@ BLOCK = "experiment.py\n<<<<<<< SEARCH\na = 1\n=======\na = 2\n>>>>>>> REPLACE\n
 
 class Appending:
     """A third format: "+notes.txt: words" appends a line to a file."""
+
+    name = "appended line"
 
     def find(self, lines: Sequence[Line], editable: Collection[str]) -> list[FoundBlock]:
         said = [line for line in lines if line.kind is Kind.PROSE and line.text.startswith("+")]
@@ -32,6 +34,15 @@ def test_a_third_format_is_one_more_value_in_the_list() -> None:
     result = apply_reply(FILES, reply, editable=list(FILES), formats=(*FORMATS, third))
     assert result.files == {"experiment.py": "a = 2\n", "notes.txt": "Notes\nIt fell.\n"} and not result.rejected
     assert apply_reply(FILES, reply, editable=list(FILES)).files["notes.txt"] == "Notes\n"
+
+
+def test_blocks_are_applied_in_the_order_of_the_reply_whatever_their_format() -> None:
+    block = "experiment.py\n<<<<<<< SEARCH\nb = 1\n=======\nb = 2\n>>>>>>> REPLACE\n"
+    for formats in ((*FORMATS, Appending()), (Appending(), *FORMATS)):
+        first = apply_reply(FILES, f"+experiment.py: b = 1\n{block}", editable=list(FILES), formats=formats)
+        assert first.files["experiment.py"].endswith("b = 2\n") and not first.rejected
+        last = apply_reply(FILES, f"{block}+experiment.py: b = 1\n", editable=list(FILES), formats=formats)
+        assert [str(r.reason) for r in last.rejected] == ["SEARCH not found"]
 
 
 def test_whole_texts_come_before_blocks_for_the_same_file() -> None:
@@ -56,3 +67,10 @@ def test_a_block_with_too_many_dividers_is_malformed_in_time_linear_in_its_lengt
 def test_each_format_explains_itself() -> None:
     assert "SEARCH holds lines exactly as they stand" in SEARCH_REPLACE.explain()
     assert "the complete file" in WHOLE_TEXTS.explain() and "been shown" in WHOLE_TEXTS.explain(in_part=True)
+
+
+def test_the_model_is_told_of_every_format() -> None:
+    third = Appending()
+    assert explain_edits((*FORMATS, third)) == f"{SEARCH_REPLACE.explain()} +FILE: WORDS appends a line."
+    assert name_edits((*FORMATS, third), several=True) == "SEARCH/REPLACE blocks or appended lines"
+    assert name_edits() == "SEARCH/REPLACE block" and {*WHOLE_FORMATS} == {*FORMATS, *LAST_FORMATS}
