@@ -12,7 +12,8 @@ __all__ = ["runner_for"]
 def runner_for(launched: Launched | None) -> Runner:
     """Runner of an idea's steps. None: of a run apart from any idea, on this machine.
 
-    This machine is all that a launch can name so far. Another executor is one module beside local_runner.py, a field
-    of Launched, and a line here.
+    This machine is all that a launch can name so far. Another runner is one module beside local_runner.py, a field of
+    Launched for what it needs to know (partition, GPUs), and a line here that makes it with them: a step's spec has
+    no such settings.
     """
     return LocalRunner()

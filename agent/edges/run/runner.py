@@ -88,6 +88,9 @@ class Runner(Protocol):
 
     A state never goes back. Unclaimed may follow Queued, if a job was cancelled by others or its process died before
     it claimed: then the step is nobody's again.
+
+    While a step is awaited, `poll` is called every 0.1 s, and `scientist status` calls it too. A runner that asks a
+    queue keeps the answer for about 30 s, and reads the step's folder every time.
     """
 
     def start(self, folder: Path, spec: StepSpec) -> None:
@@ -109,8 +112,9 @@ class Runner(Protocol):
     def kill(self, folder: Path) -> None:
         """End the step in any state, and all its processes, within seconds.
 
-        A step that has not begun is taken from its supervisor first (state Taken), then its job is cancelled. A
-        supervisor on another host is ended by its stop file instead.
+        If the step has not begun, the runner takes the claim (state Taken) and then cancels the job. If it runs in a
+        job, the runner has the batch system send SIGTERM to the supervisor, and end the job some seconds later.
+        `spec.stop_file` is not written here: `scientist stop` does so, and a supervisor on any host ends at it.
         """
 
     def read_streams(self, folder: Path, limit_bytes: int) -> tuple[str, str]:

@@ -61,11 +61,17 @@ def wait(runner: Runner, folder: Path, patience: StepPatience) -> Exited | Lost:
 
 
 class _Watch:
-    """Observations of a step since the wait began."""
+    """Observations of a step since the wait began.
+
+    A queue is timed by the clock, because its runner may take long to answer. Silence counts the polls, which stop if
+    the machine sleeps.
+    """
 
     def __init__(self, runner: Runner, folder: Path, patience: StepPatience) -> None:
         self._runner, self._folder, self._patience = runner, folder, patience
-        self._silent_s = self._queued_s = 0.0
+        self._silent_s = 0.0
+        self._queued_at: float | None = None
+        self._was_told = False
 
     def look(self) -> Exited | Lost | None:
         """End of the step, or None if it is to be waited for."""
@@ -96,9 +102,11 @@ class _Watch:
         if self._patience.is_stopped():
             self._runner.kill(self._folder)
             return Lost(_WITHDRAWN) if isinstance(self._runner.poll(self._folder), Taken) else None
-        was_told = self._queued_s >= QUEUE_NOTICE_S
-        self._queued_s += POLL_S
-        if self._queued_s >= QUEUE_NOTICE_S and not was_told:
+        now = self._patience.clock()
+        if self._queued_at is None:
+            self._queued_at = now
+        if now - self._queued_at >= QUEUE_NOTICE_S and not self._was_told:
+            self._was_told = True
             self._patience.warn(f"{self._folder.name} waits to begin: {status.reason}")
         return None
 

@@ -15,7 +15,7 @@ import pytest
 from agent.edges.run import step_folder as step
 from agent.edges.run.local_runner import LocalRunner
 from agent.edges.run.runner import Exited, Lost, Queued, Runner, Running, Taken, Unclaimed, supervisor_command
-from agent.edges.run.wait import POLL_S, QUEUE_NOTICE_S, StepPatience, wait
+from agent.edges.run.wait import QUEUE_NOTICE_S, StepPatience, wait
 from tests.edges.run.queue_runner import QueueRunner, begin_job
 from tests.edges.supervisor.made_steps import python_step, wait_for
 
@@ -55,10 +55,21 @@ def test_a_queued_step_is_waited_for_until_its_job_has_begun_and_ended(folder: P
 
 def test_a_long_wait_in_a_queue_is_told_once(folder: Path) -> None:
     QUEUE.start(folder, python_step(MARK, folder))
-    said: list[str] = []
-    idle = [lambda: None] * int(3 * QUEUE_NOTICE_S / POLL_S)
-    wait(QUEUE, folder, StepPatience(doing(*idle, lambda: begin_job(folder)), warn=said.append))
-    assert said == [f"{folder.name} waits to begin: job 4711 is pending"]
+    said: list[tuple[int, str]] = []
+    polls = 0
+
+    def slow_clock() -> float:  # a queue that takes 10 s to answer
+        nonlocal polls
+        polls += 1
+        return 10.0 * polls
+
+    patience = StepPatience(
+        doing(*[lambda: None] * 9, lambda: begin_job(folder)),
+        clock=slow_clock,
+        warn=lambda text: said.append((polls, text)),
+    )
+    wait(QUEUE, folder, patience)
+    assert said == [(1 + QUEUE_NOTICE_S / 10, f"{folder.name} waits to begin: job 4711 is pending")] and polls == 10
 
 
 def test_a_request_to_stop_withdraws_a_queued_step_for_good(folder: Path) -> None:
