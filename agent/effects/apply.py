@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from agent.core.edit.apply import has_blocks
+from agent.core.journal.action_results import Applied, Handed, Refused
 from agent.core.journal.kinds import Role
-from agent.core.journal.results import Applied, Handed, Refused
 from agent.core.journal.state import State
 from agent.core.prompt.conversation import excerpt_staged
 from agent.core.prompt.render import render_no_change, render_refusal

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agent.core.journal.action_results import Asked, AskFailed
 from agent.core.journal.budget import Paid
 from agent.core.journal.kinds import Purpose, Role
-from agent.core.journal.results import Asked, AskFailed
 from agent.core.journal.roles import role_of
 from agent.core.journal.state import State
 from agent.core.model.messages import without_surrogates

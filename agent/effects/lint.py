@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent.core.code.findings import LintFinding, check_calls, new_findings
 from agent.core.failure.diagnose import lint_failure
-from agent.core.journal.results import Linted
+from agent.core.journal.action_results import Linted
 from agent.core.journal.state import State
 from agent.effects.edges import Edges
 

@@ -15,7 +15,7 @@ from agent.core.decide import (
     Restore,
     StartStep,
 )
-from agent.core.journal.results import Result
+from agent.core.journal.action_results import Result
 from agent.core.journal.state import State
 from agent.effects.apply import apply
 from agent.effects.ask import ask

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from agent.core.code.search_marks import settings_of
 from agent.core.evidence.baseline import primary_metric, verdict_of
+from agent.core.journal.action_results import Published
 from agent.core.journal.kinds import Step
-from agent.core.journal.results import Published
 from agent.core.journal.state import State
 from agent.core.prompt.facts import run_facts
 from agent.core.prompt.notes import append_facts

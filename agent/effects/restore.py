@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.core.journal.results import Restored
+from agent.core.journal.action_results import Restored
 from agent.core.journal.state import State
 from agent.core.prompt.facts import failure_facts
 from agent.core.prompt.notes import append_facts

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from agent.core.inputs.idea import revise_idea
+from agent.core.journal.action_results import Refused, Reviewed
 from agent.core.journal.kinds import Role
-from agent.core.journal.results import Refused, Reviewed
 from agent.core.journal.roles import REVIEW_MISSES
 from agent.core.journal.state import State
 from agent.core.prompt.facts import review_facts

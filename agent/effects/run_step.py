@@ -12,8 +12,8 @@ from agent.core.code.digest import imported_modules
 from agent.core.decide import AwaitStep, StartStep
 from agent.core.failure.diagnose import Failure, FailureKind
 from agent.core.failure.record import ExitRecord
+from agent.core.journal.action_results import Closed, Opened, Result, Voided
 from agent.core.journal.kinds import Step
-from agent.core.journal.results import Closed, Opened, Result, Voided
 from agent.core.journal.state import State
 from agent.edges.git.repo import Repo
 from agent.edges.run.prepare_step import Equipment, StepRequest, prepare_step

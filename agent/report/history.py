@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from agent.core.journal.action_results import Applied, Closed, Linted, Published, Restored, Reviewed
 from agent.core.journal.events import Event, Finished
 from agent.core.journal.kinds import Intent, Step
-from agent.core.journal.results import Applied, Closed, Linted, Published, Restored, Reviewed
 from agent.edges.git.log import Commit
 
 __all__ = ["CommitOutcome", "EditRow", "edit_rows", "outcomes"]

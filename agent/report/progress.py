@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from agent.core.journal.events import Ended, Event, Finished, Launched, Paused, Resumed, Started, Told
-from agent.core.journal.results import (
+from agent.core.journal.action_results import (
     Applied,
     Asked,
     AskFailed,
@@ -17,6 +16,7 @@ from agent.core.journal.results import (
     Reviewed,
     Voided,
 )
+from agent.core.journal.events import Ended, Event, Finished, Launched, Paused, Resumed, Started, Told
 from agent.core.journal.state import State
 from agent.core.prompt.render import number
 

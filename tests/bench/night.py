@@ -15,8 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from agent.core.journal.action_results import Published
 from agent.core.journal.events import Event, Finished
-from agent.core.journal.results import Published
 from agent.core.journal.state import State
 from agent.edges.run.local_runner import LocalRunner
 from agent.edges.run.runner import Exited

@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 
 from agent.core.failure.record import ExitRecord
+from agent.core.journal.action_results import Applied, Asked, Closed, Linted, Opened, Published
 from agent.core.journal.budget import Limits
 from agent.core.journal.events import Event, Finished, Started
 from agent.core.journal.fold import fold
 from agent.core.journal.kinds import Intent, Step
-from agent.core.journal.results import Applied, Asked, Closed, Linted, Opened, Published
 from agent.edges.workspace.journal import Journal
 from tests.bench.study import Alternating, make_loop, median_s, real_runner
 

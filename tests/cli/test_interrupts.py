@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from agent.core.journal.action_results import Opened
 from agent.core.journal.events import Finished
 from agent.core.journal.kinds import Step
-from agent.core.journal.results import Opened
 from agent.edges.run.local_runner import LocalRunner
 from agent.edges.run.runner import Running, StepStatus
 from agent.edges.workspace.layout import Workspace

@@ -28,10 +28,7 @@ from agent.core.decide import (
     steps_of,
 )
 from agent.core.failure.diagnose import FailureKind
-from agent.core.journal.budget import Limits
-from agent.core.journal.events import Ended
-from agent.core.journal.kinds import Intent, PauseKind, Purpose, Role, Stage, Step
-from agent.core.journal.results import (
+from agent.core.journal.action_results import (
     Applied,
     Asked,
     AskFailed,
@@ -43,6 +40,9 @@ from agent.core.journal.results import (
     Reviewed,
     Voided,
 )
+from agent.core.journal.budget import Limits
+from agent.core.journal.events import Ended
+from agent.core.journal.kinds import Intent, PauseKind, Purpose, Role, Stage, Step
 from agent.core.journal.roles import role_of
 from agent.core.journal.state import State
 from tests.core.journal_by_hand import WELL, Story, failure, purposes

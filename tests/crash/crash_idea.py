@@ -18,11 +18,11 @@ from agent.cli import drive
 from agent.cli.models import ModelSettings
 from agent.core.failure.record import ExitRecord
 from agent.core.inputs.idea import Idea
+from agent.core.journal.action_results import Asked, Closed
 from agent.core.journal.budget import Limits, Paid
 from agent.core.journal.events import Event, Finished, Launched, Resumed
 from agent.core.journal.fold import fold
 from agent.core.journal.kinds import Role
-from agent.core.journal.results import Asked, Closed
 from agent.edges.model.ledger import Ledger
 from agent.edges.model.protocol import ModelReply, Models, Request
 from agent.edges.run import step_folder as step

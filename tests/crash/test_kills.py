@@ -15,9 +15,9 @@ from random import Random
 
 import pytest
 
+from agent.core.journal.action_results import Closed
 from agent.core.journal.events import Finished
 from agent.core.journal.fold import fold
-from agent.core.journal.results import Closed
 from agent.edges.run import step_folder as step
 from agent.edges.system.processes import Identity, is_running, send_signal
 from tests.crash.crash_idea import Tale, check_nothing_lost, new_ideas, outcome_of, processes_in, supervised

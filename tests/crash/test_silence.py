@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from agent.core.decide import AwaitStep
+from agent.core.journal.action_results import Closed, Opened
 from agent.core.journal.fold import fold
 from agent.core.journal.kinds import Step
-from agent.core.journal.results import Closed, Opened
 from agent.core.journal.state import State
 from agent.edges.run import step_folder as step
 from agent.edges.run.runner import Lost, Running, StepStatus

@@ -14,9 +14,9 @@ import pytest
 
 from agent.core.evidence.audit import named_blobs
 from agent.core.inputs.refs import Reference
+from agent.core.journal.action_results import Published
 from agent.core.journal.budget import Limits
 from agent.core.journal.events import Event, Finished, Started
-from agent.core.journal.results import Published
 from agent.core.journal.state import State
 from agent.edges.git.repo import BRANCH
 from agent.edges.verify import Report, verify

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.journal.action_results import Closed
 from agent.core.journal.budget import Limits
 from agent.core.journal.events import Event, Finished, Started
 from agent.core.journal.kinds import Step
-from agent.core.journal.results import Closed
 from agent.core.journal.state import State
 from agent.edges.run import step_folder as step
 from agent.edges.run.local_runner import LocalRunner

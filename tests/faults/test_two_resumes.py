@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.journal.action_results import Opened
 from agent.core.journal.events import Finished
 from agent.core.journal.kinds import Step
-from agent.core.journal.results import Opened
 from agent.edges.workspace.layout import Workspace
 from agent.edges.workspace.lock import HOLDER, Holder, read_holder, this_process
 from tests.cli.conftest import Scientist, only_workspace

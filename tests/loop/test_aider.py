@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.journal.action_results import Asked
 from agent.core.journal.budget import Limits
 from agent.core.journal.events import Finished
 from agent.core.journal.kinds import Role
-from agent.core.journal.results import Asked
 from agent.edges.model.aider import AiderModel
 from agent.edges.model.protocol import Models
 from tests.fakes import ScriptedModel, block

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from agent.core.inputs.refs import Reference
+from agent.core.journal.action_results import Asked, Refused
 from agent.core.journal.budget import Limits
 from agent.core.journal.events import Event, Finished
 from agent.core.journal.kinds import PauseKind
-from agent.core.journal.results import Asked, Refused
 from agent.core.journal.state import State
 from agent.core.model.tokens import count_tokens
 from agent.core.prompt.conversation import load_request

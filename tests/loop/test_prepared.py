@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from agent.core.failure.diagnose import FailureKind
+from agent.core.journal.action_results import Closed, Opened
 from agent.core.journal.events import Event, Finished
 from agent.core.journal.kinds import PauseKind, Step
-from agent.core.journal.results import Closed, Opened
 from agent.core.journal.state import State
 from agent.edges.template.data import Prepared, PreparedData, prepare_data
 from agent.errors import IntegrityError

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.journal.action_results import Opened, Voided
 from agent.core.journal.budget import Limits
 from agent.core.journal.events import Finished
 from agent.core.journal.kinds import PauseKind
-from agent.core.journal.results import Opened, Voided
 from agent.core.journal.state import State
 from agent.edges.run import step_folder as step
 from agent.edges.run.runner import Taken

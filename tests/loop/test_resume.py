@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.journal.action_results import Applied, Closed
 from agent.core.journal.budget import Limits
 from agent.core.journal.events import Event, Finished, Started
 from agent.core.journal.kinds import Step
-from agent.core.journal.results import Applied, Closed
 from agent.core.journal.state import State
 from agent.edges.git.repo import Repo
 from agent.edges.model.protocol import ModelReply, Request

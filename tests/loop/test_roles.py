@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from agent.cli.commands.show import describe_idea, describe_run
+from agent.core.journal.action_results import Asked, Handed, Opened, Refused, Reviewed
 from agent.core.journal.budget import Limits
 from agent.core.journal.events import Event, Finished, Started
 from agent.core.journal.kinds import PauseKind, Role, Step
-from agent.core.journal.results import Asked, Handed, Opened, Refused, Reviewed
 from agent.core.journal.state import State
 from agent.core.model.messages import Rules, normalise
 from agent.edges.model.protocol import ModelReply, Models, Request

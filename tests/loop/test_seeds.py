@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.journal.action_results import Applied, Opened
 from agent.core.journal.budget import Limits
 from agent.core.journal.events import Finished
 from agent.core.journal.kinds import Step
-from agent.core.journal.results import Applied, Opened
 from agent.core.model.messages import Rules, normalise
 from tests.fakes import Line, ScriptedModel, block
 from tests.loop.conftest import Study

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.core.failure.diagnose import FailureKind
+from agent.core.journal.action_results import Applied, Asked, Closed, Linted, Opened, Published
 from agent.core.journal.budget import Limits
 from agent.core.journal.events import Finished
 from agent.core.journal.kinds import Intent, Step
-from agent.core.journal.results import Applied, Asked, Closed, Linted, Opened, Published
 from agent.edges.git.log import Commit
 from agent.report import history
 from agent.report.history import CommitOutcome, edit_rows, outcomes

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from agent.core.journal.action_results import Applied, Asked, AskFailed, Linted
 from agent.core.journal.events import Ended, Paused, Resumed
 from agent.core.journal.kinds import Intent, PauseKind, Purpose
-from agent.core.journal.results import Applied, Asked, AskFailed, Linted
 from agent.core.journal.state import State
 from agent.report.pause import ways_on
 from tests.core.journal_by_hand import Story

@@ -6,9 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.journal.events import Ended, Event, Finished, Launched, Paused, Resumed, Started, Told
-from agent.core.journal.kinds import PauseKind, Purpose, Step
-from agent.core.journal.results import (
+from agent.core.journal.action_results import (
     Applied,
     Asked,
     AskFailed,
@@ -21,6 +19,8 @@ from agent.core.journal.results import (
     Result,
     Voided,
 )
+from agent.core.journal.events import Ended, Event, Finished, Launched, Paused, Resumed, Started, Told
+from agent.core.journal.kinds import PauseKind, Purpose, Step
 from agent.report.progress import describe
 from tests.core.journal_by_hand import Story, failure
 

@@ -8,10 +8,10 @@ import pytest
 
 from agent.core.evidence.baseline import Baseline
 from agent.core.inputs.spec import Direction, Metric, TemplateSpec
+from agent.core.journal.action_results import Asked, AskFailed, Linted, Opened, Refused
 from agent.core.journal.budget import Limits
 from agent.core.journal.events import Ended, Paused
 from agent.core.journal.kinds import Intent, Measured, PauseKind, Step
-from agent.core.journal.results import Asked, AskFailed, Linted, Opened, Refused
 from agent.core.journal.state import State
 from agent.report import status
 from agent.report.status import Activity, Best, Standing, WorkState, best_run, phase_of, stand

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.core.inputs.idea import Idea
+from agent.core.journal.action_results import Applied, Asked, Closed, Handed, Published, Refused, Restored, Reviewed
 from agent.core.journal.events import Event, Finished, Launched
 from agent.core.journal.fold import advance, begin
 from agent.core.journal.kinds import Measured, Step
-from agent.core.journal.results import Applied, Asked, Closed, Handed, Published, Refused, Restored, Reviewed
 from agent.core.journal.state import State
 from agent.core.model.messages import scrub
 

@@ -15,9 +15,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from agent.core.journal.action_results import Asked, Result
 from agent.core.journal.budget import Limits
 from agent.core.journal.kinds import PauseKind, Role
-from agent.core.journal.results import Asked, Result
 
 JOURNAL_VERSION = 1
 

@@ -8,10 +8,7 @@ from functools import reduce
 from typing import assert_never
 
 from agent.core.failure.diagnose import Failure
-from agent.core.journal.approval import go_on
-from agent.core.journal.events import Ended, Event, Finished, Launched, Paused, Resumed, Started, Told
-from agent.core.journal.kinds import Intent, PauseKind, Role, Stage, Step
-from agent.core.journal.results import (
+from agent.core.journal.action_results import (
     Applied,
     Asked,
     AskFailed,
@@ -25,6 +22,9 @@ from agent.core.journal.results import (
     Reviewed,
     Voided,
 )
+from agent.core.journal.approval import go_on
+from agent.core.journal.events import Ended, Event, Finished, Launched, Paused, Resumed, Started, Told
+from agent.core.journal.kinds import Intent, PauseKind, Role, Stage, Step
 from agent.core.journal.roles import begin_review, hand_over, hear, miss_review, refuse_reply, take_review
 from agent.core.journal.spending import spend_call, spend_failure
 from agent.core.journal.state import Attempt, Candidate, CodeState, RunAtWork, RunRow, State

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from agent.core.journal.action_results import Asked, Handed, Refused, Reviewed
 from agent.core.journal.kinds import Purpose, Role
-from agent.core.journal.results import Asked, Handed, Refused, Reviewed
 from agent.core.journal.state import Chat, Conversation, ReviewChat, State
 
 REVIEW_MISSES = 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from agent.core.journal.action_results import Asked, AskFailed
 from agent.core.journal.budget import Paid, Price, Tally, Use, add_call, sum_use
 from agent.core.journal.events import Launched
 from agent.core.journal.kinds import Role
-from agent.core.journal.results import Asked, AskFailed
 from agent.core.journal.state import Spent
 
 ROLES = tuple(Role)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from agent.core.failure.diagnose import Failure
+from agent.core.journal.action_results import Opened, Reviewed
 from agent.core.journal.budget import Limits, Paid, Tally
 from agent.core.journal.events import Ended, Launched, Paused, Started
 from agent.core.journal.kinds import Measured, PlanItem, Purpose, Role, Stage, Step
-from agent.core.journal.results import Opened, Reviewed
 from agent.core.journal.words import Word
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from agent.core.evidence.baseline import Baseline, summarise, verdict_of
 from agent.core.evidence.verdict import Verdict
 from agent.core.inputs.spec import TemplateSpec
+from agent.core.journal.action_results import Reviewed
 from agent.core.journal.kinds import Measured
-from agent.core.journal.results import Reviewed
 from agent.core.journal.state import State, say_trust
 from agent.core.prompt.render import number
 

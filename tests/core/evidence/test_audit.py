@@ -20,10 +20,10 @@ from agent.core.evidence.audit import (
     named_commits,
 )
 from agent.core.inputs.idea import Idea
+from agent.core.journal.action_results import Applied, Asked, Closed, Handed, Published, Refused, Restored, Reviewed
 from agent.core.journal.events import Event, Finished, Launched, Started
 from agent.core.journal.fold import begin
 from agent.core.journal.kinds import Measured, Step
-from agent.core.journal.results import Applied, Asked, Closed, Handed, Published, Refused, Restored, Reviewed
 
 LAUNCHED = Launched(workspace="momentum", title="Momentum helps", commit="c0", has_baseline=True)
 STATE = replace(begin(LAUNCHED), code=replace(begin(LAUNCHED).code, head="c1"))

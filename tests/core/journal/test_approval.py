@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from agent.core.decide import AskModel, GiveUp, Pause, StartStep
+from agent.core.journal.action_results import Asked, Linted, Refused
 from agent.core.journal.budget import Limits
 from agent.core.journal.events import Paused, Resumed, Told
 from agent.core.journal.kinds import Intent, PauseKind, Purpose, Step
-from agent.core.journal.results import Asked, Linted, Refused
 from tests.core.journal_by_hand import PLAN, Story, failure
 
 WORD = Told("1", "Leave the rate alone.")

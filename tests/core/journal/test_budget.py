@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from agent.core.journal.action_results import Asked, AskFailed
 from agent.core.journal.budget import (
     TOKENS_OUT,
     Limits,
@@ -24,7 +25,6 @@ from agent.core.journal.budget import (
 )
 from agent.core.journal.events import Launched
 from agent.core.journal.kinds import Role
-from agent.core.journal.results import Asked, AskFailed
 from agent.core.journal.spending import is_free, model_of, spend_call, spend_failure, use_of
 from agent.core.journal.state import Spent
 from agent.core.model.tokens import CHARS_PER_TOKEN

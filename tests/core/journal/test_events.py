@@ -12,11 +12,7 @@ from hypothesis import strategies as st
 
 from agent.core.failure.diagnose import Failure, FailureKind, Location
 from agent.core.failure.record import ExitRecord
-from agent.core.journal.budget import Limits, Paid
-from agent.core.journal.codec import UnknownEvent, from_json, to_json
-from agent.core.journal.events import JOURNAL_VERSION, Ended, Event, Finished, Launched, Paused, Resumed, Started, Told
-from agent.core.journal.kinds import Intent, Measured, PauseKind, PlanItem, Purpose, Role, Step
-from agent.core.journal.results import (
+from agent.core.journal.action_results import (
     Applied,
     Asked,
     AskFailed,
@@ -31,6 +27,10 @@ from agent.core.journal.results import (
     Reviewed,
     Voided,
 )
+from agent.core.journal.budget import Limits, Paid
+from agent.core.journal.codec import UnknownEvent, from_json, to_json
+from agent.core.journal.events import JOURNAL_VERSION, Ended, Event, Finished, Launched, Paused, Resumed, Started, Told
+from agent.core.journal.kinds import Intent, Measured, PauseKind, PlanItem, Purpose, Role, Step
 from tests.examples import examples
 
 text = st.text(max_size=8)

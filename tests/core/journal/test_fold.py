@@ -7,11 +7,21 @@ from dataclasses import replace
 import pytest
 
 from agent.core.decide import AskModel, Finish, Lint, StartStep
+from agent.core.journal.action_results import (
+    Applied,
+    Asked,
+    AskFailed,
+    Closed,
+    Linted,
+    Opened,
+    Published,
+    Refused,
+    Restored,
+)
 from agent.core.journal.budget import Limits
 from agent.core.journal.events import Finished, Launched, Paused, Resumed, Started
 from agent.core.journal.fold import advance, begin, fold
 from agent.core.journal.kinds import Intent, Measured, PauseKind, PlanItem, Purpose, Stage, Step
-from agent.core.journal.results import Applied, Asked, AskFailed, Closed, Linted, Opened, Published, Refused, Restored
 from agent.core.journal.state import say_trust
 from tests.core.journal_by_hand import PLAN, WELL, Story, failure
 

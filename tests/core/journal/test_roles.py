@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from agent.core.journal.action_results import Asked, Refused, Reviewed
 from agent.core.journal.kinds import Purpose, Role
-from agent.core.journal.results import Asked, Refused, Reviewed
 from agent.core.journal.roles import hear, refuse_reply, role_of, take_review
 from agent.core.journal.state import Conversation
 from tests.core.journal_by_hand import Story

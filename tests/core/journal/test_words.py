@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.core.journal.action_results import Asked
 from agent.core.journal.events import Told
 from agent.core.journal.kinds import Purpose, Role
-from agent.core.journal.results import Asked
 from agent.core.journal.words import (
     LINE_CHARS,
     MAX_CHARS,

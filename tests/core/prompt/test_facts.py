@@ -7,10 +7,10 @@ from dataclasses import replace
 from agent.core.evidence.baseline import Baseline
 from agent.core.evidence.verdict import Verdict, VerdictKind
 from agent.core.inputs.spec import Metric, TemplateSpec
+from agent.core.journal.action_results import Linted, Reviewed
 from agent.core.journal.budget import Limits
 from agent.core.journal.fold import try_code
 from agent.core.journal.kinds import Measured
-from agent.core.journal.results import Linted, Reviewed
 from agent.core.prompt.facts import failure_facts, review_facts, run_facts, summarise_attempts
 from tests.core.journal_by_hand import Story, failure
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.core.inputs.spec import TemplateSpec
-from agent.core.journal.results import Linted, Reviewed
+from agent.core.journal.action_results import Linted, Reviewed
 from agent.core.prompt.facts import review_facts, run_facts
 from agent.core.prompt.notes import append_facts, end_of_notes
 from tests.core.journal_by_hand import Story

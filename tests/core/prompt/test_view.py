@@ -10,9 +10,9 @@ from agent.core.evidence.baseline import Baseline
 from agent.core.evidence.verdict import VerdictKind
 from agent.core.inputs.idea import Idea
 from agent.core.inputs.spec import Control, Metric, TemplateSpec
+from agent.core.journal.action_results import Published
 from agent.core.journal.budget import Limits
 from agent.core.journal.kinds import Intent, Measured, PlanItem, Purpose, Stage
-from agent.core.journal.results import Published
 from agent.core.journal.state import State
 from agent.core.prompt.view import Study, TurnTexts, TurnView, reference_of, shown_files, view_row, view_turn
 from tests.core.journal_by_hand import PLAN, Story, failure

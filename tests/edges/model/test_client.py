@@ -17,10 +17,10 @@ from unittest import mock
 
 import pytest
 
+from agent.core.journal.action_results import Asked, AskFailed
 from agent.core.journal.budget import Limits, Paid
 from agent.core.journal.events import Finished
 from agent.core.journal.kinds import PauseKind
-from agent.core.journal.results import Asked, AskFailed
 from agent.core.model.messages import Message, Rules, normalise, to_dicts
 from agent.core.model.rules import ModelRules, RuleTable
 from agent.core.text.redact import Redactor

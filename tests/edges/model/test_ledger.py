@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from agent.core.journal.action_results import Asked
 from agent.core.journal.budget import Limits, Paid, Price
 from agent.core.journal.events import Finished, Launched, Started
 from agent.core.journal.fold import fold
 from agent.core.journal.kinds import Role
-from agent.core.journal.results import Asked
 from agent.core.model.messages import Message
 from agent.edges.model.ledger import Ledger
 from agent.edges.model.protocol import ModelReply, Request

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from agent.core.journal.action_results import Asked
 from agent.core.journal.events import Finished, Launched
 from agent.core.journal.kinds import Purpose, Role
-from agent.core.journal.results import Asked
 from agent.edges.model.protocol import Request
 from agent.edges.model.replay import PREFIX, ReplayModel, read_launch, replay_name
 from agent.edges.workspace.journal import Journal

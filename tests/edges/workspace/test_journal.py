@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.core.failure.record import ExitRecord
+from agent.core.journal.action_results import Asked, Closed, Published
 from agent.core.journal.events import Ended, Event, Finished, Launched, Paused, Resumed, Started
 from agent.core.journal.kinds import PauseKind, Step
-from agent.core.journal.results import Asked, Closed, Published
 from agent.core.model.messages import without_surrogates
 from agent.core.text.redact import Redactor
 from agent.edges.workspace.journal import FIRST_LINK, Journal, JournalWriteFailed
