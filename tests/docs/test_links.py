@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli.table import COMMANDS
 from tests.docs.pages import anchors, links, name_of, pages, prose
 from tests.paths import ROOT
 from tests.test_rooms import AGENT
@@ -66,6 +67,11 @@ def test_messages_of_failures_are_in_the_files_that_the_recipe_names() -> None:
         if phrase not in (ROOT / path).read_text("utf-8")
     ]
     assert len(rows) > 8 and wrong == []
+
+
+def test_the_page_about_operation_lists_every_command() -> None:
+    page = (ROOT / "docs/operate.md").read_text("utf-8")
+    assert set(re.findall(r"^\| `scientist (\w+)\b", page, re.MULTILINE)) == set(COMMANDS)
 
 
 def test_the_readme_is_a_page() -> None:

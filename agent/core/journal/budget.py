@@ -29,7 +29,7 @@ class Limits:
     attempts: int = 4
     # Repairs of one reply, before the one turn that asks for a whole function or file.
     repairs: int = 2
-    # Run numbers given up in a row before the idea is given up.
+    # Run numbers given up in a row before the experiments end. The idea has failed if no run was completed.
     give_ups: int = 3
     # How long one model call may be repeated while the provider is down.
     patience_s: float = 6 * 3600.0
