@@ -6,6 +6,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from dotenv import load_dotenv
@@ -171,19 +172,6 @@ def open_loop(
     its data cannot be made again, or no sandbox works here.
     """
     journal, repo = workspace.journal(settings.redact), workspace.repo()
-
-    def watch(event: Event, state: State) -> None:
-        line = describe(event, state)
-        if line:
-            for part in line.splitlines():
-                note(f"[{workspace.path.name}] {time.strftime('%H:%M:%S')} {part}")
-        if isinstance(event, Started):
-            detail(f"[{workspace.path.name}] {time.strftime('%H:%M:%S')} begins {event.kind} ({event.key})")
-        show_activity(f"{place}{workspace.path.name}: {describe_activity(state)}")
-
-    def warn(text: str) -> None:
-        say(f"[{workspace.path.name}] {time.strftime('%H:%M:%S')} {text}")
-
     state = fold(journal.events)
     template = frozen_template(workspace, state.launched)
     change = resumed(state) if resumed else None
@@ -195,6 +183,8 @@ def open_loop(
         check_interpreter(state, template)
         prepared = find_data(workspace, state, template)
     detail_launch(workspace, state, template, sandbox)
+    warn = partial(print_line, workspace, say)
+    runner = runner_for(state.launched)
     edges = Edges(
         workspace=workspace,
         journal=journal,
@@ -203,22 +193,27 @@ def open_loop(
         models=make_models(state.launched, state.limits, workspace.stop_file, settings),
         linter=Linter(),
         steps=Steps(
-            workspace,
-            repo,
-            template,
-            runner_for(state.launched),
-            dict(os.environ),
-            time.sleep,
-            prepared,
-            warn=warn,
-            sandbox=sandbox,
+            workspace, repo, template, runner, dict(os.environ), time.sleep, prepared, warn=warn, sandbox=sandbox
         ),
         ledger=ledger,
     )
     if change and not state.ended:
         announce_model(state.launched.model)
         announce_sandbox(works_here)
-    return Loop(edges, watch=watch), change
+    return Loop(edges, watch=partial(show_event, workspace, place)), change
+
+
+def print_line(workspace: Workspace, printer: Callable[[str], None], text: str) -> None:
+    printer(f"[{workspace.path.name}] {time.strftime('%H:%M:%S')} {text}")
+
+
+def show_event(workspace: Workspace, place: str, event: Event, state: State) -> None:
+    """Print an event that was just stored, and show at the foot what comes next."""
+    for part in (describe(event, state) or "").splitlines():
+        print_line(workspace, note, part)
+    if isinstance(event, Started):
+        print_line(workspace, detail, f"begins {event.kind} ({event.key})")
+    show_activity(f"{place}{workspace.path.name}: {describe_activity(state)}")
 
 
 def check_interpreter(state: State, template: Template) -> None:

@@ -43,9 +43,26 @@ def state_of(agent: Path) -> str:
     if holder is not None and holder.is_alive() is not False:
         return "at work"
     try:
-        with (agent / "journal.jsonl").open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
-            last = json.loads(file.read().splitlines()[-1])["event"]["type"]
+        last = json.loads(last_line(agent / "journal.jsonl"))["event"]["type"]
     except (OSError, ValueError, LookupError, TypeError):
         return "unreadable"
     return {"ended": "ended", "paused": "paused"}.get(last, "stalled")
+
+
+def last_line(path: Path) -> bytes:
+    """The last whole line of a journal. What a crash tore off after it does not count: a resume mends that.
+
+    Raises: ValueError if there is none.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        wanted = TAIL_BYTES
+        while True:
+            begin = max(0, size - wanted)
+            file.seek(begin)
+            lines = file.read(size - begin).split(b"\n")[:-1]
+            if len(lines) > 1 or (lines and begin == 0):
+                return lines[-1]
+            if begin == 0:
+                raise ValueError(f"{path} has no line")
+            wanted *= 4

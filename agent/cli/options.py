@@ -36,24 +36,27 @@ WorkspaceArg = Annotated[Path, typer.Argument(metavar="WS", help="Folder of one 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with a schema_version.")]
 
 
-def be_quiet(wanted: bool) -> bool:
-    VOICE.quiet = wanted or VOICE.quiet
-    return wanted
+def choose_voice(context: typer.Context, parameter: typer.CallbackParam, wanted: bool) -> bool:
+    """Take --quiet or --verbose, in any order. The one that is typed counts more than one of scientist.toml.
 
-
-def be_verbose(wanted: bool) -> bool:
-    """Raises: UsageError if --quiet was given too."""
-    VOICE.verbose = wanted or VOICE.verbose
-    if VOICE.quiet and VOICE.verbose:
+    Raises: UsageError if both were typed, or both stand in scientist.toml.
+    """
+    if wanted and parameter.name:
+        source = context.get_parameter_source(parameter.name)
+        VOICE.asked[parameter.name] = source is not None and source.name == "COMMANDLINE"
+    typed = {name for name, is_typed in VOICE.asked.items() if is_typed}
+    chosen = typed or set(VOICE.asked)
+    if len(chosen) > 1:
         raise UsageError("options", "--quiet or --verbose, not both", "leave one out")
+    VOICE.quiet, VOICE.verbose = "quiet" in chosen, "verbose" in chosen
     return wanted
 
 
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", callback=be_quiet, help="Print problems and each idea's last line alone.")
+    bool, typer.Option("--quiet", "-q", callback=choose_voice, help="Print problems and each idea's last line alone.")
 ]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", callback=be_verbose, help="Print more: template, interpreter, each effect.")
+    bool, typer.Option("--verbose", "-v", callback=choose_voice, help="Print more: template, interpreter, each effect.")
 ]
 
 

@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -102,9 +102,11 @@ class Voice:
     quiet: bool = False
     verbose: bool = False
     foot: MovingLine | None = None
+    # Which of "quiet" and "verbose" were asked for, and whether each was typed (else it is from scientist.toml).
+    asked: dict[str, bool] = field(default_factory=dict)
 
     def reset(self) -> None:
-        self.quiet, self.verbose, self.foot = False, False, None
+        self.quiet, self.verbose, self.foot, self.asked = False, False, None, {}
 
 
 VOICE = Voice()

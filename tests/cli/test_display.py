@@ -123,8 +123,15 @@ def test_quiet_leaves_the_last_line_and_verbose_says_more(scientist: Scientist, 
 
 def test_quiet_hides_no_problem(scientist: Scientist) -> None:
     assert "not found" in scientist("launch", "nowhere", "-q").stderr
-    both = scientist(*LAUNCH, "-q", "-v")
-    assert both.returncode == 2 and "--quiet or --verbose" in both.stderr
+    for order in (("-q", "-v"), ("-v", "-q")):
+        both = scientist(*LAUNCH, *order)
+        assert both.returncode == 2 and "--quiet or --verbose" in both.stderr
+
+
+def test_what_is_typed_counts_more_than_a_quiet_of_scientist_toml(scientist: Scientist, folder: Path) -> None:
+    (folder / "scientist.toml").write_text("[launch]\nquiet = true\n")
+    loud = scientist(*LAUNCH, "--verbose")
+    assert loud.returncode == 0 and "interpreter " in loud.stderr
 
 
 def test_scientist_alone_says_what_to_do_next(scientist: Scientist, folder: Path) -> None:
@@ -137,6 +144,10 @@ def test_scientist_alone_says_what_to_do_next(scientist: Scientist, folder: Path
     whole = journal.read_text()
     journal.write_text("".join(whole.splitlines(keepends=True)[:-1]))
     assert scientist().stdout.startswith("workspaces: 1 stalled\n  go on:   scientist resume --all\n")
+    journal.write_text("".join(whole.splitlines(keepends=True)[:-1]) + whole.splitlines()[-1][:40])
+    assert scientist().stdout.startswith("workspaces: 1 stalled\n"), "a crash tore off its last line"
+    journal.write_text(whole.replace("completed", "completed " * 20_000))
+    assert scientist().stdout.startswith("workspaces: 1 ended\n"), "its last line is longer than one read"
     journal.write_text("{")
     assert scientist().stdout.startswith("workspaces: 1 unreadable\n")
     moved = scientist(SCIENTIST_WORKSPACES="else where")
