@@ -46,10 +46,7 @@ def template_roots() -> list[Path]:
 
 @contextlib.contextmanager
 def writing_cache(folder: Path) -> Iterator[None]:
-    """Whatever is made below the cache meanwhile is made in a folder that can be written.
-
-    Raises: UsageError naming the folder and the variable.
-    """
+    """Turn "cannot write" errors inside the block into a UsageError that names SCIENTIST_CACHE."""
     try:
         yield
     except (PermissionError, NotADirectoryError, FileExistsError) as error:

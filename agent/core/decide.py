@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from agent.core.journal.approval import wait_for_plan, wait_for_run
 from agent.core.journal.budget import Limits
@@ -118,6 +119,8 @@ def decide(state: State, limits: Limits) -> Action:
             return AskModel(Purpose.PLOT)
         case Stage.NOTES:
             return Finish() if state.run.attempts_spent else AskModel(Purpose.NOTES)
+        case _:
+            assert_never(state.stage)
 
 
 def _experiment(state: State, limits: Limits) -> Action:

@@ -118,7 +118,7 @@ def _open(workspace: Workspace) -> _Check:
 
 
 def _collect(workspace: Workspace, part: Callable[[], Iterable[Disagreement]]) -> list[Disagreement]:
-    """The disagreements of one part, with the error that ended it early, if one did."""
+    """Disagreements of one part. An error that stops the part is added as the last."""
     found: list[Disagreement] = []
     try:
         found.extend(part())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from agent.core.failure.diagnose import DETAIL_CHARS, FailureKind
+from agent.core.failure.diagnose import DETAIL_CHARS
 from agent.core.failure.folding import cut_middle
 from agent.core.journal.kinds import Purpose
 from agent.core.journal.roles import chat_of, role_of
@@ -42,7 +42,7 @@ def take_turn(edges: Edges, state: State, purpose: Purpose) -> Turn:
         past=past.messages,
         seen=past.shown,
         reply=with_keys(text_of(chat.reply)),
-        feedback=text_of(chat.feedback),
+        feedback=with_keys(text_of(chat.feedback)),
         instruction=text_of(chat.instruction),
     )
 
@@ -63,7 +63,7 @@ def show_turn(edges: Edges, state: State, turn: Turn) -> TurnView:
 def _with_detail(edges: Edges, state: State) -> State:
     """The state with the text of the last failure, if that was a refused reply: the journal keeps a blob of it."""
     failure = state.run.failure
-    if failure is None or failure.kind is not FailureKind.EDIT:
+    if failure is None or not failure.is_edit:
         return state
     told = replace(failure, detail=cut_middle(edges.journal.get(failure.detail), DETAIL_CHARS))
     return replace(state, run=replace(state.run, failures=(*state.run.failures[:-1], told)))

@@ -37,9 +37,9 @@ _NOTHING = CommitOutcome("", {}, None)
 
 
 def outcomes(events: Sequence[Event]) -> dict[str, CommitOutcome]:
-    """Outcomes by commit.
+    """Outcome by commit.
 
-    If a run tried no commit of its own, the outcome goes to the commit that records its results.
+    A replication has no commit of its own, so its outcome is put on the commit of its results.
     """
     found: dict[str, CommitOutcome] = {}
     trial = ""

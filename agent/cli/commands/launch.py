@@ -90,6 +90,7 @@ def describe_launch(asked: Launched, template: Template, python: Path, prepared:
 
 def batch_name(ideas: Path, workspaces: Path) -> str:
     """Date, time and ideas file, made unique."""
+    # " (1)." of "my ideas (1).v2"
     stem = re.sub(r"[^A-Za-z0-9_-]+", "_", ideas.stem)
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{stem}"
     return name if not (workspaces / name).exists() else f"{name}-{os.getpid()}"

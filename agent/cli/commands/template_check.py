@@ -48,7 +48,7 @@ SEEDS = (1, 2)
 NAMES, ORDER = ("first run", "run again", "other seed"), (SEEDS[0], *SEEDS)  # seed A, seed A, seed B
 SMOKE_SHARE, SMOKE_S = 0.5, 10.0  # a smoke test that takes more of a run's time, and of any time, is no short cut
 LONG_SHARE = 0.5
-# FileNotFoundError: [Errno 2] No such file or directory: '/data/mnist'
+# "FileNotFoundError: [Errno 2] No such file or directory: '/data/mnist'"
 OUTSIDE = re.compile(
     r"FileNotFoundError|PermissionError|Read-only file system|A run has no network|ModuleNotFoundError"
 )

@@ -102,4 +102,4 @@ def explain_edits(formats: Sequence[Format] = FORMATS, *, in_part: bool = False)
 
 def name_edits(formats: Sequence[Format] = FORMATS, *, several: bool = False) -> str:
     """An edit in any of the formats, as messages to the model call it: "SEARCH/REPLACE block". several: blocks."""
-    return " or ".join(each.name + "s" * several for each in formats)
+    return " or ".join((each.plural if several else each.name) for each in formats)

@@ -101,6 +101,6 @@ def _is_bare_dots(replace: Sequence[str], i: int, is_python: bool) -> bool:
 
 
 def find_placeholders(path: str, replace: Sequence[str]) -> list[int]:
-    """Indices of REPLACE lines that stand for text left out, unless the file has the same line: the caller asks it."""
+    """Indices of REPLACE lines that are placeholders. The caller still accepts a line that the file has."""
     is_python = path.endswith(".py")
     return [i for i, line in enumerate(replace) if _is_placeholder(line) or _is_bare_dots(replace, i, is_python)]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
 from agent.core.edit.lines import Splice
+from agent.core.text.markers import read_fence
 
 __all__ = ["Ambiguous", "Match", "Missing", "Unpaired", "is_dots", "match_block", "places"]
 
@@ -123,7 +124,7 @@ def _line_places(file: Text, search: Text, key: Callable[[str], str]) -> list[_P
 
 
 def _place_blanks(file: Text, search: Text, solid: dict[int, int]) -> tuple[int | None, ...]:
-    """The file line of each SEARCH line, given the non-blank ones. Blank ones pair with blank neighbours."""
+    """Complete a pairing of non-blank lines: pair each blank SEARCH line with a blank neighbour in the file."""
     where: list[int | None] = [solid.get(i) for i in range(len(search))]
     first = min(solid)
     for i in range(first + 1, len(search)):
@@ -311,7 +312,8 @@ def _match_dots(file: Text, search: Text, replace: Text) -> Outcome:
 
 
 def _is_fenced(body: Text) -> bool:
-    return len(body) > 1 and body[0].lstrip().startswith(("```", "~~~")) and body[-1].strip() in ("```", "~~~")
+    opening, closing = (read_fence(body[0]), read_fence(body[-1])) if len(body) > 1 else (None, None)
+    return opening is not None and closing is not None and closing.ends(opening)
 
 
 def match_block(path: str, file: Text, search: Text, replace: Text) -> Outcome:

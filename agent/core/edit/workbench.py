@@ -179,7 +179,7 @@ class Workbench:
         return [p for p in self._editable if self._fits(p, found)]
 
     def _nearest(self, found: FoundBlock) -> str:
-        """The lines that a block without a file was most likely after, in the editable file that is likest."""
+        """Hint for a block without a file: the most similar lines in any editable file."""
         search = as_block(found, "").search
         files = {p: split_lines(self.staged[p]).text for p in self._editable if p in self.staged}
         scored = {p: find_nearest(lines, split_body(search)) for p, lines in files.items()}
@@ -254,7 +254,7 @@ class Workbench:
         return any(edit_text(s.before, block) == s.after for s in steps)
 
     def _changed_by(self, block: Block) -> Block | None:
-        """The earlier block of this reply that changed the lines which SEARCH means."""
+        """Earlier block of this reply that changed the lines that SEARCH quotes."""
         for step in self._steps:
             if step.block.path == block.path and step.before is not None:
                 was, now = edit_text(step.before, block), edit_text(step.after, block)

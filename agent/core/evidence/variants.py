@@ -33,6 +33,7 @@ class BaselineTask:
     @property
     def point(self) -> str:
         """Name and setting, as a part of a file name."""
+        # " = " of "width = 8"
         return re.sub(r"[^\w.+-]+", "_", f"{self.name}-{self.setting}" if self.setting else self.name)
 
     @property

@@ -70,6 +70,11 @@ class Failure:
         fingerprint = _fingerprint(FailureKind.EDIT, mask(line))
         return cls(FailureKind.EDIT, line, cut_middle(detail, DETAIL_CHARS), None, fingerprint)
 
+    @property
+    def is_edit(self) -> bool:
+        """Whether no reply led to code that could be tried."""
+        return self.kind is FailureKind.EDIT
+
 
 def diagnose(
     exit: ExitRecord,

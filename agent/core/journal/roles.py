@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import assert_never
 
 from agent.core.journal.action_results import Asked, Handed, Refused, Reviewed
 from agent.core.journal.kinds import Purpose, Role
@@ -22,6 +23,8 @@ def role_of(state: State, purpose: Purpose) -> Role:
             return state.attempt.conversation.role
         case Purpose.PLAN | Purpose.NEXT | Purpose.FIX | Purpose.PLOT | Purpose.NOTES:
             return Role.PLANNER
+        case _:
+            assert_never(purpose)
 
 
 def chat_of(state: State, purpose: Purpose) -> Chat:

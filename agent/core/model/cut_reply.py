@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from agent.core.model.messages import Message
+from agent.core.text.lexer import read_lines
+from agent.core.text.markers import read_fence
 
 __all__ = ["ask_for_less", "ask_for_rest", "join_rest", "whole_lines"]
 
@@ -44,17 +46,17 @@ def join_rest(text: str, rest: str) -> str:
     if not begun.endswith("\n"):
         return begun + rest
     lines, more = begun.splitlines(keepends=True), rest.splitlines(keepends=True)
-    opens = bool(more) and more[0].startswith("```") and more[0].strip("`\r\n ") != ""
-    if opens and _is_open(lines):
+    mark = read_fence(more[0]) if more else None
+    if mark and mark.info and _ends_in_fence(begun):
         more = more[1:]
     longest = min(len(lines), len(more))
     repeated = next((n for n in range(longest, 0, -1) if lines[-n:] == more[:n] and _tells("".join(more[:n]))), 0)
     return begun + "".join(more[repeated:])
 
 
-def _is_open(lines: list[str]) -> bool:
-    """Whether the lines end inside a code fence."""
-    return sum(line.startswith("```") for line in lines) % 2 == 1
+def _ends_in_fence(text: str) -> bool:
+    """Whether a line after the text would stand inside a code fence."""
+    return read_lines(text)[-1].fence > 0
 
 
 def _tells(text: str) -> bool:

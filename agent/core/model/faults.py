@@ -55,7 +55,7 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One failed request, with the figures that the provider's error names."""
+    """Fault of one request, with limits and counts taken from the error text."""
 
     kind: FaultKind
     # The provider's words without keys, line breaks and characters that a terminal would obey.

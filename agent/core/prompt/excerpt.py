@@ -80,7 +80,7 @@ def find_focus(
             lines.add(int(found[1]))
             names |= {found[2]} if found[2] else set()
         # "'momentum'", "train()"
-        names |= set(re.findall(r"['\"`](\w+)['\"`]", said)) | set(re.findall(r"\b(\w+)\(\)", said))
+        names |= {*re.findall(r"['\"`](\w+)['\"`]", said), *re.findall(r"\b(\w+)\(\)", said)}
     count = len(split_lines(text).text)
     names |= {word for word in _WORD.findall(about) if "_" in word or not word.islower()}
     words = {part.lower() for part in _PART.findall(about)} - _COMMON

@@ -90,7 +90,10 @@ def _focus(view: TurnView, name: str, text: str, changed: frozenset[int]) -> Foc
 
 
 def _choose(view: TurnView, name: str, text: str, focus: Focus) -> Ranges:
-    """A failure that came twice was not understood from a part: then the whole file is shown."""
+    """The lines of a file to show. Those around a failure suffice for its first repair, and then all are shown again.
+
+    A failure that came twice was not understood from a part.
+    """
     lines = split_lines(text).text
     if view.purpose is Purpose.EDIT and name.endswith(".py") and len(lines) > FIX_LINES:
         ranges = choose_lines(name, text, focus, FIX_CHARS, fill=False) if focus.lines else ()
@@ -99,7 +102,7 @@ def _choose(view: TurnView, name: str, text: str, focus: Focus) -> Ranges:
     mends = view.purpose is Purpose.FIX and view.state.run.repeats < 2 and not view.restored
     if mends and name.endswith(".py") and len(lines) > FIX_LINES and focus.lines:
         failure = view.state.run.failure
-        if failure and failure.kind is not FailureKind.EDIT:
+        if failure and not failure.is_edit:
             ranges = choose_lines(name, text, focus, FIX_CHARS, fill=False)
             if ranges and len(render_excerpt(text, ranges)) <= WORTH * len(text):
                 return ranges
@@ -171,7 +174,10 @@ def _drop_rows(view: TurnView, count: int) -> TurnView:
 
 
 def _drop_baselines(view: TurnView, count: int) -> TurnView:
-    """Without a frontier, or a run on it, the rows from the end: the first baseline is the reference."""
+    """The view without `count` baseline rows: first those farthest from the last run on the frontier.
+
+    Without a frontier or a run on it, rows go from the end, because the first baseline is the reference.
+    """
     rows = view.baselines
     at = next((v.row.values.get(view.spec.frontier) for v in reversed(view.rows) if v.row.completed), None)
     if view.spec.frontier and at and at > 0:

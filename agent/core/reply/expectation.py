@@ -135,6 +135,7 @@ def read_comparison(text: str, metrics: Collection[str], default: str = "") -> C
     """
     plain = _SPACES.sub("  ", _EMPHASIS.sub("", text))
     for name in sorted(metrics, key=len, reverse=True):
+        # "val_loss", read as "val loss" and "val-loss" too
         words = r"[ _-]".join(map(re.escape, re.split(r"[ _-]", name)))
         for place in re.finditer(rf"(?<![\w.]){words}(?![\w])", plain, re.IGNORECASE):
             found = _COMPARISON.match(plain, place.end())

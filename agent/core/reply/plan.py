@@ -12,6 +12,7 @@ from agent.core.journal.kinds import PlanItem
 from agent.core.reply.expectation import begins_label, read_labels
 from agent.core.reply.plan_table import is_row, read_table
 from agent.core.text.lexer import Kind, Line, read_lines
+from agent.core.text.markers import read_fence
 from agent.core.text.plain import plain
 
 __all__ = ["ParsedReply", "Plan", "PlanItem", "bare_plan_line", "merge_plan", "parse_reply", "without_plan"]
@@ -50,10 +51,7 @@ _ITEM: Final = re.compile(
 )
 # "## Results", "---"
 _HEADING: Final = re.compile(r"[ ]{0,3}(?:\#{1,6}\s|(?:-{3,}|\*{3,}|_{3,})\s*$)")
-# "```", "```markdown"
-_TEXT_FENCE: Final = re.compile(
-    r"[ ]{0,3}(?:`{3,}|~{3,})[ ]*(?:text|txt|markdown|md|plain(?:text)?)?[ ]*", re.IGNORECASE
-)
+_TEXT_FENCES: Final = ("", "text", "txt", "markdown", "md", "plain", "plaintext")
 # "(done)", "[x]", "completed:"
 _DONE_MARK: Final = re.compile(r"\((?:done|completed?)\)|\[(?:done|completed?|x)\]|\b(?:done|completed):")
 # "learning"
@@ -140,7 +138,8 @@ def _plan_lines(lines: Sequence[Line]) -> list[str | None]:
 
 def _is_text_fence(line: Line) -> bool:
     """Whether a line opens or closes a fence that holds text rather than code."""
-    return line.kind is Kind.FENCE and _TEXT_FENCE.fullmatch(line.text) is not None
+    mark = read_fence(line.text) if line.kind is Kind.FENCE and _indent(line.text) <= 3 else None
+    return mark is not None and line.text.lstrip().startswith(mark.mark) and mark.info.lower() in _TEXT_FENCES
 
 
 def _says(line: str | None, word: str) -> bool:

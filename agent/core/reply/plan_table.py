@@ -43,6 +43,7 @@ def read_table(lines: Sequence[str | None]) -> tuple[list[tuple[int, str]], int]
 
 
 def _cells(line: str) -> list[str]:
+    # "|", not the one in "a \\| b"
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
 
 

@@ -47,7 +47,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """Indices of the first and last line of a fence or block. `has_end`: the last one closes it, `is_sure`: rightly."""
+    """First and last line of a fence or block, as indices.
+
+    has_end: the last line closes it. is_sure: false if fences were read without nesting.
+    """
 
     first: int
     last: int
@@ -108,7 +111,7 @@ def _find_blocks(lines: Sequence[str]) -> list[_Span]:
 def _fence_marks(
     lines: Sequence[str], blocks: Sequence[_Span], block_at: Sequence[_Span | None]
 ) -> list[FenceMark | None]:
-    """The mark of each line outside blocks, and of a closing marker that the closing fence follows on its line."""
+    """Fence mark of each line outside blocks, and of a `>>>>>>> REPLACE` line that ends with a closing fence."""
     marks = [None if inside else read_fence(line) for line, inside in zip(lines, block_at, strict=True)]
     for block in blocks:
         end = lines[block.last].rstrip()

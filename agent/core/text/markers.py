@@ -9,7 +9,7 @@ from typing import Final
 __all__ = ["BlockHead", "FenceMark", "closes_block", "divider_width", "is_marker", "read_fence", "read_head"]
 
 # "```python experiment.py", "~~~", and in a list "1. ```"
-_FENCE: Final = re.compile(r"\s*(?:(?:\d{1,3}[.)]|[-*+])[ \t]+)?(`{3,}|~{3,})([^`]*)$")
+_FENCE: Final = re.compile(r"\s*(?:(?:\d{1,3}[.)]|[-*+])[ \t]+)?(`{3,}(?!`)|~{3,}(?!~))([^`]*)$")
 # "<<<<<<< SEARCH", "<<<<<<< SEARCH experiment.py"
 _HEAD: Final = re.compile(r"\s*(<{5,9}) ?SEARCH\b", re.IGNORECASE)
 # "======="

@@ -154,6 +154,8 @@ _QUOTED_KEY: Final = re.compile(
 
 # " " in a variable's name
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_.-]")
+# "  12 | " before a line of an excerpt
+_LINE_NUMBER: Final = re.compile(r" *\d{1,7} \| ")
 
 
 class Redactor:
@@ -184,16 +186,23 @@ class Redactor:
         return _QUOTED_KEY.sub(_marker("key"), self(text))
 
     def undo_in(self, originals: Iterable[str]) -> Callable[[str], str]:
-        """Puts back each whole line of the originals from which this took a key.
+        """Put keys back into whole lines, and into lines that an excerpt quotes with their numbers.
 
-        Edited files were shown without keys: else no edit would match such a line, or a marker would become code.
+        The model saw files without keys, so its edits would otherwise not match or would write markers into code.
         """
         held: dict[str, set[str]] = {}
         for line in {line for text in originals if self(text) != text for line in text.split("\n")}:
             if (bare := self(line)) != line:
                 held.setdefault(bare, set()).add(line)
         known = {bare: lines.pop() for bare, lines in held.items() if len(lines) == 1}  # of two nobody knows which
-        return lambda text: "\n".join(known.get(line, line) for line in text.split("\n"))
+
+        def undo(line: str) -> str:
+            quoted = _LINE_NUMBER.match(line)
+            number = quoted[0] if quoted and line not in known else ""
+            bare = line[len(number) :]
+            return number + known.get(bare, bare)
+
+        return lambda text: "\n".join(map(undo, text.split("\n"))) if known else text
 
     def in_json(self, value: Any) -> Any:
         """JSON values with every text in them redacted."""

@@ -21,11 +21,15 @@ _COST = re.compile(r"Cost: \$([\d.]+) message")
 _WRITTEN = re.compile(r"^(?:Applied edit to|Did not apply edit to) (.+?)(?: \(--dry-run\))?$", re.MULTILINE)
 # "litellm.RateLimitError: DeepseekException - Too many requests"
 _ERROR = re.compile(r"^(?:litellm\.)?(?:litellm\.)?(\w+Error|Timeout): .*$", re.MULTILINE)
-# Each pattern is a piece of the line that aider prints, with the words for the planner.
+# A piece of the line that aider prints, and the words for the planner.
 _TROUBLE = (
+    # "Model deepseek-chat has hit a token limit!"
     (re.compile(r"has hit a token limit"), "The model hit its token limit: ask for a smaller change."),
+    # "Your estimated chat context of 70,000 tokens exceeds the 65,536 token limit"
     (re.compile(r"exceeds the [\d,]+ token limit"), "The files and the instruction exceed the model's context window."),
+    # "# 1 SEARCH/REPLACE block failed to match!"
     (re.compile(r"SEARCH/REPLACE blocks? failed to match"), "The model's blocks did not fit the file."),
+    # "The LLM did not conform to the edit format."
     (re.compile(r"did not conform to the edit format"), "The model did not keep to aider's edit format."),
 )
 

@@ -74,9 +74,9 @@ class _Effort:
         return sum((answer.paid for answer in self.answers), Paid(requests=self.requests))
 
     def turn_end(self, *, alone: bool, brief: FaultKind | None) -> float:
-        """When the model at work has had its turn with the kind of fault that it meets. A model alone has all the time.
+        """Time at which this model's turn ends, given the kind of fault that it meets.
 
-        brief: a kind for which even a model alone has but a turn.
+        alone: there are no other models. Such a model has all the time, except for the kind `brief`.
         """
         if self.seen is None or (alone and self.seen is not brief):
             return self.deadline

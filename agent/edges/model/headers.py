@@ -65,7 +65,7 @@ def _reset_s(headers: Mapping[str, str], what: str, now: float) -> float | None:
     """Seconds until the whole limit may be used again."""
     text = headers.get(f"x-ratelimit-reset-{what}", "")
     if text:
-        # seconds ("59.5"), or a span with units ("1m2.5s")
+        # "59.5" in seconds, not "1m2.5s"
         return _number(text) if re.fullmatch(r"[\d.]+", text) else read_seconds(text)
     try:
         return datetime.fromisoformat(headers.get(f"anthropic-ratelimit-{what}-reset", "")).timestamp() - now

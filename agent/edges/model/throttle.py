@@ -243,9 +243,9 @@ class Throttle:
 
 
 def _bring_near(bucket: Bucket, left: int, others: float, age_s: float, now: float) -> None:
-    """Bring the level into the bounds that a header allows. The header was written at most `age_s` ago.
+    """Correct the level by a header that was written at most `age_s` ago and names what is `left`.
 
-    left: from the header. It may count the use by `others`, the requests in flight beside this one, already or not yet.
+    others: use by requests in flight beside this one, which the header may or may not count.
     """
     bucket.refill(now)
     highest = left + bucket.rate * age_s

@@ -128,6 +128,8 @@ def _data_variables(step: Step, prepared: Prepared | None) -> dict[str, str]:
             return training | {"SCIENTIST_EVALUATION_DATA": str(prepared.evaluation)}
         case Step.PLOT:
             return {}
+        case _:
+            assert_never(step)
 
 
 def _folders_of(step: Step, prepared: Prepared | None) -> tuple[Path, ...]:
@@ -152,6 +154,8 @@ def command_of(template: Template, step: Step, run: int) -> str:
             command = spec.evaluate.command
         case Step.PLOT:
             command = spec.plot
+        case _:
+            assert_never(step)
     fields = {"{out_dir}": f"run_{run}", "{sealed}": str(template.sealed or ""), "{evaluation}": EVALUATION}
     for field, value in fields.items():
         command = command.replace(field, shlex.quote(value))

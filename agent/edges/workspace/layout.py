@@ -160,7 +160,7 @@ def find_missing(root: Path) -> list[Path]:
 
 
 def _listed(root: Path) -> list[Path]:
-    """Every folder that the batch at `root`, or those below it, list."""
+    """Workspace folders listed by the batch at `root` or by batches below it."""
     if not root.is_dir():
         return []
     batches = [root] if (root / BATCH_FILE).is_file() else sorted(p.parent for p in root.glob(f"[!.]*/{BATCH_FILE}"))

@@ -49,8 +49,10 @@ class Format(Protocol):
     command or as part of a plan.
     """
 
-    # One edit of this format, as messages to the model call it. With an s at its end it stands for several.
+    # One edit of this format, as messages to the model call it.
     name: str
+    # Several of them.
+    plural: str
 
     def find(self, lines: Sequence[Line], editable: Collection[str]) -> Sequence[FoundBlock | FoundText]:
         """The edits in the lines of a reply, in order, those that are malformed too, so that none is silently lost."""

@@ -21,6 +21,7 @@ class SearchReplace:
     """Blocks from <<<<<<< SEARCH over ======= to >>>>>>> REPLACE, under the name of their file."""
 
     name = "SEARCH/REPLACE block"
+    plural = "SEARCH/REPLACE blocks"
 
     def find(self, lines: Sequence[Line], editable: Collection[str]) -> list[FoundBlock]:
         found: list[FoundBlock] = []

@@ -21,6 +21,7 @@ class WholeTexts:
     """Fences headed by a file's name, on the line above or on the fence itself. Any other fence is prose."""
 
     name = "fenced file or function"
+    plural = "fenced files or functions"
 
     def find(self, lines: Sequence[Line], editable: Collection[str]) -> list[FoundText]:
         found: list[FoundText] = []

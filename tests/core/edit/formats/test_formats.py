@@ -18,6 +18,7 @@ class Appending:
     """A third format: "+notes.txt: words" appends a line to a file."""
 
     name = "appended line"
+    plural = "appended lines"
 
     def find(self, lines: Sequence[Line], editable: Collection[str]) -> list[FoundBlock]:
         said = [line for line in lines if line.kind is Kind.PROSE and line.text.startswith("+")]
