@@ -17,14 +17,19 @@ from agent.core.journal.kinds import Intent, Measured, PlanItem, Purpose, Role, 
 class Asked:
     """A reply arrived."""
 
+    # Tells the kinds of results apart.
     type: Literal["asked"] = "asked"
+    # Why the model was asked.
     purpose: Purpose = Purpose.PLAN
-    # Blobs: the names of texts in the journal's store. `reasoning` is empty if the provider does not tell it.
+    # Blob of the request: the name of its text in the journal's store.
     request: str = ""
+    # Blob of the reply.
     reply: str = ""
+    # Name of the model that answered, as its provider gives it.
     model: str = ""
     # Includes tokens_cached.
     tokens_in: int = 0
+    # Tokens received, over all answers to the question.
     tokens_out: int = 0
     # None if the cost is unknown, never zero for that.
     cost_usd: float | None = None
@@ -32,7 +37,9 @@ class Asked:
     seconds: float = 0.0
     # A crash cut off an earlier try of the same call, which may be charged too.
     repeated: bool = False
+    # Whose reply it is.
     role: Role = Role.PLANNER
+    # Part of tokens_in that the provider had in its cache.
     tokens_cached: int = 0
     # Length of the request as rendered; 0 if it is not known.
     chars: int = 0
@@ -40,6 +47,7 @@ class Asked:
     requests: int = 1
     # The provider's word for the end of the reply: "length" if it was cut.
     finish_reason: str = ""
+    # Blob of the model's reasoning; empty if the provider does not tell it.
     reasoning: str = ""
 
     @property
@@ -51,19 +59,27 @@ class Asked:
 class AskFailed:
     """The call failed for good, or a budget forbade it. The conversation stays as it was."""
 
+    # Tells the kinds of results apart.
     type: Literal["ask_failed"] = "ask_failed"
+    # The provider's error or the budget that was met.
     reason: str = ""
     # The provider will not answer this request, however often it is sent.
     refused: bool = False
     # Options of `resume` that would allow the call; empty if a provider, not a budget, prevented it.
     remedy: str = ""
+    # Who was asked.
     role: Role = Role.PLANNER
-    # Tokens and cost of answers that were of no use.
+    # Tokens sent for answers that were of no use.
     tokens_in: int = 0
+    # Tokens of the answers that were of no use.
     tokens_out: int = 0
+    # Part of tokens_in that the provider had in its cache.
     tokens_cached: int = 0
+    # Cost of those answers; None if it is unknown or there were none.
     cost_usd: float | None = None
+    # HTTP requests that were sent, with those that were refused.
     requests: int = 0
+    # Length of the request as rendered.
     chars: int = 0
     # The same call was sent before a crash, and may be charged.
     repeated: bool = False
@@ -77,11 +93,15 @@ class AskFailed:
 class Applied:
     """A reply was carried out."""
 
+    # Tells the kinds of results apart.
     type: Literal["applied"] = "applied"
+    # The next action.
     intent: Intent = Intent.RUN
     # Empty if no file changed.
     commit: str = ""
+    # Names of the files that changed.
     changed: tuple[str, ...] = ()
+    # First line of the commit message.
     subject: str = ""
     # Digest of the run files.
     code: str = ""
@@ -121,10 +141,15 @@ class Handed:
 class Reviewed:
     """The reviewer judged the idea by one run."""
 
+    # Tells the kinds of results apart.
     type: Literal["reviewed"] = "reviewed"
+    # Number of the completed run that was judged.
     run: int = 0
+    # The reviewer's verdict on the idea, as "supported" or "revise".
     judgement: str = ""
+    # The reviewer's reason for the judgement.
     reason: str = ""
+    # Proposals for the next runs; may be empty.
     suggestions: tuple[str, ...] = ()
     # The commit of the judgement in notes.txt and of the revised idea.
     commit: str = ""
@@ -167,16 +192,21 @@ class Voided:
 class Closed:
     """A supervised step ended."""
 
+    # Tells the kinds of results apart.
     type: Literal["closed"] = "closed"
+    # Which of a run's steps it was.
     step: Step = Step.RUN
+    # Name of the step's folder below the attempts.
     folder: str = ""
     # None if the step was lost.
     exit: ExitRecord | None = None
+    # Why the step failed; None if it went well.
     failure: Failure | None = None
     # The machine failed, not the code.
     infrastructure: bool = False
     # The declared metrics and controls that it reported.
     values: dict[str, float] = field(default_factory=dict)
+    # Wall time of the step; 0 if it was lost.
     seconds: float = 0.0
     # Why its evaluation is not verified; empty if it does not say so.
     self_reported: str = ""
@@ -190,14 +220,21 @@ class Closed:
 class Published:
     """A completed run lies in run_N/ under tag run/N."""
 
+    # Tells the kinds of results apart.
     type: Literal["published"] = "published"
+    # Run number; 0 is the template's own code.
     run: int = 0
+    # Git tag of the code that ran.
     tag: str = ""
+    # The commit that records the results in notes.txt.
     commit: str = ""
+    # Declared metrics and controls by name.
     values: dict[str, float] = field(default_factory=dict)
     # The searched constants of its code.
     settings: dict[str, float | int | str | bool] = field(default_factory=dict)
+    # Seed of the run: its number.
     seed: int = 0
+    # Why the results are not verified; empty if they do not say so.
     self_reported: str = ""
     # The weakest sandbox that held one of its steps: "off" if one had none.
     # Empty in journals that are older than sandboxes.

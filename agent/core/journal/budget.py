@@ -37,11 +37,13 @@ class Limits:
     plot_attempts: int = 2
     # Steps lost in a row before the idea pauses.
     lost_steps: int = 3
-    # Over all calls of the idea; None: no limit.
+    # Tokens over all calls of the idea; None: no limit.
     max_tokens: int | None = None
+    # Cost of all calls of the idea; None: no limit.
     max_cost_usd: float | None = None
-    # Over all ideas of the batch; None: no limit.
+    # Tokens over all ideas of the batch; None: no limit.
     batch_max_tokens: int | None = None
+    # Cost of all ideas of the batch; None: no limit.
     batch_max_cost_usd: float | None = None
 
 
@@ -49,17 +51,23 @@ class Limits:
 class Tally:
     """Sums over the calls of one role."""
 
+    # Calls made. One that was repeated after a crash counts twice.
     calls: int = 0
+    # Tokens sent, as far as the provider counted them.
     tokens_in: int = 0
+    # Tokens received, as far as the provider counted them.
     tokens_out: int = 0
     # Characters of the requests whose tokens the provider counted.
     chars: int = 0
-    # Calls whose tokens the provider did not count, and the characters of their requests.
+    # Calls whose tokens the provider did not count.
     uncounted: int = 0
+    # Characters of the requests of those calls.
     uncounted_chars: int = 0
+    # Sum of the costs that are known.
     cost_usd: float = 0.0
-    # The part of tokens_in and tokens_out whose cost is known.
+    # The part of tokens_in whose cost is known.
     priced_in: int = 0
+    # The part of tokens_out whose cost is known.
     priced_out: int = 0
 
 

@@ -26,21 +26,27 @@ JOURNAL_VERSION = 1
 class Launched:
     """An idea was launched with these settings."""
 
+    # Tells the kinds of events apart.
     type: Literal["launched"] = "launched"
+    # Version of the journal's format.
     version: int = JOURNAL_VERSION
     # Name of the workspace, made from the idea's name.
     workspace: str = ""
     # Title of the idea.
     title: str = ""
+    # Name of the template.
     template: str = ""
     # Digest of the frozen template.
     template_hash: str = ""
+    # Name of the profile; empty if the template has none.
     profile: str = ""
+    # Name of the planner's model.
     model: str = ""
     # Why this is a control and not a test of the idea; empty if it is a test.
     control: str = ""
     # The interpreter of the experiment.
     python: str = ""
+    # Budgets at the launch; a resume may change them.
     limits: Limits = field(default_factory=Limits)
     # The first commit of the workspace.
     commit: str = ""
@@ -50,6 +56,7 @@ class Launched:
     smoke: bool = False
     # Whether a sealed evaluation follows each run.
     evaluates: bool = False
+    # Whether the template draws figures at the end.
     plots: bool = True
     # Whether the template stores baselines; if not, run 0 makes one.
     has_baseline: bool = False
@@ -59,8 +66,9 @@ class Launched:
     verified: bool = False
     # Folder that the experiment finds as ./data.
     data: str = ""
-    # Folders of prepared data, named by their content; empty if the template prepares none.
+    # Folder of prepared data for runs, named by its content; empty if the template prepares none.
     training: str = ""
+    # Folder of prepared data for evaluations, likewise.
     evaluation: str = ""
     # "run" or "plan" if a person is asked first.
     pause_before: str = ""
@@ -93,11 +101,17 @@ class Launched:
 class Started:
     """An effect is about to happen."""
 
+    # Key of the effect, the same one if it is tried again after a crash.
     key: str
+    # Class name of the action, as "AskModel".
     kind: str
+    # The run number at work.
     run: int
+    # Number of the attempt folder.
     attempt: int
+    # Replies of this attempt that were refused before.
     turn: int
+    # Tells the kinds of events apart.
     type: Literal["started"] = "started"
 
 

@@ -16,15 +16,21 @@ from agent.core.journal.words import Word
 class Candidate:
     """Code on trial: its commit, the checks it passed, the values it measured."""
 
+    # The commit that holds it.
     commit: str
+    # First line of its commit message.
     subject: str
     # Number of the plan item that the code is for.
     item: int | None = None
+    # Lint passed, or need not be run.
     linted: bool = False
-    # Supervised steps that ended well, and the folder of every step that ended.
+    # Supervised steps that ended well, in order.
     passed: tuple[Step, ...] = ()
+    # Folder of every step that ended, well or not.
     folders: dict[Step, str] = field(default_factory=dict)
+    # Results of all its steps so far.
     measured: Measured = field(default_factory=Measured)
+    # Seconds of its supervised steps.
     step_s: float = 0.0
     # `tried` of the state before this code, for a candidate that is set aside.
     tried_before: str = ""
@@ -72,13 +78,17 @@ UNHELD = "without a sandbox"
 class RunRow:
     """Outcome of one run number that is spent."""
 
+    # Run number, from 1.
     run: int
     # Whether its results were published; else the run number was given up.
     completed: bool
+    # The purpose of the run, in the words of its first edit.
     subject: str
     # The commit that ran; empty if the run number was given up.
     commit: str
+    # How many attempts it took.
     attempts: int
+    # Its results; without values if the run number was given up.
     measured: Measured = field(default_factory=Measured)
     # The searched constants of its code.
     settings: dict[str, float | int | str | bool] = field(default_factory=dict)
@@ -88,6 +98,7 @@ class RunRow:
     seconds: float = 0.0
     # The plan item that it was for, as the plan had it then.
     item: PlanItem | None = None
+    # The reviewer's judgement of it; None if there is none.
     review: Reviewed | None = None
 
     @property
@@ -110,12 +121,15 @@ def say_trust(launched: Launched, measured: Measured) -> str:
 class Spent:
     """Sums over everything that an idea has used up."""
 
+    # Calls to models that were answered.
     calls: int = 0
     # Tokens, requests and known costs of all calls.
     paid: Paid = field(default_factory=Paid)
     # Calls whose price nobody knows.
     unknown_costs: int = 0
+    # Seconds from requests to replies.
     model_s: float = 0.0
+    # Seconds of supervised steps.
     step_s: float = 0.0
     # By role: the calls that budgets are checked against.
     by_role: dict[str, Tally] = field(default_factory=dict)
@@ -151,7 +165,9 @@ class RunAtWork:
     number: int = 1
     # The purpose of the run, in the words of its first edit.
     subject: str = ""
+    # Attempts used up, those without code to run included.
     attempts_spent: int = 0
+    # The failures of its attempts, in order.
     failures: tuple[Failure, ...] = ()
     # Commit of the last attempt that failed.
     failed_commit: str = ""
@@ -200,23 +216,31 @@ class Approval:
 class State:
     """One idea, as its journal tells it."""
 
+    # The settings of the launch, with changes that a resume made.
     launched: Launched
+    # Baseline, experiments, figures or closing notes.
     stage: Stage
+    # Commits and digests that new code is compared with.
     code: CodeState
+    # The run number at work.
     run: RunAtWork = field(default_factory=RunAtWork)
+    # Its attempt that is under way or comes next.
     attempt: Attempt = field(default_factory=Attempt)
     # Blob of a reply that nobody has read yet: the planner's, the editor's or the reviewer's.
     reply: str | None = None
     # The review at work.
     reviewing: ReviewChat | None = None
+    # Answers of a person who is asked before runs or plans.
     approval: Approval = field(default_factory=Approval)
     # Effects that happened since the launch.
     steps: int = 0
+    # Items of the newest plan, those that are done included.
     plan: tuple[PlanItem, ...] = ()
     # Numbers of the plan items that a run number was spent on.
     done_items: tuple[int, ...] = ()
     # Run numbers that are spent, in order.
     rows: tuple[RunRow, ...] = ()
+    # Run numbers given up since the last completed run.
     given_up_in_row: int = 0
     # Supervised steps lost one after the other.
     lost_in_row: int = 0
@@ -226,11 +250,15 @@ class State:
     opened: Opened | None = None
     # An effect that began and has no result yet.
     pending: Started | None = None
+    # Why work stopped; None while it goes on.
     pause: Paused | None = None
+    # How the idea ended; None before that.
     ended: Ended | None = None
     # Results of run 0, the template's own code.
     baseline: Measured = field(default_factory=Measured)
+    # Lines for a person about parts that were left out.
     warnings: tuple[str, ...] = ()
+    # Tokens, money and time used up.
     spent: Spent = field(default_factory=Spent)
     # Everything that the researcher told.
     words: tuple[Word, ...] = ()
