@@ -50,14 +50,17 @@ class Focus:
 class _Unit:
     """A function, a method, or a class without its methods. Lines are 1-based."""
 
+    # Name of the function, method or class.
     name: str
     # Name of the class of a method, or "".
     owner: str
-    # Its lines, both ends included.
+    # Its first line, decorators included.
     first: int
+    # Its last line.
     last: int
-    # Those of its lines that are its own.
+    # Lines above its body.
     signature: frozenset[int]
+    # Lines of its body, without those of methods of a class.
     body: frozenset[int]
     # Names that it reads or calls.
     uses: frozenset[str]

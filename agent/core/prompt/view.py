@@ -72,31 +72,43 @@ class RowView:
 class TurnView:
     """Everything that the model may know at this turn."""
 
+    # Why the model is asked.
     purpose: Purpose
+    # The idea as its journal tells it.
     state: State
+    # The template's settings.
     spec: TemplateSpec
+    # The idea in its newest version.
     idea: Idea
+    # The metric that runs are judged by; None if there is none.
     primary: Metric | None = None
+    # Time, memory and disk of a step at this profile.
     limits: StepLimits = field(default_factory=StepLimits)
+    # The baselines' means and spreads, a row a setting.
     baselines: tuple[BaselineRow, ...] = ()
     # Ends of the part of the frontier on which runs compare; None if there is no frontier.
     reach: tuple[float, float] | None = None
+    # Run numbers that are spent, each with its verdict.
     rows: tuple[RowView, ...] = ()
     # The last completed run, held against its plan item and the baselines.
     last: LastRun = field(default_factory=LastRun)
     # The parts of the brief that this turn shows: `headings` are those of a background that it only names.
     brief: Brief = field(default_factory=lambda: Brief(""))
+    # Texts for reference that the idea was launched with.
     refs: tuple[Reference, ...] = ()
+    # Curves and diagnostics of the newest run.
     traces: Traces = field(default_factory=Traces)
     # Texts of the files of this stage. All other files that may be changed are only named.
     files: dict[str, str] = field(default_factory=dict)
-    # By file: the places that matter at this turn, and the lines that are shown of a file shown in part.
+    # By file: the places that matter at this turn.
     focus: dict[str, Focus] = field(default_factory=dict)
+    # By file: the lines that are shown of a file shown in part.
     shown: dict[str, Ranges] = field(default_factory=dict)
     # Whole texts that a repair shows.
     whole: dict[str, str] = field(default_factory=dict)
     # The end of notes.txt, for the reviewer.
     notes: str = ""
+    # Feedback, diffs and instructions that this turn shows.
     texts: TurnTexts = field(default_factory=TurnTexts)
     # How many "rows", "baselines" and plan "items" are left out for the model's window.
     left_out: dict[str, int] = field(default_factory=dict)

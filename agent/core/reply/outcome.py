@@ -25,6 +25,7 @@ CLOSING_FILES = frozenset({"notes.txt", "plot.py"})
 class Edit:
     """A reply that can be carried out."""
 
+    # The next action once the edit is in place.
     intent: Intent
     # New texts of the files that it alters.
     changes: dict[str, str]
@@ -56,8 +57,9 @@ class Refusal:
 
     # The main reason in one line.
     summary: str
-    # Blocks that were refused, and the number of those that were accepted.
+    # Blocks that were refused, each with its reason.
     rejected: tuple[Rejected, ...] = ()
+    # How many blocks were accepted.
     applied: int = 0
     # Texts of the files that the accepted blocks changed. They wait for a repair.
     staged: dict[str, str] = field(default_factory=dict)
@@ -92,9 +94,13 @@ def read_reply(state: State, turn: Turn) -> Edit | Handover | Refusal:
 class _ReplyParts:
     """A reply taken apart: its commands, the result of its blocks, and the plan after it."""
 
+    # The idea before the reply.
     state: State
+    # The place in the chat, with the reply's text.
     turn: Turn
+    # The plan and the commands in the reply.
     parsed: ParsedReply
+    # The files after its blocks, and the blocks that failed.
     result: EditResult
     # The plan as the reply changes it; None if it says nothing of the plan.
     plan: tuple[PlanItem, ...] | None

@@ -17,11 +17,13 @@ __all__ = ["Turn", "editable_at"]
 class Turn:
     """A place in a chat with a model: the request that is due, or the reply to it once there is one."""
 
+    # Why the model is asked.
     purpose: Purpose
     # Texts of the newest commit.
     files: Mapping[str, str]
-    # Names of the files that a reply may change at this stage, and of those that the run command uses.
+    # Names of the files that a reply may change at this stage.
     editable: tuple[str, ...]
+    # Names of the files that the run command uses.
     run_files: tuple[str, ...]
     # Texts of some of the files after accepted blocks of earlier replies. They are not committed yet.
     staged: Mapping[str, str] = field(default_factory=dict)
@@ -29,8 +31,9 @@ class Turn:
     past: tuple[Message, ...] = ()
     # For each file that the last request showed in part: the lines of `files` that it showed.
     seen: Mapping[str, Ranges] = field(default_factory=dict)
-    # The last reply, and the text that told the model why it was refused.
+    # The last reply; empty before there is one.
     reply: str = ""
+    # The text that told the model why that reply was refused.
     feedback: str = ""
     # The planner's words, if the editor is asked.
     instruction: str = ""

@@ -31,6 +31,7 @@ class Line:
     number: int
     # Without its end. Reasoning is left out, so a line that is nothing else is empty.
     text: str
+    # The part of the reply that it belongs to.
     kind: Kind
     # Number of the line that opens the fence around it, 0 outside fences. Blocks inside a fence have it too.
     fence: int = 0

@@ -17,10 +17,10 @@ Level = Literal["ok", "note", "warn", "mend", "FAIL"]
 class Remark:
     """One thing that was looked at, how it is, and what to do about it."""
 
-    level: Level
+    level: Level  # how grave it is, "ok" to "FAIL"
     what: str  # the thing, or a whole sentence with place and remedy
-    detail: str = ""
-    remedy: str = ""
+    detail: str = ""  # its state in a few words, or empty
+    remedy: str = ""  # what a person can do, or empty
     lines: tuple[str, ...] = ()  # to add or write, exactly as they stand
     blocks: bool = False  # no run is worth trying before it is mended
 
