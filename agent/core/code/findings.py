@@ -20,6 +20,7 @@ _SWALLOWING = ("raise", "suppress", "expect", "error", "catch", "fail", "warn", 
 class LintFinding:
     """One fault that a linter or the call check found."""
 
+    # Name of the file, as edits name it.
     path: str
     # Counted from 1.
     line: int
@@ -27,6 +28,7 @@ class LintFinding:
     column: int
     # Of the rule: "F821".
     code: str
+    # The fault in the linter's words.
     message: str
     # The source line.
     text: str

@@ -29,13 +29,15 @@ _SPAN = re.compile(rf"(?P<kind>log|int)?\s*(?P<low>{_NUMBER})\s*\.\.\s*(?P<high>
 class SearchRange:
     """A constant with the range or the choices that it may take."""
 
+    # Name of the constant in the code.
     name: str
     # The text of its line.
     line: str
     # At present.
     value: Setting
-    # The range, both ends included. Not used if there are choices.
+    # The least value, itself included. Not used if there are choices.
     low: float = 0.0
+    # The greatest value, itself included. Not used if there are choices.
     high: float = 0.0
     # Whether to search on a logarithmic scale.
     log: bool = False

@@ -47,11 +47,15 @@ class ControlReading:
 class Verdict:
     """The verdict on one metric, with the baseline's numbers in the metric's own unit."""
 
+    # The outcome of the comparison, or the lack of one.
     kind: VerdictKind
+    # The value that the run is compared with; None if there is none, or a value is not finite.
     baseline_mean: float | None
-    # Ends of the 95 % prediction interval of one more baseline run; None if no seeds show a spread.
+    # Lower end of the 95 % prediction interval of one more baseline run; None if no seeds show a spread.
     low: float | None
+    # Upper end of that interval; None if no seeds show a spread.
     high: float | None
+    # The numbers compared, or why they are not, in one line.
     reason: str
     # The baseline that set the mean, and its place on the frontier; empty if there is but one.
     reference: str = ""

@@ -26,7 +26,9 @@ class Location:
 class Output:
     """Both streams of a process, folded, and the traceback that ended it."""
 
+    # Lines of stderr. If the traceback stood here, a marker takes its place.
     err: list[str]
+    # Lines of stdout. If the traceback stood here, a marker takes its place.
     out: list[str]
     # The traceback that ended the process, () if it printed none.
     chain: Chain

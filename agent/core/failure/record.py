@@ -14,14 +14,21 @@ class ExitRecord:
     Exactly one of exit_code and signal is set, unless the command never started: then `error` says why.
     """
 
+    # None if a signal ended it, or if it never started.
     exit_code: int | None
+    # Number of the signal that ended it, else None.
     signal: int | None
+    # Ended because its deadline passed.
     timed_out: bool
     # Ended by a request: the stop file, or SIGTERM to the supervisor.
     stopped: bool
+    # Seconds that it was allowed.
     deadline_s: float
+    # Seconds that it took, from its start to its end.
     wall_s: float
+    # Most memory of all its processes together. None if it was never measured.
     max_rss_gib: float | None
+    # Why the command never started or its end was not seen. None if neither holds.
     error: str | None = None
     # The limit that was met, as "memory 8.1 GiB > 8 GiB". The step was killed for it unless it ended by itself.
     breach: str = ""

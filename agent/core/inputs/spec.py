@@ -55,6 +55,7 @@ KeyPath = Annotated[tuple[str, ...], Field(min_length=1)]
 class Metric(_Strict):
     """A number that a run reports."""
 
+    # As notes, plans and verdicts name it.
     name: str
     # The file that holds it: final_info.json or evaluation.json.
     source: Source = "final_info"
@@ -62,6 +63,7 @@ class Metric(_Strict):
     path: KeyPath
     # Whether a higher or a lower value is better.
     direction: Direction = "unknown"
+    # Printed beside its values, empty if it has none.
     unit: str = ""
     # Smaller differences mean nothing.
     resolution: Annotated[float, Field(ge=0)] = 0.0
@@ -97,6 +99,7 @@ class Warn(_Strict):
 class Diagnostic(_Strict):
     """A number that tells how a run went inside, as dead latents. It is shown, but runs are not ranked by it."""
 
+    # As the model is shown it.
     name: str
     # The file that holds it: final_info.json or evaluation.json.
     source: Source = "final_info"
@@ -104,6 +107,7 @@ class Diagnostic(_Strict):
     path: KeyPath
     # A sentence for the model on how to read it.
     reading: str = ""
+    # Bounds outside which it is marked as out of order.
     warn: Warn = Warn()
     # The profiles that report it, all if empty.
     profiles: tuple[str, ...] = ()
@@ -112,10 +116,13 @@ class Diagnostic(_Strict):
 class StepLimits(_Strict):
     """Limits of a supervised step."""
 
-    # Wall-clock seconds of a run, a smoke run, an evaluation and a plot.
+    # Wall-clock seconds of a run.
     run_s: Annotated[float, Field(gt=0)] = 1800.0
+    # Wall-clock seconds of a smoke run.
     smoke_s: Annotated[float, Field(gt=0)] = 120.0
+    # Wall-clock seconds of an evaluation.
     evaluate_s: Annotated[float, Field(gt=0)] = 600.0
+    # Wall-clock seconds of a plot.
     plot_s: Annotated[float, Field(gt=0)] = 300.0
     # The size at which a log is cut.
     log_mib: Annotated[float, Field(gt=0)] = 16.0
@@ -166,11 +173,13 @@ class Preparation(_Strict):
 class BaselineVariant(_Strict):
     """One line of the frontier: experiment.py with module-level constants set, one of them varied."""
 
+    # As tables and verdicts name the baseline.
     name: Annotated[str, Field(min_length=1)]
     # Set alike in all of its runs.
     constants: dict[ConstantName, Constant] = {}
     # The constant that takes `values` in turn.
     vary: ConstantName | Literal[""] = ""
+    # Values of the constant that `vary` names, in order.
     values: tuple[Constant, ...] = ()
     # Of all values but the middle one.
     seeds: Annotated[int, Field(ge=1, le=1000)] = 3
@@ -181,6 +190,7 @@ class BaselineVariant(_Strict):
 class Profile(_Strict):
     """One scale of the experiment, which reads profiles/<name>.json."""
 
+    # One line on its scale and purpose.
     summary: str = ""
     # The size of its data on disk.
     disk_gib: Annotated[float, Field(ge=0)] = 0.0
@@ -197,7 +207,9 @@ class Profile(_Strict):
 class TemplateSpec(_Strict):
     """All of template.toml."""
 
+    # Version of this format of template.toml.
     schema_version: Literal[1] = 1
+    # For lists, messages and the journal.
     name: str
     # One line, for lists of templates.
     summary: str = ""
@@ -213,8 +225,11 @@ class TemplateSpec(_Strict):
     plot: str = "python plot.py"
     # Used if launch names no profile.
     default_profile: str = ""
+    # Time, memory and disk of each supervised step.
     limits: StepLimits = StepLimits()
+    # Network and paths that a sandboxed step may reach, too.
     sandbox: Reach = Reach()
+    # Python and packages of the experiment.
     environment: Environment = Environment()
     # Makes the data of a profile, if there is any to make.
     prepare: Preparation | None = None
@@ -222,6 +237,7 @@ class TemplateSpec(_Strict):
     evaluate: Evaluation | None = None
     # The metric on whose logarithm baselines are interpolated, as l0. If empty, the first baseline counts.
     frontier: str = ""
+    # Numbers that a run reports and verdicts compare.
     metrics: tuple[Metric, ...] = ()
     # Numbers that must equal the baseline's.
     controls: tuple[Control, ...] = ()

@@ -57,13 +57,15 @@ class FaultKind(StrEnum):
 class Fault:
     """Fault of one request, with limits and counts taken from the error text."""
 
+    # The kind decides whether to wait, to change the request or to stop.
     kind: FaultKind
     # The provider's words without keys, line breaks and characters that a terminal would obey.
     text: str
     # How long the provider asks to wait.
     wait_s: float | None = None
-    # The rate limit that was passed, and how much of it was used.
+    # The rate limit that was passed.
     tokens_per_minute: int | None = None
+    # How much of that limit was used already.
     tokens_used: int | None = None
     # The model's window, if a prompt was too long.
     window_tokens: int | None = None

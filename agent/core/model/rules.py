@@ -26,16 +26,21 @@ class ModelRules(BaseModel):
 
     # Whether the model takes a system message.
     system: bool | None = None
-    # Tokens of a request and of a reply.
+    # Tokens of a request.
     window_tokens: int | None = Field(default=None, gt=0)
+    # Tokens of a reply.
     max_output_tokens: int | None = Field(default=None, gt=0)
+    # Rate limit of tokens, both ways together.
     tokens_per_minute: int | None = Field(default=None, gt=0)
+    # Rate limit of requests.
     requests_per_minute: int | None = Field(default=None, gt=0)
     # Requests in flight at once.
     concurrency: int | None = Field(default=None, gt=0)
-    # USD for a million tokens. Without a price of their own cached tokens are paid as input.
+    # USD for a million tokens sent.
     input_usd_per_mtok: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    # USD for a million cached tokens. Without it they are paid as input.
     cached_usd_per_mtok: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    # USD for a million tokens received.
     output_usd_per_mtok: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     # Seconds that one request may take.
     timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
