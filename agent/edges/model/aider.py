@@ -73,16 +73,21 @@ class AiderModel:
     inherited: Mapping[str, str]
     # Seconds that one question may take, all tries included.
     patience_s: float
+    # Limits and prices of `model`.
     rules: ModelRules = field(default_factory=ModelRules)
     # Asked while it works or waits: True ends it.
     is_stopped: Callable[[], bool] = lambda: False
+    # Queue of the requests to `model`.
     throttle: Throttle = field(default_factory=Throttle)
     # Takes keys out of aider's words.
     redact: Redactor = field(default_factory=Redactor)
     # Seconds of one try, all of aider's requests included.
     deadline_s: float = DEADLINE_S
+    # None: no prompt counts as too long.
     window_tokens: ClassVar[int | None] = None
+    # It reads `Request.files`, so a prompt need not show files in part.
     takes_files: ClassVar[bool] = True
+    # "aider/" and `model`.
     name: str = field(init=False, default="")
 
     def __post_init__(self) -> None:

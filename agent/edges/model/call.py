@@ -26,11 +26,13 @@ NAME_CHARS = 200
 class Answer:
     """The answer to one request."""
 
+    # The reply as the provider gives it.
     text: str
     # Name of the model as the provider gives it.
     model: str
     # Tokens and cost. Requests are counted for the whole question, those without an answer too.
     paid: Paid
+    # The model's thoughts, if the provider keeps them apart from the reply.
     reasoning: str = ""
     # "stop", "length" or the provider's own word.
     finish_reason: str = ""

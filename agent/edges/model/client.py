@@ -34,7 +34,9 @@ REASON_CHARS = 200  # of the reason for a wait
 class _RankedModel:
     """One of the models that may answer, and the facts learnt about it."""
 
+    # litellm's name of it.
     name: str
+    # Limits, prices and parameters from settings.
     rules: ModelRules
     # The form of its message sequence. It becomes stricter if the provider refuses one.
     shape: Rules
@@ -50,18 +52,25 @@ class _RankedModel:
 class _Effort:
     """The requests and waits of one question so far. Times are those of the clock, in seconds."""
 
+    # When the question was asked.
     started: float
+    # When its patience ends.
     deadline: float
+    # Called with the payment so far before another request. Raises BudgetSpent.
     check_room: Callable[[Paid], None]
+    # HTTP requests that were sent.
     requests: int = 0
+    # All answers that were paid for, of use or not.
     answers: list[Answer] = field(default_factory=list)
     # By model, the reason why it will not answer.
     refusals: dict[str, str] = field(default_factory=dict)
     # Model and kind of fault for which a request was changed.
     changed: set[tuple[str, FaultKind]] = field(default_factory=set)
-    # Kind of the last fault, the time of the first in an unbroken row of that kind, and its words.
+    # Kind of the last fault; None before there was one.
     seen: FaultKind | None = None
+    # Time of the first fault in an unbroken row of that kind.
     since: float = 0.0
+    # Kind and words of the last fault.
     last: str = ""
     # The wait that the last fault named.
     asks_s: float = 0.0

@@ -33,6 +33,7 @@ class ProviderPatience:
 
     # Seconds that one question may take, all its requests and fallbacks included.
     limit_s: float
+    # Waits that many seconds. May raise StopRequested.
     sleep: Callable[[float], None]
     # Seconds.
     clock: Callable[[], float] = time.monotonic

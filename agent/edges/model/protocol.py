@@ -27,8 +27,9 @@ class Request:
     messages: tuple[Message, ...]
     # The values that the last message was rendered from.
     view: TurnView
-    # Who is asked, and how many replies that role got before.
+    # Who is asked.
     role: Role = Role.PLANNER
+    # How many replies that role got before.
     asked: int = 0
     # Whole texts of the files that may be changed.
     files: Mapping[str, str] = field(default_factory=dict)

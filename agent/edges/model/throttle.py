@@ -91,24 +91,31 @@ class Ticket:
 class _Lane:
     """The queue of one model."""
 
+    # Tokens that may be used now.
     tokens: Bucket
+    # Requests that may be sent now.
     requests: Bucket
+    # Requests that wait, the first come first.
     queue: deque[Ticket] = field(default_factory=deque)
+    # Requests that were sent and have no answer yet.
     in_flight: list[Ticket] = field(default_factory=list)
     # Most requests in flight while no limit is known.
     allowed: float = FIRST_IN_FLIGHT
     # The provider asked everyone to wait until then.
     held_until: float = float("-inf")
-    # Means over the answers so far, for the estimate of the next request.
+    # Mean over the answers so far, for the estimate of the next request.
     chars_per_token: float = CHARS_PER_TOKEN
+    # Mean tokens of a reply, for the same estimate.
     tokens_out: float = FIRST_TOKENS_OUT
     # Time and tokens of each answer in the last window.
     recent: deque[tuple[float, float]] = field(default_factory=deque)
     # When the first request was sent.
     opened: float | None = None
-    # When a refusal last lowered the guess, when the guess was made, and how many windows' tokens it was made from.
+    # When a refusal last lowered the guess.
     lowered: float = float("-inf")
+    # When the guess was made.
     guessed_at: float = float("-inf")
+    # How many windows' tokens the guess was made from.
     windows: float = 1.0
 
     def most_in_flight(self, rules: ModelRules) -> float:
