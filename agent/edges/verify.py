@@ -53,11 +53,11 @@ _RESULTS: tuple[tuple[Step, Source, str], ...] = (
 class Report:
     """Result of verifying one workspace."""
 
-    path: Path
-    events: int = 0  # this and the next three: how many were compared
-    blobs: int = 0
-    commits: int = 0
-    runs: int = 0
+    path: Path  # folder of the workspace
+    events: int = 0  # how many events the journal holds
+    blobs: int = 0  # how many texts the events name
+    commits: int = 0  # how many commits the events name
+    runs: int = 0  # how many published runs were compared
     disagreements: tuple[Disagreement, ...] = ()  # contradictions between disk and journal
     remarks: tuple[str, ...] = ()  # worth knowing, and no fault
 

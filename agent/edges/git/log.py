@@ -14,13 +14,13 @@ LOG_OPTIONS = ("--reverse", "--no-ext-diff", "--no-textconv", "--no-renames", "-
 class Commit:
     """One commit of the branch."""
 
-    sha: str
+    sha: str  # the whole hash
     time: float  # the committer's, in seconds since the epoch
-    subject: str
-    trailers: dict[str, str]
+    subject: str  # first line of the message
+    trailers: dict[str, str]  # lines at the message's end, as "Run: 3", by name
     files: tuple[str, ...] = ()  # that it changed
     insertions: int = 0  # lines, over all files
-    deletions: int = 0
+    deletions: int = 0  # lines, over all files
 
 
 def parse_log(out: str) -> list[Commit]:

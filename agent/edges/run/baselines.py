@@ -59,7 +59,9 @@ class Row:
 class Bench:
     """Template, interpreter and folders that every run of a baseline needs."""
 
+    # The template at the profile of the baseline.
     template: Template
+    # Python that runs the experiment.
     interpreter: Path
     # Environment that a run may draw from, by an allow-list.
     inherited: Mapping[str, str]

@@ -38,9 +38,11 @@ ClaimedBy = Literal["supervisor", "resume"]
 class StepSpec:
     """Command of a step for any machine. It runs in the folder `work` of its step."""
 
+    # Words of the command, its program first.
     argv: tuple[str, ...]
     # The complete environment. What its supervisor finds on its machine is changed in it.
     env: Mapping[str, str]
+    # Seconds after which the command is killed.
     deadline_s: float
     # Size at which each log is cut.
     log_cap_mib: float
@@ -48,6 +50,7 @@ class StepSpec:
     stop_file: Path
     # Found by the supervisor; already found in a spec.json of version 0.1.
     walls: WantedWalls | Walls = field(default_factory=WantedWalls)
+    # Limits of its memory, processes and files.
     bounds: Bounds = field(default_factory=Bounds)
 
 
@@ -55,7 +58,9 @@ class StepSpec:
 class Claim:
     """Owner of a step: a process that can be told from a later one with the same pid."""
 
+    # Of the owner, in its own pid namespace.
     pid: int
+    # Name of the machine that it runs on.
     host: str
     # Of the host's kernel, new at every boot.
     boot_id: str
@@ -63,6 +68,7 @@ class Claim:
     pid_namespace: str
     # From boot to the start of the process.
     start_ticks: int
+    # Who claimed it: a supervisor, or a resume that closes the step.
     by: ClaimedBy
     # Path of the step's folder at that time.
     folder: str = ""

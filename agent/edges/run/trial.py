@@ -27,6 +27,7 @@ __all__ = ["Trial", "run_trial"]
 class Trial:
     """Results of one seed, or the failure that ended it."""
 
+    # Seed that the experiment was started with.
     seed: int
     # Folder that the experiment wrote.
     outputs: Path
@@ -40,6 +41,7 @@ class Trial:
     seconds: dict[Step, float] = field(default_factory=dict)
     # Step that ended it, for the reason in `failure`.
     failed: Step | None = None
+    # Why the step in `failed` failed; None if all went well.
     failure: Failure | None = None
 
 

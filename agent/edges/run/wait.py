@@ -36,6 +36,7 @@ _ORPHANED = "it was killed when its orchestrator ended"
 class StepPatience:
     """How to wait for a step, and whom to tell meanwhile."""
 
+    # Waits that many seconds between two looks at the step.
     sleep: Callable[[float], None]
     # Seconds since the epoch.
     clock: Callable[[], float] = time.time
@@ -45,6 +46,7 @@ class StepPatience:
     warn: Callable[[str], None] = lambda text: None
     # What a person does to end the step.
     way_to_end: str = "Ctrl-C"
+    # Seconds without a heartbeat after which a supervisor counts as silent.
     heartbeat_limit_s: float = HEARTBEAT_LIMIT_S
 
 

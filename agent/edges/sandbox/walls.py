@@ -24,9 +24,11 @@ class WantedWalls:
     read: tuple[str, ...] = ()
     # Those of `read` that are readable for code that an evaluator serves, too.
     served: tuple[str, ...] = ()
+    # Files and folders that may be changed.
     write: tuple[str, ...] = ()
     # Names, and the paths that they lead to.
     links: tuple[tuple[str, str], ...] = ()
+    # Whether it may reach the network.
     network: bool = False
     # Folders that are never given with an interpreter or a library: the user's home, the workspace.
     closed: tuple[str, ...] = ()
@@ -42,11 +44,13 @@ class Walls:
     kind: SandboxKind = "off"
     # Files and folders. One that is absent counts for nothing.
     read: tuple[str, ...] = ()
+    # Files and folders that may be changed.
     write: tuple[str, ...] = ()
     # Names, and the paths that they lead to.
     links: tuple[tuple[str, str], ...] = ()
     # Device files beyond the usual ones.
     devices: tuple[str, ...] = ()
+    # Whether it may reach the network.
     network: bool = False
     # Path of the program.
     bwrap: str = ""

@@ -33,7 +33,9 @@ _PR_SET_PDEATHSIG = 1
 class StepEntry:
     """Way to start the command of a step."""
 
+    # Words of the command, a sandbox's included.
     argv: tuple[str, ...]
+    # The complete environment of the process.
     env: Mapping[str, str]
     # Runs between fork and exec.
     in_child: Callable[[], None]

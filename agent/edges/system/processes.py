@@ -31,11 +31,17 @@ class Identity:
 class Process:
     """One line of /proc/<pid>/stat."""
 
+    # As this process's pid namespace numbers it.
     pid: int
+    # Pid of its parent.
     parent: int
+    # Pid of its session's leader.
     session: int
+    # From boot to its start, in clock ticks.
     start_ticks: int
+    # A zombie whose threads have all ended.
     is_dead: bool
+    # How many it has, the first included.
     threads: int = 1
 
     @property

@@ -28,6 +28,7 @@ class Template:
 
     # Its metrics, controls and environment are this profile's.
     spec: TemplateSpec
+    # Holds template.toml and the experiment.
     folder: Path
     # Of all files in the folder.
     hash: str
@@ -39,6 +40,7 @@ class Template:
     profile: str
     # The profile's whole file. Empty if the template has no profiles.
     profile_text: str
+    # Stored runs of this profile; () if there are none.
     baselines: tuple[Baseline, ...]
     # An AI-Scientist folder, without template.toml.
     foreign: bool
