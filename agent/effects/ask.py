@@ -28,10 +28,15 @@ SHORTENINGS = 2  # of a prompt that the model found too long
 class _Question:
     """One question to one model, however often its prompt is shortened."""
 
+    # The idea before the question.
     state: State
+    # The place in the chat that it belongs to.
     turn: Turn
+    # Everything that its prompt may show.
     view: TurnView
+    # Who is asked.
     role: Role
+    # The model that plays this role.
     model: Model
     # An earlier try may have sent it already.
     begun: bool

@@ -25,7 +25,7 @@ class Edges:
     repo: Repo  # the git repository of its code
     template: Template  # the frozen copy that it was launched with
     models: Models  # planner, editor and reviewer
-    linter: Linter
+    linter: Linter  # finds faults in code before it runs
     steps: Steps  # supervised child processes
     ledger: Ledger = field(default_factory=Ledger)  # budgets of the idea and its batch
     monotonic: Callable[[], float] = time.monotonic  # seconds

@@ -32,20 +32,27 @@ from agent.errors import UsageError
 class Steps:
     """The edges of supervised steps."""
 
+    # Holds the steps' folders.
     workspace: Workspace
+    # Code of a step is read from its commits.
     repo: Repo
+    # The frozen copy that the idea was launched with.
     template: Template
+    # Starts supervisors and asks how they stand.
     runner: Runner
     # The environment from which a run gets the variables of an allow-list.
     inherited: Mapping[str, str]
+    # Waits that many seconds between two looks at a step.
     sleep: Callable[[float], None]
     # The profile's data, if the template prepares any.
     prepared: PreparedData | None = None
+    # As --sandbox takes it.
     sandbox: str = "off"
     # Called with a line for a person if a step is kept waiting.
     warn: Callable[[str], None] = lambda text: None
     # Seconds since the epoch.
     clock: Callable[[], float] = time.time
+    # Seconds without a heartbeat after which a supervisor counts as silent.
     heartbeat_limit_s: float = HEARTBEAT_LIMIT_S
 
     def start(self, state: State, action: StartStep, begun: bool) -> Result:

@@ -45,13 +45,19 @@ class Activity:
 class Best:
     """The best completed run by the primary metric."""
 
+    # Run number.
     run: int
+    # Name of the primary metric.
     metric: str
+    # In the metric's own unit.
     value: float
     # The mean of the baseline's seeds, or of the frontier at the run's own place, which `reference` names.
     baseline: float | None
+    # As "better" or "no difference"; "no verdict" without a baseline.
     verdict: str
+    # Whether the sealed evaluator alone measured it.
     verified: bool
+    # The baseline that it was compared with; empty if there is but one.
     reference: str = ""
     # The weakest that held one of the run's steps.
     sandbox: str = ""
@@ -61,34 +67,45 @@ class Best:
 class Standing:
     """One line of status."""
 
+    # Name of the idea's workspace.
     name: str
-    # The workspace.
+    # Folder of the workspace.
     path: str
+    # Whether it runs, waits or has ended.
     state: WorkState
     # The step at work, in one word.
     phase: str
+    # The run number at work.
     run: int
+    # Run numbers that the idea may use.
     max_runs: int
     # Why it paused, stalled or failed.
     reason: str
     # None if the price of no call is known.
     cost_usd: float | None
+    # Tokens sent, over all calls.
     tokens_in: int
+    # Tokens received, over all calls.
     tokens_out: int
+    # None if no run is completed or its metric has no direction.
     best: Best | None
     # The remark of a control or a replay.
     control: str
     # Part of tokens_in.
     tokens_cached: int = 0
+    # Calls to models that were answered.
     calls: int = 0
     # HTTP requests of all calls, with those that were refused.
     requests: int = 0
     # Calls whose price nobody knows.
     unknown_costs: int = 0
-    # Limits; None: no limit.
+    # Limit of the idea; None: no limit.
     max_tokens: int | None = None
+    # Limit of the idea; None: no limit.
     max_cost_usd: float | None = None
+    # Limit of all ideas of the batch; None: no limit.
     batch_max_tokens: int | None = None
+    # Limit of all ideas of the batch; None: no limit.
     batch_max_cost_usd: float | None = None
     # Tokens and cost in words, with the limits.
     spent: str = ""

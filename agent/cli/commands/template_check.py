@@ -149,11 +149,11 @@ def try_template(
 class Runs:
     """The trial runs of one check."""
 
-    printer: RemarkPrinter
+    printer: RemarkPrinter  # prints remarks and counts the faults
     shown: Path  # the template's folder, as it is printed
-    template: Template
-    equipment: Equipment
-    scratch: Path
+    template: Template  # the one that is checked, at one profile
+    equipment: Equipment  # interpreter, variables and sandbox of every run
+    scratch: Path  # holds one folder for each run
     keep: bool  # the scratch folder stays
 
     @property
