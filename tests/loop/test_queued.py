@@ -107,9 +107,13 @@ def test_an_orchestrator_that_died_before_it_handed_over_begins_another(study: S
     assert [result.folder for result in voided(study)] == ["run_1.1.smoke"]
 
 
-def test_a_request_to_stop_withdraws_the_job_and_pauses(study: Study) -> None:
+@pytest.mark.parametrize("lost_steps", [3, 1])
+def test_a_request_to_stop_withdraws_the_job_and_pauses(make_study: Callable[..., Study], lost_steps: int) -> None:
+    """It is no lost step, however few of these are allowed."""
+    study = make_study(limits=Limits(max_runs=1, lost_steps=lost_steps))
     state = go_on(study, LINES[:1], lambda seconds: study.workspace.stop_file.touch())
     assert state.pause and state.pause.kind is PauseKind.STOP and state.run.attempts_spent == 0
+    assert state.pause.reason == "stopped by request"
     folder = study.workspace.attempts / "run_1.1.smoke"
     assert queued_jobs(study.workspace.attempts) == [] and QueueRunner().poll(folder) == Taken()
     assert begin_job(folder) == 0 and not (folder / "work" / "run_1").exists()

@@ -11,7 +11,7 @@ __all__ = ["ExitRecord"]
 class ExitRecord:
     """How a supervised process ended.
 
-    Exactly one of exit_code and signal is set, unless the command never started: then `error` says why.
+    Exactly one of exit_code and signal is set, unless the command never started: then `error` says why, or `stopped`.
     """
 
     # None if a signal ended it, or if it never started.

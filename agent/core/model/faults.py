@@ -266,9 +266,9 @@ _WAIT = re.compile(
     r"(?:try again|retry|available again|wait) (?:in|after|for) ((?:[\d.]+ ?(?:ms|[smhd])\w*,? ?)+)", re.I
 )
 # "retryDelay": "17s"
-_DELAY = re.compile(r"retryDelay\W+([\d.]+s)", re.I)
+_DELAY = re.compile(r"retryDelay\W{1,10}([\d.]{1,20}s)", re.I)
 # "340ms", "2 minutes"
-_SPAN = re.compile(r"([\d.]+) ?(ms|[smhd])", re.I)
+_SPAN = re.compile(r"([\d.]{1,20}) ?(ms|[smhd])", re.I)
 _UNIT_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _NAMED = (
     # "Unsupported parameter: 'max_tokens'"

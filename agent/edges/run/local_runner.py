@@ -23,6 +23,7 @@ from agent.edges.run.runner import (
     StepStatus,
     Taken,
     Unclaimed,
+    is_supervisor_command,
     say_silence,
     supervisor_command,
     supervisor_environment,
@@ -35,12 +36,14 @@ from agent.edges.system.processes import (
     is_running,
     read_command,
     running_below,
+    running_s,
     send_signal,
 )
 
 __all__ = ["LocalRunner"]
 
 KILL_PATIENCE_S = 3.5  # the supervisor gives its tree 2 s
+STARTING_LIMIT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +53,31 @@ class LocalRunner:
     python: Path = Path(sys.executable)
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
+    # Time that a supervisor has to claim its step. One that hangs before is not waited for.
+    starting_limit_s: float = STARTING_LIMIT_S
 
     def start(self, folder: Path, spec: StepSpec) -> None:
-        """Returns once the step is claimed."""
+        """Return once the step is claimed, or as soon as it is sure that no supervisor will run it."""
         step.write_spec(folder, spec)
         log = folder / step.SUPERVISOR_LOG
-        with log.open("ab") as output:
-            code = subprocess.call(
-                supervisor_command(self.python, folder, detach=True),
-                cwd="/",
-                env=supervisor_environment(spec),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        if code != 0 and self.take_claim(folder):
-            problem = f"the supervisor did not start (exit code {code}): {_last_line(log)}"
+        problem = ""
+        try:
+            with log.open("ab") as output:
+                code = subprocess.call(
+                    supervisor_command(self.python, folder, detach=True),
+                    cwd="/",
+                    env=supervisor_environment(spec),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                    timeout=self.starting_limit_s,
+                )
+            if code != 0:
+                problem = f"the supervisor did not start (exit code {code}): {_last_line(log)}"
+        except subprocess.TimeoutExpired:
+            problem = f"the supervisor did not start within {self.starting_limit_s:g} s"
+        if problem and self.take_claim(folder):
             step.write_exit(folder, ExitRecord.lost(problem, spec.deadline_s))
 
     def poll(self, folder: Path) -> StepStatus:
@@ -86,7 +97,7 @@ class LocalRunner:
             return Exited(record)
         claim = step.read_claim(folder)
         if claim is None:
-            starting = _find_starting(folder)
+            starting = _find_starting(folder, self.starting_limit_s)
             claim = step.read_claim(folder)  # the process may have claimed it, and ended, during the search
             if claim is None:
                 return Queued(f"supervisor {starting} is starting") if starting else Unclaimed()
@@ -153,12 +164,11 @@ class LocalRunner:
             self.sleep(pause_s)
 
 
-def _find_starting(folder: Path) -> int | None:
-    """Pid of a supervisor of this folder that has not claimed it yet."""
-    commands = [supervisor_command(Path(), folder, detach=detach) for detach in (True, False)]
-    arguments = [[os.fsencode(word) for word in command[1:]] for command in commands]
+def _find_starting(folder: Path, limit_s: float) -> int | None:
+    """Pid of a supervisor of this folder that has not claimed it yet, and began less than `limit_s` ago."""
     alive = (process for process in all_processes() if not process.is_dead)
-    return next((process.pid for process in alive if read_command(process.pid)[1:] in arguments), None)
+    found = (process for process in alive if is_supervisor_command(read_command(process.pid), folder))
+    return next((process.pid for process in found if running_s(process) < limit_s), None)
 
 
 def _leftovers(folder: Path, supervisor: Identity) -> set[Identity]:

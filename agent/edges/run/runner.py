@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,12 +22,15 @@ __all__ = [
     "StepStatus",
     "Taken",
     "Unclaimed",
+    "is_supervisor_command",
     "say_silence",
     "supervisor_command",
     "supervisor_environment",
 ]
 
 HEARTBEAT_LIMIT_S = 60.0
+_MODULE = "agent.edges.supervisor.supervise"
+_MODULES = (_MODULE, "agent.edges.supervise")  # the second since version 0.1
 _PASSED_ON = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH")
 
 
@@ -132,7 +137,13 @@ def supervisor_command(python: Path, folder: Path, *, detach: bool) -> list[str]
     detach: return once it is claimed. A job to which GPUs were granted puts `--gpus LIST` before the folder.
     """
     options = ["--detach"] if detach else []
-    return [str(python), "-P", "-m", "agent.edges.supervisor.supervise", *options, str(folder.absolute())]
+    return [str(python), "-P", "-m", _MODULE, *options, str(folder.absolute())]
+
+
+def is_supervisor_command(words: Sequence[bytes], folder: Path) -> bool:
+    """Whether a process with this command line supervises the folder, by any Python and with any options."""
+    own = [word for word in words[1:] if not word.startswith(b"-")][:1]  # a wrapper such as srun names Python first
+    return own in [[module.encode()] for module in _MODULES] and words[-1] == os.fsencode(folder.absolute())
 
 
 def supervisor_environment(spec: StepSpec) -> dict[str, str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
+from agent.core.failure.record import ExitRecord
 from agent.edges.run import step_folder as step
 from agent.edges.run.runner import (
     HEARTBEAT_LIMIT_S,
@@ -28,8 +29,8 @@ QUEUE_NOTICE_S = 30.0
 SILENCE_GRACE_S = 30.0  # a machine that slept wakes orchestrator and supervisor in any order
 
 _NEVER_BEGUN = "it has no supervisor"
-_WITHDRAWN = "it was withdrawn by request before it began"
 _ORPHANED = "it was killed when its orchestrator ended"
+_WITHDRAWN = replace(ExitRecord.lost(""), stopped=True, error=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,9 @@ class StepPatience:
 def wait(runner: Runner, folder: Path, patience: StepPatience) -> Exited | Lost:
     """Wait until the step has ended, or until it is sure that it never will. At return nothing of it runs.
 
-    A queued step is waited for without a limit, and withdrawn if somebody asks for the end. A supervisor that lives
-    and is silent may wake again: it is killed once its deadline has passed.
+    A queued step is waited for without a limit. If somebody asks for the end it is withdrawn, and has exited with a
+    record that says "stopped". A supervisor that lives and is silent may wake again: it is killed once its deadline
+    has passed.
     """
     watch = _Watch(runner, folder, patience)
     while (end := watch.look()) is None:
@@ -99,11 +101,11 @@ class _Watch:
             case _:
                 assert_never(status)
 
-    def _end_queued(self, status: Queued) -> Lost | None:
-        """Withdraw a queued step if somebody asks for the end."""
+    def _end_queued(self, status: Queued) -> Exited | None:
+        """Withdraw a queued step if somebody asks for the end. It is not lost: lost steps in a row end in a pause."""
         if self._patience.is_stopped():
             self._runner.kill(self._folder)
-            return Lost(_WITHDRAWN) if isinstance(self._runner.poll(self._folder), Taken) else None
+            return Exited(_WITHDRAWN) if isinstance(self._runner.poll(self._folder), Taken) else None
         now = self._patience.clock()
         if self._queued_at is None:
             self._queued_at = now

@@ -23,7 +23,7 @@ from agent.errors import UsageError
 
 __all__ = ["NO_SANDBOX", "SYSTEM", "Sandbox", "choose_sandbox"]
 
-PROBE_TIMEOUT_S = 30.0
+PROBE_TIMEOUT_S = 20.0
 SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"),
     *("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime"),
@@ -58,11 +58,11 @@ _LANDLOCK_GAPS = (
 )
 
 
-def choose_sandbox(wanted: str, search: str | None = None) -> Sandbox:
+def choose_sandbox(wanted: str, search: str | None = None, before_try: Callable[[], object] = lambda: None) -> Sandbox:
     """The first of bwrap and Landlock that works here, or the one that is asked for. Each is tried, not looked up.
 
     wanted: "auto", "bwrap", "landlock" or "off". search: a PATH on which bwrap is looked for, by default this
-    process's.
+    process's. before_try: called before each of them is tried, which takes 50 s at most. It may raise.
 
     Raises: UsageError with the reasons, if none works.
     """
@@ -70,11 +70,13 @@ def choose_sandbox(wanted: str, search: str | None = None) -> Sandbox:
         return NO_SANDBOX
     reasons = []
     if wanted in ("auto", "bwrap"):
+        before_try()
         found = _try_bwrap(search)
         if isinstance(found, Sandbox):
             return found
         reasons.append(f"bwrap: {found}")
     if wanted in ("auto", "landlock"):
+        before_try()
         found = _try_landlock()
         if isinstance(found, Sandbox):
             return replace(found, missed="; ".join(reasons))

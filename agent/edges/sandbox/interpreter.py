@@ -19,6 +19,7 @@ _ASK = (
 )
 
 
+ASK_TIMEOUT_S = 30.0  # with a probe of the sandbox's less than the heartbeat limit
 _PARTS = ("pyvenv.cfg", "bin", "lib", "lib64", "include", "share")  # of a prefix that cannot be given whole
 
 
@@ -31,7 +32,9 @@ def interpreter_folders(interpreter: Path, closed: tuple[str, ...] = ()) -> tupl
     Raises: UsageError if the interpreter cannot be asked.
     """
     try:
-        told = subprocess.run([interpreter, "-I", "-c", _ASK], capture_output=True, timeout=60, check=True).stdout
+        told = subprocess.run(
+            [interpreter, "-I", "-c", _ASK], capture_output=True, timeout=ASK_TIMEOUT_S, check=True
+        ).stdout
         prefixes = [str(folder) for folder in json.loads(told)]
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         problem = f"cannot be asked for its folders: {error}"

@@ -52,10 +52,13 @@ class StepEntry:
             os.close(descriptor)
 
 
-def settle(spec: StepSpec, gpus: str | None) -> tuple[StepSpec, Walls]:
+def settle(
+    spec: StepSpec, gpus: str | None, before_part: Callable[[], object] = lambda: None
+) -> tuple[StepSpec, Walls]:
     """The step with its walls, and the variables that depend on them, as this machine has them.
 
     gpus: GPUs that a batch system granted, in the syntax of CUDA_VISIBLE_DEVICES. None leaves the step's own.
+    before_part: called before each part of the work, which takes 50 s at most. It may raise to end the work.
 
     Raises: ValueError if no sandbox works here, or the interpreter cannot be asked for its folders.
     """
@@ -64,7 +67,8 @@ def settle(spec: StepSpec, gpus: str | None) -> tuple[StepSpec, Walls]:
     if isinstance(spec.walls, Walls):
         return replace(spec, env=env), spec.walls
     try:
-        sandbox = choose_sandbox(spec.walls.sandbox, spec.walls.search or os.defpath)
+        sandbox = choose_sandbox(spec.walls.sandbox, spec.walls.search or os.defpath, before_part)
+        before_part()
         walls, changed = resolve_walls(spec.walls, env, sandbox)
     except UsageError as error:
         raise ValueError(str(error)) from error

@@ -50,6 +50,10 @@ _IN_EXIT_CODES = frozenset({4, 6, 7, 8, 9, 11, 15, 24, 25, 31})  # signals that 
 Ending = Literal["exited", "timed out", "stopped", "breach"]
 
 
+class _Stopped(Exception):
+    """Somebody asked for the end before the command was started."""
+
+
 def main(arguments: list[str]) -> int:
     """Supervise the step in the folder named last.
 
@@ -124,15 +128,15 @@ class _Supervision:
     def _run(self, gpus: str | None) -> ExitRecord:
         self._write_heartbeat()
         try:
-            self._spec, self._walls = self._settle(self._spec, gpus)
+            self._spec, self._walls = self._settle(self._spec, gpus, self._go_on)
+            self._go_on()
             self._start(self._walls)
-        except OSError as error:
+        except (_Stopped, OSError, ValueError, subprocess.SubprocessError) as error:  # a null byte; no such sandbox
             self._close_logs()
-            where = f"{error.filename}: " if error.filename else ""
-            return self._record("exited", f"{where}{error.strerror}")
-        except (ValueError, subprocess.SubprocessError) as error:  # a null byte; a sandbox that is not there
-            self._close_logs()
-            return self._record("exited", str(error))
+            if isinstance(error, _Stopped) or self._is_stopped():  # SIGTERM may have ended a process that was asked
+                return self._record("stopped", None)
+            where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+            return self._record("exited", f"{where}{error.strerror if isinstance(error, OSError) else error}")
         try:
             ending = self._watch()
             self._end_tree({"exited": LEFTOVER_GRACE_S, "breach": 0.0}.get(ending, TERM_GRACE_S))
@@ -145,6 +149,18 @@ class _Supervision:
         if self._breach.startswith(("disk", "file size")):
             print(f"{self._breach}: removed {self._guard.empty_folders()} bytes", file=sys.stderr, flush=True)
         return self._record(ending, self._entry_problem(ending))
+
+    def _go_on(self) -> None:
+        """Raises: _Stopped if somebody has asked for the end."""
+        self._write_heartbeat()
+        if self._is_stopped():
+            raise _Stopped
+
+    def _is_stopped(self) -> bool:
+        """Whether a signal or the stop file asks for the end."""
+        with contextlib.suppress(OSError):  # a disk that fails for a moment ends no run
+            return self._stop.received or self._spec.stop_file.exists()
+        return False
 
     def _entry_problem(self, ending: Ending) -> str | None:
         """Reason why bwrap did not begin the command, or None if it did."""
@@ -222,9 +238,8 @@ class _Supervision:
                 return "stopped"
             if now_s >= self._next_poll_s:
                 self._next_poll_s = now_s + POLL_S
-                with contextlib.suppress(OSError):  # a disk that fails for a moment ends no run
-                    if self._spec.stop_file.exists():
-                        return "stopped"
+                if self._is_stopped():
+                    return "stopped"
                 self._breach = self._guard.look(self._list_tree())
                 if self._breach:
                     return "breach"
@@ -294,7 +309,7 @@ class _Supervision:
         with contextlib.suppress(OSError):
             (self._folder / step.HEARTBEAT).touch()
         tree = tuple(sorted(process.identity for process in self._list_tree()))
-        if tree and tree != self._child.tree:
+        if self._child.pid and tree and tree != self._child.tree:
             self._child = replace(self._child, tree=tree)
             self._note_child()
 
@@ -311,7 +326,7 @@ class _Supervision:
 
     def _record(self, ending: Ending, error: str | None) -> ExitRecord:
         code = None if self._status is None else os.waitstatus_to_exitcode(self._status)
-        if code is None and error is None:
+        if code is None and error is None and self._child.pid:
             code = -signal.SIGKILL  # sent, and never seen to arrive
         if self._is_in_bwrap() and code is not None and code - 128 in _IN_EXIT_CODES:
             code = 128 - code

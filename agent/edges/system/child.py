@@ -17,6 +17,7 @@ __all__ = ["ChildCommand", "ChildEnd", "run_child"]
 
 POLL_S = 0.1
 CHUNK_BYTES = 1 << 20
+LINE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +87,11 @@ def _start(command: ChildCommand, *, is_heard: bool) -> subprocess.Popen[bytes]:
 
 
 class _OutputLines:
-    """Lines of a pipe, passed on as they come. A carriage return ends one, too."""
+    """Lines of a pipe, passed on as they come. A carriage return ends one, too. A long line is cut to LINE_BYTES."""
 
     def __init__(self, descriptor: int | None, hear: Callable[[str], None]) -> None:
         self._open = [] if descriptor is None else [descriptor]
-        self._begun = b""
+        self._begun = bytearray()
         self._hear = hear
 
     def pass_on(self, has_exited: bool) -> bool:
@@ -102,11 +103,22 @@ class _OutputLines:
         chunk = os.read(ready[0], CHUNK_BYTES) if ready else b""
         if ready and not chunk:
             self._open = []
-        *lines, self._begun = re.split(rb"[\r\n]", self._begun + chunk)
-        for line in [*lines, self._begun] if has_exited else lines:
-            if line.strip():
-                self._hear(line.decode("utf-8", "replace"))
+        first, *others = re.split(rb"[\r\n]", chunk)
+        self._add(first)
+        for part in others:
+            self._end_line()
+            self._add(part)
+        if has_exited:
+            self._end_line()
         return has_exited
+
+    def _add(self, part: bytes) -> None:
+        self._begun += part[: LINE_BYTES - len(self._begun)]
+
+    def _end_line(self) -> None:
+        line, self._begun = bytes(self._begun), bytearray()
+        if line.strip():
+            self._hear(line.decode("utf-8", "replace"))
 
 
 def _has_exited(process: subprocess.Popen[bytes]) -> bool:

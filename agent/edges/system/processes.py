@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -81,6 +82,11 @@ def is_running(identity: Identity) -> bool:
     return process is not None and process.identity == identity and not process.is_dead
 
 
+def running_s(process: Process) -> float:
+    """Seconds since the process began."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - process.start_ticks / os.sysconf("SC_CLK_TCK")
+
+
 def all_processes() -> list[Process]:
     """Every process of this pid namespace, zombies included."""
     with os.scandir("/proc") as entries:
@@ -124,9 +130,9 @@ def send_signal(identities: Iterable[Identity], signal_number: int) -> None:
 
 
 def resident_bytes(processes: Iterable[Process]) -> int:
-    """Sum of resident sizes. Memory that processes share is counted in each, pages of files on disk in none.
+    """Sum of resident sizes. Shared memory counts in each process.
 
-    Those the kernel takes back if it needs them: a data set that is mapped is no memory held.
+    Pages of files do not count, because the kernel can drop them.
     """
     total = 0
     for process in processes:

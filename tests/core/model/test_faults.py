@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -189,3 +191,9 @@ def test_a_figure_too_long_to_be_one_is_none(words: str) -> None:
 def test_a_body_nested_beyond_what_can_be_read_is_kept_as_text() -> None:
     deep = '{"a":' * 100_000 + "1" + "}" * 100_000
     assert classify(deep, 500, "").kind is FaultKind.OUTAGE
+
+
+def test_a_long_header_is_read_in_a_moment() -> None:
+    began_s = time.monotonic()
+    assert read_seconds("1" * 60_000) is None
+    assert time.monotonic() - began_s < 2.0

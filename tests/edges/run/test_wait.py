@@ -14,7 +14,17 @@ import pytest
 
 from agent.edges.run import step_folder as step
 from agent.edges.run.local_runner import LocalRunner
-from agent.edges.run.runner import Exited, Lost, Queued, Runner, Running, Taken, Unclaimed, supervisor_command
+from agent.edges.run.runner import (
+    Exited,
+    Lost,
+    Queued,
+    Runner,
+    Running,
+    Taken,
+    Unclaimed,
+    is_supervisor_command,
+    supervisor_command,
+)
 from agent.edges.run.wait import QUEUE_NOTICE_S, StepPatience, wait
 from tests.edges.run.queue_runner import QueueRunner, begin_job
 from tests.edges.supervisor.made_steps import python_step, wait_for
@@ -75,7 +85,8 @@ def test_a_long_wait_in_a_queue_is_told_once(folder: Path) -> None:
 def test_a_request_to_stop_withdraws_a_queued_step_for_good(folder: Path) -> None:
     QUEUE.start(folder, python_step(MARK, folder))
     end = wait(QUEUE, folder, StepPatience(time.sleep, is_stopped=lambda: True))
-    assert end == Lost("it was withdrawn by request before it began") and QUEUE.poll(folder) == Taken()
+    assert isinstance(end, Exited) and QUEUE.poll(folder) == Taken()
+    assert end.record.stopped and (end.record.exit_code, end.record.signal, end.record.error) == (None, None, None)
     assert begin_job(folder) == 0 and not has_run(folder), "the batch system starts it all the same"
 
 
@@ -136,6 +147,57 @@ def test_a_supervisor_that_is_starting_here_is_queued(folder: Path) -> None:
     (folder / step.SPEC).write_bytes(content)
     end = wait(runner, folder, StepPatience(time.sleep))
     assert process.wait() == 0 and isinstance(end, Exited) and has_run(folder)
+
+
+@pytest.mark.parametrize(
+    ("module", "options"),
+    [
+        ("agent.edges.supervisor.supervise", ["--gpus", "0,1"]),
+        ("agent.edges.supervisor.supervise", ["--detach", "--gpus", "0"]),
+        ("agent.edges.supervise", ["--detach"]),
+    ],
+)
+def test_a_starting_supervisor_is_known_with_any_options_and_by_its_old_name(
+    folder: Path, module: str, options: list[str]
+) -> None:
+    os.mkfifo(folder / step.SPEC)
+    command = [sys.executable, "-P", "-m", module, *options, str(folder)]
+    with subprocess.Popen(command, start_new_session=True) as process:
+        try:
+            wait_for(lambda: LocalRunner().poll(folder) == Queued(f"supervisor {process.pid} is starting"))
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("wrapper", [["srun"], ["srun", "--gpus", "1"], ["vim"]])
+def test_a_command_that_only_names_a_supervisor_is_none(tmp_path: Path, wrapper: list[str]) -> None:
+    own = supervisor_command(Path(sys.executable), tmp_path, detach=False)
+    assert is_supervisor_command([os.fsencode(word) for word in own], tmp_path)
+    assert not is_supervisor_command([os.fsencode(word) for word in [*wrapper, *own]], tmp_path)
+    assert not is_supervisor_command([], tmp_path)
+
+
+def test_a_supervisor_that_hangs_before_its_claim_is_lost_after_a_while(folder: Path) -> None:
+    os.mkfifo(folder / step.SPEC)  # which nobody writes
+    command = supervisor_command(Path(sys.executable), folder, detach=True)
+    with subprocess.Popen(command, start_new_session=True) as process:
+        try:
+            began_s = time.monotonic()
+            runner = LocalRunner(starting_limit_s=2.0)
+            assert isinstance(wait(runner, folder, StepPatience(time.sleep)), Lost)
+            assert 1.0 < time.monotonic() - began_s < 20.0 and runner.poll(folder) == Taken()
+        finally:
+            process.kill()
+
+
+def test_a_start_that_hangs_ends_in_a_record(folder: Path) -> None:
+    hanging = folder.parent / "hanging"
+    hanging.write_text("#!/bin/sh\nexec sleep 60\n")
+    hanging.chmod(0o755)
+    runner = LocalRunner(python=hanging, starting_limit_s=0.5)
+    runner.start(folder, python_step(MARK, folder))
+    end = runner.poll(folder)
+    assert isinstance(end, Exited) and end.record.error == "the supervisor did not start within 0.5 s"
 
 
 def test_kill_of_a_supervisor_that_is_starting_lets_it_run_nothing(folder: Path) -> None:

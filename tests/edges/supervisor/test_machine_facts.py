@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,11 +14,14 @@ import pytest
 
 from agent.core.failure.record import ExitRecord
 from agent.edges.run import step_folder as step
-from agent.edges.run.runner import supervisor_environment
+from agent.edges.run.runner import HEARTBEAT_LIMIT_S, supervisor_environment
 from agent.edges.run.step_folder import StepSpec
+from agent.edges.sandbox import choose, interpreter
+from agent.edges.sandbox.choose import Sandbox
 from agent.edges.sandbox.gpus import has_nvidia_driver
 from agent.edges.sandbox.walls import Walls, WantedWalls
-from tests.edges.supervisor.made_steps import python_step
+from agent.edges.supervisor.enter import settle
+from tests.edges.supervisor.made_steps import python_step, wait_for
 from tests.sandboxes import needs_bwrap, needs_landlock
 
 SHOW = "import json, os; print(json.dumps([os.environ.get('CUDA_VISIBLE_DEVICES'), os.path.exists({!r})]))"
@@ -101,3 +105,39 @@ def test_a_supervisor_of_version_0_1_cannot_take_wanted_walls_for_none(folder: P
     """It would run the step without a sandbox: it must not be able to read the file."""
     step.write_spec(folder, asking(python_step("pass", folder), folder, "bwrap"))
     assert json.loads((folder / step.SPEC).read_text())["walls"] is None
+
+
+def slow_python(folder: Path) -> Path:
+    """An interpreter that is asked for its folders until `go` appears, and says then which they are."""
+    slow = folder.parent / "slow python"
+    waits = f"touch '{folder}/asked'; while [ ! -e '{folder}/go' ]; do sleep 0.05; done"
+    slow.write_text(f"#!/bin/sh\n{waits}\nexec '{sys.executable}' \"$@\"\n")
+    slow.chmod(0o755)
+    return slow
+
+
+@needs_landlock
+@pytest.mark.parametrize("by_signal", [True, False])
+def test_a_stop_that_comes_while_the_machine_is_looked_at_starts_no_command(folder: Path, by_signal: bool) -> None:
+    wanted = str(slow_python(folder))
+    spec = asking(python_step("open('ran', 'w')", folder), folder, "landlock", interpreter=wanted)
+    step.write_spec(folder, spec)
+    command = [sys.executable, "-P", "-m", "agent.edges.supervisor.supervise", str(folder)]
+    with subprocess.Popen(command, env=supervisor_environment(spec)) as supervisor:
+        wait_for((folder / "asked").exists)
+        supervisor.send_signal(signal.SIGTERM) if by_signal else spec.stop_file.touch()
+        (folder / "go").touch()
+    record = step.read_exit(folder)
+    assert record and record.stopped and (record.exit_code, record.signal, record.error) == (None, None, None), record
+    assert not (folder / step.WORK / "ran").exists()
+
+
+@needs_landlock
+def test_the_heartbeat_goes_on_between_the_looks_at_the_machine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look ends in time for the next heartbeat, or another host would take the step for lost."""
+    assert choose.PROBE_TIMEOUT_S + interpreter.ASK_TIMEOUT_S < HEARTBEAT_LIMIT_S
+    parts: list[str] = []
+    monkeypatch.setattr(choose, "_try_bwrap", lambda search: parts.append("bwrap") or "fails")
+    monkeypatch.setattr(choose, "_try_landlock", lambda: parts.append("landlock") or Sandbox("landlock"))
+    settle(asking(python_step("pass", folder), folder, "auto"), None, lambda: parts.append("heartbeat"))
+    assert parts == ["heartbeat", "bwrap", "heartbeat", "landlock", "heartbeat"]

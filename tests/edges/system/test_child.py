@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.edges.system.child import ChildCommand, ChildEnd, run_child
+from agent.edges.system.child import LINE_BYTES, ChildCommand, ChildEnd, run_child
 from agent.edges.system.processes import Identity, is_running, read_process
 from tests.edges.supervisor.made_steps import wait_for
 
@@ -99,3 +99,11 @@ def test_a_process_left_behind_is_ended_and_holds_nothing_up(tmp_path: Path) -> 
 def test_a_command_that_is_not_there_is_an_oserror(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         run_child(ChildCommand(["/no/such/program"], tmp_path, {}), print)
+
+
+def test_a_line_without_an_end_is_cut_in_a_moment(tmp_path: Path) -> None:
+    said: list[str] = []
+    code = "import os\nfor _ in range(4096): os.write(1, b'x' * 16384)\nos.write(1, b'\\nnext\\n')"
+    began_s = time.monotonic()
+    assert run_child(python(code, tmp_path), said.append) == ChildEnd(0)
+    assert said == ["x" * LINE_BYTES, "next"] and time.monotonic() - began_s < 10.0
