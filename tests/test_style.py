@@ -6,6 +6,7 @@ import ast
 import io
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from tests.bench.house import LONG_FUNCTION, MANY_PARAMETERS, functions, is_command, parameters, sources
@@ -41,6 +42,11 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@cache
+def all_functions() -> list[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    return list(functions(PATHS))
+
+
 def commented_lines(text: str) -> dict[int, bool]:
     """Lines with a comment, counted from 1, and whether the comment has the line for itself."""
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
@@ -56,13 +62,11 @@ def helped_names(module: ast.Module) -> set[str]:
 def uncommented_fields(text: str) -> Iterator[str]:
     """Fields without a comment above them or beside them. The help text of an option is as good as a comment."""
     module = ast.parse(text)
-    comments, helped = commented_lines(text), helped_names(module)
-    for node in ast.walk(module):
-        if not isinstance(node, ast.ClassDef):
-            continue
-        fields = [statement for statement in node.body if isinstance(statement, ast.AnnAssign)]
-        if len(fields) < MANY_FIELDS:
-            continue
+    classes = [node for node in ast.walk(module) if isinstance(node, ast.ClassDef)]
+    fields_of = {node: [line for line in node.body if isinstance(line, ast.AnnAssign)] for node in classes}
+    wide = {node: fields for node, fields in fields_of.items() if len(fields) >= MANY_FIELDS}
+    comments, helped = (commented_lines(text), helped_names(module)) if wide else ({}, set())
+    for node, fields in wide.items():
         for field in fields:
             above = comments.get(field.lineno - 1, False)
             beside = any(line in comments for line in range(field.lineno, (field.end_lineno or field.lineno) + 1))
@@ -101,7 +105,7 @@ def test_modules_are_short() -> None:
 def test_functions_are_short() -> None:
     found = {
         f"{name_of(path)} {node.name}"
-        for path, node in functions(PATHS)
+        for path, node in all_functions()
         if (node.end_lineno or node.lineno) - node.lineno + 1 > LONG_FUNCTION
     }
     assert found == LONG_FUNCTIONS
@@ -111,7 +115,7 @@ def test_functions_have_few_parameters() -> None:
     """Commands are left out: typer fills their parameters from the command line."""
     found = {
         f"{name_of(path)} {node.name}"
-        for path, node in functions(PATHS)
+        for path, node in all_functions()
         if not is_command(node) and parameters(node) > MANY_PARAMETERS
     }
     assert found == MANY_PARAMETER_FUNCTIONS
