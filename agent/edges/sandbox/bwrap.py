@@ -81,9 +81,9 @@ def hold_program(program: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Descriptors:
-    """Open files that bwrap is given: the filter of system calls, and a pipe into which it writes the exit code.
+    """Open files handed to bwrap: filter, status pipe, and `hosts`, an /etc/hosts for steps that have no network.
 
-    hosts: of HOSTS, for a step without the machine's own, because processes of one experiment meet at localhost.
+    Processes of one experiment meet at localhost. bwrap writes the exit code into the pipe.
     """
 
     filter: int

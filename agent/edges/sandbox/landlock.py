@@ -63,7 +63,7 @@ def confine(plan: dict) -> None:  # type: ignore[type-arg]
 
 
 def _drop_capabilities() -> None:
-    """Root without capabilities cannot read other processes' memory, make devices or pass over permissions."""
+    """Drop all capabilities, so that root cannot read other processes' memory, make devices or ignore permissions."""
     _LIBC.prctl(_PR_CAP_AMBIENT, 4, 0, 0, 0)
     for number in range(_CAPABILITIES):
         _LIBC.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)  # fails for whoever has none to drop

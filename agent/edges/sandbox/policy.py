@@ -14,7 +14,10 @@ __all__ = ["confine_plan", "policy_of"]
 
 
 def policy_of(walls: Walls) -> Policy:
-    """Calls that the filter of system calls has to cover, beside these walls."""
+    """Settings of the system-call filter for these walls: the calls that the walls themselves do not stop.
+
+    Landlock leaves the host's processes and folders in sight ("crowded"), and bwrap does not.
+    """
     if walls.kind == "bwrap":  # addresses of the internet lead nowhere in a network namespace of its own
         nests = walls.confines and not landlock.landlock_abi()
         return Policy(network=True, namespaces=nests)

@@ -78,10 +78,9 @@ def build_walls(sandbox: Sandbox, wanted: WantedWalls, environment: Mapping[str,
 def shut_in_program(
     plan: Path, interpreter: Path, environment: Mapping[str, str], *, write: Sequence[Path], home: str
 ) -> list[str]:
-    """Words to set before a command that needs the network, so that it writes to those folders alone.
+    """Prefix that limits a trusted program with network access to writing in `write`. [] if the kernel has no Landlock.
 
-    plan: a file to be written for it. Empty on a kernel without Landlock: a program that we chose ourselves may do
-    without.
+    plan: file that is written for it.
     """
     if not landlock.landlock_abi():
         return []

@@ -1,4 +1,4 @@
-"""System calls that no step needs and every escape does, as a filter program that the kernel runs (seccomp BPF).
+"""Filter of system calls that steps never need and sandbox escapes use: a program that the kernel runs (seccomp BPF).
 
 Assembled here because the bindings to libseccomp need that library on the machine that runs steps. Calls that are not
 named pass, except for those younger than the table: they fail as on an older kernel. Source: Linux,
@@ -169,7 +169,7 @@ class Policy:
     freezes_modes: bool = False
     # truncate by name fails.
     keeps_length: bool = False
-    # The host's processes and folders are in sight, so nothing may touch or watch them.
+    # The step sees the host's processes and folders, so the filter refuses calls that change or watch them.
     crowded: bool = False
 
 

@@ -14,9 +14,9 @@ ROUNDS = 300
 
 
 def has_children() -> bool:
-    """Whether any process is left below: no list of them is sure to show one that is born while its parent ends.
+    """Whether a process is left below.
 
-    A process that loses its parent becomes a child of the supervisor's at once.
+    A list could miss one born while its parent ends. An orphan becomes our child, so asking for children is enough.
     """
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -26,7 +26,7 @@ def has_children() -> bool:
 
 
 def kill_children() -> None:
-    """Kill processes that live too shortly for a list of all to name them: children, again and again."""
+    """Kill children until none is left, in ROUNDS at most. Some live too briefly to appear in a list of processes."""
     for _ in range(ROUNDS):
         children = list_children(os.getpid())
         if not children:

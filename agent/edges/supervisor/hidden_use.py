@@ -19,10 +19,10 @@ _SHARED = "dev/shm"
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """Hidden use of some processes.
+    """Memory and disk that sizes and folders do not show.
 
-    files: bytes by device and inode, of files open for writing, which need not lie in a folder, and of removed files
-    that are still mapped. memory_bytes: shared memory that no process maps.
+    files: bytes of files that are open for writing, or removed and still mapped, by device and inode. memory_bytes:
+    shared memory that no process maps.
     """
 
     files: dict[tuple[int, int], int]

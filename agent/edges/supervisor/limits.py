@@ -99,7 +99,7 @@ class Guard:
         return removed
 
     def _measure_memory(self, processes: Sequence[Process]) -> int:
-        """Bytes held, shared ones once. Between two exact measurements all growth is taken for unshared."""
+        """Memory of the tree, shared pages counted once. Between exact measurements growth counts as unshared."""
         resident = resident_bytes(processes)
         if len(processes) == 1 or resident <= self.peak_bytes:
             self.peak_bytes = max(self.peak_bytes, resident)
@@ -115,5 +115,5 @@ class Guard:
 
 
 def _above(value: float, limit: float) -> str:
-    """With as many digits as tell it from the limit."""
+    """The size with enough digits to differ from the limit."""
     return next((text for digits in (1, 2, 3) if float(text := f"{value:.{digits}f}") > limit), f"{value:.4f}")

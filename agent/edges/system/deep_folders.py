@@ -68,7 +68,7 @@ def _walk(folder: int, path: str, depth: int) -> Iterator[FolderEntry]:
 
 
 def _open(parent: int, name: str) -> int:
-    """Open a folder. The rights of its owner are given back, if they were taken to hide it."""
+    """Open a folder. If its owner's permissions were removed, restore them first."""
     try:
         return os.open(name, _FOLDER, dir_fd=parent)
     except PermissionError:
