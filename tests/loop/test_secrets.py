@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.journal.events import replies_of
+from agent.core.edit.seen import reveal
+from agent.core.journal.action_results import Refused
+from agent.core.journal.events import Finished, replies_of
 from agent.core.journal.fold import fold
-from agent.core.journal.kinds import Role
+from agent.core.journal.kinds import Purpose, Role
 from agent.core.prompt.conversation import load_request
 from agent.core.text.redact import Redactor
 from agent.edges.workspace.inbox import put_word
+from agent.effects.turn import take_turn
 from tests.fakes import ScriptedModel, block
 from tests.loop.conftest import Study
 from tests.loop.instant import InstantRunner, leave_results
@@ -105,3 +108,21 @@ def test_code_that_holds_a_key_is_edited_around_it_and_keeps_it(
     now = study.workspace.repo().read(state.code.head)["experiment.py"]
     assert held + "LR = 0.1\nMOMENTUM = 0.3 " in now and "redacted" not in now
     assert not any("hunter22" in message.content for request in model.requests for message in request.messages)
+
+
+def test_a_refusal_that_quotes_a_line_with_a_key_shows_that_line(
+    make_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    code = Path(shutil.copytree(QUADRATIC, tmp_path / "template")) / "experiment.py"
+    held = 'DATABASE = "postgres://user:hunter22@localhost/db"\n'
+    code.write_text(code.read_text().replace(LR, held + LR))
+    study = make_study(code.parent)
+    wrong = block("experiment.py", held.replace("hunter22", "[redacted: key]") + LR.replace("LR", "RATE"), "")
+    loop = study.loop([PLAN + wrong, FASTER, DONE, NO_PLOT_EDIT, NOTES], runner=InstantRunner(leave_results))
+    assert loop.run().ended
+    events = loop.journal.events
+    at = next(i for i, e in enumerate(events) if isinstance(e, Finished) and isinstance(e.result, Refused))
+    turn = take_turn(loop._edges, fold(events[: at + 1]), Purpose.REPAIR)
+    number = turn.files["experiment.py"].split("\n").index(held.rstrip()) + 1
+    seen = reveal({"experiment.py": ((1, 1),)}, turn.feedback, turn.files, turn.base)
+    assert any(first <= number <= last for first, last in seen["experiment.py"]), seen

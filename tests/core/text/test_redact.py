@@ -186,3 +186,5 @@ def test_a_line_is_put_back_where_it_is_known_which_it_was() -> None:
         (code.splitlines(keepends=True)[1], *["b = '[redacted: X_KEY]'\n"] * 2)
     )
     assert put_back("print(a, '[redacted: X_KEY]')") == "print(a, '[redacted: X_KEY]')"
+    told = f"They are these:\n  1 | {code.splitlines()[0]}\n  2 | {code.splitlines()[2]}"
+    assert put_back(redact(told)) == told.replace("ffffffff11", "[redacted: X_KEY]")
