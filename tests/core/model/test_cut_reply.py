@@ -48,3 +48,10 @@ def test_nothing_is_lost_but_the_unfinished_line(text: str, rest: str) -> None:
     joined = join_rest(text, rest)
     assert joined.startswith(whole_lines(text)) and text.startswith(whole_lines(text))
     assert joined.endswith(rest[-1:])
+
+
+def test_a_fence_is_the_one_that_every_reader_of_replies_sees() -> None:
+    body = "def train(steps, learning_rate):\n"
+    assert join_rest(f"~~~python\n{body}", "~~~python\n    pass\n~~~\n") == f"~~~python\n{body}    pass\n~~~\n"
+    in_block = "<<<<<<< SEARCH\n```\nold line of the notes\n"
+    assert join_rest(in_block, "```text\nmore\n") == f"{in_block}```text\nmore\n"
