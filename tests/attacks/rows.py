@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Literal
 
 from tests.attacks.host import Scene
 from tests.attacks.services import LIBC, SECRETS, remove_queue, remove_segment
+
+# Folder of a virtual environment's packages: "python3.11".
+PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 
 __all__ = ["ATTACKS", "NO_ATTACK", "SERVED", "Attack", "Expected", "Played", "is_wrong"]
 
@@ -204,8 +208,8 @@ def _file_rows() -> list[Attack]:
         "write_published_through_link": in_workspace("run_1/final_info.json"),
         "rename_published": in_workspace("run_9"),
         "hard_link_published": in_workspace("run_1/linked.bin"),
-        "plant_sitecustomize": changed("venv/lib/python3.11/site-packages/sitecustomize.py"),
-        "plant_path_file": changed("venv/lib/python3.11/site-packages/evil.pth"),
+        "plant_sitecustomize": changed(f"venv/lib/{PYTHON}/site-packages/sitecustomize.py"),
+        "plant_path_file": changed(f"venv/lib/{PYTHON}/site-packages/evil.pth"),
         "plant_usercustomize": changed("home/.local/lib/python3.11/site-packages/usercustomize.py"),
         "plant_compiled_module": in_template("sealed/__pycache__/evaluate.cpython-311.pyc"),
     }

@@ -98,6 +98,10 @@ class Child:
     tmp: str = ""
 
 
+# Where version 0.1 had the script that limits what an evaluator serves, and where it is now.
+CONFINE_MOVED = ("/agent/edges/confine.py", "/agent/edges/sandbox/landlock.py")
+
+
 def write_spec(folder: Path, spec: StepSpec) -> None:
     """Write spec.json durably."""
     fields: dict[str, Any] = {"argv": list(spec.argv), "env": dict(spec.env), "cwd": WORK}
@@ -111,7 +115,10 @@ def write_spec(folder: Path, spec: StepSpec) -> None:
 
 def read_spec(folder: Path) -> StepSpec:
     """Raises: OSError, ValueError, KeyError when spec.json is absent or not one."""
-    fields = json.loads((folder / SPEC).read_bytes())
+    text = (folder / SPEC).read_text("ascii")
+    fields = json.loads(text)
+    if "wanted" not in fields:  # of version 0.1
+        fields = json.loads(text.replace(*CONFINE_MOVED))
     return StepSpec(
         argv=tuple(fields["argv"]),
         env=fields["env"],
@@ -194,7 +201,10 @@ def read_child(folder: Path) -> Child | None:
 
 def write_exit(folder: Path, record: ExitRecord) -> None:
     """Write exit.json durably: the last act of a step."""
-    write_durably(folder / EXIT, _dump(asdict(record)))
+    fields = asdict(record)
+    if record.has_gpu is None:  # an orchestrator of version 0.1 reads no record with this field
+        del fields["has_gpu"]
+    write_durably(folder / EXIT, _dump(fields))
 
 
 def read_exit(folder: Path) -> ExitRecord | None:

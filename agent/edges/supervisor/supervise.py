@@ -26,6 +26,7 @@ from typing import IO, TYPE_CHECKING, Literal
 
 from agent.edges.run import step_folder as step
 from agent.edges.run.step_folder import Child, StepSpec
+from agent.edges.sandbox.walls import Walls
 from agent.edges.supervisor.capped_log import CappedLog
 from agent.edges.supervisor.children import has_children, kill_children
 from agent.edges.supervisor.stop_signal import StopSignal
@@ -33,7 +34,6 @@ from agent.edges.system.processes import Process, listed_below, read_process, ru
 
 if TYPE_CHECKING:
     from agent.core.failure.record import ExitRecord
-    from agent.edges.sandbox.walls import Walls
     from agent.edges.supervisor.enter import StepEntry
 
 TERM_GRACE_S = 2.0
@@ -99,7 +99,10 @@ class _Supervision:
         from agent.edges.supervisor.limits import Guard
         from agent.edges.system.deep_folders import remove_tree
 
-        self._exit_record, self._read_exit_code, self._has_gpu = ExitRecord, read_exit_code, has_nvidia_driver()
+        self._exit_record, self._read_exit_code = ExitRecord, read_exit_code
+        self._has_gpu = (
+            None if isinstance(spec.walls, Walls) else has_nvidia_driver()
+        )  # version 0.1 knows no such field
         self._open_entry, self._settle, self._make_guard, self._remove_tree = open_entry, settle, Guard, remove_tree
         self._folder, self._spec, self._stop, self._libc = folder, spec, stop, libc
         self._selector = selectors.DefaultSelector()
@@ -111,10 +114,9 @@ class _Supervision:
         self._started_s = self._next_heartbeat_s = self._next_poll_s = time.monotonic()
         self._child = Child(0, 0, ())
         self._status: int | None = None
-        self._tmp = ""
         self._guard = Guard(spec.bounds, ())
         self._entry: StepEntry | None = None
-        self._breach = ""
+        self._breach = self._tmp = ""
         self._walls: Walls | None = None
 
     def run(self, gpus: str | None) -> ExitRecord:

@@ -16,7 +16,7 @@ from agent.core.failure.record import ExitRecord
 from agent.edges.run import step_folder as step
 from agent.edges.run.runner import HEARTBEAT_LIMIT_S, supervisor_environment
 from agent.edges.run.step_folder import StepSpec
-from agent.edges.sandbox import choose, interpreter
+from agent.edges.sandbox import choose, interpreter, landlock
 from agent.edges.sandbox.choose import Sandbox
 from agent.edges.sandbox.gpus import has_nvidia_driver
 from agent.edges.sandbox.walls import Walls, WantedWalls
@@ -99,6 +99,16 @@ def test_a_step_of_version_0_1_has_the_walls_that_its_orchestrator_found(folder:
     walls = Walls("landlock", read=("/",), write=(str(folder / step.WORK),), devices=("/dev/null",))
     record = supervise(replace(python_step(SHOW.format("/"), folder), walls=walls), folder)
     assert (record.exit_code, record.sandbox) == (0, "landlock"), record
+    assert "has_gpu" not in json.loads((folder / step.EXIT).read_text()), "its orchestrator knows no such field"
+
+
+def test_a_step_of_version_0_1_finds_the_script_that_limits_what_an_evaluator_serves(folder: Path) -> None:
+    old = str(Path(landlock.__file__).parents[1] / "confine.py")
+    spec = replace(python_step("pass", folder), walls=Walls(), env={"SCIENTIST_CONFINE": f'["{old}"]'})
+    step.write_spec(folder, spec)
+    assert step.read_spec(folder).env == {"SCIENTIST_CONFINE": f'["{landlock.__file__}"]'}
+    step.write_spec(folder, replace(asking(python_step("pass", folder), folder, "off"), env={"A": old}))
+    assert step.read_spec(folder).env == {"A": old}, "today's files are read as they are"
 
 
 def test_a_supervisor_of_version_0_1_cannot_take_wanted_walls_for_none(folder: Path) -> None:
