@@ -24,7 +24,7 @@ def read_file(path: Path = SETTINGS_FILE) -> dict[str, Any]:
 
     Raises: UsageError naming the file.
     """
-    if not path.is_file():
+    if not (path.exists() or path.is_symlink()):
         return {}
     try:
         return tomllib.loads(path.read_text("utf-8"))

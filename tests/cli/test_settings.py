@@ -100,3 +100,22 @@ def test_the_command_line_counts_before_a_variable_and_that_before_the_file(scie
     assert json.loads(scientist("doctor", SCIENTIST_PROFILE="slow").stdout)["ok"] is True
     assert json.loads(scientist("doctor", "--profile", "small", SCIENTIST_PROFILE="nowhere").stdout)["ok"] is True
     assert json.loads(scientist("doctor").stdout)["ok"] is False
+
+
+def test_a_settings_file_that_is_a_folder_or_leads_nowhere_is_not_passed_over(
+    scientist: Scientist, folder: Path
+) -> None:
+    path = folder / "scientist.toml"
+    path.mkdir()
+    refused = scientist("launch", "ideas.json", "--template", QUADRATIC)
+    assert refused.returncode == 2 and "scientist.toml: cannot be read: Is a directory" in refused.stderr
+    path.rmdir()
+    path.symlink_to("nowhere.toml")
+    refused = scientist("launch", "ideas.json", "--template", QUADRATIC)
+    assert refused.returncode == 2 and "scientist.toml: cannot be read" in refused.stderr
+    assert not (folder / "workspaces").exists()
+
+
+def test_an_interpreter_that_is_not_there_leaves_no_folder(scientist: Scientist, folder: Path) -> None:
+    refused = scientist("launch", "ideas.json", "--template", QUADRATIC, "--python", "/nope")
+    assert refused.returncode == 2 and not (folder / "workspaces").exists()

@@ -49,8 +49,8 @@ def launch(ideas: IdeasArg, settings: LaunchSettings) -> None:
     check_roles(asked, source)
     if settings.data and not settings.data.is_dir():
         raise UsageError(f"--data {settings.data}", "is not a folder")
-    check_writable(settings.workspaces)
     interpreter = check_python(settings.python) if settings.python else None
+    check_writable(settings.workspaces)
     announce_model(replay_name(asked.model))
     announce_sandbox(choose_sandbox(asked.sandbox))
     interpreter = interpreter or choose_interpreter(source)

@@ -100,9 +100,7 @@ class _Supervision:
         from agent.edges.system.deep_folders import remove_tree
 
         self._exit_record, self._read_exit_code = ExitRecord, read_exit_code
-        self._has_gpu = (
-            None if isinstance(spec.walls, Walls) else has_nvidia_driver()
-        )  # version 0.1 knows no such field
+        self._has_gpu = None if isinstance(spec.walls, Walls) else has_nvidia_driver()  # 0.1 has no such field
         self._open_entry, self._settle, self._make_guard, self._remove_tree = open_entry, settle, Guard, remove_tree
         self._folder, self._spec, self._stop, self._libc = folder, spec, stop, libc
         self._selector = selectors.DefaultSelector()
