@@ -50,7 +50,7 @@ _IN_EXIT_CODES = frozenset({4, 6, 7, 8, 9, 11, 15, 24, 25, 31})  # signals that 
 Ending = Literal["exited", "timed out", "stopped", "breach"]
 
 
-class _Stopped(Exception):
+class _StopAsked(Exception):
     """Somebody asked for the end before the command was started."""
 
 
@@ -131,9 +131,9 @@ class _Supervision:
             self._spec, self._walls = self._settle(self._spec, gpus, self._go_on)
             self._go_on()
             self._start(self._walls)
-        except (_Stopped, OSError, ValueError, subprocess.SubprocessError) as error:  # a null byte; no such sandbox
+        except (_StopAsked, OSError, ValueError, subprocess.SubprocessError) as error:  # a null byte; no such sandbox
             self._close_logs()
-            if isinstance(error, _Stopped) or self._is_stopped():  # SIGTERM may have ended a process that was asked
+            if isinstance(error, _StopAsked) or self._is_stopped():  # SIGTERM may have ended a process that was asked
                 return self._record("stopped", None)
             where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
             return self._record("exited", f"{where}{error.strerror if isinstance(error, OSError) else error}")
@@ -151,10 +151,10 @@ class _Supervision:
         return self._record(ending, self._entry_problem(ending))
 
     def _go_on(self) -> None:
-        """Raises: _Stopped if somebody has asked for the end."""
+        """Raises: _StopAsked if somebody has asked for the end."""
         self._write_heartbeat()
         if self._is_stopped():
-            raise _Stopped
+            raise _StopAsked
 
     def _is_stopped(self) -> bool:
         """Whether a signal or the stop file asks for the end."""
