@@ -113,9 +113,17 @@ class _OutputLines:
         return has_exited
 
     def _add(self, part: bytes) -> None:
-        self._begun += part[: LINE_BYTES - len(self._begun)]
+        self._begun += part
+        if len(self._begun) > 2 * LINE_BYTES:  # not at every part, so that a long line takes linear time
+            self._cut()
+
+    def _cut(self) -> None:
+        """Keep the beginning and the end of a long line, where its meaning is."""
+        if len(self._begun) > LINE_BYTES:
+            del self._begun[LINE_BYTES // 2 : len(self._begun) - LINE_BYTES // 2]
 
     def _end_line(self) -> None:
+        self._cut()
         line, self._begun = bytes(self._begun), bytearray()
         if line.strip():
             self._hear(line.decode("utf-8", "replace"))
