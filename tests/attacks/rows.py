@@ -210,8 +210,8 @@ def _file_rows() -> list[Attack]:
         "hard_link_published": in_workspace("run_1/linked.bin"),
         "plant_sitecustomize": changed(f"venv/lib/{PYTHON}/site-packages/sitecustomize.py"),
         "plant_path_file": changed(f"venv/lib/{PYTHON}/site-packages/evil.pth"),
-        "plant_usercustomize": changed("home/.local/lib/python3.11/site-packages/usercustomize.py"),
-        "plant_compiled_module": in_template("sealed/__pycache__/evaluate.cpython-311.pyc"),
+        "plant_usercustomize": changed(f"home/.local/lib/{PYTHON}/site-packages/usercustomize.py"),
+        "plant_compiled_module": in_template(f"sealed/__pycache__/evaluate.{sys.implementation.cache_tag}.pyc"),
     }
     machine = [
         Attack("read_password_hashes", read_file("/etc/shadow"), off_user="blocked"),

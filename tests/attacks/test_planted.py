@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from agent.edges.system.untrusted import Untrusted
 from agent.edges.template.frozen import unplant
 from agent.errors import IntegrityError
 from tests.attacks.host import Scene
+from tests.attacks.rows import PYTHON
 from tests.attacks.run_attacks import open_stage, prepare, wait
 from tests.attacks.services import SECRETS
 
@@ -144,7 +146,7 @@ def test_a_step_finds_nothing_that_an_earlier_one_left() -> None:
     code = f"""
 import sys
 from pathlib import Path
-for folder in (Path.cwd(), Path.home(), Path.home() / ".local/lib/python3.11/site-packages"):
+for folder in (Path.cwd(), Path.home(), Path.home() / ".local/lib/{PYTHON}/site-packages"):
     for name in {left!r}:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("raise SystemExit('planted')")
@@ -200,7 +202,7 @@ def test_compiled_code_beside_sealed_sources_is_gone_before_the_next_step() -> N
         if isinstance(stage, str):
             pytest.skip(stage)
         scene, sandbox = stage
-        planted = scene.template.folder / "sealed" / "__pycache__" / "evaluate.cpython-311.pyc"
+        planted = scene.template.folder / "sealed" / "__pycache__" / f"evaluate.{sys.implementation.cache_tag}.pyc"
         code = f"import os; os.mkdir({str(planted.parent)!r}); open({str(planted)!r}, 'w').close()"
         place, spec = prepare(scene, sandbox, Step.RUN, "run_3.1", {"experiment.py": code})
         scene.runner.start(place, spec)

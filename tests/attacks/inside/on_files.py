@@ -4,6 +4,7 @@ import ctypes
 import fcntl
 import os
 import stat
+import sys
 from pathlib import Path
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -290,7 +291,7 @@ def plant_path_file(scene):
 
 
 def plant_usercustomize(scene):
-    folder = Path(scene["home"], ".local", "lib", "python3.11", "site-packages")
+    folder = Path(scene["home"], ".local", "lib", "python{}.{}".format(*sys.version_info), "site-packages")
     folder.mkdir(parents=True, exist_ok=True)
     _append(folder / "usercustomize.py")
 
@@ -298,7 +299,7 @@ def plant_usercustomize(scene):
 def plant_compiled_module(scene):
     folder = Path(scene["template"], "sealed", "__pycache__")
     folder.mkdir(exist_ok=True)
-    _append(folder / "evaluate.cpython-311.pyc")
+    _append(folder / f"evaluate.{sys.implementation.cache_tag}.pyc")
 
 
 def change_null_device(scene):

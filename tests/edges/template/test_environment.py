@@ -17,6 +17,7 @@ from agent.errors import UsageError
 
 WHEEL = "tiny-1.0-py3-none-any.whl"
 VERSION = ".".join(map(str, sys.version_info[:3]))
+NAME = "python{}.{}".format(*sys.version_info)
 BARE_PYTHON = """#!/bin/sh
 if [ "$3" = venv ]; then exec '{python}' -I -m venv --without-pip "$4"; fi
 exec '{python}' "$@"
@@ -41,7 +42,7 @@ def bare(tmp_path: Path) -> str:
     """A search path with a Python whose environments come without pip, and so at once."""
     folder = tmp_path / "bare bin"
     folder.mkdir()
-    python = folder / "python3.11"
+    python = folder / NAME
     python.write_text(BARE_PYTHON.format(python=sys.executable))
     python.chmod(0o755)
     return str(folder)
@@ -88,8 +89,8 @@ def test_failing_install_is_named_with_its_last_lines(template: Path, tmp_path: 
 
     pip = "import sys\nassert '--quiet' not in sys.argv or sys.exit(0)\n"
     pip += "print(*range(30), 'ERROR: no match', sep='\\n', file=sys.stderr)\nsys.exit(2)\n"
-    python = Path(bare) / "python3.11"
-    place = "$4/lib/python3.11/site-packages/pip"
+    python = Path(bare) / NAME
+    place = f"$4/lib/{NAME}/site-packages/pip"
     make_pip = f'mkdir -p "{place}"; cp "{tmp_path}/pip.py" "{place}/__main__.py"; '
     (tmp_path / "pip.py").write_text(pip)
     python.write_text(python.read_text().replace("then exec", f"then {make_pip}exec"))
