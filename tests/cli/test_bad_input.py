@@ -111,6 +111,21 @@ def test_an_environment_that_cannot_be_built_shows_pips_last_lines(scientist: Sc
     assert not list(folder.glob("workspaces/*"))
 
 
+@pytest.mark.parametrize("name", ["plot.py", "experiment.py", "template.toml", "profiles", "sealed/extra.txt"])
+def test_a_link_that_leads_nowhere_is_refused_by_every_command(
+    refuse: Refuse, folder: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(QUADRATIC, folder / "linked")
+    place = folder / "linked" / name
+    shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+    place.symlink_to("../shared/of-yesterday")
+    problem = f"{name}: is a link to ../shared/of-yesterday, which is not there"
+    assert problem in refuse("launch", "ideas.json", "--template", "linked")
+    assert problem in refuse("baseline", "linked")
+    assert app.run(["template", "check", "linked"]) == 1
+    assert f"mend  linked/{problem}; remove it, or put a file in its place" in capsys.readouterr().out
+
+
 def test_a_sweep_needs_a_marked_range(refuse: Refuse, folder: Path) -> None:
     shutil.copytree(QUADRATIC, folder / "plain")
     code = folder / "plain" / "experiment.py"

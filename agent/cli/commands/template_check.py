@@ -40,7 +40,7 @@ from agent.edges.lint import Linter
 from agent.edges.run.prepare_step import FIGURES, Equipment, limits_of
 from agent.edges.run.trial import Trial, run_trial
 from agent.edges.system.untrusted import read_untrusted
-from agent.edges.template.inspect import check_files, check_marks, spec_faults
+from agent.edges.template.inspect import check_files, check_marks, find_bad_file, spec_faults
 from agent.edges.template.load import TEMPLATE_FILE, Template, at_profile, find_template, load_template, read_spec
 from agent.errors import ScientistError, UsageError
 
@@ -69,6 +69,9 @@ def check_template(path: str, *, python: Path | None, profile: str, data: Path |
         raise UsageError(f"--data {data}", "is not a folder")
     printer = RemarkPrinter()
     shown = Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
+    if fault := find_bad_file(folder, shown):
+        printer.add([fault])
+        return finish(printer, folder.name, shown)
     faults = spec_faults(shown)
     printer.add(faults)
     if faults:

@@ -3,47 +3,48 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
+import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from agent.edges.system.deep_folders import MAX_DEPTH
 from agent.edges.system.files import fsync_folder, fsync_tree
 from agent.errors import IntegrityError, UsageError
 
-__all__ = ["check_frozen", "freeze_template", "hash_folder", "unplant"]
+__all__ = ["check_frozen", "freeze_template", "hash_folder", "unplant", "walk_template"]
+
+MOST_FILES = 100_000
 
 _SKIPPED_FOLDERS = frozenset({"__pycache__", ".git", ".ipynb_checkpoints", ".venv"})
+_EDITOR_LOCK = ".#"  # Emacs marks a file that is being edited with a link that leads nowhere
 
 
 def freeze_template(folder: Path, store: Path) -> Path:
-    """Copy the whole template to `store`/<hash>, once, make the copy's files read-only, and return it."""
+    """Copy the whole template to `store`/<hash>, once, make the copy's files read-only, and return it.
+
+    A link is copied as what it names. A copy that was changed since is put aside and made anew.
+
+    Raises: UsageError if the folder cannot be copied, or changes meanwhile.
+    """
     name = hash_folder(folder)
     copy = store / name
-    if copy.is_dir():
-        check_frozen(copy)
+    if copy.is_dir() and _still_is(copy, name):
         unplant(copy)
         return copy
     store.mkdir(parents=True, exist_ok=True)
     temporary = store / f".{name}.{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        shutil.copytree(
-            folder,
-            temporary,
-            ignore=lambda _, names: [n for n in names if n in _SKIPPED_FOLDERS],
-            ignore_dangling_symlinks=True,
-        )
+        _copy_files(folder, temporary)
+        if not _still_is(temporary, name):
+            raise UsageError(f"template {folder}", "changed while it was copied", "launch again")
         fsync_tree(temporary)
-        temporary.rename(copy)
-        _make_files_read_only(copy)
-    except shutil.Error as error:
-        path, _, problem = error.args[0][0]
-        raise UsageError(f"template {folder}", f"{path} cannot be copied: {problem}") from error
-    except OSError:
-        if not copy.is_dir():  # else another launch was faster
-            raise
+        _put_in_place(temporary, copy)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     fsync_folder(store)
@@ -51,13 +52,38 @@ def freeze_template(folder: Path, store: Path) -> Path:
     return copy
 
 
-def _make_files_read_only(copy: Path) -> None:
-    """Make the files read-only against mistakes. `check_frozen` protects the copy: read-only folders would make `rm
-    -rf` fail.
+def _still_is(copy: Path, name: str) -> bool:
+    """Whether the copy holds the files of which `name` is the hash."""
+    try:
+        return hash_folder(copy) == name
+    except (UsageError, OSError):
+        return False
+
+
+def _copy_files(folder: Path, target: Path) -> None:
+    """Copy each file that the hash counts, read-only. Empty folders are left out.
+
+    Files are read-only against mistakes. `check_frozen` protects the copy: read-only folders would make `rm -rf` fail.
     """
-    for place, _, names in os.walk(copy):
-        for name in names:
-            Path(place, name).chmod(0o444)
+    target.mkdir()
+    for path in walk_template(folder):
+        place = target / path.relative_to(folder)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with reading(folder, path):
+            shutil.copyfile(path, place)
+        place.chmod(0o444)
+
+
+def _put_in_place(temporary: Path, copy: Path) -> None:
+    """Rename the whole copy to its name. If another launch was faster, its copy stays; a changed one is put aside."""
+    try:
+        temporary.rename(copy)
+    except OSError:
+        if not os.path.lexists(copy):
+            raise
+        if not _still_is(copy, copy.name):
+            copy.rename(copy.with_name(f".{copy.name}.changed.{time.time_ns()}"))
+            temporary.rename(copy)
 
 
 def unplant(copy: Path) -> None:
@@ -78,29 +104,91 @@ def check_frozen(copy: Path) -> None:
     """Raises: IntegrityError if a frozen template is gone or was changed."""
     if not copy.is_dir():
         raise IntegrityError(f"template {copy}", "is missing", "put the frozen copy back; a resume uses no other")
-    if hash_folder(copy) != copy.name:
-        last = max(_walk(copy), key=lambda path: path.stat().st_ctime_ns, default=None)
-        look = f"look at {last.relative_to(copy)}, which changed last; " if last else ""
+    if not _still_is(copy, copy.name):
+        last = _last_changed(copy)
+        look = f"look at {last}, which changed last; " if last else ""
         raise IntegrityError(
             f"template {copy}", "was changed since launch", f"{look}put the frozen copy back, or launch the idea again"
         )
 
 
+def _last_changed(copy: Path) -> str:
+    try:
+        last = max(walk_template(copy), key=lambda path: path.stat().st_ctime_ns, default=None)
+    except UsageError as error:
+        return error.where.removeprefix(f"{copy}/")
+    return str(last.relative_to(copy)) if last else ""
+
+
 def hash_folder(folder: Path) -> str:
     """First 16 hex digits of a SHA-256 over every file's relative path and content. A link counts as the file that it
     names.
+
+    Raises: UsageError naming what cannot be read, or a link that cannot be followed.
     """
     total = hashlib.sha256()
-    for path in sorted(_walk(folder)):
+    for path in sorted(walk_template(folder)):
         total.update(os.fsencode(path.relative_to(folder)) + b"\0")
-        total.update(hashlib.sha256(path.read_bytes()).digest())
+        with reading(folder, path), path.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()[:16]
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for path in folder.iterdir():
-        if path.is_dir():
+@contextlib.contextmanager
+def reading(folder: Path, path: Path) -> Iterator[None]:
+    """Turn an error about the template's `path` into a UsageError that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(str(path), f"cannot be read: {error.strerror}", f"template {folder.name} holds it") from error
+
+
+def walk_template(folder: Path) -> Iterator[Path]:
+    """Every file of the template, also below links to folders. Names of _SKIPPED_FOLDERS are passed over.
+
+    Raises: UsageError naming a link that leads nowhere or back to a folder in which it lies, a pipe, socket or device,
+    and what cannot be read. A template may not hold more than MOST_FILES files, nor folders deeper than MAX_DEPTH.
+    """
+    for count, path in enumerate(_walk(folder, folder, ())):
+        if count == MOST_FILES:
+            remedy = "keep data elsewhere, and name it with --data"
+            raise UsageError(f"template {folder}", f"holds more than {MOST_FILES:,} files", remedy)
+        yield path
+
+
+def _walk(top: Path, folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
+    with reading(top, folder):
+        status = folder.stat()
+        names = sorted(os.listdir(folder))  # noqa: PTH208 - Path sorts names that are no UTF-8 just as well, slower
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        raise UsageError(
+            str(folder), "is a link to a folder in which it lies", "remove it, or link what the code needs"
+        )
+    if len(above) > MAX_DEPTH:
+        raise UsageError(str(folder), f"lies deeper than {MAX_DEPTH} folders", "move it up")
+    for path in (folder / name for name in names):
+        with reading(top, path):
+            kind = _kind_of(path)
+        if kind == "folder":
             if path.name not in _SKIPPED_FOLDERS:
-                yield from _walk(path)
-        elif path.is_file():
+                yield from _walk(top, path, (*above, here))
+        elif kind == "file":
             yield path
+        elif path.name not in _SKIPPED_FOLDERS and not path.name.startswith(_EDITOR_LOCK):
+            raise UsageError(str(path), f"is {kind}", "remove it, or put a file in its place")
+
+
+def _kind_of(path: Path) -> str:
+    """ "file", "folder", or what else it is, in words."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return f"a link to {path.readlink()}, which is not there"
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return f"a link to {path.readlink()}, which leads in a circle"
+    if stat.S_ISDIR(mode):
+        return "folder"
+    return "file" if stat.S_ISREG(mode) else "a pipe, socket or device"

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import tomllib
+from collections import deque
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -15,13 +16,24 @@ from pydantic import ValidationError
 from agent.core.code.search_marks import search_ranges
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.text.remark import Remark
+from agent.edges.template.frozen import walk_template
 from agent.edges.template.load import TEMPLATE_FILE
 from agent.edges.template.new import FILL, find_fills
+from agent.errors import UsageError
 
-__all__ = ["check_files", "check_marks", "spec_faults"]
+__all__ = ["check_files", "check_marks", "find_bad_file", "spec_faults"]
 
 # "# search: log 1e-4..1e-2"
 _MARK = re.compile(r"#\s*search:")
+
+
+def find_bad_file(folder: Path, shown: Path) -> Remark | None:
+    """The first file of a template that a launch would not copy, such as a link that leads nowhere."""
+    try:
+        deque(walk_template(folder), maxlen=0)
+    except UsageError as error:
+        return Remark("mend", str(error).replace(str(folder), str(shown)))
+    return None
 
 
 def spec_faults(folder: Path) -> list[Remark]:

@@ -66,7 +66,8 @@ def find_template(name: str, roots: Sequence[Path]) -> Path:
     """
     candidates = [Path(name), *(root / name for root in roots)]
     for folder in candidates:
-        if (folder / TEMPLATE_FILE).is_file() or (folder / "experiment.py").is_file():
+        marks = (folder / TEMPLATE_FILE, folder / "experiment.py")
+        if any(mark.is_file() or mark.is_symlink() for mark in marks):  # loading it says where a link leads
             return folder.resolve()
     for folder in candidates:
         if folder.is_dir():
@@ -109,6 +110,7 @@ def load_template(folder: Path, profile: str = "") -> Template:
 
     Raises: UsageError naming the file at fault.
     """
+    folder_hash = hash_folder(folder)
     whole = read_spec(folder)
     for name in whole.run_files:
         if not (folder / name).is_file():
@@ -125,7 +127,7 @@ def load_template(folder: Path, profile: str = "") -> Template:
     return Template(
         spec=spec,
         folder=folder,
-        hash=hash_folder(folder),
+        hash=folder_hash,
         brief=_read_brief(folder, profile),
         files=_read_code(folder, spec),
         profile=profile,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.edges.template import frozen
 from agent.edges.template.frozen import check_frozen, freeze_template, hash_folder, unplant
 from agent.edges.template.load import load_template
 from agent.errors import IntegrityError, UsageError
@@ -134,8 +135,10 @@ def test_compiled_files_that_two_ideas_remove_at_once_are_no_failure(folder: Pat
     check_frozen(copy)
 
 
-@pytest.mark.parametrize("change", ["add", "alter", "remove", "all"])
-def test_a_frozen_copy_that_changed_is_refused_even_by_a_new_launch(folder: Path, tmp_path: Path, change: str) -> None:
+@pytest.mark.parametrize("change", ["add", "alter", "remove", "link", "all"])
+def test_a_frozen_copy_that_changed_is_refused_and_a_launch_makes_it_anew(
+    folder: Path, tmp_path: Path, change: str
+) -> None:
     copy = freeze_template(folder, tmp_path / "store")
     make_writable(copy)
     match change:
@@ -145,32 +148,126 @@ def test_a_frozen_copy_that_changed_is_refused_even_by_a_new_launch(folder: Path
             (copy / "plot.py").write_text("")
         case "remove":
             (copy / "plot.py").unlink()
+        case "link":
+            (copy / "plot.py").unlink()
+            (copy / "plot.py").symlink_to("plot.py")
         case "all":
             shutil.rmtree(copy)
     with pytest.raises(IntegrityError, match="is missing" if change == "all" else "was changed"):
         check_frozen(copy)
-    if change != "all":
-        with pytest.raises(IntegrityError, match="was changed"):
-            freeze_template(folder, tmp_path / "store")
+    assert freeze_template(folder, tmp_path / "store") == copy
+    check_frozen(copy)
+    aside = [p for p in copy.parent.iterdir() if p != copy]
+    assert [p.name.rpartition(".")[0] for p in aside] == ([f".{copy.name}.changed"] if change != "all" else [])
 
 
-def test_two_launches_that_freeze_at_once_agree(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_two_launches_that_freeze_at_once_agree(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_whole: bool
+) -> None:
     store = tmp_path / "store"
-    copytree = shutil.copytree
 
-    def another_is_faster(*arguments: object, **options: object) -> object:
+    def another_is_faster(source: Path, target: Path) -> object:
         monkeypatch.undo()
-        copytree(folder, store / hash_folder(folder))
-        return copytree(*arguments, **options)  # type: ignore[arg-type]
+        other = shutil.copytree(folder, store / hash_folder(folder))
+        if not is_whole:
+            (other / "plot.py").unlink()
+        return shutil.copyfile(source, target)
 
-    monkeypatch.setattr(shutil, "copytree", another_is_faster)
+    monkeypatch.setattr(shutil, "copyfile", another_is_faster)
     copy = freeze_template(folder, store)
-    assert [p.name for p in store.iterdir()] == [copy.name]
+    assert [p.name for p in store.iterdir() if not p.name.startswith(".")] == [copy.name]
     check_frozen(copy)
 
 
-def test_a_copy_that_fails_leaves_nothing(folder: Path, tmp_path: Path) -> None:
-    os.mkfifo(folder / "pipe")
-    with pytest.raises(UsageError, match="pipe cannot be copied"):
+def test_a_template_that_changes_while_it_is_copied_gives_no_copy(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(source: Path, target: Path) -> object:
+        monkeypatch.undo()
+        (folder / "plot.py").write_text("saved = 1\n")
+        return shutil.copyfile(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", save)
+    with pytest.raises(UsageError, match="changed while it was copied; launch again"):
         freeze_template(folder, tmp_path / "store")
     assert list((tmp_path / "store").iterdir()) == []
+
+
+LINKED = ("experiment.py", "plot.py", "prompt.md", "template.toml", "sealed", "sealed/evaluate.py", "profiles")
+
+
+def put_links(folder: Path, beside: Path, form: str) -> None:
+    """Move the files of LINKED to `beside`, and leave links of that form in their places."""
+    beside.mkdir()
+    for number, name in enumerate(LINKED):
+        place, real = folder / name, beside / str(number)
+        place.rename(real)
+        chain = beside / f"chain-{number}"
+        chain.symlink_to(real.name)
+        target = {"relative": os.path.relpath(real, place.parent.resolve()), "absolute": real, "chain": chain}[form]
+        place.symlink_to(target)
+
+
+@pytest.mark.parametrize("form", ["relative", "absolute", "chain"])
+def test_links_of_any_form_and_to_any_place_give_the_copy_that_files_give(
+    folder: Path, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "again.py").symlink_to("experiment.py")  # within the template
+    before = freeze_template(folder, tmp_path / "first")
+    put_links(folder, tmp_path / "beside", form)
+    monkeypatch.chdir("/")
+    copy = freeze_template(folder, tmp_path / "store")
+    assert copy.name == before.name == load_template(folder).hash
+    assert load_template(copy).files == load_template(before).files
+    assert [p for p in copy.rglob("*") if p.is_symlink()] == []
+    shutil.rmtree(tmp_path / "beside")
+    check_frozen(copy)
+
+
+def test_a_link_to_the_template_itself_is_followed(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "named").symlink_to(os.path.relpath(folder, tmp_path))
+    assert freeze_template(tmp_path / "named", tmp_path / "store") == freeze_template(folder, tmp_path / "store")
+
+
+BAD_LINKS = {
+    "nowhere": ("../gone.py", "is a link to ../gone.py, which is not there"),
+    "below-a-file": ("experiment.py/x", "is a link to experiment.py/x, which is not there"),
+    "itself": ("itself", "is a link to itself, which leads in a circle"),
+    "home": (".", "is a link to a folder in which it lies"),
+    "up": ("..", "is a link to a folder in which it lies"),
+    "null": ("/dev/null", "is a pipe, socket or device"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_LINKS)
+@pytest.mark.parametrize("place", ["", "sealed"])
+def test_a_link_that_cannot_be_followed_is_refused_before_anything_is_copied(
+    folder: Path, tmp_path: Path, name: str, place: str
+) -> None:
+    target, problem = BAD_LINKS[name]
+    (folder / place / name).symlink_to(target)
+    if place and name == "below-a-file":
+        problem = "which is not there"
+    for read in (load_template, hash_folder, lambda folder: freeze_template(folder, tmp_path / "store")):
+        with pytest.raises(UsageError) as refused:
+            read(folder)
+        assert problem in str(refused.value) and f"/{name}" in refused.value.where
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_folder_without_end_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / Path(*["d"] * 101)).mkdir(parents=True)
+    with pytest.raises(UsageError, match="lies deeper than 100 folders"):
+        hash_folder(folder)
+    shutil.rmtree(folder / "d")
+    monkeypatch.setattr(frozen, "MOST_FILES", 3)
+    with pytest.raises(UsageError, match="holds more than 3 files"):
+        hash_folder(folder)
+
+
+def test_a_pipe_in_the_template_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(UsageError, match="pipe: is a pipe, socket or device"):
+        freeze_template(folder, tmp_path / "store")
+    assert not (tmp_path / "store").exists()
