@@ -16,7 +16,14 @@ from filelock import FileLock, Timeout
 
 from agent.core.inputs.spec import Environment
 from agent.edges.system.child import ChildCommand, run_child
-from agent.edges.template.interpreters import WHERE, FoundPython, PythonPlaces, find_python
+from agent.edges.template.interpreters import (
+    WHERE,
+    FoundPython,
+    PythonPlaces,
+    find_python,
+    older_names,
+    outside_of_environments,
+)
 from agent.errors import UsageError
 
 MARKER = ".complete"
@@ -34,7 +41,7 @@ def environment_for(
 ) -> Path | None:
     """The interpreter of a finished environment, or None when it has yet to be built (or cannot be)."""
     try:
-        folder = _folder_for(env, template_dir, cache, find_python(env.python, places))
+        folder = _choose_folder(env, template_dir, cache, find_python(env.python, places), places)
     except UsageError:
         return None
     return _interpreter(folder) if _is_complete(folder, env) else None
@@ -57,7 +64,7 @@ def build_environment(
     Raises: UsageError with the last lines of the command that failed.
     """
     python = find_python(env.python, places)
-    folder = _folder_for(env, template_dir, cache, python)
+    folder = _choose_folder(env, template_dir, cache, python, places)
     cache.mkdir(parents=True, exist_ok=True)
     variables = {name: value for name, value in inherited.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     variables |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONUNBUFFERED": "1"}
@@ -123,15 +130,33 @@ class _Builder:
             raise UsageError(WHERE, problem, remedy)
 
 
-def _folder_for(env: Environment, template_dir: Path, cache: Path, python: FoundPython) -> Path:
-    """Named by everything the packages depend on: arguments, files they name, interpreter, platform."""
-    digest = hashlib.sha256()
-    digest.update(json.dumps([env.install, str(python.path), python.version]).encode())
-    digest.update(f"{platform.system()} {platform.machine()} {' '.join(platform.libc_ver())}".encode())
+def _choose_folder(
+    env: Environment, template_dir: Path, cache: Path, python: FoundPython, places: PythonPlaces | None
+) -> Path:
+    """The environment's folder. One that was built when the same interpreter was found under another path is taken."""
+    platform_and_files = _describe_platform_and_files(env, template_dir)
+
+    def folder_for(path: Path) -> Path:
+        text = json.dumps([env.install, str(path), python.version]).encode() + platform_and_files
+        return cache.absolute() / hashlib.sha256(text).hexdigest()[:16]
+
+    folder = folder_for(python.base)
+    if _has_packages(folder):
+        return folder
+    for path in dict.fromkeys((python.path, *older_names(python, places))):
+        older = folder_for(path)
+        if _has_packages(older) and outside_of_environments(_interpreter(older)).resolve() == python.base:
+            return older
+    return folder
+
+
+def _describe_platform_and_files(env: Environment, template_dir: Path) -> bytes:
+    """The platform, and the content of each file that the arguments name."""
+    text = f"{platform.system()} {platform.machine()} {' '.join(platform.libc_ver())}".encode()
     for path in _files_named(env.install, template_dir):
-        digest.update(f"\n{path.relative_to(template_dir) if path.is_relative_to(template_dir) else path}\n".encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return cache.absolute() / digest.hexdigest()[:16]
+        text += f"\n{path.relative_to(template_dir) if path.is_relative_to(template_dir) else path}\n".encode()
+        text += hashlib.sha256(path.read_bytes()).digest()
+    return text
 
 
 def _files_named(install: Sequence[Sequence[str]], template_dir: Path) -> list[Path]:

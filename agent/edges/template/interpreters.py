@@ -15,21 +15,28 @@ from packaging.version import InvalidVersion, Version
 
 from agent.errors import UsageError
 
-__all__ = ["FoundPython", "PythonPlaces", "find_python", "python_places"]
+__all__ = ["FoundPython", "PythonPlaces", "find_python", "older_names", "outside_of_environments", "python_places"]
 
 WHERE = "template environment"
 
 _MINORS = (11, 12, 13, 14, 10, 9)  # those first for which most packages have wheels
-_ASK_VERSION = "import sys; print('.'.join(map(str, sys.version_info[:3])))"
+_ASK_VERSION = (
+    "import os, sys; base = getattr(sys, '_base_executable', '') or sys.executable;"
+    "print('.'.join(map(str, sys.version_info[:3])), os.path.realpath(base))"
+)
 _CONDAS = ("miniconda3", "miniforge3", "mambaforge", "anaconda3", "micromamba", ".conda")
 
 
 @dataclass(frozen=True, slots=True)
 class FoundPython:
-    """An interpreter and the version that it gives itself."""
+    """An interpreter and the version that it gives itself.
+
+    path: as it was found, a shim perhaps. base: the program that it starts in the end, links followed.
+    """
 
     path: Path
     version: str
+    base: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +84,12 @@ def find_python(spec: str, places: PythonPlaces | None = None) -> FoundPython:
         raise UsageError("environment.python", f"{spec!r} is no version range", 'write it as ">=3.11,<3.13"') from error
     seen: dict[str, None] = {}
     for candidate in dict.fromkeys(_candidates(places)):
-        version = _version_of(candidate)
-        if version is None:
+        found = _ask(candidate)
+        if found is None:
             continue
-        if wanted.contains(version, prereleases=True):
-            return FoundPython(candidate, version)
-        seen[f"{candidate} is {version}"] = None
+        if wanted.contains(found.version, prereleases=True):
+            return found
+        seen[f"{candidate} is {found.version}"] = None
     problem = f"no Python {spec} on PATH{places} ({', '.join(seen) if seen else 'there is none at all'})"
     fitting = next((f"3.{minor}" for minor in _MINORS if wanted.contains(f"3.{minor}.99")), "")
     how = f": uv python install {fitting}, pyenv install {fitting}" if fitting else ""
@@ -93,13 +100,23 @@ def _candidates(places: PythonPlaces) -> Iterator[Path]:
     for name in (*(f"python3.{minor}" for minor in _MINORS), "python3", "python"):
         found = shutil.which(name, path=places.path)
         if found:
-            yield _outside_of_environments(Path(found).absolute())
+            yield outside_of_environments(Path(found).absolute())
     if places.path is None:
-        yield _outside_of_environments(Path(sys.executable))
+        yield outside_of_environments(Path(sys.executable))
     for minor in _MINORS:
         for _, folder in places.installed:
             for pattern in (f"bin/python3.{minor}", f"*/bin/python3.{minor}"):
                 yield from sorted(folder.glob(pattern), key=_newest_first)
+
+
+def older_names(python: FoundPython, places: PythonPlaces | None = None) -> Iterator[Path]:
+    """Paths under which the same interpreter may have been found once: beside its base, or in a folder of PATH."""
+    path = places.path if places else None
+    folders = os.get_exec_path() if path is None else path.split(os.pathsep)
+    minor = ".".join(python.version.split(".")[:2])
+    for folder in (python.base.parent, *(Path(name).absolute() for name in folders if name)):
+        for name in (f"python{minor}", "python3", "python"):
+            yield folder / name
 
 
 def _newest_first(python: Path) -> tuple[tuple[int, ...], str]:
@@ -113,7 +130,7 @@ def _newest_first(python: Path) -> tuple[tuple[int, ...], str]:
     return (), folder
 
 
-def _outside_of_environments(python: Path) -> Path:
+def outside_of_environments(python: Path) -> Path:
     """The interpreter that an active environment was made from, so that builds do not depend on the active one."""
     try:
         lines = (python.parent.parent / "pyvenv.cfg").read_text("utf-8", errors="replace").splitlines()
@@ -124,7 +141,7 @@ def _outside_of_environments(python: Path) -> Path:
     return base if os.access(base, os.X_OK) else python
 
 
-def _version_of(python: Path) -> str | None:
+def _ask(python: Path) -> FoundPython | None:
     """None if it does not run, as a shim of a version that is not installed."""
     try:
         done = subprocess.run(
@@ -132,5 +149,5 @@ def _version_of(python: Path) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    version = done.stdout.strip()
-    return version if done.returncode == 0 and version else None
+    version, _, base = done.stdout.strip().partition(" ")
+    return FoundPython(python, version, Path(base or python)) if done.returncode == 0 and version else None

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -145,10 +148,11 @@ def test_hash_follows_requirements_local_packages_and_arguments(template: Path, 
     cache = tmp_path / "cache"
 
     def folder(install: tuple[tuple[str, ...], ...]) -> Path:
-        from agent.edges.template.environment import _folder_for
+        from agent.edges.template.environment import _choose_folder
 
-        return _folder_for(
-            Environment(install=install), template, cache, find_python(f"=={VERSION}", PythonPlaces(bare))
+        places = PythonPlaces(bare)
+        return _choose_folder(
+            Environment(install=install), template, cache, find_python(f"=={VERSION}", places), places
         )
 
     lists = (("-r", "requirements.txt"), ("--no-deps", "./pkg[extra]"))
@@ -162,6 +166,39 @@ def test_hash_follows_requirements_local_packages_and_arguments(template: Path, 
     assert folder(lists[:1]) in seen
     (template / "experiment.py").write_text("x = 1\n")
     assert folder(lists[:1]) in seen
+
+
+def shim(folder: Path) -> str:
+    """A folder as of pyenv's shims, in which a script starts the interpreter of the fixture `bare`."""
+    folder.mkdir()
+    (folder / NAME).write_text(BARE_PYTHON.format(python=sys.executable))
+    (folder / NAME).chmod(0o755)
+    return str(folder)
+
+
+def test_an_interpreter_found_under_two_paths_has_one_environment(template: Path, tmp_path: Path, bare: str) -> None:
+    env, cache = Environment(python=f"=={VERSION}"), tmp_path / "cache"
+    first = PythonPlaces(bare)
+    other = PythonPlaces(shim(tmp_path / "shims"))
+    python = build_environment(env, template, cache, silent, inherited=os.environ, places=first)
+    assert environment_for(env, template, cache, other) == python
+
+
+def test_an_environment_of_an_earlier_version_is_found_under_the_path_in_its_name(
+    template: Path, tmp_path: Path, bare: str
+) -> None:
+    env, cache = Environment(python=f"=={VERSION}"), tmp_path / "cache"
+    places = PythonPlaces(os.pathsep.join((shim(tmp_path / "shims"), bare)))
+    python = build_environment(env, template, cache, silent, inherited=os.environ, places=places)
+    named = [[], str(Path(bare) / NAME), VERSION]  # as version 0.1 named it when `bare` came first on PATH
+    text = f"{json.dumps(named)}{platform.system()} {platform.machine()} {' '.join(platform.libc_ver())}"
+    older = cache / hashlib.sha256(text.encode()).hexdigest()[:16]
+    python.parent.parent.rename(older)
+    assert environment_for(env, template, cache, places) == older / "bin" / "python"
+    other = Path(shim(tmp_path / "another of that version"))
+    (other / NAME).rename(other / "python")
+    (older / "pyvenv.cfg").write_text(f"home = {other}\n")
+    assert environment_for(env, template, cache, places) is None
 
 
 def test_building_an_empty_environment_is_quick(template: Path, tmp_path: Path, bare: str) -> None:
