@@ -7,8 +7,9 @@ from typing import Final
 from agent.core.model.messages import Message
 from agent.core.text.lexer import read_lines
 from agent.core.text.markers import read_fence
+from agent.core.text.reasoning import strip_reasoning
 
-__all__ = ["ask_for_less", "ask_for_rest", "join_rest", "whole_lines"]
+__all__ = ["ask_for_less", "ask_for_rest", "ask_for_text", "has_answer", "join_rest", "whole_lines"]
 
 GO_ON: Final = (
     "Your reply was cut off at the limit of its length. Go on with the line that follows the last one above: "
@@ -18,6 +19,12 @@ LESS: Final = (
     "Your reply reached the limit of its length before it was complete, and was not used. Reply again in full, "
     "much shorter: think and explain less, and change only what matters most."
 )
+TEXT: Final = "Your last reply held no text. Answer in text, as asked above, and call no tool."
+
+
+def has_answer(text: str) -> bool:
+    """Whether the text holds more than reasoning."""
+    return bool(strip_reasoning(text).strip())
 
 
 def whole_lines(text: str) -> str:
@@ -35,13 +42,18 @@ def ask_for_less() -> Message:
     return Message("user", LESS)
 
 
+def ask_for_text() -> Message:
+    """The turn that asks again for a reply that held no text."""
+    return Message("user", TEXT)
+
+
 def join_rest(text: str, rest: str) -> str:
     """The reply in one piece, without lines that the rest repeats and without a fence that it opens anew.
 
-    If the model began its reply again, the rest alone is the reply.
+    If the model began its reply again, or was cut while it reasoned, the rest alone is the reply.
     """
     begun = whole_lines(text)
-    if rest.startswith(begun) and not begun[:1].isspace():
+    if (rest.startswith(begun) and not begun[:1].isspace()) or not has_answer(begun):
         return rest
     if not begun.endswith("\n"):
         return begun + rest

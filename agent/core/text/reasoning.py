@@ -13,11 +13,41 @@ from agent.core.text.markers import FenceMark, closes_block, read_fence, read_he
 
 __all__ = ["split_reasoning", "strip_reasoning"]
 
-_NAMES: Final = r"(?:[a-z]+:)?(?:think|thinking|thoughts?|reasoning|reflection|scratchpad)"
-# "</think>", "</reasoning >", "◁/think▷"
-_CLOSE: Final = re.compile(rf"</{_NAMES}\s*>|◁/think▷", re.IGNORECASE)
-# "<think>", "<ns:reasoning effort='high'>", "◁think▷", and all closing ones
-_TAG: Final = re.compile(rf"<{_NAMES}(?:\s[^<>]*)?>|◁think▷|{_CLOSE.pattern}", re.IGNORECASE)
+# "think", "reasoning", "inner_monologue", "antThinking"
+_NAMES: Final = (
+    r"(?:ant|(?:inner|internal|chain_of)_)?(?:think|thinking|thoughts?|reason|reasoning|reflection|scratchpad|analysis"
+    r"|rationale|monologue|deliberation)(?:_process)?"
+)
+# How the final channel of gpt-oss begins, with some of its tokens lost: "<|end|><|start|>assistant<|channel|>final
+# <|message|>" on one line, "<|channel|>final <|constrain|>json<|message|>", "assistantfinal"
+_FINAL: Final = (
+    r"(?:<\|end\|>)?(?:<\|start\|>)?(?:assistant)?<\|channel\|>final\b(?:[^<>\n]{0,40}<\|constrain\|>\w{0,20})?(?:<\|message\|>)?"
+    r"|(?:<\|end\|>)?<\|start\|>assistant<\|message\|>|(?<![_`])(?-i:assistantfinal)(?![_(=])(?:<\|message\|>)?"
+)
+# Special tokens that end reasoning, which no prose holds: "[/THINK]", "<|end_of_thought|>", "<|/thinking|>"
+_TOKEN_CLOSE: Final = re.compile(
+    rf"{_FINAL}|(?-i:\[/(?:THINK|THINKING|REASONING)\])|<\|end_(?:of_)?{_NAMES}\|>|<\|{_NAMES}_end\|>"
+    rf"|<\|/{_NAMES}\|>|</\|{_NAMES}\|>|<channel\|>|<unused95>",
+    re.IGNORECASE,
+)
+# "</think>", "</reasoning >", "◁/think▷", and those tokens
+_CLOSE: Final = re.compile(rf"</(?:[a-z]+:)?{_NAMES}\s*>|◁/think▷|{_TOKEN_CLOSE.pattern}", re.IGNORECASE)
+# Tokens around an answer: "<|return|>", "<|begin_of_solution|>", "<end_of_turn>"
+_EDGE: Final = re.compile(
+    r"<\|(?:return|end|im_end|eot_id|endoftext|end_of_text|(?:begin|end)_of_solution|(?:START|END)_(?:RESPONSE|TEXT))\|>"
+    r"|<end_of_turn>|<｜end▁of▁sentence｜>",
+    re.IGNORECASE,
+)
+# "<think>", "<ns:reasoning effort='high'>", "[THINK]", "<|begin_of_thought|>", "<|channel|>analysis", and the others
+_TAG: Final = re.compile(
+    rf"{_CLOSE.pattern}|<(?:[a-z]+:)?{_NAMES}(?:\s[^<>]*)?>|◁think▷|(?-i:\[(?:THINK|THINKING|REASONING)\])"
+    rf"|<\|(?:(?:begin|start)_(?:of_)?)?{_NAMES}(?:_(?:start|begin))?\|>"
+    rf"|(?:<\|start\|>assistant)?<\|channel\|>\s?(?!final)\w{{1,20}}|<\|channel>\s?(?!final)\w{{1,20}}"
+    rf"|<unused94>|{_EDGE.pattern}",
+    re.IGNORECASE,
+)
+# A text that begins in gpt-oss's channel of analysis, of which a token was lost: "analysis<|message|>We", "analysisWe"
+_BEGUN: Final = re.compile(r"\s*(?:assistant)?(?:analysis|commentary)(?:<\|message\|>|(?=[A-Z]))")
 
 _SPACES: Final = re.compile(r"\s*")
 # How a line begins that may open or close a fence or a block: "```", "1. ```", "<<<<<<< SEARCH", "======>>>>>> REPLACE"
@@ -27,15 +57,18 @@ _OPENING: Final = re.compile(r"\s*(?:[<>=]{5}|`{3}|~{3}|\d{1,3}[.)]|[-*+])")
 def strip_reasoning(text: str) -> str:
     """The text with reasoning blanked, line by line, so that line numbers stay.
 
-    Reasoning is <think>, <thinking> or <reasoning> up to its closing tag, or to the end if it opens a line and is
-    never closed. It is also everything before a closing tag that nothing opened, even if that left a fence or a block
-    open: some servers put the opening tag into the prompt. Tags inside fences, closed blocks and backticks are text.
+    Reasoning is <think>, [THINK], <|channel|>analysis or another of their kind up to a closing one, or to the end if it
+    opens a line and is never closed. It is also everything before a closing tag that nothing opened, even if that left
+    a fence or a block open: some servers put the opening tag into the prompt, and some lose a token of it. Tags inside
+    fences, closed blocks and backticks are text.
     """
     return "\n".join(line for line, _ in split_reasoning(text))
 
 
 def split_reasoning(text: str) -> list[tuple[str, bool]]:
     """The lines of the text without reasoning, and whether each is blank because it was reasoning."""
+    if _BEGUN.match(text) and not _TOKEN_CLOSE.search(text):
+        return [("", True)] * (text.count("\n") + 1)
     return _Splitter(text).split() if _TAG.search(text) else [(line, False) for line in text.split("\n")]
 
 
@@ -72,16 +105,21 @@ class _Splitter:
         """Read a line from `column` on, or more if reasoning ends further below. Returns the column to go on from."""
         line = _Rest(self.lines[index], column)
         place = self._enter(index, line.text[column:])
-        while place is not _Within.BLOCK and (tag := line.next_tag()):
-            if line.ticks % 2:
+        while not self.in_block and (tag := line.next_tag()):
+            is_token = _TOKEN_CLOSE.fullmatch(tag[0])
+            if line.ticks % 2 or (place is _Within.BLOCK and not is_token):
                 continue
             if _CLOSE.fullmatch(tag[0]):
                 if place is _Within.CODE and self.tags_in_code:
                     self.tags_in_code -= 1
-                elif line.is_blank_before(tag) or tag.end() >= line.last:
+                elif is_token or line.is_blank_before(tag) or tag.end() >= line.last:
                     line = _Rest(line.text, tag.end())
                     self.blank_until, self.tags_in_code = index, 0
                     self.fence, self.in_block, self.has_head = None, False, False
+                    place = self._enter_again(index, line)
+            elif _EDGE.fullmatch(tag[0]):
+                if place is _Within.PROSE:
+                    line.leave_out(tag.start(), tag.end())
                     place = self._enter_again(index, line)
             elif place is _Within.CODE:
                 self.tags_in_code += 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import tenacity
 
 from agent.core.journal.budget import Paid
-from agent.core.model.cut_reply import ask_for_less, ask_for_rest, join_rest
+from agent.core.model.cut_reply import ask_for_less, ask_for_rest, has_answer, join_rest
 from agent.core.model.faults import Fault, FaultAction, FaultKind, advice
 from agent.core.model.messages import Message, Rules, normalise, rules_for, stricter
 from agent.core.model.rules import DEFAULT_TIMEOUT_S, ModelRules, RuleTable
@@ -196,7 +196,7 @@ class LiteLLMModel:
         first = self._persist(candidate, messages, effort, alone=alone)
         if first.finish_reason != "length":
             return first
-        if first.text.strip():
+        if has_answer(first.text):
             more = [*messages, *ask_for_rest(first.text)]
             try:
                 rest = self._persist(candidate, more, effort, alone=alone, brief=FaultKind.GARBLED)
@@ -207,7 +207,7 @@ class LiteLLMModel:
             if rest and rest.finish_reason != "length":
                 return replace(rest, text=join_rest(first.text, rest.text), reasoning=first.reasoning)
         less = self._persist(candidate, [*messages, ask_for_less()], effort, alone=alone)
-        if not less.text.strip():
+        if not has_answer(less.text):
             raise CallFailed(Fault(FaultKind.CUT, "reached its limit of output tokens before it said anything"))
         return less
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.model.cut_reply import ask_for_rest, join_rest, whole_lines
+from agent.core.model.cut_reply import ask_for_rest, has_answer, join_rest, whole_lines
 
 CODE = "Here it is.\nx.py\n```python\n<<<<<<< SEARCH\nalpha = 1\n=======\nalpha = 2\nbeta_of_the_model = 3\n"
 
@@ -55,3 +55,19 @@ def test_a_fence_is_the_one_that_every_reader_of_replies_sees() -> None:
     assert join_rest(f"~~~python\n{body}", "~~~python\n    pass\n~~~\n") == f"~~~python\n{body}    pass\n~~~\n"
     in_block = "<<<<<<< SEARCH\n```\nold line of the notes\n"
     assert join_rest(in_block, "```text\nmore\n") == f"{in_block}```text\nmore\n"
+
+
+def test_a_rest_that_thinks_anew_takes_the_place_of_a_reply_cut_in_its_thoughts() -> None:
+    begun = "<think>\nThe rate is too small.\nFirst, the gradient is\n"
+    for rest in (
+        "<think>\nAgain: 0.1 is stable.\n</think>\nPLAN:\n1. x\n",
+        "0.2.\n</think>\nPLAN:\n1. x\n",
+        "PLAN:\n1. x\n",
+    ):
+        assert join_rest(begun, rest) == rest
+    assert join_rest("<think>\nHm.\n</think>\nPLAN:\n", "1. x\n") == "<think>\nHm.\n</think>\nPLAN:\n1. x\n"
+
+
+def test_a_text_of_reasoning_alone_has_no_answer() -> None:
+    assert not has_answer("<think>\nHm.\n</think>\n") and not has_answer("[THINK]Hm.") and not has_answer(" \n")
+    assert has_answer("<think>\nHm.\n</think>\nYes.")

@@ -67,7 +67,81 @@ def test_a_tag_in_a_block_that_is_never_closed_is_reasoning() -> None:
         "x\n</think>\n",
         "</think> x ",
         "<think x</think",
+        "<|channel|>final <|constrain|>",
+        "[/THINK]`",
+        "<inner_monologue ",
+        ">>>>>>> REPLACE[/THINK]\n",
+        "<a",
     ],
 )
 def test_many_tags_take_time_linear_in_their_number(unit: str) -> None:
     strip_reasoning(unit * 20_000)  # a quarter of an hour if each tag read the text anew
+
+
+DRAFT = f"Maybe momentum, as in `<think>`:\n\nexperiment.py\n```python\n{BODY}```\nNo, that diverges.\n"
+FINAL = "PLAN:\n1. Raise the rate\n\nexperiment.py\n" + BODY
+FORMS = {
+    "gpt-oss": ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+    "gpt-oss with a comment": (
+        "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>commentary<|message|>",
+        "<|end|><|start|>assistant<|channel|>final <|constrain|>markdown<|message|>",
+    ),
+    "gpt-oss without its first token": ("analysis<|message|>", "<|start|>assistant<|channel|>final<|message|>"),
+    "gpt-oss without its first tokens": ("", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+    "gpt-oss without a channel": ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|message|>"),
+    "gpt-oss without tokens": ("analysis", "assistantfinal"),
+    "Magistral": ("[THINK]", "[/THINK]"),
+    "Magistral without its first token": ("", "[/THINK]"),
+    "Sky-T1": ("<|begin_of_thought|>\n\n", "<|end_of_thought|>\n\n<|begin_of_solution|>"),
+    "Command A": ("<|START_THINKING|>", "<|END_THINKING|><|START_RESPONSE|>"),
+    "bars": ("<|thinking|>", "<|/thinking|>"),
+    "bars of a beginning and an end": ("<|thinking_start|>", "<|thinking_end|>"),
+    "Gemma": ("<|channel>thought\n", "<channel|>"),
+    "MedGemma": ("<unused94>thought\n", "<unused95>"),
+    "analysis": ("<analysis>\n", "</analysis>\n"),
+    "reason": ("<reason>", "</reason>\n"),
+    "inner monologue": ("<inner_monologue>", "</inner_monologue>\n"),
+    "thought process": ("<thought_process>\n", "</thought_process>\n"),
+    "Claude 3": ("<antThinking>", "</antThinking>\n"),
+}
+ENDS = ("", "<|return|>", "<|end|>", "<|end_of_solution|>", "<|END_RESPONSE|>", "<|im_end|>")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_draft_in_any_form_of_reasoning_is_left_out_and_the_lines_stay(form: str) -> None:
+    begin, end = FORMS[form]
+    for last in ENDS:
+        stripped = strip_reasoning(f"{begin}{DRAFT}{end}{FINAL}{last}")
+        assert stripped.strip() == FINAL.strip(), last
+        assert stripped.count("\n") == f"{begin}{DRAFT}{end}{FINAL}".count("\n")
+
+
+@pytest.mark.parametrize("form", [form for form, (begin, _) in FORMS.items() if begin])
+def test_reasoning_that_was_cut_is_no_answer(form: str) -> None:
+    text = FORMS[form][0] + DRAFT.replace("`<think>`", "these").replace("Maybe", "Maybe the")
+    assert not strip_reasoning(text).strip()
+
+
+def test_a_draft_whose_last_line_is_followed_by_the_final_channel_is_left_out() -> None:
+    for end in ("<|end|><|start|>assistant<|channel|>final<|message|>", "[/THINK]", "<channel|>"):
+        assert strip_reasoning(f"Maybe:\n{BODY.rstrip()}{end}{FINAL}").strip() == FINAL.strip()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The analysis of run 1 shows a reason to stop.",
+        "Analysis of the run: fine.",
+        "analysis of the run: fine.",
+        "analysis\n1. fine",
+        "`assistantfinal` and `[/THINK]` are words of a tokenizer",
+        "see [THINK] below",
+        "an assistant final answer",
+        "x = assistant_final(1)",
+        "```\nTAGS = ['<|channel|>analysis', '[THINK]', '<analysis>']\n```\nx",
+        "<reasons>a</reasons>",
+        "[reasoning](https://example.org) is a link",
+    ],
+)
+def test_words_that_are_like_a_tag_are_text(text: str) -> None:
+    assert strip_reasoning(text) == text
