@@ -17,8 +17,9 @@ from typer.exceptions import Abort, TyperException
 
 from agent.cli.settings import read_settings, say_misuse
 from agent.cli.table import COMMANDS, DEFAULT_WORKSPACES, make_typer
-from agent.cli.terminal import VOICE, clean_streams, describe_surprise, say
+from agent.cli.terminal import STDOUT, VOICE, clean_streams, describe_surprise, say
 from agent.edges.system.library_warnings import ignore_library_warnings
+from agent.edges.system.streams import open_closed_streams, settle_streams
 from agent.errors import ScientistError
 
 
@@ -92,14 +93,27 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command and exit with its code."""
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # GitPython raises when it is imported and there is no git
     ignore_library_warnings()
+    open_closed_streams()
+    heed_signals()
+    try:
+        sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    finally:
+        settle_streams()
+
+
+def heed_signals() -> None:
+    """Let a request to end, or the end of the terminal, end this process, unless it was started to ignore that.
+
+    nohup ignores SIGHUP, and a script's `&` ignores SIGINT, which Python itself leaves ignored.
+    """
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, end)
 
 
 def end(number: int, _frame: object) -> None:
     """Exit after a request to end, or if the terminal closed: locks are given back, runs go on."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, RuntimeError):  # the second: it came while another line was printed
         name = signal.Signals(number).name
         say(f"scientist: ended by {name}; a run that is going goes on; go on: scientist resume --all")
     sys.exit(128 + number)
@@ -128,6 +142,9 @@ def answer(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        if isinstance(error, OSError) and error.filename == STDOUT:
+            say(f"scientist: {STDOUT}: cannot be written: {error.strerror}")
+            return 1
         say(f"scientist: unexpected {describe_surprise(error, Path(tempfile.gettempdir()))}")
         return 1
     return code if isinstance(code, int) else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -39,17 +40,19 @@ class Foot:
     @contextmanager
     def hidden(self) -> Iterator[None]:
         """Erase the line while a whole line is printed, then draw it again below."""
-        self._progress.stop()
+        self.stop()
         try:
             yield
         finally:
-            self._progress.start()
+            self.start()
 
     def start(self) -> None:
-        self._progress.start()
+        with contextlib.suppress(RuntimeError):  # no thread can be started that would move it
+            self._progress.start()
 
     def stop(self) -> None:
-        self._progress.stop()
+        with contextlib.suppress(RuntimeError):
+            self._progress.stop()
 
 
 def is_live() -> bool:

@@ -18,14 +18,16 @@ import typer
 from agent.core.text.plain import plain, plain_line
 from agent.core.text.redact import Redactor, collect_secrets
 from agent.core.text.remark import Remark
+from agent.edges.system.streams import LossyStream, name_faults
 
 ENV_FILE = Path(".env")
+STDOUT = "standard output"
 
 
 class CleanStream:
     """A text stream that removes keys and control characters from written text. Everything else is the stream's own."""
 
-    def __init__(self, stream: TextIO, redact: Redactor) -> None:
+    def __init__(self, stream: TextIO | LossyStream, redact: Redactor) -> None:
         self.bare, self.redact = stream, redact
 
     def write(self, text: str) -> int:
@@ -35,8 +37,13 @@ class CleanStream:
         encoding = getattr(self.bare, "encoding", None)
         if encoding and not clean.isascii():  # a terminal that has no such letter is no reason to die
             clean = clean.encode(encoding, "backslashreplace").decode(encoding)
-        self.bare.write(clean)
+        with name_faults(STDOUT):  # standard error loses what it does not take
+            self.bare.write(clean)
         return len(text)
+
+    def flush(self) -> None:
+        with name_faults(STDOUT):
+            self.bare.flush()
 
     def writelines(self, lines: Any) -> None:
         for line in lines:
@@ -51,7 +58,7 @@ class CleanStream:
         return "utf-8"
 
     @property
-    def rich_proxied_file(self) -> TextIO:
+    def rich_proxied_file(self) -> TextIO | LossyStream:
         """The stream that rich writes to. Rich steers the terminal, so its callers clean their own text."""
         return self.bare
 
@@ -61,10 +68,10 @@ class CleanStream:
 
 @contextlib.contextmanager
 def clean_streams() -> Iterator[None]:
-    """Clean everything that is printed meanwhile, also by a library."""
+    """Clean everything that is printed meanwhile, also by a library. What standard error does not take is lost."""
     redact = read_redactor()
     out, err = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = CleanStream(out, redact), CleanStream(err, redact)
+    sys.stdout, sys.stderr = CleanStream(out, redact), CleanStream(LossyStream(err), redact)
     try:
         yield
     finally:
@@ -137,8 +144,8 @@ def show_activity(text: str) -> None:
 
 
 def put(message: str) -> None:
-    """Print a result on standard output while a command goes on."""
-    with VOICE.foot.hidden() if VOICE.foot else contextlib.nullcontext():
+    """Print a result on standard output while a command goes on, whether or not it can be written."""
+    with VOICE.foot.hidden() if VOICE.foot else contextlib.nullcontext(), contextlib.suppress(OSError):
         typer.echo(message)
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import signal
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from agent.core.journal.action_results import Opened
 from agent.core.journal.events import Finished
@@ -15,7 +19,7 @@ from agent.core.journal.kinds import Step
 from agent.edges.run.local_runner import LocalRunner
 from agent.edges.run.runner import Running, StepStatus
 from agent.edges.workspace.layout import Workspace
-from tests.cli.conftest import Scientist, only_workspace
+from tests.cli.conftest import SCIENTIST, Scientist, environment, only_workspace
 from tests.paths import QUADRATIC
 
 LAUNCH = ("launch", "ideas.json", "--idea", "1", "--template", QUADRATIC, "--profile", "slow", "--max-runs", "1")
@@ -159,3 +163,45 @@ def test_a_request_to_end_gives_the_lock_back_and_leaves_the_run_going(
     (only_workspace(folder) / "notes.txt").unlink()
     refused = scientist("resume", "--all")
     assert refused.returncode == 6 and "notes.txt: was changed by hand" in refused.stderr
+
+
+def test_a_launch_outlives_its_terminal_if_it_was_started_to_ignore_that(folder: Path) -> None:
+    """As after nohup, with a log that nobody reads any more; interrupts are ignored as in a script's background."""
+    command = shlex.join([str(SCIENTIST), *map(str, LAUNCH)])
+    process = subprocess.Popen(
+        ["sh", "-c", f"trap '' HUP INT; exec {command} 2>&1"],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout
+    process.stdout.readline()
+    process.stdout.close()
+    wait_for_run(folder)
+    for number in (signal.SIGHUP, signal.SIGINT):
+        os.killpg(process.pid, number)
+    assert process.wait(60) == 0
+    assert runs_opened(only_workspace(folder)) == ["run_1.1"]
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "told"),
+    [
+        ("templates | head -c0", 0, ""),
+        ("templates > /dev/full", 1, "scientist: standard output: cannot be written: No space left on device\n"),
+        ("templates >&- 2>&-", 0, ""),
+    ],
+)
+def test_output_that_cannot_be_written_is_told_in_a_line_and_a_reader_that_left_is_no_error(
+    line: str, code: int, told: str, folder: Path
+) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {SCIENTIST} {line}"],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -53,4 +54,10 @@ class CappedLog:
 
     def _complain(self, error: OSError) -> None:
         self._is_broken = True
-        print(f"{self._path.name}: {error}", file=sys.stderr, flush=True)
+        complain(f"{self._path.name}: {error}")
+
+
+def complain(text: str) -> None:
+    """Print a line to supervisor.log, which is lost if that disk is full, too."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)

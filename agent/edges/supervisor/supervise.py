@@ -27,7 +27,7 @@ from typing import IO, TYPE_CHECKING, Literal
 from agent.edges.run import step_folder as step
 from agent.edges.run.step_folder import Child, StepSpec
 from agent.edges.sandbox.walls import Walls
-from agent.edges.supervisor.capped_log import CappedLog
+from agent.edges.supervisor.capped_log import CappedLog, complain
 from agent.edges.supervisor.children import has_children, kill_children
 from agent.edges.supervisor.stop_signal import StopSignal
 from agent.edges.system.processes import Process, listed_below, read_process, running_below, send_signal
@@ -147,7 +147,7 @@ class _Supervision:
         self._close_logs()
         self._breach = self._breach or self._guard.look_at_disk()
         if self._breach.startswith(("disk", "file size")):
-            print(f"{self._breach}: removed {self._guard.empty_folders()} bytes", file=sys.stderr, flush=True)
+            complain(f"{self._breach}: removed {self._guard.empty_folders()} bytes")
         return self._record(ending, self._entry_problem(ending))
 
     def _go_on(self) -> None:
@@ -183,7 +183,7 @@ class _Supervision:
             except OSError as error:
                 if time.monotonic() > give_up_s or self._stop.received:
                     raise
-                print(f"exit.json: {error}; trying again", file=sys.stderr, flush=True)
+                complain(f"exit.json: {error}; trying again")
             self._turn(HEARTBEAT_S)
 
     def _start(self, walls: Walls) -> None:
@@ -257,7 +257,7 @@ class _Supervision:
             kill_children()
             self._turn(0.02 if self._tree() else 0.0)
         for process in self._tree():
-            print(f"process {process.pid} cannot be killed", file=sys.stderr, flush=True)
+            complain(f"process {process.pid} cannot be killed")
 
     def _is_in_bwrap(self) -> bool:
         return self._walls is not None and self._walls.kind == "bwrap"

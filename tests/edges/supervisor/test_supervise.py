@@ -232,6 +232,17 @@ def test_a_full_disk_cuts_the_log_and_not_the_run(capsys: pytest.CaptureFixture[
     assert "No space left on device" in capsys.readouterr().err
 
 
+def test_a_disk_too_full_for_the_supervisors_own_words_cuts_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stderr", full)
+        log = CappedLog(Path("/dev/full"), 100)
+        log.write(b"x" * 1000)
+        log.close()
+        monkeypatch.undo()
+        with pytest.raises(OSError, match="No space left"):  # what it could not write is still in its buffer
+            full.close()
+
+
 def test_log_a_little_over_its_cap_is_whole(tmp_path: Path) -> None:
     log = CappedLog(tmp_path / "log", 10)
     for _ in range(100):
