@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.core.code.source import find_bad_python
-from agent.core.edit.formats.found import FoundBlock
+from agent.core.edit.dividers import divide_block
+from agent.core.edit.formats.found import FoundBlock, Split
 from agent.core.edit.formats.names import is_unsafe, named_files
 from agent.core.edit.gates import find_placeholders
 from agent.core.edit.hints import (
@@ -41,9 +42,9 @@ def resolve_path(name: str, editable: Collection[str]) -> str | Reason:
     return files[0] if len(files) == 1 else Reason.UNCLEAR_FILE if files else Reason.NOT_EDITABLE
 
 
-def as_block(found: FoundBlock, path: str, split: int = 0) -> Block:
-    """The block as one change of `path`, divided in one of the ways it may be."""
-    search, replace = found.splits[split] if found.splits else ((), ())
+def as_block(found: FoundBlock, path: str, divided: Split | None = None) -> Block:
+    """The block as one change of `path`, divided so or, if that is not known, in the first way it may be."""
+    search, replace = divided or (found.splits[0] if found.splits else ((), ()))
     return Block(path, "".join(f"{s}\n" for s in search), "".join(f"{r}\n" for r in replace), found.line)
 
 
@@ -112,7 +113,15 @@ class Workbench:
             nearest = self._nearest(found) if target is Reason.NO_FILE else ""
             self.reject(as_block(found, shown), target, None, f"{hint}\n{nearest}".rstrip())
         else:
-            self.put(self._divide(found, path))
+            self._put_found(found, path)
+
+    def _put_found(self, found: FoundBlock, path: str) -> None:
+        divided = divide_block(found, path, self.staged.get(path, ""))
+        if isinstance(divided, str):
+            hint = f"The block at line {found.line} of the reply is malformed: {divided}. Send it again whole."
+            self.reject(as_block(found, path), Reason.MALFORMED, None, hint)
+        else:
+            self.put(as_block(found, path, divided))
 
     def put(self, block: Block) -> None:
         """Apply a block whose path is resolved."""
@@ -160,12 +169,12 @@ class Workbench:
         if inherited is None:
             fitting = self._fitting(found)
             return fitting[0] if len(fitting) == 1 else Reason.UNCLEAR_FILE if fitting else Reason.NO_FILE
-        if found.mention is None or found.mention == inherited:
+        if not set(found.mentions) - {inherited}:
             return inherited
         if blank:
             return Reason.UNCLEAR_FILE
-        fitting = [p for p in self._fitting(found) if p in (inherited, found.mention)]
-        return Reason.UNCLEAR_FILE if len(fitting) == 2 else fitting[0] if fitting else inherited
+        fitting = [p for p in self._fitting(found) if p in (inherited, *found.mentions)]
+        return Reason.UNCLEAR_FILE if len(fitting) > 1 else fitting[0] if fitting else inherited
 
     def _fits(self, path: str, found: FoundBlock) -> bool:
         text = self.staged.get(path)
@@ -187,15 +196,6 @@ class Workbench:
         if not best or scored[best] is None:
             return ""
         return not_found_hint(as_block(found, best), files[best], Reason.NOT_FOUND, None)[1]
-
-    def _divide(self, found: FoundBlock, path: str) -> Block:
-        """The block with its divider decided: of several, the last whose SEARCH fits the file, else the first."""
-        if len(found.splits) > 1 and any(line.strip() for line in found.splits[0][0]):
-            lines = split_lines(self.staged.get(path, "")).text
-            for i in reversed(range(len(found.splits))):
-                if isinstance(match_block(path, lines, *found.splits[i]), Match):
-                    return as_block(found, path, i)
-        return as_block(found, path)
 
     # refusals
 

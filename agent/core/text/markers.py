@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["BlockHead", "FenceMark", "closes_block", "divider_width", "is_marker", "read_fence", "read_head"]
+__all__ = [
+    "INVISIBLE",
+    "BlockHead",
+    "FenceMark",
+    "closes_block",
+    "divider_width",
+    "is_marker",
+    "read_fence",
+    "read_head",
+]
 
 # "```python experiment.py", "~~~", and in a list "1. ```"
 _FENCE: Final = re.compile(r"\s*(?:(?:\d{1,3}[.)]|[-*+])[ \t]+)?(`{3,}(?!`)|~{3,}(?!~))([^`]*)$")
-# "<<<<<<< SEARCH", "<<<<<<< SEARCH experiment.py"
-_HEAD: Final = re.compile(r"\s*(<{5,9}) ?SEARCH\b", re.IGNORECASE)
-# "======="
-_DIVIDER: Final = re.compile(r"\s*(={5,9})\s*")
-# ">>>>>>> REPLACE", ">>>>>>> REPLACE # done", "=======>>>>>>> REPLACE"
-_CLOSER: Final = re.compile(r"\s*(?:={5,9}\s*)?>{5,9} ?REPLACE\b", re.IGNORECASE)
-# ">>>>>>> HEAD", "<<<<<<< ORIGINAL", "<<<<<<< experiment.py"
-_MARKER: Final = re.compile(
-    r"\s*(?:<{5,9}|>{5,9}) ?(?:SEARCH|REPLACE|ORIGINAL|UPDATED|HEAD)\b|(?:<{7}|>{7})(?:\s|$)", re.IGNORECASE
-)
+# Characters without width, which some models put before a name or a marker.
+INVISIBLE: Final = "\ufeff\u200b\u200c\u200d\u200e\u200f\u2060\u00ad"
+_MARGIN: Final = INVISIBLE + " \t\r\f\v\u00a0"
+_HEADS: Final = ("SEARCH", "ORIGINAL")
+_CLOSERS: Final = ("REPLACE", "UPDATED")
+# Marks of this length are markers whatever stands behind them, shorter and longer ones only alone on a line.
+_USUAL: Final = range(5, 10)
+_SHORTEST: Final = 4
+_SHORTEST_RULE: Final = 5  # of "------- SEARCH"
+# "**<<<<<<< SEARCH**", "`>>>>>>> REPLACE`:"
+_DECORATION: Final = "*_`\"'#:|" + _MARGIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +63,70 @@ class BlockHead:
 
 def read_fence(line: str) -> FenceMark | None:
     """The fence mark on a line, alone or as the text of a list item, None if there is none."""
-    found = _FENCE.match(line)
+    found = _FENCE.match(line.lstrip(INVISIBLE) if line[:1] in INVISIBLE else line)
     return FenceMark(found[1], found[2].strip()) if found else None
 
 
 def read_head(line: str) -> BlockHead | None:
-    """The marker that opens a block, None if the line is another."""
-    found = _HEAD.match(line)
-    return BlockHead(len(found[1]), line[found.end() :].lstrip(" :>").rstrip()) if found else None
+    """The marker that opens a block, None if the line is another: `<<<<<<< SEARCH`, `------- SEARCH`."""
+    text = line.lstrip(_MARGIN)
+    if text[:_SHORTEST_RULE] == "-" * _SHORTEST_RULE:
+        return BlockHead(len(text) - len(text.lstrip("-")), "") if _is_rule(text, "-", "SEARCH") else None
+    mark = _read_mark(text, "<", _HEADS)
+    return BlockHead(mark[0], mark[1].lstrip(" :>").rstrip()) if mark else None
 
 
 def closes_block(line: str) -> bool:
-    """Whether the line closes a block, whatever stands after REPLACE."""
-    return _CLOSER.match(line) is not None
+    """Whether the line closes a block: `>>>>>>> REPLACE` with any words after it, or `+++++++ REPLACE`."""
+    text = line.lstrip(_MARGIN)
+    if text[:1] == "+":
+        return _is_rule(text, "+", "REPLACE")
+    if text[:_SHORTEST] == "=" * _SHORTEST:  # "=======>>>>>>> REPLACE"
+        text = text.lstrip("=").lstrip()
+    return _read_mark(text, ">", _CLOSERS) is not None
 
 
 def divider_width(line: str) -> int:
     """How many `=` divide SEARCH from REPLACE on this line, 0 if it is no divider."""
-    found = _DIVIDER.fullmatch(line)
-    return len(found[1]) if found else 0
+    text = line.strip(_MARGIN)
+    return len(text) if len(text) >= _SHORTEST and not text.strip("=") else 0
 
 
 def is_marker(line: str) -> bool:
-    """Whether the line is a marker of a block or of a merge conflict, in whatever place."""
-    return _MARKER.match(line) is not None
+    """Whether the line is a marker of a block or of a merge conflict, in whatever place or dress."""
+    text = line.lstrip(_MARGIN)
+    if line[:7] in ("<" * 7, ">" * 7) and (len(line) == 7 or line[7].isspace()):
+        return True
+    if text[:_SHORTEST] in ("<" * _SHORTEST, ">" * _SHORTEST):
+        words = (*_HEADS, *_CLOSERS, "HEAD")
+        return _read_mark(text, text[0], words) is not None
+    if text[:1] in ("-", "+"):
+        return _is_rule(text, text[0], "SEARCH") or _is_rule(text, text[0], "REPLACE")
+    while text.startswith("> "):
+        text = text[2:].lstrip(_MARGIN)
+    bare = text.strip(_DECORATION)
+    return bare != line and bool(read_head(bare) or closes_block(bare)) and len(bare.split()) <= 2
+
+
+def _read_mark(text: str, sign: str, words: Sequence[str]) -> tuple[int, str] | None:
+    """Width and rest of a marker that is a run of `sign`, at most one blank, and one of the words."""
+    rest = text.lstrip(sign)
+    width = len(text) - len(rest)
+    if width < _SHORTEST:
+        return None
+    rest = rest.removeprefix(" ")
+    word = next((word for word in words if rest[: len(word)].upper() == word), None)
+    if word is None:
+        return None
+    rest = rest[len(word) :]
+    if rest[:1].isalnum() or rest[:1] == "_":
+        return None
+    is_alone = len(rest.split(None, 2)) < 2
+    return (width, rest) if is_alone or (width in _USUAL and word in ("SEARCH", "REPLACE", "HEAD")) else None
+
+
+def _is_rule(text: str, sign: str, word: str) -> bool:
+    """Whether a line is `------- SEARCH`, or the same of another sign and word, and nothing else."""
+    rest = text.lstrip(sign)
+    bare = rest.strip(_MARGIN)
+    return len(text) - len(rest) >= _SHORTEST_RULE and bare.removesuffix(">") == word

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from agent.core.text.lexer import Line
 
-__all__ = ["Format", "FoundBlock", "FoundText"]
+__all__ = ["Format", "FoundBlock", "FoundText", "Split"]
 
 Split = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -21,8 +21,8 @@ class FoundBlock:
     line: int
     # The path on a line of its own beside the block.
     name: str | None
-    # A file that the sentence above names.
-    mention: str | None
+    # Editable files that the words between the edit above and this one name.
+    mentions: tuple[str, ...]
     # Each way to divide the body into SEARCH and REPLACE lines, in order.
     splits: tuple[Split, ...]
     # The fault in its form, "" if there is none.

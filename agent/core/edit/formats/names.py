@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection
 from pathlib import PurePosixPath
 
+from agent.core.text.markers import INVISIBLE
+
 __all__ = ["find_info_name", "find_name", "is_heading", "is_unsafe", "mentioned", "named_files"]
 
 # "### ", "> ", "1. ", "// ", "<!-- "
@@ -16,7 +18,8 @@ _PREFIX = re.compile(
     r"(?:\s*:\s*|\s+)(?:(?:the\s+)?file\s+)?",
     re.IGNORECASE,
 )
-_WRAPPING = "*_`\"'()[]<>{} \t"
+_WHITE = " \t\r\n\f\v\u00a0" + INVISIBLE
+_WRAPPING = "*_`\"'()[]<>{} \t" + INVISIBLE
 # "py", "yaml"
 _EXTENSION = re.compile(
     r"^(?:pyi?|txt|md|rst|jsonl?|toml|ya?ml|cfg|ini|in|sh|bash|csv|tsv|ipynb|tex|bib|html|"
@@ -91,7 +94,7 @@ def _bare(text: str) -> str:
 
 def find_name(line: str, editable: Collection[str]) -> str | None:
     """The path that a line consists of, however decorated: `**experiment.py**`, `# File: x.py`, `1. x.py (new):`."""
-    text, before = line.strip(), None
+    text, before = line.strip(_WHITE), None
     while text != before:
         before = text
         text = _LEADERS.sub("", text)
@@ -126,8 +129,7 @@ def is_heading(line: str) -> bool:
     return is_bold or _HASHES.match(text) is not None
 
 
-def mentioned(line: str, editable: Collection[str]) -> str | None:
-    """The one editable file that a sentence mentions, None if it mentions several."""
+def mentioned(line: str, editable: Collection[str]) -> tuple[str, ...]:
+    """The editable files that a sentence mentions, those alone that one name means for certain."""
     meant = (named_files(token.rstrip("./\\~-"), editable) for token in _TOKEN.findall(line))
-    found = {files[0] for files in meant if len(files) == 1}
-    return found.pop() if len(found) == 1 else None
+    return tuple({files[0]: None for files in meant if len(files) == 1})

@@ -7,14 +7,16 @@ from itertools import groupby
 from typing import Final
 
 from agent.core.edit.formats.found import FoundBlock, Split
-from agent.core.edit.formats.names import find_info_name, find_name, is_heading, mentioned
-from agent.core.text.lexer import Kind, Line
-from agent.core.text.markers import divider_width, is_marker, read_fence, read_head
+from agent.core.edit.formats.heads import mentioned_above, name_above
+from agent.core.edit.formats.names import find_info_name
+from agent.core.text.lexer import Line
+from agent.core.text.markers import divider_width, is_marker, read_head
 
 __all__ = ["SEARCH_REPLACE", "SearchReplace"]
 
 QUOTED_CHARS: Final = 60
 MOST_DIVIDERS: Final = 40
+USUAL_WIDTHS: Final = range(5, 10)
 
 
 class SearchReplace:
@@ -35,7 +37,7 @@ class SearchReplace:
                 stray = next((line for line in block if is_marker(line.text)), None)
                 if stray:
                     said = f"a marker stands alone: {_quote(stray)}"
-                    found.append(FoundBlock(stray.number, None, None, (), said))
+                    found.append(FoundBlock(stray.number, None, (), (), said))
         return found
 
     def explain(self, *, in_part: bool = False) -> str:
@@ -55,46 +57,13 @@ def _read_block(lines: Sequence[Line], block: Sequence[Line], floor: int, editab
     head = read_head(opening.text)
     assert head is not None
     above = opening.number - 1
-    name, mention = _adjacent_name(lines, above, floor, editable)
-    name = find_info_name(head.info, editable) or name or _heading_name(lines[floor:above], editable)
+    name = find_info_name(head.info, editable) or name_above(lines, above, floor, editable)
+    mentions = mentioned_above(lines, above, floor, editable)
     body = [line.text for line in (block[1:-1] if is_closed else block[1:])]
     splits, problem = _divide(body, head.width)
     if not is_closed:
         problem = _say_unclosed(lines, block[-1].number)
-    return FoundBlock(opening.number, name, mention, splits or ((tuple(body), ()),), problem)
-
-
-def _adjacent_name(
-    lines: Sequence[Line], head: int, floor: int, editable: Collection[str]
-) -> tuple[str | None, str | None]:
-    """(name, mention) from the lines directly above a block: on the fence, inside it, or above it."""
-    fenced = skipped = False
-    for i in range(head - 1, floor - 1, -1):
-        line = lines[i].text
-        fence = read_fence(line)
-        if not line.strip():
-            continue
-        if fence:
-            if fenced:
-                return None, None
-            fenced = True
-            if name := find_info_name(fence.info, editable):
-                return name, None
-            continue
-        if name := find_name(line, editable):
-            return name, None
-        if not fenced and not skipped and i > floor and read_fence(lines[i - 1].text):
-            skipped = True  # a remark on the first line inside the fence
-            continue
-        return None, mentioned(line, editable)
-    return None, None
-
-
-def _heading_name(lines: Sequence[Line], editable: Collection[str]) -> str | None:
-    """The last heading outside code that is a file name."""
-    outside = (line for line in reversed(lines) if line.kind is Kind.PROSE or not line.is_closed)
-    headings = (line.text for line in outside if is_heading(line.text))
-    return next((name for heading in headings if (name := find_name(heading, editable))), None)
+    return FoundBlock(opening.number, name, mentions, splits or ((tuple(body), ()),), problem)
 
 
 def _divide(body: Sequence[str], width: int) -> tuple[tuple[Split, ...], str]:
@@ -103,7 +72,8 @@ def _divide(body: Sequence[str], width: int) -> tuple[tuple[Split, ...], str]:
     If some lines of `=` are as long as the block's own markers, then the others are text.
     """
     dividers = [(i, found) for i, line in enumerate(body) if (found := divider_width(line))]
-    alike = [i for i, found in dividers if found == width] or [i for i, _ in dividers]
+    alike = [i for i, found in dividers if found == width]
+    alike = alike or [i for i, found in dividers if found in USUAL_WIDTHS or abs(found - width) <= 2]
     if len(alike) > MOST_DIVIDERS:
         return (), f"more than {MOST_DIVIDERS} lines of ======= divide it"
     splits = tuple((tuple(body[:i]), tuple(body[i + 1 :])) for i in alike)

@@ -1,0 +1,157 @@
+"""An edit means what it says: what is not understood for certain is refused, never half applied or put elsewhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.core.edit.apply import EditResult, apply_reply
+
+FILES = {
+    "experiment.py": "import json\n\nRATE = 3\nWIDTH = 64\n",
+    "plot.py": "import json\n\nprint('figure')\n",
+    "notes.txt": "# Study\n\nfirst words\n\nSummary\n=======\nnone yet\n",
+}
+
+
+def edit(reply: str, files: dict[str, str] | None = None) -> EditResult:
+    return apply_reply(FILES if files is None else files, reply, editable=list(FILES))
+
+
+def block(body: str, head: str = "experiment.py\n") -> str:
+    return f"{head}```\n<<<<<<< SEARCH\n{body}>>>>>>> REPLACE\n```\n"
+
+
+RATE = block("RATE = 3\n=======\nRATE = 4\n")
+APPEND = "```\n<<<<<<< SEARCH\n=======\nRun 1: done\n>>>>>>> REPLACE\n```\n"
+
+
+def changed(reply: str, files: dict[str, str] | None = None) -> dict[str, str]:
+    """The texts that a reply changes; it must not be refused."""
+    result = edit(reply, files)
+    assert not result.rejected, result.rejected
+    return {name: text for name, text in result.files.items() if text != (files or FILES).get(name)}
+
+
+def refused(reply: str, files: dict[str, str] | None = None) -> str:
+    """The reason and hint of the first refusal; the reply must change nothing."""
+    result = edit(reply, files)
+    assert result.rejected and not result.changed, result.files
+    return f"{result.rejected[0].reason}: {result.rejected[0].hint}"
+
+
+# dividers
+
+
+@pytest.mark.parametrize("extra", ["=======\n", "\n=======\n", "=======\n\n"])
+def test_a_second_divider_above_the_closing_marker_is_left_out(extra: str):
+    prose = changed(block(f"first words\n=======\nother words\n{extra}", "notes.txt\n"))
+    assert prose["notes.txt"].startswith("# Study\n\nother words\n\nSummary\n=======\n")
+    code = changed(block(f"RATE = 3\n=======\nRATE = 4\n{extra}"))
+    assert code["experiment.py"].startswith("import json\n\nRATE = 4\nWIDTH")
+
+
+def test_a_second_divider_below_the_first_is_left_out():
+    assert (
+        "\n\nother\n\nSummary\n=======\n"
+        in changed(block("first words\n=======\n=======\nother\n", "notes.txt\n"))["notes.txt"]
+    )
+    assert changed(block("RATE = 3\n=======\n\n=======\nRATE = 4\n"))["experiment.py"].count("=") == 2
+
+
+def test_a_line_under_a_heading_that_the_file_has_stays():
+    body = "first words\n\nSummary\n=======\n=======\nlast words\n\nSummary\n=======\n"
+    assert "last words\n\nSummary\n=======\nnone yet\n" in changed(block(body, "notes.txt\n"))["notes.txt"]
+
+
+def test_a_last_line_that_may_underline_a_new_heading_is_refused():
+    assert refused(block("none yet\n=======\nnone yet\n\nResults\n=======\n", "notes.txt\n")).startswith(
+        "malformed block"
+    )
+
+
+def test_a_second_divider_goes_into_no_code_that_did_not_parse_before():
+    broken = FILES | {"experiment.py": "RATE = 3\nWIDTH = (\n"}
+    assert changed(block("RATE = 3\n=======\nRATE = 4\n=======\n"), broken)["experiment.py"] == "RATE = 4\nWIDTH = (\n"
+    assert "second line of =======" in refused(block("RATE = 3\n=======\nRATE = 4\n=======\nRATE = 5\n"), broken)
+
+
+def test_a_divider_of_another_length_than_the_markers_is_text():
+    notes = changed(block("none yet\n=======\nnone yet\n\nResults so far\n==============\n", "notes.txt\n"))
+    assert notes["notes.txt"].endswith("Results so far\n==============\n")
+
+
+# which file
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "### notes.txt\n\nFor the record.\n\n",
+        "notes.txt\nFor the record.\n\n",
+        "`notes.txt`\n\nFor the record, as asked.\nIn short.\n",
+        "```\nnotes.txt\n```\n",
+        "```text\n\nnotes.txt\n\n```\n\n",
+    ],
+)
+def test_a_name_further_up_than_the_line_above_names_the_file(head: str):
+    assert set(changed(RATE + head + APPEND)) == {"experiment.py", "notes.txt"}
+
+
+def test_a_heading_counts_for_a_block_that_would_fit_the_file_before_too():
+    reply = RATE + "### plot.py\n\nTables too.\n\n" + block("import json\n=======\nimport csv\nimport json\n", "")
+    assert changed(reply)["plot.py"].startswith("import csv\n") and "csv" not in changed(reply)["experiment.py"]
+
+
+@pytest.mark.parametrize(
+    "words", ["In plot.py I add a figure.\nIt shows the rate.\n\n", "Like plot.py, notes.txt changes.\n"]
+)
+def test_an_append_goes_to_no_file_if_words_named_another_since_the_last_block(words: str):
+    assert refused(RATE + words + APPEND).startswith("file named unclearly")
+
+
+def test_words_that_name_the_file_before_again_are_no_doubt():
+    assert set(changed(RATE + "Then experiment.py is to end so:\n" + APPEND.replace("Run 1: done", "E = 1"))) == {
+        "experiment.py"
+    }
+
+
+# markers
+
+
+@pytest.mark.parametrize(
+    ("head", "divider", "closer"),
+    [
+        ("<<<< SEARCH", "====", ">>>> REPLACE"),
+        ("<<<<<<<<<< SEARCH", "==========", ">>>>>>>>>> REPLACE"),
+        ("<<<<<<<<<<<<<< SEARCH", "=============", ">>>>>>>>>>>>> REPLACE"),
+        ("------- SEARCH", "=======", "+++++++ REPLACE"),
+        ("<<<<<<< ORIGINAL", "=======", ">>>>>>> UPDATED"),
+        ("\ufeff<<<<<<< SEARCH", "=======", "\u200b>>>>>>> REPLACE"),
+    ],
+)
+def test_markers_of_any_length_and_of_other_tools_are_understood(head: str, divider: str, closer: str):
+    second = f"experiment.py\n```\n{head}\nWIDTH = 64\n{divider}\nWIDTH = 32\n{closer}\n```\n"
+    assert changed(RATE + second)["experiment.py"].endswith("RATE = 4\nWIDTH = 32\n")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("**", "**"), ("> ", ""), ("> > ", ""), ("`", "`"), ("# ", ""), ("*", "*:"), ("\u200b**", "**")],
+)
+def test_markers_in_dress_refuse_the_whole_reply(before: str, after: str):
+    body = ["<<<<<<< SEARCH", "WIDTH = 64", "=======", "WIDTH = 32", ">>>>>>> REPLACE"]
+    second = "experiment.py\n" + "".join(f"{before}{line}{after}\n" for line in body)
+    assert refused(RATE + second).startswith("malformed block")
+
+
+@pytest.mark.parametrize(
+    "line", ["---- Search space ----", "----- SEARCH and more", "<<<< search here >>>>", "++++++ REPLACEMENT"]
+)
+def test_words_between_signs_are_text(line: str):
+    notes = changed(block(f"first words\n=======\nfirst words\n{line}\n", "notes.txt\n"))
+    assert line in notes["notes.txt"]
+
+
+def test_a_byte_order_mark_or_a_character_without_width_hides_no_name():
+    for mark in "\ufeff\u200b\u2060":
+        assert set(changed(mark + RATE)) == {"experiment.py"}
