@@ -15,6 +15,7 @@ from agent.core.failure.record import ExitRecord
 from agent.core.journal.action_results import Closed, Opened, Result, Voided
 from agent.core.journal.kinds import Step
 from agent.core.journal.state import State
+from agent.core.prompt.view import reference_of
 from agent.edges.git.repo import Repo
 from agent.edges.run.prepare_step import Equipment, StepRequest, prepare_step
 from agent.edges.run.publish import collect_figures
@@ -113,6 +114,7 @@ class Steps:
             EndedStep(folder, action.step, state.run.number, record),
             self.template,
             own=[name for name in code if name.endswith(".py")],
+            known={name for row in reference_of(state, self.template.baselines) for name in row.values},
             edited_imports=_imports(code) - _imports(self.repo.read(state.launched.commit)),
         )
         failure = reading.failure

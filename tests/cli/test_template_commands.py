@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import re
 import shutil
@@ -388,6 +389,13 @@ def test_a_folder_of_ai_scientist_is_tried_as_it_is(scientist: Scientist, folder
     (folder / "old" / "experiment.py").write_text(code)
     status, report = check(scientist, "old")
     assert status == 1 and "SCIENTIST_SEED is read nowhere" in report and "no template.toml" in report
+    (folder / "old" / "run_0").mkdir()
+    given = {"a": {"means": {"loss": math.nan, "acc": 1.0, "fid": None}}}
+    (folder / "old" / "run_0" / "final_info.json").write_text(json.dumps(given))
+    status, report = check(scientist, "old")
+    assert "mend  old/run_0: loss (final_info.json: ['a', 'means', 'loss']) is NaN" in report
+    assert "note  old/run_0: fid (final_info.json: ['a', 'means', 'fid']) is null" in report
+    assert "acc, which the baseline has under `means` of final_info.json, is missing" in report
 
 
 def test_an_idea_of_one_sentence(scientist: Scientist, folder: Path) -> None:

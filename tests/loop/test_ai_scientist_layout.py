@@ -109,6 +109,24 @@ def test_means_without_a_number_are_a_failure_that_the_model_is_told(
     assert "final_info.json has no number under `means`" in said and len(said) < 12_000
 
 
+@pytest.mark.parametrize("given", [True, False], ids=["run_0 given", "no run_0"])
+def test_a_metric_that_was_a_number_at_run_0_and_is_nan_now_fails_the_run(
+    make_study: Callable[..., Study], folder: Path, given: bool
+) -> None:
+    if given:
+        (folder / "run_0").mkdir()
+        (folder / "run_0" / "final_info.json").write_text(GIVEN)
+    study = make_study(folder, limits=Limits(max_runs=1))
+    (line,) = [line for line in EXPERIMENT.splitlines(keepends=True) if '"val_loss": curve[2]' in line]
+    diverged = line.replace("curve[2]", "float('nan')")
+    model = ScriptedModel(
+        [FASTER + block("experiment.py", line, diverged), block("experiment.py", diverged, line), DONE]
+    )
+    state = study.loop(model).run()
+    assert state.rows[0].attempts == 2 and state.rows[0].values["val_loss"] == 0.5
+    assert "val_loss (final_info.json: ['toy', 'means', 'val_loss']) is NaN" in model.requests[1].messages[-1].content
+
+
 def test_a_template_whose_own_code_fails_gives_up_with_the_reason(
     make_study: Callable[..., Study], folder: Path
 ) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from agent.core.code.search_marks import search_ranges
-from agent.core.evidence.results import read_number
+from agent.core.evidence.numbers import read_number
 from agent.core.evidence.variants import set_constants
 from agent.core.inputs.idea import parse_ideas
 from agent.core.journal.kinds import Step

@@ -40,7 +40,7 @@ from agent.edges.lint import Linter
 from agent.edges.run.prepare_step import FIGURES, Equipment, limits_of
 from agent.edges.run.trial import Trial, run_trial
 from agent.edges.system.untrusted import read_untrusted
-from agent.edges.template.inspect import check_files, check_marks, find_bad_file, spec_faults
+from agent.edges.template.inspect import check_files, check_given_run, check_marks, find_bad_file, spec_faults
 from agent.edges.template.load import TEMPLATE_FILE, Template, at_profile, find_template, load_template, read_spec
 from agent.errors import ScientistError, UsageError
 
@@ -84,6 +84,7 @@ def check_template(path: str, *, python: Path | None, profile: str, data: Path |
             printer.add(check_spec(spec, where))
         else:
             printer.add([Remark("note", f"{shown}: no template.toml, so metrics are its `means` and get no verdict")])
+            printer.add(check_given_run(shown))
         printer.add(check_marks(shown, spec))
         try:
             if template := check_code(printer, folder, shown, profile, interpreter):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from agent.core.evidence.baseline import primary_metric
-from agent.core.evidence.results import read_number
+from agent.core.evidence.numbers import read_number
 from agent.core.inputs.spec import Control, Diagnostic, Metric, TemplateSpec
 from agent.core.text.remark import Remark
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.core.evidence.results import read_number
+from agent.core.evidence.numbers import read_number
 from agent.core.inputs.spec import Diagnostic
 
 __all__ = ["describe_diagnostics"]

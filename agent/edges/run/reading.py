@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from agent.core.evidence.results import Results, ResultsProblem, means_metrics, parse_results, read_number
+from agent.core.evidence.means import means_metrics
+from agent.core.evidence.numbers import read_number
+from agent.core.evidence.results import Results, ResultsProblem, parse_results
 from agent.core.failure.diagnose import Failure, as_smoke, bad_results, diagnose, no_results
 from agent.core.failure.folding import cut_line
 from agent.core.failure.record import ExitRecord
@@ -50,9 +52,14 @@ def read_step(
     template: Template,
     *,
     own: Collection[str],
+    known: Collection[str] = (),
     edited_imports: frozenset[str] = frozenset(),
 ) -> StepReading:
-    """Read the results of an ended step, or its failure. `own` are the files whose frames matter in a traceback."""
+    """Read the results of an ended step, or its failure.
+
+    own: files whose frames matter in a traceback. known: metrics of the baseline, which a run in AI-Scientist's layout
+    must have, too.
+    """
     stdout, stderr = runner.read_streams(ended.folder, STREAM_CAP_BYTES)
     step, record, files = ended.step, ended.record, tuple(own)
 
@@ -73,16 +80,21 @@ def read_step(
     if isinstance(text, Untrusted):
         return fail(f"{name} {text.problem}")
     source: Source = "evaluation" if step is Step.EVALUATE else "final_info"
-    results = read_values(text, template, source, name)
+    results = read_values(text, template, source, name, known)
     if isinstance(results, ResultsProblem):
         return fail(*results.problems)
     trust = read_self_report(results.data) if step is Step.EVALUATE else ""
     return StepReading(Measured(results.values, trust), data=results.data)
 
 
-def read_values(text: str, template: Template, source: Source, name: str) -> Results | ResultsProblem:
-    """Metrics and controls of a results file, all in `values`. `name` is the file's, for problems."""
-    results = parse_results(text, template.spec.metrics, source)
+def read_values(
+    text: str, template: Template, source: Source, name: str, known: Collection[str] | None = None
+) -> Results | ResultsProblem:
+    """Metrics and controls of a results file, all in `values`. `name` is the file's, for problems.
+
+    known: see read_step. None: a metric of AI-Scientist's layout that is not usable is left out.
+    """
+    results = parse_results(text, template.spec.metrics, source, known_means=known if template.foreign else None)
     if isinstance(results, ResultsProblem):
         return results
     means = means_metrics(results.data) if template.foreign else {}

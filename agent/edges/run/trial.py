@@ -71,7 +71,8 @@ def run_trial(
         spec = prepare_step(workspace, template, request, equipment)
         folder = workspace.step_folder(name)
         record = _supervise(runner, folder, spec, StepPatience(sleep, is_stopped=workspace.stop_file.exists))
-        reading = read_step(runner, EndedStep(folder, step, seed, record), template, own=own)
+        known = {name for row in template.baselines for name in row.values}
+        reading = read_step(runner, EndedStep(folder, step, seed, record), template, own=own, known=known)
         trial = _add(trial, step, record, reading)
         if trial.failure:
             break

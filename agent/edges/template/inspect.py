@@ -14,14 +14,15 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from agent.core.code.search_marks import search_ranges
+from agent.core.evidence.means import means_problems
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.text.remark import Remark
 from agent.edges.template.frozen import walk_template
-from agent.edges.template.load import TEMPLATE_FILE
+from agent.edges.template.load import GIVEN_RUN, TEMPLATE_FILE
 from agent.edges.template.new import FILL, find_fills
 from agent.errors import UsageError
 
-__all__ = ["check_files", "check_marks", "find_bad_file", "spec_faults"]
+__all__ = ["check_files", "check_given_run", "check_marks", "find_bad_file", "spec_faults"]
 
 # "# search: log 1e-4..1e-2"
 _MARK = re.compile(r"#\s*search:")
@@ -83,6 +84,23 @@ def check_files(folder: Path, spec: TemplateSpec, profile: str) -> Iterator[Rema
         yield Remark("mend", f"{fill} (do it, then delete this mark)", blocks=in_code)
     if where.is_file():
         yield from _check_brief(folder / "prompt.md")
+
+
+def check_given_run(folder: Path) -> Iterator[Remark]:
+    """Metrics of an AI-Scientist folder's own run_0/final_info.json that cannot be a baseline."""
+    path = folder / GIVEN_RUN
+    if (folder / TEMPLATE_FILE).is_file() or not path.is_file():
+        return
+    try:
+        info = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        yield Remark("mend", f"{path}: is not JSON: {error}", blocks=True)
+        return
+    if not isinstance(info, dict):
+        yield Remark("mend", f"{path}: holds no object")
+        return
+    for problem in means_problems(info, (), path.name):
+        yield Remark("note" if problem.endswith("is null") else "mend", f"{path.parent}: {problem}")
 
 
 def _check_brief(path: Path) -> Iterator[Remark]:

@@ -11,13 +11,15 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from agent.core.evidence.baseline import Baseline, in_declared_order
-from agent.core.evidence.results import means_metrics, read_number
+from agent.core.evidence.means import means_metrics
+from agent.core.evidence.numbers import read_number
 from agent.core.inputs.spec import Control, Environment, Metric, TemplateSpec
 from agent.edges.template.frozen import hash_folder
 from agent.edges.template.variables import resolve_command
 from agent.errors import UsageError
 
 TEMPLATE_FILE = "template.toml"
+GIVEN_RUN = Path("run_0", "final_info.json")  # of an AI-Scientist folder
 HIDDEN = "hidden"
 _NOT_CODE = frozenset({TEMPLATE_FILE, "prompt.md", "prompt.json", "seed_ideas.json", "requirements.txt", "README.md"})
 
@@ -266,7 +268,7 @@ def _foreign_spec(folder: Path) -> TemplateSpec:
 
 
 def _foreign_baseline(folder: Path) -> tuple[Baseline, ...]:
-    path = folder / "run_0" / "final_info.json"
+    path = folder / GIVEN_RUN
     if not path.is_file():
         return ()
     info = _read_json(path)

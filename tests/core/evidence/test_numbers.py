@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from agent.core.evidence.numbers import ABSENT, read_number, read_path
+
+
+def test_read_path() -> None:
+    data = {"a": [{"b": None}, 2], "0": 3}
+    assert read_path(data, ("a", "0", "b")) is None
+    assert read_path(data, ("a", "1")) == 2
+    assert read_path(data, ("0",)) == 3
+    assert read_path(data, ()) is data
+    for path in (("a", "2"), ("a", "-1"), ("a", "x"), ("b",), ("a", "1", "c"), ("a", "٣"), ("a", "9" * 5000)):
+        assert read_path(data, path) is ABSENT
+    assert read_number({"a": True}, ("a",)) is None
+    assert read_number({"a": 3}, ("a",)) == 3.0
