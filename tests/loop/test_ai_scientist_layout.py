@@ -120,7 +120,7 @@ def test_a_metric_that_was_a_number_at_run_0_and_is_nan_now_fails_the_run(
     (line,) = [line for line in EXPERIMENT.splitlines(keepends=True) if '"val_loss": curve[2]' in line]
     diverged = line.replace("curve[2]", "float('nan')")
     model = ScriptedModel(
-        [FASTER + block("experiment.py", line, diverged), block("experiment.py", diverged, line), DONE]
+        [FASTER + block("experiment.py", line, diverged), block("experiment.py", diverged, line), NO_PLOT_EDIT, NOTES]
     )
     state = study.loop(model).run()
     assert state.rows[0].attempts == 2 and state.rows[0].values["val_loss"] == 0.5
