@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -132,15 +133,20 @@ def hold_own_code() -> str:
 def choose_interpreter(template: Template) -> Path:
     """The template's environment, built if needed, or our own interpreter if the template has none.
 
-    Raises: UsageError if the environment cannot be built.
+    Raises: UsageError if the environment cannot be built, or if the preparation of data would refuse its setting.
     """
+    data_limit_gib()
     if not template.spec.environment.install:
         return Path(sys.executable)
     return build(template.spec.environment, template.folder, environment_cache())
 
 
 def check_writable(folder: Path) -> None:
-    """Raises: UsageError if the workspaces folder cannot be made or written."""
+    """Make the workspaces folder and write to it, and leave nothing there.
+
+    Raises: UsageError if it cannot be made or written.
+    """
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe.{os.getpid()}"
@@ -150,6 +156,10 @@ def check_writable(folder: Path) -> None:
         raise UsageError(
             str(folder), f"cannot be written: {error.strerror}", "name another folder with --workspaces"
         ) from error
+    finally:
+        with contextlib.suppress(OSError):  # another launch uses it already
+            for place in made:
+                place.rmdir()
 
 
 def require_git() -> None:

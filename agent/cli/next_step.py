@@ -25,14 +25,14 @@ def say_next(folder: Path, path_is_default: bool) -> list[str]:
             "All commands: scientist --help",
         ]
     lines = [f"{folder}: " + ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])]
-    if counts["paused"] or counts["stalled"]:
+    if counts["paused"] or counts["interrupted"] or (counts["pending"] and not counts["at work"]):
         lines += ["  go on:   scientist resume --all", f"  reasons: scientist status{where}"]
     else:
         lines += [f"  look:    scientist status{where}"]
     return [*lines, "All commands: scientist --help"]
 
 
-STATES = ("at work", "paused", "stalled", "ended", "unreadable")
+STATES = ("at work", "paused", "interrupted", "pending", "ended", "unreadable")
 
 
 def state_of(agent: Path) -> str:
@@ -46,7 +46,7 @@ def state_of(agent: Path) -> str:
         last = json.loads(last_line(agent / "journal.jsonl"))["event"]["type"]
     except (OSError, ValueError, LookupError, TypeError):
         return "unreadable"
-    return {"ended": "ended", "paused": "paused"}.get(last, "stalled")
+    return {"ended": "ended", "paused": "paused", "launched": "pending"}.get(last, "interrupted")
 
 
 def last_line(path: Path) -> bytes:

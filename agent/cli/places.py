@@ -12,6 +12,7 @@ import agent
 from agent.cli.terminal import read_redactor
 from agent.core.inputs.idea import Idea, parse_ideas
 from agent.edges.template.load import list_templates
+from agent.edges.workspace.layout import Workspace, find_workspaces
 from agent.errors import UsageError
 
 PACKAGE = Path(agent.__file__).parent
@@ -93,6 +94,20 @@ def complete_ideas(incomplete: str) -> list[str]:
 def complete_templates(incomplete: str) -> list[str]:
     """Names of templates for a shell."""
     return [folder.name for folder in list_templates(template_roots()) if folder.name.startswith(incomplete)]
+
+
+def choose_workspaces(command: str, paths: Sequence[Path] | None, all_: bool, folder: Path) -> list[Workspace]:
+    """Workspaces that are named by themselves or by their batch, or with --all those in the folder of all batches.
+
+    Raises: UsageError if neither or both are given, or if a path holds no workspace.
+    """
+    if bool(paths) == all_:
+        raise UsageError(command, "name workspaces or batches, or --all", "see: scientist status")
+    found = {root: find_workspaces(root) for root in paths or [folder]}
+    for root, workspaces in found.items():
+        if not workspaces and not all_:
+            raise UsageError(str(root), "holds no workspace", "see: scientist status")
+    return list({workspace.path: workspace for workspaces in found.values() for workspace in workspaces}.values())
 
 
 def data_cache() -> Path:

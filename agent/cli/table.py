@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import typer
 
+from agent.errors import UsageError
+
 
 class CommandEntry(NamedTuple):
     """A command, which is imported only if it runs: the function or group of its name in `module`."""
@@ -28,7 +30,7 @@ COMMANDS = {
     "diff": CommandEntry(_AT + "history", "Show the code difference between two runs or commits."),
     "logs": CommandEntry(_AT + "logs", "Print the log of a run, by default of the newest step."),
     "tell": CommandEntry(_AT + "tell", "Tell the model something: the next prompt shows it."),
-    "stop": CommandEntry(_AT + "stop", "Stop the orchestrator and the run of a workspace."),
+    "stop": CommandEntry(_AT + "stop", "Stop the orchestrators and runs of workspaces."),
     "unlock": CommandEntry(_AT + "stop", "Forget the holder of a lock, if its host is gone."),
     "verify": CommandEntry(_AT + "verify", "Check that journals, commits and results agree."),
     "doctor": CommandEntry(_AT + "doctor", "Check whether a launch with these options would work."),
@@ -39,6 +41,12 @@ COMMANDS = {
     "ideas": CommandEntry(_AT + "ideas", "List the ideas of a file, or of every file that is found."),
     "idea": CommandEntry(_AT + "ideas", "Write ideas."),
 }
+
+
+def require_command(context: typer.Context, *examples: str) -> None:
+    """Raises: UsageError with the examples if a group of commands is called without one of them."""
+    if context.invoked_subcommand is None:
+        raise UsageError(context.command_path, "is not complete", f"write {', or '.join(examples)}")
 
 
 def make_typer(**options: Any) -> typer.Typer:

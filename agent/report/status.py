@@ -24,6 +24,7 @@ class WorkState(StrEnum):
     PENDING = "pending"
     RUNNING = "running"
     PAUSED = "paused"
+    INTERRUPTED = "interrupted"
     STALLED = "stalled"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -39,6 +40,8 @@ class Activity:
     fresh: bool
     # Why the supervisor of the step at work is silent, and the way to go on. Empty if it is not.
     silence: str = ""
+    # Whether the step at work goes on: its supervisor is alive, or its job waits.
+    step_goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class Standing:
     run: int
     # Run numbers that the idea may use.
     max_runs: int
-    # Why it paused, stalled or failed.
+    # Why it paused, was interrupted, stalled or failed.
     reason: str
     # None if the price of no call is known.
     cost_usd: float | None
@@ -116,6 +119,7 @@ class Standing:
 def stand(path: str, state: State, spec: TemplateSpec, baselines: Sequence[Baseline], activity: Activity) -> Standing:
     """The standing of the idea with the workspace `path`."""
     work, reason = _work_state(state, activity)
+    waits = not activity.is_held and work is not WorkState.PENDING
     spent, limits = state.spent, state.limits
     words = (say_tokens(spent, limits), say_cost(spent, limits), say_batch_limits(limits))
     return Standing(
@@ -140,7 +144,7 @@ def stand(path: str, state: State, spec: TemplateSpec, baselines: Sequence[Basel
         batch_max_tokens=limits.batch_max_tokens,
         batch_max_cost_usd=limits.batch_max_cost_usd,
         spent=", ".join(part for part in words if part),
-        next=tuple(command for _, command in ways_on(path, state)) if work is WorkState.PAUSED else (),
+        next=tuple(command for _, command in ways_on(path, state)) if waits else (),
     )
 
 
@@ -155,8 +159,11 @@ def _work_state(state: State, activity: Activity) -> tuple[WorkState, str]:
         return WorkState.PAUSED, state.pause.reason
     if activity.fresh:
         return WorkState.PENDING, ""
-    going = f"; {silence or f'{state.opened.folder} may be going on'}" if state.opened else ""
-    return WorkState.STALLED, f"no orchestrator works on it{going}"
+    cause = "Ctrl-C, a signal or a crash ended the work on it"
+    if silence:
+        return WorkState.STALLED, f"{cause}; {silence}"
+    step = f"{state.opened.folder} goes on" if state.opened and activity.step_goes_on else "nothing is running"
+    return WorkState.INTERRUPTED, f"{cause}; {step}"
 
 
 def phase_of(state: State) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from agent.cli import app
+from agent.errors import UsageError
 from tests.cli.conftest import Scientist
 from tests.paths import QUADRATIC
 
@@ -23,13 +25,14 @@ def refuse(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
     def run_refused(*arguments: object, **extra: str) -> str:
         monkeypatch.chdir(folder)
+        before = sorted(folder.rglob("*"))
         for name, value in extra.items():
             monkeypatch.setenv(name, value)
         code = app.run([str(argument) for argument in arguments])
         said = capsys.readouterr()
         assert code == 2, said.err
         assert said.out == "" and len(said.err.strip().splitlines()) == 1, said
-        assert not list(folder.glob("workspaces/*")), list(folder.glob("workspaces/*"))
+        assert sorted(folder.rglob("*")) == before, "a refusal leaves nothing behind"
         return said.err.strip()
 
     return run_refused
@@ -144,6 +147,33 @@ def test_a_workspaces_folder_that_is_a_file_is_named(refuse: Refuse, folder: Pat
     (folder / "taken").write_text("")
     arguments = ("launch", "ideas.json", "--template", QUADRATIC, "--workspaces", "taken")
     assert "taken: cannot be written" in refuse(*arguments)
+
+
+@pytest.mark.parametrize("options", [[], ["--python", sys.executable]])
+def test_a_wrong_size_of_the_data_is_told_before_anything_is_built(refuse: Refuse, options: list[str]) -> None:
+    arguments = ("launch", "ideas.json", "--template", QUADRATIC, *options)
+    assert "SCIENTIST_DATA_MAX_GIB=2 GB: is no size in GiB" in refuse(*arguments, SCIENTIST_DATA_MAX_GIB="2 GB")
+
+
+def test_a_sandbox_that_does_not_work_is_told_before_a_folder_is_made(
+    refuse: Refuse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse_sandbox(wanted: str) -> None:
+        raise UsageError(f"--sandbox {wanted}", "no sandbox works here")
+
+    monkeypatch.setattr("agent.cli.commands.launch.choose_sandbox", refuse_sandbox)
+    assert "no sandbox works here" in refuse("launch", "ideas.json", "--template", QUADRATIC)
+
+
+@pytest.mark.parametrize(
+    ("group", "said"),
+    [
+        ("idea", 'scientist idea: is not complete; write scientist idea new "SENTENCE"'),
+        ("template", "scientist template: is not complete; write scientist template new NAME --from SCRIPT, or "),
+    ],
+)
+def test_a_group_of_commands_alone_names_its_commands(refuse: Refuse, group: str, said: str) -> None:
+    assert said in refuse(group)
 
 
 def test_a_machine_without_git_is_told(refuse: Refuse, folder: Path) -> None:

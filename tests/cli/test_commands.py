@@ -96,6 +96,22 @@ def test_a_batch_runs_one_idea_after_another_and_keeps_an_index(scientist: Scien
     assert scientist("resume", "--all").returncode == 0
 
 
+def test_stop_takes_workspaces_batches_and_all(scientist: Scientist, folder: Path) -> None:
+    scientist("launch", "ideas.json", "--template", QUADRATIC, "--pause-before", "run")
+    first, second = only_workspace(folder), only_workspace(folder, "rates")
+    for arguments in ((first, second), (first.parent,), (first, first.parent), ("--all",)):
+        asked = scientist("stop", *arguments)
+        assert asked.returncode == 0 and asked.stdout.count("asked to stop") == 2, asked
+        for workspace in (first, second):
+            (workspace / ".agent" / "stop").unlink()
+    for arguments in ((), (first, "--all"), (first, "nowhere")):
+        refused = scientist("stop", *arguments)
+        assert refused.returncode == 2 and "see: scientist status" in refused.stderr
+        assert not (first / ".agent" / "stop").exists()
+    told = scientist("status").stdout
+    assert f"next: scientist resume --all ({2} ideas wait)" in told
+
+
 def test_setup_templates_and_ideas_list_what_there_is(scientist: Scientist, folder: Path) -> None:
     listed = json.loads(scientist("templates", "--json", SCIENTIST_TEMPLATES=str(QUADRATIC.parent)).stdout)
     assert [t["name"] for t in listed["templates"]] == ["quadratic", "sae"], "the package's own come last"

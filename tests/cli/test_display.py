@@ -143,9 +143,9 @@ def test_scientist_alone_says_what_to_do_next(scientist: Scientist, folder: Path
     journal = workspace / ".agent" / "journal.jsonl"
     whole = journal.read_text()
     journal.write_text("".join(whole.splitlines(keepends=True)[:-1]))
-    assert scientist().stdout.startswith("workspaces: 1 stalled\n  go on:   scientist resume --all\n")
+    assert scientist().stdout.startswith("workspaces: 1 interrupted\n  go on:   scientist resume --all\n")
     journal.write_text("".join(whole.splitlines(keepends=True)[:-1]) + whole.splitlines()[-1][:40])
-    assert scientist().stdout.startswith("workspaces: 1 stalled\n"), "a crash tore off its last line"
+    assert scientist().stdout.startswith("workspaces: 1 interrupted\n"), "a crash tore off its last line"
     journal.write_text(whole.replace("completed", "completed " * 20_000))
     assert scientist().stdout.startswith("workspaces: 1 ended\n"), "its last line is longer than one read"
     journal.write_text("{")

@@ -59,7 +59,7 @@ def test_a_run_outlives_its_killed_orchestrator_and_is_adopted(
     process.kill()
     process.communicate()
     assert isinstance(status_of(folder), Running)
-    assert state_of(scientist) == "stalled"
+    assert state_of(scientist) == "interrupted"
     resumed = scientist("resume", "--all")
     assert resumed.returncode == 0, resumed.stderr
     assert runs_opened(only_workspace(folder)) == ["run_1.1"]
@@ -144,7 +144,7 @@ def test_ideas_that_never_began_are_pending_and_resumed(begin: Begin, scientist:
     process.kill()
     process.communicate()
     states = {w["name"]: w["state"] for w in json.loads(scientist("status", "--json").stdout)["workspaces"]}
-    assert states == {"momentum": "stalled", "rates": "pending"}
+    assert states == {"momentum": "interrupted", "rates": "pending"}
     assert scientist("resume", "--all").returncode == 0
     states = {w["name"]: w["state"] for w in json.loads(scientist("status", "--json").stdout)["workspaces"]}
     assert states == {"momentum": "completed", "rates": "completed"}

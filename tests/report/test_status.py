@@ -24,8 +24,10 @@ def spec(direction: Direction = "higher") -> TemplateSpec:
     return TemplateSpec(name="t", metrics=(Metric(name="score", path=("score",), direction=direction),))
 
 
-def standing(state: State, *, is_held: bool = False, fresh: bool = False, silence: str = "") -> Standing:
-    return stand("/w/momentum", state, spec(), BASELINES, Activity(is_held, fresh, silence))
+def standing(
+    state: State, *, is_held: bool = False, fresh: bool = False, silence: str = "", step_goes_on: bool = False
+) -> Standing:
+    return stand("/w/momentum", state, spec(), BASELINES, Activity(is_held, fresh, silence, step_goes_on))
 
 
 def after(*scores: float, limits: Limits | None = None, verified: bool = False) -> Story:
@@ -51,16 +53,26 @@ def test_an_idea_that_somebody_works_on_is_running() -> None:
     assert (told.state, told.reason) == (WorkState.RUNNING, "")
 
 
-def test_an_idea_that_nobody_works_on_is_stalled() -> None:
+ENDED_EARLY = "Ctrl-C, a signal or a crash ended the work on it"
+
+
+def test_an_idea_that_nobody_works_on_was_interrupted_and_names_the_way_on() -> None:
     told = standing(after(0.5).state)
-    assert (told.state, told.reason) == (WorkState.STALLED, "no orchestrator works on it")
+    assert (told.state, told.reason) == (WorkState.INTERRUPTED, f"{ENDED_EARLY}; nothing is running")
+    assert told.next == ("scientist resume /w/momentum",)
 
 
-def test_a_stalled_idea_names_the_run_that_may_be_going_on() -> None:
+def test_an_interrupted_idea_names_the_run_that_goes_on_and_no_other() -> None:
     story = Story()
     story.apply()
     story.tell(Linted(), Opened(step=Step.RUN, folder="run_1.1"))
-    assert standing(story.state).reason == "no orchestrator works on it; run_1.1 may be going on"
+    assert standing(story.state, step_goes_on=True).reason == f"{ENDED_EARLY}; run_1.1 goes on"
+    assert standing(story.state).reason == f"{ENDED_EARLY}; nothing is running"
+
+
+def test_an_idea_at_work_or_to_come_needs_no_command() -> None:
+    assert standing(after(0.5).state, is_held=True).next == ()
+    assert standing(Story().state, fresh=True).next == ()
 
 
 def test_an_idea_whose_supervisor_is_silent_is_stalled_whoever_works_on_it() -> None:
@@ -70,7 +82,9 @@ def test_an_idea_whose_supervisor_is_silent_is_stalled_whoever_works_on_it() -> 
     words = "run_1.1: no heartbeat for 75 s from supervisor 4711 on node7"
     told = standing(story.state, is_held=True, silence=words)
     assert (told.state, told.phase, told.reason) == (WorkState.STALLED, "run", words)
-    assert standing(story.state, silence=words).reason == f"no orchestrator works on it; {words}"
+    alone = standing(story.state, silence=words, step_goes_on=True)
+    assert (alone.state, alone.reason) == (WorkState.STALLED, f"{ENDED_EARLY}; {words}")
+    assert (told.next, alone.next) == ((), ("scientist resume /w/momentum",))
 
 
 def test_a_paused_idea_says_why_until_somebody_works_on_it_again() -> None:
@@ -212,7 +226,7 @@ def test_tokens_money_and_limits_are_in_the_standing() -> None:
     assert (told.calls, told.requests) == (1, 4)
     assert (told.tokens_cached, told.unknown_costs, told.max_tokens, told.max_cost_usd) == (5, 1, 500, 2.0)
     assert told.spent == "7 (5 cached) + 3 tokens of 500, 1 call of unknown price of $2"
-    assert told.next == ()
+    assert told.next == ("scientist resume /w/momentum",)
 
 
 def test_a_paused_idea_names_the_commands_that_go_on() -> None:

@@ -53,12 +53,13 @@ def baseline(
 
     refuse_stale(rows, redo)
     require_writable(rows[0].path.parent)
+    sandbox = hold_own_code()
     interpreter = check_python(python) if python else choose_interpreter(found)
     for asked in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(asked, end)
     prepare(found, interpreter)  # before any row, so that its trouble is told once
     scratch = environment_cache() / "baselines"
-    bench = Bench(found, interpreter, dict(os.environ), scratch, lambda: prepare(found, interpreter), hold_own_code())
+    bench = Bench(found, interpreter, dict(os.environ), scratch, lambda: prepare(found, interpreter), sandbox)
     raise typer.Exit(run_rows(bench, rows, parallel, redo))
 
 

@@ -12,7 +12,7 @@ import typer
 
 from agent.cli.options import Json
 from agent.cli.places import find_ideas, ideas_roots, list_ideas, read_ideas
-from agent.cli.table import make_typer
+from agent.cli.table import make_typer, require_command
 from agent.core.inputs.idea import new_idea, parse_ideas
 from agent.core.model.messages import scrub
 from agent.edges.system.files import write_durably
@@ -43,12 +43,13 @@ def ideas(
             typer.echo(f"  {number}. {idea.slug}: {idea.Title}")
 
 
-idea = make_typer(no_args_is_help=True)
+idea = make_typer(invoke_without_command=True)
 
 
 @idea.callback()
-def group() -> None:
+def group(context: typer.Context) -> None:
     """Write ideas."""
+    require_command(context, 'scientist idea new "SENTENCE"')
 
 
 @idea.command()

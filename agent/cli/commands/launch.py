@@ -21,7 +21,7 @@ from agent.cli.environment import (
 )
 from agent.cli.models import check_roles, control_of, to_launched
 from agent.cli.options import IdeasArg, LaunchSettings, spread_settings
-from agent.cli.places import find_ideas, ideas_roots, read_ideas, template_roots
+from agent.cli.places import data_limit_gib, find_ideas, ideas_roots, read_ideas, template_roots
 from agent.cli.terminal import note, read_redactor
 from agent.core.evidence.baseline import primary_metric
 from agent.core.inputs.idea import choose_ideas
@@ -50,9 +50,11 @@ def launch(ideas: IdeasArg, settings: LaunchSettings) -> None:
     if settings.data and not settings.data.is_dir():
         raise UsageError(f"--data {settings.data}", "is not a folder")
     interpreter = check_python(settings.python) if settings.python else None
+    data_limit_gib()  # a wrong one is refused before anything is built or left behind
+    sandbox = choose_sandbox(asked.sandbox)
     check_writable(settings.workspaces)
     announce_model(replay_name(asked.model))
-    announce_sandbox(choose_sandbox(asked.sandbox))
+    announce_sandbox(sandbox)
     interpreter = interpreter or choose_interpreter(source)
     workspaces = settings.workspaces.absolute()
     frozen = load_template(freeze_template(source.folder, template_store(workspaces)), source.profile)

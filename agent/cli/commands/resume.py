@@ -10,11 +10,12 @@ import typer
 from agent.cli.drive import drive_all, load_keys
 from agent.cli.environment import require_git
 from agent.cli.options import ResumeSettings, spread_settings
+from agent.cli.places import choose_workspaces
 from agent.cli.terminal import say
 from agent.core.journal.events import Resumed
 from agent.core.journal.state import State
-from agent.edges.workspace.layout import Workspace, find_workspaces, read_state
-from agent.errors import IntegrityError, UsageError
+from agent.edges.workspace.layout import Workspace, read_state
+from agent.errors import IntegrityError
 
 
 @spread_settings
@@ -28,12 +29,7 @@ def resume(
     An edit or plan that waited for approval has it.
     """
     require_git()
-    if bool(paths) == all_:
-        raise UsageError("resume", "name workspaces, or --all", "see: scientist status")
-    for root in paths or []:
-        if not find_workspaces(root):
-            raise UsageError(str(root), "holds no workspace", "see: scientist status")
-    found = [w for root in paths or [settings.workspaces] for w in find_workspaces(root)]
+    found = choose_workspaces("resume", paths, all_, settings.workspaces)
     if all_:
         found = [w for w in found if not has_ended(w)]
         if not found:

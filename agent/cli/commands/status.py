@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
+import sys
+import textwrap
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from agent.cli.options import Json
 from agent.cli.places import data_cache
 from agent.cli.table import DEFAULT_WORKSPACES
-from agent.cli.terminal import clean, say
+from agent.cli.terminal import say
 from agent.core.journal.fold import fold
 from agent.core.journal.state import UNHELD, State
 from agent.edges.run.choose_runner import runner_for
-from agent.edges.run.runner import HEARTBEAT_LIMIT_S, Running, say_silence
+from agent.edges.run.runner import HEARTBEAT_LIMIT_S, Queued, Running, StepStatus, say_silence
 from agent.edges.system.faults import say_fault
 from agent.edges.template.data import store_size
 from agent.edges.workspace.layout import BATCH_FILE, Workspace, find_missing, find_workspaces, frozen_template
@@ -52,6 +53,7 @@ def status(
             say(f"{folder}: holds no workspace; begin with: scientist launch sae_synth")
         else:
             print_standings(standings)
+            say_next(standings, folder)
         if size and not as_json:
             say(f"prepared data: {size / 2**30:.2f} GiB in {data}")
         if damaged or not watch or all(s.state in ("completed", "failed") for s in standings):
@@ -83,35 +85,45 @@ def read_standing(workspace: Workspace) -> Standing:
     template = frozen_template(workspace, state.launched)
     holder = read_holder(workspace.agent)
     is_held = holder is not None and holder.is_alive() is not False
+    step = poll_step(workspace, state)
     return stand(
         str(workspace.path),
         state,
         template.spec,
         template.baselines,
-        Activity(is_held, fresh=len(events) == 1, silence=find_silence(workspace, state)),
+        Activity(
+            is_held,
+            fresh=len(events) == 1,
+            silence=find_silence(workspace, state, step),
+            step_goes_on=isinstance(step, Queued | Running),
+        ),
     )
 
 
-def find_silence(workspace: Workspace, state: State) -> str:
-    """Warning that the supervisor of the current step is alive without a heartbeat, and the commands that help.
+def poll_step(workspace: Workspace, state: State) -> StepStatus | None:
+    """The state of the step at work. None if there is none, or if it cannot be asked from here."""
+    if not state.opened:
+        return None
+    try:
+        return runner_for(state.launched).poll(workspace.step_folder(state.opened.folder))
+    except OSError:  # another host's, and nothing can be written here
+        return None
+
+
+def find_silence(workspace: Workspace, state: State, step: StepStatus | None) -> str:
+    """Warning that the supervisor of the step at work is alive without a heartbeat, and the commands that help.
 
     It is empty if the heartbeat is recent.
     """
-    if not state.opened:
-        return ""
-    try:
-        step = runner_for(state.launched).poll(workspace.step_folder(state.opened.folder))
-    except OSError:  # another host's, and nothing can be written here
-        return ""
-    if not isinstance(step, Running) or step.heartbeat_age_s <= HEARTBEAT_LIMIT_S:
+    if not (state.opened and isinstance(step, Running) and step.heartbeat_age_s > HEARTBEAT_LIMIT_S):
         return ""
     ways = f"wake it: kill -CONT {step.pid}, or end it: scientist stop {shlex.quote(str(workspace.path))}"
     return f"{state.opened.folder}: {say_silence(step)}; {ways}"
 
 
 def print_standings(standings: list[Standing]) -> None:
-    console = Console()
-    if not console.is_terminal:
+    """Print a line for each idea. A terminal gets columns, and below each idea what its line has no room for."""
+    if not sys.stdout.isatty():
         for s in standings:
             typer.echo(
                 " ".join([s.path, s.state, s.phase, f"run {s.run}/{s.max_runs}", describe_best(s), s.reason]).rstrip()
@@ -119,15 +131,46 @@ def print_standings(standings: list[Standing]) -> None:
             if s.spent:
                 typer.echo(f"  used: {s.spent}")
     else:
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        for column in ("idea", "state", "phase", "run", "best", "used", "reason"):
-            table.add_column(column, overflow="fold")
-        for s in standings:
-            cells = (s.name, s.state, s.phase, f"{s.run}/{s.max_runs}", describe_best(s), s.spent or "-", s.reason)
-            table.add_row(*(Text(clean(str(cell))) for cell in cells))  # brackets in a reason are no markup
-        console.print(table)
+        for line in lay_out(standings, shutil.get_terminal_size().columns):
+            typer.echo(line)
     for control in sorted({s.control for s in standings if s.control}):
         typer.echo(f"{', '.join(s.name for s in standings if s.control == control)}: {control}")
+
+
+def lay_out(standings: Sequence[Standing], width: int) -> Iterator[str]:
+    """Lines for a terminal of `width` columns. A line breaks between words alone."""
+    wrap = textwrap.TextWrapper(
+        width, initial_indent=" " * 4, subsequent_indent=" " * 6, break_long_words=False, break_on_hyphens=False
+    ).wrap
+    rows = [("idea", "state", "step", "run", "best")]
+    rows += [(s.name, s.state, s.phase, f"{s.run}/{s.max_runs}", describe_best(s)) for s in standings]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row, standing in zip(rows, (None, *standings), strict=True):
+        *cells, best = row
+        cells = [f"{cell:{length}}" for cell, length in zip(cells, widths, strict=True)]
+        line = "  ".join(cells)
+        below = [f"used: {standing.spent}"] if standing and standing.spent else []
+        below += [standing.reason] if standing and standing.reason else []
+        if len(line) + 2 + len(best) > width and standing:
+            below.insert(0, f"best: {best}")
+            best = ""
+        if len(line) > width:
+            yield cells[0].rstrip()
+            line = "    " + "  ".join(cells[1:])
+        yield f"{line}  {best}".rstrip()
+        together = wrap("; ".join(below))
+        for paragraph in [together] if len(together) < 2 else map(wrap, below):
+            yield from paragraph
+
+
+def say_next(standings: Sequence[Standing], folder: Path) -> None:
+    """Print the commands that go on with the ideas that nobody works on."""
+    waiting = [s for s in standings if s.next]
+    if len(waiting) == 1:
+        typer.echo("next: " + ", or: ".join(waiting[0].next))
+    elif waiting:
+        where = "--all" if folder == DEFAULT_WORKSPACES else shlex.quote(str(folder))
+        typer.echo(f"next: scientist resume {where} ({len(waiting)} ideas wait), or one by its path")
 
 
 def describe_best(standing: Standing) -> str:

@@ -8,26 +8,30 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.options import WorkspaceArg
+from agent.cli.options import WorkspaceArg, WorkspacesDir
+from agent.cli.places import choose_workspaces
+from agent.cli.table import DEFAULT_WORKSPACES
 from agent.cli.terminal import say
-from agent.edges.workspace.layout import find_workspaces, open_workspace, read_state
+from agent.edges.workspace.layout import open_workspace, read_state
 from agent.edges.workspace.lock import break_lock
 from agent.errors import IntegrityError, UsageError
 
 
-def stop(path: Annotated[Path, typer.Argument(metavar="WS", help="Workspace or batch.")]) -> None:
-    """Stop the orchestrator and the run of a workspace.
+def stop(
+    paths: Annotated[list[Path] | None, typer.Argument(metavar="WS...", help="Workspaces or batches.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every workspace that has not ended.")] = False,
+    workspaces: WorkspacesDir = DEFAULT_WORKSPACES,
+) -> None:
+    """Stop the orchestrators and runs of workspaces.
 
     scientist resume goes on from there.
     """
-    found = find_workspaces(path)
-    if not found:
-        raise UsageError(str(path), "holds no workspace", "see: scientist status")
     code = 0
-    for workspace in found:
+    for workspace in choose_workspaces("stop", paths, all_, workspaces):
         try:
             if read_state(workspace).ended:
-                typer.echo(f"{workspace.path}: has ended already")
+                if not all_:
+                    typer.echo(f"{workspace.path}: has ended already")
                 continue
         except (IntegrityError, OSError) as error:  # it may be at work all the same
             say(f"scientist: {error}")

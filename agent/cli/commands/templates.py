@@ -16,7 +16,7 @@ from agent.cli.commands.template_check import check_template
 from agent.cli.environment import check_python
 from agent.cli.options import Json
 from agent.cli.places import environment_cache, template_roots
-from agent.cli.table import make_typer
+from agent.cli.table import make_typer, require_command
 from agent.edges.template.environment import environment_for
 from agent.edges.template.interpreters import python_places
 from agent.edges.template.load import list_templates, read_spec
@@ -49,7 +49,13 @@ def templates(as_json: Json = False) -> None:
         typer.echo(f"{row['name']}  {row['summary']}  [{', '.join(row['profiles']) or 'no profiles'}; {state}]")
 
 
-template = make_typer(no_args_is_help=True, help="Make a template of your own, and check it.")
+template = make_typer(invoke_without_command=True)
+
+
+@template.callback()
+def group(context: typer.Context) -> None:
+    """Make a template of your own, and check it."""
+    require_command(context, "scientist template new NAME --from SCRIPT", "scientist template check NAME")
 
 
 @template.command()
