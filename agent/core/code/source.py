@@ -6,6 +6,7 @@ import ast
 import symtable
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 
 __all__ = ["BadPython", "constants_in", "find_bad_python", "parse"]
 
@@ -29,10 +30,11 @@ def parse(text: str) -> ast.Module | BadPython:
             return BadPython(min(max(error.lineno or 1, 1), text.count("\n") + 1), error.msg)
         except ValueError as error:
             return BadPython(1, str(error))
-        except (RecursionError, MemoryError):
+        except (RecursionError, MemoryError, SystemError):
             return BadPython(1, "it is nested too deeply")
 
 
+@lru_cache(maxsize=32)
 def find_bad_python(text: str) -> BadPython | None:
     """The fault of a text, None if it is Python. Faster than `parse`, since it makes no tree."""
     bare = text.removeprefix("\ufeff")
@@ -41,7 +43,7 @@ def find_bad_python(text: str) -> BadPython | None:
         try:
             symtable.symtable(bare, "<edit>", "exec")
             return None
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+        except (SyntaxError, ValueError, RecursionError, MemoryError, SystemError):
             pass
     fault = parse(text)  # symtable refuses more than the grammar does
     return fault if isinstance(fault, BadPython) else None

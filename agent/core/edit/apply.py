@@ -43,6 +43,8 @@ __all__ = [
     "name_edits",
 ]
 
+MOST_EDITS: Final = 200  # in one reply
+
 FORMATS: Final[Sequence[Format]] = (SEARCH_REPLACE,)
 # Those of which the model is told only in the last turn of a repair, when SEARCH/REPLACE blocks did not fit.
 LAST_FORMATS: Final[Sequence[Format]] = (WHOLE_TEXTS,)
@@ -66,7 +68,12 @@ def apply_reply(
     lines = read_lines(reply)
     bench = Workbench(files, editable, shown)
     whole: set[str | Reason] = set()
-    for found in _in_order(found for each in formats for found in each.find(lines, editable)):
+    edits = _in_order(found for each in formats for found in each.find(lines, editable))
+    if len(edits) > MOST_EDITS:
+        hint = f"The reply holds {len(edits)} edits; at most {MOST_EDITS} are applied. Use fewer, larger ones."
+        bench.reject(Block("", "", "", edits[MOST_EDITS].line), Reason.MALFORMED, None, hint)
+        return bench.result()
+    for found in edits:
         if isinstance(found, FoundText):
             whole.add(put_text(bench, found, editable))
         elif found.name is not None and resolve_path(found.name, editable) in whole:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from difflib import SequenceMatcher
 
-from agent.core.edit.lines import split_lines
+from agent.core.edit.lines import differing_runs, split_lines
 from agent.core.text.markers import closes_block, divider_width, read_head
 
 __all__ = ["Unwritable", "blocks_of"]
 
 CONTEXT = 2
+MOST_CONTEXT = 40  # lines on either side that may make a place unique, before it takes the whole file
+MOST_CHANGES = 60  # of one file, before one block holds them all
 _MARKS = (7, 8, 9, 6, 5)
 # "```"
 _BACKTICKS = re.compile("`+")
@@ -65,8 +66,10 @@ def _block(path: str, search: _TextLines, replace: _TextLines) -> str:
 def _changes(before: _TextLines, after: _TextLines) -> list[tuple[_TextLines, _TextLines]]:
     """(SEARCH, REPLACE) for every run of lines that differs, in order, each to be applied after those above it."""
     found: list[tuple[_TextLines, _TextLines]] = []
-    codes = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
-    for _, i1, i2, j1, j2 in (code for code in codes if code[0] != "equal"):
+    runs = differing_runs(before, after)
+    if len(runs) > MOST_CHANGES:
+        runs = [(runs[0][0], runs[-1][1], runs[0][2], runs[-1][3])]
+    for i1, i2, j1, j2 in runs:
         now = [*after[:j1], *before[i1:]]
         found += _change(now, j1, j1 + i2 - i1, after[j1:j2])
     return found
@@ -84,7 +87,8 @@ def _change(now: _TextLines, start: int, stop: int, new: _TextLines) -> list[tup
             break
         if first == 0 and last == len(now):
             return _at_the_end(now, start, stop, new)  # blank lines alone: nothing to search for
-        above, below = above + 1, below + 1
+        wider = 1 if above < MOST_CONTEXT else len(now)
+        above, below = above + wider, below + wider
     # An empty last line that only one half has counts as layout: REPLACE gets one more, SEARCH cannot have one less.
     if search[-1] == "" and replace[-1:] != [""]:
         return _at_the_end(now, start, stop, new)
@@ -108,5 +112,6 @@ def _is_unique(text: _TextLines, part: _TextLines) -> bool:
     """Whether a run of lines, not all of them blank, stands in a text once."""
     if not any(line.strip() for line in part):
         return False
-    size = len(part)
-    return sum(list(text[i : i + size]) == list(part) for i in range(len(text) - size + 1)) == 1
+    whole, wanted = ("\n".join(["", *lines, ""]) for lines in (text, part))
+    first = whole.find(wanted)
+    return first >= 0 and whole.find(wanted, first + 1) < 0

@@ -20,7 +20,7 @@ _WHICH = (
 )
 _DOTS = r"(?:\.{3}|…)"
 # "for x in y:  # each"
-_COLON_BEFORE_COMMENT = re.compile(r":\s*#")
+_COLON_BEFORE_COMMENT = re.compile(r":\s{0,80}#")
 # "# ", "// ", "<!-- "
 _COMMENT_MARK = re.compile(r"#+|//+|--+|/\*+|<!--+|;+|%+")
 # "the rest of the training code"
@@ -90,17 +90,25 @@ def _in_brackets(text: str) -> str | None:
     return whole[1:-1].strip() if len(whole) > 1 and whole[0] in "[(<{" and whole[-1] in "])>}" else None
 
 
-def _is_bare_dots(replace: Sequence[str], i: int, is_python: bool) -> bool:
-    """Whether line i is an ellipsis for text left out. In Python it may also be a body, or stand in brackets."""
-    if not _BARE_DOTS.match(replace[i].strip()):
+def _is_bare_dots(line: str, above: str, is_python: bool) -> bool:
+    """Whether a line is an ellipsis for text left out. In Python it may also be a body, or stand in brackets.
+
+    above: the last line before it that is not blank.
+    """
+    if not _BARE_DOTS.match(line.strip()):
         return False
-    if not is_python or replace[i].strip() not in ("...",):
+    if not is_python or line.strip() not in ("...",):
         return True
-    above = next((line.strip() for line in reversed(replace[:i]) if line.strip()), "")
     return not above.endswith((":", ",", "(", "[", "{", '"""', "'''", "=")) and not _COLON_BEFORE_COMMENT.search(above)
 
 
 def find_placeholders(path: str, replace: Sequence[str]) -> list[int]:
     """Indices of REPLACE lines that are placeholders. The caller still accepts a line that the file has."""
     is_python = path.endswith(".py")
-    return [i for i, line in enumerate(replace) if _is_placeholder(line) or _is_bare_dots(replace, i, is_python)]
+    found: list[int] = []
+    above = ""
+    for i, line in enumerate(replace):
+        if _is_placeholder(line) or _is_bare_dots(line, above, is_python):
+            found.append(i)
+        above = line.strip() or above
+    return found

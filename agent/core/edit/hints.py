@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from agent.core.code.source import BadPython
-from agent.core.edit.lines import split_body
+from agent.core.edit.lines import common_runs, differing_runs, split_body
 from agent.core.edit.match import places
 from agent.core.edit.result import Block, Reason
 
@@ -32,6 +32,9 @@ _UNSEEN_CONTEXT = 12
 _MAX_DIFFERENCES = 8
 _MIN_RATIO = 0.6
 _MAX_LINE = 600
+_MAX_NUMBERS = 20
+_MAX_COMPARED = 20_000  # pairs of lines that are compared to find the most similar one
+_MAX_RATIOS = 100  # and how many of them letter by letter
 # "12 lines not shown (30-41)", as an excerpt says of its gaps
 _NOT_SHOWN = re.compile(r"lines? not shown \((\d{1,7})(?:-(\d{1,7}))?\)")
 
@@ -89,19 +92,19 @@ def _votes(file: Sequence[str], search: Sequence[str]) -> Counter[int]:
 
 def _likest_line(file: Sequence[str], search: Sequence[str]) -> tuple[int, int] | None:
     """(file line, SEARCH line) of the most similar pair among the longest lines of SEARCH."""
-    best, ratio = None, _MIN_RATIO
+    best, ratio, ratios = None, _MIN_RATIO, 0
     wanted = sorted((i for i, line in enumerate(search) if line), key=lambda i: -len(search[i]))[:4]
     for i in wanted:
         matcher = SequenceMatcher(None, autojunk=False)
         matcher.set_seq2(search[i][:200])
-        for j, line in enumerate(file):
+        for j, line in enumerate(file[: _MAX_COMPARED // len(wanted)]):
             matcher.set_seq1(line[:200])
-            if (
-                line
-                and matcher.real_quick_ratio() > ratio
-                and matcher.quick_ratio() > ratio
-                and matcher.ratio() > ratio
-            ):
+            if not line or matcher.real_quick_ratio() <= ratio or matcher.quick_ratio() <= ratio:
+                continue
+            ratios += 1
+            if ratios > _MAX_RATIOS:
+                return best
+            if matcher.ratio() > ratio:
                 best, ratio = (j, i), matcher.ratio()
     return best
 
@@ -115,17 +118,17 @@ def find_nearest(file: Sequence[str], search: Sequence[str]) -> Nearest | None:
     votes = _votes(hay, needle)
     slack = max(2, len(needle) // 8)
     if votes:
-        offset = max(votes, key=lambda o: (sum(votes.get(o + d, 0) for d in range(-slack, slack + 1)), votes[o]))
+        likely = [offset for offset, _ in votes.most_common(_MAX_COMPARED // slack)]
+        offset = max(likely, key=lambda o: (sum(votes.get(o + d, 0) for d in range(-slack, slack + 1)), votes[o]))
     elif likest := _likest_line(hay, needle):
         offset = likest[0] - likest[1]
     else:
         return None
     start, stop = max(0, offset - slack), min(len(hay), offset + len(needle) + slack)
-    blocks = [b for b in SequenceMatcher(None, needle, hay[start:stop], autojunk=False).get_matching_blocks() if b.size]
-    same = sum(bool(line) for b in blocks for line in needle[b.a : b.a + b.size])
-    if blocks:  # the begin and end of SEARCH, counted from the first and last line that agree
-        first, last = blocks[0], blocks[-1]
-        top, bottom = start + first.b - first.a, start + last.b + last.size + (len(needle) - last.a - last.size)
+    runs = common_runs(needle, hay[start:stop])
+    same = sum(bool(line) for i, _, size in runs for line in needle[i : i + size])
+    if runs:  # the begin and end of SEARCH, counted from the first and last line that agree
+        top, bottom = start + runs[0][1] - runs[0][0], start + runs[-1][1] + len(needle) - runs[-1][0]
         start, stop = max(0, min(top, len(hay) - 1)), min(len(hay), max(bottom, 1))
     else:
         start, stop = max(0, min(offset, len(hay) - 1)), max(1, min(len(hay), offset + len(needle)))
@@ -135,11 +138,8 @@ def find_nearest(file: Sequence[str], search: Sequence[str]) -> Nearest | None:
 def _differences(file: Sequence[str], near: Nearest, search: Sequence[str]) -> list[str]:
     """Each run of SEARCH lines that differs from the file, beside the file's own lines."""
     here = file[near.start : near.stop]
-    codes = SequenceMatcher(None, [s.strip() for s in search], [h.strip() for h in here], autojunk=False).get_opcodes()
-    told = []
-    for tag, i1, i2, j1, j2 in codes:
-        if tag == "equal":
-            continue
+    told: list[str] = []
+    for i1, i2, j1, j2 in differing_runs([s.strip() for s in search], [h.strip() for h in here]):
         told += [f"  SEARCH has: {_shorten(line)}" for line in search[i1:i2][:3] if line.strip()]
         told += [
             f"  file has, line {near.start + j + 1}: {_shorten(here[j])}"
@@ -201,7 +201,7 @@ def not_shown_hint(path: str, lines: Sequence[str], hidden: Sequence[int]) -> st
 
 
 def ambiguous_hint(path: str, lines: Sequence[str], starts: Sequence[int], count: int) -> str:
-    numbers = ", ".join(str(i + 1) for i in starts)
+    numbers = ", ".join(str(i + 1) for i in starts[:_MAX_NUMBERS]) + (" and more" if len(starts) > _MAX_NUMBERS else "")
     spans = [(i, i + count) for i in starts]
     head = f"SEARCH fits {path} at lines {numbers}; add lines above or below that only the place meant has."
     return f"{head}\n{_show_places(lines, spans)}"

@@ -11,15 +11,15 @@ import tokenize
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher
 
-from agent.core.edit.lines import Splice
+from agent.core.edit.lines import MOST_PLACES, Splice, differing_runs, find_runs, most_places
 from agent.core.text.markers import read_fence
 
 __all__ = ["Ambiguous", "Match", "Missing", "Unpaired", "is_dots", "match_block", "places"]
 
 Text = Sequence[str]
 
+_MOST_PIECES = 60  # between lines of dots
 _QUOTES = str.maketrans("‘’‚‛“”„‟\u00a0\u202f", "''''\"\"\"\"  ")
 # "...", "# ...", "[...]", "# ... 12 lines not shown ..."
 _DOTS = re.compile(r"(?:\.{3}|…|\[(?:\.{3}|…)\])$|(?:#|//|--)\s*(?:\.{3}|…)")
@@ -83,21 +83,6 @@ def _indent(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
-def _occurrences(hay: Text, needle: Text) -> list[int]:
-    """Every index at which `needle` is a run of `hay`. Both have the same sequence type."""
-    if not needle:
-        return []
-    found: list[int] = []
-    n, i = len(needle), -1
-    while True:
-        try:
-            i = hay.index(needle[0], i + 1)
-        except ValueError:
-            return found
-        if hay[i : i + n] == needle:
-            found.append(i)
-
-
 def _line_shift(have: str, want: str) -> tuple[str, str] | None:
     """(indent to add, indent to remove) that takes one SEARCH line to the file's."""
     a, b = _indent(have), _indent(want)
@@ -116,10 +101,11 @@ def _line_places(file: Text, search: Text, key: Callable[[str], str]) -> list[_P
     """Places at which every line, blank ones included, has an equal key and all indents differ by the same amount."""
     places = []
     hay, needle = [key(line) for line in file], [key(line) for line in search]
-    for start in _occurrences(hay, needle):
+    starts = find_runs(hay, needle)
+    for start in starts:
         shift = _shift(file[start : start + len(search)], search)
-        if shift is not None:
-            places.append(_Place(tuple(range(start, start + len(search))), shift))
+        if shift is not None or len(starts) >= most_places(needle):
+            places.append(_Place(tuple(range(start, start + len(search))), shift or ("", "")))
     return places
 
 
@@ -144,21 +130,23 @@ def _blank_places(file: Text, search: Text, key: Callable[[str], str]) -> list[_
     search_solid = [i for i, line in enumerate(search) if line.strip()]
     hay, needle = [key(file[i]) for i in file_solid], [key(search[i]) for i in search_solid]
     places = []
-    for start in _occurrences(hay, needle):
+    starts = find_runs(hay, needle)
+    for start in starts:
         at = file_solid[start : start + len(needle)]
         shift = _shift([file[i] for i in at], [search[i] for i in search_solid])
-        if shift is not None:
-            places.append(_Place(_place_blanks(file, search, dict(zip(search_solid, at, strict=True))), shift))
+        if shift is not None or len(starts) >= most_places(needle):
+            where = _place_blanks(file, search, dict(zip(search_solid, at, strict=True)))
+            places.append(_Place(where, shift or ("", "")))
     return places
 
 
 def _exact_places(file: Text, search: Text) -> list[_Place]:
-    return [_Place(tuple(range(i, i + len(search))), ("", "")) for i in _occurrences(file, search)]
+    return [_Place(tuple(range(i, i + len(search))), ("", "")) for i in find_runs(file, search)]
 
 
 def _trailing_places(file: Text, search: Text) -> list[_Place]:
     hay, needle = [line.rstrip() for line in file], [line.rstrip() for line in search]
-    return [_Place(tuple(range(i, i + len(search))), ("", "")) for i in _occurrences(hay, needle)]
+    return [_Place(tuple(range(i, i + len(search))), ("", "")) for i in find_runs(hay, needle)]
 
 
 def _continuations(file: Text) -> frozenset[int]:
@@ -180,7 +168,7 @@ def _statement_places(file: Text, search: Text) -> list[_Place]:
     """Places in Python at which the lines agree and all statements and comments differ by the same indent."""
     search_solid = [i for i, line in enumerate(search) if line.strip()]
     file_solid = [i for i, line in enumerate(file) if line.strip()]
-    starts = _occurrences([file[i].strip() for i in file_solid], [search[i].strip() for i in search_solid])
+    starts = find_runs([file[i].strip() for i in file_solid], [search[i].strip() for i in search_solid])
     inside = _continuations(file) if starts else frozenset()
     found = []
     for start in starts:
@@ -188,9 +176,9 @@ def _statement_places(file: Text, search: Text) -> list[_Place]:
         firm = [i for i in search_solid if at[i] not in inside] or search_solid[:1]
         shift = _shift([file[at[i]] for i in firm], [search[i] for i in firm])
         shifts = {i: _line_shift(file[at[i]], search[i]) for i in search_solid}
-        if shift is not None and inside:
+        if inside and (shift is not None or len(starts) >= most_places(search_solid)):
             odd = {i: other for i, other in shifts.items() if other is not None and other != shift}
-            found.append(_Place(_place_blanks(file, search, at), shift, odd))
+            found.append(_Place(_place_blanks(file, search, at), shift or ("", ""), odd))
     return found
 
 
@@ -235,8 +223,7 @@ def _changes(search: Text, replace: Text, fine: bool) -> list[tuple[int, int, in
         return []
     if not fine:
         return [(head, head + len(a), head, head + len(b))]
-    codes = SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
-    return [(head + i1, head + i2, head + j1, head + j2) for tag, i1, i2, j1, j2 in codes if tag != "equal"]
+    return [(head + i1, head + i2, head + j1, head + j2) for i1, i2, j1, j2 in differing_runs(a, b)]
 
 
 def _splice_at(place: _Place, search: Text, replace: Text, fine: bool) -> list[Splice]:
@@ -290,6 +277,8 @@ def _last_in_order(spans: Sequence[Sequence[tuple[int, int]]]) -> list[int]:
 
 def _match_dots(file: Text, search: Text, replace: Text) -> Outcome:
     wanted, given = _pieces(search), _pieces(replace)
+    if len(wanted) > _MOST_PIECES:
+        return Missing()
     dots = [line.strip() for line in search if is_dots(line)]
     if dots != [line.strip() for line in replace if is_dots(line)]:
         return Unpaired()
@@ -303,6 +292,8 @@ def _match_dots(file: Text, search: Text, replace: Text) -> Outcome:
     first = _first_in_order(spans)
     if first is None:
         return Missing()
+    if any(len(each) >= most_places(a) for each, (a, _) in zip(spans, pairs, strict=True)):
+        return Ambiguous(tuple(start for each in spans for start, _ in each)[:MOST_PLACES])
     last = _last_in_order(spans)
     if first != last:  # the way that is leftmost everywhere is not also the rightmost: there are several
         return Ambiguous(tuple(sorted({spans[k][at][0] for way in (first, last) for k, at in enumerate(way)})))
@@ -324,7 +315,7 @@ def match_block(path: str, file: Text, search: Text, replace: Text) -> Outcome:
     file, search, replace = list(file), list(search), list(replace)
     found = _find(file, search, path.endswith(".py"))
     if len(found) > 1:
-        return Ambiguous(tuple(p.span()[0] for p in found))
+        return Ambiguous(tuple(p.span()[0] for p in found[:MOST_PLACES]))
     if found:
         fine = [file[i] if i is not None else None for i in found[0].where] != search
         return Match(*found[0].span(), tuple(_splice_at(found[0], search, replace, fine)))

@@ -6,11 +6,11 @@ Ranges are 1-based, both ends included, in order and apart. A file without range
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from difflib import SequenceMatcher
 from itertools import pairwise
 
-from agent.core.edit.lines import split_lines
+from agent.core.edit.lines import common_runs, split_lines
 from agent.core.edit.match import Match, is_dots
 
 __all__ = [
@@ -101,12 +101,13 @@ def reveal(
     for name, ranges in shown.items():
         old, new = split_lines(files.get(name, "")).text, split_lines(staged.get(name, files.get(name, ""))).text
         back = {j: i for i, j in _pairs(old, new)}
+        counts, first = Counter(old), {line: i for i, line in reversed(list(enumerate(old)))}
         seen = lines_of(ranges)
         for number, text in numbered:
             if 0 < number <= len(new) and new[number - 1] == text:
                 seen |= {back[number - 1] + 1} if number - 1 in back else set()
-            elif old.count(text) == 1:  # numbered as the file was in the middle of the reply
-                seen.add(old.index(text) + 1)
+            elif counts[text] == 1:  # numbered as the file was in the middle of the reply
+                seen.add(first[text] + 1)
         found[name] = ranges_of(seen)
     return {name: ranges for name, ranges in found.items() if _hides(ranges, files.get(name, ""))}
 
@@ -122,9 +123,8 @@ def _pairs(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
     head = next((i for i in range(short) if old[i] != new[i]), short)
     tail = next((i for i in range(short - head) if old[-1 - i] != new[-1 - i]), short - head)
     pairs = [(i, i) for i in range(head)]
-    middle = SequenceMatcher(None, old[head : len(old) - tail], new[head : len(new) - tail], autojunk=False)
-    for block in middle.get_matching_blocks():
-        pairs += [(head + block.a + k, head + block.b + k) for k in range(block.size)]
+    for i, j, size in common_runs(old[head : len(old) - tail], new[head : len(new) - tail]):
+        pairs += [(head + i + k, head + j + k) for k in range(size)]
     return pairs + [(len(old) - tail + k, len(new) - tail + k) for k in range(tail)]
 
 

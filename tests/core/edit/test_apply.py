@@ -434,3 +434,10 @@ def test_no_reply_raises_or_breaks_the_rules(reply: str):
 def test_a_replaced_last_line_without_newline_takes_the_line_end_of_its_file():
     result = apply_reply({"notes.txt": "0\r\n1"}, block("1\n", "new\n", "notes.txt"), editable=["notes.txt"])
     assert result.files["notes.txt"] == "0\r\nnew\r\n"
+
+
+def test_a_reply_of_very_many_edits_is_refused_whole():
+    reply = block("import math\n", "import math as m\n") * 201
+    result = edit(reply)
+    assert (reasons(result), result.changed, result.applied) == ([Reason.MALFORMED], False, [])
+    assert "201 edits; at most 200" in result.rejected[0].hint

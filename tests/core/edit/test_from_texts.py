@@ -81,3 +81,11 @@ def test_several_files_and_nothing_changed() -> None:
 def test_lines_that_are_markers_themselves_are_refused(line: str) -> None:
     with pytest.raises(Unwritable, match=r"notes\.txt: its lines are markers"):
         blocks_of({PATH: "a\n"}, {PATH: f"a\n{line}\n"})
+
+
+def test_many_changes_of_a_file_are_written_as_one_block():
+    old = {"a.txt": "".join(f"line {i}\nsame\n" for i in range(300))}
+    new = {"a.txt": "".join(f"word {i}\nsame\n" for i in range(300))}
+    reply = blocks_of(old, new)
+    assert reply.count("SEARCH") == 1
+    assert apply_reply(old, reply, editable=["a.txt"]).files == new

@@ -120,3 +120,14 @@ def test_many_dots_do_not_take_for_ever():
     text = "a\n" * 300
     assert match(text, "a\n...\n" * 40 + "b\n", "a\n...\n" * 40 + "c\n") == Missing()
     assert isinstance(match(text, "a\n...\n" * 40 + "a\n", "a\n...\n" * 40 + "b\n"), Ambiguous)
+
+
+def test_of_very_many_places_none_is_taken():
+    text = "if a:\n    x = 1\n" * 9000 + "y = 1\n"
+    assert isinstance(match(text, "x = 1\n", "x = 2\n"), Ambiguous)
+    assert isinstance(match(text, "    x = 1\nif a:\n" * 2000, "x = 2\n"), Ambiguous)
+    assert applied(text, "y = 1\n", "y = 2\n") == text.replace("y = 1", "y = 2")
+
+
+def test_places_overlap():
+    assert match("a\na\na\n", "a\na\n", "b\n") == Ambiguous((0, 1))

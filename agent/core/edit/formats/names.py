@@ -18,6 +18,7 @@ _PREFIX = re.compile(
     r"(?:\s*:\s*|\s+)(?:(?:the\s+)?file\s+)?",
     re.IGNORECASE,
 )
+LONGEST = 1000  # characters of a line that may hold a name; a longer one is prose
 _WHITE = " \t\r\n\f\v\u00a0" + INVISIBLE
 _WRAPPING = "*_`\"'()[]<>{} \t" + INVISIBLE
 # "py", "yaml"
@@ -95,6 +96,8 @@ def _bare(text: str) -> str:
 def find_name(line: str, editable: Collection[str]) -> str | None:
     """The path that a line consists of, however decorated: `**experiment.py**`, `# File: x.py`, `1. x.py (new):`."""
     text, before = line.strip(_WHITE), None
+    if len(text) > LONGEST:
+        return None
     while text != before:
         before = text
         text = _LEADERS.sub("", text)
@@ -115,7 +118,7 @@ def _without_remark(text: str) -> str:
 
 def find_info_name(info: str, editable: Collection[str]) -> str | None:
     """The path on a fence line: ```python experiment.py, ```python:experiment.py, ```python title="experiment.py"."""
-    for token in _BETWEEN_WORDS.split(info.strip()):
+    for token in _BETWEEN_WORDS.split(info[:LONGEST].strip()):
         value = _bare(token.rpartition("=")[2])
         if _is_name(value, editable):
             return value
@@ -131,5 +134,5 @@ def is_heading(line: str) -> bool:
 
 def mentioned(line: str, editable: Collection[str]) -> tuple[str, ...]:
     """The editable files that a sentence mentions, those alone that one name means for certain."""
-    meant = (named_files(token.rstrip("./\\~-"), editable) for token in _TOKEN.findall(line))
+    meant = (named_files(token.rstrip("./\\~-"), editable) for token in _TOKEN.findall(line[:LONGEST]))
     return tuple({files[0]: None for files in meant if len(files) == 1})
