@@ -1,23 +1,39 @@
-"""A folder that looks like a clone, in which the commands of a page are run as they stand."""
+"""A folder that looks like a clone, in which the commands of a page are run as they stand.
+
+A plain `scientist` command runs in this process, since a new one imports for a second. Every other line is a shell's.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Callable, Mapping
+from itertools import groupby
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
-from tests.cli.conftest import folder, scientist  # noqa: F401 - fixtures
+from agent.cli import app
+from tests.cli.conftest import folder, limit, scientist  # noqa: F401 - the first and the last are fixtures
 from tests.paths import ROOT
 
 LIMIT_S = 600
 HOME = "~/.cache/scientist"
 _COPIED = ("ideas", "templates", "tests/data", "examples", "README.md", "pyproject.toml")
+
+# "scientist show workspaces/*/momentum 1   # one run": no pipe, variable, redirection or second command.
+_PLAIN = re.compile(r"scientist( [^|&;<>$`()\\#]*)?(#.*)?")
+# "cat > x <<'END'", "a \\" and "export A=b" concern the lines below them.
+_JOINED = re.compile(r"<<|\\$|^export |^cd ", re.MULTILINE)
 
 Shell = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -59,20 +75,61 @@ def shell(clone: Path, tmp_path: Path) -> Shell:
     ) -> subprocess.CompletedProcess[str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SCIENTIST_")}
         path = os.pathsep.join([str(programs or Path(sys.executable).parent), os.environ["PATH"]])
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
-            cwd=clone,
-            env=kept | {"PATH": path, "COLUMNS": "200", "SCIENTIST_CACHE": str(tmp_path / "cache")} | (variables or {}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
-        )
+        environment = kept | {"PATH": path, "COLUMNS": "200", "SCIENTIST_CACHE": str(tmp_path / "cache")}
+        environment |= variables or {}
+        done = subprocess.CompletedProcess(script, 0, "")
+        for part, is_plain in parts_of(script, whole=programs is not None):
+            one = run_here(part, clone, environment) if is_plain else run_in_bash(part, clone, environment)
+            done.returncode, done.stdout = one.returncode, done.stdout + one.stdout
+            if one.returncode:
+                break
         # Paths stand in the documents as seen from the clone, and the cache in its usual place.
         for path, name in ((f"{clone}/", ""), (str(tmp_path / "cache"), HOME), (str(Path(HOME).expanduser()), HOME)):
             done.stdout = done.stdout.replace(path, name)
         return done
 
     return run
+
+
+def parts_of(script: str, *, whole: bool) -> list[tuple[str, bool]]:
+    """Plain commands one by one, and the lines between them for a shell, each with whether it is plain."""
+    if whole or _JOINED.search(script):
+        return [(script, False)]
+    found: list[tuple[str, bool]] = []
+    for is_plain, group in groupby(script.splitlines(), lambda line: bool(_PLAIN.fullmatch(line))):
+        lines = list(group)
+        found += [(line, True) for line in lines] if is_plain else [("\n".join(lines), False)]
+    return found
+
+
+def run_here(line: str, place: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a plain command in this process."""
+    said = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
+    with (
+        limit(LIMIT_S),
+        contextlib.chdir(place),
+        mock.patch.dict(os.environ, environment, clear=True),
+        mock.patch.object(tempfile, "tempdir", None),
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(said),
+    ):
+        words = [
+            sorted(map(str, Path().glob(word))) if "*" in word else [word]
+            for word in shlex.split(line, comments=True)[1:]
+        ]
+        code = app.run([word for found in words for word in found])
+    return subprocess.CompletedProcess(line, code, said.buffer.getvalue().decode())
+
+
+def run_in_bash(script: str, place: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=place,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )

@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Scientist
-from tests.docs.conftest import Shell
+from tests.docs.conftest import Shell, parts_of
 from tests.docs.pages import Block, blocks, first_launch, name_of, pages, prose
 from tests.fakes import block
 from tests.loop.lines import FASTER, LR, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
@@ -186,6 +186,19 @@ def test_a_transcript_is_compared() -> None:
     assert agrees("[a] 10:00:00 commit 0123456789 Run 1: LR=… improvement\n...\ndone in 12.5 s\n", printed)
     assert not agrees("[a] 10:00:00 commit 0123456789 Run 1: LR=0.1 no improvement\ndone in 3 s\n", printed)
     assert not agrees("...\nended in 3 s\n", printed)
+
+
+def test_plain_commands_are_told_from_those_of_a_shell() -> None:
+    assert parts_of('scientist idea new "a b"  # (c)\ngit log\nls\nscientist\n', whole=False) == [
+        ('scientist idea new "a b"  # (c)', True),
+        ("git log\nls", False),
+        ("scientist", True),
+    ]
+    for line in ("scientist a | head", "scientist a && scientist b", "x=$(scientist setup sae)", "scientist a > b"):
+        assert parts_of(line, whole=False) == [(line, False)]
+    for script in ("scientist a \\\n  b\n", "export A=b\nscientist a\n", "cd x\nscientist a\n"):
+        assert parts_of(script, whole=False) == [(script, False)]
+    assert parts_of("scientist a", whole=True) == [("scientist a", False)]
 
 
 def test_a_page_is_read(tmp_path: Path) -> None:
