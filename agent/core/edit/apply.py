@@ -19,8 +19,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
+from agent.core.edit.formats.begin_patch import BEGIN_PATCH
 from agent.core.edit.formats.found import Format, FoundBlock, FoundText
 from agent.core.edit.formats.search_replace import SEARCH_REPLACE
+from agent.core.edit.formats.unified_diff import UNIFIED_DIFF
 from agent.core.edit.formats.whole_texts import WHOLE_TEXTS
 from agent.core.edit.result import Block, EditResult, Reason, Rejected
 from agent.core.edit.seen import Ranges
@@ -31,6 +33,7 @@ from agent.core.text.lexer import read_lines
 __all__ = [
     "FORMATS",
     "LAST_FORMATS",
+    "TAUGHT",
     "WHOLE_FORMATS",
     "Block",
     "EditResult",
@@ -45,7 +48,9 @@ __all__ = [
 
 MOST_EDITS: Final = 200  # in one reply
 
-FORMATS: Final[Sequence[Format]] = (SEARCH_REPLACE,)
+FORMATS: Final[Sequence[Format]] = (SEARCH_REPLACE, UNIFIED_DIFF, BEGIN_PATCH)
+# Those of which the model is told. The others are understood if they come unasked.
+TAUGHT: Final[Sequence[Format]] = (SEARCH_REPLACE,)
 # Those of which the model is told only in the last turn of a repair, when SEARCH/REPLACE blocks did not fit.
 LAST_FORMATS: Final[Sequence[Format]] = (WHOLE_TEXTS,)
 # All that such a turn may use.
@@ -102,11 +107,11 @@ def has_blocks(reply: str) -> bool:
     return any(each.find(lines, ()) for each in FORMATS)
 
 
-def explain_edits(formats: Sequence[Format] = FORMATS, *, in_part: bool = False) -> str:
-    """Instructions for the model on every format. in_part: it has seen only a part of some file."""
+def explain_edits(formats: Sequence[Format] = TAUGHT, *, in_part: bool = False) -> str:
+    """Instructions for the model on formats. in_part: it has seen only a part of some file."""
     return " ".join(each.explain(in_part=in_part) for each in formats)
 
 
-def name_edits(formats: Sequence[Format] = FORMATS, *, several: bool = False) -> str:
+def name_edits(formats: Sequence[Format] = TAUGHT, *, several: bool = False) -> str:
     """An edit in any of the formats, as messages to the model call it: "SEARCH/REPLACE block". several: blocks."""
     return " or ".join((each.plural if several else each.name) for each in formats)

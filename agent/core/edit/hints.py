@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from agent.core.code.source import BadPython
+from agent.core.edit.formats.found import FoundBlock
 from agent.core.edit.lines import common_runs, differing_runs, split_body
 from agent.core.edit.match import places
 from agent.core.edit.result import Block, Reason
@@ -17,6 +18,7 @@ __all__ = [
     "Nearest",
     "ambiguous_hint",
     "find_nearest",
+    "malformed_hint",
     "not_found_hint",
     "not_shown_hint",
     "other_file_hint",
@@ -236,6 +238,14 @@ def syntax_hint(path: str, lines: Sequence[str], bad: BadPython, half_done: bool
     if half_done:
         said.insert(0, "Another block of this file was refused, which may be why; send this one again with it.")
     return bad.line, "\n".join([*said, show_lines(lines, bad.line - 1, bad.line, context=6)])
+
+
+def malformed_hint(found: FoundBlock, problem: str) -> str:
+    """Hint about the form of a block or hunk."""
+    if found.place:
+        advice = "Send the change as a SEARCH/REPLACE block"
+        return f"The {found.place.form} at line {found.line} of the reply cannot be applied: {problem}. {advice}."
+    return f"The block at line {found.line} of the reply is malformed: {problem}. Send it again whole."
 
 
 def path_hint(reason: Reason, name: str, editable: Sequence[str], fitting: Sequence[str]) -> str:

@@ -33,12 +33,14 @@ class Block:
 
     path: as in the editable list once resolved, else as the reply has it, or "" if it names none. search and replace
     end with a newline unless empty. A whole file or function has an empty search. line: 1-based line of the reply.
+    exact: blank lines at the ends of both halves are text, as in a hunk of a diff.
     """
 
     path: str
     search: str
     replace: str
     line: int
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.core.code.source import find_bad_python
-from agent.core.edit.dividers import divide_block
 from agent.core.edit.formats.found import FoundBlock, Split
 from agent.core.edit.formats.names import is_unsafe, named_files
 from agent.core.edit.gates import find_placeholders
 from agent.core.edit.hints import (
     ambiguous_hint,
     find_nearest,
+    malformed_hint,
     not_found_hint,
     not_shown_hint,
     other_file_hint,
@@ -24,6 +24,7 @@ from agent.core.edit.lines import Splice, splice, split_body, split_lines
 from agent.core.edit.match import Ambiguous, Match, Missing, Outcome, match_block
 from agent.core.edit.result import Block, EditResult, Reason, Rejected
 from agent.core.edit.seen import Ranges, carry, hidden_in_match, hidden_in_text, move
+from agent.core.edit.settle import divide_block, locate_hunk
 
 __all__ = ["NOTES", "AppliedBlock", "Workbench", "as_block", "edit_text", "resolve_path"]
 
@@ -45,7 +46,8 @@ def resolve_path(name: str, editable: Collection[str]) -> str | Reason:
 def as_block(found: FoundBlock, path: str, divided: Split | None = None) -> Block:
     """The block as one change of `path`, divided so or, if that is not known, in the first way it may be."""
     search, replace = divided or (found.splits[0] if found.splits else ((), ()))
-    return Block(path, "".join(f"{s}\n" for s in search), "".join(f"{r}\n" for r in replace), found.line)
+    old, new = ("".join(f"{line}\n" for line in half) for half in (search, replace))
+    return Block(path, old, new, found.line, exact=found.place is not None)
 
 
 def edit_text(text: str | None, block: Block) -> str | Outcome:
@@ -59,12 +61,17 @@ def edit_text(text: str | None, block: Block) -> str | Outcome:
     if blank:
         end = len(lines.text)
         return splice(lines, [Splice(end, end, replace)]).join() if replace else text
-    found = match_block(block.path, lines.text, search, _with_tail_of(search, replace))
+    found = match_block(block.path, lines.text, search, _with_tail_of(block, search, replace))
     return splice(lines, found.splices).join() if isinstance(found, Match) else found
 
 
-def _with_tail_of(search: Sequence[str], replace: Sequence[str]) -> Sequence[str]:
-    """REPLACE with an empty last line added or removed if SEARCH disagrees: such a line is layout, not text."""
+def _with_tail_of(block: Block, search: Sequence[str], replace: Sequence[str]) -> Sequence[str]:
+    """REPLACE with an empty last line added or removed if SEARCH disagrees: such a line is layout, not text.
+
+    If the halves differ in nothing else, it is what the block is about.
+    """
+    if block.exact or block.search.rstrip() == block.replace.rstrip():
+        return replace
     search_open, replace_open = (bool(body) and body[-1] == "" for body in (search, replace))
     if replace_open and not search_open:
         return replace[:-1]
@@ -96,7 +103,18 @@ class Workbench:
         self._last_name: str | None = None
 
     def apply(self, found: FoundBlock) -> None:
-        """Apply one block of a reply, or note why not."""
+        """Apply one block or hunk of a reply, or note why not."""
+        count = len(self._rejected)
+        self._apply(found)
+        for i in range(count, len(self._rejected)):
+            was = self._rejected[i]
+            if found.place and was.reason is not Reason.MALFORMED:
+                said = (
+                    f"{was.hint}\nThis was read as a hunk of a {found.place.form}; a SEARCH/REPLACE block will do too."
+                )
+                self._rejected[i] = replace(was, hint=said)
+
+    def _apply(self, found: FoundBlock) -> None:
         target = self._target(found)
         path = target if isinstance(target, str) and not isinstance(target, Reason) else ""
         if found.name is not None:
@@ -105,7 +123,7 @@ class Workbench:
             self._last_name = path
         shown = path or found.name or self._last_name or ""
         if found.problem:
-            hint = f"The block at line {found.line} of the reply is malformed: {found.problem}. Send it again whole."
+            hint = malformed_hint(found, found.problem)
             own = shown if found.splits else ""  # a marker on its own belongs to no known file
             self.reject(as_block(found, own), Reason.MALFORMED, None, hint)
         elif isinstance(target, Reason):
@@ -118,10 +136,13 @@ class Workbench:
     def _put_found(self, found: FoundBlock, path: str) -> None:
         divided = divide_block(found, path, self.staged.get(path, ""))
         if isinstance(divided, str):
-            hint = f"The block at line {found.line} of the reply is malformed: {divided}. Send it again whole."
-            self.reject(as_block(found, path), Reason.MALFORMED, None, hint)
-        else:
-            self.put(as_block(found, path, divided))
+            return self.reject(as_block(found, path), Reason.MALFORMED, None, malformed_hint(found, divided))
+        block: Block | str = as_block(found, path, divided)
+        if found.place and isinstance(block, Block):
+            block = locate_hunk(block, found.place, self.staged.get(path))
+        if isinstance(block, str):
+            return self.reject(as_block(found, path), Reason.MALFORMED, None, malformed_hint(found, block))
+        return self.put(block)
 
     def put(self, block: Block) -> None:
         """Apply a block whose path is resolved."""
@@ -218,7 +239,7 @@ class Workbench:
         if block.path not in self._shown or _is_blank(block.search) or block.search == block.replace:
             return False
         ranges, lines, search = self._shown[block.path], split_lines(text).text, split_body(block.search)
-        found = match_block(block.path, lines, search, _with_tail_of(search, split_body(block.replace)))
+        found = match_block(block.path, lines, search, _with_tail_of(block, search, split_body(block.replace)))
         if not isinstance(found, Match):
             return False
         hidden = hidden_in_match(ranges, lines, search, found)
@@ -267,11 +288,20 @@ class Workbench:
     def result(self) -> EditResult:
         for path in dict.fromkeys(s.block.path for s in self._steps):
             self._gate_python(path)
+        if any(r.path == NOTES and r.block.exact for r in self._rejected):
+            self._take_back(NOTES)
         clean = all(r.path == NOTES for r in self._rejected)
         files = self.staged if clean else self._original
         applied = [s.block for s in self._steps]
         rejected = sorted(self._rejected, key=lambda r: r.block.line)
         return EditResult(dict(files), dict(self.staged), applied, rejected, files != self._original)
+
+    def _take_back(self, path: str) -> None:
+        """Undo all changes of a file: half of a diff means nothing."""
+        self._steps = [s for s in self._steps if s.block.path != path]
+        self.staged = {name: text for name, text in self.staged.items() if name != path}
+        if path in self._original:
+            self.staged[path] = self._original[path]
 
     def _gate_python(self, path: str) -> None:
         """Refuse the block that breaks a Python file, or all blocks of that file if no single one does."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 
+from agent.core.text.hunks import find_patches
 from agent.core.text.markers import FenceMark, closes_block, read_fence, read_head
 from agent.core.text.reasoning import split_reasoning
 
@@ -20,6 +21,7 @@ class Kind(StrEnum):
     FENCE = "fence"  # the line that opens or closes a fence
     CODE = "code"  # inside a fence
     BLOCK = "block"  # of a SEARCH/REPLACE block, its markers included
+    PATCH = "patch"  # of a unified diff or a *** Begin Patch, with a fence around it or without
     REASONING = "reasoning"
 
 
@@ -35,20 +37,20 @@ class Line:
     kind: Kind
     # Number of the line that opens the fence around it, 0 outside fences. Blocks inside a fence have it too.
     fence: int = 0
-    # Number of the line that opens the block, 0 outside blocks.
+    # Number of the line that opens the block or patch, 0 outside of both.
     block: int = 0
-    # Whether the fence, or for a line of a block the block, is closed in its place. True for all other lines.
+    # Whether the fence, or for a line of a block or patch this, is closed in its place. True for all other lines.
     is_closed: bool = True
 
     @property
     def opens(self) -> bool:
-        """Whether the line opens a fence or a block."""
+        """Whether the line opens a fence, a block or a patch."""
         return self.number == (self.block or self.fence)
 
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """First and last line of a fence or block, as indices.
+    """First and last line of a fence, block or patch, as indices.
 
     has_end: the last line closes it. is_sure: false if fences were read without nesting.
     """
@@ -79,13 +81,17 @@ def mark_lines(lines: Sequence[str]) -> tuple[Line, ...]:
     """The same for the lines of any text, in which tags of reasoning are words like others."""
     blocks = _find_blocks(lines)
     block_at = _spread(blocks, len(lines))
-    fence_at = _spread(_find_fences(_fence_marks(lines, blocks, block_at)), len(lines))
+    patch_at = _spread(_find_spans(lines, block_at), len(lines))
+    inside = [block or patch for block, patch in zip(block_at, patch_at, strict=True)]
+    fence_at = _spread(_find_fences(_fence_marks(lines, blocks, inside)), len(lines))
     marked = []
     for i, text in enumerate(lines):
-        block, fence = block_at[i], fence_at[i]
+        block, patch, fence = block_at[i], patch_at[i], fence_at[i]
         around = fence.first + 1 if fence else 0
         if block:
             marked.append(Line(i + 1, text, Kind.BLOCK, around, block.first + 1, block.has_end))
+        elif patch:
+            marked.append(Line(i + 1, text, Kind.PATCH, around, patch.first + 1, patch.has_end))
         elif fence:
             is_edge = i == fence.first or (i == fence.last and fence.has_end)
             is_closed = fence.has_end and fence.is_sure
@@ -109,11 +115,16 @@ def _find_blocks(lines: Sequence[str]) -> list[_Span]:
     return found if head < 0 else [*found, _Span(head, len(lines) - 1, has_end=False)]
 
 
+def _find_spans(lines: Sequence[str], block_at: Sequence[_Span | None]) -> list[_Span]:
+    patches = find_patches(lines, [span is not None for span in block_at])
+    return [_Span(patch.first, patch.last, patch.has_end) for patch in patches]
+
+
 def _fence_marks(
-    lines: Sequence[str], blocks: Sequence[_Span], block_at: Sequence[_Span | None]
+    lines: Sequence[str], blocks: Sequence[_Span], inside: Sequence[_Span | None]
 ) -> list[FenceMark | None]:
-    """Fence mark of each line outside blocks, and of a `>>>>>>> REPLACE` line that ends with a closing fence."""
-    marks = [None if inside else read_fence(line) for line, inside in zip(lines, block_at, strict=True)]
+    """Fence mark of each line outside blocks and patches, and of a `>>>>>>> REPLACE` line that ends with a fence."""
+    marks = [None if span else read_fence(line) for line, span in zip(lines, inside, strict=True)]
     for block in blocks:
         end = lines[block.last].rstrip()
         if block.has_end and end.endswith(("```", "~~~")):

@@ -8,9 +8,23 @@ from typing import Protocol
 
 from agent.core.text.lexer import Line
 
-__all__ = ["Format", "FoundBlock", "FoundText", "Split"]
+__all__ = ["Format", "FoundBlock", "FoundText", "HunkPlace", "Split", "read_hunk"]
 
 Split = tuple[tuple[str, ...], tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class HunkPlace:
+    """Where a hunk of a diff says that it stands, which decides between several places that it fits.
+
+    form: the format, in words. at: the line at which it begins once those above it are applied, 0 if unknown.
+    anchors: lines further up in the file, the outermost first. is_counted: its head counts its lines right.
+    """
+
+    form: str
+    at: int = 0
+    anchors: tuple[str, ...] = ()
+    is_counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +41,8 @@ class FoundBlock:
     splits: tuple[Split, ...]
     # The fault in its form, "" if there is none.
     problem: str = ""
+    # For a hunk of a diff: what it says of its place. Blank lines at the ends of its halves are text.
+    place: HunkPlace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +56,23 @@ class FoundText:
     name: str
     body: tuple[str, ...]
     problem: str = ""
+
+
+def read_hunk(lines: Sequence[str]) -> Split | None:
+    """Old and new lines of a hunk, without empty ones at its end. None if a line of it is none of a hunk."""
+    old: list[str] = []
+    new: list[str] = []
+    stop = len(lines)
+    while stop and not lines[stop - 1]:
+        stop -= 1
+    for line in lines[:stop]:
+        if line[:1] not in ("", " ", "+", "-", "\\"):
+            return None
+        if line[:1] in ("", " ", "-"):
+            old.append(line[1:])
+        if line[:1] in ("", " ", "+"):
+            new.append(line[1:])
+    return tuple(old), tuple(new)
 
 
 class Format(Protocol):

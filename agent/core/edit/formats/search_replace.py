@@ -9,7 +9,7 @@ from typing import Final
 from agent.core.edit.formats.found import FoundBlock, Split
 from agent.core.edit.formats.heads import mentioned_above, name_above
 from agent.core.edit.formats.names import find_info_name
-from agent.core.text.lexer import Line
+from agent.core.text.lexer import Kind, Line
 from agent.core.text.markers import divider_width, is_marker, read_head
 
 __all__ = ["SEARCH_REPLACE", "SearchReplace"]
@@ -28,13 +28,13 @@ class SearchReplace:
     def find(self, lines: Sequence[Line], editable: Collection[str]) -> list[FoundBlock]:
         found: list[FoundBlock] = []
         floor = 0
-        for number, part in groupby(lines, key=lambda line: line.block):
+        for number, part in groupby(lines, key=lambda line: 0 if line.kind is Kind.PATCH else line.block):
             block = list(part)
             if number:
                 found.append(_read_block(lines, block, floor, editable))
                 floor = number if not block[0].is_closed else block[-1].number
             else:
-                stray = next((line for line in block if is_marker(line.text)), None)
+                stray = next((line for line in block if line.kind is not Kind.PATCH and is_marker(line.text)), None)
                 if stray:
                     said = f"a marker stands alone: {_quote(stray)}"
                     found.append(FoundBlock(stray.number, None, (), (), said))

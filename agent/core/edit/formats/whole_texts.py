@@ -31,7 +31,7 @@ class WholeTexts:
                 continue
             mark = read_fence(fence[0].text)
             info = mark.info if mark else ""
-            has_block = any(line.kind is Kind.BLOCK for line in fence)
+            has_block = any(line.kind in (Kind.BLOCK, Kind.PATCH) for line in fence)
             name = find_info_name(info, editable) or _name_above(lines, number - 1, editable)
             if name and not has_block:
                 is_ended = len(fence) > 1 and fence[-1].kind is Kind.FENCE
