@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import sys
@@ -23,6 +24,14 @@ sys.dont_write_bytecode = False
 # As the product sets them before it imports these libraries; some tests import them first.
 os.environ.update(WITHOUT_REQUESTS)
 os.environ["GIT_PYTHON_REFRESH"] = "quiet"
+
+# Thousands of tests are collected, and live until the end: the collector need not look at them again and again.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="session")

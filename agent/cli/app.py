@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import tempfile
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +17,7 @@ from typer.exceptions import Abort, TyperException
 from agent.cli.settings import read_settings, say_misuse
 from agent.cli.table import COMMANDS, DEFAULT_WORKSPACES, make_typer
 from agent.cli.terminal import STDOUT, VOICE, clean_streams, describe_surprise, say
+from agent.edges.system.large_imports import import_large
 from agent.edges.system.library_warnings import ignore_library_warnings
 from agent.edges.system.streams import open_closed_streams, settle_streams
 from agent.errors import ScientistError
@@ -46,7 +46,7 @@ class LazyGroup(TyperGroup):
 
 def load_command(name: str) -> Any:
     """Import the command: a function of its name, or a group of commands."""
-    found = getattr(import_module(COMMANDS[name].module), name)
+    found = getattr(import_large(COMMANDS[name].module), name)
     if isinstance(found, typer.Typer):
         group = typer.main.get_command(found)
         group.name = name

@@ -8,6 +8,7 @@ from typing import Any
 
 from agent.core.journal.budget import Price
 from agent.core.model.rules import RuleTable
+from agent.edges.system.large_imports import import_large
 from agent.edges.system.library_warnings import ignore_library_warnings
 from agent.errors import UsageError
 
@@ -26,8 +27,7 @@ def load_litellm() -> Any:
     for name, value in WITHOUT_REQUESTS.items():
         os.environ.setdefault(name, value)
     ignore_library_warnings()
-    import litellm
-
+    litellm: Any = import_large("litellm")
     litellm.suppress_debug_info = True
     litellm.telemetry = False
     return litellm

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from agent.core.code.search_marks import SearchRange, Setting, search_ranges
@@ -11,6 +11,7 @@ from agent.core.evidence.verdict import VerdictKind
 from agent.core.journal.kinds import Purpose
 from agent.core.prompt.view import TurnView
 from agent.edges.model.protocol import FREE, ModelReply, Request
+from agent.edges.system.large_imports import import_large
 from agent.errors import ProviderRefused
 
 if TYPE_CHECKING:
@@ -73,8 +74,7 @@ def _block(file: str, found: SearchRange, value: Setting) -> str:
 
 def _suggest(view: TurnView, ranges: Mapping[str, SearchRange]) -> dict[str, Setting]:
     """The next point. It always differs from the present values."""
-    import optuna
-
+    optuna: Any = import_large("optuna")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     space = {name: _distribution(r) for name, r in ranges.items()}
     lower = view.primary is not None and view.primary.direction == "lower"

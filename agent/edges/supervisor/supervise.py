@@ -143,7 +143,7 @@ class _Supervision:
             while self._turn(0.0):
                 pass
         finally:
-            send_signal([process.identity for process in running_below([os.getpid()])], signal.SIGKILL)
+            send_signal([process.identity for process in self._tree()], signal.SIGKILL)
         self._close_logs()
         self._breach = self._breach or self._guard.look_at_disk()
         if self._breach.startswith(("disk", "file size")):
@@ -263,7 +263,7 @@ class _Supervision:
         return self._walls is not None and self._walls.kind == "bwrap"
 
     def _tree(self) -> list[Process]:
-        return running_below([os.getpid()])
+        return running_below([os.getpid()]) if has_children() else []  # it looks at every process
 
     def _signal_tree(self, number: signal.Signals) -> None:
         """Reach every process once: a handler of SIGTERM must not be interrupted by a second one."""
@@ -308,8 +308,8 @@ class _Supervision:
         self._next_heartbeat_s = time.monotonic() + HEARTBEAT_S
         with contextlib.suppress(OSError):
             (self._folder / step.HEARTBEAT).touch()
-        tree = tuple(sorted(process.identity for process in self._list_tree()))
-        if self._child.pid and tree and tree != self._child.tree:
+        tree = tuple(sorted(process.identity for process in self._list_tree())) if self._child.pid else ()
+        if tree and tree != self._child.tree:
             self._child = replace(self._child, tree=tree)
             self._note_child()
 
