@@ -28,6 +28,7 @@ from agent.core.decide import (
     steps_of,
 )
 from agent.core.failure.diagnose import FailureKind
+from agent.core.failure.record import ExitRecord
 from agent.core.journal.action_results import (
     Applied,
     Asked,
@@ -303,6 +304,34 @@ def test_three_lost_supervisors_in_a_row_pause() -> None:
     story.resume()
     assert story.state.lost_in_row == 0 and story.state.run.attempts_spent == 0
     assert story.action == StartStep(Step.RUN, "run_1.4", "c1")
+
+
+KILLED = replace(WELL, exit_code=None, signal=9)
+
+
+@pytest.mark.parametrize("exit", [KILLED, replace(WELL, exit_code=137)])
+def test_a_step_that_somebody_else_killed_is_begun_again_and_three_in_a_row_pause(exit: ExitRecord) -> None:
+    story = Story(has_baseline=False, evaluates=True)
+    assert story.break_step(exit, "killed by signal 9").folder == "run_0.1"
+    assert story.action == StartStep(Step.RUN, "run_0.2", "c0")
+    story.run_step({"loss": 1.0})
+    folders = [story.break_step(each, "killed by signal 9").folder for each in (exit, None, exit)]
+    assert folders == ["run_0.2.evaluate", "run_0.3.evaluate", "run_0.4.evaluate"]
+    assert isinstance(story.action, Pause) and story.action.pause.kind is PauseKind.INFRASTRUCTURE
+    assert story.action.pause.reason == "killed by signal 9 (3 times in a row)"
+    story.resume()
+    assert story.action == StartStep(Step.EVALUATE, "run_0.5.evaluate", "c0")
+    assert story.state.run.attempts_spent == 0 and not story.state.run.failures
+
+
+def test_a_journal_in_which_a_kill_was_the_experiments_failure_still_spends_an_attempt() -> None:
+    """As versions up to 0.1 recorded it."""
+    story = Story()
+    story.apply()
+    story.tell(Linted(), Opened(step=Step.RUN, folder="run_1.1"))
+    killed = failure("killed by signal 9 (SIGKILL)", FailureKind.KILLED)
+    story.tell(Closed(step=Step.RUN, folder="run_1.1", exit=KILLED, failure=killed))
+    assert story.state.run.attempts_spent == 1 and story.action == AskModel(Purpose.FIX)
 
 
 def test_a_step_without_a_supervisor_is_closed_and_begun_in_another_folder() -> None:

@@ -149,7 +149,7 @@ def crash(body: str) -> str:
     ("body", "told"),
     [
         (BAR + "os._exit(1)", ["printed no error", "exit code 1", "Training:"]),
-        ("import signal\nos.kill(os.getpid(), signal.SIGKILL)", ["SIGKILL", "memory"]),
+        ("import signal\nos.kill(os.getpid(), signal.SIGSEGV)", ["SIGSEGV", "killed by signal 11"]),
         ("print('waiting for a lock', flush=True)\ntime.sleep(600)", ["timed out", "waiting for a lock"]),
         ("print('all good')\nraise SystemExit(0)", ["wrote no run_1/final_info.json", "all good"]),
     ],

@@ -24,6 +24,7 @@ __all__ = [
     "Location",
     "as_smoke",
     "bad_results",
+    "blame_machine",
     "diagnose",
     "lint_failure",
     "no_results",
@@ -150,6 +151,16 @@ def as_smoke(failure: Failure) -> Failure:
     if failure.kind is FailureKind.INFRASTRUCTURE:
         return failure
     return replace(failure, kind=FailureKind.SMOKE, summary=f"in the smoke run: {failure.summary}")
+
+
+def blame_machine(failure: Failure, exit: ExitRecord) -> Failure:
+    """The failure, as the machine's if the command was killed by somebody else and printed no cause of its own."""
+    if not (exit.was_killed and failure.kind is FailureKind.KILLED):
+        return failure
+    return replace(failure, kind=FailureKind.INFRASTRUCTURE, summary=f"{failure.summary}{_BY_NO_LIMIT}")
+
+
+_BY_NO_LIMIT: Final = "; no limit was met: the kernel's out-of-memory killer, or a person"
 
 
 def _classify(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from signal import SIGKILL
 
 __all__ = ["ExitRecord"]
+
+_KILLED = (128 + SIGKILL, -SIGKILL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,15 @@ class ExitRecord:
             max_rss_gib=None,
             error=reason,
         )
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether somebody else's SIGKILL ended the command: no limit was met, and no end was asked for.
+
+        A shell tells the death of its command as exit code 137.
+        """
+        asked = self.timed_out or self.stopped or self.error or self.breach
+        return (self.signal == SIGKILL or self.exit_code in _KILLED) and not asked
 
     @property
     def is_well(self) -> bool:

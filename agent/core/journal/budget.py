@@ -35,7 +35,7 @@ class Limits:
     patience_s: float = 6 * 3600.0
     # Attempts to draw the figures.
     plot_attempts: int = 2
-    # Steps lost in a row before the idea pauses.
+    # Steps lost or killed by somebody else in a row before the idea pauses.
     lost_steps: int = 3
     # Tokens over all calls of the idea; None: no limit.
     max_tokens: int | None = None

@@ -179,9 +179,9 @@ def _refused(state: State, refused: Refused) -> State:
 def _closed(state: State, closed: Closed) -> State:
     candidate = state.attempt.candidate
     assert candidate
-    lost = closed.exit is None
+    lost = closed.exit is None or (closed.infrastructure and closed.exit.was_killed)
     folders = candidate.folders | {closed.step: closed.folder}
-    candidate = replace(candidate, folders=folders, step_s=candidate.step_s + closed.seconds)
+    candidate = replace(candidate, folders=folders, step_s=candidate.step_s + (0.0 if lost else closed.seconds))
     state = replace(
         try_code(state, candidate),
         opened=None,
@@ -200,14 +200,15 @@ def _closed(state: State, closed: Closed) -> State:
 def _set_back(state: State, closed: Closed, lost: bool) -> State:
     """The state after the machine failed, not the code: the same step again in a new folder.
 
-    A pause comes first, unless the step was only lost.
+    A pause comes first, unless the step was only lost or killed, and not too often in a row.
     """
     state = _next_serial(state)
     if lost and state.lost_in_row < state.limits.lost_steps:
         return state
     assert closed.failure
     kind = PauseKind.STOP if closed.exit and closed.exit.stopped else PauseKind.INFRASTRUCTURE
-    return replace(state, pause=Paused(kind, closed.failure.summary))
+    often = f" ({state.lost_in_row} times in a row)" if lost else ""
+    return replace(state, pause=Paused(kind, f"{closed.failure.summary}{often}"))
 
 
 def _plotted(state: State) -> State:

@@ -242,7 +242,7 @@ class State:
     rows: tuple[RunRow, ...] = ()
     # Run numbers given up since the last completed run.
     given_up_in_row: int = 0
-    # Supervised steps lost one after the other.
+    # Supervised steps lost, or killed by somebody else, one after the other.
     lost_in_row: int = 0
     # Version of idea.json; a review may revise it.
     idea_version: int = 1

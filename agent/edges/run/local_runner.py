@@ -57,7 +57,10 @@ class LocalRunner:
     starting_limit_s: float = STARTING_LIMIT_S
 
     def start(self, folder: Path, spec: StepSpec) -> None:
-        """Return once the step is claimed, or as soon as it is sure that no supervisor will run it."""
+        """Return once the step is claimed, or as soon as it is sure that no supervisor will run it.
+
+        If the supervisor was killed as it started, the step is Unclaimed.
+        """
         step.write_spec(folder, spec)
         log = folder / step.SUPERVISOR_LOG
         problem = ""
@@ -73,7 +76,7 @@ class LocalRunner:
                     start_new_session=True,
                     timeout=self.starting_limit_s,
                 )
-            if code != 0:
+            if code != 0 and not _tells_of_signal(code):
                 problem = f"the supervisor did not start (exit code {code}): {_last_line(log)}"
         except subprocess.TimeoutExpired:
             problem = f"the supervisor did not start within {self.starting_limit_s:g} s"
@@ -162,6 +165,11 @@ class LocalRunner:
             if is_over():
                 return
             self.sleep(pause_s)
+
+
+def _tells_of_signal(code: int) -> bool:
+    """Whether a signal ended the process, or the one that it forked: then it exits with that code modulo 256."""
+    return code < 0 or code > 128
 
 
 def _find_starting(folder: Path, limit_s: float) -> int | None:

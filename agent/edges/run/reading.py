@@ -9,7 +9,7 @@ from pathlib import Path
 from agent.core.evidence.means import means_metrics
 from agent.core.evidence.numbers import read_number
 from agent.core.evidence.results import Results, ResultsProblem, parse_results
-from agent.core.failure.diagnose import Failure, as_smoke, bad_results, diagnose, no_results
+from agent.core.failure.diagnose import Failure, as_smoke, bad_results, blame_machine, diagnose, no_results
 from agent.core.failure.folding import cut_line
 from agent.core.failure.record import ExitRecord
 from agent.core.inputs.spec import Source
@@ -69,7 +69,7 @@ def read_step(
     if not record.is_well:
         gpu = has_nvidia_driver() if record.has_gpu is None else record.has_gpu
         failure = diagnose(record, stdout, stderr, own_files=files, edited_imports=edited_imports, gpu_expected=gpu)
-        return _failed(step, failure)
+        return _failed(step, blame_machine(failure, record))
     if step is Step.PLOT:
         return StepReading()
     parts = (EVALUATION,) if step is Step.EVALUATE else (f"run_{ended.run}", "final_info.json")

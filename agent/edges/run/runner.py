@@ -101,7 +101,8 @@ class Runner(Protocol):
     def start(self, folder: Path, spec: StepSpec) -> None:
         """Write spec.json, and hand the step over: at return it is Queued or further.
 
-        A step that cannot be handed over is Exited, with the reason in the record's `error`.
+        A step that cannot be handed over is Exited, with the reason in the record's `error`. If its supervisor was
+        killed as it started, it is Unclaimed.
         """
 
     def poll(self, folder: Path) -> StepStatus:

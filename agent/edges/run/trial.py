@@ -14,13 +14,15 @@ from agent.core.journal.kinds import Step
 from agent.edges.run.choose_runner import runner_for
 from agent.edges.run.prepare_step import Equipment, StepRequest, prepare_step
 from agent.edges.run.reading import EndedStep, StepReading, read_step
-from agent.edges.run.runner import Exited, Runner
+from agent.edges.run.runner import Exited, Lost, Runner
 from agent.edges.run.step_folder import StepSpec
 from agent.edges.run.wait import StepPatience, wait
 from agent.edges.template.load import Template
 from agent.edges.workspace.layout import Workspace
 
 __all__ = ["Trial", "run_trial"]
+
+TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +63,32 @@ def run_trial(
     last. At return, or if the call is interrupted, no process of a step is left.
     """
     runner, workspace = runner_for(None), Workspace(scratch)
-    due = [step for step in steps if step is not Step.EVALUATE or template.spec.evaluate]
-    names = {step: f"run_{seed}.1" + ("" if step is Step.RUN else f".{step.value}") for step in due}
-    ran = workspace.step_folder(names.get(Step.RUN, names[due[0]])) / "work" / f"run_{seed}"
+    patience = StepPatience(sleep, is_stopped=workspace.stop_file.exists)
     own = [file for file in code if file.endswith(".py")]
-    trial = Trial(seed, ran)
-    for step, name in names.items():
-        request = StepRequest(step, name, seed, code, ran if step is Step.EVALUATE else None)
-        spec = prepare_step(workspace, template, request, equipment)
-        folder = workspace.step_folder(name)
-        record = _supervise(runner, folder, spec, StepPatience(sleep, is_stopped=workspace.stop_file.exists))
-        known = {name for row in template.baselines for name in row.values}
+    known = {name for row in template.baselines for name in row.values}
+    trial = Trial(seed, _folder(workspace, Step.RUN, seed, 1) / "work" / f"run_{seed}")
+    for step in steps:
+        if step is Step.EVALUATE and not template.spec.evaluate:
+            continue
+        for serial in range(1, TRIES + 1):  # once more if the machine, not the code, ended it
+            folder = _folder(workspace, step, seed, serial)
+            outputs = trial.outputs if step is Step.EVALUATE else None
+            request = StepRequest(step, folder.name, seed, code, outputs)
+            end = _supervise(runner, folder, prepare_step(workspace, template, request, equipment), patience)
+            if isinstance(end, Exited) and not end.record.was_killed:
+                break
+        record = end.record if isinstance(end, Exited) else ExitRecord.lost(end.reason)
+        if step is Step.RUN or (step is not Step.EVALUATE and Step.RUN not in steps):
+            trial = replace(trial, outputs=folder / "work" / f"run_{seed}")
         reading = read_step(runner, EndedStep(folder, step, seed, record), template, own=own, known=known)
         trial = _add(trial, step, record, reading)
         if trial.failure:
             break
     return trial
+
+
+def _folder(workspace: Workspace, step: Step, seed: int, serial: int) -> Path:
+    return workspace.step_folder(f"run_{seed}.{serial}" + ("" if step is Step.RUN else f".{step.value}"))
 
 
 def _add(trial: Trial, step: Step, record: ExitRecord, reading: StepReading) -> Trial:
@@ -96,12 +108,11 @@ def _add(trial: Trial, step: Step, record: ExitRecord, reading: StepReading) -> 
             assert_never(step)
 
 
-def _supervise(runner: Runner, folder: Path, spec: StepSpec, patience: StepPatience) -> ExitRecord:
+def _supervise(runner: Runner, folder: Path, spec: StepSpec, patience: StepPatience) -> Exited | Lost:
     """Start the step and wait for its end. If this call is ended, nothing of the step stays behind."""
     try:
         runner.start(folder, spec)
-        end = wait(runner, folder, patience)
+        return wait(runner, folder, patience)
     except BaseException:  # Ctrl-C too
         runner.kill(folder)
         raise
-    return end.record if isinstance(end, Exited) else ExitRecord.lost(end.reason, spec.deadline_s)

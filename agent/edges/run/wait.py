@@ -28,7 +28,7 @@ POLL_S = 0.1
 QUEUE_NOTICE_S = 30.0
 SILENCE_GRACE_S = 30.0  # a machine that slept wakes orchestrator and supervisor in any order
 
-_NEVER_BEGUN = "it has no supervisor"
+_NEVER_BEGUN = "it has no supervisor: none was started, or it was killed as it started"
 _ORPHANED = "it was killed when its orchestrator ended"
 _WITHDRAWN = replace(ExitRecord.lost(""), stopped=True, error=None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from agent.edges.supervisor.hidden_use import find_unseen
 from agent.edges.system.deep_folders import MAX_DEPTH, TooDeep, walk_tree
 from agent.edges.system.processes import Process, proportional_bytes, resident_bytes
 
-__all__ = ["Guard"]
+__all__ = ["Guard", "machine_memory_bytes"]
 
 _GIB = 2**30
 SCAN_EVERY_S = 1.0
@@ -23,12 +24,25 @@ MAX_ENTRIES = 1_000_000
 ENTRY_BYTES = 4096  # of a name, however little is in it
 
 
+def machine_memory_bytes(cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
+    """Memory of this machine, or of the container or job in which this process is held."""
+    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    with contextlib.suppress(OSError, ValueError):
+        for line in own.read_text("ascii", "replace").splitlines():  # "0::/user.slice", "5:memory:/docker/4f1c"
+            _, kinds, below = line.split(":", 2)
+            top, name = (cgroups / "memory", "memory.limit_in_bytes") if "memory" in kinds else (cgroups, "memory.max")
+            place = top / below.strip("/")
+            for folder in (place, *place.parents):
+                with contextlib.suppress(OSError, ValueError):  # "max": no limit
+                    found.append(int((folder / name).read_text("ascii")))
+    return min(size for size in found if size > 0)
+
+
 class Guard:
     """Checks of a step's processes and folders against its limits. `peak_bytes` is the most memory that was seen."""
 
     def __init__(self, bounds: Bounds, folders: Sequence[Path]) -> None:
-        physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        self._memory_gib = bounds.memory_gib or 0.9 * physical / _GIB
+        self._memory_gib = bounds.memory_gib or 0.9 * machine_memory_bytes() / _GIB
         self._bounds, self._folders = bounds, folders
         self.peak_bytes = 0
         self._next_scan_s = self._next_exact_s = 0.0
@@ -53,6 +67,17 @@ class Guard:
         spent_s = time.monotonic() - now_s
         self._next_scan_s = now_s + max(SCAN_EVERY_S, spent_s / SHARE)
         return breach
+
+    def look_at_end(self, status: int | None) -> str:
+        """The limit that a command met whose end came before another look. status: as `wait` gives it.
+
+        The kernel kills what outgrows the machine, between two looks: then it grew above its limit, too.
+        """
+        killed = status is not None and os.waitstatus_to_exitcode(status) in (-signal.SIGKILL, 128 + signal.SIGKILL)
+        peak_gib = self.peak_bytes / _GIB
+        if killed and peak_gib > self._memory_gib:
+            return f"memory {_above(peak_gib, self._memory_gib)} GiB > {self._memory_gib:.3g} GiB"
+        return self.look_at_disk()
 
     def look_at_disk(self, processes: Sequence[Process] = ()) -> str:
         """The limit of files or disk that is met. A file cannot grow beyond its own limit, so reaching that counts."""

@@ -2,8 +2,7 @@
 
 It is the same on the orchestrator's machine and in a batch job. It claims the folder, finds the walls that spec.json
 asks for as its own machine has them, and runs the command with the environment given there and a TMPDIR of its own. It
-keeps the output, and writes exit.json once the command and everything that it left behind are dead. It imports little,
-to start at once.
+keeps the output, and writes exit.json once the command and everything that it left behind are dead. It imports little.
 """
 
 from __future__ import annotations
@@ -45,6 +44,7 @@ HEARTBEAT_S = 1.0
 PIPE_BYTES = 1 << 20
 
 _PR_SET_CHILD_SUBREAPER = 36
+_KILLED = 128 + signal.SIGKILL
 _IN_EXIT_CODES = frozenset({4, 6, 7, 8, 9, 11, 15, 24, 25, 31})  # signals that bwrap tells as 128 and their number
 
 Ending = Literal["exited", "timed out", "stopped", "breach"]
@@ -66,11 +66,11 @@ def main(arguments: list[str]) -> int:
     if "--detach" not in options:
         return _supervise(folder, spec, gpus, lambda: None)
     reading, writing = os.pipe()
-    if os.fork() == 0:
+    if (pid := os.fork()) == 0:
         os.close(reading)
         return _supervise(folder, spec, gpus, lambda: os.close(writing) if os.write(writing, b"1") else None)
     os.close(writing)
-    return 0 if os.read(reading, 1) else 1
+    return 0 if os.read(reading, 1) else os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) % 256 or 1
 
 
 def _supervise(folder: Path, spec: StepSpec, gpus: str | None, announce: Callable[[], object]) -> int:
@@ -145,7 +145,7 @@ class _Supervision:
         finally:
             send_signal([process.identity for process in self._tree()], signal.SIGKILL)
         self._close_logs()
-        self._breach = self._breach or self._guard.look_at_disk()
+        self._breach = self._breach or self._guard.look_at_end(self._status)
         if self._breach.startswith(("disk", "file size")):
             complain(f"{self._breach}: removed {self._guard.empty_folders()} bytes")
         return self._record(ending, self._entry_problem(ending))
@@ -169,7 +169,7 @@ class _Supervision:
             return None
         with contextlib.suppress(BlockingIOError):
             code = self._read_exit_code(os.read(entry.status, PIPE_BYTES))
-            if code is None and ending == "exited" and self._status is not None and os.WIFEXITED(self._status):
+            if code is None and ending == "exited" and 0 <= os.waitstatus_to_exitcode(self._status or 0) != _KILLED:
                 said = (self._folder / step.STDERR).read_text("utf-8", "replace").strip().splitlines()
                 return f"the sandbox could not be entered: {said[-1] if said else 'bwrap said nothing'}"
         return None

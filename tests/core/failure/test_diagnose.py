@@ -19,6 +19,7 @@ from agent.core.failure.diagnose import (
     Location,
     as_smoke,
     bad_results,
+    blame_machine,
     diagnose,
     lint_failure,
     no_results,
@@ -67,6 +68,33 @@ def test_a_broken_limit_is_named_whatever_was_printed(breach: str, kind: Failure
     assert (failure.kind, failure.summary) == (kind, f"killed: {breach}")
     assert "Nobody asked for this signal" not in failure.detail, "it is known who killed it"
     assert diagnose(ended(None, 9, breach="disk 9.9 GiB > 8 GiB"), "", "").kind is FailureKind.KILLED
+
+
+@pytest.mark.parametrize("record", [ended(None, 9), ended(137)])
+def test_a_kill_that_nobody_asked_for_is_the_machines(record: ExitRecord) -> None:
+    failure = blame_machine(diagnose(record, "", BARS), record)
+    assert failure.kind is FailureKind.INFRASTRUCTURE and as_smoke(failure) == failure
+    assert failure.summary == (
+        "killed by signal 9 (SIGKILL) after 41 s; peak memory 7.9 GiB; "
+        "no limit was met: the kernel's out-of-memory killer, or a person"
+    )
+
+
+@pytest.mark.parametrize(
+    ("record", "printed", "kind"),
+    [
+        (ended(None, 9, breach="memory 8.1 GiB > 8 GiB"), "", FailureKind.OUT_OF_MEMORY),
+        (ended(None, 9, breach="processes 1300 > 1024"), "", FailureKind.KILLED),
+        (ended(None, 9, timed_out=True), "", FailureKind.TIMED_OUT),
+        (ended(None, 9), "torch.cuda.OutOfMemoryError: CUDA out of memory.\n", FailureKind.OUT_OF_MEMORY),
+        (ended(None, 11), "", FailureKind.KILLED),
+        (ended(137), crash("ValueError: exit of its own choice"), FailureKind.EXCEPTION),
+    ],
+)
+def test_a_broken_limit_a_signal_of_its_own_and_a_cause_that_it_printed_are_the_experiments(
+    record: ExitRecord, printed: str, kind: FailureKind
+) -> None:
+    assert blame_machine(diagnose(record, "", printed), record).kind is kind
 
 
 def test_a_module_that_is_missing_in_a_sandbox_may_lie_outside_of_it() -> None:

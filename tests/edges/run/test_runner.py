@@ -18,6 +18,7 @@ from agent.edges.run import step_folder as step
 from agent.edges.run.local_runner import LocalRunner
 from agent.edges.run.runner import Exited, Lost, Running, Taken, Unclaimed
 from agent.edges.run.step_folder import StepSpec
+from agent.edges.run.wait import StepPatience, wait
 from agent.edges.system.processes import Identity, is_running
 from tests.edges.supervisor.made_steps import RUNNER, identity_in, poll_until_over, python_step, wait_for
 from tests.paths import ROOT
@@ -82,6 +83,25 @@ def test_supervisor_holds_nothing_of_the_orchestrators_environment(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-canary")
     RUNNER.start(folder, python_step(SLEEP, folder))
     assert b"canary" not in Path(f"/proc/{supervisor_of(folder).pid}/environ").read_bytes()
+
+
+@pytest.mark.parametrize("victim", ["itself", "the process that it forks"])
+def test_a_supervisor_that_is_killed_as_it_starts_leaves_the_step_to_another(
+    victim: str, folder: Path, tmp_path: Path
+) -> None:
+    doomed = "import os; os.kill(os.getpid(), 9)"
+    if victim != "itself":
+        doomed = (
+            "import os, sys; from agent.edges.supervisor import supervise as s; s._supervise = "
+            "lambda *_: os.kill(os.getpid(), 9); sys.exit(s.main(sys.argv[2:]))"
+        )
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nshift\nexec "{sys.executable}" -c \'{doomed}\' "$@"\n')
+    python.chmod(0o755)
+    LocalRunner(python).start(folder, python_step(SLEEP, folder))
+    assert RUNNER.poll(folder) == Unclaimed()
+    end = wait(RUNNER, folder, StepPatience(time.sleep))
+    assert isinstance(end, Lost) and "killed as it started" in end.reason
 
 
 def test_step_outlives_an_orchestrator_that_is_killed(folder: Path, tmp_path: Path) -> None:

@@ -54,6 +54,19 @@ def test_a_failed_run_is_not_evaluated(tmp_path: Path, template: Template) -> No
     assert Step.EVALUATE not in trial.seconds
 
 
+KILLED_AT_FIRST = """    if Path.cwd().parent.name == "run_3.1":
+        os.kill(os.getpid(), 9)
+    out.mkdir("""
+
+
+def test_a_run_that_somebody_else_killed_is_tried_again(tmp_path: Path, template: Template) -> None:
+    code = template.files["experiment.py"].replace("    out.mkdir(", KILLED_AT_FIRST, 1)
+    assert code != template.files["experiment.py"]
+    trial = run(tmp_path, template, {"experiment.py": code})
+    assert trial.failure is None and trial.outputs.is_relative_to(tmp_path / ".agent/attempts/run_3.2")
+    assert trial.evaluation["score"] == trial.values["score"]
+
+
 def test_a_run_without_results(tmp_path: Path, template: Template) -> None:
     trial = run(tmp_path, template, {"experiment.py": "pass\n"})
     assert trial.failure is not None and trial.failure.kind is FailureKind.NO_RESULTS

@@ -15,7 +15,7 @@ import pytest
 
 from agent.edges.sandbox.walls import Bounds
 from agent.edges.supervisor import limits as guard_module
-from agent.edges.supervisor.limits import EMPTIED_BYTES, Guard
+from agent.edges.supervisor.limits import EMPTIED_BYTES, Guard, machine_memory_bytes
 from agent.edges.system.processes import Process, proportional_bytes, read_process, resident_bytes, running_below
 
 MIB = 1 << 20
@@ -50,6 +50,37 @@ def test_shared_memory_counts_once(holder: subprocess.Popen[bytes]) -> None:
     guard = Guard(Bounds(memory_gib=0.1), ())
     assert guard.look(tree(holder)) == "", "twice 60 MiB by resident size, and 70 in truth"
     assert 60 * MIB < guard.peak_bytes < 100 * MIB
+
+
+@pytest.mark.parametrize(
+    ("status", "is_breach"), [(9, True), (137 << 8, True), (0, False), (1 << 8, False), (11, False)]
+)
+def test_a_command_that_outgrew_its_limit_between_two_looks_and_was_killed_met_it(status: int, is_breach: bool) -> None:
+    guard = Guard(Bounds(memory_gib=0.5), ())
+    assert guard.look_at_end(status) == guard.look_at_end(None) == ""
+    guard.peak_bytes = 700 * MIB  # as the kernel counts it for a process that is over
+    assert guard.look_at_end(status) == ("memory 0.7 GiB > 0.5 GiB" if is_breach else "")
+
+
+@pytest.mark.parametrize(
+    ("told", "files", "expected"),
+    [
+        ("0::/\n", {"memory.max": "1048576\n"}, 1 << 20),
+        ("0::/job/step\n", {"job/memory.max": "4096\n", "job/step/memory.max": "max\n"}, 4096),
+        ("4:memory:/docker/4f1c\n0::/\n", {"memory/memory.limit_in_bytes": "8192\n"}, 8192),
+        ("0::/\n", {"memory.max": "max\n"}, None),
+        ("no cgroup", {}, None),
+    ],
+)
+def test_a_containers_limit_is_the_machines_memory(
+    told: str, files: dict[str, str], expected: int | None, tmp_path: Path
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "own").write_text(told)
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert machine_memory_bytes(tmp_path, tmp_path / "own") == (expected or physical)
 
 
 def test_the_limit_of_memory_is_told_with_what_was_held(holder: subprocess.Popen[bytes]) -> None:
