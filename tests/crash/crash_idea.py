@@ -180,8 +180,8 @@ def leave_output(folder: Path) -> None:
         log.write(f"said by {re.sub(r'[.][0-9]+', '', folder.name)}\n")  # run_1.2.evaluate: run_1.evaluate
     if kind.endswith("evaluate"):
         (work / "evaluation.json").write_text(json.dumps({"score": 0.9 + int(run) / 100}))
-    elif kind.endswith("plot"):
-        (work / "losses.png").write_bytes(b"\x89PNG")
+    elif run == "plot":  # plot.2
+        (work / "losses.png").write_bytes(b"\x89PNG\r\n\x1a\n...IEND")
     else:
         out.mkdir(exist_ok=True)
         (out / "state.json").write_text(json.dumps({"x": 1.0}))

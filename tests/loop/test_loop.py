@@ -85,6 +85,17 @@ def test_runs_are_used_up_then_plots_and_notes_follow(make_study: Callable[..., 
     assert state.ended and state.ended.completed and len(state.rows) == 1
 
 
+def test_a_plot_that_draws_nothing_is_told_once_and_then_a_warning(make_study: Callable[..., Study]) -> None:
+    study = make_study(limits=Limits(max_runs=1))
+    draw = 'Path("losses.png").write_bytes('
+    model = ScriptedModel([PLAN + FASTER, block("plot.py", draw + "\n", "print(\n"), NO_PLOT_EDIT, NOTES])
+    state = study.loop(model).run()
+    said = "`python plot.py` ended without drawing a figure: it left no file of .png, .pdf, .svg"
+    assert said in model.requests[2].messages[-1].content
+    assert state.ended and state.ended.completed and state.warnings == (f"no figures: {said}",)
+    assert "The figures are in plots/" not in model.requests[3].messages[-1].content
+
+
 def test_replicate_runs_the_same_code_with_another_seed(study: Study) -> None:
     state = study.loop([PLAN + FASTER, "REPLICATE\n", DONE, NO_PLOT_EDIT, NOTES]).run()
     assert state.rows[0].commit and len(state.rows) == 2

@@ -37,7 +37,8 @@ from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.kinds import Step
 from agent.core.text.remark import Remark
 from agent.edges.lint import Linter
-from agent.edges.run.prepare_step import FIGURES, Equipment, limits_of
+from agent.edges.run.figures import find_figures
+from agent.edges.run.prepare_step import Equipment, limits_of
 from agent.edges.run.trial import Trial, run_trial
 from agent.edges.system.untrusted import read_untrusted
 from agent.edges.template.inspect import check_files, check_given_run, check_marks, find_bad_file, spec_faults
@@ -263,10 +264,8 @@ class Runs:
         plot = self.run("plot", run.seed, (Step.PLOT,))
         if plot.failure:
             return [Remark("mend", f"{command}: {plot.failure.summary}")]
-        figures = sorted(p.name for p in plot.outputs.parent.glob("*") if p.name.endswith(FIGURES))
-        if not figures:
-            return [Remark("note", f"{command} left no figure ({', '.join(FIGURES)}) in its folder")]
-        return [Remark("ok", f"{command} drew {', '.join(figures)}")]
+        figures = find_figures(plot.outputs.parent, self.template.files)
+        return [Remark("ok", f"{command} drew {', '.join(figures.paths.values())}")]
 
 
 def no_baselines(template: Template) -> str:

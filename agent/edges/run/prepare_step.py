@@ -25,7 +25,6 @@ from agent.errors import IntegrityError
 EVALUATION = "evaluation.json"
 PLAN = "confine.json"
 RESULTS_CAP_BYTES = 64 << 20
-FIGURES = (".png", ".pdf", ".svg")
 
 
 @dataclass(frozen=True, slots=True)

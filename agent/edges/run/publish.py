@@ -6,10 +6,11 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from agent.edges.run.prepare_step import EVALUATION, FIGURES, read_output
+from agent.edges.run.figures import FIGURE_CAP_BYTES, find_figures
+from agent.edges.run.prepare_step import EVALUATION, read_output
 from agent.edges.run.step_folder import LOG
 from agent.edges.system.deep_folders import MAX_DEPTH, remove_tree
 from agent.edges.system.files import fsync_folder, fsync_tree, write_durably
@@ -17,9 +18,8 @@ from agent.edges.system.untrusted import read_untrusted
 from agent.edges.workspace.layout import Workspace
 from agent.errors import IntegrityError
 
-__all__ = ["FIGURE_CAP_BYTES", "collect_figures", "publish_run"]
+__all__ = ["collect_figures", "publish_run"]
 
-FIGURE_CAP_BYTES = 32 << 20
 LOG_CAP_BYTES = 1 << 30
 PATH_BYTES = 1000  # of a name from the run's folder on: the run could not open a longer one any more
 LISTED = 20
@@ -186,17 +186,14 @@ def _clear(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def collect_figures(workspace: Workspace, plot_step: Path) -> list[str]:
-    """Copy the figures that plot.py left to plots/, and return their names."""
-    work = plot_step / "work"
-    target = workspace.path / "plots"
+def collect_figures(workspace: Workspace, plot_step: Path, given: Collection[str] = ()) -> list[str]:
+    """Copy the figures that plot.py left to plots/, and return their names. `given`: see find_figures."""
+    work, target = plot_step / "work", workspace.path / "plots"
     names = []
-    for entry in sorted(os.scandir(work), key=lambda e: e.name):
-        if not entry.name.endswith(FIGURES) or not entry.name.isprintable():
-            continue
-        content = read_untrusted(Path(entry.path), FIGURE_CAP_BYTES, within=work)
+    for name, path in find_figures(work, given).paths.items():
+        content = read_untrusted(work / path, FIGURE_CAP_BYTES, within=work)
         if isinstance(content, bytes):
             target.mkdir(exist_ok=True)
-            write_durably(target / entry.name, content, scratch=workspace.agent / "tmp")
-            names.append(entry.name)
+            write_durably(target / name, content, scratch=workspace.agent / "tmp")
+            names.append(name)
     return names

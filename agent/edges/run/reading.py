@@ -15,6 +15,7 @@ from agent.core.failure.record import ExitRecord
 from agent.core.inputs.spec import Source
 from agent.core.journal.kinds import Measured, Step
 from agent.core.text.plain import plain_line
+from agent.edges.run.figures import find_figures
 from agent.edges.run.prepare_step import EVALUATION, read_output
 from agent.edges.run.runner import Runner
 from agent.edges.sandbox.gpus import has_nvidia_driver
@@ -71,7 +72,8 @@ def read_step(
         failure = diagnose(record, stdout, stderr, own_files=files, edited_imports=edited_imports, gpu_expected=gpu)
         return _failed(step, blame_machine(failure, record))
     if step is Step.PLOT:
-        return StepReading()
+        figures = find_figures(ended.folder / "work", template.files)
+        return StepReading() if figures.paths else fail(figures.say_none(template.spec.plot))
     parts = (EVALUATION,) if step is Step.EVALUATE else (f"run_{ended.run}", "final_info.json")
     name = "/".join(parts)
     text = read_output(ended.folder / "work", *parts)

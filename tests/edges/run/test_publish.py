@@ -11,7 +11,8 @@ import pytest
 from agent.core.inputs.idea import Idea
 from agent.core.journal.events import Launched
 from agent.edges.run import publish as module
-from agent.edges.run.publish import FIGURE_CAP_BYTES, collect_figures, publish_run
+from agent.edges.run.figures import FIGURE_CAP_BYTES, find_figures
+from agent.edges.run.publish import collect_figures, publish_run
 from agent.edges.template.frozen import freeze_template
 from agent.edges.template.load import load_template
 from agent.edges.workspace.layout import Workspace, create_batch, template_store
@@ -145,24 +146,59 @@ def test_what_an_experiment_planted_under_our_names_is_replaced(
     assert precious.read_text() == "mine" and not (tmp_path / "absent").exists()
 
 
+PNG = b"\x89PNG\r\n\x1a\n...IEND...."
+
+
 def test_figures_are_collected_from_regular_files_alone(workspace: Workspace, tmp_path: Path) -> None:
     step = workspace.step_folder("plot.1")
     work = step / "work"
     work.mkdir(parents=True)
-    (tmp_path / "secret.png").write_text("key")
-    for name in ("b.png", "a figure's é.pdf", "c.svg"):
-        (work / name).write_bytes(name.encode())
+    (tmp_path / "secret.png").write_bytes(PNG)
+    kept = {"b.png": PNG, "a figure's é.pdf": b"%PDF-1.7 %%EOF", "c.svg": b"<svg/>", "LOUD.PNG": PNG}
+    for name, content in kept.items():
+        (work / name).write_bytes(content)
     (work / "link.png").symlink_to(tmp_path / "secret.png")
     os.link(tmp_path / "secret.png", work / "hard.png")
     os.mkfifo(work / "pipe.png")
     (work / "folder.png").mkdir()
     (work / "folder.png" / "inner.png").touch()
+    (work / "run_1").symlink_to(tmp_path)  # earlier runs are links
     (work / "text.txt").touch()
     with (work / "huge.png").open("wb") as file:
         file.truncate(FIGURE_CAP_BYTES + 1)
-    names = ["a figure's é.pdf", "b.png", "c.svg"]
-    assert collect_figures(workspace, step) == names == collect_figures(workspace, step)
-    assert contents(workspace.path / "plots") == {name: name.encode() for name in names}
+    assert collect_figures(workspace, step) == sorted(kept) == collect_figures(workspace, step)
+    assert contents(workspace.path / "plots") == kept
+
+
+def test_figures_of_sub_folders_are_collected_under_names_of_their_own(workspace: Workspace) -> None:
+    step = workspace.step_folder("plot.1")
+    for name in ("figs/deep/a.png", "figs_deep_a.png", "logo.png"):
+        (step / "work" / name).parent.mkdir(parents=True, exist_ok=True)
+        (step / "work" / name).write_bytes(PNG + name.encode())
+    names = collect_figures(workspace, step, given=("logo.png",))
+    assert names == ["figs_deep_a.png", "1_figs_deep_a.png"]
+    assert (workspace.path / "plots" / names[0]).read_bytes() == PNG + b"figs/deep/a.png"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.png", b"", "a.png is empty"),
+        ("a.svg", b" \n", "a.svg is empty"),
+        ("a.png", b"x", "a.png is no PNG"),
+        ("a.png", PNG[:-8], "a.png is cut short"),
+        ("a.pdf", b"hello", "a.pdf is no PDF"),
+        ("a.pdf", b"%PDF-1.7", "a.pdf is cut short"),
+        ("figs/a.jpeg", b"x", "figs/a.jpeg is none of .png, .pdf, .svg"),
+        ("notes.md", b"x", "it left no file of .png, .pdf, .svg"),
+    ],
+)
+def test_files_that_are_no_figure_are_named(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(content)
+    found = find_figures(tmp_path)
+    assert found.paths == {}
+    assert found.say_none("python plot.py") == f"`python plot.py` ended without drawing a figure: {said}"
 
 
 def test_a_plot_that_left_no_figure_makes_no_folder(workspace: Workspace) -> None:

@@ -1,0 +1,83 @@
+"""Figures that a plot step drew: which of its files are whole, and what is wrong with the others."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.edges.system.deep_folders import TooDeep, walk_tree
+from agent.edges.system.untrusted import Untrusted, read_untrusted
+
+__all__ = ["FIGURE_CAP_BYTES", "DrawnFigures", "find_figures"]
+
+FIGURE_CAP_BYTES = 32 << 20
+MOST_FIGURES = 200
+TOLD = 5
+_SUFFIXES = (".png", ".pdf", ".svg")
+_OTHER_SUFFIXES = (".jpg", ".jpeg", ".gif", ".webp", ".eps", ".ps", ".bmp", ".tif", ".tiff", ".html")
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnFigures:
+    """Figures by the name under which they are kept, as paths from the step's folder, and a line for each bad file."""
+
+    paths: dict[str, str]
+    problems: tuple[str, ...]
+
+    def say_none(self, command: str) -> str:
+        """Why the command drew nothing, in one line."""
+        why = "; ".join(self.problems[:TOLD]) or f"it left no file of {', '.join(_SUFFIXES)}"
+        return f"`{command}` ended without drawing a figure: {why}"
+
+
+def find_figures(work: Path, given: Collection[str] = ()) -> DrawnFigures:
+    """Whole figures in the folder and below it, at most MOST_FIGURES. `given` files were there before the step.
+
+    A figure of a sub-folder is kept as "folder_name.png". Links are not followed.
+    """
+    paths: dict[str, str] = {}
+    problems: list[str] = []
+    for path in sorted(_find_files(work)):
+        if path in given:
+            continue
+        if problem := _find_problem(work, path):
+            problems.append(f"{path} {problem}")
+        elif len(paths) < MOST_FIGURES:
+            name = path.replace("/", "_")
+            paths[name if name not in paths else f"{len(paths)}_{name}"] = path
+    return DrawnFigures(paths, tuple(problems))
+
+
+def _find_files(work: Path) -> Iterator[str]:
+    with suppress(TooDeep):
+        for entry in walk_tree(work):
+            is_figure = entry.name.lower().endswith((*_SUFFIXES, *_OTHER_SUFFIXES))
+            if is_figure and entry.path.isprintable() and not stat.S_ISDIR(entry.status.st_mode):
+                yield entry.path
+
+
+def _find_problem(work: Path, path: str) -> str:
+    if not path.lower().endswith(_SUFFIXES):
+        return f"is none of {', '.join(_SUFFIXES)}"
+    content = read_untrusted(work / path, FIGURE_CAP_BYTES, within=work)
+    if not isinstance(content, bytes):
+        return content.problem if isinstance(content, Untrusted) else "is gone"
+    return _say_damage(path.lower(), content)
+
+
+def _say_damage(name: str, content: bytes) -> str:
+    """What is wrong with the content. Empty if nothing is seen: no figure is decoded."""
+    if not content.strip():
+        return "is empty"
+    if name.endswith(".png"):
+        if not content.startswith(b"\x89PNG\r\n\x1a\n"):
+            return "is no PNG"
+        return "" if b"IEND" in content else "is cut short"
+    if name.endswith(".pdf"):
+        if b"%PDF-" not in content[:1024]:
+            return "is no PDF"
+        return "" if b"%%EOF" in content else "is cut short"
+    return ""
