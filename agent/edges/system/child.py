@@ -1,4 +1,7 @@
-"""Child commands: each in a process group of its own, heard line by line, ended together with all that it started."""
+"""Child commands: each in a process group of its own, heard line by line, ended together with all that it started.
+
+They do not outlive this process, however it ends.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,17 @@ import re
 import select
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 __all__ = ["ChildCommand", "ChildEnd", "run_child"]
 
+TIED = str(Path(__file__).with_name("tied.py"))
 POLL_S = 0.1
 CHUNK_BYTES = 1 << 20
 LINE_BYTES = 1 << 16
@@ -25,12 +31,14 @@ class ChildCommand:
     """Words of a command, the folder in which it runs, and its complete environment.
 
     output: file that takes its standard output. If there is none, that is heard together with its standard error.
+    holds: descriptors, as of a lock, that stay open until nothing of the command is left, even if this process is dead.
     """
 
     argv: Sequence[str]
     folder: Path
     env: Mapping[str, str]
     output: IO[bytes] | None = None
+    holds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,14 @@ class ChildEnd:
     code: int
     timed_out: bool = False
     stopped: bool = False
+
+    @property
+    def told(self) -> str:
+        """The end in words: "exit code 1", "killed by SIGKILL"."""
+        if self.code >= 0:
+            return f"exit code {self.code}"
+        known = {member.value: member.name for member in signal.Signals}
+        return f"killed by {known.get(-self.code, f'signal {-self.code}')}"
 
 
 def run_child(
@@ -60,7 +76,7 @@ def run_child(
     """
     assert hear or command.output, "what it says goes somewhere"
     until_s = None if deadline_s is None else time.monotonic() + deadline_s
-    with _start(command, is_heard=hear is not None) as process:
+    with _started(command, is_heard=hear is not None) as process:
         pipe = process.stderr or process.stdout
         lines = _OutputLines(pipe.fileno() if pipe else None, hear or (lambda line: None))
         timed_out = stopped = False
@@ -73,17 +89,34 @@ def run_child(
     return ChildEnd(process.returncode, timed_out, stopped)
 
 
-def _start(command: ChildCommand, *, is_heard: bool) -> subprocess.Popen[bytes]:
+@contextmanager
+def _started(command: ChildCommand, *, is_heard: bool) -> Iterator[subprocess.Popen[bytes]]:
+    """Raises: OSError if the command cannot be started."""
     joined = command.output is None or not is_heard
-    return subprocess.Popen(
-        command.argv,
-        cwd=command.folder,
-        env=command.env,
-        stdin=subprocess.DEVNULL,
-        stdout=command.output or subprocess.PIPE,
-        stderr=subprocess.STDOUT if joined else subprocess.PIPE,
-        start_new_session=True,
-    )
+    life, living = os.pipe()  # at its end as soon as this process is dead
+    heard, failure = os.pipe()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", TIED, str(life), str(failure), *map(str, command.argv)],
+            cwd=command.folder,
+            env=command.env,
+            stdin=subprocess.DEVNULL,
+            stdout=command.output or subprocess.PIPE,
+            stderr=subprocess.STDOUT if joined else subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=(life, failure, *command.holds),
+        )
+        os.close(failure)
+        failure = -1
+        with process:
+            if number := os.read(heard, 16):
+                process.wait()
+                raise OSError(int(number), os.strerror(int(number)), command.argv[0])
+            yield process
+    finally:
+        for descriptor in (life, living, heard, failure):
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 class _OutputLines:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import shlex
-import signal
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -160,7 +159,7 @@ def _run(
         raise UsageError(where, problem, "raise prepare.deadline_s in template.toml")
     if end.code != 0:
         said = f": {last}" if last else " without a word"
-        raise UsageError(where, f"its data cannot be prepared, {_say_end(end.code)}{said}")
+        raise UsageError(where, f"its data cannot be prepared, {end.told}{said}")
 
 
 def _last_line(output: IO[bytes]) -> str:
@@ -189,10 +188,3 @@ def _read_answer(line: str, where: str) -> Prepared:
         if not (folder.is_absolute() and folder.is_dir()):
             raise UsageError(where, f"its preparation names {folder}, which is no folder", "print its absolute path")
     return prepared
-
-
-def _say_end(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    known = {member.value: member.name for member in signal.Signals}
-    return f"killed by {known.get(-code, f'signal {-code}')}"

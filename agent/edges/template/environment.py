@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import platform
 import shutil
+import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from agent.core.inputs.spec import Environment
 from agent.edges.system.child import ChildCommand, run_child
+from agent.edges.system.faults import find_fault
 from agent.edges.template.interpreters import (
     WHERE,
     FoundPython,
@@ -28,6 +30,7 @@ from agent.errors import UsageError
 
 MARKER = ".complete"
 LAST_LINES = 15
+PATIENCE_S = 10.0
 
 _REQUIREMENTS = ("-r", "--requirement", "-c", "--constraint")
 _NEWS = ("Collecting ", "Downloading ", "Building ", "Preparing ", "Installing ", "Successfully ")
@@ -68,23 +71,30 @@ def build_environment(
     cache.mkdir(parents=True, exist_ok=True)
     variables = {name: value for name, value in inherited.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     variables |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONUNBUFFERED": "1"}
-    lock = FileLock(f"{folder}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        on_progress("Waiting for another process that builds this environment")
-        lock.acquire()
-    try:
+    with _alone(Path(f"{folder}.lock"), on_progress) as held:
         if not _is_complete(folder, env):
-            builder = _Builder(folder, template_dir.resolve(), variables, on_progress)
+            builder = _Builder(folder, template_dir.resolve(), variables, on_progress, held)
             if not _has_packages(folder):
                 builder.make(python)
                 builder.install(env.install)
             builder.check(env.check, env.variables)
             _mark(folder, env.check)
-    finally:
-        lock.release()
     return _interpreter(folder)
+
+
+@contextmanager
+def _alone(lock: Path, on_progress: Progress) -> Iterator[int]:
+    """Hold the lock, and give its descriptor, which a command inherits: it is held until nothing of that is left."""
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_progress("Waiting for another process that builds this environment")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +105,29 @@ class _Builder:
     template_dir: Path
     variables: Mapping[str, str]
     on_progress: Progress
+    # Descriptor of the lock.
+    held: int
 
     def make(self, python: FoundPython) -> None:
         """Begin anew, after any interrupted build."""
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
+        self._clear()
         self.on_progress(f"Creating an environment with Python {python.version}")
         command = [str(python.path), "-I", "-m", "venv", str(self.folder)]
         self._run(command, "python -m venv", remedy="the package python3-venv may be missing")
+
+    def _clear(self) -> None:
+        """Remove what an interrupted build left, patiently: a process of it may still write there."""
+        until_s = time.monotonic() + PATIENCE_S
+        while self.folder.exists():
+            try:
+                shutil.rmtree(self.folder)
+            except OSError as error:
+                if time.monotonic() > until_s:
+                    problem = f"cannot be removed: {error.filename or ''}: {error.strerror}".replace(": :", ":")
+                    raise UsageError(
+                        str(self.folder), problem, "end what works there, or remove it yourself"
+                    ) from error
+                time.sleep(PATIENCE_S / 20)
 
     def install(self, lists: Sequence[Sequence[str]]) -> None:
         """Run pip once for each list of arguments, in the template's folder."""
@@ -124,10 +149,17 @@ class _Builder:
             if line.strip().startswith(_NEWS):
                 self.on_progress(line.strip())
 
-        end = run_child(ChildCommand(command, self.template_dir, {**self.variables, **(variables or {})}), hear)
-        if end.code != 0:
-            problem = f"`{name}` failed with exit code {end.code}:\n" + "\n".join(last) + "\n"
-            raise UsageError(WHERE, problem, remedy)
+        environment = {**self.variables, **(variables or {})}
+        end = run_child(ChildCommand(command, self.template_dir, environment, holds=(self.held,)), hear)
+        if end.code == 0:
+            return
+        told = "\n".join(last)
+        if end.code < 0:
+            remedy = "try again; the kernel kills what the memory does not hold"
+        elif fault := find_fault(told, self.folder.parent):
+            remedy = f"{os.strerror(fault)}: free space or mend the disk, then try again"
+        ended = f"failed with {end.told}" if end.code > 0 else f"was {end.told}"
+        raise UsageError(WHERE, f"`{name}` {ended}:\n{told}\n", remedy)
 
 
 def _choose_folder(

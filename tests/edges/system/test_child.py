@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -15,6 +17,7 @@ import pytest
 from agent.edges.system.child import LINE_BYTES, ChildCommand, ChildEnd, run_child
 from agent.edges.system.processes import Identity, is_running, read_process
 from tests.edges.supervisor.made_steps import wait_for
+from tests.paths import ROOT
 
 HANGS = "import os, sys, time\nopen('pid', 'w').write(f'{os.getpid()}\\n')\n"
 WITH_CHILD = HANGS + "if os.fork() == 0:\n    open('child', 'w').write(f'{os.getpid()}\\n')\n"
@@ -107,3 +110,48 @@ def test_a_line_without_an_end_is_cut_in_a_moment(tmp_path: Path) -> None:
     began_s = time.monotonic()
     assert run_child(python(code, tmp_path), said.append) == ChildEnd(0)
     assert said == ["x" * LINE_BYTES, "next"] and time.monotonic() - began_s < 10.0
+
+
+DIES = """
+import os, sys
+from pathlib import Path
+from agent.edges.system.child import ChildCommand, run_child
+held = os.open("lock", os.O_RDWR | os.O_CREAT)
+import fcntl; fcntl.flock(held, fcntl.LOCK_EX)
+command = [sys.executable, "-I", "-S", "-c", sys.argv[1]]
+run_child(ChildCommand(command, Path.cwd(), {}, holds=(held,)), print)
+"""
+DAEMON = "if os.fork() == 0:\n    os.setsid()\n    if os.fork():\n        os._exit(0)\n"
+
+
+@pytest.mark.parametrize("daemon", ["", DAEMON])
+def test_it_dies_with_its_caller_however_that_ends_and_holds_its_lock_until_then(tmp_path: Path, daemon: str) -> None:
+    code = HANGS + (daemon or "if os.fork() == 0:\n")
+    code += "    open('child', 'w').write(f'{os.getpid()}\\n')\n    time.sleep(60)\n" + SLEEPS
+    caller = subprocess.Popen(
+        [sys.executable, "-c", DIES, code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    wait_for(seen(tmp_path / "pid", tmp_path / "child"), 20.0)
+    both = [identity(tmp_path / name) for name in ("pid", "child")]
+    assert all(map(is_running, both))
+    caller.kill()
+    caller.wait()
+    with (tmp_path / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert not any(map(is_running, both)), "the lock was given back before they were dead"
+
+
+def test_its_environment_is_the_one_that_it_was_given_and_its_descriptors_are_three(tmp_path: Path) -> None:
+    said: list[str] = []
+    code = "import os; print(open('/proc/self/environ').read()); print(len(os.listdir('/proc/self/fd')))"
+    assert (
+        run_child(ChildCommand([sys.executable, "-I", "-S", "-c", code], tmp_path, {"A": "b c"}), said.append).code == 0
+    )
+    assert said == ["A=b c\0", "4"]  # the folder of the list is open, too
+
+
+@pytest.mark.parametrize(
+    ("code", "told"), [(0, "exit code 0"), (-9, "killed by SIGKILL"), (-50, "killed by signal 50")]
+)
+def test_an_end_in_words(code: int, told: str) -> None:
+    assert ChildEnd(code).told == told

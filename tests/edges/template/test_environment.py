@@ -17,6 +17,8 @@ from agent.core.inputs.spec import Environment
 from agent.edges.template.environment import MARKER, build_environment, environment_for
 from agent.edges.template.interpreters import PythonPlaces, find_python
 from agent.errors import UsageError
+from tests.edges.supervisor.made_steps import wait_for
+from tests.paths import ROOT
 
 WHEEL = "tiny-1.0-py3-none-any.whl"
 VERSION = ".".join(map(str, sys.version_info[:3]))
@@ -137,6 +139,60 @@ def test_two_builds_at_once_build_once(template: Path, tmp_path: Path, bare: str
         assert len(set(pool.map(build, range(2)))) == 1
     assert sum(line.startswith("Creating") for line in news) == 1
     assert "Waiting for another process that builds this environment" in news
+
+
+BUILDS = """
+import os, sys
+from pathlib import Path
+from agent.core.inputs.spec import Environment
+from agent.edges.template.environment import build_environment
+from agent.edges.template.interpreters import PythonPlaces
+version, check, template, cache, bare = sys.argv[1:]
+env = Environment(python=version, check=check)
+build_environment(env, Path(template), Path(cache), print, inherited=os.environ, places=PythonPlaces(bare))
+"""
+WRITES_ON = """
+import os, sys, time
+from pathlib import Path
+os.fork()
+while True:
+    for name in range(200):
+        place = Path(sys.prefix, "lib", f"{os.getpid()}.{name}")
+        place.mkdir(parents=True, exist_ok=True)
+    Path(sys.prefix, "writes").touch()
+"""
+
+
+def test_a_build_whose_caller_was_killed_is_ended_and_begun_anew_by_the_next(
+    template: Path, tmp_path: Path, bare: str
+) -> None:
+    cache = tmp_path / "cache"
+    words = [f"=={VERSION}", WRITES_ON, str(template), str(cache), bare]
+    killed = subprocess.Popen([sys.executable, "-c", BUILDS, *words], env={**os.environ, "PYTHONPATH": str(ROOT)})
+    wait_for(lambda: list(cache.glob("*/writes")), 20.0)
+    killed.kill()
+    killed.wait()
+    env = Environment(python=f"=={VERSION}")
+    python = build_environment(env, template, cache, silent, inherited=os.environ, places=PythonPlaces(bare))
+    assert python == environment_for(env, template, cache, PythonPlaces(bare))
+    assert not list((python.parent.parent / "lib").glob("*.199"))
+
+
+def test_a_command_that_was_killed_or_met_a_full_disk_says_so(template: Path, tmp_path: Path, bare: str) -> None:
+    for check, problem, remedy in (
+        ("import os; os.kill(os.getpid(), 9)", "`check` was killed by SIGKILL", "try again"),
+        (
+            "raise OSError(28, os.strerror(28))",
+            "`check` failed with exit code 1",
+            "No space left on device: free space",
+        ),
+    ):
+        env = Environment(python=f"=={VERSION}", check=f"import os; {check}")
+        with pytest.raises(UsageError, match=problem) as caught:
+            build_environment(
+                env, template, tmp_path / "cache", silent, inherited=os.environ, places=PythonPlaces(bare)
+            )
+        assert remedy in caught.value.remedy
 
 
 def test_hash_follows_requirements_local_packages_and_arguments(template: Path, tmp_path: Path, bare: str) -> None:
