@@ -26,7 +26,7 @@ from agent.edges.model.replay import PREFIX, is_replay
 from agent.edges.model.sweep import CONTROL, SWEEP
 from agent.edges.run.choose_runner import runner_for
 from agent.edges.run.runner import Queued, Running
-from agent.edges.sandbox.choose import NO_SANDBOX, choose_sandbox
+from agent.edges.sandbox.choose import choose_sandbox
 from agent.edges.system.faults import say_fault
 from agent.edges.template.data import Prepared, PreparedData
 from agent.edges.template.frozen import unplant
@@ -175,31 +175,29 @@ def open_loop(
     state = fold(journal.events)
     template = frozen_template(workspace, state.launched)
     change = resumed(state) if resumed else None
-    prepared, works_here = None, NO_SANDBOX
     sandbox = (change and change.sandbox) or state.launched.sandbox
+    models = make_models(state.launched, state.limits, workspace.stop_file, settings)
+    runner, prepared = runner_for(state.launched), None
     if not state.ended:
         works_here = choose_sandbox(sandbox)
         check_untouched(workspace, repo, state)
         check_interpreter(state, template)
         prepared = find_data(workspace, state, template)
+        if change:
+            announce_model(state.launched.model)
+            announce_sandbox(works_here)
     detail_launch(workspace, state, template, sandbox)
     warn = partial(print_line, workspace, say)
-    runner = runner_for(state.launched)
     edges = Edges(
         workspace=workspace,
         journal=journal,
         repo=repo,
         template=template,
-        models=make_models(state.launched, state.limits, workspace.stop_file, settings),
+        models=models,
         linter=Linter(),
-        steps=Steps(
-            workspace, repo, template, runner, dict(os.environ), time.sleep, prepared, warn=warn, sandbox=sandbox
-        ),
+        steps=Steps(workspace, repo, template, runner, dict(os.environ), time.sleep, prepared, sandbox, warn),
         ledger=ledger,
     )
-    if change and not state.ended:
-        announce_model(state.launched.model)
-        announce_sandbox(works_here)
     return Loop(edges, watch=partial(show_event, workspace, place)), change
 
 

@@ -198,7 +198,8 @@ def best_run(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) ->
     verdicts = {row.run: verdict_of(spec, metric, row.measured, reference) for row in scored}
     verified = [row for row in scored if is_verified(row, state)]
     pool = verified or scored
-    fair = [row for row in pool if getattr(verdicts[row.run], "kind", None) is not VerdictKind.NOT_COMPARABLE] or pool
+    kinds = {run: verdict.kind if verdict else None for run, verdict in verdicts.items()}
+    fair = [row for row in pool if kinds[row.run] is not VerdictKind.NOT_COMPARABLE] or pool
 
     def lead(row: RunRow) -> float:
         verdict = verdicts[row.run]

@@ -142,9 +142,9 @@ class Clock:
         self.total, self.done, self.ran = total, 0, 0
         self.started = time.monotonic()
 
-    def count(self, done: object) -> None:
+    def count(self, done: Made | ScientistError | OSError) -> None:
         self.done += 1
-        self.ran += getattr(done, "trial", None) is not None
+        self.ran += isinstance(done, Made) and done.trial is not None
 
     def left(self) -> str:
         waiting = self.total - self.done

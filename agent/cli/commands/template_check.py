@@ -38,7 +38,7 @@ from agent.core.journal.kinds import Step
 from agent.core.text.remark import Remark
 from agent.edges.lint import Linter
 from agent.edges.run.figures import find_figures
-from agent.edges.run.prepare_step import Equipment, limits_of
+from agent.edges.run.prepare_step import Equipment, deadline_of, limits_of
 from agent.edges.run.trial import Trial, run_trial
 from agent.edges.system.untrusted import read_untrusted
 from agent.edges.template.inspect import check_files, check_given_run, check_marks, find_bad_file, spec_faults
@@ -285,7 +285,7 @@ def describe_times(trial: Trial, template: Template) -> list[Remark]:
     found = []
     for step, seconds in trial.seconds.items():
         field = f"{step.value}_s"
-        limit = getattr(limits, field)
+        limit = deadline_of(limits, step)
         said = f"{step.value} took {seconds:.1f} s of at most {limit:g} s"
         if seconds > LONG_SHARE * limit:
             found.append(Remark("note", f"{said}; a busier machine may need more: {field} = {seconds * 4:.2g}"))

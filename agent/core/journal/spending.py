@@ -54,7 +54,8 @@ def _known(paid: Paid) -> Paid:
 
 def model_of(launched: Launched, role: str) -> str:
     """The model that plays the role: the planner's, if the role has none of its own."""
-    return str(getattr(launched, f"{role}_model", "") or launched.model)
+    own = {"editor": launched.editor_model, "reviewer": launched.reviewer_model}
+    return own.get(role) or launched.model
 
 
 def is_free(model: str) -> bool:

@@ -15,7 +15,6 @@ __all__ = ["is_row", "read_table"]
 _RULE: Final = re.compile(r":?-+:?")
 # "1", "**Run 2**", "3."
 _NUMBER: Final = re.compile(r"[*_]{0,3}(?:(?:run|step|item)\s+)?(?P<number>\d{1,4})[.)]?[*_]{0,3}", re.IGNORECASE)
-_LABELS: Final = {"hypothesis": "Hypothesis", "expected": "Expected", "refuted_if": "Refuted if"}
 
 
 def is_row(line: str | None) -> bool:
@@ -50,4 +49,5 @@ def _cells(line: str) -> list[str]:
 def _label(cell: str) -> str:
     """The label that stands at the head of a column, "" for another column."""
     found = read_labels(f"{cell.strip(' *_:')}: x")
-    return next((said for name, said in _LABELS.items() if getattr(found, name) == "x"), "")
+    labels = (("Hypothesis", found.hypothesis), ("Expected", found.expected), ("Refuted if", found.refuted_if))
+    return next((label for label, text in labels if text == "x"), "")

@@ -83,7 +83,7 @@ def prepare_step(workspace: Workspace, template: Template, request: StepRequest,
     return StepSpec(
         argv=resolve_command(command_of(template, request.step, request.run), equipment.interpreter),
         env=environment | _data_variables(request.step, equipment.prepared),
-        deadline_s=_deadline_s(limits, request.step),
+        deadline_s=deadline_of(limits, request.step),
         log_cap_mib=limits.log_mib,
         stop_file=workspace.stop_file,
         walls=_walls_of(template, request, equipment, place),
@@ -173,7 +173,8 @@ def _write_inputs(work: Path, template: Template, step: Step, code: Mapping[str,
         (work / "baselines.json").write_text(_baselines_json(template.baselines), "utf-8")
 
 
-def _deadline_s(limits: StepLimits, step: Step) -> float:
+def deadline_of(limits: StepLimits, step: Step) -> float:
+    """Seconds that the step may take."""
     match step:
         case Step.SMOKE:
             return limits.smoke_s
