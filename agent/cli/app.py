@@ -17,6 +17,7 @@ from typer.exceptions import Abort, TyperException
 from agent.cli.settings import read_settings, say_misuse
 from agent.cli.table import COMMANDS, DEFAULT_WORKSPACES, make_typer
 from agent.cli.terminal import STDOUT, VOICE, clean_streams, describe_surprise, say
+from agent.edges.system.git_variables import forget_git_variables
 from agent.edges.system.large_imports import import_large
 from agent.edges.system.library_warnings import ignore_library_warnings
 from agent.edges.system.streams import open_closed_streams, settle_streams
@@ -91,6 +92,7 @@ def begin(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and exit with its code."""
+    forget_git_variables(os.environ)
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # GitPython raises when it is imported and there is no git
     ignore_library_warnings()
     open_closed_streams()

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agent.cli.display import LINE_CHARS, open_foot
-from agent.cli.places import data_cache, data_limit_gib, environment_cache, writing_cache
+from agent.cli.options import SandboxChoice
+from agent.cli.places import data_cache, data_limit_gib, environment_cache, template_roots, writing_cache
 from agent.cli.terminal import note, say
 from agent.core.inputs.spec import Environment
 from agent.edges.sandbox.choose import Sandbox, choose_sandbox
@@ -29,14 +30,20 @@ def check_python(path: Path) -> Path:
 
     Raises: UsageError if it is not a Python interpreter.
     """
-    ask = [str(path), "-c", "import sys; print(6 * 7, sys.executable)"]
+    named = path
+    if path.parent == Path() and not os.access(path, os.X_OK):  # a name, as python3.11
+        found = shutil.which(path.name)
+        if found is None:
+            raise UsageError(f"--python {named}", "is no file here, and is not on PATH", "name the interpreter's path")
+        path = Path(found)
+    ask = [os.path.abspath(path), "-c", "import sys; print(6 * 7, sys.executable)"]  # noqa: PTH100 - see below
     try:
         done = subprocess.run(ask, capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise UsageError(f"--python {path}", f"cannot be run: {getattr(error, 'strerror', error)}") from error
+        raise UsageError(f"--python {named}", f"cannot be run: {getattr(error, 'strerror', error)}") from error
     answer, _, started = done.stdout.strip().partition(" ")
     if answer != "42":
-        raise UsageError(f"--python {path}", "is not a Python interpreter")
+        raise UsageError(f"--python {named}", "is not a Python interpreter")
     place = os.path.abspath(path)  # noqa: PTH100 - a virtual environment's python must stay a link
     return Path(started if Path(place).parent.name == "shims" and started else place)
 
@@ -141,6 +148,18 @@ def choose_interpreter(template: Template) -> Path:
     return build(template.spec.environment, template.folder, environment_cache())
 
 
+def check_variables() -> None:
+    """Read the variables that are needed late, before anything is made.
+
+    Raises: UsageError naming the one that cannot be used.
+    """
+    template_roots()
+    data_limit_gib()
+    sandbox, known = os.environ.get("SCIENTIST_SANDBOX") or "auto", [choice.value for choice in SandboxChoice]
+    if sandbox not in known:
+        raise UsageError(f"SCIENTIST_SANDBOX={sandbox}", f"is not one of {', '.join(known)}", "set one, or unset it")
+
+
 def check_writable(folder: Path) -> None:
     """Make the workspaces folder and write to it, and leave nothing there.
 
@@ -160,6 +179,13 @@ def check_writable(folder: Path) -> None:
         with contextlib.suppress(OSError):  # another launch uses it already
             for place in made:
                 place.rmdir()
+
+
+def refuse_colon(folder: Path) -> None:
+    """Raises: UsageError if a run could not import what lies in the folder: PYTHONPATH is divided at a colon."""
+    if ":" in str(folder.absolute()):
+        problem = "has a colon in its path, and runs could not import sealed/"
+        raise UsageError(str(folder.absolute()), problem, "name another folder with --workspaces")
 
 
 def require_git() -> None:

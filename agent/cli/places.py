@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import pwd
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from agent.errors import UsageError
 PACKAGE = Path(agent.__file__).parent
 TEMPLATES = Path("templates")
 IDEAS = Path("ideas")
+_UNWRITABLE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP}
+)
 
 
 def shipped(folder: Path) -> Path:
@@ -50,7 +54,9 @@ def writing_cache(folder: Path) -> Iterator[None]:
     """Turn "cannot write" errors inside the block into a UsageError that names SCIENTIST_CACHE."""
     try:
         yield
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
         problem = f"{error.filename or folder} cannot be written: {error.strerror}"
         raise UsageError(f"cache {environment_cache()}", problem, "set SCIENTIST_CACHE to a folder of yours") from error
 
@@ -133,11 +139,31 @@ def data_limit_gib() -> float | None:
 
 
 def environment_cache() -> Path:
-    """Folder of the experiments' virtual environments."""
-    base = os.environ.get("SCIENTIST_CACHE")
-    if base:
-        return Path(base)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scientist"
+    """Folder of the experiments' virtual environments.
+
+    Raises: UsageError if neither SCIENTIST_CACHE nor a home folder says where it is.
+    """
+    if base := os.environ.get("SCIENTIST_CACHE"):
+        return Path(base).absolute()
+    base = os.environ.get("XDG_CACHE_HOME", "")  # its standard has a relative path passed over
+    return (Path(base) if base.startswith("/") else home_folder() / ".cache") / "scientist"
+
+
+def home_folder() -> Path:
+    """The user's home: HOME, else that of the password database.
+
+    Raises: UsageError if there is none, as for a user number without an entry.
+    """
+    remedy = "set HOME, or SCIENTIST_CACHE to a folder of yours"
+    named = os.environ.get("HOME", "")
+    if named and not named.startswith("/"):
+        raise UsageError(f"HOME={named}", "is no absolute path", remedy)
+    try:
+        return Path(named or pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError as error:
+        raise UsageError(
+            "HOME", f"is not set, and user {os.getuid()} has no entry that names a home", remedy
+        ) from error
 
 
 def read_ideas(path: Path) -> list[Idea]:

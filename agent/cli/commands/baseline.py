@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.environment import check_python, choose_interpreter, hold_own_code, prepare
+from agent.cli.environment import check_python, check_variables, choose_interpreter, hold_own_code, prepare
 from agent.cli.options import TemplateArg
 from agent.cli.places import environment_cache, is_installed, template_roots
 from agent.cli.terminal import say
@@ -51,6 +51,7 @@ def baseline(
         list_rows(found, rows, as_json)
         return
 
+    check_variables()
     refuse_stale(rows, redo)
     require_writable(rows[0].path.parent)
     sandbox = hold_own_code()

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from agent.cli.drive import load_keys
-from agent.cli.environment import check_python
+from agent.cli.environment import check_python, check_variables
 from agent.cli.models import check_roles, find_aider, read_model_settings, to_launched
 from agent.cli.options import Editor, Json, LaunchSettings, spread_settings
 from agent.cli.places import data_cache, environment_cache, find_ideas, ideas_roots, read_ideas, template_roots
@@ -21,6 +21,7 @@ from agent.core.inputs.idea import choose_ideas
 from agent.core.inputs.spec import Profile
 from agent.core.text.remark import Remark
 from agent.edges.doctor.machine import (
+    check_cache,
     check_data,
     check_disk,
     check_env_file,
@@ -71,6 +72,7 @@ def examine(asked: LaunchSettings, ideas: str, deadline_s: float) -> Iterator[Re
     yield check_git()
     yield check_flake8()
     yield check_env_file(Path(".env"))
+    yield check_settings()
     yield check_folder(asked.workspaces)
     yield check_sandbox(asked.sandbox.value)
     if ideas:
@@ -89,6 +91,15 @@ def examine(asked: LaunchSettings, ideas: str, deadline_s: float) -> Iterator[Re
     with contextlib.suppress(ScientistError, OSError):  # told above; blank keys are dropped all the same
         load_keys()
     yield from examine_models(asked, template, deadline_s)
+
+
+def check_settings() -> Remark:
+    """Whether the variables that commands read late can be used."""
+    try:
+        check_variables()
+    except ScientistError as error:
+        return Remark.of("variables", error)
+    return Remark("ok", "variables", ", ".join(sorted(n for n in os.environ if n.startswith("SCIENTIST_"))) or "none")
 
 
 def check_ideas(name: str, chosen: Sequence[str]) -> Remark:
@@ -118,13 +129,20 @@ def find(asked: LaunchSettings) -> Template:
 
 def examine_template(template: Template, asked: LaunchSettings) -> Iterator[Remark]:
     """Environment, data, disk and GPU for a template's profile."""
-    found, python = check_environment(template, environment_cache(), python_places(os.environ))
+    try:
+        cache, data = environment_cache(), data_cache()
+    except ScientistError as error:
+        yield Remark.of("cache", error)
+        return
+    found, python = check_environment(template, cache, python_places(os.environ))
     yield found
-    yield check_data(template, python, data_cache(), os.environ)
+    made = check_data(template, python, data, os.environ)
+    yield made
+    yield check_cache(cache, is_needed=(found.level != "ok" and not asked.python) or made.level != "ok")
     profile = template.spec.profiles.get(template.profile, Profile())
     yield check_disk("disk for runs", asked.workspaces)
     if template.spec.prepare:
-        yield check_disk("disk for data", data_cache(), profile.disk_gib, kept_gib(template, data_cache()))
+        yield check_disk("disk for data", data, profile.disk_gib, kept_gib(template, data))
     yield check_gpus(profile.gpus)
 
 

@@ -14,14 +14,16 @@ from agent.cli.drive import announce_model, drive_all, load_keys
 from agent.cli.environment import (
     announce_sandbox,
     check_python,
+    check_variables,
     check_writable,
     choose_interpreter,
     prepare,
+    refuse_colon,
     require_git,
 )
 from agent.cli.models import check_roles, control_of, to_launched
 from agent.cli.options import IdeasArg, LaunchSettings, spread_settings
-from agent.cli.places import data_limit_gib, find_ideas, ideas_roots, read_ideas, template_roots
+from agent.cli.places import environment_cache, find_ideas, ideas_roots, read_ideas, template_roots
 from agent.cli.terminal import note, read_redactor
 from agent.core.evidence.baseline import primary_metric
 from agent.core.inputs.idea import choose_ideas
@@ -40,6 +42,7 @@ from agent.errors import UsageError
 def launch(ideas: IdeasArg, settings: LaunchSettings) -> None:
     """Launch a batch of ideas."""
     require_git()
+    check_variables()
     file = find_ideas(ideas, ideas_roots())
     chosen = choose_ideas(read_ideas(file), settings.idea or [], str(file))
     refs = {one.slug: find_refs(file, one.slug, read_redactor()) for one in chosen}
@@ -50,9 +53,12 @@ def launch(ideas: IdeasArg, settings: LaunchSettings) -> None:
     if settings.data and not settings.data.is_dir():
         raise UsageError(f"--data {settings.data}", "is not a folder")
     interpreter = check_python(settings.python) if settings.python else None
-    data_limit_gib()  # a wrong one is refused before anything is built or left behind
+    if source.spec.prepare or (source.spec.environment.install and not interpreter):
+        environment_cache()  # refuses a machine without one before anything is said
     sandbox = choose_sandbox(asked.sandbox)
     check_writable(settings.workspaces)
+    if source.sealed:
+        refuse_colon(settings.workspaces)
     announce_model(replay_name(asked.model))
     announce_sandbox(sandbox)
     interpreter = interpreter or choose_interpreter(source)

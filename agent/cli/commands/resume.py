@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agent.cli.drive import drive_all, load_keys
-from agent.cli.environment import require_git
+from agent.cli.environment import check_variables, require_git
 from agent.cli.options import ResumeSettings, spread_settings
 from agent.cli.places import choose_workspaces
 from agent.cli.terminal import say
@@ -29,6 +29,7 @@ def resume(
     An edit or plan that waited for approval has it.
     """
     require_git()
+    check_variables()
     found = choose_workspaces("resume", paths, all_, settings.workspaces)
     if all_:
         found = [w for w in found if not has_ended(w)]

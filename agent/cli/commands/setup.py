@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.environment import check_python, choose_interpreter, prepare
+from agent.cli.environment import check_python, check_variables, choose_interpreter, prepare
 from agent.cli.models import build_aider
 from agent.cli.places import template_roots
 from agent.edges.template.load import find_template, load_template
@@ -33,6 +33,7 @@ def setup(
         typer.echo(str(build_aider()))
         return
 
+    check_variables()
     found = load_template(find_template(template, template_roots()), profile)
     interpreter = check_python(python) if python else choose_interpreter(found)
     prepare(found, interpreter)

@@ -44,10 +44,13 @@ def status(
         if folder != DEFAULT_WORKSPACES and not folder.is_dir():
             raise UsageError(str(folder), "is no folder", "name a workspace, a batch, or the folder of all batches")
         standings, damaged = read_standings(folder)
-        data = data_cache()
-        size = store_size(data)
+        data = find_data()
+        size = store_size(data) if data else 0
         if as_json:
-            found = {"workspaces": [asdict(s) for s in standings], "data": {"path": str(data), "bytes": size}}
+            found = {
+                "workspaces": [asdict(s) for s in standings],
+                "data": {"path": str(data) if data else None, "bytes": size},
+            }
             typer.echo(json.dumps({"schema_version": 1} | found, indent=2))
         elif not standings and not damaged:
             say(f"{folder}: holds no workspace; begin with: scientist launch sae_synth")
@@ -59,6 +62,14 @@ def status(
         if damaged or not watch or all(s.state in ("completed", "failed") for s in standings):
             raise typer.Exit(6 if damaged else 0)
         time.sleep(2)
+
+
+def find_data() -> Path | None:
+    """Folder of prepared data. None if nothing says where it is."""
+    try:
+        return data_cache()
+    except UsageError:
+        return None
 
 
 def read_standings(folder: Path) -> tuple[list[Standing], bool]:

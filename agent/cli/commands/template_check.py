@@ -14,7 +14,7 @@ from pathlib import Path
 
 import typer
 
-from agent.cli.environment import check_python, choose_interpreter, hold_own_code, prepare
+from agent.cli.environment import check_python, check_variables, choose_interpreter, hold_own_code, prepare
 from agent.cli.places import template_roots
 from agent.cli.terminal import RemarkPrinter, say
 from agent.core.authoring.check import (
@@ -64,6 +64,7 @@ def check_template(path: str, *, python: Path | None, profile: str, data: Path |
 
     Raises: UsageError if there is no template at `path`, or an option cannot be used.
     """
+    check_variables()
     folder = find_template(path, template_roots())
     interpreter = check_python(python) if python else None
     if data and not data.is_dir():

@@ -17,10 +17,12 @@ from agent.cli.environment import check_python
 from agent.cli.options import Json
 from agent.cli.places import environment_cache, template_roots
 from agent.cli.table import make_typer, require_command
+from agent.core.inputs.spec import Environment
 from agent.edges.template.environment import environment_for
 from agent.edges.template.interpreters import python_places
 from agent.edges.template.load import list_templates, read_spec
 from agent.edges.template.new import make_template
+from agent.errors import UsageError
 
 
 def templates(as_json: Json = False) -> None:
@@ -28,9 +30,7 @@ def templates(as_json: Json = False) -> None:
     rows: list[dict[str, Any]] = []
     for folder in list_templates(template_roots()):
         spec = read_spec(folder)
-        built = not spec.environment.install or environment_for(
-            spec.environment, folder, environment_cache(), python_places(os.environ)
-        )
+        built = not spec.environment.install or find_environment(spec.environment, folder)
         profiles = sorted(p.stem for p in (folder / "profiles").glob("*.json"))
         rows.append(
             {
@@ -47,6 +47,14 @@ def templates(as_json: Json = False) -> None:
     for row in rows:
         state = "ready" if row["environment_built"] else "environment not built"
         typer.echo(f"{row['name']}  {row['summary']}  [{', '.join(row['profiles']) or 'no profiles'}; {state}]")
+
+
+def find_environment(environment: Environment, folder: Path) -> Path | None:
+    """Interpreter of the environment. None if it is not built, or nothing says where it would be."""
+    try:
+        return environment_for(environment, folder, environment_cache(), python_places(os.environ))
+    except UsageError:
+        return None
 
 
 template = make_typer(invoke_without_command=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shutil
 import subprocess
@@ -22,6 +24,7 @@ from agent.edges.template.load import Template
 from agent.errors import StopRequested, UsageError
 
 __all__ = [
+    "check_cache",
     "check_data",
     "check_disk",
     "check_env_file",
@@ -99,6 +102,23 @@ def check_disk(what: str, folder: Path, needed_gib: float = 0.0, kept_gib: float
     if free_gib < LEAST_FREE_GIB + missing_gib:
         return Remark("warn", what, detail, "free space: a full disk pauses an idea")
     return Remark("ok", what, detail)
+
+
+def check_cache(folder: Path, *, is_needed: bool) -> Remark:
+    """Check that the cache can be written. If all that a launch needs is in it, it need not be."""
+    place = folder.absolute()
+    try:
+        while not os.path.lexists(place):
+            with contextlib.suppress(FileNotFoundError):
+                place.lstat()  # says why, if it is not just missing
+            place = place.parent
+        with tempfile.TemporaryDirectory(prefix=".probe-", dir=place):
+            return Remark("ok", "cache", f"{folder} can be written")
+    except OSError as error:
+        detail = f"{place}: {error.strerror}"
+    if not is_needed:
+        return Remark("ok", "cache", f"{detail}; nothing is missing in it")
+    return Remark("FAIL", "cache", detail, "set SCIENTIST_CACHE to a folder of yours")
 
 
 def check_folder(folder: Path) -> Remark:

@@ -50,6 +50,8 @@ def run_environment(
 
     Of `inherited` only locale, time zone, device and thread settings pass. `extra`, the template's variables, may
     change those, but no variable that is set here.
+
+    Raises: UsageError if no variable can name the folder of sealed sources.
     """
     passed = {n: value for n, value in inherited.items() if _INHERITED.fullmatch(n) and not names_a_secret(n)}
     environment = {"LANG": "C.UTF-8"} | passed | dict(extra)
@@ -67,11 +69,18 @@ def run_environment(
         "MPLBACKEND": "Agg",
         "SCIENTIST_SEED": str(seed),
     }
-    for name, value in (("SCIENTIST_SMOKE", "1" if smoke else None), ("PYTHONPATH", sealed and str(sealed))):
+    for name, value in (("SCIENTIST_SMOKE", "1" if smoke else None), ("PYTHONPATH", sealed and _as_entry(sealed))):
         environment.pop(name, None)
         if value:
             environment[name] = value
     return environment
+
+
+def _as_entry(folder: Path) -> str:
+    if ":" in str(folder):
+        problem = "has a colon in its path, at which PYTHONPATH is divided"
+        raise UsageError(str(folder), problem, "use a folder without one")
+    return str(folder)
 
 
 def preparation_environment(

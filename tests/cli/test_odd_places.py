@@ -1,0 +1,153 @@
+"""Homes, caches, interpreters and paths as machines really have them: they work, or are refused in one line."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent.cli import places
+from agent.cli.environment import check_python, check_variables
+from agent.edges.doctor.machine import check_cache
+from agent.errors import UsageError
+from tests.cli.conftest import Scientist
+from tests.paths import QUADRATIC
+
+
+def nobody(uid: int) -> None:
+    raise KeyError(uid)
+
+
+@pytest.fixture
+def needy(folder: Path) -> Path:
+    """A template with an environment, which cannot be built."""
+    shutil.copytree(QUADRATIC, folder / "needy")
+    spec = folder / "needy" / "template.toml"
+    spec.write_text(spec.read_text() + '\n[environment]\ninstall = [["--no-index", "nothing==1"]]\n')
+    return folder / "needy"
+
+
+@pytest.mark.parametrize(
+    ("home", "xdg", "cache", "found"),
+    [
+        ("/a b", None, None, "/a b/.cache/scientist"),
+        ("/a", "/x", None, "/x/scientist"),
+        ("/a", "x", None, "/a/.cache/scientist"),
+        ("rel", None, "/c", "/c"),
+        (None, None, None, "/of/the/database/.cache/scientist"),
+        ("", None, None, "/of/the/database/.cache/scientist"),
+        ("/", None, None, "/.cache/scientist"),
+        ("rel", "/x", None, "/x/scientist"),
+    ],
+)
+def test_the_cache_lies_where_the_variables_say(
+    home: str | None, xdg: str | None, cache: str | None, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = pwd.struct_passwd(("a", "x", 1, 1, "", "/of/the/database", "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: entry)
+    for name, value in (("HOME", home), ("XDG_CACHE_HOME", xdg), ("SCIENTIST_CACHE", cache)):
+        monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
+    assert places.environment_cache() == Path(found)
+
+
+def test_a_cache_that_is_named_by_a_relative_path_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SCIENTIST_CACHE", "my cache")
+    assert places.environment_cache() == tmp_path / "my cache"
+
+
+@pytest.mark.parametrize(
+    ("home", "said"),
+    [
+        ("", "HOME: is not set, and user "),
+        ("work", "HOME=work: is no absolute path; set HOME, or SCIENTIST_CACHE to a folder of yours"),
+    ],
+)
+def test_without_a_home_what_needs_one_is_refused_and_the_rest_works(
+    scientist: Scientist, needy: Path, home: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    variables = {"HOME": home, "SCIENTIST_CACHE": "", "XDG_CACHE_HOME": ""}
+    for arguments in (("setup", needy), ("launch", "ideas.json", "--template", needy)):
+        done = scientist(*arguments, **variables)
+        assert done.returncode == 2 and done.stderr.startswith(f"scientist: {said}"), done.stderr
+        assert done.stderr.count("\n") == 1
+    assert f"FAIL  cache: {said}" in scientist("doctor", "--template", needy, **variables).stdout
+    for arguments in (("status",), ("status", "--json"), ("templates",), ("baseline", QUADRATIC, "--dry-run")):
+        assert "unexpected" not in scientist(*arguments, **variables).stderr
+    assert scientist("status", "--json", **variables).returncode == 0
+
+
+@pytest.mark.parametrize("cache", ["/dev/null/x", "/proc/x", "/etc/passwd", "/" + "a" * 300])
+def test_a_cache_that_cannot_be_written_is_one_line_and_a_fail_in_doctor(
+    scientist: Scientist, needy: Path, cache: str
+) -> None:
+    done = scientist("setup", needy, SCIENTIST_CACHE=cache)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert f"cache {cache}: " in done.stderr and "set SCIENTIST_CACHE to a folder of yours" in done.stderr
+    assert "FAIL  cache: " in scientist("doctor", "--template", needy, SCIENTIST_CACHE=cache).stdout
+
+
+def test_a_cache_that_holds_all_need_not_be_written() -> None:
+    assert check_cache(Path("/proc/x"), is_needed=False).level == "ok"
+    assert check_cache(Path("/proc/x"), is_needed=True).level == "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("SCIENTIST_DATA_MAX_GIB", "lots", "is no size in GiB"),
+        ("SCIENTIST_DATA_MAX_GIB", "-1", "is no size in GiB"),
+        ("SCIENTIST_DATA_MAX_GIB", "nan", "is no size in GiB"),
+        ("SCIENTIST_SANDBOX", "maybe", "is not one of auto, bwrap, landlock, off"),
+        ("SCIENTIST_TEMPLATES", "/nowhere", "is not a folder"),
+    ],
+)
+def test_a_variable_is_refused_before_an_environment_is_built(
+    scientist: Scientist, needy: Path, tmp_path: Path, name: str, value: str, said: str
+) -> None:
+    for arguments in (
+        ("launch", "ideas.json", "--template", needy, "--sandbox", "off"),
+        ("setup", needy),
+        ("template", "check", needy),
+        ("resume", "--all"),
+    ):
+        if arguments[0] == "launch" and name == "SCIENTIST_SANDBOX":
+            continue  # the option counts
+        done = scientist(*arguments, SCIENTIST_CACHE=str(tmp_path / "cache"), **{name: value})
+        assert done.returncode == 2 and done.stderr.startswith(f"scientist: {name}={value}: {said}"), done.stderr
+        assert done.stderr.count("\n") == 1 and not (tmp_path / "cache").exists()
+
+
+def test_an_interpreter_may_be_named_as_on_path_or_by_any_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = tmp_path / "my bin"
+    odd.mkdir()
+    (odd / "python3.x").symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", f"{odd}:{os.environ['PATH']}")
+    assert check_python(Path("python3.x")) == odd / "python3.x"
+    monkeypatch.chdir(odd)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert check_python(Path("./python3.x")) == odd / "python3.x"
+    monkeypatch.chdir(tmp_path)
+    assert check_python(Path("my bin/python3.x")) == odd / "python3.x"
+    with pytest.raises(UsageError, match=r"--python python3\.x: is no file here, and is not on PATH"):
+        check_python(Path("python3.x"))
+
+
+def test_variables_that_can_be_used_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCIENTIST_DATA_MAX_GIB", " 1e3 ")
+    monkeypatch.setenv("SCIENTIST_SANDBOX", "")
+    check_variables()
+
+
+def test_a_colon_in_the_path_of_the_workspaces_is_refused_before_anything_is_made(
+    scientist: Scientist, folder: Path
+) -> None:
+    done = scientist("launch", "ideas.json", "--template", QUADRATIC, "--workspaces", "12:30", "--sandbox", "off")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert f"{folder}/12:30: has a colon in its path, and runs could not import sealed/" in done.stderr
+    assert not list(folder.glob("12:30/*"))
