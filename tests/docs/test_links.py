@@ -33,6 +33,8 @@ def test_links_resolve(page: Path) -> None:
 def test_files_that_are_named_are_there(page: Path) -> None:
     for number, line in prose(page):
         for match in _PATH.finditer(line):
+            if f"| `{match['path']}` | new:" in line:  # a recipe's: to be made
+                continue
             places = (ROOT / match["path"], ROOT / "agent" / match["path"])
             assert any(place.exists() for place in places), f"{name_of(page)}:{number}: {match['path']}"
 

@@ -1,0 +1,130 @@
+"""The skeletons of CONTRIBUTING.md, run as they stand: a runner, a format of edits, a command."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from agent.cli.table import COMMANDS, CommandEntry
+from agent.core.edit.apply import FORMATS, apply_reply
+from agent.core.edit.formats.found import Format
+from agent.edges.run import step_folder as step
+from agent.edges.run.runner import Exited, Queued, Runner, Taken
+from agent.edges.run.step_folder import StepSpec
+from agent.edges.run.wait import StepPatience, wait
+from agent.edges.workspace.layout import Workspace
+from tests.cli.conftest import Scientist
+from tests.edges.supervisor.made_steps import python_step
+from tests.paths import ROOT
+
+# "<!-- a new module: agent/cli/commands/attempts.py -->" and the block below it.
+_MODULE = re.compile(r"^<!-- a new module: (?P<path>agent/\S+\.py) -->\n```python\n(?P<code>.*?)^```$", re.M | re.S)
+# A batch system whose jobs begin at once if the file `begin` is there, and else wait.
+_SBATCH = """#!/bin/sh
+for word in "$@"; do case "$word" in --wrap=*) command=${word#--wrap=};; esac; done
+[ "$REFUSES" ] && { echo no partition >&2; exit 1; }
+[ "$BEGINS" ] && { sh -c "$command" >/dev/null 2>&1 & }
+echo 4711
+"""
+
+
+def load(path: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module of CONTRIBUTING.md that would stand at that path."""
+    code = {match["path"]: match["code"] for match in _MODULE.finditer((ROOT / "CONTRIBUTING.md").read_text("utf-8"))}
+    assert not (ROOT / path).exists()
+    module = ModuleType(path.removesuffix(".py").replace("/", "."))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(compile(code[path], path, "exec"), module.__dict__)
+    return module
+
+
+def assert_keeps(found: object, protocol: type) -> None:
+    """Every method of the Protocol is there, with its parameters."""
+    names = [name for name, value in vars(protocol).items() if inspect.isfunction(value) and name[0] != "_"]
+    for name in names:
+        theirs, ours = inspect.signature(getattr(protocol, name)), inspect.signature(getattr(type(found), name))
+        assert list(theirs.parameters) == list(ours.parameters), name
+    assert len(names) > 1
+
+
+@pytest.fixture
+def make_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Runner]:
+    """The runner of the recipe, on a machine with something like Slurm."""
+    tools = tmp_path / "slurm"
+    tools.mkdir()
+    for name, text in (("sbatch", _SBATCH), ("squeue", "#!/bin/sh\necho 4711 PD\n"), ("scancel", "#!/bin/sh\n")):
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+    runner: Runner = load("agent/edges/run/slurm_runner.py", monkeypatch).SlurmRunner()
+    assert_keeps(runner, Runner)
+    return lambda: runner
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "a run" / step.WORK).mkdir(parents=True)
+    return tmp_path / "a run"
+
+
+def spec_of(folder: Path) -> StepSpec:
+    return python_step("print('trained')", folder)
+
+
+def test_a_step_runs_in_a_job_of_the_recipes_runner(
+    make_runner: Callable[[], Runner], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEGINS", "1")
+    runner = make_runner()
+    runner.start(folder, spec_of(folder))
+    end = wait(runner, folder, StepPatience(time.sleep))
+    assert isinstance(end, Exited) and end.record.exit_code == 0, end
+    assert runner.read_streams(folder, 1000)[0] == "trained\n"
+
+
+def test_a_job_that_waits_is_queued_and_can_be_cancelled(make_runner: Callable[[], Runner], folder: Path) -> None:
+    runner = make_runner()
+    runner.start(folder, spec_of(folder))
+    assert runner.poll(folder) == Queued("job 4711 waits")
+    runner.kill(folder)
+    assert runner.poll(folder) == Taken()
+
+
+def test_a_job_that_is_refused_is_told(
+    make_runner: Callable[[], Runner], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFUSES", "1")
+    runner = make_runner()
+    runner.start(folder, spec_of(folder))
+    status = runner.poll(folder)
+    assert isinstance(status, Exited) and status.record.error == "sbatch: no partition"
+
+
+def test_the_format_of_the_recipe_is_applied(monkeypatch: pytest.MonkeyPatch) -> None:
+    append: Format = load("agent/core/edit/formats/append.py", monkeypatch).APPEND
+    assert_keeps(append, Format)
+    reply = "```append notes.txt\nIt fell.\nTwice.\n```\n\n```append other.txt\nx\n```\n"
+    result = apply_reply({"notes.txt": "Notes\n"}, reply, editable=["notes.txt"], formats=(*FORMATS, append))
+    assert result.staged["notes.txt"] == "Notes\nIt fell.\nTwice.\n"
+    assert [rejected.block.path for rejected in result.rejected] == ["other.txt"]
+    torn = apply_reply({"notes.txt": ""}, "```append notes.txt\nx\n", editable=["notes.txt"], formats=(append,))
+    assert not torn.applied and len(torn.rejected) == 1
+
+
+def test_the_command_of_the_recipe_runs(scientist: Scientist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("agent/cli/commands/attempts.py", monkeypatch)
+    said = module.attempts.__doc__
+    monkeypatch.setitem(COMMANDS, "attempts", CommandEntry(module.__name__, said))
+    entry = f'`"attempts": CommandEntry(_AT + "attempts", "{said}"),`'
+    assert entry in (ROOT / "CONTRIBUTING.md").read_text("utf-8") and len(said) <= 62
+    workspace = Workspace(ROOT / "examples" / "momentum")
+    done = scientist("attempts", workspace.path)
+    assert done.returncode == 0 and "run_2.1.smoke\n" in done.stdout, done
+    assert scientist("attempts", tmp_path).returncode == 2
