@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from agent.cli.table import COMMANDS
+from agent.core.inputs.toml import parse_toml
 from agent.errors import UsageError
 
 SETTINGS_FILE = Path("scientist.toml")
@@ -27,10 +27,10 @@ def read_file(path: Path = SETTINGS_FILE) -> dict[str, Any]:
     if not (path.exists() or path.is_symlink()):
         return {}
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return parse_toml(path.read_text("utf-8"))
     except OSError as error:
         raise UsageError(str(path), f"cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise UsageError(str(path), f"is not TOML: {error}") from error
 
 

@@ -13,9 +13,10 @@ from agent.core.journal.state import State
 from agent.core.prompt.conversation import excerpt_staged
 from agent.core.prompt.render import render_no_change, render_refusal
 from agent.core.prompt.view import shown_files
-from agent.core.reply.outcome import Edit, Handover, Refusal, read_reply
+from agent.core.reply.outcome import Edit, Handover, Refusal, read_reply, refuse_unread
 from agent.core.reply.turn import Turn
 from agent.core.text.reasoning import strip_reasoning
+from agent.edges.system.reader import Unread, read_apart
 from agent.effects.commit import commit, trailers_of
 from agent.effects.edges import Edges
 from agent.effects.turn import take_turn
@@ -24,7 +25,9 @@ from agent.effects.turn import take_turn
 def apply(edges: Edges, state: State, key: str) -> Applied | Handed | Refused:
     """Apply the edit of the last reply to the newest commit, hand it over to the editor, or refuse it."""
     turn = take_turn(edges, state, state.attempt.conversation.purpose)
-    outcome = read_reply(state, turn)
+    outcome = read_apart(edges.workspace.stop_file.exists, read_reply, state, turn)
+    if isinstance(outcome, Unread):
+        outcome = refuse_unread(outcome.why)
     match outcome:
         case Refusal():
             return _refuse(edges, state, turn, outcome)
@@ -42,7 +45,7 @@ def _refuse(edges: Edges, state: State, turn: Turn, refusal: Refusal) -> Refused
     """The refusal in words for whoever repairs it: the planner, once the editor's own repairs are spent."""
     chat = state.attempt.conversation
     if chat.asked_by and chat.refusals + 1 >= state.tries:
-        words = strip_reasoning(turn.reply)
+        words = "" if refusal.is_unread else strip_reasoning(turn.reply)
         feedback = render_no_change(refusal.summary, "" if has_blocks(words) else words)
     else:
         shown = shown_files(state.stage, edges.template.spec)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agent.core.code.findings import LintFinding, check_calls, new_findings
 from agent.core.failure.diagnose import lint_failure
 from agent.core.journal.action_results import Linted
 from agent.core.journal.state import State
+from agent.edges.system.reader import Unread, read_apart
 from agent.effects.edges import Edges
 
 LINES_BEFORE, LINES_AFTER = 3, 3
+SHOWN = 100  # findings: the text of a failure has room for fewer
 
 
 def lint(edges: Edges, state: State, commit: str) -> Linted:
@@ -20,15 +22,22 @@ def lint(edges: Edges, state: State, commit: str) -> Linted:
     changed = {n: t for n, t in after.items() if n.endswith(".py") and before.get(n) != t}
     known = {n: before[n] for n in changed if n in before}
     interpreter = Path(state.launched.python)
-    found = (*edges.linter.check(changed, interpreter), *check_calls(changed))
-    old = (*edges.linter.check(known, interpreter), *check_calls(known)) if found else ()
+    found = (*edges.linter.check(changed, interpreter), *_check_calls(edges, changed))
+    old = (*edges.linter.check(known, interpreter), *_check_calls(edges, known)) if found else ()
     fresh = new_findings(old, found)
-    return Linted(failure=lint_failure([_show(f, changed) for f in fresh]) if fresh else None)
+    lines = {name: text.splitlines() for name, text in changed.items()}
+    shown = [_show(finding, lines[finding.path]) for finding in fresh[:SHOWN]]
+    return Linted(failure=lint_failure(shown, more=len(fresh) - len(shown)) if shown else None)
 
 
-def _show(finding: LintFinding, files: Mapping[str, str]) -> str:
+def _check_calls(edges: Edges, files: Mapping[str, str]) -> tuple[LintFinding, ...]:
+    """The findings, none if the code cannot be read for them: the smoke run comes next."""
+    found = read_apart(edges.workspace.stop_file.exists, check_calls, files)
+    return () if isinstance(found, Unread) else found
+
+
+def _show(finding: LintFinding, lines: Sequence[str]) -> str:
     """The finding with the lines around it."""
-    lines = files[finding.path].splitlines()
     first = max(1, finding.line - LINES_BEFORE)
     around = "\n".join(
         f"{'>' if n == finding.line else ' '} {n:4d} {lines[n - 1]}"

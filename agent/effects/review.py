@@ -16,6 +16,7 @@ from agent.core.prompt.notes import append_facts
 from agent.core.prompt.render import capitalise
 from agent.core.reply.misses import Miss
 from agent.core.reply.review import Done, Review, read_review
+from agent.edges.system.reader import Unread, read_apart
 from agent.effects.commit import commit
 from agent.effects.edges import Edges
 from agent.errors import UsageError
@@ -28,9 +29,9 @@ def review(edges: Edges, state: State, reply: str, key: str) -> Reviewed | Refus
     """
     chat = state.reviewing
     assert chat
-    found = read_review(edges.journal.get(reply), cut=chat.cut)
+    found = _read(edges, reply, cut=chat.cut)
     if isinstance(found, Done) and chat.draft:
-        found, settled = read_review(edges.journal.get(chat.draft)), True
+        found, settled = _read(edges, chat.draft, cut=False), True
     else:
         settled = chat.rounds >= state.launched.reflections
     if isinstance(found, Done):
@@ -52,6 +53,11 @@ def review(edges: Edges, state: State, reply: str, key: str) -> Reviewed | Refus
         final=settled,
     )
     return _keep(edges, state, reviewed, {} if refused else found.changes, key) if settled else reviewed
+
+
+def _read(edges: Edges, reply: str, *, cut: bool) -> Review | Done | Miss:
+    found = read_apart(edges.workspace.stop_file.exists, read_review, edges.journal.get(reply), cut=cut)
+    return Miss(f"your reply {found.why}") if isinstance(found, Unread) else found
 
 
 def _check_revision(edges: Edges, state: State, review: Review) -> str:

@@ -111,7 +111,7 @@ class Steps:
         code = self.repo.read(state.attempt.candidate.commit if state.attempt.candidate else state.code.head)
         reading = read_step(
             self.runner,
-            EndedStep(folder, action.step, state.run.number, record),
+            EndedStep(folder, action.step, state.run.number, record, self.workspace.stop_file.exists),
             self.template,
             own=[name for name in code if name.endswith(".py")],
             known={name for row in reference_of(state, self.template.baselines) for name in row.values},

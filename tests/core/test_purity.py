@@ -42,6 +42,7 @@ PURE: dict[str, set[str] | None] = {
     "statistics": None,
     "symtable": None,
     "tokenize": {"COMMENT", "ENDMARKER", "OP", "STRING", "TokenError", "TokenInfo", "generate_tokens"},
+    "tomllib": {"loads"},
     "typing": None,
     "urllib.parse": {"quote", "quote_plus"},
     "unicodedata": None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from agent.core.code.signatures import read_signatures
@@ -97,32 +97,43 @@ def _bad_calls(module: ast.Module) -> Iterator[tuple[ast.Call, str]]:
                 yield call, message
 
 
-def _certain_calls(node: ast.AST, *, in_class: bool = False) -> Iterator[ast.Call]:
+def _certain_calls(module: ast.Module) -> Iterator[ast.Call]:
     """Calls whose failure nobody catches, except in a class body, which has names of its own."""
+    swallowing = _find_swallowing(module)
+    waiting: list[tuple[ast.AST, bool]] = [(module, False)]  # with whether it stands in a class body
+    while waiting:
+        node, in_class = waiting.pop()
+        if isinstance(node, ast.Call) and not in_class:
+            yield node
+        waiting += reversed(list(_parts(node, in_class, swallowing)))
+
+
+def _parts(node: ast.AST, in_class: bool, swallowing: Collection[int]) -> Iterator[tuple[ast.AST, bool]]:
+    """The parts of a node whose failure is not caught there, each with whether it stands in a class body."""
     if isinstance(node, ast.Try | ast.TryStar) and node.handlers:
         parts: list[ast.AST] = [*node.handlers, *node.orelse, *node.finalbody]
     elif isinstance(node, ast.With | ast.AsyncWith):
         parts = [item.context_expr for item in node.items]
-        if not any(map(_may_swallow, parts)):
+        if not any(id(part) in swallowing for part in parts):
             parts += node.body
     elif isinstance(node, ast.ClassDef):
-        for outer in [*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)]:
-            yield from _certain_calls(outer, in_class=in_class)
-        for inner in node.body:
-            yield from _certain_calls(inner, in_class=True)
-        return
+        keywords = (keyword.value for keyword in node.keywords)
+        yield from ((outer, in_class) for outer in (*node.decorator_list, *node.bases, *keywords))
+        in_class, parts = True, list(node.body)
     elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         in_class, parts = False, list(node.body)
-    elif isinstance(node, ast.Call) and _may_swallow(node.func):
+    elif isinstance(node, ast.Call) and id(node.func) in swallowing:
         parts = []  # assertRaises(TypeError, lambda: f())
     else:
         parts = list(ast.iter_child_nodes(node))
-    if isinstance(node, ast.Call) and not in_class:
-        yield node
-    for part in parts:
-        yield from _certain_calls(part, in_class=in_class)
+    yield from ((part, in_class) for part in parts)
 
 
-def _may_swallow(expression: ast.AST) -> bool:
-    names = (getattr(node, "id", getattr(node, "attr", "")).lower() for node in ast.walk(expression))
-    return any(word in name for name in names for word in _SWALLOWING)
+def _find_swallowing(module: ast.Module) -> set[int]:
+    """Ids of the nodes that hold a name which says that a failure is expected."""
+    found: set[int] = set()
+    for node in reversed(list(ast.walk(module))):  # parts before the whole
+        name = str(getattr(node, "id", getattr(node, "attr", ""))).lower()
+        if any(word in name for word in _SWALLOWING) or any(id(part) in found for part in ast.iter_child_nodes(node)):
+            found.add(id(node))
+    return found

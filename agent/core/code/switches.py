@@ -41,7 +41,10 @@ def _constants(text: str) -> Mapping[str, str]:
 
 
 def _say_value(node: ast.expr) -> str:
-    shown = plain_line(ast.unparse(node), _VALUE_CHARS)
+    try:
+        shown = plain_line(ast.unparse(node), _VALUE_CHARS)
+    except RecursionError:
+        return "(nested deeply)"
     try:
         value = ast.literal_eval(node)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):

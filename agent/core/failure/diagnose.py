@@ -28,6 +28,7 @@ __all__ = [
     "diagnose",
     "lint_failure",
     "no_results",
+    "unread_output",
 ]
 
 DETAIL_CHARS: Final = 6000
@@ -125,17 +126,29 @@ def bad_results(
     return _build(FailureKind.BAD_RESULTS, summary, exit, output, signature, f"Problems:\n{cut_middle(listed, 1500)}")
 
 
-def lint_failure(findings: Sequence[str]) -> Failure:
-    """New findings of a linter, each "file:line:column: CODE message" (source lines may follow)."""
+def unread_output(exit: ExitRecord, why: str) -> Failure:
+    """The failure of a step whose output, or whose results, could not be read. why: worded to follow "it"."""
+    problem = f"the text that it left {why}, and is left out; write less, in short lines"
+    if exit.is_well:
+        return bad_results(exit, "", "", [problem])
+    bare = diagnose(exit, "", "")
+    return replace(bare, summary=f"{bare.summary}; {problem}", detail=f"{bare.detail}\n\n{problem}.")
+
+
+def lint_failure(findings: Sequence[str], more: int = 0) -> Failure:
+    """New findings of a linter, each "file:line:column: CODE message" (source lines may follow).
+
+    more: how many others there are.
+    """
     heads = [finding.strip().split("\n", 1)[0][:1000] for finding in findings] or ["lint failed"]
     places = [_PLACE.match(head) for head in heads]
-    more = f" (and {len(heads) - 1} more)" if len(heads) > 1 else ""
+    others = len(heads) - 1 + more
     signature = {mask(head[place.end() :] if place else head) for head, place in zip(heads, places, strict=True)}
     shown = "\n".join(cut_line(line) for finding in findings for line in finding.split("\n"))
     first = places[0]
     return Failure(
         FailureKind.LINT,
-        cut_line(plain_line(heads[0]), _SUMMARY_CHARS) + more,
+        cut_line(plain_line(heads[0]), _SUMMARY_CHARS) + (f" (and {others} more)" if others else ""),
         cut_middle(shown, DETAIL_CHARS) or heads[0],
         Location(first["file"], int(first["line"]), "") if first else None,
         _fingerprint(FailureKind.LINT, *sorted(signature)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from agent.core.text.plain import CONTROL, ESCAPE, without_surrogates
@@ -31,15 +32,16 @@ _TRACEBACK: Final = "Traceback (most recent call last)"
 # "  45%|████▌     | 9/20 [00:04<00:05, 2.1it/s]"
 _PROGRESS: Final = re.compile(
     r"\d{1,3}(?:\.\d+)?%\s?\|"  # tqdm, whatever its blocks were decoded to
-    r"|\[\d+:\d\d(?::\d\d)?(?:<[^,\]]*)?,[^\]]*/(?:s|it|[a-z]+)\b[^\]]*\]"  # its total unknown: 12it [00:04, 3.2it/s]
+    # its total unknown: 12it [00:04, 3.2it/s]
+    r"|\[\d+:\d\d(?::\d\d)?(?:<[^,\[\]]{0,40})?,[^\[\]]{0,40}/(?:s|it|[a-z]{1,20})\b[^\[\]]{0,200}\]"
     r"|\d{1,3}(?:\.\d+)?%\s?\[[=>#. ]*"  # wget: " 42%[====>   "
     r"|^\s*\d+/(?:\d+|Unknown)\s*(?:\[[=>.]+\]|[━─╸╺]+)"  # keras: " 3/20 [==>....]"
     r"|(?:(?<!-)-{8,}|(?<!\#)\#{3,})\s+\d{1,3}(?:\.\d+)?%"  # rich in ASCII, curl: "######  61.0%"
     r"|^\s*[⠁-⣿]"  # spinners: "⠙ loading"
     # "Epoch 3/10: 45% |", "Downloading model: 61 %"
     r"|^\W*(?:epoch|step|batch|iter(?:ation)?s?|progress|(?:down|up)?loading|training|validati\w+|evaluati\w+"
-    r"|processing|map|filter|tokeni[sz]ing|fetching|extracting|generating)\b[\s:\#\d/()\[\]=-]*"
-    r"(?:\S+\s*:)?\s*\d{1,3}(?:\.\d+)?\s?%\s*(?:$|[\[(|,.])",
+    r"|processing|map|filter|tokeni[sz]ing|fetching|extracting|generating)\b[\s:\#\d/()\[\]=-]{0,40}"
+    r"(?:\S{1,80}\s{0,8}:)?\s{0,40}\d{1,3}(?:\.\d{1,9})?\s?%\s*(?:$|[\[(|,.])",
     re.IGNORECASE,
 )
 # One of these characters is in every state of a bar.
@@ -47,8 +49,8 @@ _PROGRESS: Final = re.compile(
 _HINT: Final = re.compile(r"[%/━⠁-⣿]")
 # "45%", "3/20", "0:04", "12 MB"
 _AMOUNT: Final = re.compile(r"\d%|\d/\d|\d:\d\d|\d\s?[kMG]i?B")
-# "45%|██  | 9/20 [00:04<00:05, 2.1it/s]loss 0.3"
-_GLUED: Final = re.compile(r"(?P<bar>.*?\d{1,3}(?:\.\d+)?%\s?\|[^|]*\|[^\[\]]*\[[^\[\]]*\])(?P<rest>\s*\S.*)")
+# "45%|██  | 9/20 [00:04<00:05, 2.1it/s]" before "loss 0.3"
+_GLUED: Final = re.compile(r"\d{1,3}(?:\.\d{1,9})?%\s?\|[^|]{0,400}\|[^\[\]|]{0,100}\[[^\[\]]{0,100}\]\s*(?=\S)")
 # "Traceback (", "ValueError:"
 _ERROR_STATE: Final = re.compile(r"Traceback \(|\b\w*(?:Error|Exception)\b:")
 
@@ -71,7 +73,7 @@ def clean(line: str) -> str:
 
 def is_progress(line: str) -> bool:
     """Whether a line is a state of a progress bar."""
-    start = line[:500]
+    start = line[:300]
     if not _HINT.search(start) or _TRACEBACK in line:
         return False
     is_rich = "━━━━" in start and _AMOUNT.search(start) is not None
@@ -138,8 +140,8 @@ def last_states(raw: str) -> list[str]:
 
 def _plain(segment: str) -> list[str]:
     """The segment without control characters. Text that was printed behind a bar gets a line of its own."""
-    glued = _GLUED.fullmatch(segment) if "%" in segment and len(segment) < 20_000 else None
-    parts = [glued["bar"], *_plain(glued["rest"].strip())] if glued else [segment]
+    ends = [found.end() for found in _GLUED.finditer(segment)] if "%" in segment and len(segment) < 20_000 else []
+    parts = [segment[start:end] for start, end in pairwise([0, *ends, len(segment)])]
     return [CONTROL.sub("", part).rstrip() for part in parts]
 
 
@@ -224,7 +226,7 @@ _MASKS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     # "nan", "-inf"
     (re.compile(r"(?<![\w])[-+]?(?:nan|inf)\b", re.IGNORECASE), "#"),
     # "(#, #)", "[ #]"
-    (re.compile(r"[\[(]\s*(?:#\s*)?(?:,\s*(?:#\s*)?)*[\])]"), "#"),
+    (re.compile(r"[\[(][\s,#]*[\])]"), "#"),
     # "  "
     (re.compile(r"\s+"), " "),
 )

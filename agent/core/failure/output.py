@@ -52,8 +52,9 @@ class Output:
     @property
     def own_line(self) -> str:
         """The source line of `location`, "" if the traceback does not show it."""
-        frames = [f for r in self.chain for f in r.frames if own_name(f.file, self.own_files) and self.location]
-        found = (f for f in reversed(frames) if self.location and f.line == self.location.line)
+        where = self.location
+        frames = [f for r in self.chain for f in r.frames if where and f.line == where.line]
+        found = (f for f in reversed(frames) if own_name(f.file, self.own_files))
         return next((f.code[0].strip() for f in found if f.code), "")
 
     @property

@@ -77,7 +77,7 @@ _MESSAGE_LINES: Final = 15
 
 def find_chains(lines: Sequence[str]) -> list[Chain]:
     """The tracebacks in the lines, in order. Exceptions that Python linked to each other are one chain, cause first."""
-    chains: list[Chain] = []
+    chains: list[list[Raised]] = []
     relation = ""
     index = 0
     while index < len(lines):
@@ -91,12 +91,12 @@ def find_chains(lines: Sequence[str]) -> list[Chain]:
             index += 1
             continue
         if relation and chains:
-            chains[-1] = (*chains[-1], raised)
+            chains[-1].append(raised)
         else:
-            chains.append((raised,))
+            chains.append([raised])
         relation = ""
         index = raised.end
-    return chains
+    return [tuple(chain) for chain in chains]
 
 
 def own_name(file: str, own_files: Collection[str]) -> str | None:
@@ -140,15 +140,18 @@ def _read_body(
 ) -> Raised | None:
     """Frames, then the exception and the rest of its message. None if no frame follows."""
     frames: list[Frame] = []
+    code: list[str] = []  # below the last of them
     while index < len(lines):
         line = _without_prefix(lines[index], prefix)
         if found := _FRAME.match(line):
+            _give_code(frames, code)
             frames.append(Frame(found["file"], int(found["line"]), found["function"] or ""))
         elif frames and (line.startswith("    ") or _REPEATED.match(line)):
-            frames[-1] = replace(frames[-1], code=(*frames[-1].code, line))
+            code.append(line)
         elif not is_progress(line):
             break
         index += 1
+    _give_code(frames, code)
     found = _EXCEPTION.match(_without_prefix(lines[index], prefix)) if index < len(lines) else None
     if not frames and not (found and index > start):
         return None
@@ -157,6 +160,13 @@ def _read_body(
     more = _read_message(lines, index + 1, prefix)
     message = (found["message"] or "").strip()
     return Raised(tuple(frames), found["type"], message, more, relation, ignored, start, index + 1 + len(more))
+
+
+def _give_code(frames: list[Frame], code: list[str]) -> None:
+    """Hand the lines that stand below the last frame over to it."""
+    if code:
+        frames[-1] = replace(frames[-1], code=tuple(code))
+        code.clear()
 
 
 def _read_message(lines: Sequence[str], index: int, prefix: str) -> tuple[str, ...]:
@@ -180,10 +190,10 @@ def _read_fatal(lines: Sequence[str], start: int, message: str, relation: str) -
     frames: list[Frame] = []
     index += 1
     while index < len(lines) and (found := _FRAME.match(lines[index])):
-        frames.insert(0, Frame(found["file"], int(found["line"]), found["function"] or ""))
+        frames.append(Frame(found["file"], int(found["line"]), found["function"] or ""))
         index += 1
     end = index if frames else start + 1
-    return Raised(tuple(frames), FATAL, message, (), relation, False, start, end)
+    return Raised(tuple(reversed(frames)), FATAL, message, (), relation, False, start, end)
 
 
 def _without_prefix(line: str, prefix: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from agent.core.model.messages import Message
@@ -11,6 +12,7 @@ from agent.core.text.reasoning import strip_reasoning
 
 __all__ = ["ask_for_less", "ask_for_rest", "ask_for_text", "has_answer", "join_rest", "whole_lines"]
 
+TELLING_CHARS: Final = 20
 GO_ON: Final = (
     "Your reply was cut off at the limit of its length. Go on with the line that follows the last one above: "
     "no greeting, no comment, no code fence opened again, nothing repeated."
@@ -61,16 +63,35 @@ def join_rest(text: str, rest: str) -> str:
     mark = read_fence(more[0]) if more else None
     if mark and mark.info and _ends_in_fence(begun):
         more = more[1:]
-    longest = min(len(lines), len(more))
-    repeated = next((n for n in range(longest, 0, -1) if lines[-n:] == more[:n] and _tells("".join(more[:n]))), 0)
-    return begun + "".join(more[repeated:])
+    return begun + "".join(more[_count_repeated(lines, more) :])
+
+
+def _count_repeated(lines: Sequence[str], more: Sequence[str]) -> int:
+    """How many lines at the end of `lines` begin `more`, at most, if they tell that they are repeated."""
+    # By the borders of Knuth, Morris and Pratt, in linear time: `more` is moved along the end of `lines`.
+    borders, size = [0], 0
+    for line in [*more[1:], *lines[-len(more) :]]:
+        at = len(borders)
+        size = 0 if at == len(more) else size
+        while size and (size == len(more) or line != more[size]):
+            size = borders[size - 1]
+        size += line == more[size]
+        borders.append(size)
+    return size if size >= _count_telling(more) else 0
+
+
+def _count_telling(lines: Sequence[str]) -> int:
+    """The least number of lines that are too much to be repeated by chance, as a bracket or `return x` may be."""
+    first, done = -1, 0
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            first = done + len(line) - len(line.lstrip()) if first < 0 else first
+            if done + len(line.rstrip()) - first >= TELLING_CHARS:
+                return number
+        done += len(line)
+    return len(lines) + 1
 
 
 def _ends_in_fence(text: str) -> bool:
     """Whether a line after the text would stand inside a code fence."""
     return read_lines(text)[-1].fence > 0
-
-
-def _tells(text: str) -> bool:
-    """Whether the text is too long to be repeated by chance, as a bracket or `return x` may be."""
-    return len(text.strip()) >= 20

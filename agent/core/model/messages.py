@@ -30,6 +30,8 @@ ChatRole = Literal["system", "user", "assistant"]
 OPENING: Final = "[The beginning of this conversation is left out.]"
 CONTINUE: Final = "Go on."
 
+MOST_NESTED: Final = 60  # JSON values within one another
+
 QUOTED_REPLY: Final = "[Your reply was:]"
 QUOTED_ANSWER: Final = "[To that the user said:]"
 # "[Your reply was:]" at the beginning of a line of somebody's text
@@ -133,5 +135,24 @@ def _merge_neighbours(turns: Sequence[Message]) -> list[Message]:
 
 
 def scrub(value: Any) -> Any:
-    """JSON values with every text in them through without_surrogates: JSON readers refuse half a character."""
+    """JSON values with every text in them through without_surrogates: JSON readers refuse half a character.
+
+    Raises: ValueError if they are nested so deeply that what is made of them could not be written.
+    """
+    if _is_deep(value):
+        raise ValueError("it is nested too deeply")
     return map_texts(value, without_surrogates)
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MOST_NESTED):
+        level = [
+            item
+            for holder in level
+            if isinstance(holder, list | dict)
+            for item in (holder.values() if isinstance(holder, dict) else holder)
+        ]
+        if not level:
+            return False
+    return True

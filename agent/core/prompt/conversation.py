@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.core.edit.seen import Ranges, as_ranges, carry, reveal
+from agent.core.failure.folding import cut_middle
 from agent.core.journal.kinds import Purpose, Role
 from agent.core.journal.state import State
 from agent.core.model.messages import Message, to_dicts
@@ -18,9 +19,13 @@ from agent.core.prompt.render import render_opening, render_repair
 from agent.core.prompt.view import TurnView
 from agent.core.reply.outcome import Refusal
 from agent.core.reply.turn import Turn
+from agent.core.text.lexer import find_unreadable
 from agent.core.text.redact import Redactor
 
 __all__ = ["ChatRequest", "Prompt", "continue_chat", "excerpt_staged", "load_request", "open_chat", "opening_purpose"]
+
+
+UNREAD_CHARS = 4000  # of a reply that is too long to be read, in the request that asks for another
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,8 @@ def continue_chat(turn: Turn, view: TurnView, budget_tokens: int | None, reopen:
 
     reopen: renders the opening of the chat anew within a budget, for a chat that has grown too long.
     """
-    exchanged = [*turn.past, Message("assistant", turn.reply)]
+    reply = cut_middle(turn.reply, UNREAD_CHARS) if find_unreadable(turn.reply) else turn.reply
+    exchanged = [*turn.past, Message("assistant", reply)]
     shown = reveal(turn.seen, view.texts.feedback, turn.files, turn.base)
     view = replace(view, shown=shown)
     told, is_whole = Message("user", render_repair(view)), False

@@ -21,6 +21,8 @@ from agent.core.edit.seen import Ranges, lines_of, ranges_of
 __all__ = ["Focus", "changed_lines", "choose_lines", "find_focus", "quoted_lines", "render_excerpt"]
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_LEAST_TRIED = 20  # definitions that are tried for room, and more of them if they have few lines
+_MOST_LINES = 400_000
 _SHORTEST_GAP = 3  # a shorter one takes as much room as its marker
 _WINDOW = 8  # lines around one in focus, if its definition has no room
 _MARKER_CHARS = 52
@@ -129,7 +131,7 @@ def choose_lines(name: str, text: str, focus: Focus, max_chars: int, *, fill: bo
     if _cost(lines, shown) > max_chars:
         return _windows(lines, focus, max_chars)
     scores = _score(units, focus, lines)
-    for unit in sorted(units, key=lambda u: -scores[u]):
+    for unit in sorted(units, key=lambda u: -scores[u])[: max(_LEAST_TRIED, _MOST_LINES // len(lines))]:
         if scores[unit] < _NEAR and not fill:
             break
         grown = shown | unit.body
@@ -220,9 +222,12 @@ def _score(units: Sequence[_Unit], focus: Focus, lines: Sequence[str]) -> dict[_
             text = " ".join(lines[unit.first - 1 : unit.last])
             parts = [part.lower() for part in _PART.findall(text)]
             scores[unit] = min(_NEAR - 1, 100.0 * len(focus.words & set(parts)) / (10 + len(set(parts))))
+    best: dict[str, float] = {}
+    for unit in units:
+        best[unit.owner] = max(scores[unit], best.get(unit.owner, 0.0))
     for unit in units:  # a class's methods are read with the attributes that its constructor set
         if unit.name == "__init__" and scores[unit] < _NEAR:
-            scores[unit] = min(_NEAR - 1, max(scores[u] for u in units if u.owner == unit.owner))
+            scores[unit] = min(_NEAR - 1, best[unit.owner])
     return scores
 
 

@@ -14,6 +14,7 @@ from agent.core.reply.expectation import headline
 from agent.core.reply.misses import CUT, Miss, find_misses, is_missed_command
 from agent.core.reply.plan import ParsedReply, Plan, merge_plan, parse_reply, without_plan
 from agent.core.reply.turn import Turn
+from agent.core.text.lexer import find_unreadable
 from agent.core.text.plain import plain_line
 from agent.core.text.reasoning import strip_reasoning
 
@@ -69,10 +70,14 @@ class Refusal:
     misses: tuple[Miss, ...] = ()
     # It ended at its length limit.
     cut: bool = False
+    # It could not be read, so none of its words is quoted.
+    is_unread: bool = False
 
 
 def read_reply(state: State, turn: Turn) -> Edit | Handover | Refusal:
     """Read the reply of a turn, and decide on its outcome."""
+    if problem := find_unreadable(turn.reply):
+        return refuse_unread(problem)
     outcome = _read(state, turn)
     if not state.attempt.conversation.cut:
         return outcome
@@ -88,6 +93,12 @@ def read_reply(state: State, turn: Turn) -> Edit | Handover | Refusal:
             return outcome
         case _:
             assert_never(outcome)
+
+
+def refuse_unread(why: str) -> Refusal:
+    """The refusal of a reply that could not be read. why: worded to follow "it"."""
+    problem = f"your reply {why}, so nothing of it was carried out; send it again, much shorter and in usual lines"
+    return Refusal(f"the reply {why}", misses=(Miss(problem),), is_unread=True)
 
 
 @dataclass(frozen=True, slots=True)

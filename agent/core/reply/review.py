@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from agent.core.model.messages import scrub
 from agent.core.reply.misses import CUT, Miss, last_line
-from agent.core.text.lexer import Kind, Line, read_lines
+from agent.core.text.lexer import Kind, Line, find_unreadable, read_lines
 from agent.core.text.plain import plain_line
 
 __all__ = ["Done", "Judgement", "Review", "read_review"]
@@ -79,6 +79,8 @@ class _Part:
 
 def read_review(reply: str, *, cut: bool = False) -> Review | Done | Miss:
     """Read a review. The labels may stand in any order. If a label comes twice, the last one counts."""
+    if problem := find_unreadable(reply):
+        return Miss(f"your reply {problem}")
     said = read_lines(reply)
     parts = _divide(said)
     if "judgement" not in parts:

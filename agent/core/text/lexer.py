@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
+from typing import Final
 
 from agent.core.text.hunks import find_patches
 from agent.core.text.markers import FenceMark, closes_block, read_fence, read_head
 from agent.core.text.reasoning import split_reasoning
 
-__all__ = ["Kind", "Line", "mark_lines", "read_lines"]
+__all__ = ["Kind", "Line", "find_unreadable", "mark_lines", "read_lines"]
 
 
 class Kind(StrEnum):
@@ -61,15 +62,28 @@ class _Span:
     is_sure: bool = True
 
 
+MOST_CHARS: Final = 500_000
+MOST_LINES: Final = 40_000
+
+
+def find_unreadable(reply: str) -> str:
+    """Why a reply is not read at all, worded to follow "it", or ""."""
+    if len(reply) > MOST_CHARS:
+        return f"has {len(reply):,} characters, more than the {MOST_CHARS:,} that are read"
+    if (count := reply.count("\n") + 1) > MOST_LINES:
+        return f"has {count:,} lines, more than the {MOST_LINES:,} that are read"
+    return ""
+
+
 @lru_cache(maxsize=16)
 def read_lines(reply: str) -> tuple[Line, ...]:
-    """The lines of a reply, in time linear in its length.
+    """The lines of a reply, in time linear in its length. One that is too long to be read is an empty line.
 
     A block opens at <<<<<<< SEARCH and runs to >>>>>>> REPLACE, or if that is missing to the line before the next
     block or to the end. Fences inside blocks are text. Inside a fence, one with words after it opens another. If that
     leaves a fence open at the end, then from there on fences do not nest, and none of them counts as closed.
     """
-    parts = split_reasoning(reply)
+    parts = [("", False)] if find_unreadable(reply) else split_reasoning(reply)
     lines = mark_lines([text.removesuffix("\r") for text, _ in parts])
     return tuple(
         replace(line, kind=Kind.REASONING) if is_reasoning and line.kind is Kind.PROSE else line

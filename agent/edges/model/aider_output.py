@@ -13,10 +13,13 @@ __all__ = ["Heard", "read_output"]
 
 LAST_CHARS = 500
 
+_FIGURE = r"(\d{1,12}(?:\.\d{1,12})?)"
 # "Tokens: 2.1k sent, 345 received. Cost: $0.0012 message, $0.01 session."
-_TOKENS = re.compile(r"^Tokens: ([\d.]+)(k?) sent\b.*?([\d.]+)(k?) received\.", re.MULTILINE)
+_SENT = re.compile(rf"^Tokens: {_FIGURE}(k?) sent\b(?P<rest>.*)$", re.MULTILINE)
+# "345 received."
+_RECEIVED = re.compile(rf"(?<![\d.]){_FIGURE}(k?) received\.")
 # "Cost: $0.0012 message"
-_COST = re.compile(r"Cost: \$([\d.]+) message")
+_COST = re.compile(rf"Cost: \${_FIGURE} message")
 # "Applied edit to experiment.py"
 _WRITTEN = re.compile(r"^(?:Applied edit to|Did not apply edit to) (.+?)(?: \(--dry-run\))?$", re.MULTILINE)
 # "litellm.RateLimitError: DeepseekException - Too many requests"
@@ -52,8 +55,9 @@ class Heard:
 
 def read_output(text: str, redact: Redactor) -> Heard:
     """Read the output of one call. `redact` takes keys out of the texts that are kept."""
-    reports = list(_TOKENS.finditer(text))  # each report counts all of the call so far
-    sent, received = (_count(*reports[-1].group(i, i + 1)) for i in (1, 3)) if reports else (0, 0)
+    reports = [(sent, _RECEIVED.search(sent["rest"])) for sent in _SENT.finditer(text)]
+    whole = [(sent, received) for sent, received in reports if received]  # each counts all of the call so far
+    sent, received = (_count(found[1], found[2]) for found in whole[-1]) if whole else (0, 0)
     costs = _COST.findall(text)
     errors = list(_ERROR.finditer(text))
     fault = classify(errors[-1][0], None, errors[-1][1], redact) if errors else None

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import ParamSpec
 
 from agent.core.evidence.means import means_metrics
 from agent.core.evidence.numbers import read_number
 from agent.core.evidence.results import Results, ResultsProblem, parse_results
-from agent.core.failure.diagnose import Failure, as_smoke, bad_results, blame_machine, diagnose, no_results
+from agent.core.failure.diagnose import (
+    Failure,
+    as_smoke,
+    bad_results,
+    blame_machine,
+    diagnose,
+    no_results,
+    unread_output,
+)
 from agent.core.failure.folding import cut_line
 from agent.core.failure.record import ExitRecord
 from agent.core.inputs.spec import Source
@@ -19,10 +29,13 @@ from agent.edges.run.figures import find_figures
 from agent.edges.run.prepare_step import EVALUATION, read_output
 from agent.edges.run.runner import Runner
 from agent.edges.sandbox.gpus import has_nvidia_driver
+from agent.edges.system.reader import Unread, is_never_stopped, read_apart
 from agent.edges.system.untrusted import Untrusted
 from agent.edges.template.load import Template
 
 __all__ = ["EndedStep", "StepReading", "read_self_report", "read_step", "read_values"]
+
+P = ParamSpec("P")
 
 STREAM_CAP_BYTES = 2 << 20
 REASON_CHARS = 400
@@ -45,6 +58,7 @@ class EndedStep:
     step: Step
     run: int
     record: ExitRecord
+    is_stopped: Callable[[], bool] = is_never_stopped  # asked while its texts are read
 
 
 def read_step(
@@ -65,12 +79,12 @@ def read_step(
     step, record, files = ended.step, ended.record, tuple(own)
 
     def fail(*problems: str) -> StepReading:
-        return _failed(step, bad_results(record, stdout, stderr, list(problems), own_files=files))
+        return _fail(ended, bad_results, record, stdout, stderr, list(problems), own_files=files)
 
     if not record.is_well:
         gpu = has_nvidia_driver() if record.has_gpu is None else record.has_gpu
-        failure = diagnose(record, stdout, stderr, own_files=files, edited_imports=edited_imports, gpu_expected=gpu)
-        return _failed(step, blame_machine(failure, record))
+        tell = partial(diagnose, own_files=files, edited_imports=edited_imports, gpu_expected=gpu)
+        return _fail(ended, tell, record, stdout, stderr)
     if step is Step.PLOT:
         figures = find_figures(ended.folder / "work", template.files)
         return StepReading() if figures.paths else fail(figures.say_none(template.spec.plot))
@@ -78,7 +92,7 @@ def read_step(
     name = "/".join(parts)
     text = read_output(ended.folder / "work", *parts)
     if text is None:
-        return _failed(step, no_results(record, stdout, stderr, name, own_files=files))
+        return _fail(ended, no_results, record, stdout, stderr, name, own_files=files)
     if isinstance(text, Untrusted):
         return fail(f"{name} {text.problem}")
     source: Source = "evaluation" if step is Step.EVALUATE else "final_info"
@@ -96,7 +110,10 @@ def read_values(
 
     known: see read_step. None: a metric of AI-Scientist's layout that is not usable is left out.
     """
-    results = parse_results(text, template.spec.metrics, source, known_means=known if template.foreign else None)
+    wanted = known if template.foreign else None
+    results = read_apart(is_never_stopped, parse_results, text, template.spec.metrics, source, known_means=wanted)
+    if isinstance(results, Unread):
+        return ResultsProblem(source, (f"{name} {results.why}",))
     if isinstance(results, ResultsProblem):
         return results
     means = means_metrics(results.data) if template.foreign else {}
@@ -116,5 +133,9 @@ def read_self_report(evaluation: Mapping[str, object]) -> str:
     return cut_line(line, REASON_CHARS) or "evaluation.json gives no reason"
 
 
-def _failed(step: Step, failure: Failure) -> StepReading:
-    return StepReading(failure=as_smoke(failure) if step is Step.SMOKE else failure)
+def _fail(ended: EndedStep, tell: Callable[P, Failure], *args: P.args, **kwargs: P.kwargs) -> StepReading:
+    """The reading of a step that failed, in the words of `tell`."""
+    found = read_apart(ended.is_stopped, tell, *args, **kwargs)
+    failure = unread_output(ended.record, found.why) if isinstance(found, Unread) else found
+    failure = blame_machine(failure, ended.record)
+    return StepReading(failure=as_smoke(failure) if ended.step is Step.SMOKE else failure)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import tomllib
 from collections import deque
 from collections.abc import Iterator
 from itertools import pairwise
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 from agent.core.code.search_marks import search_ranges
 from agent.core.evidence.means import means_problems
 from agent.core.inputs.spec import TemplateSpec
+from agent.core.inputs.toml import parse_toml
 from agent.core.text.remark import Remark
 from agent.edges.template.frozen import walk_template
 from agent.edges.template.load import GIVEN_RUN, TEMPLATE_FILE
@@ -43,12 +43,12 @@ def spec_faults(folder: Path) -> list[Remark]:
     if not path.is_file():
         return []
     try:
-        TemplateSpec.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        return [Remark("mend", f"{path}: is not TOML: {error}")]
+        TemplateSpec.model_validate(parse_toml(path.read_text("utf-8")))
     except ValidationError as error:
         fields = [(".".join(str(part) for part in e["loc"]), e["msg"]) for e in error.errors()]
         return [Remark("mend", f"{path}: field {field}: {message}") for field, message in fields]
+    except ValueError as error:
+        return [Remark("mend", f"{path}: is not TOML: {error}")]
     return []
 
 

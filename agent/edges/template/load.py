@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from agent.core.evidence.baseline import Baseline, in_declared_order
 from agent.core.evidence.means import means_metrics
 from agent.core.evidence.numbers import read_number
 from agent.core.inputs.spec import Control, Environment, Metric, TemplateSpec
+from agent.core.inputs.toml import parse_toml
 from agent.edges.template.frozen import hash_folder
 from agent.edges.template.variables import resolve_command
 from agent.errors import UsageError
@@ -97,14 +97,14 @@ def read_spec(folder: Path) -> TemplateSpec:
     if not path.is_file():
         return _foreign_spec(folder)
     try:
-        raw = tomllib.loads(path.read_text("utf-8"))
+        raw = parse_toml(path.read_text("utf-8"))
         return TemplateSpec.model_validate(raw)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(str(path), f"is not TOML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise UsageError(str(path), f"field {field}: {first['msg']}") from error
+    except ValueError as error:
+        raise UsageError(str(path), f"is not TOML: {error}") from error
 
 
 def load_template(folder: Path, profile: str = "") -> Template:

@@ -1,0 +1,87 @@
+"""Texts are read by a process that is kept, and that ends with a text which it cannot read."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from agent.core.text.plain import plain
+from agent.edges.system import reader
+from agent.edges.system.reader import Unread, is_never_stopped, read_apart
+from agent.errors import StopRequested
+
+# Takes twice as long for each letter more.
+FOR_EVER = (re.match, r"(a+)+$", "a" * 60 + "b")
+
+
+def read_pid() -> int:
+    pid = read_apart(is_never_stopped, os.getpid)
+    assert isinstance(pid, int)
+    return pid
+
+
+def test_one_process_reads_one_text_after_the_other() -> None:
+    assert read_apart(is_never_stopped, plain, "a\x1b[31mb\n") == "ab\n"
+    assert os.getpid() != read_pid() == read_pid()
+
+
+def test_a_text_is_refused_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "CPU_LIMIT_S", 0.2)
+    assert read_apart(is_never_stopped, *FOR_EVER) == Unread("could not be read within 0.2 s")
+    assert read_apart(is_never_stopped, plain, "a") == "a"
+
+
+def test_a_request_to_stop_ends_the_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "PATIENCE_S", 0.0)
+    with pytest.raises(StopRequested):
+        read_apart(lambda: True, *FOR_EVER)
+    assert read_apart(is_never_stopped, plain, "a") == "a"
+
+
+def test_so_does_ctrl_c() -> None:
+    def interrupt() -> bool:
+        raise KeyboardInterrupt
+
+    before = read_pid()
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(reader, "PATIENCE_S", 0.0)
+        read_apart(interrupt, *FOR_EVER)
+    with pytest.raises(ProcessLookupError):
+        os.kill(before, 0)
+
+
+def test_a_text_that_is_nested_deeply_is_refused() -> None:
+    assert read_apart(is_never_stopped, json.loads, "[" * 100_000) == Unread("is nested too deeply")
+
+
+def test_a_text_that_takes_all_memory_is_refused() -> None:
+    assert read_apart(is_never_stopped, bytearray, reader.MEMORY_LIMIT_BYTES) == Unread("takes too much memory")
+
+
+def test_an_error_of_a_reader_refuses_its_text() -> None:
+    found = read_apart(is_never_stopped, json.loads, "no JSON")
+    assert found == Unread("cannot be read: JSONDecodeError: Expecting value: line 1 column 1 (char 0)")
+
+
+def test_a_process_that_fails_for_no_fault_of_the_text_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "_idle", [])
+    monkeypatch.setattr(reader, "_START", "raise SystemExit(1)")
+    assert read_pid() == os.getpid()
+
+
+def test_a_process_that_was_killed_is_replaced() -> None:
+    pid = read_pid()
+    os.kill(pid, signal.SIGKILL)
+    assert read_apart(is_never_stopped, plain, "a") == "a"
+    assert read_pid() != pid
+
+
+def test_threads_read_at_once() -> None:
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda text: read_apart(is_never_stopped, plain, text), ["a", "b", "c"] * 4))
+    assert found == ["a", "b", "c"] * 4
