@@ -6,17 +6,20 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
 import pytest
 
 from agent.cli import app
+from tests.paths import QUADRATIC
 
 SCIENTIST = Path(sys.executable).parent / "scientist"
 IDEAS = [
@@ -27,12 +30,17 @@ IDEAS = [
 LIMIT_S = 120
 
 Scientist = Callable[..., subprocess.CompletedProcess[str]]
+Launched = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A working folder with an ideas file."""
-    place = tmp_path / "a place"
+    return make_folder(tmp_path)
+
+
+def make_folder(parent: Path) -> Path:
+    place = parent / "a place"
     place.mkdir()
     (place / "ideas.json").write_text(json.dumps(IDEAS))
     return place
@@ -65,22 +73,47 @@ def limit(seconds: int) -> Iterator[None]:
 @pytest.fixture
 def scientist(folder: Path) -> Scientist:
     """Run the command to its end in this process: what it imports takes seconds in each new one."""
+    return partial(run_here, folder)
 
-    def run(*arguments: object, **extra: str) -> subprocess.CompletedProcess[str]:
-        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
-        with (
-            limit(LIMIT_S),
-            contextlib.chdir(folder),
-            mock.patch.dict(os.environ, environment(**extra), clear=True),
-            mock.patch.object(tempfile, "tempdir", None),  # what TMPDIR said is remembered there
-            contextlib.redirect_stdout(out),
-            contextlib.redirect_stderr(err),
-        ):
-            code = app.run([str(argument) for argument in arguments])
-        said = [stream.buffer.getvalue().decode() for stream in (out, err)]
-        return subprocess.CompletedProcess(arguments, code, *said)
 
-    return run
+def run_here(folder: Path, *arguments: object, **extra: str) -> subprocess.CompletedProcess[str]:
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with (
+        limit(LIMIT_S),
+        contextlib.chdir(folder),
+        mock.patch.dict(os.environ, environment(**extra), clear=True),
+        mock.patch.object(tempfile, "tempdir", None),  # what TMPDIR said is remembered there
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        code = app.run([str(argument) for argument in arguments])
+    said = [stream.buffer.getvalue().decode() for stream in (out, err)]
+    return subprocess.CompletedProcess(arguments, code, *said)
+
+
+Launches = dict[tuple[object, ...], tuple[Path, subprocess.CompletedProcess[str]]]
+
+
+@pytest.fixture(scope="session")
+def launches() -> Launches:
+    """Launches of this session that came to their end: their folder and what they printed, by their options."""
+    return {}
+
+
+@pytest.fixture
+def launched(folder: Path, launches: Launches, tmp_path_factory: pytest.TempPathFactory) -> Launched:
+    """Give the folder the workspaces of a launch with these options, which is done once and copied from then on."""
+
+    def copy(*options: object) -> subprocess.CompletedProcess[str]:
+        if options not in launches:
+            place = make_folder(tmp_path_factory.mktemp("launch"))
+            launches[options] = place, run_here(place, "launch", "ideas.json", "--template", QUADRATIC, *options)
+        place, done = launches[options]
+        assert done.returncode == 0, done.stderr
+        shutil.copytree(place / "workspaces", folder / "workspaces", symlinks=True)
+        return done
+
+    return copy
 
 
 @pytest.fixture

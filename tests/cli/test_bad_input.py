@@ -13,7 +13,7 @@ import pytest
 
 from agent.cli import app
 from agent.errors import UsageError
-from tests.cli.conftest import Scientist
+from tests.cli.conftest import Launched, Scientist
 from tests.paths import QUADRATIC
 
 Refuse = Callable[..., str]
@@ -104,6 +104,7 @@ def test_a_template_field_that_is_wrong_is_named(refuse: Refuse, folder: Path) -
         assert f"template.toml: field {field}" in refuse("launch", "ideas.json", "--template", "odd")
 
 
+@pytest.mark.slow  # tests/edges/template/test_environment.py has the words, with a pip that fails at once
 def test_an_environment_that_cannot_be_built_shows_pips_last_lines(scientist: Scientist, folder: Path) -> None:
     shutil.copytree(QUADRATIC, folder / "needy")
     toml = folder / "needy" / "template.toml"
@@ -187,8 +188,8 @@ def test_a_folder_that_is_no_workspace(refuse: Refuse, folder: Path, command: li
     assert "workspace" in refuse(*command, "ideas.json", *more)
 
 
-def test_runs_and_commits_that_do_not_exist(scientist: Scientist, folder: Path) -> None:
-    scientist("launch", "ideas.json", "--idea", "1", "--template", QUADRATIC, "--max-runs", 1)
+def test_runs_and_commits_that_do_not_exist(scientist: Scientist, launched: Launched, folder: Path) -> None:
+    launched("--idea", "momentum", "--max-runs", 2)
     (workspace,) = folder.glob("workspaces/*/momentum")
     for arguments, said in [
         (("show", workspace, 7), "run 7: is not over"),

@@ -8,22 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Scientist, only_workspace
+from tests.cli.conftest import Launched, Scientist, only_workspace
 from tests.paths import QUADRATIC
 
 CONTROL = "control: hyper-parameter sweep; the idea was not implemented"
 
 
 @pytest.fixture
-def launched(scientist: Scientist, folder: Path) -> Path:
-    done = scientist("launch", "ideas.json", "--idea", "momentum", "--template", QUADRATIC, "--max-runs", 2)
-    assert done.returncode == 0, done.stderr
+def workspace(launched: Launched, folder: Path) -> Path:
+    done = launched("--idea", "momentum", "--max-runs", 2)
     assert done.stderr.startswith(CONTROL)
     assert "completed, 2 completed runs" in done.stdout and CONTROL in done.stdout
     return only_workspace(folder)
 
 
-def test_every_reading_command_reads_what_launch_made(launched: Path, scientist: Scientist) -> None:
+def test_every_reading_command_reads_what_launch_made(workspace: Path, scientist: Scientist) -> None:
     status = json.loads(scientist("status", "--json").stdout)
     (idea,) = status["workspaces"]
     assert status["schema_version"] == 1
@@ -34,19 +33,19 @@ def test_every_reading_command_reads_what_launch_made(launched: Path, scientist:
     assert idea["control"] == CONTROL
     assert CONTROL in scientist("status").stdout
 
-    history = json.loads(scientist("history", launched, "--json").stdout)
+    history = json.loads(scientist("history", workspace, "--json").stdout)
     runs = [e for e in history["edits"] if e["outcome"] == "completed"]
     assert [e["run"] for e in runs] == [1, 2] and all("score" in e["metrics"] for e in runs)
     assert runs[0]["files"] == ["experiment.py"] and runs[0]["model"] == "offline/sweep"
-    assert CONTROL in scientist("history", launched).stdout
+    assert CONTROL in scientist("history", workspace).stdout
 
-    shown = scientist("show", launched).stdout
+    shown = scientist("show", workspace).stdout
     assert "run 2: " in shown and CONTROL in shown
-    run = json.loads(scientist("show", launched, 2, "--json").stdout)
+    run = json.loads(scientist("show", workspace, 2, "--json").stdout)
     assert run["metrics"]["score"] == idea["best"]["value"] or idea["best"]["run"] == 1
-    assert "+LR = " in scientist("diff", launched, "start", 1).stdout
-    assert scientist("logs", launched, 1).returncode == 0
-    assert "losses.png" in [p.name for p in (launched / "plots").iterdir()]
+    assert "+LR = " in scientist("diff", workspace, "start", 1).stdout
+    assert scientist("logs", workspace, 1).returncode == 0
+    assert "losses.png" in [p.name for p in (workspace / "plots").iterdir()]
 
 
 def test_the_installed_command_launches_and_reads(command: Scientist, folder: Path) -> None:
@@ -59,28 +58,28 @@ def test_the_installed_command_launches_and_reads(command: Scientist, folder: Pa
     assert refused.returncode == 2 and refused.stderr.startswith("scientist: ") and refused.stderr.count("\n") == 1
 
 
-def test_a_name_of_many_digits_is_a_commit_and_no_run(launched: Path, scientist: Scientist) -> None:
-    subprocess.run(["git", "-C", launched, "tag", "0017484713", "run/1^{}"], check=True)
-    shown = scientist("diff", launched, "start", "0017484713")
-    assert shown.returncode == 0 and shown.stdout == scientist("diff", launched, "start", 1).stdout != ""
-    assert "is no completed run" in scientist("diff", launched, "start", 999).stderr
+def test_a_name_of_many_digits_is_a_commit_and_no_run(workspace: Path, scientist: Scientist) -> None:
+    subprocess.run(["git", "-C", workspace, "tag", "0017484713", "run/1^{}"], check=True)
+    shown = scientist("diff", workspace, "start", "0017484713")
+    assert shown.returncode == 0 and shown.stdout == scientist("diff", workspace, "start", 1).stdout != ""
+    assert "is no completed run" in scientist("diff", workspace, "start", 999).stderr
 
 
 def test_a_damaged_workspace_is_named_and_the_others_are_shown(
-    launched: Path, scientist: Scientist, folder: Path
+    workspace: Path, scientist: Scientist, folder: Path
 ) -> None:
     scientist("launch", "ideas.json", "--idea", "rates", "--template", QUADRATIC, "--max-runs", 1)
-    journal = launched / ".agent" / "journal.jsonl"
+    journal = workspace / ".agent" / "journal.jsonl"
     journal.write_text(journal.read_text().replace('"run":1', '"run":2', 1))
     done = scientist("status", "--json")
     assert done.returncode == 6 and f"{journal}:" in done.stderr
     assert [w["name"] for w in json.loads(done.stdout)["workspaces"]] == ["rates"]
-    refused = scientist("resume", launched)
+    refused = scientist("resume", workspace)
     assert refused.returncode == 6 and f"{journal}:" in refused.stderr
 
 
-def test_the_line_that_repeats_a_run_gives_its_numbers(launched: Path, scientist: Scientist, tmp_path: Path) -> None:
-    run = json.loads(scientist("show", launched, 1, "--json").stdout)
+def test_the_line_that_repeats_a_run_gives_its_numbers(workspace: Path, scientist: Scientist, tmp_path: Path) -> None:
+    run = json.loads(scientist("show", workspace, 1, "--json").stdout)
     subprocess.run(["bash", "-ec", run["repeat"]], cwd=tmp_path, check=True, capture_output=True)
     again = json.loads((tmp_path / "repeat/run_1/final_info.json").read_text())
     assert again["final_loss"] == run["metrics"]["final_loss"]

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from agent.cli.display import Foot
 from agent.cli.terminal import VOICE, clean_streams, put, say
-from tests.cli.conftest import LIMIT_S, SCIENTIST, Scientist, environment, only_workspace
+from tests.cli.conftest import LIMIT_S, SCIENTIST, Launched, Scientist, environment, only_workspace
 from tests.paths import QUADRATIC
 
 LAUNCH = ("launch", "ideas.json", "--idea", "momentum", "--template", QUADRATIC, "--max-runs", "1")
@@ -71,24 +71,22 @@ def lines_left(written: str) -> list[str]:
     return [line for line in rows if line.strip()]
 
 
-def test_a_terminal_has_one_moving_line_and_whole_lines_above_it(folder: Path) -> None:
-    written = on_a_terminal(folder, *LAUNCH)
+@pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, pytest.param({}, marks=pytest.mark.slow)])
+def test_a_terminal_has_one_moving_line_and_whole_lines_above_it(folder: Path, variables: dict[str, str]) -> None:
+    written = on_a_terminal(folder, *LAUNCH, **variables)
     left = lines_left(written)
     assert ERASE_LINE in written and "momentum: " in written
     assert "run 1 of 1, training" in written
     assert not [row for row in left if re.search("[⠁-⣿]", row)], "no frame of the spinner stays"
     said = [row for row in left if re.match(r"\[momentum\] \d\d:\d\d:\d\d ", row)]
     assert len(said) > 5 and "completed, 1 completed run" in "".join(left)
+    if "NO_COLOR" in variables:
+        assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", written)
 
 
-@pytest.mark.parametrize("variables", [{"CI": "true"}, {"TERM": "dumb"}])
+@pytest.mark.parametrize("variables", [{"CI": "true"}, pytest.param({"TERM": "dumb"}, marks=pytest.mark.slow)])
 def test_ci_and_a_dumb_terminal_see_plain_lines(folder: Path, variables: dict[str, str]) -> None:
     assert "\x1b" not in on_a_terminal(folder, *LAUNCH, **variables)
-
-
-def test_no_color_keeps_the_line_and_leaves_colours_out(folder: Path) -> None:
-    written = on_a_terminal(folder, *LAUNCH, NO_COLOR="1")
-    assert ERASE_LINE in written and not re.search(r"\x1b\[[0-9;]*3[0-9]m", written)
 
 
 def test_whole_lines_are_printed_around_the_moving_one_also_in_clean_streams(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +111,9 @@ def test_quiet_leaves_the_last_line_and_verbose_says_more(scientist: Scientist, 
     quiet = scientist(*LAUNCH, "-q")
     assert quiet.returncode == 0 and quiet.stderr == ""
     assert quiet.stdout.count("\n") == 1 and "completed, 1 completed run" in quiet.stdout
-    loud = scientist(*LAUNCH, "--verbose", "--workspaces", "more")
+    (folder / "scientist.toml").write_text("[launch]\nquiet = true\n")
+    loud = scientist(*LAUNCH, "--verbose", "--workspaces", "more")  # what is typed counts more than the file
+    (folder / "scientist.toml").unlink()
     assert re.search(r"\[momentum\] template .*, profile small\n", loud.stderr)
     assert "interpreter " in loud.stderr and "ApplyReply" in loud.stderr
     usual = scientist(*LAUNCH, "--workspaces", "usual")
@@ -128,16 +128,10 @@ def test_quiet_hides_no_problem(scientist: Scientist) -> None:
         assert both.returncode == 2 and "--quiet or --verbose" in both.stderr
 
 
-def test_what_is_typed_counts_more_than_a_quiet_of_scientist_toml(scientist: Scientist, folder: Path) -> None:
-    (folder / "scientist.toml").write_text("[launch]\nquiet = true\n")
-    loud = scientist(*LAUNCH, "--verbose")
-    assert loud.returncode == 0 and "interpreter " in loud.stderr
-
-
-def test_scientist_alone_says_what_to_do_next(scientist: Scientist, folder: Path) -> None:
+def test_scientist_alone_says_what_to_do_next(scientist: Scientist, launched: Launched, folder: Path) -> None:
     first = scientist()
     assert first.returncode == 0 and "scientist launch sae_synth" in first.stdout and first.stdout.count("\n") < 9
-    assert scientist(*LAUNCH).returncode == 0
+    launched("--idea", "momentum", "--max-runs", 2)
     workspace = only_workspace(folder)
     assert scientist().stdout.startswith("workspaces: 1 ended\n  look:    scientist status\n")
     journal = workspace / ".agent" / "journal.jsonl"

@@ -8,61 +8,59 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Scientist, only_workspace
-from tests.paths import QUADRATIC
+from tests.cli.conftest import Launched, Scientist, only_workspace
 
 
 @pytest.fixture
-def launched(scientist: Scientist, folder: Path) -> Path:
-    done = scientist("launch", "ideas.json", "--template", QUADRATIC, "--max-runs", 1)
-    assert done.returncode == 0, done.stderr
+def workspace(launched: Launched, folder: Path) -> Path:
+    launched("--max-runs", 1)
     return only_workspace(folder)
 
 
-def test_agreement_is_a_line_a_workspace_and_a_disagreement_exits_6(launched: Path, scientist: Scientist) -> None:
-    batch = launched.parent
+def test_agreement_is_a_line_a_workspace_and_a_disagreement_exits_6(workspace: Path, scientist: Scientist) -> None:
+    batch = workspace.parent
     done = scientist("verify", batch)
     first, second = done.stdout.splitlines()
     assert done.returncode == 0 and done.stderr == ""
-    assert first.startswith(f"{launched}: ok: ") and first.endswith(" commits, 1 run") and " events, " in first
+    assert first.startswith(f"{workspace}: ok: ") and first.endswith(" commits, 1 run") and " events, " in first
     assert second.startswith(f"{batch / 'rates'}: ok: ")
 
-    path = launched / "run_1" / "evaluation.json"
+    path = workspace / "run_1" / "evaluation.json"
     path.chmod(0o644)
     path.write_text('{"score": 7}')
-    with (launched / ".agent" / "journal.jsonl").open("ab") as file:
+    with (workspace / ".agent" / "journal.jsonl").open("ab") as file:
         file.write(b"{")
     subprocess.run(
-        ["git", "-C", launched, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "Red \x1b[31m",
+        ["git", "-C", workspace, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "Red \x1b[31m",
          "--allow-empty"],
         check=True,
     )  # fmt: skip
-    done = scientist("verify", launched, batch / "rates")
+    done = scientist("verify", workspace, batch / "rates")
     commit, score, fine = done.stdout.splitlines()
     assert done.returncode == 6 and "\x1b" not in done.stdout and fine == second
-    assert f"{launched}: commit " in commit and "(Red \ufffd[31m): is on branch main" in commit
-    assert score.startswith(f"{launched}: run_1/evaluation.json: score is 7.0, the journal recorded 0.")
-    assert done.stderr.startswith(f"{launched}: remark: .agent/journal.jsonl has a torn tail, 1 B ")
+    assert f"{workspace}: commit " in commit and "(Red \ufffd[31m): is on branch main" in commit
+    assert score.startswith(f"{workspace}: run_1/evaluation.json: score is 7.0, the journal recorded 0.")
+    assert done.stderr.startswith(f"{workspace}: remark: .agent/journal.jsonl has a torn tail, 1 B ")
 
 
-def test_json_has_the_counts_and_every_disagreement(launched: Path, scientist: Scientist) -> None:
-    blob = next((launched / ".agent" / "blobs").glob("*/*"))
+def test_json_has_the_counts_and_every_disagreement(workspace: Path, scientist: Scientist) -> None:
+    blob = next((workspace / ".agent" / "blobs").glob("*/*"))
     blob.unlink()
-    done = scientist("verify", launched, "--json")
+    done = scientist("verify", workspace, "--json")
     told = json.loads(done.stdout)
     (found,) = told["workspaces"]
     assert done.returncode == 6 and told["schema_version"] == 1
-    assert (found["path"], found["ok"], found["runs"], found["remarks"]) == (str(launched), False, 1, [])
+    assert (found["path"], found["ok"], found["runs"], found["remarks"]) == (str(workspace), False, 1, [])
     (problem,) = found["disagreements"]
     assert problem["where"] == f".agent/blobs/{blob.parent.name}/{blob.name}"
     assert problem["problem"].startswith("is missing, the ") and problem["remedy"]
 
 
 def test_what_is_no_workspace_is_bad_input_and_one_without_journal_is_not(
-    launched: Path, scientist: Scientist, folder: Path
+    workspace: Path, scientist: Scientist, folder: Path
 ) -> None:
     refused = scientist("verify", folder / "nowhere")
     assert refused.returncode == 2 and "holds no workspace" in refused.stderr
-    (launched / ".agent" / "journal.jsonl").unlink()
-    done = scientist("verify", launched)
+    (workspace / ".agent" / "journal.jsonl").unlink()
+    done = scientist("verify", workspace)
     assert done.returncode == 6 and ".agent/journal.jsonl:1: the launch is missing" in done.stdout
