@@ -44,7 +44,7 @@ def stray(scene: Scene) -> set[str]:
     return {name for name in scene.changed if not name.startswith("secrets/signals")}
 
 
-@pytest.mark.parametrize("player", PLAYERS)
+@pytest.mark.parametrize("player", [pytest.param("root", marks=pytest.mark.slow), "user"])
 @pytest.mark.parametrize("rung", RUNGS)
 def test_attacks(rung: str, player: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a run's code, then of the same code as an evaluator serves it."""

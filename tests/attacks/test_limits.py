@@ -117,11 +117,11 @@ GREEDS = {
         # Each lives for a moment and leaves another in a session of its own.
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True:\n open('alive', 'a').write('.')\n"
         " if os.fork(): os._exit(0)\n os.setsid()\n time.sleep(0.002)",
-        deadline_s=1.5,
+        deadline_s=0.8,
     ),
     "a daemon after the end": Greed("daemon()"),
     "a daemon after the clock": Greed("daemon(); time.sleep(30)", deadline_s=1.0, timed_out=True),
-    "a noise without end": Greed("while True: os.write(2, b'x' * 65536)", deadline_s=1.0, timed_out=True),
+    "a noise without end": Greed("while True: os.write(2, b'x' * 65536)", deadline_s=0.5, timed_out=True),
     "a line without end": Greed(
         "[os.write(1, b'x' * (1 << 20)) for _ in range(64)]; open('survived', 'w').close()",
     ),

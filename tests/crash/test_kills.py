@@ -158,7 +158,7 @@ def lost_steps(batch: list[Tale]) -> int:
 
 
 def test_kills_at_random_moments_lose_nothing(root: Path) -> None:
-    killer = Killer(begin_forked, Random(7), 12, 0.5)
+    killer = Killer(begin_forked, Random(7), 8, 0.5)
     kill_many(root / "few", killer, "momentum", sandbox="off")
     assert killer.killed["supervisor"] > 0
 

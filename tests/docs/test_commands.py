@@ -26,6 +26,7 @@ from tests.docs.conftest import Shell, parts_of
 from tests.docs.pages import Block, blocks, first_launch, name_of, pages, prose
 from tests.fakes import block
 from tests.loop.lines import FASTER, LR, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
+from tests.paths import ROOT
 from tests.provider.server import StrictServer
 
 LEVELS = {"always", "slow", "deepseek", "sae", "aider", ""}
@@ -81,7 +82,14 @@ def play(page: Path, levels: set[str], shell: Shell, variables: dict[str, str] |
                 assert done.returncode == 0, f"{place}--- printed\n{done.stdout}"
 
 
-@pytest.mark.parametrize("page", of_level("always"), ids=name_of)
+# operate.md launches, pauses and resumes, as tests/cli does.
+LONGEST = ROOT / "docs" / "operate.md"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(p, marks=[pytest.mark.slow] if p == LONGEST else [], id=name_of(p)) for p in of_level("always")],
+)
 def test_commands_that_take_seconds(page: Path, shell: Shell) -> None:
     play(page, {"always"}, shell)
 

@@ -24,21 +24,30 @@ from agent.edges.workspace.journal import Journal
 from agent.edges.workspace.layout import Workspace, read_state
 from agent.edges.workspace.refs import write_refs
 from tests.fakes import block
-from tests.loop.conftest import Study
+from tests.loop.conftest import Study, new_study
 from tests.loop.instant import instant_runner
 from tests.loop.lines import DONE, FASTER, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
 
 FAULTY = block("experiment.py", "no such line\n", "nothing\n")
 
 
-@pytest.fixture
-def workspace(make_study: Callable[..., Study]) -> Workspace:
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs, a refused reply, notes: all that a journal names, and reference texts."""
-    made = make_study()
+    root = tmp_path_factory.mktemp("finished") / "work spaces"
+    made = new_study(root)
     write_refs(made.workspace.agent, [Reference("refs/a.md", "A text.")])
     state = made.loop([FAULTY, PLAN + FASTER, MOMENTUM, DONE, NO_PLOT_EDIT, NOTES], runner=instant_runner()).run()
     assert state.ended and state.ended.completed and state.completed_runs == 2
-    return made.workspace
+    return made.workspace.path
+
+
+@pytest.fixture
+def workspace(finished: Path, tmp_path: Path) -> Workspace:
+    """A copy of it to damage."""
+    root = finished.parent.parent
+    shutil.copytree(root, tmp_path / root.name, symlinks=True)
+    return Workspace(tmp_path / finished.relative_to(root.parent))
 
 
 def said(workspace: Workspace) -> list[str]:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -82,33 +82,34 @@ def _scripted(model: Model | Iterable[Line]) -> Model:
     return ScriptedModel(model) if isinstance(model, list | tuple) else model  # type: ignore[return-value]
 
 
+def new_study(
+    root: Path,
+    folder: Path = QUADRATIC,
+    *,
+    profile: str = "",
+    limits: Limits | None = None,
+    batch: str = "batch",
+    **changes: object,
+) -> Study:
+    template = load_template(freeze_template(folder, template_store(root)), profile)
+    launched = Launched(
+        template=template.spec.name,
+        template_hash=template.hash,
+        profile=template.profile,
+        model="scripted/model",
+        python=sys.executable,
+        limits=limits or Limits(max_runs=3),
+        smoke=template.spec.smoke,
+        evaluates=template.spec.evaluate is not None,
+        has_baseline=bool(template.baselines),
+    )
+    (workspace,) = create_batch(root, batch, [IDEA], template, replace(launched, **changes))  # type: ignore[arg-type]
+    return Study(workspace, template)
+
+
 @pytest.fixture
 def make_study(tmp_path: Path) -> Callable[..., Study]:
-    def make(
-        folder: Path = QUADRATIC,
-        *,
-        profile: str = "",
-        limits: Limits | None = None,
-        batch: str = "batch",
-        **changes: object,
-    ) -> Study:
-        root = tmp_path / "work spaces"
-        template = load_template(freeze_template(folder, template_store(root)), profile)
-        launched = Launched(
-            template=template.spec.name,
-            template_hash=template.hash,
-            profile=template.profile,
-            model="scripted/model",
-            python=sys.executable,
-            limits=limits or Limits(max_runs=3),
-            smoke=template.spec.smoke,
-            evaluates=template.spec.evaluate is not None,
-            has_baseline=bool(template.baselines),
-        )
-        (workspace,) = create_batch(root, batch, [IDEA], template, replace(launched, **changes))  # type: ignore[arg-type]
-        return Study(workspace, template)
-
-    return make
+    return partial(new_study, tmp_path / "work spaces")
 
 
 @pytest.fixture

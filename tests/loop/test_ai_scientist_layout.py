@@ -54,7 +54,8 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("given", [True, False], ids=["run_0 given", "no run_0"])
+# Without a run_0, the next test but one runs the folder's own code first.
+@pytest.mark.parametrize("given", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["run_0 given", "no run_0"])
 def test_an_idea_on_an_ai_scientist_folder(make_study: Callable[..., Study], folder: Path, given: bool) -> None:
     if given:
         (folder / "run_0").mkdir()

@@ -17,6 +17,7 @@ from agent.edges.run.step_folder import StepSpec
 from agent.errors import IntegrityError, ProviderRefused
 from tests.fakes import InstantRunner, ScriptedModel, block
 from tests.loop.conftest import Study
+from tests.loop.instant import instant_runner
 from tests.loop.lines import DONE, FASTER, LR, MOMENTUM, NO_PLOT_EDIT, NOTES, PLAN
 
 
@@ -38,7 +39,7 @@ def test_an_idea_goes_from_plan_to_notes(study: Study) -> None:
 
 
 def test_git_tells_every_edit_with_trailers_and_every_run_with_its_metrics(study: Study) -> None:
-    study.loop([PLAN + FASTER, MOMENTUM, DONE, NO_PLOT_EDIT, NOTES]).run()
+    study.loop([PLAN + FASTER, MOMENTUM, DONE, NO_PLOT_EDIT, NOTES], runner=instant_runner()).run()
     repo = study.workspace.repo()
     edits = [c for c in repo.log() if "experiment.py" in c.files][1:]
     assert [c.subject for c in edits] == [
@@ -59,7 +60,7 @@ def test_git_tells_every_edit_with_trailers_and_every_run_with_its_metrics(study
 
 def test_every_request_is_well_formed_and_begins_alike(study: Study) -> None:
     model = ScriptedModel([PLAN + FASTER, MOMENTUM, DONE, NO_PLOT_EDIT, NOTES])
-    study.loop(model).run()
+    study.loop(model, runner=instant_runner()).run()
     for request in model.requests:
         messages = list(request.messages)
         assert messages == normalise(messages, Rules())
@@ -81,7 +82,7 @@ def test_the_next_request_holds_the_results_with_their_reading(study: Study) -> 
 
 def test_runs_are_used_up_then_plots_and_notes_follow(make_study: Callable[..., Study]) -> None:
     study = make_study(limits=Limits(max_runs=1))
-    state = study.loop([PLAN + FASTER, NO_PLOT_EDIT, NOTES]).run()
+    state = study.loop([PLAN + FASTER, NO_PLOT_EDIT, NOTES], runner=instant_runner()).run()
     assert state.ended and state.ended.completed and len(state.rows) == 1
 
 
@@ -104,11 +105,11 @@ def test_replicate_runs_the_same_code_with_another_seed(study: Study) -> None:
 
 
 def test_a_provider_that_refuses_pauses_and_a_resume_asks_again(study: Study) -> None:
-    first = study.loop([ProviderRefused("scripted/model", "insufficient balance")]).run()
+    first = study.loop([ProviderRefused("scripted/model", "insufficient balance")], runner=instant_runner()).run()
     assert first.pause and first.pause.kind is PauseKind.PROVIDER and "insufficient balance" in first.pause.reason
     assert first.run.attempts_spent == 0 and not study.workspace.run_folder(1).exists()
 
-    state = study.loop([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES]).run()
+    state = study.loop([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES], runner=instant_runner()).run()
     assert state.ended and state.ended.completed
 
 
@@ -117,16 +118,16 @@ def test_stop_pauses_before_the_next_step(study: Study) -> None:
         study.workspace.stop_file.touch()
         return PLAN + FASTER
 
-    state = study.loop([stop]).run()
+    state = study.loop([stop], runner=instant_runner()).run()
     assert state.pause == Paused(PauseKind.STOP, "stopped by request")
-    assert study.loop([]).run().pause == state.pause  # asked to stop before it began
+    assert study.loop([], runner=instant_runner()).run().pause == state.pause  # asked to stop before it began
     study.workspace.stop_file.unlink()
-    state = study.loop([DONE, NO_PLOT_EDIT, NOTES]).run()
+    state = study.loop([DONE, NO_PLOT_EDIT, NOTES], runner=instant_runner()).run()
     assert state.ended and state.ended.completed and state.completed_runs == 1
 
 
 def test_every_effect_is_announced_before_it_happens(study: Study) -> None:
-    study.loop([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES]).run()
+    study.loop([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES], runner=instant_runner()).run()
     events = study.workspace.journal().events
     assert isinstance(events[-1], Ended)
     keys = [e.key for e in events if isinstance(e, Started)]
@@ -146,7 +147,9 @@ def test_a_reply_may_hold_half_a_character_and_control_characters(make_study: Ca
     odd = "half \ud83d nul \0 bell \x07 byte \udcff end"
     study = make_study(limits=Limits(max_runs=1))
     plan = f"PLAN:\n1. Raise the rate, {odd}\n\n"
-    state = study.loop([plan + FASTER + block("notes.txt", "", f"{odd}\n"), NO_PLOT_EDIT, NOTES]).run()
+    state = study.loop(
+        [plan + FASTER + block("notes.txt", "", f"{odd}\n"), NO_PLOT_EDIT, NOTES], runner=instant_runner()
+    ).run()
     assert state.ended and state.ended.completed and not state.warnings
     assert "half \ufffd nul \0 bell \x07 byte \ufffd end" in (study.workspace.path / "notes.txt").read_text()
     (edit, *_) = [c for c in study.workspace.repo().log() if "experiment.py" in c.files][1:]
@@ -163,12 +166,12 @@ def test_a_full_disk_pauses_and_a_resume_goes_on(study: Study) -> None:
     assert "No space left on device" in state.pause.reason
     assert state.run.attempts_spent == 0
 
-    state = study.loop([DONE, NO_PLOT_EDIT, NOTES]).run()
+    state = study.loop([DONE, NO_PLOT_EDIT, NOTES], runner=instant_runner()).run()
     assert state.ended and state.ended.completed and state.rows[0].attempts == 1
 
 
 def test_a_template_that_draws_nothing_goes_on_to_its_notes(make_study: Callable[..., Study]) -> None:
-    state = make_study(plots=False).loop([PLAN + FASTER, DONE, NOTES]).run()
+    state = make_study(plots=False).loop([PLAN + FASTER, DONE, NOTES], runner=instant_runner()).run()
     assert state.ended and state.ended.completed and not state.warnings
 
 
@@ -177,15 +180,15 @@ def test_a_run_folder_from_elsewhere_is_refused_and_not_published(study: Study) 
     stale.mkdir()
     (stale / "state.json").write_text('{"x": 100.0}')
     with pytest.raises(IntegrityError, match="is there already and was not published"):
-        study.loop([PLAN + FASTER]).run()
+        study.loop([PLAN + FASTER], runner=instant_runner()).run()
     stale.rename(stale.with_name("mine"))
-    state = study.loop([DONE, NO_PLOT_EDIT, NOTES]).run()
+    state = study.loop([DONE, NO_PLOT_EDIT, NOTES], runner=instant_runner()).run()
     assert state.ended and state.ended.completed and state.rows[0].values["score"] > 0.9
 
 
 def test_a_mark_on_something_that_is_no_scalar_is_passed_over(study: Study) -> None:
     marked = block("experiment.py", LR, "LR = 0.1\nBETAS = (0.9, 0.99)  # search: one of (0.9, 0.99), (0.8, 0.9)\n")
-    study.loop([PLAN + marked, DONE, NO_PLOT_EDIT, NOTES]).run()
+    study.loop([PLAN + marked, DONE, NO_PLOT_EDIT, NOTES], runner=instant_runner()).run()
     state = study.loop([]).state  # read again from the journal
     assert state.ended and state.ended.completed and state.rows[0].settings == {"MOMENTUM": 0.0}
 

@@ -38,10 +38,10 @@ def trees(workspace: Workspace) -> list[tuple[str, str]]:
 
 def test_a_replay_makes_the_same_commits(make_study: Callable[..., Study]) -> None:
     first = make_study(batch="recorded", limits=Limits(max_runs=4))
-    ended = first.loop(STORY).run().ended
+    ended = first.loop(STORY, runner=instant_runner()).run().ended
     assert ended and ended.completed
     again = make_study(batch="replayed", limits=Limits(max_runs=4))
-    state = again.loop(replay_of(first.workspace)).run()
+    state = again.loop(replay_of(first.workspace), runner=instant_runner()).run()
     assert state.ended == ended and state.completed_runs == 3
     assert trees(again.workspace) == trees(first.workspace) and len(trees(first.workspace)) > 6
     assert (state.spent.paid.tokens_in, state.spent.cost_usd, state.spent.unknown_costs) == (0, 0.0, 0)

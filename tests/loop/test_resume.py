@@ -23,7 +23,7 @@ from agent.edges.workspace.layout import Workspace
 from agent.errors import IntegrityError
 from tests.fakes import block
 from tests.loop.conftest import Study
-from tests.loop.instant import Crash, crash_before_records
+from tests.loop.instant import Crash, crash_before_records, instant_runner
 from tests.loop.lines import DONE, FASTER, LR, NO_PLOT_EDIT, NOTES, PLAN
 
 BROKEN = PLAN + block("experiment.py", LR, "LR = undefined_rate\n")
@@ -212,7 +212,7 @@ def test_a_run_whose_supervisor_died_is_run_again_in_a_new_folder(study: Study) 
 def test_a_branch_moved_by_hand_is_refused(study: Study) -> None:
     from agent.edges.workspace.hand_edits import check_untouched
 
-    study.loop([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES]).run()
+    study.loop([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES], runner=instant_runner()).run()
     workspace = study.workspace
     state = study.loop([]).state
     check_untouched(workspace, workspace.repo(), state)
@@ -227,7 +227,7 @@ def test_a_branch_moved_by_hand_is_refused(study: Study) -> None:
 def test_a_published_run_that_is_gone_is_missed(study: Study) -> None:
     from agent.edges.workspace.hand_edits import check_untouched
 
-    study.loop([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES]).run()
+    study.loop([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES], runner=instant_runner()).run()
     study.workspace.run_folder(1).rename(study.workspace.path / "mine")
     with pytest.raises(IntegrityError, match="run_1: is missing"):
         check_untouched(study.workspace, study.workspace.repo(), study.loop([]).state)
@@ -251,7 +251,7 @@ def test_a_commit_that_a_killed_orchestrators_git_made_meanwhile_is_taken(
 
     head, first = Repo.head, study.workspace.repo().head()
     monkeypatch.setattr(Repo, "commit", come_first)
-    end = study.loop([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES]).run()
+    end = study.loop([PLAN + FASTER, DONE, NO_PLOT_EDIT, NOTES], runner=instant_runner()).run()
     assert end.ended and end.ended.completed
     assert [c.sha for c in study.workspace.repo().log()].count(raced[0]) == 1
     applied = [e.result for e in study.workspace.journal().events if isinstance(e, Finished)]
