@@ -14,6 +14,7 @@ from agent.cli.settings import MODELS_SECTION, SETTINGS_FILE, read_file
 from agent.cli.terminal import read_redactor, say
 from agent.core.journal.budget import Limits
 from agent.core.journal.events import Launched
+from agent.core.model.local_fault import variable_of
 from agent.core.model.rules import RuleTable, read_model_rules
 from agent.core.text.redact import Redactor
 from agent.edges.model.aider import AIDER, REQUIREMENTS, AiderModel, aider_executable
@@ -98,7 +99,7 @@ def _check_planner(name: str, template: Template) -> None:
 def _check_language_model(option: str, name: str) -> None:
     if is_replay(name) and option != "--fallback-model":
         return
-    if name.startswith("offline/") or "/" not in name:
+    if name.startswith("offline/") or not name.strip():
         raise UsageError(
             f"{option} {name}", "is unknown", "write provider/model, as deepseek/deepseek-reasoner, or offline/sweep"
         )
@@ -135,6 +136,7 @@ def _make(name: str, fallbacks: tuple[str, ...], limits: Limits, stop_file: Path
             sleep=lambda seconds: sleep_unless_stopped(seconds, stop_file.exists),
             check_stop=lambda: check_stop(stop_file.exists),
             on_wait=say,
+            variable_of=lambda host: variable_of(host, os.environ),
         ),
         fallbacks=[other for other in fallbacks if other != name],
         table=settings.rules,

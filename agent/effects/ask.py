@@ -16,7 +16,7 @@ from agent.core.prompt.fit import budget_of, smaller_budget
 from agent.core.prompt.view import TurnView
 from agent.core.reply.turn import Turn
 from agent.edges.model.ledger import request_chars
-from agent.edges.model.protocol import Model, Request
+from agent.edges.model.protocol import BoundedReply, Model, Request
 from agent.effects.edges import Edges
 from agent.effects.turn import show_turn, take_turn
 from agent.errors import BudgetSpent, ContextTooLong, ProviderError, ProviderRefused
@@ -51,10 +51,11 @@ class _Question:
             tokens_in=paid.tokens_in,
             tokens_out=paid.tokens_out,
             tokens_cached=paid.tokens_cached,
-            cost_usd=paid.cost_usd if paid.tokens_in or paid.tokens_out else None,
+            cost_usd=paid.cost_usd if paid.is_counted else None,
             requests=paid.requests,
             chars=sum(len(message.content) for message in prompt.messages),
             repeated=self.begun,
+            uncounted=paid.uncounted,
         )
 
 
@@ -62,7 +63,8 @@ def ask(edges: Edges, state: State, purpose: Purpose, *, begun: bool) -> Asked |
     """Ask with a prompt that fits the model's window. If the model finds it too long all the same, shorten it twice."""
     turn, role = take_turn(edges, state, purpose), role_of(state, purpose)
     question = _Question(state, turn, show_turn(edges, state, turn), role, edges.models.of(role), begun)
-    budget = budget_of(question.model.window_tokens)
+    output = question.model.output_tokens if isinstance(question.model, BoundedReply) else None
+    budget = budget_of(question.model.window_tokens, output)
     before = Paid()
     for shortening in range(SHORTENINGS + 1):
         prompt = _prompt(edges, question, budget)
@@ -72,7 +74,8 @@ def ask(edges: Edges, state: State, purpose: Purpose, *, begun: bool) -> Asked |
             before += error.paid or Paid()
             if shortening == SHORTENINGS:
                 return question.fail(error, prompt, before)
-            budget = smaller_budget(budget, count_tokens(prompt.messages), error.window_tokens)
+            told = budget_of(error.window_tokens, output)
+            budget = smaller_budget(budget, count_tokens(prompt.messages), told)
     raise AssertionError("the last round returns")
 
 
@@ -124,4 +127,5 @@ def _ask_with(edges: Edges, question: _Question, prompt: Prompt, before: Paid) -
         requests=paid.requests,
         finish_reason=answer.finish_reason,
         reasoning=edges.journal.put(without_surrogates(answer.reasoning)) if answer.reasoning else "",
+        uncounted=paid.uncounted,
     )

@@ -155,7 +155,7 @@ def examine_models(asked: LaunchSettings, template: Template | None, deadline_s:
         return
     failed = False
     for probe in probes(asked):
-        if "/" not in probe.model or probe.model.startswith(STAND_INS):
+        if not probe.model or probe.model.startswith(STAND_INS):
             yield Remark("ok", probe.model, NOT_ASKED)
             continue
         for remark in check_provider(probe, settings.rules, os.environ, settings.redact, deadline_s):

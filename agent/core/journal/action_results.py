@@ -49,10 +49,12 @@ class Asked:
     finish_reason: str = ""
     # Blob of the model's reasoning; empty if the provider does not tell it.
     reasoning: str = ""
+    # Answers whose tokens the provider did not count.
+    uncounted: int = 0
 
     @property
     def paid(self) -> Paid:
-        return Paid(self.tokens_in, self.tokens_out, self.tokens_cached, self.cost_usd, self.requests)
+        return Paid(self.tokens_in, self.tokens_out, self.tokens_cached, self.cost_usd, self.requests, self.uncounted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +85,12 @@ class AskFailed:
     chars: int = 0
     # The same call was sent before a crash, and may be charged.
     repeated: bool = False
+    # Answers of no use whose tokens the provider did not count.
+    uncounted: int = 0
 
     @property
     def paid(self) -> Paid:
-        return Paid(self.tokens_in, self.tokens_out, self.tokens_cached, self.cost_usd, self.requests)
+        return Paid(self.tokens_in, self.tokens_out, self.tokens_cached, self.cost_usd, self.requests, self.uncounted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,25 +89,38 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """Price of all answers to a question, whether or not they were of use. An unknown cost is None.
+    """Price of all answers to a question, whether or not they were of use."""
 
-    tokens_in includes tokens_cached. requests: HTTP requests that were sent, with those that were refused.
-    """
-
+    # Includes tokens_cached.
     tokens_in: int = 0
+    # Tokens received.
     tokens_out: int = 0
+    # Part of tokens_in that the provider had in its cache.
     tokens_cached: int = 0
+    # None if the cost of a counted answer is unknown, or if no answer was counted.
     cost_usd: float | None = 0.0
+    # HTTP requests that were sent, with those that were refused.
     requests: int = 0
+    # Answers whose tokens the provider did not count.
+    uncounted: int = 0
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the provider counted tokens of at least one answer."""
+        return self.tokens_in + self.tokens_out > 0
 
     def __add__(self, other: Paid) -> Paid:
-        known = self.cost_usd is not None and other.cost_usd is not None
+        costs = [paid.cost_usd for paid in (self, other) if paid.is_counted or not paid.uncounted]
+        known = [cost for cost in costs if cost is not None]
+        uncounted = self.uncounted + other.uncounted
+        is_known = len(known) == len(costs) and (self.is_counted or other.is_counted or not uncounted)
         return Paid(
             self.tokens_in + other.tokens_in,
             self.tokens_out + other.tokens_out,
             self.tokens_cached + other.tokens_cached,
-            (self.cost_usd or 0.0) + (other.cost_usd or 0.0) if known else None,
+            sum(known) if is_known else None,
             self.requests + other.requests,
+            uncounted,
         )
 
 
@@ -122,14 +135,15 @@ class OverBudget:
 def add_call(tally: Tally, chars: int, paid: Paid, *, times: int = 1) -> Tally:
     """The tally with one more call. `times` is 2 for one that was sent again after a crash: both may be charged."""
     counted = paid.tokens_in > 0
+    uncounted = times * max(paid.uncounted, 0 if counted else 1)
     priced = times if paid.cost_usd is not None else 0
     return Tally(
         calls=tally.calls + times,
         tokens_in=tally.tokens_in + times * paid.tokens_in,
         tokens_out=tally.tokens_out + times * paid.tokens_out,
         chars=tally.chars + (times * chars if counted else 0),
-        uncounted=tally.uncounted + (0 if counted else times),
-        uncounted_chars=tally.uncounted_chars + (0 if counted else times * chars),
+        uncounted=tally.uncounted + uncounted,
+        uncounted_chars=tally.uncounted_chars + uncounted * chars,
         cost_usd=tally.cost_usd + times * (paid.cost_usd or 0.0),
         priced_in=tally.priced_in + priced * paid.tokens_in,
         priced_out=tally.priced_out + priced * paid.tokens_out,

@@ -10,6 +10,8 @@ from agent.core.journal.events import JOURNAL_VERSION, Ended, Event, Finished, L
 
 __all__ = ["NewerJournal", "UnknownEvent", "from_json", "to_json"]
 
+# Fields of results that are written only if they differ from this: older programs do not know them.
+_LEFT_OUT = {"uncounted": 0}
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(Event, config=ConfigDict(extra="forbid"))
 
 
@@ -22,8 +24,12 @@ class NewerJournal(UnknownEvent):
 
 
 def to_json(event: Launched | Started | Finished | Paused | Resumed | Told | Ended) -> Any:
-    """The event as JSON values, every field named."""
-    return _ADAPTER.dump_python(event, mode="json")
+    """The event as JSON values, every field named but those that version 1 began without."""
+    value = _ADAPTER.dump_python(event, mode="json")
+    result = value.get("result")
+    if isinstance(result, dict):
+        value["result"] = {name: v for name, v in result.items() if name not in _LEFT_OUT or v != _LEFT_OUT[name]}
+    return value
 
 
 def from_json(value: object) -> Launched | Started | Finished | Paused | Resumed | Told | Ended:

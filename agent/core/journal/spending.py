@@ -22,7 +22,7 @@ def spend_call(spent: Spent, asked: Asked) -> Spent:
         spent,
         calls=spent.calls + 1,
         paid=spent.paid + _known(paid),
-        unknown_costs=spent.unknown_costs + (paid.cost_usd is None) + asked.repeated,
+        unknown_costs=spent.unknown_costs + _unknown_costs(paid) + asked.repeated,
         model_s=spent.model_s + asked.seconds,
         by_role=spent.by_role | {asked.role: tally},
         replies=spent.replies | {asked.role: spent.replies.get(asked.role, 0) + 1},
@@ -33,7 +33,7 @@ def spend_failure(spent: Spent, failed: AskFailed) -> Spent:
     """The sums with a call that brought no reply: its answers of no use, and a try that a crash cut off."""
     paid = failed.paid
     tally = spent.by_role.get(failed.role, Tally())
-    answered = paid.tokens_in + paid.tokens_out > 0
+    answered = paid.is_counted or paid.uncounted > 0
     if answered:
         tally = add_call(tally, failed.chars, paid)
     if failed.repeated:
@@ -42,8 +42,15 @@ def spend_failure(spent: Spent, failed: AskFailed) -> Spent:
         spent,
         calls=spent.calls + answered,
         paid=spent.paid + _known(paid),
-        unknown_costs=spent.unknown_costs + (answered and paid.cost_usd is None) + failed.repeated,
+        unknown_costs=spent.unknown_costs + (_unknown_costs(paid) if answered else 0) + failed.repeated,
         by_role=spent.by_role | {failed.role: tally} if answered or failed.repeated else spent.by_role,
+    )
+
+
+def _unknown_costs(paid: Paid) -> int:
+    """Answers of unknown cost."""
+    return max(paid.uncounted, 0 if paid.is_counted else paid.cost_usd is None) + (
+        paid.is_counted and paid.cost_usd is None
     )
 
 

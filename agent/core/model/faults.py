@@ -43,6 +43,9 @@ class FaultKind(StrEnum):
     MODEL = "unknown model"
     CONTENT = "content refused"
     CUT = "answer cut"
+    NO_TEXT = "no text"
+    DROPPED = "prompt cut by the server"
+    MACHINE = "this machine"
 
     @property
     def action(self) -> FaultAction:
@@ -69,6 +72,8 @@ class Fault:
     tokens_used: int | None = None
     # The model's window, if a prompt was too long.
     window_tokens: int | None = None
+    # Tokens of that prompt as the provider counted them, without those of the reply.
+    prompt_tokens: int | None = None
     # Name of the parameter that was refused.
     parameter: str = ""
 
@@ -83,6 +88,9 @@ def advice(kind: FaultKind) -> str:
         FaultKind.SEQUENCE: "the provider refuses the request's form: name another model with --fallback-model",
         FaultKind.PARAMETER: 'list the parameter in drop_params of [models."PREFIX"] in scientist.toml',
         FaultKind.CUT: 'raise max_output_tokens of [models."PREFIX"] in scientist.toml',
+        FaultKind.DROPPED: "raise the server's window (OLLAMA_CONTEXT_LENGTH), or give window_tokens in scientist.toml",
+        FaultKind.MACHINE: "a setting of this machine is wrong, and nothing was sent",
+        FaultKind.NO_TEXT: "the model does not answer in text: name another one with --model or --fallback-model",
         FaultKind.LENGTH: "shorten the idea or its references, or name a model with a larger window",
     }.get(kind, "")
 
@@ -126,7 +134,8 @@ _PARAMETER = re.compile(
 )
 # "This model's maximum context length is 65536 tokens", "prompt is too long"
 _LENGTH = re.compile(
-    r"context.?(length|window|size)|maximum.{0,20}context"
+    r"context.?(length|window|size)|maximum.{0,20}context|exceed\w* context limit"
+    r"|max_tokens must be at least 1, got [-0]"
     r"|(prompt|input|request|messages?) (is|are|was|were)? ?too (long|large)"
     r"|(input|prompt) tokens? .{0,40}exceed|exceeds? the (model'?s )?max|reduce the length|token count .{0,40}exceeds"
     r"|too many tokens in|max_model_len|string too long|exceeds the limit of \d+ tokens",
@@ -149,7 +158,8 @@ _MODEL = re.compile(
 # "blocked by our content filter", "Content Exists Risk"
 _CONTENT = re.compile(
     r"content[_ ](policy|filter)|content management policy|safety (system|filter)|responsible ?ai|prohibited_content"
-    r"|blocked by|violat\w+ .{0,40}(policy|policies|guidelines)|content.?exists.?risk|inappropriate content",
+    r"|blocked by|requires moderation|(input|prompt|content) was flagged"
+    r"|violat\w+ .{0,40}(policy|policies|guidelines)|content.?exists.?risk|inappropriate content",
     re.I,
 )
 # "Unable to get json response - Expecting value: line 1"
@@ -193,7 +203,7 @@ _BY_CLASS: Final = {
 
 def classify(text: str, status: int | None, name: str, redact: Redactor | None = None) -> Fault:
     """The fault that one error of a provider stands for. `name` is the class of the exception."""
-    whole = " ".join(_CLASSES.sub("", text).split())
+    whole = " ".join(_CLASSES.sub("", _without_traceback(text)).split())
     words = whole[:READ_CHARS]
     limit, used, requested = (_number(pattern, words) for pattern in (_LIMIT, _USED, _REQUESTED))
     kind = _kind_of(words, status, name)
@@ -206,6 +216,7 @@ def classify(text: str, status: int | None, name: str, redact: Redactor | None =
         tokens_per_minute=limit if _PASSING.search(words) and re.search(r"token", words, re.I) else None,
         tokens_used=used,
         window_tokens=_number(_WINDOW, words) if kind is FaultKind.LENGTH else None,
+        prompt_tokens=_number(_PROMPT, words) if kind is FaultKind.LENGTH else None,
         parameter=_parameter_in(words) if kind is FaultKind.PARAMETER else "",
     )
 
@@ -259,6 +270,11 @@ _TOO_LARGE = re.compile(r"request too large .{0,200}per min", re.I)
 _WINDOW = re.compile(
     r"(?:maximum context length (?:is|of)|context (?:window|size|length)(?: (?:is|of))?|> ?|max_model_len\D{0,4})"
     r" ?\(?(\d[\d,]{2,14})(?![\d,]*\d)",
+    re.I,
+)
+# "your prompt contains at least 938 input tokens", "(938 in the messages", "197000 + 8192 > 200000"
+_PROMPT = re.compile(
+    r"(\d[\d,]{0,14}) (?:(?:input )?tokens from the input|input tokens|in (?:the messages|your prompt)|\+ \d{1,9} >)",
     re.I,
 )
 # "Please try again in 1m2.5s", "retry after 20 seconds"
@@ -321,6 +337,12 @@ def _message_in(words: str) -> str:
 
 def _parameter_in(words: str) -> str:
     return next((found[1] for pattern in _NAMED if (found := pattern.search(words))), "")
+
+
+def _without_traceback(text: str) -> str:
+    """The text without a Python traceback, of which only the last line tells the error."""
+    said, mark, trace = text.partition("Traceback (most recent call last)")
+    return said if said.strip(" -:") or not mark else trace.strip().rpartition("\n")[2]
 
 
 def printable(text: str) -> str:

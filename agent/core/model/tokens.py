@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from agent.core.model.messages import Message
 
-__all__ = ["CHARS_PER_TOKEN", "count_tokens", "estimate_tokens"]
+__all__ = ["CHARS_PER_TOKEN", "LEAST_REPLY_TOKENS", "count_tokens", "drops_front", "estimate_tokens", "room_for_reply"]
 
 # Characters of code and English in a token. Tokenizers in use put 3.1 to 4.2 of them into one. Budgets and rate limits
 # are forecast with this mean until a provider has counted a request of the same kind.
@@ -16,6 +16,15 @@ CHARS_PER_TOKEN = 3.5
 # measured with less than every tokenizer needs, which makes its count too high.
 LEAST_CHARS_PER_TOKEN = 3.0
 MESSAGE_TOKENS = 8  # of the marks around a message
+# A server with a smaller window than this cannot hold a conversation, so that its counts are of another kind.
+LEAST_WINDOW_TOKENS = 1024
+# No tokenizer puts so many characters of a prompt into one token.
+MOST_CHARS_PER_TOKEN = 8.0
+# A prompt with so many in one is suspect, if another one of different length had the same count.
+SUSPECT_CHARS_PER_TOKEN = 5.0
+UNLIKE = 1.05  # lengths of two prompts that differ
+# A reply of fewer tokens holds no edit.
+LEAST_REPLY_TOKENS = 512
 
 
 def estimate_tokens(text: str) -> int:
@@ -27,3 +36,23 @@ def estimate_tokens(text: str) -> int:
 def count_tokens(messages: Iterable[Message]) -> int:
     """Tokens of a request, rather too many than too few."""
     return sum(estimate_tokens(m.content) + MESSAGE_TOKENS for m in messages)
+
+
+def drops_front(chars: int, counted: int, before: tuple[int, int] | None = None) -> bool:
+    """Whether a server that counted so few tokens of a prompt of `chars` characters left out its beginning.
+
+    before: characters and count of another prompt.
+    """
+    if counted < LEAST_WINDOW_TOKENS:
+        return False
+    if chars > MOST_CHARS_PER_TOKEN * counted:
+        return True
+    unlike = before is not None and max(before[0], chars) > UNLIKE * min(before[0], chars)
+    return unlike and before is not None and before[1] == counted and chars > SUSPECT_CHARS_PER_TOKEN * counted
+
+
+def room_for_reply(window_tokens: int | None, prompt_tokens: int, output_tokens: int | None) -> int | None:
+    """Tokens to ask for: those of the settings, or those that the prompt leaves free in the window if that is fewer."""
+    if output_tokens is None or window_tokens is None:
+        return output_tokens
+    return min(output_tokens, max(window_tokens - prompt_tokens, LEAST_REPLY_TOKENS))

@@ -44,23 +44,31 @@ WORTH: Final = 0.75  # an excerpt longer than this share of its file saves too l
 LEAST_FILE_CHARS: Final = 1_200
 REPLY_TOKENS: Final = 8_192
 TENTHS: Final = 10
+SHORTER: Final = 0.9  # a told window that leaves more than this share of a refused prompt was not its fault
 
 Render = Callable[[TurnView], list[Message]]
 
 
-def budget_of(window_tokens: int | None) -> int | None:
-    """Tokens of a prompt in a window, with room left for the reply, or None if no window is known."""
-    return None if window_tokens is None else window_tokens - min(REPLY_TOKENS, window_tokens // 4)
+def budget_of(window_tokens: int | None, output_tokens: int | None = None) -> int | None:
+    """Tokens of a prompt in a window, with room left for the reply, or None if no window is known.
+
+    output_tokens: most tokens of a reply, if they are set. A prompt has half of the window all the same, because fewer
+    may be asked for.
+    """
+    if window_tokens is None:
+        return None
+    reply = min(REPLY_TOKENS, window_tokens // 4) if output_tokens is None else min(output_tokens, window_tokens // 2)
+    return window_tokens - reply
 
 
 def fits(messages: Sequence[Message], budget_tokens: int | None) -> bool:
     return budget_tokens is None or count_tokens(messages) <= budget_tokens
 
 
-def smaller_budget(budget_tokens: int | None, used_tokens: int, told_window: int | None) -> int:
-    """The budget after a prompt of `used_tokens` was too long: half of them, or the told window's if that is less."""
-    half = min(used_tokens, used_tokens if budget_tokens is None else budget_tokens) // 2
-    return half if told_window is None else min(half, budget_of(told_window) or half)
+def smaller_budget(budget_tokens: int | None, used_tokens: int, told_tokens: int | None) -> int:
+    """The budget after a prompt of `used_tokens` was too long: that of the window that was told, else half of them."""
+    used = min(used_tokens, used_tokens if budget_tokens is None else budget_tokens)
+    return told_tokens if told_tokens is not None and told_tokens < SHORTER * used else used // 2
 
 
 # Files shown in part, whatever the window

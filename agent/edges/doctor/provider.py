@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.core.model.faults import FaultAction, FaultKind, advice
+from agent.core.model.local_fault import variable_of
 from agent.core.model.messages import Message, normalise, rules_for
 from agent.core.model.rules import RuleTable
 from agent.core.model.variables import provider_prefixes
@@ -13,7 +14,7 @@ from agent.core.text.plain import plain_line
 from agent.core.text.redact import Redactor, names_a_secret
 from agent.core.text.remark import Level, Remark
 from agent.edges.model.call import Answer, Call, CallFailed
-from agent.edges.model.litellm_table import check_model, known_window, price_of
+from agent.edges.model.litellm_table import check_model, full_name, known_window, price_of
 from agent.errors import UsageError
 
 __all__ = ["Probe", "check_provider"]
@@ -50,7 +51,8 @@ def check_provider(
     named = [name for name in environment if environment[name].strip() and _is_key_of(name, probe.model)]
     told = f"{', '.join(sorted(named))} set" if named else "litellm asks for none"
     findings = [Remark("ok", f"{what} key", told)]
-    asker = _Asker(probe, rules, Call(check_stop, redact), deadline_s)
+    call = Call(check_stop, redact, variable_of=lambda host: variable_of(host, environment))
+    asker = _Asker(probe, rules, call, deadline_s)
     answered = asker.ask(f"{what} answers", [SYSTEM, QUESTION])
     findings.append(answered)
     if answered.level == "ok":
@@ -114,7 +116,7 @@ class _Asker:
 
 
 def _is_key_of(variable: str, model: str) -> bool:
-    return variable.startswith(provider_prefixes(model)) and names_a_secret(variable)
+    return variable.startswith(provider_prefixes(full_name(model))) and names_a_secret(variable)
 
 
 def _check_price(model: str, rules: RuleTable) -> Remark:

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.core.journal.budget import Paid
+from agent.core.model.body import Heard, read_body
 from agent.core.model.faults import Fault, FaultKind, classify, printable
+from agent.core.model.local_fault import local_fault
 from agent.core.model.messages import Message, to_dicts
-from agent.core.model.rules import DEFAULT_TIMEOUT_S, ModelRules
+from agent.core.model.reply_fault import BROKEN, end_of, fault_in
+from agent.core.model.response import complete, see_response
+from agent.core.model.rules import DEFAULT_TIMEOUT_S, ModelRules, RuleTable
+from agent.core.model.usage import Usage
 from agent.core.text.redact import Redactor
 from agent.edges.model.headers import RateLimits, lower_names, read_limits, retry_after_s
-from agent.edges.model.litellm_table import load_litellm
+from agent.edges.model.litellm_table import full_name, load_litellm, price_of
+from agent.edges.system.exchange import Exchange, record
 from agent.errors import StopRequested
 
+__all__ = ["Answer", "Call", "CallFailed", "check_stop", "sleep_unless_stopped"]
+
+NAME_CHARS = 200
+DEEPEST_CAUSE = 20
 CONNECT_TIMEOUT_S = 30.0
 POLL_S = 0.2
-NAME_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +43,7 @@ class Answer:
     paid: Paid
     # The model's thoughts, if the provider keeps them apart from the reply.
     reasoning: str = ""
-    # "stop", "length" or the provider's own word.
+    # "stop", "length", "" if the provider does not say, or its own word.
     finish_reason: str = ""
     # Rates in the headers.
     limits: RateLimits = field(default_factory=RateLimits)
@@ -53,12 +62,27 @@ class CallFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class _Asked:
+    """Who was asked, and what is known of its prices."""
+
+    model: str
+    rules: ModelRules
+    # Seconds since the epoch.
+    now: float
+    redact: Redactor
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
-    """Sends requests to any model. `check_stop` raises if work must end. Errors pass `redact`."""
+    """Sends requests to any model. `check_stop` raises if work must end. Errors pass `redact`.
+
+    variable_of: the variable of the environment that names a host, "" if none does.
+    """
 
     check_stop: Callable[[], None]
     redact: Redactor = field(default_factory=Redactor)
     now: Callable[[], float] = time.time
+    variable_of: Callable[[str], str] = lambda host: ""
 
     def send(
         self, model: str, messages: Sequence[Message], rules: ModelRules, dropped: Collection[str], deadline_s: float
@@ -68,25 +92,27 @@ class Call:
         Raises: CallFailed, and the exception of `check_stop`.
         """
         litellm = load_litellm()
-        parameters = _parameters(rules, dropped)
+        parameters = _parameters(model, rules, dropped)
         timeout = _read_timeout(rules.timeout_s or DEFAULT_TIMEOUT_S)
+        seen: list[Exchange] = []
 
         def complete() -> Any:
-            return litellm.completion(
-                model=model,
-                messages=to_dicts(messages),
-                timeout=timeout,
-                num_retries=0,
-                max_retries=0,
-                drop_params=True,
-                **parameters,
-            )
+            with record(seen):
+                return litellm.completion(
+                    model=model,
+                    messages=to_dicts(messages),
+                    timeout=timeout,
+                    num_retries=0,
+                    max_retries=0,
+                    drop_params=True,
+                    **parameters,
+                )
 
+        asked = _Asked(model, rules, self.now(), self.redact)
         try:
-            response = self._within(complete, deadline_s)
-            return _read(model, response, rules, self.now())
+            return _read_answer(asked, self._within(complete, deadline_s), seen)
         except _LibraryError as raised:
-            raise self._explain(raised.error) from raised.error
+            return self._read_unread(asked, raised.error, seen)
 
     def _within(self, act: Callable[[], Any], deadline_s: float) -> Any:
         """The result of `act`, done on a thread. If it outlasts the deadline or a stop, the thread is left behind.
@@ -109,24 +135,46 @@ class Call:
         while not done.wait(max(0.0, min(POLL_S, deadline - time.monotonic()))):
             self.check_stop()
             if time.monotonic() >= deadline:
-                raise CallFailed(Fault(FaultKind.TIMEOUT, f"no complete answer within {deadline_s:g} s"))
+                fault = Fault(FaultKind.TIMEOUT, f"no complete answer within {deadline_s:g} s")
+                raise CallFailed(fault, answer=_uncounted(""))  # the provider may have counted it
         if errors:
             raise _LibraryError(errors[0])
         return results[0]
 
-    def _explain(self, error: Exception) -> CallFailed:
-        import openai
+    def _read_unread(self, asked: _Asked, error: Exception, seen: Sequence[Exchange]) -> Answer:
+        """The answer that litellm could not read.
 
-        if not isinstance(error, openai.OpenAIError):  # litellm could not read the provider's answer
-            text = self.redact.in_error(" ".join(f"{type(error).__name__}: {error}".split()))[:500]
-            return CallFailed(Fault(FaultKind.GARBLED, printable(text)))
+        Raises: CallFailed if there is none.
+        """
         headers = lower_names(_headers_of(error))
-        status = getattr(error, "status_code", None)
-        fault = classify(str(error), status, type(error).__name__, self.redact)
-        wait_s = retry_after_s(headers, self.now())
+        limits = read_limits(headers, asked.now)
+        answer = _read_in_body(asked, seen, limits)
+        if answer is not None:
+            return answer
+        fault = None if seen else self._explain_locally(error, full_name(asked.model))
+        fault = fault or self._classify(error, seen)
+        wait_s = retry_after_s(headers, asked.now)
         if wait_s is not None:
             fault = replace(fault, wait_s=max(wait_s, fault.wait_s or 0.0))
-        return CallFailed(fault, read_limits(headers, self.now()))
+        raise CallFailed(fault, limits) from error
+
+    def _explain_locally(self, error: Exception, model: str) -> Fault | None:
+        """The fault of this machine or its network because of which no server answered, None for any other.
+
+        model: with its provider.
+        """
+        chain = list(_chain(error))
+        host = next((host for link in chain if (host := _host_of(link))), "")
+        causes = [f"{type(link).__name__}: {link}" for link in chain]
+        return local_fault(causes, model, host, self.variable_of(host), self.redact)
+
+    def _classify(self, error: Exception, seen: Sequence[Exchange]) -> Fault:
+        import openai
+
+        if seen and not isinstance(error, openai.OpenAIError):  # litellm stumbled over a body that nobody reads
+            return Fault(FaultKind.GARBLED, seen[-1].describe(self.redact.in_error))
+        status = getattr(error, "status_code", None)
+        return classify(str(error), status, type(error).__name__, self.redact)
 
 
 class _LibraryError(Exception):
@@ -156,10 +204,12 @@ def _read_timeout(timeout_s: float) -> Any:
     return httpx.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
 
 
-def _parameters(rules: ModelRules, dropped: Collection[str]) -> dict[str, Any]:
-    """Parameters of a request beside model and messages."""
+def _parameters(model: str, rules: ModelRules, dropped: Collection[str]) -> dict[str, Any]:
+    """Parameters of a request beside model and messages. Ollama's own window is small, whatever the model's is."""
     left_out = sorted({*(rules.drop_params or ()), *dropped})
     parameters: dict[str, Any] = {"max_tokens": rules.max_output_tokens} if rules.max_output_tokens else {}
+    if rules.window_tokens and model.startswith(("ollama/", "ollama_chat/")):
+        parameters["num_ctx"] = rules.window_tokens
     parameters = {name: value for name, value in parameters.items() if name not in left_out}
     return parameters | ({"additional_drop_params": left_out} if left_out else {})
 
@@ -170,40 +220,86 @@ def _headers_of(error: Exception) -> Mapping[str, object] | None:
     return beside or getattr(getattr(error, "response", None), "headers", None)
 
 
-def _read(model: str, response: Any, rules: ModelRules, now: float) -> Answer:
-    """The answer in a response.
+def _read_answer(asked: _Asked, response: Any, exchanges: Sequence[Exchange]) -> Answer:
+    """The answer in litellm's response, as the body that came completes it.
 
     Raises: CallFailed if nothing in it can be used.
     """
-    choices = getattr(response, "choices", None) or []
-    message = getattr(choices[0], "message", None) if choices else None
-    finish = str(getattr(choices[0], "finish_reason", None) or "") if choices else ""
-    text = getattr(message, "content", None) or ""
-    usage = getattr(response, "usage", None)
+    body = next((e.body for e in reversed(exchanges) if e.is_success), b"")
+    heard = read_body(body) if body else None
+    seen = see_response(response)
+    if heard is None:
+        heard = seen
+    elif seen.text.strip() and not heard.form:
+        # litellm took thoughts out of the text, or names a block that this reader passes over
+        heard = complete(heard, seen)
+    usage = seen.usage if seen.usage.is_counted else heard.usage
     hidden: Mapping[str, Any] = getattr(response, "_hidden_params", None) or {}
-    tokens_in, tokens_out = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
-    details = getattr(usage, "prompt_tokens_details", None)
-    cached = min(tokens_in, _count(details, "cached_tokens") or _count(usage, "cache_read_input_tokens"))
-    price = rules.price(tokens_in, cached, tokens_out)
-    told = hidden.get("response_cost") or None  # litellm says zero if it has no price
-    cost_usd = told if price is None else price
+    told = hidden.get("response_cost") or None if seen.usage.is_counted else None  # litellm says zero without a price
+    limits = read_limits(lower_names(hidden.get("additional_headers")), asked.now)
+    return _judge(asked, heard, usage, told, limits)
+
+
+def _read_in_body(asked: _Asked, exchanges: Sequence[Exchange], limits: RateLimits) -> Answer | None:
+    """The answer in a body that litellm could not read, or None if no provider writes such a body.
+
+    Raises: CallFailed if it holds no reply.
+    """
+    last = exchanges[-1] if exchanges else None
+    if last is None or not last.is_success:
+        return None
+    if not last.is_whole:
+        fault = Fault(FaultKind.OUTAGE, "the connection ended within the answer")
+        raise CallFailed(fault, limits, _uncounted(asked.model))
+    heard = read_body(last.body)
+    if heard is not None:
+        return _judge(asked, heard, heard.usage, None, limits)
+    if last.begins_as_json:
+        fault = Fault(FaultKind.GARBLED, last.describe(asked.redact.in_error))
+        raise CallFailed(fault, limits, _uncounted(asked.model))
+    return None
+
+
+def _judge(asked: _Asked, heard: Heard, usage: Usage, told_usd: float | None, limits: RateLimits) -> Answer:
+    tokens_in, tokens_out = usage.tokens_in or 0, usage.tokens_out or 0
+    cached = min(tokens_in, usage.tokens_cached)
+    price = asked.rules.price(tokens_in, cached, tokens_out)
+    cost_usd = told_usd if price is None else price
+    if cost_usd is None and usage.is_counted and (listed := price_of(asked.model, RuleTable())):
+        cost_usd = tokens_in * listed.input_usd + tokens_out * listed.output_usd
+    counted = usage.is_counted
+    end = end_of(heard.finish)
     answer = Answer(
-        text=str(text),
-        model=printable(str(getattr(response, "model", "") or model)[:NAME_CHARS]),
-        reasoning=str(getattr(message, "reasoning_content", None) or ""),
-        paid=Paid(tokens_in, tokens_out, cached, cost_usd if tokens_in or tokens_out else None),
-        finish_reason=finish,
-        limits=read_limits(lower_names(hidden.get("additional_headers")), now),
+        text=heard.text,
+        model=printable((heard.model or asked.model)[:NAME_CHARS]),
+        reasoning=heard.reasoning,
+        paid=Paid(tokens_in, tokens_out, cached, cost_usd if counted else None, uncounted=0 if counted else 1),
+        finish_reason="length" if end == BROKEN else end,
+        limits=limits,
     )
-    counted = answer if tokens_in or tokens_out else None
-    if finish == "content_filter":
-        fault = Fault(FaultKind.CONTENT, "the answer was withheld by the provider's content filter")
-        raise CallFailed(fault, answer.limits, counted)
-    if not (isinstance(text, str) and text.strip()) and finish != "length":
-        fault = Fault(FaultKind.GARBLED, "answered with an empty reply" if choices else "answered nothing")
-        raise CallFailed(fault, answer.limits, counted)
+    fault = fault_in(heard, asked.redact)
+    if fault:
+        # An error in place of a reply costs nothing, unless the provider counted it.
+        raise CallFailed(fault, limits, None if heard.error and not (counted or heard.text) else answer)
     return answer
 
 
-def _count(source: Any, name: str) -> int:
-    return max(0, int(getattr(source, name, 0) or 0))
+def _uncounted(model: str) -> Answer:
+    """An answer of no use, whose tokens nobody counted."""
+    return Answer("", model, Paid(cost_usd=None, uncounted=1))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    for _ in range(DEEPEST_CAUSE):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _host_of(error: BaseException) -> str:
+    """The host of the request of an error of httpx, which has none if it was raised before one was made."""
+    try:
+        return str(error.request.url.host)  # type: ignore[attr-defined]
+    except (AttributeError, RuntimeError):
+        return ""

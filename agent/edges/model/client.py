@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import tenacity
 
 from agent.core.journal.budget import Paid
-from agent.core.model.cut_reply import ask_for_less, ask_for_rest, has_answer, join_rest
+from agent.core.model.candidate import MOST_CHANGES, Candidate
+from agent.core.model.cut_reply import ask_for_less, ask_for_rest, ask_for_text, has_answer, join_rest
 from agent.core.model.faults import Fault, FaultAction, FaultKind, advice
-from agent.core.model.messages import Message, Rules, normalise, rules_for, stricter
-from agent.core.model.rules import DEFAULT_TIMEOUT_S, ModelRules, RuleTable
+from agent.core.model.messages import Message, normalise, rules_for
+from agent.core.model.rules import DEFAULT_TIMEOUT_S, RuleTable
 from agent.core.text.redact import Redactor
 from agent.edges.model.call import Answer, Call, CallFailed
 from agent.edges.model.litellm_table import known_window
@@ -28,24 +30,9 @@ REST_S = 900.0
 OF_THIS_TEXT = frozenset({FaultKind.LENGTH, FaultKind.CONTENT, FaultKind.CUT})
 ROUND_S = 30.0
 REASON_CHARS = 200  # of the reason for a wait
-
-
-@dataclass(slots=True)
-class _RankedModel:
-    """One of the models that may answer, and the facts learnt about it."""
-
-    # litellm's name of it.
-    name: str
-    # Limits, prices and parameters from settings.
-    rules: ModelRules
-    # The form of its message sequence. It becomes stricter if the provider refuses one.
-    shape: Rules
-    # Parameters that the provider refused.
-    dropped: set[str] = field(default_factory=set)
-    # Until then the others are asked first.
-    rests_until: float = float("-inf")
-    # Window that an error of the provider named.
-    told_window: int | None = None
+# Replies without text that one question is paid for.
+MOST_TEXTLESS = 3
+TEXTLESS = frozenset({FaultKind.GARBLED, FaultKind.NO_TEXT})
 
 
 @dataclass(slots=True)
@@ -64,8 +51,10 @@ class _Effort:
     answers: list[Answer] = field(default_factory=list)
     # By model, the reason why it will not answer.
     refusals: dict[str, str] = field(default_factory=dict)
-    # Model and kind of fault for which a request was changed.
-    changed: set[tuple[str, FaultKind]] = field(default_factory=set)
+    # How often a request was changed, by model and kind of fault.
+    changed: Counter[tuple[str, FaultKind]] = field(default_factory=Counter)
+    # Replies without text, by model.
+    textless: Counter[str] = field(default_factory=Counter)
     # Kind of the last fault; None before there was one.
     seen: FaultKind | None = None
     # Time of the first fault in an unbroken row of that kind.
@@ -118,10 +107,10 @@ class LiteLLMModel:
     ) -> None:
         self.name = name
         table = table or RuleTable()
-        self._candidates = [_RankedModel(n, table.find(n), rules_for(n, table)) for n in (name, *fallbacks)]
+        self._candidates = [Candidate(n, table.find(n), rules_for(n, table)) for n in (name, *fallbacks)]
         self._patience, self._clock = patience, patience.clock
         self._throttle = throttle or Throttle(clock=patience.clock)
-        self._call = Call(patience.check_stop, redact or Redactor())
+        self._call = Call(patience.check_stop, redact or Redactor(), variable_of=patience.variable_of)
 
     @property
     def window_tokens(self) -> int | None:
@@ -130,7 +119,12 @@ class LiteLLMModel:
         A model to fall back on may have a smaller one.
         """
         first = self._candidates[0]
-        return first.rules.window_tokens or first.told_window or known_window(first.name)
+        return first.window_tokens or known_window(first.name)
+
+    @property
+    def output_tokens(self) -> int | None:
+        """Most tokens of a reply of the first model, by its rules."""
+        return self._candidates[0].rules.max_output_tokens
 
     def ask(self, request: Request) -> ModelReply:
         """The first usable answer of the model or of one to fall back on.
@@ -168,7 +162,7 @@ class LiteLLMModel:
                 raise ProviderUnavailable(self.name, self._describe(effort))
             self._patience.sleep(min(ROUND_S, remains))
 
-    def _give_up_on(self, candidate: _RankedModel, fault: Fault, effort: _Effort) -> None:
+    def _give_up_on(self, candidate: Candidate, fault: Fault, effort: _Effort) -> None:
         """Note why the model did not answer.
 
         Raises: ContextTooLong if a shorter prompt may be answered.
@@ -186,34 +180,56 @@ class LiteLLMModel:
         asks = f", told to wait {effort.asks_s / 60:.0f} min" if effort.asks_s >= 60 else ""
         return f"{effort.last} (asked {effort.requests} times in {minutes:.0f} min{asks})"
 
-    def _converse(
-        self, candidate: _RankedModel, messages: Sequence[Message], effort: _Effort, *, alone: bool
-    ) -> Answer:
+    def _converse(self, candidate: Candidate, messages: Sequence[Message], effort: _Effort, *, alone: bool) -> Answer:
         """One model's whole answer. If it was cut, it is joined with its rest, or a shorter one takes its place.
 
         Raises: CallFailed.
         """
-        first = self._persist(candidate, messages, effort, alone=alone)
-        if first.finish_reason != "length":
+        first = self._ask_for_text(candidate, messages, effort, alone=alone)
+        if not candidate.is_cut(first.finish_reason):
             return first
         if has_answer(first.text):
             more = [*messages, *ask_for_rest(first.text)]
             try:
                 rest = self._persist(candidate, more, effort, alone=alone, brief=FaultKind.GARBLED)
             except CallFailed as failed:
-                if failed.fault.kind is not FaultKind.GARBLED:  # of some models an empty reply is all that follows
+                if failed.fault.kind not in TEXTLESS:  # of some models an empty reply is all that follows
                     raise
                 rest = None
-            if rest and rest.finish_reason != "length":
+            if not first.finish_reason and (rest is None or not rest.finish_reason):
+                candidate.names_ends = False
+                return first
+            if rest and not candidate.is_cut(rest.finish_reason):
                 return replace(rest, text=join_rest(first.text, rest.text), reasoning=first.reasoning)
-        less = self._persist(candidate, [*messages, ask_for_less()], effort, alone=alone)
+        less = self._ask_for_text(candidate, [*messages, ask_for_less()], effort, alone=alone)
         if not has_answer(less.text):
             raise CallFailed(Fault(FaultKind.CUT, "reached its limit of output tokens before it said anything"))
         return less
 
+    def _ask_for_text(
+        self, candidate: Candidate, messages: Sequence[Message], effort: _Effort, *, alone: bool
+    ) -> Answer:
+        """One answer with text in it. After one without, the model is told so.
+
+        Raises: CallFailed, also after MOST_TEXTLESS answers without text.
+        """
+        asked = list(messages)
+        while True:
+            try:
+                return self._persist(candidate, asked, effort, alone=alone)
+            except CallFailed as failed:
+                if failed.fault.kind is not FaultKind.NO_TEXT:
+                    raise
+                effort.textless[candidate.name] += 1
+                times = effort.textless[candidate.name]
+                if times >= MOST_TEXTLESS:
+                    told = replace(failed.fault, text=f"answered {times} times, at last with {failed.fault.text}")
+                    raise CallFailed(told, failed.limits) from failed
+                asked = [*messages, ask_for_text()]
+
     def _persist(
         self,
-        candidate: _RankedModel,
+        candidate: Candidate,
         messages: Sequence[Message],
         effort: _Effort,
         *,
@@ -255,7 +271,7 @@ class LiteLLMModel:
         effort.answers.append(answer)
         return answer
 
-    def _tell_wait(self, candidate: _RankedModel, effort: _Effort, wait_s: float) -> None:
+    def _tell_wait(self, candidate: Candidate, effort: _Effort, wait_s: float) -> None:
         """Tell a long wait now and then, so that nobody wonders about a launch that does nothing for hours."""
         now = self._clock()
         if wait_s >= TOLD_WAIT_S and now - effort.told >= TELL_EVERY_S:
@@ -263,8 +279,8 @@ class LiteLLMModel:
             asked = f"asked {effort.requests} times, again in {wait_s:.0f} s"
             self._patience.on_wait(f"waiting for {candidate.name}: {effort.last[:REASON_CHARS]}; {asked}")
 
-    def _send(self, candidate: _RankedModel, messages: Sequence[Message], effort: _Effort, *, alone: bool) -> Answer:
-        """One request, and for each kind of refusal that a change may lift, one changed request.
+    def _send(self, candidate: Candidate, messages: Sequence[Message], effort: _Effort, *, alone: bool) -> Answer:
+        """One request, and for each kind of refusal that a change may lift, changed requests.
 
         Raises: CallFailed.
         """
@@ -275,33 +291,19 @@ class LiteLLMModel:
             except CallFailed as failed:
                 effort.note(failed.fault, self._clock())
                 kind = failed.fault.kind
-                if kind.action is not FaultAction.CHANGE or (candidate.name, kind) in effort.changed:
+                changes = (candidate.name, kind)
+                spent = effort.changed[changes] >= MOST_CHANGES.get(kind, 0)
+                if spent or not candidate.change(failed.fault, messages):
                     if kind is FaultKind.SEQUENCE:  # it was not the shape
                         candidate.shape = usual
                     raise
-                if not self._change(candidate, failed.fault, messages):
-                    raise
-                effort.changed.add((candidate.name, kind))
+                effort.changed[changes] += 1
 
-    def _change(self, candidate: _RankedModel, fault: Fault, messages: Sequence[Message]) -> bool:
-        """Change the form or the parameters that were refused, and return whether the next request differs."""
-        if fault.kind is FaultKind.SEQUENCE:
-            harder = stricter(candidate.shape, messages)
-            candidate.shape = harder or candidate.shape
-            return harder is not None
-        if fault.kind is FaultKind.PARAMETER:
-            new = {fault.parameter or "max_tokens"} - candidate.dropped - set(candidate.rules.drop_params or ())
-            candidate.dropped |= new | ({"max_tokens"} if new else set())
-            return bool(new)
-        return False
-
-    def _send_once(
-        self, candidate: _RankedModel, messages: Sequence[Message], effort: _Effort, *, alone: bool
-    ) -> Answer:
+    def _send_once(self, candidate: Candidate, messages: Sequence[Message], effort: _Effort, *, alone: bool) -> Answer:
         if effort.answers:
             effort.check_room(effort.paid)
         sent = normalise(messages, candidate.shape)
-        rules, left = candidate.rules, effort.deadline - self._clock()
+        rules, left = candidate.fit_reply(sent), effort.deadline - self._clock()
         deadline_s = min(rules.timeout_s or DEFAULT_TIMEOUT_S, max(SHORTEST_TIMEOUT_S, left))
         chars = sum(len(message.content) for message in sent)
         patience_s = left if alone else min(left, TURN_S[FaultKind.RATE_LIMIT])
@@ -310,6 +312,8 @@ class LiteLLMModel:
                 effort.requests += 1
                 try:
                     answer = self._call.send(candidate.name, sent, rules, candidate.dropped, deadline_s)
+                    if cut := candidate.note_count(chars, answer.paid.tokens_in):
+                        raise CallFailed(cut, answer.limits, answer)
                 except CallFailed as failed:
                     if failed.answer:
                         effort.answers.append(failed.answer)
@@ -329,7 +333,7 @@ class LiteLLMModel:
             raise CallFailed(Fault(FaultKind.RATE_LIMIT, str(held), wait_s=held.seconds)) from held
 
 
-def _reply_of(answer: Answer, candidate: _RankedModel, effort: _Effort) -> ModelReply:
+def _reply_of(answer: Answer, candidate: Candidate, effort: _Effort) -> ModelReply:
     """The answer, with the tokens and the cost of all requests of the question."""
     text = answer.text
     if candidate.rules.send_reasoning and answer.reasoning:

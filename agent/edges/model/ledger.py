@@ -75,7 +75,7 @@ class Ledger:
             reply = model.ask(replace(request, check_room=check_room))
             paid = reply.paid
         except (ProviderError, BudgetSpent) as error:
-            paid = error.paid if error.paid and (error.paid.tokens_in or error.paid.tokens_out) else None
+            paid = error.paid if error.paid and (error.paid.is_counted or error.paid.uncounted) else None
             raise
         finally:
             self._settle(path, need, paid)
@@ -163,9 +163,12 @@ def request_chars(request: Request) -> int:
 
 
 def _use_of(paid: Paid, need: Need) -> Use:
-    """The use that was paid for. If the provider did not say, the estimate stands for it."""
-    tokens = paid.tokens_in + paid.tokens_out if paid.tokens_in else need.tokens
-    return Use(tokens, need.cost_usd if paid.cost_usd is None else paid.cost_usd)
+    """The use that was paid for. If the provider did not say, the estimate stands for each answer."""
+    uncounted = max(paid.uncounted, 0 if paid.tokens_in else 1)
+    tokens = (paid.tokens_in + paid.tokens_out if paid.tokens_in else 0) + uncounted * need.tokens
+    known = paid.cost_usd if paid.cost_usd is not None else need.cost_usd if paid.tokens_in else 0.0
+    guessed = need.cost_usd if uncounted else 0.0
+    return Use(tokens, None if known is None or guessed is None else known + uncounted * guessed)
 
 
 def _limits_money(limits: Limits) -> bool:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from agent.core.journal.budget import Price
+from agent.core.model.local_fault import wrong_variables
 from agent.core.model.rules import RuleTable
+from agent.core.model.variables import address_variable
+from agent.edges.system.exchange import wrap_httpx
 from agent.edges.system.large_imports import import_large
 from agent.edges.system.library_warnings import ignore_library_warnings
 from agent.errors import UsageError
 
-__all__ = ["check_model", "known_window", "load_litellm", "price_of"]
+__all__ = ["check_model", "full_name", "known_window", "load_litellm", "price_of"]
 
 # Variables that litellm reads. Without them it fetches prices, header names and other tables from its project's site.
 WITHOUT_REQUESTS = {
@@ -20,6 +25,12 @@ WITHOUT_REQUESTS = {
     "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
     "LITELLM_OFFLINE_MODE": "True",
 }
+
+LOGGERS = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router")
+# Providers that may find their rights elsewhere (profile, role), and those that need none.
+KEYLESS = frozenset({"bedrock", "bedrock_converse", "sagemaker", "sagemaker_chat", "ollama", "ollama_chat"})
+# Providers without an address of their own, of which litellm would send prompts to api.openai.com.
+NAMED_SERVERS = frozenset({"hosted_vllm", "lm_studio"})
 
 
 def load_litellm() -> Any:
@@ -30,7 +41,20 @@ def load_litellm() -> Any:
     litellm: Any = import_large("litellm")
     litellm.suppress_debug_info = True
     litellm.telemetry = False
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # they write tracebacks to the terminal
+    wrap_httpx()
     return litellm
+
+
+def full_name(name: str) -> str:
+    """The name with its provider in front: of gpt-4o openai/gpt-4o. A name of no known provider stays as it is."""
+    litellm = load_litellm()
+    try:
+        model, provider, *_ = litellm.get_llm_provider(name)
+    except litellm.exceptions.BadRequestError:
+        return name
+    return f"{provider}/{model}"
 
 
 def known_window(name: str) -> int | None:
@@ -52,14 +76,34 @@ def check_model(name: str, environment: Mapping[str, str], option: str = "--mode
     """
     litellm = load_litellm()
     try:
-        litellm.get_llm_provider(name)
+        model, provider, *_ = litellm.get_llm_provider(name)
     except litellm.exceptions.BadRequestError as error:
         raise UsageError(
             f"{option} {name}",
             "litellm knows no such provider",
-            "write provider/model, for example deepseek/deepseek-reasoner, or offline/sweep",
+            _nearest(litellm, name) or "write provider/model, for example deepseek/deepseek-reasoner, or offline/sweep",
         ) from error
-    checked = litellm.validate_environment(name)
+    _check_keys(name, provider, environment, option)
+    has_socks = importlib.util.find_spec("socksio") is not None
+    exists = os.path.exists
+    for wrong in wrong_variables(f"{provider}/{model}", environment, has_socks=has_socks, exists=exists):
+        raise UsageError(wrong.where, wrong.problem, wrong.remedy)
+
+
+def _nearest(litellm: Any, name: str) -> str:
+    """The names under which litellm's table has a model without its provider."""
+    known = [known for known in litellm.model_cost if known.endswith(f"/{name}")] if "/" not in name else []
+    return f"write {' or '.join(sorted(known, key=len)[:2])}" if known else ""
+
+
+def _check_keys(name: str, provider: str, environment: Mapping[str, str], option: str) -> None:
+    """Raises: UsageError if the provider's key, or the address of a server of one's own, is not set."""
+    if provider in NAMED_SERVERS and not environment.get(address_variable(f"{provider}/")):
+        address = address_variable(f"{provider}/")
+        raise UsageError(f"{option} {name}", f"{address} not set", f"export it, as {address}=http://localhost:8000/v1")
+    if provider in KEYLESS:
+        return
+    checked = load_litellm().validate_environment(name)
     missing = [key for key in checked.get("missing_keys", []) if not environment.get(key)]
     if missing and not checked.get("keys_in_environment"):
         raise UsageError(f"{option} {name}", f"{' and '.join(missing)} not set", "export the key or put it into .env")

@@ -23,6 +23,11 @@ def _never() -> None:
     """Work is never to end."""
 
 
+def _nobody(host: str) -> str:
+    """No variable names the host."""
+    return ""
+
+
 def _say_nothing(line: str) -> None:
     """Nobody listens."""
 
@@ -43,6 +48,8 @@ class ProviderPatience:
     check_stop: Callable[[], None] = _never
     # Told now and then which provider is waited for, and why.
     on_wait: Callable[[str], None] = _say_nothing
+    # The variable of the environment that names a host. If that does not resolve, waiting is of no use.
+    variable_of: Callable[[str], str] = _nobody
 
     def wait_s(self, fault: Fault, attempt: int, left_s: float) -> float:
         """The wait that the provider asked for and a little more, else a random one under a bound that doubles.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from agent.core.journal.budget import Paid
 from agent.core.journal.kinds import Role
 from agent.core.model.messages import Message
 from agent.core.prompt.view import TurnView
 
-__all__ = ["FREE", "UNCOUNTED", "Model", "ModelReply", "Models", "Request"]
+__all__ = ["FREE", "UNCOUNTED", "BoundedReply", "Model", "ModelReply", "Models", "Request"]
 
 
 # One request whose tokens and price nobody knows, and one that costs nothing.
@@ -73,6 +73,16 @@ class Model(Protocol):
         Raises: ProviderUnavailable once patience is spent, ProviderRefused at once, ContextTooLong, and the exception
         of `check_room`. Each of these holds the payment.
         """
+        ...
+
+
+@runtime_checkable
+class BoundedReply(Protocol):
+    """A model whose replies have a set length."""
+
+    @property
+    def output_tokens(self) -> int | None:
+        """Most tokens of a reply, None if nobody set them."""
         ...
 
 

@@ -260,13 +260,17 @@ def test_an_editor_is_shown_what_the_instruction_quotes_or_names() -> None:
 
 def test_a_window_leaves_room_for_the_reply() -> None:
     assert budget_of(None) is None
+    assert budget_of(8192, 4096) == 4096 and budget_of(8192, 500) == 7692, "the set length of a reply is left free"
+    assert budget_of(5000, 4096) == 2500, "but half of the window is the prompt's"
+    assert budget_of(None, 4096) is None
     assert budget_of(8192) == 6144 and budget_of(131_072) == 131_072 - 8192
 
 
 def test_a_prompt_found_too_long_is_halved_or_brought_to_the_window_that_was_told() -> None:
     assert smaller_budget(None, 9000, None) == 4500
     assert smaller_budget(6000, 5000, None) == 2500
-    assert smaller_budget(None, 9000, 4096) == 3072 and smaller_budget(None, 9000, 100_000) == 4500
+    assert smaller_budget(None, 9000, 3072) == 3072 and smaller_budget(None, 9000, 91_808) == 4500
+    assert smaller_budget(None, 9000, 6144) == 6144, "what the window holds is not left out"
 
 
 def test_a_long_conversation_loses_its_oldest_exchanges_then_the_middle_of_the_last_reply() -> None:

@@ -59,6 +59,19 @@ def model_with(slept: list[float], *, patience_s: float = 3600.0) -> LiteLLMMode
     return LiteLLMModel(MODEL, ProviderPatience(patience_s, sleep=slept.append, clock=lambda: sum(slept)))
 
 
+CALL = {"id": "1", "type": "function", "function": {"name": "bash", "arguments": "{}"}}
+STREAM = (
+    b'data: {"choices": [{"index": 0, "delta": {"content": "Ye"}, "finish_reason": null}]}\n\n'
+    b'data: {"choices": [{"index": 0, "delta": {"content": "s."}, "finish_reason": "stop"}]}\n\n'
+    b'data: {"choices": [], "usage": {"prompt_tokens": 1000, "completion_tokens": 50}}\n\ndata: [DONE]\n\n'
+)
+
+
+def spoken(message: dict[str, Any]) -> Response:
+    choice = {"index": 0, "message": {"role": "assistant"} | message, "finish_reason": "stop"}
+    return says("", choices=[choice])
+
+
 def ask(model: LiteLLMModel, messages: tuple[Message, ...] = MESSAGES) -> str:
     return model.ask(Request(messages, VIEW)).text
 
@@ -145,10 +158,7 @@ UNAVAILABLE = {
     "empty body": Response(200, b""),
     "not JSON": Response(200, b"<html>maintenance</html>"),
     "JSON of another kind": Response(200, b"[]"),
-    "no choices": says("", choices=[]),
-    "choices null": says("", choices=None),
-    "blank reply": says(" \n"),
-    "null reply": says(None),
+    "no choices and no tokens": says("", choices=[], usage=None),
 }
 
 
@@ -594,3 +604,223 @@ def test_a_key_of_any_look_is_blotted_out_of_errors(provider: Provider, slept: l
     with pytest.raises(ProviderRefused) as caught:
         ask(model)
     assert secret not in str(caught.value)
+
+
+# Replies without text, and those that litellm cannot read
+
+
+TEXTLESS = {
+    "empty": ({"content": ""}, "nothing"),
+    "null": ({"content": None}, "nothing"),
+    "blank": ({"content": " \n\t"}, "nothing"),
+    "reasoning alone": ({"content": None, "reasoning_content": "Hm."}, "reasoning alone"),
+    "reasoning in the text": ({"content": "<think>\nHm.\n</think>\n"}, "reasoning alone"),
+    "a channel in the text": ({"content": "<|channel|>analysis<|message|>Hm."}, "reasoning alone"),
+    "a tool call": ({"content": None, "tool_calls": [CALL]}, r"a tool call \(bash\) alone"),
+    "a function call": ({"content": None, "function_call": CALL["function"]}, r"a tool call \(bash\) alone"),
+}
+
+
+@pytest.mark.parametrize("name", TEXTLESS)
+def test_a_reply_without_text_is_asked_for_in_other_words_and_at_most_three_times(
+    provider: Provider, slept: list[float], name: str
+) -> None:
+    message, came = TEXTLESS[name]
+    provider.answers.extend([spoken(message)] * 9)
+    with pytest.raises(ProviderRefused, match=f"answered 3 times, at last with a reply without text: {came}") as caught:
+        ask(model_with(slept))
+    bodies = [request.body["messages"][-1]["content"] for request in provider.received]
+    assert len(bodies) == 3 and slept == []
+    assert bodies[1] == bodies[2] and bodies[1].startswith(bodies[0])
+    assert bodies[1].endswith("\n\nYour last reply held no text. Answer in text, as asked above, and call no tool.")
+    assert caught.value.paid and (caught.value.paid.tokens_in, caught.value.paid.tokens_out) == (3000, 150)
+
+
+def test_a_text_after_none_is_the_reply_and_both_are_paid_for(provider: Provider, slept: list[float]) -> None:
+    provider.answers.append(spoken({"content": None, "tool_calls": [CALL]}))
+    reply = model_with(slept).ask(Request(MESSAGES, VIEW))
+    assert (reply.text, reply.paid.tokens_in, reply.paid.requests) == ("A reply.", 2000, 2) and slept == []
+
+
+def test_a_model_that_refuses_is_not_asked_again(provider: Provider, slept: list[float]) -> None:
+    provider.answers.append(spoken({"content": None, "refusal": "I cannot help with that."}))
+    with pytest.raises(ProviderRefused, match=r"the model refused: I cannot help with that\..*--fallback-model"):
+        ask(model_with(slept))
+    assert len(provider.received) == 1
+
+
+THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
+READ = {
+    "a list of blocks": (spoken({"content": [THOUGHT, {"type": "text", "text": "Yes."}]}), "Yes.", "Hm."),
+    "a list of texts": (spoken({"content": ["Ye", "s."]}), "Yes.", ""),
+    "a number": (spoken({"content": 42}), "42", ""),
+    "a block": (spoken({"content": {"type": "text", "text": "Yes."}}), "Yes.", ""),
+    "text in place of a message": (says("", choices=[{"text": "Yes.", "finish_reason": "stop"}]), "Yes.", ""),
+    "a stream": (Response(200, STREAM, (("Content-Type", "text/event-stream"),)), "Yes.", ""),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_reply_that_litellm_cannot_read_is_read_and_counted(
+    provider: Provider, slept: list[float], name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    response, text, reasoning = READ[name]
+    provider.answers.append(response)
+    reply = model_with(slept).ask(Request(MESSAGES, VIEW))
+    assert (reply.text, reply.reasoning) == (text, reasoning)
+    assert (reply.paid.tokens_in, reply.paid.tokens_out, reply.paid.requests) == (1000, 50, 1)
+    assert reply.paid.cost_usd and slept == []
+    assert capfd.readouterr() == ("", ""), "nothing of libraries reaches the terminal"
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        {"prompt_tokens": "many", "completion_tokens": None, "total_tokens": 1.5},
+        {"prompt_tokens": 10**15, "completion_tokens": 10**15, "total_tokens": 10**15},
+        {"prompt_tokens": -1, "completion_tokens": float("nan"), "total_tokens": float("inf")},
+        [1, 2],
+    ],
+    ids=["missing", "words", "absurd", "no numbers", "a list"],
+)
+def test_a_usage_that_is_none_makes_the_answer_uncounted(provider: Provider, slept: list[float], usage: object) -> None:
+    provider.answers.append(says("Yes.", usage=usage))
+    reply = model_with(slept).ask(Request(MESSAGES, VIEW))
+    assert (reply.text, reply.paid.tokens_in, reply.paid.cost_usd, reply.paid.uncounted) == ("Yes.", 0, None, 1)
+    assert slept == []
+
+
+@pytest.mark.parametrize("body", [b'{"detail": "Hm."}', b"[]", b'{"choices": [{"mess'])
+def test_json_without_a_reply_is_uncounted_and_told_in_a_sentence(
+    provider: Provider, slept: list[float], body: bytes
+) -> None:
+    provider.answers.append(Response(200, body))
+    with pytest.raises(ProviderUnavailable, match="answer: answered with JSON that holds no reply: ") as caught:
+        ask(model_with(slept, patience_s=0))
+    assert caught.value.paid == Paid(cost_usd=None, requests=1, uncounted=1)
+    assert "Traceback" not in str(caught.value) and "Error" not in str(caught.value)
+
+
+def test_an_uncounted_answer_needs_room_for_the_next_request(provider: Provider, slept: list[float]) -> None:
+    def check_room(paid: Paid) -> None:
+        assert paid.uncounted == 1 and not paid.tokens_in
+        raise BudgetSpent("no room", "--max-tokens 9000")
+
+    provider.answers.append(Response(200, b'{"detail": "Hm."}'))
+    with pytest.raises(BudgetSpent):
+        model_with(slept).ask(Request(MESSAGES, VIEW, check_room=check_room))
+    assert len(provider.received) == 1
+
+
+# Replies that were broken off
+
+
+def test_a_reply_that_its_provider_broke_off_is_asked_for_again(provider: Provider, slept: list[float]) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "one\n"}, "finish_reason": "error"}
+    provider.answers.append(says("", choices=[choice | {"error": {"code": 502, "message": "Provider disconnected"}}]))
+    reply = model_with(slept).ask(Request(MESSAGES, VIEW))
+    assert (reply.text, reply.paid.tokens_in) == ("A reply.", 2000) and len(slept) == 1
+    assert provider.received[0].body == provider.received[1].body
+
+
+@pytest.mark.parametrize("finish", ["abort", "error", "cancelled", "max_tokens", "MAX_TOKENS", "model_length", None])
+def test_a_reply_that_ends_too_soon_is_gone_on_with(provider: Provider, slept: list[float], finish: str | None) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "one\ntw"}, "finish_reason": finish}
+    provider.answers.extend([says("", choices=[choice]), says("two\n")])
+    assert ask(model_with(slept)) == "one\ntwo\n" and slept == []
+
+
+def test_a_provider_that_never_names_an_end_is_believed(provider: Provider, slept: list[float]) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "one\n"}}
+    provider.answers.extend([says("", choices=[choice])] * 9)
+    model = model_with(slept)
+    assert [ask(model), ask(model)] == ["one\n", "one\n"] and len(provider.received) == 3
+
+
+def test_a_reply_cut_in_its_thoughts_is_asked_for_again_whole(provider: Provider, slept: list[float]) -> None:
+    provider.answers.append(cut("<think>\nThe rate is too small.\n"))
+    provider.answers.append(says("<think>\nAgain.\n</think>\nPLAN:\n1. x\n"))
+    reply = ask(model_with(slept))
+    assert reply.split("</think>")[-1].strip() == "PLAN:\n1. x"
+    assert "shorter" in provider.received[1].body["messages"][-1]["content"]
+
+
+# Order of changed requests, and windows
+
+
+def test_where_every_turn_of_the_model_is_refused_one_message_quotes_them(
+    provider: Provider, slept: list[float]
+) -> None:
+    words = "The `reasoning_content` in the thinking mode must be passed back to the API."
+    refusal = fails(400, words, kind="invalid_request_error", code="invalid_request_error")
+    provider.answers.extend([lambda body: refusal if len(body["messages"]) > 1 else says("Yes.")] * 9)
+    talk = (*MESSAGES, Message("assistant", "A plan."), Message("user", "It crashed."))
+    model = model_with(slept)
+    assert [ask(model, talk), ask(model, talk)] == ["Yes.", "Yes."]
+    shapes = [[m["role"] for m in r.body["messages"]] for r in provider.received]
+    assert shapes == [["system", "user", "assistant", "user"], ["user"], ["user"]]
+    assert "A plan." in provider.received[-1].body["messages"][0]["content"]
+
+
+def test_parameter_order_and_length_may_be_refused_in_one_question(provider: Provider, slept: list[float]) -> None:
+    def answer(body: dict[str, Any]) -> Response:
+        if any(m["role"] == "system" for m in body["messages"]):
+            return fails(400, "System role not supported")
+        if body.get("max_tokens", 0) > 980:
+            return fails(
+                400,
+                "This model's maximum context length is 1000 tokens. However, you requested 4096 output tokens and "
+                "your prompt contains at least 30 input tokens, for a total of at least 4126 tokens.",
+            )
+        return fails(400, "Unsupported parameter: 'max_tokens'") if "max_tokens" in body else says("Yes.")
+
+    provider.answers.extend([answer] * 9)
+    table = RuleTable((("deepseek/", ModelRules(max_output_tokens=4096)),))
+    model = LiteLLMModel(MODEL, ProviderPatience(60, sleep=slept.append), table=table)
+    assert ask(model) == "Yes." and slept == []
+    assert [r.body.get("max_tokens", 0) for r in provider.received][:2] == [4096, 4096]
+    assert [r.body.get("max_tokens", 0) for r in provider.received][-1] == 0 and len(provider.received) == 4
+
+
+def test_a_reply_is_no_longer_than_the_window_leaves_room_for(provider: Provider, slept: list[float]) -> None:
+    table = RuleTable((("deepseek/", ModelRules(window_tokens=5000, max_output_tokens=4096)),))
+    model = LiteLLMModel(MODEL, ProviderPatience(60, sleep=slept.append), table=table)
+    ask(model)
+    ask(model, (Message("user", "word " * 1000),))
+    first, second = (r.body["max_tokens"] for r in provider.received)
+    assert first == 4096 and 3200 < second < 3500 and model.output_tokens == 4096
+
+
+def test_a_server_that_reads_a_part_of_the_prompt_is_noticed(provider: Provider, slept: list[float]) -> None:
+    usage = {"prompt_tokens": 2050, "completion_tokens": 12, "total_tokens": 2062}
+    provider.answers.extend([says("I see no program.", usage=usage)] * 4)
+    model = model_with(slept)
+    assert ask(model, (Message("user", "word " * 1600),)) == "I see no program."
+    for length in (2200, 4200):  # the count of another prompt, and one far too low
+        with pytest.raises(ProviderRefused, match=r"read 2,050 of about [\d,]+ .*CONTEXT_LENGTH") as caught:
+            ask(model, (Message("user", "word " * length),))
+        assert caught.value.paid and caught.value.paid.tokens_in == 2050
+
+
+# Faults of one's own machine
+
+
+LOCAL = {
+    "a scheme is missing": ({"DEEPSEEK_API_BASE": "127.0.0.1:9/v1"}, r"no http:// .*DEEPSEEK_API_BASE"),
+    "a scheme is wrong": ({"DEEPSEEK_API_BASE": "htp://127.0.0.1:9"}, r"no http:// .*DEEPSEEK_API_BASE"),
+    "a key of words": ({"DEEPSEEK_API_KEY": "sk-0123\u2026"}, r"a character that no key has.*DEEPSEEK_API_KEY"),
+}
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_a_fault_of_this_machine_is_not_waited_for(
+    slept: list[float], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    variables, told = LOCAL[name]
+    usual = {"DEEPSEEK_API_BASE": "http://127.0.0.1:9", "DEEPSEEK_API_KEY": CANARY}
+    for variable, value in (usual | variables).items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(ProviderRefused, match=told) as caught:
+        ask(model_with(slept))
+    assert slept == [] and "sk-0" not in str(caught.value)
