@@ -19,8 +19,7 @@ from agent.core.model.rules import DEFAULT_TIMEOUT_S, ModelRules, RuleTable
 from agent.core.model.usage import Usage
 from agent.core.text.redact import Redactor
 from agent.edges.model.headers import RateLimits, lower_names, read_limits, retry_after_s
-from agent.edges.model.litellm_table import full_name, load_litellm, price_of
-from agent.edges.system.exchange import Exchange, record
+from agent.edges.model.litellm_table import Exchange, full_name, load_litellm, price_of, record
 from agent.errors import StopRequested
 
 __all__ = ["Answer", "Call", "CallFailed", "check_stop", "sleep_unless_stopped"]

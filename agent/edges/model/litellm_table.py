@@ -1,23 +1,34 @@
-"""litellm's own table of models: providers and their keys, windows and prices."""
+"""litellm, loaded: its table of models (providers and their keys, windows, prices), and the answers that it is given.
+
+litellm raises what it cannot read away, and renames the reasons for a reply's end. Every provider is asked through
+httpx, whose `send` is wrapped once: no argument of litellm.completion reaches all of its clients.
+"""
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from agent.core.journal.budget import Price
+from agent.core.model.faults import printable
 from agent.core.model.local_fault import wrong_variables
 from agent.core.model.rules import RuleTable
 from agent.core.model.variables import address_variable
-from agent.edges.system.exchange import wrap_httpx
 from agent.edges.system.large_imports import import_large
 from agent.edges.system.library_warnings import ignore_library_warnings
 from agent.errors import UsageError
 
-__all__ = ["check_model", "full_name", "known_window", "load_litellm", "price_of"]
+__all__ = ["Exchange", "check_model", "full_name", "known_window", "load_litellm", "price_of", "record"]
+
+READ_BYTES = 2000
+TOLD_CHARS = 200
 
 # Variables that litellm reads. Without them it fetches prices, header names and other tables from its project's site.
 WITHOUT_REQUESTS = {
@@ -43,7 +54,7 @@ def load_litellm() -> Any:
     litellm.telemetry = False
     for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # they write tracebacks to the terminal
-    wrap_httpx()
+    _wrap_httpx()
     return litellm
 
 
@@ -125,3 +136,71 @@ def price_of(model: str, rules: RuleTable) -> Price | None:
         return None
     sent, received = known.get("input_cost_per_token"), known.get("output_cost_per_token")
     return Price(float(sent), float(received)) if sent and received else None
+
+
+# Answers as they came over the wire
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One answer. `is_whole` is False if the connection ended within it."""
+
+    status: int
+    body: bytes = b""
+    is_whole: bool = True
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def begins_as_json(self) -> bool:
+        return self.body.lstrip()[:1] in (b"{", b"[")
+
+    def describe(self, redact: Callable[[str], str]) -> str:
+        """The body in a few words."""
+        text = " ".join(self.body[:READ_BYTES].decode("utf-8", "replace").split())
+        if not text:
+            return "answered with an empty body"
+        kind = "JSON that holds no reply" if self.begins_as_json else "what is no JSON"
+        return f"answered with {kind}: {printable(redact(text))[:TOLD_CHARS]}"
+
+
+_SEEN: ContextVar[list[Exchange] | None] = ContextVar("exchanges of this call", default=None)
+
+
+@contextmanager
+def record(seen: list[Exchange]) -> Iterator[None]:
+    """Add to `seen` the answers that come in the meantime, in this thread and those that take over its context."""
+    token = _SEEN.set(seen)
+    try:
+        yield
+    finally:
+        _SEEN.reset(token)
+
+
+def _wrap_httpx() -> None:
+    """Have every client of httpx tell its answers to `record`. Doing it twice changes nothing more."""
+    import httpx
+
+    send = httpx.Client.send
+    if hasattr(send, "is_recorded"):
+        return
+
+    @functools.wraps(send)
+    def recorded(self: httpx.Client, request: httpx.Request, *, stream: bool = False, **more: Any) -> httpx.Response:
+        seen = _SEEN.get()
+        if seen is None or stream:
+            return send(self, request, stream=stream, **more)
+        response = send(self, request, stream=True, **more)
+        try:
+            response.read()
+        except BaseException:
+            seen.append(Exchange(response.status_code, is_whole=False))
+            response.close()
+            raise
+        seen.append(Exchange(response.status_code, response.content))
+        return response
+
+    recorded.is_recorded = True  # type: ignore[attr-defined]
+    httpx.Client.send = recorded  # type: ignore[method-assign]
