@@ -20,6 +20,7 @@ from agent.cli.terminal import STDOUT, VOICE, clean_streams, describe_surprise, 
 from agent.edges.system.git_variables import forget_git_variables
 from agent.edges.system.large_imports import import_large
 from agent.edges.system.library_warnings import ignore_library_warnings
+from agent.edges.system.processes import read_process, running_s
 from agent.edges.system.streams import open_closed_streams, settle_streams
 from agent.errors import ScientistError
 
@@ -98,7 +99,8 @@ def main(arguments: list[str] | None = None) -> None:
     open_closed_streams()
     heed_signals()
     try:
-        sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+        own = read_process(os.getpid())
+        sys.exit(run(sys.argv[1:] if arguments is None else arguments, running_s(own) if own else 0.0))
     finally:
         settle_streams()
 
@@ -121,9 +123,12 @@ def end(number: int, _frame: object) -> None:
     sys.exit(128 + number)
 
 
-def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code. An error is one line on standard error."""
-    VOICE.reset()
+def run(arguments: list[str], age_s: float = 0.0) -> int:
+    """Run one command and return its exit code. An error is one line on standard error.
+
+    age_s: how long its process runs already.
+    """
+    VOICE.reset(age_s)
     with clean_streams():
         return answer(arguments)
 

@@ -32,7 +32,7 @@ from agent.edges.template.data import Prepared, PreparedData
 from agent.edges.template.frozen import unplant
 from agent.edges.template.load import Template
 from agent.edges.workspace.hand_edits import check_untouched, discard_edits
-from agent.edges.workspace.layout import Workspace, frozen_template, read_state
+from agent.edges.workspace.layout import GONE, Workspace, frozen_template, read_state, withdraw_stop
 from agent.edges.workspace.lock import hold_lock
 from agent.effects.edges import Edges
 from agent.effects.run_step import Steps
@@ -100,16 +100,24 @@ def drive_all(
         except KeyboardInterrupt:
             interrupt(workspace)
             return 130
-        except ScientistError as error:
-            say(f"scientist: {error}")
-            codes.append(error.exit_code)
-        except OSError as error:
-            say(f"scientist: {say_fault(error, workspace.path)}")
-            codes.append(3)
         except Exception as error:  # one idea's surprise must not cost the others their night
-            say(f"scientist: {workspace.path}: unexpected {describe_surprise(error, workspace.agent / 'rescue')}")
-            codes.append(3)
+            codes.append(say_trouble(workspace, error))
     return worst(codes)
+
+
+def say_trouble(workspace: Workspace, error: Exception) -> int:
+    """Print in one line what ended the work on an idea, and return the exit code for it."""
+    if not workspace.agent.is_dir():
+        say(f"scientist: {workspace.path}: {GONE}")
+        return 6
+    if isinstance(error, ScientistError):
+        say(f"scientist: {error}")
+        return error.exit_code
+    if isinstance(error, OSError):
+        say(f"scientist: {say_fault(error, workspace.path)}")
+    else:
+        say(f"scientist: {workspace.path}: unexpected {describe_surprise(error, workspace.agent / 'rescue')}")
+    return 3
 
 
 def worst(codes: Sequence[int]) -> int:
@@ -132,7 +140,7 @@ def drive(
     """
     with hold_lock(workspace.agent):
         if resumed:
-            workspace.stop_file.unlink(missing_ok=True)
+            withdraw_stop(workspace, VOICE.age_s())
         if discards_edits:
             say_discarded(workspace)
         loop, change = open_loop(workspace, ledger, settings, resumed, place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Iterable, Iterator
@@ -111,9 +112,17 @@ class Voice:
     foot: MovingLine | None = None
     # Which of "quiet" and "verbose" were asked for, and whether each was typed (else it is from scientist.toml).
     asked: dict[str, bool] = field(default_factory=dict)
+    # Seconds since the machine was booted.
+    began_s: float = 0.0
 
-    def reset(self) -> None:
+    def reset(self, age_s: float = 0.0) -> None:
+        """age_s: how long the command runs already."""
         self.quiet, self.verbose, self.foot, self.asked = False, False, None, {}
+        self.began_s = time.clock_gettime(time.CLOCK_BOOTTIME) - age_s
+
+    def age_s(self) -> float:
+        """How long the command runs."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - self.began_s
 
 
 VOICE = Voice()
@@ -153,7 +162,9 @@ def describe_surprise(error: Exception, folder: Path) -> str:
     """One line for an unexpected error. Its traceback is kept in `folder`, without keys."""
     redact = read_redactor()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.parent.is_dir():  # of a workspace that somebody removed
+            folder = Path(tempfile.gettempdir())
+        folder.mkdir(exist_ok=True)
         path = folder / f"scientist-{time.time_ns()}.traceback"
         path.write_text(redact("".join(traceback.format_exception(error))), "utf-8", errors="replace")
         where = f"; traceback in {path}"

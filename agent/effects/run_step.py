@@ -65,6 +65,7 @@ class Steps:
         changed, so that no evaluator runs that an experiment overwrote.
         """
         folder = self.workspace.step_folder(action.folder)
+        self.workspace.attempts.stat()  # a workspace that somebody removed is not made again
         if begun:
             folder.mkdir(parents=True, exist_ok=True)
             status = self.runner.poll(folder)

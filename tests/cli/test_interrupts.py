@@ -100,6 +100,11 @@ def test_stop_ends_orchestrator_and_run_and_resume_goes_on(begin: Begin, scienti
     _, told = process.communicate(timeout=20)
     assert process.returncode == 3 and "stopped by request" in told
     assert state_of(scientist) == "paused"
+    resumed = begin("resume", "--all")
+    time.sleep(0.1)  # long before it has read its arguments
+    (only_workspace(folder) / ".agent" / "stop").touch()
+    resumed.communicate(timeout=20)
+    assert resumed.returncode == 3 and state_of(scientist) == "paused", "a request that came after it began counts"
     assert scientist("resume", "--all").returncode == 0
     assert runs_opened(only_workspace(folder)) == ["run_1.1", "run_1.2"]
     shown = json.loads(scientist("show", only_workspace(folder), 1, "--json").stdout)

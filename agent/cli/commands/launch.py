@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from dataclasses import replace
@@ -65,7 +64,7 @@ def launch(ideas: IdeasArg, settings: LaunchSettings) -> None:
     workspaces = settings.workspaces.absolute()
     frozen = load_template(freeze_template(source.folder, template_store(workspaces)), source.profile)
     launched = describe_launch(asked, frozen, interpreter, prepare(frozen, interpreter))
-    made = create_batch(workspaces, batch_name(file, workspaces), chosen, frozen, launched, refs)
+    made = create_batch(workspaces, batch_name(file), chosen, frozen, launched, refs)
     for workspace in made:
         note(f"workspace {workspace.path}")
     raise typer.Exit(drive_all(made))
@@ -96,9 +95,8 @@ def describe_launch(asked: Launched, template: Template, python: Path, prepared:
     )
 
 
-def batch_name(ideas: Path, workspaces: Path) -> str:
-    """Date, time and ideas file, made unique."""
+def batch_name(ideas: Path) -> str:
+    """Date, time and ideas file."""
     # " (1)." of "my ideas (1).v2"
     stem = re.sub(r"[^A-Za-z0-9_-]+", "_", ideas.stem)
-    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{stem}"
-    return name if not (workspaces / name).exists() else f"{name}-{os.getpid()}"
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{stem}"

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.drive import drive_all, load_keys
+from agent.cli.drive import drive_all, load_keys, worst
 from agent.cli.environment import check_variables, require_git
 from agent.cli.options import ResumeSettings, spread_settings
 from agent.cli.places import choose_workspaces
 from agent.cli.terminal import say
 from agent.core.journal.events import Resumed
 from agent.core.journal.state import State
-from agent.edges.workspace.layout import Workspace, read_state
+from agent.edges.workspace.layout import GONE, Workspace, find_missing, read_state
 from agent.errors import IntegrityError
 
 
@@ -31,6 +31,9 @@ def resume(
     require_git()
     check_variables()
     found = choose_workspaces("resume", paths, all_, settings.workspaces)
+    missing = [path for root in paths or [settings.workspaces] for path in find_missing(root)]
+    for path in missing:
+        say(f"scientist: {path}: {GONE}")
     if all_:
         found = [w for w in found if not has_ended(w)]
         if not found:
@@ -46,7 +49,8 @@ def resume(
             sandbox=None if wanted is None or wanted.value == state.launched.sandbox else wanted.value,
         )
 
-    raise typer.Exit(drive_all(found, resumed=change, discards_edits=settings.discard_edits))
+    code = drive_all(found, resumed=change, discards_edits=settings.discard_edits)
+    raise typer.Exit(worst([code, 6]) if missing else code)
 
 
 def has_ended(workspace: Workspace) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,9 @@ import typer
 from agent.cli.options import Json, WorkspaceArg
 from agent.cli.places import data_cache
 from agent.core.evidence.baseline import primary_metric, summarise, verdict_of
-from agent.core.journal.kinds import Measured, Step
+from agent.core.journal.action_results import Closed, Published
+from agent.core.journal.events import Event, Finished
+from agent.core.journal.kinds import Measured, Stage, Step
 from agent.core.journal.state import RunRow, State, say_trust
 from agent.core.journal.words import say_word
 from agent.core.prompt.render import number
@@ -43,15 +46,39 @@ def show(
     if run is None:
         found = describe_idea(workspace, state, template)
     else:
-        row = next((r for r in state.rows if r.run == run), None)
+        rows = [row for row in (run_zero(workspace.journal().events, state), *state.rows) if row]
+        row = next((r for r in rows if r.run == run), None)
         if row is None:
-            known = ", ".join(str(r.run) for r in state.rows) or "none yet"
+            known = ", ".join(str(r.run) for r in rows) or "none yet"
+            if run == 0 and state.launched.has_baseline:
+                raise UsageError(f"{path}: run 0", "was not made: the template stores baselines", f"over are: {known}")
             raise UsageError(f"{path}: run {run}", "is not over, or does not exist", f"over are: {known}")
         found = describe_run(workspace, state, template, row)
     if as_json:
         typer.echo(json.dumps({"schema_version": 1} | found, indent=2, ensure_ascii=False))
     else:
         print_fields(found)
+
+
+def run_zero(events: Sequence[Event], state: State) -> RunRow | None:
+    """The run of the template's own code. None if it is not over, or there is none."""
+    results = [event.result for event in events if isinstance(event, Finished)]
+    published = next((r for r in results if isinstance(r, Published) and r.run == 0), None)
+    failures = state.run.failures if state.stage is Stage.BASELINE else ()
+    if published is None and not failures:
+        return None
+    steps = [r for r in results if isinstance(r, Closed) and r.folder.startswith("run_0.")]
+    return RunRow(
+        run=0,
+        completed=published is not None,
+        subject="the template as it is",
+        commit=state.launched.commit,
+        attempts=1,
+        measured=published.measured if published else Measured(),
+        settings=published.settings if published else {},
+        failures=tuple(failure.summary for failure in failures),
+        seconds=sum(step.seconds for step in steps if not step.infrastructure),
+    )
 
 
 def describe_idea(workspace: Workspace, state: State, template: Template) -> dict[str, Any]:

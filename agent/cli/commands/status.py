@@ -25,7 +25,7 @@ from agent.edges.run.choose_runner import runner_for
 from agent.edges.run.runner import HEARTBEAT_LIMIT_S, Queued, Running, StepStatus, say_silence
 from agent.edges.system.faults import say_fault
 from agent.edges.template.data import store_size
-from agent.edges.workspace.layout import BATCH_FILE, Workspace, find_missing, find_workspaces, frozen_template
+from agent.edges.workspace.layout import GONE, Workspace, find_missing, find_workspaces, frozen_template
 from agent.edges.workspace.lock import read_holder
 from agent.errors import IntegrityError, UsageError
 from agent.report.status import Activity, Standing, stand
@@ -76,7 +76,7 @@ def read_standings(folder: Path) -> tuple[list[Standing], bool]:
     """How the workspaces stand that can be read, and whether there are others, which are named."""
     found, damaged = [], False
     for missing in find_missing(folder):
-        say(f"scientist: {missing}: is gone, though {BATCH_FILE} lists it; put it back, or take its name out there")
+        say(f"scientist: {missing}: {GONE}")
         damaged = True
     for workspace in find_workspaces(folder):
         try:

@@ -93,7 +93,7 @@ class Repo:
         self._write_files(changes)
 
     def _write_files(self, changes: Mapping[str, str]) -> None:
-        self._scratch.mkdir(parents=True, exist_ok=True)
+        self._make_scratch()
         for name, text in changes.items():
             path = self.folder / name
             make_way(path, self.folder, self.folder / ".agent" / "rescue")
@@ -148,7 +148,7 @@ class Repo:
         self, parent: str, changes: Mapping[str, str | None], modes: Mapping[str, str] | None = None
     ) -> str:
         """Write the parent's tree with these texts, None for a file that is gone. Modes are 100644 unless given."""
-        self._scratch.mkdir(parents=True, exist_ok=True)
+        self._make_scratch()
         texts = {name: text for name, text in changes.items() if text is not None}
         index = self._scratch / f"index.{time.monotonic_ns()}"
         private = {"GIT_INDEX_FILE": str(index)}
@@ -169,9 +169,14 @@ class Repo:
         finally:
             index.unlink(missing_ok=True)
 
+    def _make_scratch(self) -> None:
+        """Raises: OSError if somebody removed the work tree, which is not made again."""
+        self.folder.stat()
+        self._scratch.mkdir(parents=True, exist_ok=True)
+
     @contextmanager
     def _message_file(self, text: str) -> Iterator[Path]:
-        self._scratch.mkdir(parents=True, exist_ok=True)
+        self._make_scratch()
         path = self._scratch / f"text.{time.monotonic_ns()}"
         path.write_bytes(_bytes(text))
         try:

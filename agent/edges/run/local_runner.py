@@ -30,6 +30,7 @@ from agent.edges.run.runner import (
 )
 from agent.edges.run.step_folder import Claim, StepSpec
 from agent.edges.system.deep_folders import remove_tree
+from agent.edges.system.files import clock_of
 from agent.edges.system.processes import (
     Identity,
     all_processes,
@@ -154,7 +155,7 @@ class LocalRunner:
             if is_running(Identity(claim.pid, claim.start_ticks)):
                 return None
             return f"supervisor {claim.pid} is gone: {_last_line(folder / step.SUPERVISOR_LOG) or 'it was killed'}"
-        age_s = _age_s(folder, _clock_of(folder))
+        age_s = _age_s(folder, clock_of(folder))
         if age_s <= HEARTBEAT_LIMIT_S:
             return None
         return say_silence(Running(claim.pid, claim.host, age_s))
@@ -226,16 +227,6 @@ def _age_s(folder: Path, now_s: float) -> float:
         except FileNotFoundError:
             continue
     return 0.0
-
-
-def _clock_of(folder: Path) -> float:
-    """The time by the clock of the folder's filesystem, which may be another machine's."""
-    probe = folder / f".clock.{os.getpid()}"
-    probe.touch()
-    try:
-        return probe.stat().st_mtime
-    finally:
-        probe.unlink()
 
 
 def _last_line(path: Path) -> str:

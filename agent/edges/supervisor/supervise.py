@@ -157,9 +157,9 @@ class _Supervision:
             raise _StopAsked
 
     def _is_stopped(self) -> bool:
-        """Whether a signal or the stop file asks for the end."""
+        """Whether a signal or the stop file asks for the end, or somebody removed the workspace."""
         with contextlib.suppress(OSError):  # a disk that fails for a moment ends no run
-            return self._stop.received or self._spec.stop_file.exists()
+            return self._stop.received or self._spec.stop_file.exists() or not self._folder.exists()
         return False
 
     def _entry_problem(self, ending: Ending) -> str | None:
@@ -181,7 +181,7 @@ class _Supervision:
             try:
                 return step.write_exit(self._folder, record)
             except OSError as error:
-                if time.monotonic() > give_up_s or self._stop.received:
+                if time.monotonic() > give_up_s or self._stop.received or not self._folder.exists():
                     raise
                 complain(f"exit.json: {error}; trying again")
             self._turn(HEARTBEAT_S)

@@ -52,7 +52,7 @@ def write_durably(path: Path, content: bytes, *, scratch: Path | None = None) ->
     A kill may leave one in `scratch`, a folder of the same filesystem that is made if it is missing, else beside
     `path`.
     """
-    if scratch:
+    if scratch and path.parent.is_dir():  # else the workspace is gone, and nothing of it is made again
         scratch.mkdir(parents=True, exist_ok=True)
     temporary = (scratch or path.parent) / f".{path.name}.{os.getpid()}.tmp"
     try:
@@ -70,6 +70,16 @@ def write_durably(path: Path, content: bytes, *, scratch: Path | None = None) ->
         temporary.unlink(missing_ok=True)
         raise
     fsync_folder(path.parent)
+
+
+def clock_of(folder: Path) -> float:
+    """The time by the clock of the folder's filesystem, which may be another machine's."""
+    probe = folder / f".clock.{os.getpid()}"
+    probe.touch()
+    try:
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink()
 
 
 def place_of(folder: Path) -> str:

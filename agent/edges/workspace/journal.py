@@ -99,8 +99,11 @@ class Journal:
         fresh = not self.path.exists()
         try:
             self._rescue_torn_tail()
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            made = 0 if self.count else os.O_CREAT  # a journal that somebody removed is not begun anew
+            descriptor = os.open(self.path, os.O_RDWR | made | os.O_APPEND, 0o644)
         except OSError as error:
+            if self.count and isinstance(error, FileNotFoundError):
+                raise IntegrityError(str(self.path), "is gone", "restore it from a copy, then resume") from error
             raise JournalWriteFailed(self.path, str(error)) from error
         try:
             self._check_sole_writer(os.fstat(descriptor).st_size)
@@ -142,6 +145,7 @@ class Journal:
         path = self._blob(name)
         if not path.exists():
             try:
+                self.folder.stat()  # a folder that somebody removed is not made again
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_durably(path, content, scratch=self.folder / "tmp")
             except OSError as error:

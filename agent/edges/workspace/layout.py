@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 from agent.core.code.digest import digest_code
@@ -17,16 +19,19 @@ from agent.core.journal.fold import fold
 from agent.core.journal.state import State
 from agent.core.text.redact import Redactor
 from agent.edges.git.repo import Repo
-from agent.edges.system.files import fsync_folder, write_durably
+from agent.edges.system.files import clock_of, fsync_folder, write_durably
 from agent.edges.template.frozen import check_frozen
 from agent.edges.template.load import Template, load_template
 from agent.edges.workspace.journal import Journal
+from agent.edges.workspace.litter import MAKER, remove_litter, write_maker
 from agent.edges.workspace.refs import write_refs
 from agent.errors import IntegrityError, JournalCorrupt, UsageError
 
 BATCH_FILE = "batch.json"
+GONE = f"is gone, though {BATCH_FILE} lists it; put it back, or take its name out there"
 TEMPLATES = ".templates"
 BATCH_SCHEMA = 1
+CLOCK_S = 1.0  # a filesystem's clock goes in steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +106,15 @@ def create_batch(
 ) -> list[Workspace]:
     """Make `workspaces`/`name` with one workspace an idea. All appear at once, by one rename.
 
-    refs: reference texts by the idea's slug.
+    If another launch took that name, it is `name`-2, and so on. refs: reference texts by the idea's slug.
 
     Raises: UsageError if the folder cannot be written.
     """
-    final = workspaces / name
     building = workspaces / f".{name}.{os.getpid()}"
     try:
+        remove_litter(workspaces)
         building.mkdir(parents=True)
+        write_maker(building)
     except OSError as error:
         raise UsageError(
             str(workspaces), f"cannot be written: {error.strerror}", "name another with --workspaces"
@@ -119,13 +125,29 @@ def create_batch(
             write_refs(building / idea.slug / ".agent", (refs or {}).get(idea.slug, ()))
         index = {"schema_version": BATCH_SCHEMA, "workspaces": [idea.slug for idea in ideas]}
         write_durably(building / BATCH_FILE, json.dumps(index, indent=2).encode() + b"\n")
-        building.rename(final)
+        final = _take_name(building, workspaces / name)
     except OSError as error:
-        raise UsageError(str(final), f"cannot be made: {error.strerror}", "launch again, or elsewhere") from error
+        problem = f"cannot be made: {error.strerror}"
+        raise UsageError(str(workspaces / name), problem, "launch again, or elsewhere") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
+    (final / MAKER).unlink(missing_ok=True)
     fsync_folder(workspaces)
     return [Workspace(final / idea.slug) for idea in ideas]
+
+
+def _take_name(building: Path, wanted: Path) -> Path:
+    """Rename the finished batch to the first name that nobody has."""
+    for number in count(1):
+        final = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        try:
+            if not os.path.lexists(final):  # of an empty folder too, which a rename would replace
+                building.rename(final)
+                return final
+        except OSError as error:  # taken meanwhile
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+    raise AssertionError
 
 
 def _create(path: Path, idea: Idea, template: Template, launched: Launched) -> None:
@@ -172,6 +194,19 @@ def _read_batch(path: Path) -> list[str]:
         return [str(name) for name in json.loads(path.read_text("utf-8"))["workspaces"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(str(path), f"is not a batch's index: {error}", "name the workspaces themselves") from error
+
+
+def withdraw_stop(workspace: Workspace, age_s: float) -> None:
+    """Remove a request to stop that came before the command that runs for `age_s` by now.
+
+    Times are by the clock of the folder's filesystem. A request of the future came before that clock was set back.
+    """
+    scratch = workspace.agent / "tmp"
+    if workspace.stop_file.exists():
+        scratch.mkdir(exist_ok=True)
+        now_s = clock_of(scratch)
+        if not now_s - age_s <= workspace.stop_file.stat().st_mtime <= now_s + CLOCK_S:
+            workspace.stop_file.unlink(missing_ok=True)
 
 
 def read_state(workspace: Workspace) -> State:

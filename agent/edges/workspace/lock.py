@@ -16,13 +16,13 @@ from filelock import FileLock, Timeout
 
 from agent.edges.system.files import place_of, write_durably
 from agent.edges.system.processes import Identity, boot_id, is_running, read_process
-from agent.errors import Locked, UsageError
+from agent.errors import IntegrityError, Locked, UsageError
 
 LOCK = "lock"
 HOLDER = "holder.json"
 MOMENT_S = 0.5
 _NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
-_DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+_MACHINE_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,11 @@ def read_holder(folder: Path) -> Holder | None:
 def hold_lock(folder: Path) -> Iterator[None]:
     """Hold the workspace whose .agent folder this is. A `tell` that holds it for a moment is waited for.
 
-    Raises: Locked, naming the holder. UsageError if the filesystem has no locks.
+    Raises: Locked, naming the holder; UsageError if the filesystem has no locks; IntegrityError if the folder is gone.
     """
     workspace = folder.parent
+    if not folder.is_dir():  # the library would make it
+        raise IntegrityError(str(workspace), "is gone", "put it back from a copy, or take it out of its batch's index")
     lock = FileLock(folder / LOCK, fallback_to_soft=False)
     try:
         lock.acquire(timeout=MOMENT_S)
@@ -116,7 +118,9 @@ def break_lock(folder: Path) -> Holder | None:
 
 
 def _explain(workspace: Path, error: Exception) -> Exception:
-    if isinstance(error, OSError) and error.errno in _DISK_FAULTS:
+    if os.path.lexists(lock := workspace / ".agent" / LOCK) and not lock.is_file():
+        return UsageError(str(lock), "is no file", "remove it; it is made anew")
+    if isinstance(error, OSError) and error.errno in _MACHINE_FAULTS:
         return error
     if isinstance(error, OSError) and error.errno in _NOT_WRITABLE:
         problem = f"cannot be written: {error.strerror}"

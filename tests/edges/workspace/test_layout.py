@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,9 @@ from agent.edges.workspace.layout import (
     open_workspace,
     read_state,
     template_store,
+    withdraw_stop,
 )
+from agent.edges.workspace.litter import DAY_S, MAKER, remove_litter, write_maker
 from agent.errors import IntegrityError, UsageError
 from tests.paths import QUADRATIC
 
@@ -79,9 +82,67 @@ def test_a_batch_has_one_workspace_an_idea(batch: list[Workspace], template: Tem
 
 def test_a_batch_of_that_name_is_left_as_it_is(batch: list[Workspace], template: Template, root: Path) -> None:
     before = {p: p.read_bytes() for p in root.rglob("*") if p.is_file()}
-    with pytest.raises(UsageError, match="batch: cannot be made: Directory not empty"):
-        create_batch(root, "batch", IDEAS[:1], template, launched_from(template))
-    assert {p: p.read_bytes() for p in root.rglob("*") if p.is_file()} == before
+    (root / "batch-2").touch()
+    (root / "batch-3").mkdir()
+    (other,) = create_batch(root, "batch", IDEAS[:1], template, launched_from(template))
+    assert other.path.parent.name == "batch-4"
+    after = {p: p.read_bytes() for p in root.rglob("*") if p.is_file() and not p.is_relative_to(root / "batch-4")}
+    assert after == before | {root / "batch-2": b""}
+
+
+@pytest.mark.parametrize("age_s", [0.0, 2 * DAY_S])
+@pytest.mark.parametrize(
+    ("maker", "is_dead"),
+    [
+        ("killed", True),
+        ("alive", False),
+        ("of an earlier boot", None),
+        ("of another pid namespace", None),
+        ("not recorded", None),
+        ("damaged", None),
+    ],
+)
+def test_what_a_killed_launch_left_is_removed_if_its_maker_is_dead_for_certain(
+    maker: str, is_dead: bool | None, age_s: float, tmp_path: Path
+) -> None:
+    """None: it cannot be told from here, so that only time tells."""
+    left = tmp_path / ".20261129-101500-my_ideas.4711"
+    (left / "momentum" / ".git").mkdir(parents=True)
+    write_maker(left)
+    boot, namespace, pid, ticks = json.loads((left / MAKER).read_text())
+    changed = {
+        "killed": [boot, namespace, pid, ticks + 1],  # the number was given again
+        "alive": [boot, namespace, pid, ticks],
+        "of an earlier boot": ["0" * 8, namespace, pid, ticks],
+        "of another pid namespace": [boot, "pid:[1]", pid, ticks],
+    }
+    (left / MAKER).write_text("{" if maker == "damaged" else json.dumps(changed.get(maker)))
+    if maker == "not recorded":
+        (left / MAKER).unlink()
+    then_s = time.time() - age_s
+    os.utime(left, (then_s, then_s))
+    for other in (".templates", ".20261129-101500-notes", "20261129-101500-my_ideas.4711"):
+        (tmp_path / other).mkdir()
+        os.utime(tmp_path / other, (0.0, 0.0))
+    remove_litter(tmp_path)
+    assert left.exists() == (not (age_s > 0 if is_dead is None else is_dead))
+    assert len(list(tmp_path.iterdir())) == 3 + left.exists()
+
+
+@pytest.mark.parametrize(
+    ("asked_s", "is_withdrawn"), [(-60.0, True), (-5.1, True), (-4.9, False), (0.0, False), (60.0, True)]
+)
+def test_a_request_to_stop_that_came_after_the_command_began_stays(
+    asked_s: float, is_withdrawn: bool, batch: list[Workspace]
+) -> None:
+    """A time to come: the clock was set back since."""
+    withdraw_stop(batch[0], 5.0)
+    batch[0].stop_file.touch()
+    then_s = time.time() + asked_s
+    os.utime(batch[0].stop_file, (then_s, then_s))
+    withdraw_stop(batch[0], 5.0)
+    assert batch[0].stop_file.exists() != is_withdrawn
+    assert not list((batch[0].agent / "tmp").iterdir())
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, template: Template) -> None:
@@ -132,6 +193,15 @@ ideas = [Idea(Name=f"idea {n}", Title="T", Experiment="E") for n in range(4)]
 print("on", flush=True)
 create_batch(Path(sys.argv[1]), "batch", ideas, template, Launched())
 """
+
+
+def test_launches_of_one_name_at_once_all_get_a_batch(template: Template, root: Path) -> None:
+    command = [sys.executable, "-c", LAUNCH, str(root), str(template.folder)]
+    launches = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(3)]
+    assert [launch.wait(60) for launch in launches] == [0, 0, 0]
+    assert sorted(p.name for p in root.glob("[!.]*")) == ["batch", "batch-2", "batch-3"]
+    assert len(find_workspaces(root)) == 12
+    assert [p.name for p in root.glob(".*")] == [".templates"] and not list(root.glob(f"*/{MAKER}"))
 
 
 def test_a_kill_at_any_moment_leaves_no_half_made_batch(root: Path, template: Template) -> None:

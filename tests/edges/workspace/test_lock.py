@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.edges.workspace.lock import HOLDER, break_lock, hold_lock, read_holder, this_process
-from agent.errors import Locked, UsageError
+from agent.edges.workspace.lock import HOLDER, LOCK, break_lock, hold_lock, read_holder, this_process
+from agent.errors import IntegrityError, Locked, UsageError
 
 HOLD = """
 import os, sys, time
@@ -148,6 +149,36 @@ def test_a_filesystem_without_locks_is_refused(folder: Path, monkeypatch: pytest
     with pytest.raises(UsageError, match="gives no file lock"), hold_lock(folder):
         pytest.fail("held without a lock")
     assert read_holder(folder) is None
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOSPC])
+def test_a_machine_that_can_open_no_more_files_is_told_as_that(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(OSError, match=os.strerror(number)), hold_lock(folder):
+        pytest.fail("held without a lock")
+
+
+def test_a_folder_in_the_place_of_the_lock_is_told_as_that(folder: Path) -> None:
+    (folder / LOCK).mkdir()
+    with pytest.raises(UsageError, match=r"lock: is no file; remove it"), hold_lock(folder):
+        pytest.fail("held without a lock")
+    with pytest.raises(UsageError, match=r"lock: is no file; remove it"):
+        break_lock(folder)
+    (folder / LOCK).rmdir()
+    with hold_lock(folder):
+        pass
+
+
+def test_a_workspace_that_is_gone_is_not_made_again(folder: Path) -> None:
+    shutil.rmtree(folder.parent)
+    with pytest.raises(IntegrityError, match="is gone"), hold_lock(folder):
+        pytest.fail("held without a folder")
+    assert not folder.parent.exists()
 
 
 def test_a_lock_that_is_held_for_a_moment_is_waited_for(folder: Path) -> None:

@@ -1,0 +1,54 @@
+"""Folders of launches that were killed while they made their batch: recognised for certain, and removed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from pathlib import Path
+
+from agent.edges.system.deep_folders import remove_tree
+from agent.edges.system.processes import Identity, boot_id, is_running, read_process
+
+__all__ = ["MAKER", "remove_litter", "write_maker"]
+
+MAKER = ".maker.json"
+DAY_S = 86400.0
+# ".20261129-101500-ideas.4711"
+_BUILDING = re.compile(r"\.\d{8}-\d{6}-[^.]*\.\d+")
+
+
+def write_maker(folder: Path) -> None:
+    """Record this process as the one that makes the batch in the folder."""
+    process = read_process(os.getpid())
+    assert process
+    (folder / MAKER).write_text(json.dumps([*_place(), process.pid, process.start_ticks]), "ascii")
+
+
+def remove_litter(workspaces: Path) -> None:
+    """Remove unfinished batches whose maker is dead.
+
+    A maker of this kernel and pid namespace is dead if that very process is gone. Of another, which may be on another
+    machine, it is known only after a day without a change.
+    """
+    for folder in workspaces.glob(".*"):
+        if _BUILDING.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink() and _is_dead(folder):
+            remove_tree(folder)
+
+
+def _is_dead(folder: Path) -> bool:
+    try:
+        boot, namespace, pid, start_ticks = json.loads((folder / MAKER).read_bytes())
+        if [boot, namespace] == _place():
+            return not is_running(Identity(int(pid), int(start_ticks)))
+    except (OSError, ValueError, TypeError):
+        pass
+    try:
+        return time.time() - folder.stat().st_mtime > DAY_S
+    except OSError:
+        return False
+
+
+def _place() -> list[str]:
+    return [boot_id(), str(Path("/proc/self/ns/pid").readlink())]
