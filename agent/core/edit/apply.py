@@ -23,7 +23,7 @@ from agent.core.edit.formats.begin_patch import BEGIN_PATCH
 from agent.core.edit.formats.found import Format, FoundBlock, FoundText
 from agent.core.edit.formats.search_replace import SEARCH_REPLACE
 from agent.core.edit.formats.unified_diff import UNIFIED_DIFF
-from agent.core.edit.formats.whole_texts import WHOLE_TEXTS
+from agent.core.edit.formats.whole_texts import WHOLE_FILES, WHOLE_TEXTS
 from agent.core.edit.result import Block, EditResult, Reason, Rejected
 from agent.core.edit.seen import Ranges
 from agent.core.edit.whole import put_text
@@ -48,13 +48,13 @@ __all__ = [
 
 MOST_EDITS: Final = 200  # in one reply
 
-FORMATS: Final[Sequence[Format]] = (SEARCH_REPLACE, UNIFIED_DIFF, BEGIN_PATCH)
+FORMATS: Final[Sequence[Format]] = (SEARCH_REPLACE, UNIFIED_DIFF, BEGIN_PATCH, WHOLE_FILES)
 # Those of which the model is told. The others are understood if they come unasked.
 TAUGHT: Final[Sequence[Format]] = (SEARCH_REPLACE,)
 # Those of which the model is told only in the last turn of a repair, when SEARCH/REPLACE blocks did not fit.
 LAST_FORMATS: Final[Sequence[Format]] = (WHOLE_TEXTS,)
 # All that such a turn may use.
-WHOLE_FORMATS: Final[Sequence[Format]] = (*LAST_FORMATS, *FORMATS)
+WHOLE_FORMATS: Final[Sequence[Format]] = (*LAST_FORMATS, *(each for each in FORMATS if each is not WHOLE_FILES))
 
 
 def apply_reply(
@@ -90,8 +90,14 @@ def apply_reply(
 
 
 def _in_order(edits: Iterable[FoundBlock | FoundText]) -> list[FoundBlock | FoundText]:
-    """Whole texts, then blocks, each in the order of the reply."""
-    return sorted(edits, key=lambda found: (isinstance(found, FoundBlock), found.line))
+    """Whole texts that were asked for, then blocks, then other whole texts, each in the order of the reply."""
+    return sorted(edits, key=lambda found: (_rank(found), found.line))
+
+
+def _rank(found: FoundBlock | FoundText) -> int:
+    if isinstance(found, FoundBlock):
+        return 1
+    return 0 if found.is_asked else 2
 
 
 def apply_whole(
@@ -102,9 +108,9 @@ def apply_whole(
 
 
 def has_blocks(reply: str) -> bool:
-    """Whether a reply holds an edit in one of the usual formats, well formed or not."""
+    """Whether a reply holds an edit other than a whole file, well formed or not."""
     lines = read_lines(reply)
-    return any(each.find(lines, ()) for each in FORMATS)
+    return any(each.find(lines, ()) for each in FORMATS if each is not WHOLE_FILES)
 
 
 def explain_edits(formats: Sequence[Format] = TAUGHT, *, in_part: bool = False) -> str:

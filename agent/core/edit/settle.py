@@ -8,14 +8,42 @@ from itertools import pairwise
 
 from agent.core.code.source import find_bad_python
 from agent.core.edit.formats.found import FoundBlock, HunkPlace, Split
-from agent.core.edit.lines import split_body, split_lines
-from agent.core.edit.match import Ambiguous, Match, match_block
+from agent.core.edit.lines import Splice, splice, split_body, split_lines
+from agent.core.edit.match import Ambiguous, Match, Missing, Outcome, match_block
 from agent.core.edit.result import Block
 from agent.core.text.markers import divider_width
 
-__all__ = ["divide_block", "locate_hunk"]
+__all__ = ["divide_block", "edit_text", "locate_hunk", "with_tail_of"]
 
 _Lines = Sequence[str]
+
+
+def edit_text(text: str | None, block: Block) -> str | Outcome:
+    """The text after one block: created if it was None, appended to if SEARCH is blank, else changed in one place."""
+    blank = not block.search.strip()
+    if text is None:
+        return block.replace if blank else Missing()
+    if block.search == block.replace:
+        return text
+    lines, search, replace = split_lines(text), split_body(block.search), split_body(block.replace)
+    if blank:
+        end = len(lines.text)
+        return splice(lines, [Splice(end, end, replace)]).join() if replace else text
+    found = match_block(block.path, lines.text, search, with_tail_of(block, search, replace))
+    return splice(lines, found.splices).join() if isinstance(found, Match) else found
+
+
+def with_tail_of(block: Block, search: Sequence[str], replace: Sequence[str]) -> Sequence[str]:
+    """REPLACE with an empty last line added or removed if SEARCH disagrees: such a line is layout, not text.
+
+    If the halves differ in nothing else, it is what the block is about.
+    """
+    if block.exact or block.search.rstrip() == block.replace.rstrip():
+        return replace
+    search_open, replace_open = (bool(body) and body[-1] == "" for body in (search, replace))
+    if replace_open and not search_open:
+        return replace[:-1]
+    return [*replace, ""] if search_open and not replace_open else replace
 
 
 def divide_block(found: FoundBlock, path: str, text: str) -> Split | str:

@@ -1,4 +1,4 @@
-"""Apply whole files and whole functions, for the last turn of a repair, when SEARCH/REPLACE blocks did not fit.
+"""Apply whole files, and in the last turn of a repair, when SEARCH/REPLACE blocks did not fit, whole functions too.
 
 A text under a file's name is one of two:
 
@@ -9,12 +9,16 @@ functions   in a .py file: nothing but complete functions and classes that the f
             stay as they are.
 
 Anything else, as a part of a file, or a new function among some that the file has, is refused: taken as a whole file
-it would delete the rest. The checks are those of every edit: paths, placeholders, Python that parses, all or nothing.
+it would delete the rest. So a whole file has most of the old lines, or at least most of the functions, or is a script
+much longer than the old one. If nobody asked for it, it has both lines and functions. Lines that the file has already,
+before the reply's blocks or after them, are a quotation and change nothing. The checks are those of every edit: paths,
+placeholders, Python that parses, all or nothing.
 """
 
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +26,7 @@ from agent.core.code.source import BadPython, find_bad_python, parse
 from agent.core.edit.formats.found import FoundText
 from agent.core.edit.hints import path_hint, show_lines, syntax_hint
 from agent.core.edit.lines import Splice, splice, split_body, split_lines
+from agent.core.edit.match import places
 from agent.core.edit.result import Block, Reason
 from agent.core.edit.workbench import Workbench, resolve_path
 
@@ -29,6 +34,8 @@ __all__ = ["put_text"]
 
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _MIN_KEPT = 0.5
+_GROWN = {True: 1.0, False: 2.0}  # length of a script written anew, by whether that was asked for
+_ONLY_FUNCTIONS = "It holds functions or classes alone: send them as SEARCH/REPLACE blocks, or the file whole."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,8 @@ class _Unusable:
 
 def put_text(bench: Workbench, fenced: FoundText, editable: Collection[str]) -> str | Reason:
     """Apply one whole file or definition, or note why not. Returns the path of its file."""
+    if not fenced.name:
+        return _refuse_nameless(bench, fenced, editable)
     path = resolve_path(fenced.name, editable)
     text = "".join(f"{line}\n" for line in fenced.body)
     if isinstance(path, Reason):
@@ -53,9 +62,15 @@ def put_text(bench: Workbench, fenced: FoundText, editable: Collection[str]) -> 
         hint = f"The block that starts at line {fenced.line} of the reply is malformed: {fenced.problem}."
         bench.reject(block, Reason.MALFORMED, None, hint)
         return path
+    if not fenced.is_asked and _is_quotation(fenced.body, *bench.versions(path)):
+        return path
+    if not fenced.is_asked and bench.has_edited(path):
+        hint = f"Other edits of the same reply lead to another text of {path} than this one; send one of the two."
+        bench.reject(block, Reason.NOT_WHOLE, None, hint)
+        return path
     if bench.refuse_placeholder(block):
         return path
-    after = _whole_text(path, before, text)
+    after = _whole_text(path, before, text, fenced.is_asked)
     if isinstance(after, BadPython):
         line, hint = syntax_hint(path, fenced.body, after, half_done=False)
         bench.reject(block, Reason.SYNTAX, line, hint)
@@ -67,7 +82,31 @@ def put_text(bench: Workbench, fenced: FoundText, editable: Collection[str]) -> 
     return path
 
 
-def _whole_text(path: str, before: str | None, text: str) -> str | BadPython | _Unusable:
+def _refuse_nameless(bench: Workbench, fenced: FoundText, editable: Collection[str]) -> Reason:
+    """Refuse a fence without a name that holds most lines of an editable file and others too. Any other is prose."""
+    given = {line.strip() for line in fenced.body if line.strip()}
+    for path in editable:
+        before, after = bench.versions(path)
+        lines = {line.strip() for line in before.split("\n") if line.strip()}
+        is_like = len(lines) > 1 and len(lines & given) >= _MIN_KEPT * len(lines)
+        if is_like and not _is_quotation(fenced.body, before, after):
+            text = "".join(f"{line}\n" for line in fenced.body)
+            hint = f"This fence looks like all of {path}, but names no file. Write the name on the line above it."
+            bench.reject(Block("", "", text, fenced.line), Reason.NO_FILE, None, hint)
+            break
+    return Reason.NO_FILE
+
+
+def _is_quotation(body: Sequence[str], *versions: str) -> bool:
+    """Whether the lines stand in one of the texts, in one piece."""
+    held = [line.rstrip() for line in body]
+    while held and not held[-1]:
+        held.pop()
+    texts = (split_lines(text).text for text in versions)
+    return any(not held or places(lines, held) for lines in texts)
+
+
+def _whole_text(path: str, before: str | None, text: str, is_asked: bool) -> str | BadPython | _Unusable:
     """The file after one block."""
     is_python = path.endswith(".py")
     bad = find_bad_python(text) if is_python else None
@@ -78,16 +117,26 @@ def _whole_text(path: str, before: str | None, text: str) -> str | BadPython | _
     if before is None or not before.strip():
         return text
     old_tree, new_tree = (parse(before), parse(text)) if is_python else (None, None)
-    if not isinstance(old_tree, ast.Module) or not isinstance(new_tree, ast.Module):
-        return _in_the_manner_of(before, text)
-    old, new = old_tree.body, new_tree.body
+    old = old_tree.body if isinstance(old_tree, ast.Module) else []
+    new = new_tree.body if isinstance(new_tree, ast.Module) else []
     if new and all(isinstance(node, _Definition) for node in new) and not all(isinstance(n, _Definition) for n in old):
-        return _replace_definitions(before, text, old, new)
+        return _replace_definitions(before, text, old, new) if is_asked else _Unusable(_ONLY_FUNCTIONS)
     had, has = _names(old), _names(new)
     if had and len(had & has) < _MIN_KEPT * len(had):
         lost = ", ".join(sorted(had - has)[:8])
         return _Unusable(f"As a whole file this would lose most of its functions and classes ({lost}).")
+    if (not had or not is_asked) and (lost_lines := _lost_lines(before, text, _GROWN[is_asked] if is_python else None)):
+        return _Unusable(f"As a whole file this would lose {lost_lines} of its lines.")
     return _in_the_manner_of(before, text)
+
+
+def _lost_lines(before: str, text: str, grown: float | None) -> str:
+    """How many lines of a file a new text lacks, "" if few enough or if it has `grown` times as many."""
+    old, new = (Counter(line.strip() for line in t.split("\n") if line.strip()) for t in (before, text))
+    count, kept = old.total(), (old & new).total()
+    if kept >= _MIN_KEPT * count or (grown is not None and new.total() >= grown * count):
+        return ""
+    return f"{count - kept} of the {count}"
 
 
 def _in_the_manner_of(before: str, text: str) -> str:

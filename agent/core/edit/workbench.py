@@ -20,19 +20,15 @@ from agent.core.edit.hints import (
     placeholder_hint,
     syntax_hint,
 )
-from agent.core.edit.lines import Splice, splice, split_body, split_lines
+from agent.core.edit.lines import split_body, split_lines
 from agent.core.edit.match import Ambiguous, Match, Missing, Outcome, match_block
 from agent.core.edit.result import Block, EditResult, Reason, Rejected
 from agent.core.edit.seen import Ranges, carry, hidden_in_match, hidden_in_text, move
-from agent.core.edit.settle import divide_block, locate_hunk
+from agent.core.edit.settle import divide_block, edit_text, locate_hunk, with_tail_of
 
-__all__ = ["NOTES", "AppliedBlock", "Workbench", "as_block", "edit_text", "resolve_path"]
+__all__ = ["NOTES", "AppliedBlock", "Workbench", "as_block", "resolve_path"]
 
 NOTES = "notes.txt"
-
-
-def _is_blank(text: str) -> bool:
-    return not text.strip()
 
 
 def resolve_path(name: str, editable: Collection[str]) -> str | Reason:
@@ -48,34 +44,6 @@ def as_block(found: FoundBlock, path: str, divided: Split | None = None) -> Bloc
     search, replace = divided or (found.splits[0] if found.splits else ((), ()))
     old, new = ("".join(f"{line}\n" for line in half) for half in (search, replace))
     return Block(path, old, new, found.line, exact=found.place is not None)
-
-
-def edit_text(text: str | None, block: Block) -> str | Outcome:
-    """The text after one block: created if it was None, appended to if SEARCH is blank, else changed in one place."""
-    blank = _is_blank(block.search)
-    if text is None:
-        return block.replace if blank else Missing()
-    if block.search == block.replace:
-        return text
-    lines, search, replace = split_lines(text), split_body(block.search), split_body(block.replace)
-    if blank:
-        end = len(lines.text)
-        return splice(lines, [Splice(end, end, replace)]).join() if replace else text
-    found = match_block(block.path, lines.text, search, _with_tail_of(block, search, replace))
-    return splice(lines, found.splices).join() if isinstance(found, Match) else found
-
-
-def _with_tail_of(block: Block, search: Sequence[str], replace: Sequence[str]) -> Sequence[str]:
-    """REPLACE with an empty last line added or removed if SEARCH disagrees: such a line is layout, not text.
-
-    If the halves differ in nothing else, it is what the block is about.
-    """
-    if block.exact or block.search.rstrip() == block.replace.rstrip():
-        return replace
-    search_open, replace_open = (bool(body) and body[-1] == "" for body in (search, replace))
-    if replace_open and not search_open:
-        return replace[:-1]
-    return [*replace, ""] if search_open and not replace_open else replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +115,7 @@ class Workbench:
     def put(self, block: Block) -> None:
         """Apply a block whose path is resolved."""
         text = self.staged.get(block.path)
-        if text is None and not _is_blank(block.search):
+        if text is None and block.search.strip():
             hint = f"{block.path} does not exist yet. A block with an empty SEARCH creates it."
             return self.reject(block, Reason.NO_SUCH_FILE, None, hint)
         if self.refuse_placeholder(block):
@@ -174,6 +142,14 @@ class Workbench:
         self._steps.append(AppliedBlock(block, self.staged.get(block.path), after, whole=True))
         self.staged[block.path] = after
         return None
+
+    def versions(self, path: str) -> tuple[str, str]:
+        """The text of a file before the reply, and as its edits have left it so far."""
+        return self._original.get(path, ""), self.staged.get(path, "")
+
+    def has_edited(self, path: str) -> bool:
+        """Whether an edit of the file was accepted or refused so far."""
+        return any(s.block.path == path for s in self._steps) or any(r.path == path for r in self._rejected)
 
     def reject(self, block: Block, reason: Reason, line: int | None, hint: str) -> None:
         self._rejected.append(Rejected(block.path, block, reason, line, hint))
@@ -236,10 +212,10 @@ class Workbench:
 
     def _refuse_unseen(self, block: Block, text: str) -> bool:
         """Refuse a block that touches lines which were not shown, else follow the shown lines through it."""
-        if block.path not in self._shown or _is_blank(block.search) or block.search == block.replace:
+        if block.path not in self._shown or not block.search.strip() or block.search == block.replace:
             return False
         ranges, lines, search = self._shown[block.path], split_lines(text).text, split_body(block.search)
-        found = match_block(block.path, lines, search, _with_tail_of(block, search, split_body(block.replace)))
+        found = match_block(block.path, lines, search, with_tail_of(block, search, split_body(block.replace)))
         if not isinstance(found, Match):
             return False
         hidden = hidden_in_match(ranges, lines, search, found)

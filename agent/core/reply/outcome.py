@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from agent.core.code.digest import digest_code
-from agent.core.edit.apply import EditResult, Reason, Rejected, apply_reply, apply_whole, has_blocks, name_edits
+from agent.core.edit.apply import TAUGHT, EditResult, Reason, Rejected, apply_reply, apply_whole, has_blocks, name_edits
 from agent.core.journal.kinds import Intent, PlanItem, Purpose, Role, Stage
 from agent.core.journal.state import State
 from agent.core.reply.expectation import headline
@@ -172,7 +172,10 @@ def _edit(state: State, turn: Turn) -> EditResult:
         whole = apply_whole(base, turn.reply, editable=turn.editable, shown=seen)
         if not _plans_only(state) or (whole.changed and not whole.rejected):
             return whole
-    return apply_reply(base, turn.reply, editable=turn.editable, shown=seen)
+    result = apply_reply(base, turn.reply, editable=turn.editable, shown=seen)
+    if result.rejected and _plans_only(state):  # other formats may be words to the editor
+        return apply_reply(base, turn.reply, editable=turn.editable, shown=seen, formats=TAUGHT)
+    return result
 
 
 def _plans_only(state: State) -> bool:

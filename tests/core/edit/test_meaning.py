@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.core.edit.apply import EditResult, apply_reply
+from agent.core.edit.apply import EditResult, apply_reply, apply_whole
 
 FILES = {
     "experiment.py": "import json\n\nRATE = 3\nWIDTH = 64\n",
@@ -155,3 +155,83 @@ def test_words_between_signs_are_text(line: str):
 def test_a_byte_order_mark_or_a_character_without_width_hides_no_name():
     for mark in "\ufeff\u200b\u2060":
         assert set(changed(mark + RATE)) == {"experiment.py"}
+
+
+# whole files that nobody asked for
+
+SCRIPT = (
+    "import json\n\nRATE = 3\n\n\ndef load():\n    return 1\n\n\ndef save(x):\n    print(x)\n\n\nsave(load() * RATE)\n"
+)
+NEW = SCRIPT.replace("RATE = 3", "RATE = 4").replace("return 1", "return 2")
+WITH_SCRIPT = FILES | {"experiment.py": SCRIPT}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        f"experiment.py\n```python\n{NEW}```\n",
+        f"```python experiment.py\n{NEW}```\n",
+        f"### experiment.py\n\nThe rate is raised.\n\n```python\n{NEW}```\n",
+        f"Here is the full `experiment.py`:\n\n```python\n{NEW}```\n",
+        f"```python\n# experiment.py\n{NEW}```\n",
+        f"<details>\n<summary>experiment.py</summary>\n\n```python\n{NEW}```\n</details>\n",
+        f'<file path="experiment.py">\n```python\n{NEW}```\n</file>\n',
+        f"experiment.py\n~~~~python\n{NEW}~~~~\n".replace("\n", "\r\n"),
+    ],
+)
+def test_a_whole_file_is_applied(reply: str):
+    assert changed(reply, WITH_SCRIPT) == {"experiment.py": NEW}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "RATE = 4\n",
+        "import json\nimport os\n\n\ndef load():\n    return 2\n",
+        "def load():\n    return 2\n",
+        "print(RATE)\n\n\ndef show(x):\n    print(x)\n",
+        "import json\n\nRATE = 4\n# ... rest of the code\n",
+        "import json\n\nRATE = (\n",
+    ],
+)
+@pytest.mark.parametrize("head", ["experiment.py\n", "In `experiment.py` this changes:\n\n"])
+def test_a_part_of_a_file_never_takes_its_place_and_refuses_the_other_half(head: str, text: str):
+    reply = block("print('figure')\n=======\nprint('figures')\n", "plot.py\n") + f"{head}```python\n{text}```\n"
+    assert refused(reply, WITH_SCRIPT)
+
+
+@pytest.mark.parametrize(
+    "text", [SCRIPT, "def load():\n    return 1\n", "    return 1\n", "RATE = 4\n\n\ndef load():\n", "\nRATE = 3\n\n"]
+)
+def test_a_quotation_of_the_file_before_or_after_the_edit_changes_nothing(text: str):
+    reply = block("RATE = 3\n=======\nRATE = 4\n") + f"So experiment.py has:\n\n```python\n{text}```\n"
+    assert changed(reply, WITH_SCRIPT)["experiment.py"] == SCRIPT.replace("RATE = 3", "RATE = 4")
+
+
+def test_a_whole_file_beside_blocks_for_the_same_file_must_agree_with_them():
+    one = block("RATE = 3\n=======\nRATE = 4\n")
+    both = one + "All of experiment.py:\n```python\n" + SCRIPT.replace("RATE = 3", "RATE = 4") + "```\n"
+    assert changed(both, WITH_SCRIPT) == changed(one, WITH_SCRIPT)
+    assert "lead to another text" in refused(one + f"experiment.py\n```python\n{NEW}```\n", WITH_SCRIPT)
+
+
+def test_a_whole_file_without_a_name_is_refused_by_the_file_that_it_is_like():
+    assert "looks like all of experiment.py" in refused(f"So:\n\n```python\n{NEW}```\n", WITH_SCRIPT)
+
+
+@pytest.mark.parametrize("text", ["@@ -3 +3 @@\n-first words\n+other\n", "## Run 2\nnew result\n", "loss 0.1\n"])
+def test_notes_are_not_replaced_by_a_part_of_them(text: str):
+    for apply in (apply_reply, apply_whole):
+        result = apply(FILES, f"notes.txt\n```\n{text}```\n", editable=list(FILES))
+        assert "Summary" in result.files["notes.txt"]
+
+
+def test_a_stub_may_be_replaced_by_a_script():
+    files = FILES | {"plot.py": "# figures\n"}
+    assert changed("plot.py\n```python\nimport json\n\nprint('one')\n```\n", files)["plot.py"].startswith("import json")
+    assert refused("plot.py\n```python\nprint('title')\n```\n")
+
+
+def test_output_and_commands_under_a_name_are_no_edit():
+    told = "Run experiment.py:\n```bash\npython experiment.py\n```\n\nexperiment.py\n```text\nloss 3\n```\n"
+    assert set(changed(told + RATE)) == {"experiment.py"} and not edit(told).rejected

@@ -67,9 +67,10 @@ def test_a_new_file_is_created():
     assert edit(whole("print(1)\n", "plot.py")).files["plot.py"] == "print(1)\n"
 
 
-def test_apply_reply_leaves_such_blocks_alone():
+def test_apply_reply_takes_a_whole_file_and_leaves_other_fences_alone():
     reply = whole(PY.replace("10", "20")) + "```python\nimport os\n```\n"
-    assert apply_reply(FILES, reply, editable=EDITABLE) == EditResult(FILES, FILES, [], [], False)
+    result = apply_reply(FILES, reply, editable=EDITABLE)
+    assert result.files == FILES | {"experiment.py": PY.replace("10", "20")} and not result.rejected
 
 
 def test_a_fence_that_names_no_file_is_prose():
@@ -102,10 +103,10 @@ def test_a_whole_class_is_replaced():
 def test_several_functions_and_blocks_in_one_reply():
     reply = whole(
         "def f(x):\n    return 3\n\n\nclass Net:\n    def __init__(self, n):\n        self.n = 2 * n\n"
-    ) + whole("x\n", "notes.txt")
+    ) + whole("# Title\nRun 0\nx\n", "notes.txt")
     result = edit(reply)
     assert "return 3" in result.files["experiment.py"] and "2 * n" in result.files["experiment.py"]
-    assert result.files["notes.txt"] == "x\n" and len(result.applied) == 2
+    assert result.files["notes.txt"] == "# Title\nRun 0\nx\n" and len(result.applied) == 2
 
 
 @pytest.mark.parametrize(

@@ -47,15 +47,20 @@ class FoundBlock:
 
 @dataclass(frozen=True, slots=True)
 class FoundText:
-    """A whole file, or whole functions and classes of one, as the reply has it.
+    """A whole file, or whole functions and classes of one, as the reply has it."""
 
-    line: of the reply, at which it begins. name: the path that heads it. problem: the fault in its form, or "".
-    """
-
+    # Number of the reply's line at which its fence opens.
     line: int
+    # The path that heads it, "" if there is none.
     name: str
+    # Its lines.
     body: tuple[str, ...]
+    # The fault in its form, "" if there is none.
     problem: str = ""
+    # Whether the model was asked for whole texts. If not, functions are not enough.
+    is_asked: bool = True
+    # Whether it stands under the name. If not, a sentence above mentions the file.
+    is_named: bool = True
 
 
 def read_hunk(lines: Sequence[str]) -> Split | None:

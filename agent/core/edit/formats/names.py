@@ -98,6 +98,8 @@ def find_name(line: str, editable: Collection[str]) -> str | None:
     text, before = line.strip(_WHITE), None
     if len(text) > LONGEST:
         return None
+    if text.startswith("<") and not text.startswith("<!"):
+        return _name_in_tags(text, editable)
     while text != before:
         before = text
         text = _LEADERS.sub("", text)
@@ -107,6 +109,14 @@ def find_name(line: str, editable: Collection[str]) -> str | None:
             if _is_name(token, editable):
                 return token
     return None
+
+
+def _name_in_tags(text: str, editable: Collection[str]) -> str | None:
+    """The path that tags hold: `<file path="x.py">`, `<summary>x.py</summary>`."""
+    tags = [part.partition(">") for part in text.split("<")[1:]]
+    words = "".join(after for _, _, after in tags).strip()
+    values = (find_info_name(tag.partition(" ")[2], editable) for tag, _, _ in tags if "=" in tag)
+    return find_name(words, editable) if words else next((value for value in values if value), None)
 
 
 def _without_remark(text: str) -> str:

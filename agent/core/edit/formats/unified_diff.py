@@ -13,7 +13,7 @@ from agent.core.text.hunks import HunkHead, ends_hunk, is_file_head, read_hunk_h
 from agent.core.text.lexer import Kind, Line
 from agent.core.text.markers import INVISIBLE, read_fence
 
-__all__ = ["UNIFIED_DIFF", "UnifiedDiff"]
+__all__ = ["UNIFIED_DIFF", "UnifiedDiff", "is_diff"]
 
 FORM: Final = "unified diff"
 NOWHERE: Final = "/dev/null"
@@ -122,7 +122,7 @@ def _read_fences(lines: Sequence[Line], editable: Collection[str]) -> Iterator[F
         held = [line for line in fence if line.kind is Kind.CODE]
         texts = [line.text for line in held]
         is_whole = number and len(held) == len(fence) - (fence[-1].kind is Kind.FENCE and len(fence) > 1) - 1
-        if is_whole and held and _is_diff(fence[0].text, texts):
+        if is_whole and held and is_diff(fence[0].text, texts):
             name = name_above(lines, number, floor, editable)
             mentions = mentioned_above(lines, number, floor, editable)
             problem = "" if fence[0].is_closed else "its fence is not closed"
@@ -134,7 +134,7 @@ def _read_fences(lines: Sequence[Line], editable: Collection[str]) -> Iterator[F
         floor = max([floor, *(line.number for line in fence if line.kind in (Kind.BLOCK, Kind.PATCH))])
 
 
-def _is_diff(opening: str, texts: Sequence[str]) -> bool:
+def is_diff(opening: str, texts: Sequence[str]) -> bool:
     """Whether a fence holds hunks: it says so, and some line goes or comes, or its first line is the head of one."""
     mark = read_fence(opening)
     words = mark.info.lower().split() if mark else []

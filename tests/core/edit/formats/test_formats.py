@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from agent.core.edit.apply import FORMATS, LAST_FORMATS, TAUGHT, WHOLE_FORMATS, apply_reply, explain_edits, name_edits
 from agent.core.edit.formats.found import Format, FoundBlock
 from agent.core.edit.formats.search_replace import SEARCH_REPLACE
-from agent.core.edit.formats.whole_texts import WHOLE_TEXTS
+from agent.core.edit.formats.whole_texts import WHOLE_FILES, WHOLE_TEXTS
 from agent.core.text.lexer import Kind, Line, read_lines
 
 FILES = {"experiment.py": "a = 1\n", "notes.txt": "Notes\n"}
@@ -74,4 +74,4 @@ def test_the_model_is_told_of_every_format() -> None:
     third = Appending()
     assert explain_edits((*TAUGHT, third)) == f"{SEARCH_REPLACE.explain()} +FILE: WORDS appends a line."
     assert name_edits((*TAUGHT, third), several=True) == "SEARCH/REPLACE blocks or appended lines"
-    assert name_edits() == "SEARCH/REPLACE block" and {*WHOLE_FORMATS} == {*FORMATS, *LAST_FORMATS}
+    assert name_edits() == "SEARCH/REPLACE block" and {*WHOLE_FORMATS} == {*FORMATS, *LAST_FORMATS} - {WHOLE_FILES}
