@@ -185,11 +185,9 @@ _SIGNS: Final = (
         "the provider's address has no http:// or https:// in front",
         "correct {address}",
     ),
-    # "Invalid port: '99999'", "Invalid IDNA hostname: 'a..b'", "InvalidURL"
+    # "InvalidURL: Invalid port: '99999'", "Invalid IDNA hostname: 'a..b'"
     _Sign(
-        re.compile(
-            r"(Invalid port: .{0,20}|Invalid IDNA hostname.{0,40}|InvalidURL.{0,60}|Invalid non-printable ASCII)"
-        ),
+        re.compile(r"InvalidURL: (.{0,80})|(Invalid (?:port: |IDNA hostname|non-printable ASCII).{0,40})"),
         "the provider's address cannot be read: {found}",
         "correct {address}",
     ),
