@@ -1,4 +1,4 @@
-"""Every mode and every fault through the real litellm, as a table in markdown.
+"""Every mode, every fault and every odd reply through the real litellm, as a table in markdown.
 
     python -m tests.bench.provider_matrix [--stays] [MODE ...]
 
@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 
 from tests.provider.cells import PATIENCE_S, Outcome, play
-from tests.provider.server import FAULTS, MODES
+from tests.provider.server import ALL_FAULTS, MODES
 
 
 def word(outcome: Outcome) -> str:
@@ -29,7 +29,7 @@ def main() -> None:
     reasons: list[str] = []
     print(f"| fault | {' | '.join(modes)} |")
     print(f"|---|{'---|' * len(modes)}")
-    for fault in FAULTS:
+    for fault in ALL_FAULTS:
         cells = []
         for mode in modes:
             patience_s = (1.0 if fault == "hang" else 60.0) if stays else PATIENCE_S

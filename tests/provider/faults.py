@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 
+from tests.provider.odd_replies import ODD_REPLIES
 from tests.provider.wire import Headers, Response
 
-__all__ = ["FAULTS", "Act", "Fault"]
+__all__ = ["ALL_FAULTS", "FAULTS", "Act", "Fault"]
 
 
 class Act(Enum):
@@ -21,6 +22,7 @@ class Act(Enum):
     CUT = "cut"
     BLANK = "blank"
     LENGTH = "length"
+    ODD = "odd"
 
 
 @dataclass(frozen=True)
@@ -71,3 +73,5 @@ FAULTS = MappingProxyType(
         )
     }
 )
+# Those of litellm's errors, and replies that came and are odd.
+ALL_FAULTS = MappingProxyType({**FAULTS, **{name: Fault(name, Act.ODD) for name in ODD_REPLIES}})

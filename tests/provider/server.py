@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from tests.provider.faults import FAULTS, Act, Fault
+from tests.provider.faults import ALL_FAULTS, FAULTS, Act, Fault
 from tests.provider.limit import Bucket, Standing, Window
 from tests.provider.listener import Answer, Listener
 from tests.provider.modes import MODES, Mode, secret_of
+from tests.provider.odd_replies import ODD_REPLIES
 from tests.provider.protocols import Spent
 from tests.provider.queued import Provider, Received, fails, says, serve
 from tests.provider.refuse import Facts, put, refuse_fields, refuse_text, retry_after
@@ -32,6 +33,7 @@ from tests.provider.wire import (
 )
 
 __all__ = [
+    "ALL_FAULTS",
     "FAULTS",
     "MODES",
     "Bucket",
@@ -105,7 +107,7 @@ class StrictServer:
         if tokens_per_minute is not None:
             self.limit = (Bucket if kind == "bucket" else Window)(tokens_per_minute, window_s * scale)
         self._replies = replies if callable(replies) else deque(replies)
-        self._faults = deque(FAULTS[f] if isinstance(f, str) else f for f in faults)
+        self._faults = deque(ALL_FAULTS[f] if isinstance(f, str) else f for f in faults)
         self._scale = scale
         self._context_tokens = context_tokens
         self._models = tuple(models)
@@ -164,7 +166,7 @@ class StrictServer:
     def add_faults(self, *faults: Fault | str | None) -> None:
         """More faults for the requests to come."""
         with self._lock:
-            self._faults.extend(FAULTS[f] if isinstance(f, str) else f for f in faults)
+            self._faults.extend(ALL_FAULTS[f] if isinstance(f, str) else f for f in faults)
 
     # One request
 
@@ -232,6 +234,8 @@ class StrictServer:
         said = protocol.say(reply, spent, call.model)
         if act is Act.BLANK:
             said = protocol.blank(said)
+        if fault and act is Act.ODD:
+            said = ODD_REPLIES[fault.name][protocol.name](said)
         response = Response(200, json.dumps(said).encode(), JSON)
         if call.body.get("stream") and protocol.stream:
             response = protocol.stream(said)

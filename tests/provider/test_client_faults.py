@@ -59,6 +59,32 @@ def test_one_fault_ends_in_a_reply_or_in_a_pause_with_its_reason(mode: str, faul
         assert (outcome.waited_s > 0) is (fault in WAITS)
 
 
+# Whether another request follows, and whether it is waited for.
+ODD = {
+    "reasoning_alone": (2, False),
+    "tool_call_alone": (2, False),
+    "broken_off": (2, False),
+    "list_content": (1, False),
+    "no_usage": (1, False),
+    "error_in_200": (2, True),
+}
+
+
+@pytest.mark.parametrize("fault", ODD)
+@pytest.mark.parametrize("mode", ["openai", "anthropic", "gemini", "bedrock"])
+def test_an_odd_reply_ends_in_a_reply(mode: str, fault: str) -> None:
+    outcome = play(mode, fault, times=1)
+    requests, waits = ODD[fault]
+
+    assert outcome.said.endswith(REPLY) and outcome.requests == requests and (outcome.waited_s > 0) is waits
+
+
+@pytest.mark.parametrize("fault", ["reasoning_alone", "tool_call_alone"])
+def test_replies_without_text_end_in_a_pause_after_three(fault: str) -> None:
+    outcome = play("anthropic", fault, times=99)
+    assert outcome.refused and outcome.requests == 3 and outcome.waited_s == 0
+
+
 @pytest.mark.parametrize("fault", ["tpm_limit", "reset", "html", "empty_choices", "unknown_parameter"])
 def test_a_fault_that_stays_ends_in_a_pause(fault: str) -> None:
     outcome = play("openai", fault, times=200, patience_s=60)
