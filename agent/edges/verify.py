@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -28,6 +29,7 @@ from agent.core.journal.events import Event
 from agent.core.journal.fold import fold
 from agent.core.journal.kinds import Measured, Step
 from agent.core.journal.state import State
+from agent.edges.git.broken import find_broken
 from agent.edges.git.repo import BRANCH, Repo
 from agent.edges.run.prepare_step import EVALUATION, read_output
 from agent.edges.run.reading import read_self_report, read_values
@@ -177,6 +179,12 @@ class _Check:
         if not self.has_git:
             yield Disagreement(".git", "is no git repository any more", "put it back from a copy")
             return
+        for name in find_broken(self.workspace.path):
+            head = self.state.code.head
+            by_hand = f"move it away, then: git update-ref refs/heads/main {head}" if "main" in name else "move it away"
+            place = shlex.quote(str(self.workspace.path))
+            remedy = by_hand if self.state.ended else f"scientist resume --discard-edits {place} moves it away"
+            yield Disagreement(name, "cannot be read by git", remedy)
         log = self.repo.log() if self.repo.head() else []
         branch = [BranchCommit(c.sha, c.trailers.get("Step-Id", ""), c.subject) for c in log]
         there = {commit.sha for commit in branch}

@@ -74,7 +74,11 @@ class Repo:
     def _set_ref(self, name: str, commit: str, before: str = "") -> None:
         """Raises: IntegrityError if the reference is not at `before` any more."""
         move_locks(self.folder, ("HEAD.lock", f"{name}.lock"))
-        self._run("update-ref", name, commit, before or _NO_COMMIT)
+        try:
+            self._run("update-ref", name, commit, before or _NO_COMMIT)
+        except IntegrityError:
+            if self.resolve(name) != commit:  # else a git that was killed had done it already
+                raise
 
     def check_out(self, changes: Mapping[str, str]) -> None:
         """Write the texts into the work tree and bring git's index up to the branch, without a look at other files.
@@ -229,10 +233,7 @@ class Repo:
 
         Raises: IntegrityError if it names another.
         """
-        try:
-            present = self._run("rev-parse", "--verify", "--quiet", f"refs/tags/{name}^{{commit}}")
-        except IntegrityError:
-            present = ""
+        present = self.resolve(f"refs/tags/{name}")
         if present == commit:
             return
         if present:
@@ -241,7 +242,11 @@ class Repo:
             )
         move_locks(self.folder, (f"refs/tags/{name}.lock",))
         with self._message_file(_printable(message)) as path:
-            self._run("tag", "--annotate", name, commit, "--cleanup=verbatim", "-F", str(path))
+            try:
+                self._run("tag", "--annotate", name, commit, "--cleanup=verbatim", "-F", str(path))
+            except IntegrityError:
+                if self.resolve(f"refs/tags/{name}") != commit:  # else a git that was killed had made it already
+                    raise
 
     def tag_message(self, name: str) -> str:
         return self._run("for-each-ref", "--format=%(contents)", f"refs/tags/{name}")

@@ -7,12 +7,15 @@ other programs, grafts, replaced objects, lazy fetches.
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import git
 
+from agent.edges.git.locks import move_locks
+from agent.edges.system.child import ChildEnd
 from agent.edges.system.faults import find_fault
 from agent.errors import IntegrityError
 
@@ -78,6 +81,10 @@ _UNSET = {
 }
 
 
+class _Killed(Exception):
+    """A signal killed git."""
+
+
 class SafeGit:
     """The git command on the repository of `folder`, and on no other."""
 
@@ -109,10 +116,25 @@ class SafeGit:
         stdin: int | None = None,
         strip: bool = True,
     ) -> str:
-        """Run git and return its output.
+        """Run git and return its output. If a signal kills it, it is run once more.
 
-        Raises: IntegrityError if it fails. OSError if the disk does.
+        Raises: IntegrityError if it fails. OSError if the disk does, or if git is killed again.
         """
+        try:
+            return self._execute(arguments, env, stdin, strip)
+        except _Killed:
+            for lock in (Path(f"{index}.lock") for index in [(env or {}).get("GIT_INDEX_FILE")] if index):
+                lock.unlink(missing_ok=True)
+            move_locks(self.folder)
+            if stdin is not None:
+                os.lseek(stdin, 0, os.SEEK_SET)
+        try:
+            return self._execute(arguments, env, stdin, strip)
+        except _Killed as error:
+            raise OSError(errno.EINTR, f"git {arguments[0]} {error}, twice", str(self.folder)) from error
+
+    def _execute(self, arguments: Sequence[str], env: Mapping[str, str] | None, stdin: int | None, strip: bool) -> str:
+        """Raises: _Killed; IntegrityError; OSError."""
         options = [part for setting in _CONFIG for part in ("-c", setting)]
         try:
             out = self._git.execute(
@@ -123,6 +145,8 @@ class SafeGit:
                 stdout_as_string=False,
             )
         except git.GitCommandError as error:
+            if isinstance(error.status, int) and error.status < 0:
+                raise _Killed(ChildEnd(error.status).told.replace("killed", "was killed")) from error
             problem = str(error.stderr).strip().removeprefix("stderr:").strip(" '\n")
             if fault := find_fault(problem, self.folder / ".git"):
                 told = f"{os.strerror(fault)} (git {arguments[0]}: {problem})"

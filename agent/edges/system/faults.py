@@ -37,5 +37,5 @@ def find_fault(problem: str, folder: Path) -> int | None:
 
 def say_fault(error: OSError, folder: Path) -> str:
     """File, fault and remedy, in a line. `folder` stands for the file if the error names none."""
-    remedy = "then resume" if error.errno == errno.EBUSY else MEND
+    remedy = "then resume" if error.errno in (errno.EBUSY, errno.EINTR) else MEND
     return f"{error.filename or folder}: {error.strerror or error}; {remedy}"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.core.journal.state import State
+from agent.edges.git.broken import find_broken, move_broken
 from agent.edges.git.locks import move_locks
 from agent.edges.git.repo import Repo
 from agent.edges.workspace.layout import Workspace
@@ -65,6 +66,11 @@ def check_untouched(workspace: Workspace, repo: Repo, state: State) -> None:
             raise IntegrityError(str(workspace.run_folder(row.run)), problem, "put it back")
     if not has_repository(workspace):
         raise IntegrityError(str(workspace.path), "is no git repository any more", "put its .git back, then resume")
+    if broken := find_broken(workspace.path):
+        where = ", ".join(str(workspace.path / name) for name in broken)
+        place = shlex.quote(str(workspace.path))
+        remedy = f"put it back, or have it moved to .agent/rescue: scientist resume --discard-edits {place}"
+        raise IntegrityError(where, "cannot be read by git", remedy)
     move_locks(workspace.path)
     until_s = time.monotonic() + SETTLE_S
     while (edits := find_edits(repo, state)) and time.monotonic() < until_s:
@@ -90,13 +96,15 @@ def _ways_on(workspace: Workspace, base: str, kept: Sequence[str]) -> str:
 
 
 def discard_edits(workspace: Workspace, repo: Repo, state: State) -> list[str]:
-    """Bring branch and work tree back to the journal, and return the references that keep what was changed."""
+    """Bring branch and work tree back to the journal, and name what keeps that which was changed: references, files."""
     if not has_repository(workspace):
         return []  # `check_untouched` names it
+    broken = find_broken(workspace.path)
+    move_broken(workspace.path, broken)
     move_locks(workspace.path)
     edits = find_edits(repo, state)
     foreign = dict.fromkeys(sha for sha in (edits.head, repo.resolve("HEAD")) if sha and sha != edits.expected)
-    kept = [repo.keep_commit(sha) for sha in foreign]
+    kept = [f"{name}, in .agent/rescue" for name in broken] + [repo.keep_commit(sha) for sha in foreign]
     if edits.files:
         kept.append(repo.keep_work_tree(edits.files))
     repo.move_branch(edits.expected)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.edges.git import locks
 from agent.edges.git.repo import BRANCH, Repo, metrics_message
 from agent.edges.git.safe import SafeGit
+from agent.edges.system.faults import say_fault
 from agent.errors import IntegrityError
 from tests.edges.git.traps import VICTIM, plant, spring, traps
 
@@ -521,3 +524,48 @@ def test_every_reference_is_told_with_its_commit(repo: Repo, folder: Path) -> No
     second = repo.commit({"notes.txt": "more"}, "More")
     git(folder, "update-ref", "refs/rescue/1", first)
     assert repo.refs() == {BRANCH: second, "refs/rescue/1": first, "refs/tags/run/1": first}
+
+
+SHOT = """#!/bin/sh
+case "$*" in
+*" {command} "*) [ "$(wc -l < {count})" -lt {times} ] && {{ echo shot >> {count}; {first}; kill -9 $$; }} ;;
+esac
+exec {git} "$@"
+"""
+
+
+@pytest.mark.parametrize("first", [":", '{git} "$@" > /dev/null', "touch .git/refs/heads/main.lock"])
+@pytest.mark.parametrize("command", ["update-ref", "read-tree", "tag", "update-index"])
+def test_a_git_that_is_killed_is_run_again_and_leaves_nothing_behind(
+    command: str, first: str, repo: Repo, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before its work, after it, and halfway."""
+    real = shutil.which("git")
+    shoot(tmp_path, monkeypatch, command, first.format(git=real), 1)
+    monkeypatch.setattr(locks, "MOMENT_S", 0.1)
+    commit = repo.commit({"experiment.py": "LR = 0.7\n"}, "Faster", {"Step-Id": "abc"})
+    repo.tag("run/7", commit, "Run 7\n")
+    assert repo.read(commit)["experiment.py"] == "LR = 0.7\n" and repo.resolve("run/7") == repo.head() == commit
+    assert (tmp_path / "count").read_text() == "shot\n"
+    monkeypatch.undo()
+    assert not list((folder / ".agent" / "tmp").iterdir()) and not locks.find_locks(folder / ".git")
+
+
+def test_a_git_that_is_killed_twice_is_named_with_the_signal(
+    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shoot(tmp_path, monkeypatch, "log", ":", 2)
+    with pytest.raises(OSError, match="git log was killed by SIGKILL, twice") as caught:
+        repo.log()
+    assert say_fault(caught.value, tmp_path).endswith("git log was killed by SIGKILL, twice; then resume")
+
+
+def shoot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, first: str, times: int) -> None:
+    """From now on the first git commands of that name kill themselves."""
+    count = tmp_path / "count"
+    count.write_text("")
+    program = tmp_path / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text(SHOT.format(command=command, count=count, first=first, times=times, git=shutil.which("git")))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")

@@ -1,0 +1,59 @@
+"""Files of a repository that git cannot read, as a power cut or a slip of the hand leaves them, and their rescue."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.edges.git.locks import NOTES
+from agent.edges.git.safe import SafeGit
+from agent.errors import IntegrityError
+
+__all__ = ["find_broken", "move_broken"]
+
+# "3f2c...": 40 hex digits, or "ref: refs/heads/main"
+_REFERENCE = re.compile(rb"(?:[0-9a-f]{40}|ref: [^\s]+)\s?")
+# "fatal: bad config line 1 in file .git/config"
+_BAD_CONFIG = re.compile(r"bad (?:numeric |boolean )?config|bad repository|unknown repository|invalid value")
+_MOST_BYTES = 4096
+_PLAIN = {"HEAD": "ref: refs/heads/main\n", "config": "[core]\n\trepositoryformatversion = 0\n\tbare = false\n"}
+
+
+def find_broken(work_tree: Path) -> list[str]:
+    """Names below the work tree: of HEAD, the configuration and references that hold something else, or nothing."""
+    repository = work_tree / ".git"
+    found = [repository / "HEAD", *sorted(path for path in (repository / "refs").rglob("*") if not path.is_dir())]
+    broken = [path for path in found if path.suffix != ".lock" and not _is_reference(path)]
+    if not broken or broken[0].name != "HEAD":  # else git takes it for no repository at all
+        try:
+            SafeGit(work_tree).run("config", "--local", "--list")
+        except IntegrityError as error:
+            if _BAD_CONFIG.search(error.problem):
+                broken.append(repository / "config")
+    return [path.relative_to(work_tree).as_posix() for path in broken]
+
+
+def move_broken(work_tree: Path, names: Sequence[str]) -> None:
+    """Move the files to .agent/rescue, with a line in its notes, and write plain ones where git needs them."""
+    rescue = work_tree / ".agent" / "rescue"
+    rescue.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        path = work_tree / name
+        aside = rescue / f"{path.name}.{time.time_ns()}"
+        if path.exists() or path.is_symlink():
+            path.rename(aside)
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            with (rescue / NOTES).open("a", encoding="utf-8") as notes:
+                notes.write(f"{stamp} {aside.name} was {name}, which git could not read\n")
+        if plain := _PLAIN.get(path.name) if path.parent.name == ".git" else None:
+            path.write_text(plain, "ascii")
+
+
+def _is_reference(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return _REFERENCE.fullmatch(file.read(_MOST_BYTES)) is not None
+    except OSError:
+        return False
