@@ -10,7 +10,7 @@ from difflib import SequenceMatcher
 
 from agent.core.code.source import BadPython
 from agent.core.edit.formats.found import FoundBlock
-from agent.core.edit.lines import common_runs, differing_runs, split_body
+from agent.core.edit.lines import common_runs, differing_runs, shorten, split_body
 from agent.core.edit.match import places
 from agent.core.edit.result import Block, Reason
 
@@ -33,7 +33,6 @@ _CONTEXT = 2
 _UNSEEN_CONTEXT = 12
 _MAX_DIFFERENCES = 8
 _MIN_RATIO = 0.6
-_MAX_LINE = 600
 _MAX_NUMBERS = 20
 _MAX_COMPARED = 20_000  # pairs of lines that are compared to find the most similar one
 _MAX_RATIOS = 100  # and how many of them letter by letter
@@ -52,12 +51,7 @@ class Nearest:
 
 def _numbered(lines: Sequence[str], start: int, stop: int) -> list[str]:
     width = len(str(stop))
-    return [f"{i + 1:>{width}} | {_shorten(lines[i])}" for i in range(start, stop)]
-
-
-def _shorten(line: str) -> str:
-    """A line as it is, or the start of one so long that it would drown the rest."""
-    return line if len(line) <= _MAX_LINE else f"{line[:_MAX_LINE]} [and {len(line) - _MAX_LINE} characters more]"
+    return [f"{i + 1:>{width}} | {shorten(lines[i])}" for i in range(start, stop)]
 
 
 def show_lines(lines: Sequence[str], start: int, stop: int, context: int = _CONTEXT) -> str:
@@ -142,9 +136,9 @@ def _differences(file: Sequence[str], near: Nearest, search: Sequence[str]) -> l
     here = file[near.start : near.stop]
     told: list[str] = []
     for i1, i2, j1, j2 in differing_runs([s.strip() for s in search], [h.strip() for h in here]):
-        told += [f"  SEARCH has: {_shorten(line)}" for line in search[i1:i2][:3] if line.strip()]
+        told += [f"  SEARCH has: {shorten(line)}" for line in search[i1:i2][:3] if line.strip()]
         told += [
-            f"  file has, line {near.start + j + 1}: {_shorten(here[j])}"
+            f"  file has, line {near.start + j + 1}: {shorten(here[j])}"
             for j in range(j1, min(j2, j1 + 3))
             if here[j].strip()
         ]
@@ -157,7 +151,10 @@ def _indents_differ(file: Sequence[str], near: Nearest, search: Sequence[str]) -
 
 def _show_nearest(path: str, file: Sequence[str], near: Nearest, search: Sequence[str]) -> str:
     """The nearest lines with their numbers, then the differences of SEARCH from them."""
-    shown = [f"The nearest lines of {path} are these; copy them exactly:", show_lines(file, near.start, near.stop)]
+    shown = [
+        f"The nearest lines of {path} are these; copy them exactly, without the numbers:",
+        show_lines(file, near.start, near.stop),
+    ]
     differences = _differences(file, near, search)
     if differences:
         shown += ["What differs:", *differences]

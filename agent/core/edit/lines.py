@@ -18,11 +18,13 @@ __all__ = [
     "differing_runs",
     "find_runs",
     "most_places",
+    "shorten",
     "splice",
     "split_body",
     "split_lines",
 ]
 
+LONGEST_SHOWN = 600
 _BOM = "\ufeff"
 # Steps that difflib may take at worst. Beyond them texts are compared by the lines that each has once.
 _MOST_STEPS = 20_000_000
@@ -66,6 +68,15 @@ def split_lines(text: str) -> Lines:
     else:
         lines.pop()
     return Lines(tuple(lines), tuple(ends), bom)
+
+
+def shorten(line: str) -> str:
+    """A line as it is, or the start of one so long that in a hint it would drown the rest."""
+    return (
+        line
+        if len(line) <= LONGEST_SHOWN
+        else f"{line[:LONGEST_SHOWN]} [and {len(line) - LONGEST_SHOWN} characters more]"
+    )
 
 
 def split_body(body: str) -> tuple[str, ...]:

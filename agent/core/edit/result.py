@@ -22,6 +22,7 @@ class Reason(StrEnum):
     PLACEHOLDER = "placeholder in REPLACE"
     UNPAIRED_DOTS = "lines of dots do not pair"
     MALFORMED = "malformed block"
+    NUMBERED = "lines begin with their numbers"
     SYNTAX = "Python does not parse"
     NOT_SHOWN = "lines were not shown"
     NOT_WHOLE = "neither a whole file nor whole functions"

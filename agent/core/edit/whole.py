@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 from agent.core.code.source import BadPython, find_bad_python, parse
 from agent.core.edit.formats.found import FoundText
+from agent.core.edit.gates import as_in_file
 from agent.core.edit.hints import path_hint, show_lines, syntax_hint
 from agent.core.edit.lines import Splice, splice, split_body, split_lines
 from agent.core.edit.match import places
@@ -67,6 +68,10 @@ def put_text(bench: Workbench, fenced: FoundText, editable: Collection[str]) -> 
     if not fenced.is_asked and bench.has_edited(path):
         hint = f"Other edits of the same reply lead to another text of {path} than this one; send one of the two."
         bench.reject(block, Reason.NOT_WHOLE, None, hint)
+        return path
+    read = as_in_file(block, *(split_lines(version).text for version in bench.versions(path)))
+    if isinstance(read, str):
+        bench.reject(block, Reason.NUMBERED, None, f"The text cannot be taken: {read}.")
         return path
     if bench.refuse_placeholder(block):
         return path

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from agent.core.code.source import find_bad_python
 from agent.core.edit.formats.found import FoundBlock, Split
 from agent.core.edit.formats.names import is_unsafe, named_files
-from agent.core.edit.gates import find_placeholders
+from agent.core.edit.gates import as_in_file, find_placeholders
 from agent.core.edit.hints import (
     ambiguous_hint,
     find_nearest,
@@ -118,6 +118,10 @@ class Workbench:
         if text is None and block.search.strip():
             hint = f"{block.path} does not exist yet. A block with an empty SEARCH creates it."
             return self.reject(block, Reason.NO_SUCH_FILE, None, hint)
+        read = as_in_file(block, *(split_lines(version).text for version in self.versions(block.path)))
+        if isinstance(read, str):
+            return self.reject(block, Reason.NUMBERED, None, f"The block cannot be applied: {read}.")
+        block = read
         if self.refuse_placeholder(block):
             return None
         after = edit_text(text, block)

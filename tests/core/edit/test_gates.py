@@ -31,6 +31,10 @@ from agent.core.edit.gates import find_placeholders
         "pass  # rest of the method unchanged",
         "# … existing code …",
         "# --- rest of the code ---",
+        "# The rest of the function is unchanged",
+        "# rest of the methods below",
+        "pass  # existing code here",
+        "# the same functions remain here",
     ],
 )
 def test_a_placeholder_is_found(line: str):
@@ -41,6 +45,12 @@ def test_a_placeholder_is_found(line: str):
     "line",
     [
         "    # Update previous activations",
+        "# Use the same function for train and eval",
+        "# Both seeds must give the same result",
+        "# The rest of the code expects (batch, d)",
+        "pass  # nothing to do here",
+        "# Apply the same code to both halves",
+        "# the remainder of the file is read in one piece by the loader",
         "# Get norm of existing neurons",
         "# Compute temporal difference loss if previous activations exist",
         "# Apply decay to existing co-activations",

@@ -235,3 +235,64 @@ def test_a_stub_may_be_replaced_by_a_script():
 def test_output_and_commands_under_a_name_are_no_edit():
     told = "Run experiment.py:\n```bash\npython experiment.py\n```\n\nexperiment.py\n```text\nloss 3\n```\n"
     assert set(changed(told + RATE)) == {"experiment.py"} and not edit(told).rejected
+
+
+# marks of our own
+
+LONG = FILES | {"experiment.py": "A = 1\nX = '" + "x" * 900 + "'\nRATE = 3\nRATES = [RATE]\n"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "3 | RATE = 3\n=======\n3 | RATE = 4\n",
+        " 3 | RATE = 3\n=======\nRATE = 4\n",
+        "2 |\n3 | RATE = 3\n4 | WIDTH = 64\n=======\n2 | \n3 | RATE = 4\n4 | WIDTH = 64\n",
+        "3 | RATE = 3\n4 | WIDTH = 64\n=======\nRATE = 4\n4 | WIDTH = 64\n",
+    ],
+)
+def test_numbers_of_lines_are_taken_off_both_halves(body: str):
+    assert changed(block(body)) == {"experiment.py": FILES["experiment.py"].replace("RATE = 3", "RATE = 4")}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        block("7 | RATE = 3\n=======\nRATE = 4\n"),
+        block("RATE = 3\n=======\n3 | RATE = 4\n"),
+        block("RATE = 3\n=======\n3 | RATE = 3\n4 | WIDTH = 64\nN = 2\n"),
+        block("# Study\n=======\n1 | # Study\n2 | more\n", "notes.txt\n"),
+        "notes.txt\n```\n1 | # Study\n2 |\n3 | first words\n4 | more\n```\n",
+    ],
+)
+def test_numbers_that_are_wrong_or_would_be_written_are_refused(reply: str):
+    assert refused(reply).startswith("lines begin with their numbers")
+
+
+def test_tables_of_the_file_itself_are_text():
+    files = FILES | {"notes.txt": "1 | 0.5\n2 | 0.4\n"}
+    assert changed(block("2 | 0.4\n=======\n2 | 0.4\n3 | 0.3 better\nSo much.\n", "notes.txt\n"), files)
+
+
+def test_a_line_that_a_hint_cut_stands_for_the_whole_line():
+    cut = f"X = '{'x' * 595} [and 306 characters more]\n"
+    reply = block(f"{cut}RATE = 3\n=======\n{cut}RATE = 4\n")
+    assert changed(reply, LONG)["experiment.py"] == LONG["experiment.py"].replace("RATE = 3", "RATE = 4")
+    assert refused(block(f"RATE = 3\n=======\nY = '{'y' * 595} [and 306 characters more]\n"), LONG).startswith(
+        "placeholder"
+    )
+    assert "of a line that is cut here" in refused(block("X = 'xx'\nRATE = 3\nRATES = [1]\n=======\nRATE = 4\n"), LONG)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "(lines 41 to 80 not shown)",
+        "[... 12 lines left out ...]",
+        "[and 40 more lines]",
+        "RATE [... 900 characters ...] 4",
+        "# ... 12 lines not shown (30-41) ...",
+    ],
+)
+def test_no_mark_of_ours_is_written_into_a_file(line: str):
+    assert refused(block(f"first words\n=======\n{line}\n", "notes.txt\n")).startswith("placeholder")

@@ -301,7 +301,7 @@ def test_a_whole_function_counts_when_the_same_failure_struck_twice() -> None:
     once, twice = story.state, None
     story.fail_attempt()
     twice = story.state
-    assert "no SEARCH/REPLACE block" in refusal(once, WHOLE, purpose=Purpose.FIX).summary
+    assert "neither a whole file" in refusal(once, WHOLE, purpose=Purpose.FIX).summary
     assert edit(twice, WHOLE, purpose=Purpose.FIX).intent is Intent.RUN
 
 
