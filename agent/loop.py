@@ -104,7 +104,8 @@ class Loop:
             return
         except (OSError, UsageError) as error:  # a failing disk, data that cannot be made: again once it is mended
             cause = say_fault(error, self._edges.workspace.path) if isinstance(error, OSError) else str(error)
-            self._append(Paused(PauseKind.INFRASTRUCTURE, f"{type(action).__name__}: {cause}"))
+            words = "".join(f" {c.lower()}" if c.isupper() else c for c in type(action).__name__)  # " start step"
+            self._append(Paused(PauseKind.INFRASTRUCTURE, f"could not{words}: {cause}"))
             return
         self._append(Finished(key, result))
 

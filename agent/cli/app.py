@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import Abort, TyperException
 
-from agent.cli.settings import read_settings, say_misuse
+from agent.cli.settings import CALL, read_settings, say_misuse, say_refusal, watch
 from agent.cli.table import COMMANDS, DEFAULT_WORKSPACES, make_typer
 from agent.cli.terminal import STDOUT, VOICE, clean_streams, describe_surprise, say
 from agent.edges.system.git_variables import forget_git_variables
@@ -52,10 +52,10 @@ def load_command(name: str) -> Any:
     if isinstance(found, typer.Typer):
         group = typer.main.get_command(found)
         group.name = name
-        return group
+        return watch(group)
     single = make_typer()
     single.command(name)(found)
-    return typer.main.get_command(single)
+    return watch(typer.main.get_command(single))
 
 
 app = make_typer(
@@ -134,13 +134,14 @@ def run(arguments: list[str], age_s: float = 0.0) -> int:
 
 
 def answer(arguments: list[str]) -> int:
+    CALL.context, CALL.arguments = None, arguments
     try:
         code = app(arguments, prog_name="scientist", standalone_mode=False)
     except TyperException as error:
         say(say_misuse(error, arguments))
         return 2
     except ScientistError as error:
-        say(f"scientist: {error}")
+        say(f"scientist: {say_refusal(error)}")
         return error.exit_code
     except (KeyboardInterrupt, Abort):
         say("scientist: interrupted")

@@ -36,7 +36,7 @@ def check_python(path: Path) -> Path:
         if found is None:
             raise UsageError(f"--python {named}", "is no file here, and is not on PATH", "name the interpreter's path")
         path = Path(found)
-    ask = [os.path.abspath(path), "-c", "import sys; print(6 * 7, sys.executable)"]  # noqa: PTH100 - see below
+    ask = [str(path.absolute()), "-c", "import sys; print(6 * 7, sys.executable)"]
     try:
         done = subprocess.run(ask, capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -44,8 +44,13 @@ def check_python(path: Path) -> Path:
     answer, _, started = done.stdout.strip().partition(" ")
     if answer != "42":
         raise UsageError(f"--python {named}", "is not a Python interpreter")
-    place = os.path.abspath(path)  # noqa: PTH100 - a virtual environment's python must stay a link
-    return Path(started if Path(place).parent.name == "shims" and started else place)
+    place = without_steps_up(path)
+    return Path(started) if place.parent.name == "shims" and started else place
+
+
+def without_steps_up(path: Path) -> Path:
+    """The absolute path, with no "..", which a sandbox cannot make. A virtual environment's python must stay a link."""
+    return path.parent.resolve() / path.name if ".." in path.parts else path.absolute()
 
 
 def build(environment: Environment, template: Path, cache: Path, whose: str = "") -> Path:
@@ -144,7 +149,7 @@ def choose_interpreter(template: Template) -> Path:
     """
     data_limit_gib()
     if not template.spec.environment.install:
-        return Path(sys.executable)
+        return without_steps_up(Path(sys.executable))
     return build(template.spec.environment, template.folder, environment_cache())
 
 

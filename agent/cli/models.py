@@ -10,7 +10,7 @@ from pathlib import Path
 from agent.cli.environment import build
 from agent.cli.options import Editor, LaunchSettings
 from agent.cli.places import environment_cache
-from agent.cli.settings import MODELS_SECTION, SETTINGS_FILE, read_file
+from agent.cli.settings import MODELS_SECTION, SETTINGS_FILE, read_file, say_place
 from agent.cli.terminal import read_redactor, say
 from agent.core.journal.budget import Limits
 from agent.core.journal.events import Launched
@@ -49,8 +49,10 @@ def read_model_settings(folder: Path = Path()) -> ModelSettings:
     path = folder / SETTINGS_FILE
     section = read_file(path).get(MODELS_SECTION, {})
     if not isinstance(section, dict):
-        raise UsageError(str(path), "models is no table", 'write [models."deepseek/"] and below it concurrency = 4')
-    return ModelSettings(read_model_rules(section, str(path)), redact=read_redactor())
+        where, remedy = say_place(path, MODELS_SECTION), 'write [models."deepseek/"] and below it concurrency = 4'
+        raise UsageError(f"{where}: models = {section!r}", "is no table", remedy)
+    rules = read_model_rules(section, str(path), lambda keys: say_place(path, MODELS_SECTION, *keys))
+    return ModelSettings(rules, redact=read_redactor())
 
 
 def check_models(
@@ -223,7 +225,8 @@ def check_roles(asked: Launched, template: Template) -> None:
     aider = "--editor aider" if asked.editor == Editor.AIDER.value else ""
     named = "--editor-model" if asked.editor_model else "--reviewer-model" if asked.reviewer_model else aider
     if asked.model == SWEEP and named:
-        raise UsageError(named, f"{SWEEP} takes no other model's help", "name a language model with --model")
+        option = " ".join(word for word in (named, asked.editor_model or asked.reviewer_model) if word)
+        raise UsageError(option, f"{SWEEP} takes no other model's help", "name a language model with --model")
     check_models(
         template,
         asked.model,

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import agent
+from agent.cli.table import DEFAULT_WORKSPACES
 from agent.cli.terminal import read_redactor
 from agent.core.inputs.idea import Idea, parse_ideas
 from agent.edges.template.load import list_templates
@@ -109,6 +110,8 @@ def choose_workspaces(command: str, paths: Sequence[Path] | None, all_: bool, fo
     """
     if bool(paths) == all_:
         raise UsageError(command, "name workspaces or batches, or --all", "see: scientist status")
+    if all_ and folder != DEFAULT_WORKSPACES and not folder.is_dir():
+        raise UsageError(str(folder), "is no folder", "name that of all batches with --workspaces")
     found = {root: find_workspaces(root) for root in paths or [folder]}
     for root, workspaces in found.items():
         if not workspaces and not all_:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_origin
 
 import typer
+from pydantic import ValidationError
 from typer.exceptions import TyperException
 
 from agent.cli.table import COMMANDS
 from agent.core.inputs.toml import parse_toml
-from agent.errors import UsageError
+from agent.core.text.wording import find_toml_line, say_not_toml, say_reason, show_value
+from agent.errors import ScientistError, UsageError
 
 SETTINGS_FILE = Path("scientist.toml")
 MODELS_SECTION = "models"
@@ -31,7 +36,7 @@ def read_file(path: Path = SETTINGS_FILE) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(str(path), f"cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise UsageError(str(path), f"is not TOML: {error}") from error
+        raise UsageError(str(path), say_not_toml(error)) from error
 
 
 def read_settings(name: str, command: Any, path: Path = SETTINGS_FILE) -> dict[str, Any]:
@@ -42,8 +47,12 @@ def read_settings(name: str, command: Any, path: Path = SETTINGS_FILE) -> dict[s
     sections = read_file(path)
     sections.pop(MODELS_SECTION, None)  # rules by model, read if a model is made
     for section, options in sections.items():
-        if section not in COMMANDS or not isinstance(options, dict):
-            raise UsageError(str(path), f"[{section}] is no command", "write [launch] and below it max-runs = 5")
+        if not isinstance(options, dict):
+            where = f"{say_place(path, section)}: {section} = {say_value(options)}"
+            raise UsageError(where, "stands in no section", "write [launch] and below it max-runs = 5")
+        if section not in COMMANDS:
+            problem, remedy = f"[{section}] is no command", "write [launch] and below it max-runs = 5"
+            raise UsageError(say_place(path, section), problem, remedy)
     given: dict[str, Any] = {}
     for section in sections_of(name):
         given |= check_options(command, sections.get(section, {}), section, path)
@@ -65,10 +74,12 @@ def check_options(command: Any, options: dict[str, Any], title: str, path: Path)
     for option, value in options.items():
         parameter = names.get(option.replace("-", "_"))
         if parameter is None:
-            raise UsageError(str(path), f"[{title}] has no option {option}", f"see: scientist {title} --help")
+            place = say_place(path, *title.split(), option)
+            raise UsageError(place, f"[{title}] has no option {option}", f"see: scientist {title} --help")
         wanted = say_type(parameter)
         if not TYPES[wanted](value):
-            raise UsageError(f"{path}: [{title}] {option} = {say_value(value)}", f"is not {wanted}")
+            place = say_place(path, *title.split(), option)
+            raise UsageError(f"{place}: [{title}] {option} = {say_value(value)}", f"is not {wanted}")
         given[getattr(parameter, "name", option)] = value
     return given
 
@@ -109,6 +120,76 @@ def parameters_of(command: Any) -> dict[str, Any]:
     }
 
 
+@dataclass(slots=True)
+class Call:
+    """The call that is going on, for messages about its settings. `agent.cli.app` sets it for each."""
+
+    context: Any = None
+    arguments: Sequence[str] = ()
+
+
+CALL = Call()
+
+
+def watch(command: Any) -> Any:
+    """Have each call of a command noted, and its numbers and paths looked at before it runs."""
+    for inner in getattr(command, "commands", {}).values():
+        watch(inner)
+    invoke = command.invoke
+
+    def noted(context: Any) -> Any:
+        CALL.context = context
+        refuse_odd_values(context)
+        return invoke(context)
+
+    command.invoke = noted
+    return command
+
+
+def refuse_odd_values(context: Any) -> None:
+    """Raises: UsageError for a number that is not finite, and for a path that is empty, as of an unset variable."""
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(say_origin(context, parameter, CALL.arguments), "is not a finite number")
+        typed = say_typed(parameter.opts, CALL.arguments)
+        if value == Path() and typed in (f"{parameter.opts[0]} ''", f"{parameter.opts[0]}="):
+            raise UsageError(f"{parameter.opts[0]} ''", "is empty", "name a path, or leave the option out")
+
+
+def say_refusal(error: ScientistError) -> str:
+    """The error in one line. A wrong setting is named with its origin, if the error does not say it."""
+    text, context = str(error), CALL.context
+    if context is None or not isinstance(error, UsageError):
+        return text
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name)
+        if source is None or source.name == "DEFAULT":
+            continue
+        is_typed = source.name == "COMMANDLINE"
+        if is_typed and parameter.param_type_name == "argument":
+            continue
+        if is_typed and any(name in text for name in parameter.opts):
+            if text.startswith(tuple(parameter.opts)):
+                return text
+            continue
+        value = context.params.get(parameter.name)
+        for one in value if isinstance(value, list | tuple) else [value]:
+            named = f"{parameter.opts[0]} {one}"
+            origin = named if is_typed else say_origin(context, parameter, CALL.arguments)
+            if text.startswith(named):
+                return origin + text.removeprefix(named)
+            if not text.startswith(origin) and isinstance(one, str | Path) and mentions(error, str(one)):
+                return f"{origin}: {text}"
+    return text
+
+
+def mentions(error: UsageError, value: str) -> bool:
+    """Whether the error speaks of the value: quoted, or as a word of its own."""
+    said = f"{error.where}: {error.problem}"
+    return repr(value) in said or (len(value) > 1 and value in re.findall(r"[^\s:;,']+", said))  # "/a b/c: is not"
+
+
 def say_misuse(error: TyperException, arguments: Sequence[str]) -> str:
     """One line about a wrong option, variable or line of a file, with the reason."""
     context = getattr(error, "ctx", None)
@@ -116,9 +197,20 @@ def say_misuse(error: TyperException, arguments: Sequence[str]) -> str:
     parameter = getattr(error, "param", None)
     if not isinstance(error, typer.BadParameter) or parameter is None or not error.message:
         return f"{title}: {error.format_message()}"
-    reason = error.message.removeprefix("Value error, ").replace("Input should", "should").rstrip(".")
-    reason = reason.partition(", unable to parse")[0]
-    return f"{title}: {say_origin(context, parameter, arguments)}: {reason}; see: {title} --help"
+    origin = say_origin(context, parameter, arguments)
+    if parameter.param_type_name == "argument":
+        wrong = find_input(error)
+        origin += f" {wrong}" if wrong else ""
+    return f"{title}: {origin}: {say_reason(error.message)}; see: {title} --help"
+
+
+def find_input(error: BaseException | None) -> str:
+    """The value that a chain of errors began with. Empty if it is not known."""
+    while error is not None:
+        if isinstance(error, ValidationError):
+            return show_value(error.errors()[0]["input"])
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def say_origin(context: Any, parameter: Any, arguments: Sequence[str]) -> str:
@@ -128,7 +220,7 @@ def say_origin(context: Any, parameter: Any, arguments: Sequence[str]) -> str:
             file = read_file()
             names = {parameter.name, *(name.lstrip("-").replace("-", "_") for name in parameter.opts)}
             found = [
-                f"{SETTINGS_FILE}: [{section}] {option} = {say_value(value)}"
+                f"{say_place(SETTINGS_FILE, section, option)}: [{section}] {option} = {say_value(value)}"
                 for section in sections_of(context.info_name)
                 for option, value in file.get(section, {}).items()
                 if option.replace("-", "_") in names
@@ -144,7 +236,16 @@ def say_typed(names: Sequence[str], arguments: Sequence[str]) -> str:
     """An option as it was typed, with its value."""
     for argument, following in pairwise([*arguments, ""]):
         if argument in names:
-            return f"{argument} {following}".strip()
+            return f"{argument} {following or repr('')}"
         if argument.partition("=")[0] in names:
             return argument
     return names[0]
+
+
+def say_place(path: Path, *keys: str) -> str:
+    """The file, with the line that sets the key."""
+    try:
+        line = find_toml_line(path.read_text("utf-8"), keys)
+    except (OSError, ValueError):
+        line = None
+    return f"{path}:{line}" if line else str(path)

@@ -21,7 +21,7 @@ from tests.paths import QUADRATIC
         ('[launch]\nmax-runs = "many"', '[launch] max-runs = "many": is not a whole number'),
         ("[launch]\nmax-runs = 5.5", "[launch] max-runs = 5.5: is not a whole number"),
         ("[launch]\nmax-runs = true", "[launch] max-runs = true: is not a whole number"),
-        ("[launch]\nmax_runs = 0", "[launch] max_runs = 0: should be greater than or equal to 1"),
+        ("[launch]\nmax_runs = 0", "[launch] max_runs = 0: is not 1 or more"),
         ('[launch]\nidea = "rates"', '[launch] idea = "rates": is not a list of texts in quotes'),
         ("[launch]\nidea = [1]", "[launch] idea = [1]: is not a list of texts in quotes"),
         ("[launch]\ntemplate = 5", "[launch] template = 5: is not a text in quotes"),
@@ -29,7 +29,7 @@ from tests.paths import QUADRATIC
         ('[launch]\neditor = "vi"', "[launch] editor = \"vi\": 'vi' is not one of 'blocks', 'aider'"),
         ("[launch]\nruns = 3", "[launch] has no option runs"),
         ("[template]\ncheck = 3", ""),
-        ("launch = 3", "[launch] is no command"),
+        ("launch = 3", "launch = 3: stands in no section"),
         ("[lunch]", "[lunch] is no command"),
         ("[launch", "is not TOML"),
     ],
@@ -40,13 +40,14 @@ def test_a_mistake_in_the_file_is_one_line_that_names_it(
     (folder / "scientist.toml").write_text(section + "\n")
     done = scientist("launch", "ideas.json", "--template", "nowhere")
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and not done.stdout
-    assert (f"scientist.toml: {problem}" if problem else "template 'nowhere'") in done.stderr
+    line = "" if problem == "is not TOML" else f":{section.count(chr(10)) + 1}"
+    assert (f"scientist.toml{line}: {problem}" if problem else "template 'nowhere'") in done.stderr
 
 
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
-        ("SCIENTIST_PATIENCE_S", "abc", "SCIENTIST_PATIENCE_S=abc: should be a valid number"),
+        ("SCIENTIST_PATIENCE_S", "abc", "SCIENTIST_PATIENCE_S=abc: is not a number"),
         ("SCIENTIST_SANDBOX", "x", "SCIENTIST_SANDBOX=x: 'x' is not one of"),
         ("SCIENTIST_TEMPLATES", "/nowhere", "SCIENTIST_TEMPLATES=/nowhere: is not a folder"),
     ],
@@ -58,9 +59,7 @@ def test_a_wrong_variable_is_named(name: str, value: str, problem: str, scientis
 
 def test_a_wrong_option_is_shown_as_it_was_typed(scientist: Scientist) -> None:
     done = scientist("launch", "ideas.json", "--max-runs=0")
-    assert done.stderr == (
-        "scientist launch: --max-runs=0: should be greater than or equal to 1; see: scientist launch --help\n"
-    )
+    assert done.stderr == ("scientist launch: --max-runs=0: is not 1 or more; see: scientist launch --help\n")
 
 
 def test_a_cache_that_cannot_be_written_is_named(scientist: Scientist, folder: Path) -> None:

@@ -328,7 +328,7 @@ def walk(folder: Path, good: Path) -> Path:
         ("experiment.py", "import random", "import random, rondom", "No module named 'rondom'"),
         ("experiment.py", "error = abs", "error = abz", "F821 undefined name 'abz'"),
         ("experiment.py", "error = abs(", "error = abs((", "E999"),
-        ("template.toml", "run_files = ", "run_file = ", "field run_file: Extra inputs are not permitted"),
+        ("template.toml", "run_files = ", "run_file = ", "field run_file: is unknown"),
         ("template.toml", "run_s = 1800", "run_s = -1", "field limits.run_s"),
         ("template.toml", '"steps.py", "plot.py"', '"net.py", "plot.py"', "editable names net.py, which is not there"),
         ("template.toml", 'direction = "lower"', 'direction = "unknown"', 'add: direction = "higher"'),

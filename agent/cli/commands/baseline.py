@@ -46,6 +46,7 @@ def baseline(
     belongs to the code of the experiment: after a change of the profile or of sealed/, delete the rows.
     """
     found = load_template(find_template(template, template_roots()), profile)
+    given = check_python(python) if python else None
     rows = plan_rows(found, only or ())
     if dry_run or as_json:
         list_rows(found, rows, as_json)
@@ -55,7 +56,7 @@ def baseline(
     refuse_stale(rows, redo)
     require_writable(rows[0].path.parent)
     sandbox = hold_own_code()
-    interpreter = check_python(python) if python else choose_interpreter(found)
+    interpreter = given or choose_interpreter(found)
     for asked in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(asked, end)
     prepare(found, interpreter)  # before any row, so that its trouble is told once

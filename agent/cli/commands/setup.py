@@ -29,7 +29,7 @@ def setup(
     """
     if template == "aider":
         if python:
-            raise UsageError("--python", "aider gets an environment of its own", "leave the option out")
+            raise UsageError(f"--python {python}", "aider gets an environment of its own", "leave the option out")
         typer.echo(str(build_aider()))
         return
 

@@ -42,7 +42,15 @@ from agent.edges.run.prepare_step import Equipment, deadline_of, limits_of
 from agent.edges.run.trial import Trial, run_trial
 from agent.edges.system.untrusted import read_untrusted
 from agent.edges.template.inspect import check_files, check_given_run, check_marks, find_bad_file, spec_faults
-from agent.edges.template.load import TEMPLATE_FILE, Template, at_profile, find_template, load_template, read_spec
+from agent.edges.template.load import (
+    TEMPLATE_FILE,
+    Template,
+    at_profile,
+    find_template,
+    load_template,
+    profile_names,
+    read_spec,
+)
 from agent.errors import ScientistError, UsageError
 
 SEEDS = (1, 2)
@@ -66,6 +74,8 @@ def check_template(path: str, *, python: Path | None, profile: str, data: Path |
     """
     check_variables()
     folder = find_template(path, template_roots())
+    if profile and profile not in (known := profile_names(folder)):
+        raise UsageError(f"--profile {profile}", "is none of the template's", f"it has: {', '.join(known) or 'none'}")
     interpreter = check_python(python) if python else None
     if data and not data.is_dir():
         raise UsageError(f"--data {data}", "is not a folder")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from agent.core.model.messages import scrub
 from agent.core.text.plain import plain_line
+from agent.core.text.wording import say_field
 from agent.errors import UsageError
 
 TITLE_CHARS = 80
@@ -67,11 +69,13 @@ def parse_ideas(text: str, where: str) -> list[Idea]:
     Raises: UsageError naming the idea and the field.
     """
     try:
-        raw = scrub(json.loads(text, object_pairs_hook=lambda pairs: _object_of(pairs, where)))
+        raw = json.loads(text, object_pairs_hook=_Object)
+        _refuse_twice(raw, where)
+        raw = scrub(raw)
     except json.JSONDecodeError as error:
-        raise UsageError(
-            f"{where}:{error.lineno}", f"not JSON: {error.msg}", "an idea file is a JSON object or a list of them"
-        ) from error
+        number = _count_items(text[: error.pos])
+        place = f"{where}:{error.lineno}:{error.colno}" + (f": idea {number}" if number else "")
+        raise UsageError(place, f"not JSON: {error.msg}", "an idea file is a JSON object or a list of them") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(where, f"cannot be read: {error}") from error
     items = raw if isinstance(raw, list) else [raw]
@@ -83,13 +87,12 @@ def parse_ideas(text: str, where: str) -> list[Idea]:
 
 def _parse_idea(item: object, where: str) -> Idea:
     if not isinstance(item, dict):
-        raise UsageError(where, f"is a {type(item).__name__}, not an object with Title and Experiment")
+        raise UsageError(where, f"is {_KINDS.get(type(item), 'null')}, not an object with Title and Experiment")
     try:
         return Idea.model_validate({k: _as_text(k, v) for k, v in item.items() if v is not None})
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        problem = f"field {field} is missing" if first["type"] == "missing" else f"field {field}: {first['msg']}"
+        problem = f"field {first['loc'][0]} is missing" if first["type"] == "missing" else f"field {say_field(first)}"
         raise UsageError(where, problem, 'give every idea a "Title" and an "Experiment"') from error
 
 
@@ -109,12 +112,44 @@ def revise_idea(idea: Idea, changes: Mapping[str, Any], primary: str) -> Idea:
     return revised
 
 
-def _object_of(pairs: Sequence[tuple[str, Any]], where: str) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1)
-        raise UsageError(where, f"field {twice} stands twice in one object")
-    return found
+_KINDS = {int: "a number", float: "a number", str: "a text", bool: "true or false", list: "a list"}
+
+
+class _Object(dict[str, Any]):
+    """An object of JSON that remembers a key that stands twice in it."""
+
+    def __init__(self, pairs: Sequence[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        counts = Counter(key for key, _ in pairs) if len(self) < len(pairs) else {}
+        self.twice = next((key for key, count in counts.items() if count > 1), None)
+
+
+def _refuse_twice(raw: object, where: str) -> None:
+    for number, item in enumerate(raw if isinstance(raw, list) else [raw], start=1):
+        waiting = [item]
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, _Object) and value.twice is not None:
+                problem = f"field {plain_line(value.twice, TITLE_CHARS)} stands twice in one object"
+                raise UsageError(f"{where}: idea {number}", problem, "take one of them out")
+            waiting += value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+
+
+def _count_items(text: str) -> int:
+    """How many items of the outermost list the text has begun. 0 if it is no list."""
+    depth, commas, in_string, escaped = 0, 0, False, False
+    for character in text if text.lstrip().startswith("[") else "":
+        if in_string:
+            in_string, escaped = character != '"' or escaped, character == "\\" and not escaped
+        elif character == '"':
+            in_string = True
+        elif character in "[{":
+            depth += 1
+        elif character in "]}":
+            depth -= 1
+        elif character == "," and depth == 1:
+            commas += 1
+    return commas + 1 if depth else 0
 
 
 def _as_text(field: str, value: object) -> object:

@@ -5,12 +5,13 @@ One small table, extended by `[models."PREFIX"]` in scientist.toml.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from agent.core.text.wording import say_field
 from agent.errors import UsageError
 
 __all__ = ["BUILT_IN", "ModelRules", "RuleTable", "read_model_rules"]
@@ -107,21 +108,28 @@ def _has_prefix(model: str, prefix: str) -> bool:
     return any("/".join(parts[start:]).startswith(prefix.lower()) for start in range(len(parts)))
 
 
-def read_model_rules(section: Mapping[str, Any], where: str) -> RuleTable:
-    """The table with the `models` section of the settings file `where`.
+def read_model_rules(
+    section: Mapping[str, Any], where: str, place: Callable[[Sequence[str]], str] | None = None
+) -> RuleTable:
+    """The table with the `models` section of the settings file `where`. `place` adds the line of the given keys.
 
     Raises: UsageError naming file and field.
     """
     rows = []
     for prefix, fields in section.items():
-        place = f'{where}: [models."{" ".join(prefix.split())}"]'
+        title = f'[models."{" ".join(prefix.split())}"]'
         if not prefix.strip() or not isinstance(fields, dict):
-            raise UsageError(place, "is no table of rules", '[models."deepseek/"] and below it concurrency = 4')
+            at = place((prefix,)) if place else where
+            raise UsageError(
+                f"{at}: {title}", "is no table of rules", '[models."deepseek/"] and below it concurrency = 4'
+            )
         try:
             rows.append((prefix, ModelRules.model_validate(fields)))
         except ValidationError as error:
             first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            known = "" if field.split(".")[0] in ModelRules.model_fields else ", ".join(ModelRules.model_fields)
-            raise UsageError(f"{place} {field}", first["msg"], f"known: {known}" if known else "") from error
+            is_known = str(first["loc"][0]) in ModelRules.model_fields if first["loc"] else True
+            field, _, problem = say_field(first).rpartition(": ")
+            known = "" if is_known else f"known: {', '.join(ModelRules.model_fields)}"
+            at = place((prefix, *map(str, first["loc"]))) if place else where
+            raise UsageError(f"{at}: {title} {field}", problem, known) from error
     return RuleTable(tuple(rows))

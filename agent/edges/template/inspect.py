@@ -17,8 +17,9 @@ from agent.core.evidence.means import means_problems
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.inputs.toml import parse_toml
 from agent.core.text.remark import Remark
+from agent.core.text.wording import say_not_toml
 from agent.edges.template.frozen import walk_template
-from agent.edges.template.load import GIVEN_RUN, TEMPLATE_FILE
+from agent.edges.template.load import GIVEN_RUN, TEMPLATE_FILE, place_fault
 from agent.edges.template.new import FILL, find_fills
 from agent.errors import UsageError
 
@@ -42,13 +43,16 @@ def spec_faults(folder: Path) -> list[Remark]:
     path = folder / TEMPLATE_FILE
     if not path.is_file():
         return []
+    text = ""
     try:
-        TemplateSpec.model_validate(parse_toml(path.read_text("utf-8")))
+        text = path.read_text("utf-8")
+        TemplateSpec.model_validate(parse_toml(text))
+    except OSError as error:
+        return [Remark("mend", f"{path}: cannot be read: {error.strerror}")]
     except ValidationError as error:
-        fields = [(".".join(str(part) for part in e["loc"]), e["msg"]) for e in error.errors()]
-        return [Remark("mend", f"{path}: field {field}: {message}") for field, message in fields]
+        return [Remark("mend", ": ".join(place_fault(path, text, fault))) for fault in error.errors()]
     except ValueError as error:
-        return [Remark("mend", f"{path}: is not TOML: {error}")]
+        return [Remark("mend", f"{path}: {say_not_toml(error)}")]
     return []
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -14,6 +15,7 @@ from agent.core.evidence.means import means_metrics
 from agent.core.evidence.numbers import read_number
 from agent.core.inputs.spec import Control, Environment, Metric, TemplateSpec
 from agent.core.inputs.toml import parse_toml
+from agent.core.text.wording import find_toml_line, say_field, say_not_toml
 from agent.edges.template.frozen import hash_folder
 from agent.edges.template.variables import resolve_command
 from agent.errors import UsageError
@@ -96,15 +98,22 @@ def read_spec(folder: Path) -> TemplateSpec:
     path = folder / TEMPLATE_FILE
     if not path.is_file():
         return _foreign_spec(folder)
+    text = ""
     try:
-        raw = parse_toml(path.read_text("utf-8"))
-        return TemplateSpec.model_validate(raw)
+        text = path.read_text("utf-8")
+        return TemplateSpec.model_validate(parse_toml(text))
+    except OSError as error:
+        raise UsageError(str(path), f"cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise UsageError(str(path), f"field {field}: {first['msg']}") from error
+        raise UsageError(*place_fault(path, text, error.errors()[0])) from error
     except ValueError as error:
-        raise UsageError(str(path), f"is not TOML: {error}") from error
+        raise UsageError(str(path), say_not_toml(error)) from error
+
+
+def place_fault(path: Path, text: str, fault: Mapping[str, Any]) -> tuple[str, str]:
+    """File, line and words of one of pydantic's errors about template.toml."""
+    line = find_toml_line(text, fault["loc"])
+    return f"{path}:{line}" if line else str(path), f"field {say_field(fault)}"
 
 
 def load_template(folder: Path, profile: str = "") -> Template:
@@ -121,7 +130,7 @@ def load_template(folder: Path, profile: str = "") -> Template:
     for command in (whole.command, whole.plot, *(step.command for step in steps if step)):
         if command:
             resolve_command(command, Path("python"))
-    _check_profile_names(folder, whole)
+    _checkprofile_names(folder, whole)
     foreign = not (folder / TEMPLATE_FILE).is_file()
     profile = profile or whole.default_profile
     spec = at_profile(whole, profile)
@@ -157,9 +166,9 @@ def at_profile(spec: TemplateSpec, profile: str) -> TemplateSpec:
     )
 
 
-def _check_profile_names(folder: Path, spec: TemplateSpec) -> None:
+def _checkprofile_names(folder: Path, spec: TemplateSpec) -> None:
     """Raises: UsageError if template.toml names a profile that has no file."""
-    known = _profile_names(folder)
+    known = profile_names(folder)
     fields: list[tuple[str, tuple[str, ...]]] = [(f"profiles.{name}", (name,)) for name in spec.profiles]
     fields += [(f"metrics.{i}.profiles", m.profiles) for i, m in enumerate(spec.metrics)]
     fields += [(f"controls.{i}.profiles", c.profiles) for i, c in enumerate(spec.controls)]
@@ -185,7 +194,7 @@ def _check_frontier(folder: Path, spec: TemplateSpec) -> None:
         )
 
 
-def _profile_names(folder: Path) -> list[str]:
+def profile_names(folder: Path) -> list[str]:
     return sorted(p.stem for p in (folder / "profiles").glob("*.json"))
 
 
@@ -222,7 +231,7 @@ def _read_json(path: Path) -> object:
 
 
 def _read_profile(folder: Path, profile: str) -> str:
-    profiles = _profile_names(folder)
+    profiles = profile_names(folder)
     if not profile and not profiles:
         return ""
     path = folder / "profiles" / f"{profile}.json"

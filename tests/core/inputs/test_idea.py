@@ -54,15 +54,15 @@ def test_an_idea_is_read_as_it_was_written(extra: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "ideas.json:1: not JSON"),
-        ('{\n "Name": "x",\n}', "ideas.json:3: not JSON"),
+        ("", "ideas.json:1:1: not JSON"),
+        ('{\n "Name": "x",\n}', "ideas.json:3:1: not JSON"),
         ("[]", "holds no idea"),
-        ('"Momentum helps"', "idea 1: is a str, not an object"),
+        ('"Momentum helps"', "idea 1: is a text, not an object"),
         ("[[1]]", "idea 1: is a list, not an object"),
         (json.dumps([ONE, {"Title": "T"}]), "idea 2: field Experiment is missing"),
-        (json.dumps(ONE | {"Title": " \n"}), "idea 1: field Title: Value error, must not be blank"),
-        (json.dumps(ONE | {"Title": 5}), "idea 1: field Title: Input should be a valid string"),
-        (json.dumps(ONE | {"Experiment": []}), "idea 1: field Experiment: Value error, must not be blank"),
+        (json.dumps(ONE | {"Title": " \n"}), 'idea 1: field Title = " \\n": must not be blank'),
+        (json.dumps(ONE | {"Title": 5}), "idea 1: field Title = 5: is no text"),
+        (json.dumps(ONE | {"Experiment": []}), 'idea 1: field Experiment = "": must not be blank'),
         (json.dumps([ONE, TWO, {**TWO, "Name": "adaptive K"}]), "idea 3: has the same name as idea 1: adaptive_k"),
     ],
 )
@@ -78,7 +78,13 @@ def test_half_a_character_in_an_idea_becomes_the_replacement_character() -> None
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"Title": "a", "Title": "b", "Experiment": "e"}', "field Title stands twice"),
+        ('{"Title": "a", "Title": "b", "Experiment": "e"}', "ideas.json: idea 1: field Title stands twice"),
+        (
+            '[{"Title": "a", "Experiment": "e"}, {"Title": "b", "X": [{"a": 1, "a": 2}]}]',
+            "idea 2: field a stands twice",
+        ),
+        ('[{"Title": "a, [", "Experiment": "e\\""},\n {"Title": "b",, }]', ": idea 2: not JSON"),
+        ('[{"Title": "a", "Experiment": "e"},]', "ideas.json:1:3"),
         ("[" * 100_000, "cannot be read"),
         ('{"Title": "a", "Experiment": "e", "N": ' + "1" * 5000 + "}", "cannot be read"),
     ],
@@ -185,7 +191,7 @@ def test_a_revised_idea_may_grow_to_twice_its_length_but_not_without_end() -> No
         ({"primary metric": "mcc"}, "field primary metric: is frozen since launch"),
         ({"Main-Metric-Name": "mcc"}, "field Main-Metric-Name: is frozen since launch"),
         ({"Title": None}, "field Title is missing"),
-        ({"Experiment": " "}, "field Experiment: Value error, must not be blank"),
+        ({"Experiment": " "}, 'field Experiment = " ": must not be blank'),
         ({"Abstract": "x" * 30_000}, "is longer than"),
     ],
 )

@@ -44,10 +44,13 @@ def test_a_registered_price_tells_cached_tokens_apart() -> None:
 @pytest.mark.parametrize(
     ("section", "said"),
     [
-        ({"a/": {"tokens_per_minute": "many"}}, r'scientist.toml: \[models."a/"\] tokens_per_minute: '),
-        ({"a/": {"tokens_per_minute": 0}}, "greater than 0"),
+        (
+            {"a/": {"tokens_per_minute": "many"}},
+            r'scientist.toml: \[models."a/"\] tokens_per_minute = "many": is not a whole number',
+        ),
+        ({"a/": {"tokens_per_minute": 0}}, "tokens_per_minute = 0: is not more than 0"),
         ({"a/": {"tokens_per_min": 1}}, r"tokens_per_min: .*known: .*tokens_per_minute"),
-        ({"a/": {"drop_params": [1]}}, r"drop_params\.0: "),
+        ({"a/": {"drop_params": [1]}}, r"drop_params\.0 = 1: is no text"),
         ({"a/": 5}, "is no table of rules"),
         ({" ": {}}, "is no table of rules"),
     ],
