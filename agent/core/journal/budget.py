@@ -51,7 +51,7 @@ class Limits:
 class Tally:
     """Sums over the calls of one role."""
 
-    # Calls made. One that was repeated after a crash counts twice.
+    # Calls made. One that was repeated after a crash counts twice, and so does an answer that nobody counted.
     calls: int = 0
     # Tokens sent, as far as the provider counted them.
     tokens_in: int = 0
@@ -59,9 +59,9 @@ class Tally:
     tokens_out: int = 0
     # Characters of the requests whose tokens the provider counted.
     chars: int = 0
-    # Calls whose tokens the provider did not count.
+    # Answers whose tokens the provider did not count.
     uncounted: int = 0
-    # Characters of the requests of those calls.
+    # Characters of the requests of those answers.
     uncounted_chars: int = 0
     # Sum of the costs that are known.
     cost_usd: float = 0.0
@@ -138,7 +138,7 @@ def add_call(tally: Tally, chars: int, paid: Paid, *, times: int = 1) -> Tally:
     uncounted = times * max(paid.uncounted, 0 if counted else 1)
     priced = times if paid.cost_usd is not None else 0
     return Tally(
-        calls=tally.calls + times,
+        calls=tally.calls + (times if counted else 0) + uncounted,
         tokens_in=tally.tokens_in + times * paid.tokens_in,
         tokens_out=tally.tokens_out + times * paid.tokens_out,
         chars=tally.chars + (times * chars if counted else 0),

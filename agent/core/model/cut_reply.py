@@ -55,7 +55,7 @@ def join_rest(text: str, rest: str) -> str:
     If the model began its reply again, or was cut while it reasoned, the rest alone is the reply.
     """
     begun = whole_lines(text)
-    if (rest.startswith(begun) and not begun[:1].isspace()) or not has_answer(begun):
+    if (rest.startswith(begun) and not begun[:1].isspace()) or (begun.strip() and not has_answer(begun)):
         return rest
     if not begun.endswith("\n"):
         return begun + rest

@@ -211,7 +211,7 @@ def classify(text: str, status: int | None, name: str, redact: Redactor | None =
         kind = FaultKind.LENGTH  # no wait makes room for it
     return Fault(
         kind,
-        printable((redact or Redactor()).in_error(_message_in(whole))[:TEXT_CHARS]) or name,
+        printable((redact or Redactor()).in_error(_message_in(whole))[:TEXT_CHARS]) or f"only status {status}",
         wait_s=_stated_wait(words),
         tokens_per_minute=limit if _PASSING.search(words) and re.search(r"token", words, re.I) else None,
         tokens_used=used,

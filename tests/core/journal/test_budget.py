@@ -23,7 +23,8 @@ from agent.core.journal.budget import (
     estimate_call,
     sum_use,
 )
-from agent.core.journal.events import Launched
+from agent.core.journal.codec import from_json, to_json
+from agent.core.journal.events import Finished, Launched
 from agent.core.journal.kinds import Role
 from agent.core.journal.spending import is_free, model_of, spend_call, spend_failure, use_of
 from agent.core.journal.state import Spent
@@ -173,3 +174,29 @@ def test_a_call_that_a_crash_cut_off_counts_where_its_repeat_is_refused() -> Non
 def test_one_unknown_cost_makes_what_was_paid_unknown() -> None:
     assert Paid(1, 2, 1, 0.5, 1) + Paid(3, 4, 0, 0.25, 2) == Paid(4, 6, 1, 0.75, 3)
     assert (Paid(1, 2, 0, 0.5) + Paid(3, 4, 0, None)).cost_usd is None
+
+
+def test_answers_that_nobody_counted_are_estimated_each() -> None:
+    """A reply of no use that cannot be read was billed all the same, and so were two beside one that was counted."""
+    failed = spend_failure(Spent(), AskFailed(chars=7000, requests=3, uncounted=3))
+    price = {Role.PLANNER.value: Price(1e-6, 2e-6)}
+    assert sum_use(failed.by_role, price) == Use(3 * (2000 + 1500), pytest.approx(3 * (0.002 + 0.003)))
+    assert (failed.calls, failed.unknown_costs) == (1, 3)
+    asked = Asked(tokens_in=2000, tokens_out=1000, cost_usd=0.004, chars=7000, requests=3, uncounted=2)
+    spent = spend_call(Spent(), asked)
+    assert sum_use(spent.by_role, price) == Use(3 * 3000, pytest.approx(3 * 0.004))
+    assert spent.unknown_costs == 2 and sum_use(spent.by_role, {}).cost_usd is None
+
+
+def test_a_sum_keeps_the_known_cost_beside_answers_that_nobody_counted() -> None:
+    uncounted, known = Paid(cost_usd=None, uncounted=1), Paid(10, 5, 0, 0.25)
+    assert sum([uncounted, known, uncounted], Paid(requests=3)) == Paid(10, 5, 0, 0.25, 3, 2)
+    assert sum([uncounted, uncounted], Paid(requests=2)) == Paid(cost_usd=None, requests=2, uncounted=2)
+    assert (known + Paid(10, 5, 0, None)).cost_usd is None
+
+
+def test_a_count_of_zero_is_left_out_of_the_journal() -> None:
+    for count in (0, 2):
+        event = Finished(key="ask", result=AskFailed(reason="x", uncounted=count))
+        written = to_json(event)
+        assert ("uncounted" in written["result"]) is (count > 0) and from_json(written) == event

@@ -824,3 +824,34 @@ def test_a_fault_of_this_machine_is_not_waited_for(
     with pytest.raises(ProviderRefused, match=told) as caught:
         ask(model_with(slept))
     assert slept == [] and "sk-0" not in str(caught.value)
+
+
+# Ollama
+
+
+def ollama(body: dict[str, Any]) -> Response:
+    """Keeps the end of a prompt that is longer than its window, answers all the same, and counts what it kept."""
+    if "messages" not in body:
+        known = {"model_info": {"qwen3.context_length": 40960}, "template": "", "details": {}}
+        return Response(200, json.dumps(known | {"capabilities": ["completion"]}).encode())
+    tokens = sum(len(m["content"]) for m in body["messages"]) // 4
+    window = body.get("options", {}).get("num_ctx", 4096)
+    counts = {"prompt_eval_count": tokens if tokens < window else window // 2 + 2, "eval_count": 12}
+    message = {"role": "assistant", "content": "Hm."}
+    said = {"model": "qwen3", "created_at": "2026-01-01T00:00:00Z", "message": message, "done": True}
+    return Response(200, json.dumps(said | {"done_reason": "stop"} | counts).encode())
+
+
+def test_ollama_is_asked_for_the_window_that_is_known_and_noticed_where_none_is(
+    provider: Provider, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_API_BASE", provider.url)
+    provider.answers.extend([ollama] * 20)
+    name, prompt = "ollama_chat/qwen3:14b", (Message("user", "word " * 4600),)
+    table = RuleTable(((name, ModelRules(window_tokens=16384)),))
+    model = LiteLLMModel(name, ProviderPatience(60, sleep=slept.append), table=table)
+    assert ask(model, prompt) == "Hm."
+    with pytest.raises(ProviderRefused, match=r"read 2,050 of about 5,750 tokens of the prompt.*window_tokens"):
+        ask(LiteLLMModel(name, ProviderPatience(60, sleep=slept.append)), prompt)
+    asked = [r.body["options"] for r in provider.received if "messages" in r.body]
+    assert [options.get("num_ctx") for options in asked] == [16384, None]

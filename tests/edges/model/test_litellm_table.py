@@ -6,7 +6,7 @@ import pytest
 
 from agent.core.journal.budget import Price
 from agent.core.model.rules import RuleTable, read_model_rules
-from agent.edges.model.litellm_table import check_model, price_of
+from agent.edges.model.litellm_table import check_model, full_name, price_of
 from agent.errors import UsageError
 from tests.provider.server import serve
 
@@ -53,3 +53,29 @@ def test_a_missing_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DEEPSEEK_API_KEY", raising=False)
     with pytest.raises(UsageError, match="DEEPSEEK_API_KEY not set"):
         check_model(MODEL, {})
+
+
+def test_names_without_a_provider_are_known_where_litellm_knows_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AWS_ACCESS_KEY_ID", "OLLAMA_API_BASE", "HOSTED_VLLM_API_BASE"):
+        monkeypatch.delenv(name, raising=False)
+    keys = {"OPENAI_API_KEY": CANARY, "ANTHROPIC_API_KEY": CANARY}
+    bedrock = "bedrock/anthropic.claude-3-haiku-20240307-v1:0"
+    for model in ("gpt-4o", "o3-mini", "claude-sonnet-4-5", "openai/gpt-4o", "ollama/llama3", "ollama_chat/x", bedrock):
+        check_model(model, keys)
+    assert full_name("gpt-4o") == "openai/gpt-4o" and full_name("nonsense") == "nonsense"
+    for model, told in {
+        "gpt-4o": "--model gpt-4o: OPENAI_API_KEY not set",
+        "deepseek-chat": "knows no such provider; write deepseek/deepseek-chat",
+        "nonsense": "knows no such provider; write provider/model",
+        "hosted_vllm/m": "HOSTED_VLLM_API_BASE not set; export it, as HOSTED_VLLM_API_BASE=http://localhost:8000/v1",
+    }.items():
+        with pytest.raises(UsageError, match=told):
+            check_model(model, {})
+
+
+def test_a_variable_that_nothing_can_be_sent_with_is_refused_before_anything_is_sent() -> None:
+    with pytest.raises(UsageError, match=r"^OPENAI_API_KEY: holds a line break; copy the key again") as caught:
+        check_model("gpt-4o", {"OPENAI_API_KEY": CANARY + "\r\n"})
+    assert CANARY not in str(caught.value)
+    with pytest.raises(UsageError, match=r"^OPENAI_API_BASE=localhost:8000/v1: has no http:// or https:// in front"):
+        check_model("openai/m", {"OPENAI_API_KEY": CANARY, "OPENAI_API_BASE": "localhost:8000/v1"})
