@@ -68,7 +68,8 @@ def run_file(path: Path, marks: str, lent: Path) -> None:
     passed_on = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON"))}
     environment = passed_on | {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "JAXTYPING_DISABLE": "1"}
     done = subprocess.run(
-        [python, "-c", START, lent, "-q", "-p", "no:cacheprovider", "-m", marks, str(path)],
+        # Without addopts: those are about plugins that are not lent.
+        [python, "-c", START, lent, "-q", "-o", "addopts=", "-p", "no:cacheprovider", "-m", marks, str(path)],
         cwd=ROOT,
         env=environment,
         capture_output=True,
