@@ -19,6 +19,7 @@ from agent.core.journal.events import Event, Resumed, Started
 from agent.core.journal.fold import fold
 from agent.core.journal.kinds import PauseKind, Stage
 from agent.core.journal.state import State
+from agent.edges.git.repo import Repo
 from agent.edges.lint import Linter
 from agent.edges.model.ledger import Ledger
 from agent.edges.model.litellm_table import price_of
@@ -31,6 +32,7 @@ from agent.edges.system.faults import say_fault
 from agent.edges.template.data import Prepared, PreparedData
 from agent.edges.template.frozen import unplant
 from agent.edges.template.load import Template
+from agent.edges.verify import check_agreement
 from agent.edges.workspace.hand_edits import check_untouched, discard_edits
 from agent.edges.workspace.layout import GONE, Workspace, frozen_template, read_state, withdraw_stop
 from agent.edges.workspace.lock import hold_lock
@@ -143,7 +145,7 @@ def drive(
             withdraw_stop(workspace, VOICE.age_s())
         if discards_edits:
             say_discarded(workspace)
-        loop, change = open_loop(workspace, ledger, settings, resumed, place)
+        loop, change = open_loop(workspace, ledger, settings, resumed, place, heeds=not discards_edits)
         if loop.state.ended:
             say(f"{workspace.path}: has ended already: {loop.state.ended.summary.splitlines()[0]}")
             return exit_code(loop.state)
@@ -173,8 +175,10 @@ def open_loop(
     settings: ModelSettings,
     resumed: Callable[[State], Resumed] | None,
     place: str,
+    *,
+    heeds: bool = True,
 ) -> tuple[Loop, Resumed | None]:
-    """A loop on the workspace's journal, and the change that a person makes to it.
+    """A loop on the workspace's journal, and the change that a person makes to it. heeds: as `check_agreement` has it.
 
     Raises: IntegrityError if code, template and journal disagree; UsageError if the experiment's interpreter is gone,
     its data cannot be made again, or no sandbox works here.
@@ -188,7 +192,7 @@ def open_loop(
     runner, prepared = runner_for(state.launched), None
     if not state.ended:
         works_here = choose_sandbox(sandbox)
-        check_untouched(workspace, repo, state)
+        check_workspace(workspace, repo, state, change, heeds)
         check_interpreter(state, template)
         prepared = find_data(workspace, state, template)
         if change:
@@ -207,6 +211,13 @@ def open_loop(
         ledger=ledger,
     )
     return Loop(edges, watch=partial(show_event, workspace, place)), change
+
+
+def check_workspace(workspace: Workspace, repo: Repo, state: State, change: Resumed | None, heeds: bool) -> None:
+    """Raises: IntegrityError if the workspace was changed by hand or, on a resume, is not what its journal says."""
+    check_untouched(workspace, repo, state)
+    if change:
+        check_agreement(workspace, partial(print_line, workspace, say), heeds=heeds)
 
 
 def print_line(workspace: Workspace, printer: Callable[[str], None], text: str) -> None:

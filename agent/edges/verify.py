@@ -41,7 +41,7 @@ from agent.edges.workspace.layout import Workspace, frozen_template
 from agent.edges.workspace.refs import read_refs
 from agent.errors import IntegrityError, UsageError
 
-__all__ = ["Report", "verify"]
+__all__ = ["Report", "check_agreement", "verify"]
 
 TRIES = 5
 _RUN_TAGS = "refs/tags/run/"
@@ -76,6 +76,21 @@ def verify(workspace: Workspace) -> Report:
         if not report.disagreements or _journal_size(workspace) == before:
             break
     return report
+
+
+def check_agreement(workspace: Workspace, tell: Callable[[str], None], *, heeds: bool = True) -> None:
+    """Tell what disagrees with the journal before an idea goes on. heeds: only what is past may disagree.
+
+    Raises: IntegrityError with the first disagreement about something that is read again.
+    """
+    disagreements = verify(workspace).disagreements
+    grave = [found for found in disagreements if heeds and not found.is_past]
+    for found in disagreements:
+        if found not in grave[:1]:
+            tell(f"{found}" if grave else f"{found}. It goes on all the same")
+    if grave:
+        way = f"or go on all the same: scientist resume --discard-edits {shlex.quote(str(workspace.path))}"
+        raise IntegrityError(f"{workspace.path}: {grave[0].where}", grave[0].problem, f"{grave[0].remedy}; {way}")
 
 
 def _journal_size(workspace: Workspace) -> int:
@@ -173,7 +188,8 @@ class _Check:
             except IntegrityError as error:
                 problem = error.problem
         said = f"{problem}, the {blob.field} of event {blob.seq}"
-        yield Disagreement(where, said, "restore .agent/blobs from a copy")
+        is_past = blob.name not in repr(self.state)  # only what the state names is read again
+        yield Disagreement(where, said, "restore .agent/blobs from a copy", is_past)
 
     def commits(self) -> Iterator[Disagreement]:
         if not self.has_git:
@@ -207,7 +223,8 @@ class _Check:
         for name in self.repo.refs():
             tag = name.removeprefix("refs/tags/")
             if name.startswith(_RUN_TAGS) and tag not in known:
-                yield Disagreement(f"tag {tag}", "was made by no event", f"remove it: git tag --delete {tag}")
+                remedy = f"remove it: git tag --delete {tag}"
+                yield Disagreement(f"tag {tag}", "was made by no event", remedy, is_past=True)
 
     def start(self) -> Iterator[Disagreement]:
         """Compare the committed idea with the launched one."""
@@ -281,4 +298,7 @@ class _Check:
         known = {f"run_{number}" for number in self.published}
         for path in sorted(self.workspace.path.iterdir()):
             if re.fullmatch(r"run_\d+", path.name) and path.name not in known:  # run_12
-                yield Disagreement(path.name, "was published by no event", "move it out of the workspace")
+                remedy = "move it out of the workspace"
+                number = int(path.name.removeprefix("run_"))  # that of a later run would be in its way
+                is_past = number < self.state.run.number
+                yield Disagreement(path.name, "was published by no event", remedy, is_past)

@@ -19,10 +19,11 @@ from agent.core.journal.budget import Limits
 from agent.core.journal.events import Event, Finished, Started
 from agent.core.journal.state import State
 from agent.edges.git.repo import BRANCH
-from agent.edges.verify import Report, verify
+from agent.edges.verify import Report, check_agreement, verify
 from agent.edges.workspace.journal import Journal
 from agent.edges.workspace.layout import Workspace, read_state
 from agent.edges.workspace.refs import write_refs
+from agent.errors import IntegrityError
 from tests.fakes import block
 from tests.loop.conftest import Study, new_study
 from tests.loop.instant import instant_runner
@@ -270,6 +271,92 @@ def test_several_disagreements_are_all_named(workspace: Workspace) -> None:
         ".agent/refs/1.md",
         "run_1/evaluation.json",
     ]
+
+
+def remove_blobs(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.agent / "blobs")
+
+
+def move_tag(workspace: Workspace) -> None:
+    git(workspace, "tag", "--force", "run/1", BRANCH)
+
+
+def delete_tag(workspace: Workspace) -> None:
+    git(workspace, "tag", "--delete", "run/2")
+
+
+def add_run_folder(workspace: Workspace) -> None:
+    (workspace.path / "run_0").mkdir()
+
+
+def add_run_folder_of_a_run_to_come(workspace: Workspace) -> None:
+    (workspace.path / "run_9").mkdir()
+
+
+def alter_results(workspace: Workspace) -> None:
+    rewrite(workspace.path / "run_1/final_info.json", '{"final_loss": 0.5, "steps": 40}')
+
+
+def link_results(workspace: Workspace) -> None:
+    (workspace.path / "run_1").rename(workspace.path.parent / "elsewhere")
+    (workspace.path / "run_1").symlink_to(workspace.path.parent / "elsewhere")
+
+
+def forge_journal(workspace: Workspace) -> None:
+    """With links that are right."""
+    events = workspace.journal().events
+    (workspace.agent / "journal.jsonl").unlink()
+    forged = Journal(workspace.agent)
+    for event in events:
+        if isinstance(event, Finished) and isinstance(event.result, Published):
+            event = replace(event, result=replace(event.result, values={"score": 1.0}))
+        forged.append(event)
+
+
+@pytest.mark.parametrize("damage", [remove_blobs, move_tag, delete_tag, add_run_folder])
+def test_what_nothing_reads_again_is_told_and_the_idea_goes_on(
+    workspace: Workspace, damage: Callable[[Workspace], None]
+) -> None:
+    damage(workspace)
+    told: list[str] = []
+    check_agreement(workspace, told.append)
+    assert told == [f"{problem}. It goes on all the same" for problem in said(workspace)] != []
+
+
+@pytest.mark.parametrize("damage", [alter_results, link_results, add_run_folder_of_a_run_to_come])
+def test_what_is_read_again_is_refused_unless_a_person_wants_it_so(
+    workspace: Workspace, damage: Callable[[Workspace], None]
+) -> None:
+    damage(workspace)
+    delete_tag(workspace)
+    told: list[str] = []
+    with pytest.raises(IntegrityError, match="or go on all the same: scientist resume --discard-edits") as caught:
+        check_agreement(workspace, told.append)
+    assert caught.value.exit_code == 6 and len(told) == len(said(workspace)) - 1
+    check_agreement(workspace, told.append, heeds=False)
+
+
+def test_a_forged_journal_with_right_links_is_refused(workspace: Workspace) -> None:
+    forge_journal(workspace)
+    with pytest.raises(IntegrityError, match="has metrics that event"):
+        check_agreement(workspace, print)
+
+
+def test_a_text_that_the_next_turn_reads_is_not_past(study: Study) -> None:
+    class Stop(Exception):
+        """After the first reply."""
+
+    def watch(event: Event, state: State) -> None:
+        if state.reply:
+            raise Stop
+
+    with pytest.raises(Stop):
+        study.loop([FASTER], watch=watch).run()
+    reply = read_state(study.workspace).reply
+    assert reply
+    (study.workspace.agent / "blobs" / reply[:2] / reply).unlink()
+    with pytest.raises(IntegrityError, match="is missing, the reply of event"):
+        check_agreement(study.workspace, print)
 
 
 def test_a_workspace_at_work_agrees_at_every_event(study: Study) -> None:

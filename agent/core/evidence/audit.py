@@ -35,11 +35,15 @@ _WRITING_EFFECTS = frozenset({"ApplyReply", "ReadReview", "Publish", "Restore"})
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A contradiction of the journal. `where` names a file, commit, tag or event, and `remedy` says how to mend it."""
+    """A contradiction of the journal. `where` names a file, commit, tag or event, and `remedy` says how to mend it.
+
+    is_past: nothing that comes later reads it, so that the idea can go on.
+    """
 
     where: str
     problem: str
     remedy: str
+    is_past: bool = False
 
     def __str__(self) -> str:
         return f"{self.where}: {self.problem}; {self.remedy}"
@@ -192,15 +196,15 @@ def compare_tag(run: PublishedRun, commit: str | None, message: str) -> list[Dis
     where = f"tag {tag}"
     again = f"restore .git from a copy; event {run.seq} has the values"
     if commit is None:
-        return [Disagreement(where, f"is missing, though event {run.seq} published the run", again)]
+        return [Disagreement(where, f"is missing, though event {run.seq} published the run", again, is_past=True)]
     found = []
     if commit != run.commit:
         move = f"move it back: git tag --force {tag} with commit {run.commit[:10]} and its message, or {again}"
-        found.append(Disagreement(where, f"names {commit[:10]}, not {run.commit[:10]} which ran", move))
+        found.append(Disagreement(where, f"names {commit[:10]}, not {run.commit[:10]} which ran", move, is_past=True))
     try:
         stored = json.loads(message.rstrip().rpartition("\n\n")[2])["metrics"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        return [*found, Disagreement(where, "holds no metrics as JSON", again)]
+        return [*found, Disagreement(where, "holds no metrics as JSON", again, is_past=True)]
     if stored != run.published.values:
         found.append(Disagreement(where, f"has metrics that event {run.seq} did not record", again))
     return found
