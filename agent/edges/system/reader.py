@@ -7,6 +7,7 @@ which is kept for the next text. The time is that of the processor: what an idle
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import pickle
 import resource
@@ -181,7 +182,8 @@ def serve() -> None:
             answer = Unread(f"cannot be read: {type(error).__name__}: {error}")
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        _write(answers, answer)
+        with contextlib.suppress(BrokenPipeError):  # whoever asked is dead
+            _write(answers, answer)
 
 
 def _write(pipe: IO[bytes], value: object) -> None:
