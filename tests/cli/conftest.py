@@ -19,6 +19,8 @@ from unittest import mock
 import pytest
 
 from agent.cli import app
+from agent.edges.lint import Linter
+from tests.loop.conftest import RememberingLinter
 from tests.paths import QUADRATIC
 
 SCIENTIST = Path(sys.executable).parent / "scientist"
@@ -83,6 +85,7 @@ def run_here(folder: Path, *arguments: object, **extra: str) -> subprocess.Compl
         contextlib.chdir(folder),
         mock.patch.dict(os.environ, environment(**extra), clear=True),
         mock.patch.object(tempfile, "tempdir", None),  # what TMPDIR said is remembered there
+        mock.patch.object(Linter, "check", RememberingLinter.check),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):

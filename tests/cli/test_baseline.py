@@ -209,7 +209,7 @@ def test_two_calls_at_once_share_the_rows(template: Path, folder: Path) -> None:
     assert set(rows(template)) == set(STEMS)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_call_leaves_no_process_and_no_half_row(
     template: Path, folder: Path, scientist: Scientist, number: signal.Signals
 ) -> None:

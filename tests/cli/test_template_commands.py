@@ -323,15 +323,24 @@ def walk(folder: Path, good: Path) -> Path:
     [
         ("experiment.py", 'float(error)}', '"much"}', "final_error (final_info.json: ['final_error'])"),
         ("experiment.py", '{"final_error": float(error)}', '{"a": {"final_error": 1}}', 'path = ["a", "final_error"]'),
-        ("experiment.py", "error = abs(x - 3)", UNSEEDED, "something random is not seeded"),
-        ("experiment.py", '"SCIENTIST_SEED"', '"SEED"', "SCIENTIST_SEED is read nowhere; add: seed ="),
+        pytest.param(
+            "experiment.py", "error = abs(x - 3)", UNSEEDED, "something random is not seeded",
+            marks=pytest.mark.slow,  # test_independent_faults_are_told_in_one_go
+        ),
+        pytest.param(
+            "experiment.py", '"SCIENTIST_SEED"', '"SEED"', "SCIENTIST_SEED is read nowhere; add: seed =",
+            marks=pytest.mark.slow,  # test_a_seed_that_reaches_no_generator_is_not_proposed
+        ),
         ("experiment.py", "import random", "import random, rondom", "No module named 'rondom'"),
         ("experiment.py", "error = abs", "error = abz", "F821 undefined name 'abz'"),
         ("experiment.py", "error = abs(", "error = abs((", "E999"),
         ("template.toml", "run_files = ", "run_file = ", "field run_file: is unknown"),
         ("template.toml", "run_s = 1800", "run_s = -1", "field limits.run_s"),
         ("template.toml", '"steps.py", "plot.py"', '"net.py", "plot.py"', "editable names net.py, which is not there"),
-        ("template.toml", 'direction = "lower"', 'direction = "unknown"', 'add: direction = "higher"'),
+        pytest.param(
+            "template.toml", 'direction = "lower"', 'direction = "unknown"', 'add: direction = "higher"',
+            marks=pytest.mark.slow,  # test_independent_faults_are_told_in_one_go
+        ),
         ("template.toml", "primary = true", 'source = "evaluation"', "add: [evaluate] command ="),
         ("plot.py", "def main() -> None:", "def main() -> None:\n    1 / 0", "python plot.py: "),
         ("prompt.md", "Walk to the minimum.", "# Task", "prompt.md: is empty"),
@@ -363,6 +372,7 @@ def test_independent_faults_are_told_in_one_go(scientist: Scientist, walk: Path)
     (walk / "experiment.py").write_text((walk / "experiment.py").read_text().replace("error = abs(x - 3)", UNSEEDED))
     code, report = check(scientist, "walk")
     assert code == 1 and report.splitlines()[-1].startswith("3 to mend"), report
+    assert "something random is not seeded" in report and 'add: direction = "higher"' in report
 
 
 def test_a_run_that_fails_leaves_nothing_unless_kept(scientist: Scientist, walk: Path, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ class Killer:
 
     @property
     def is_done(self) -> bool:
-        return self.killed.total() >= self.kills
+        return self.killed.total() >= self.kills and self.killed["supervisor"] > 0  # which may come late, under load
 
     def kill_until_ended(self, batch: list[Tale]) -> None:
         """Until all were killed or all ideas have ended."""

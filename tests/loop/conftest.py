@@ -41,9 +41,12 @@ class RememberingLinter(Linter):
         return _check_once(tuple(sorted(files.items())), interpreter)
 
 
+_CHECK = Linter.check
+
+
 @cache
 def _check_once(files: tuple[tuple[str, str], ...], interpreter: Path | None) -> tuple[LintFinding, ...]:
-    return Linter().check(dict(files), interpreter)
+    return _CHECK(Linter(), dict(files), interpreter)
 
 
 @dataclass

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from agent.edges.model.litellm_table import load_litellm
 from tests.provider.asking import Complete, Message
 from tests.provider.server import StrictServer
 
@@ -11,8 +12,7 @@ from tests.provider.server import StrictServer
 @pytest.fixture
 def complete(monkeypatch: pytest.MonkeyPatch) -> Complete:
     """One call as the client makes it. litellm and the SDK behind it are told to retry nothing."""
-    import litellm  # two seconds that tests without it need not wait
-
+    litellm = load_litellm()  # two seconds that tests without it need not wait
     monkeypatch.setattr(litellm, "suppress_debug_info", True)
 
     def call(server: StrictServer, messages: list[Message], *, timeout_s: float = 5.0, **more: Any) -> Any:
