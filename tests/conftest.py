@@ -29,6 +29,25 @@ os.environ["GIT_PYTHON_REFRESH"] = "quiet"
 gc.disable()
 
 
+# Tests that import litellm, which takes seconds: one worker of xdist has them all.
+WITH_LITELLM = (
+    "tests/provider/",
+    "tests/edges/model/test_client.py",
+    "tests/edges/model/test_litellm_table.py",
+    "tests/edges/doctor/test_provider.py",
+    "tests/cli/test_budgets.py",
+    "tests/cli/test_doctor.py",
+    "tests/cli/test_hostile.py",
+    "tests/cli/test_secrets.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(WITH_LITELLM):
+            item.add_marker(pytest.mark.xdist_group("litellm"))
+
+
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()

@@ -63,7 +63,7 @@ class Repo:
             body += "\n" + "".join(f"{name}: {_one_line(value)}\n" for name, value in trailers.items())
         sha = self._commit_tree(tree, parent, body)
         self._set_ref(BRANCH, sha, parent)
-        self.check_out(changes)
+        self.check_out(changes, parent)
         return sha
 
     def _commit_tree(self, tree: str, parent: str, message: str) -> str:
@@ -80,12 +80,13 @@ class Repo:
             if self.resolve(name) != commit:  # else a git that was killed had done it already
                 raise
 
-    def check_out(self, changes: Mapping[str, str]) -> None:
+    def check_out(self, changes: Mapping[str, str], parent: str | None = None) -> None:
         """Write the texts into the work tree and bring git's index up to the branch, without a look at other files.
 
         Files that somebody else wrote in their place since the commit before are kept first, with `keep_work_tree`.
+        parent: that commit, empty if there is none. None: it is looked up.
         """
-        parent = self.resolve(f"{BRANCH}^")
+        parent = self.resolve(f"{BRANCH}^") if parent is None else parent
         before = self.read(parent) if parent else {}
         foreign = [
             name
@@ -190,9 +191,12 @@ class Repo:
 
     def find_step(self, step_id: str) -> str | None:
         """The commit of the branch that carries this Step-Id, among the newest fifty."""
-        if not self.head():
+        try:
+            log = self._run("log", "-n", "50", "--format=%H %(trailers:key=Step-Id,valueonly,separator=%x2C)", BRANCH)
+        except IntegrityError:
+            if self.head():
+                raise
             return None
-        log = self._run("log", "-n", "50", "--format=%H %(trailers:key=Step-Id,valueonly,separator=%x2C)", BRANCH)
         for line in log.splitlines():
             sha, _, ids = line.partition(" ")
             if step_id in ids.split(","):
