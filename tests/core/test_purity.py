@@ -45,7 +45,7 @@ PURE: dict[str, set[str] | None] = {
     "tokenize": {"COMMENT", "ENDMARKER", "OP", "STRING", "TokenError", "TokenInfo", "generate_tokens"},
     "tomllib": {"loads"},
     "typing": None,
-    "urllib.parse": {"quote", "quote_plus"},
+    "urllib.parse": {"quote", "quote_plus", "urlsplit"},
     "unicodedata": None,
     "warnings": {"catch_warnings", "simplefilter"},
 }
