@@ -151,10 +151,10 @@ def _indents_differ(file: Sequence[str], near: Nearest, search: Sequence[str]) -
 
 def _show_nearest(path: str, file: Sequence[str], near: Nearest, search: Sequence[str]) -> str:
     """The nearest lines with their numbers, then the differences of SEARCH from them."""
-    shown = [
-        f"The nearest lines of {path} are these; copy them exactly, without the numbers:",
-        show_lines(file, near.start, near.stop),
-    ]
+    advice = "copy them exactly, without the numbers"
+    if any(shorten(line) != line for line in file[max(0, near.start - _CONTEXT) : near.stop + _CONTEXT]):
+        advice += "; of a line that is cut here, change the lines around it alone"
+    shown = [f"The nearest lines of {path} are these; {advice}:", show_lines(file, near.start, near.stop)]
     differences = _differences(file, near, search)
     if differences:
         shown += ["What differs:", *differences]

@@ -258,6 +258,8 @@ class State:
     baseline: Measured = field(default_factory=Measured)
     # Lines for a person about parts that were left out.
     warnings: tuple[str, ...] = ()
+    # Why blocks of notes.txt in the last edit were left out while the rest was applied; "" if none was.
+    notes_left_out: str = ""
     # Tokens, money and time used up.
     spent: Spent = field(default_factory=Spent)
     # Everything that the researcher told.

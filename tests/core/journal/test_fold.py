@@ -387,6 +387,7 @@ def test_what_could_not_be_said_in_the_notes_is_a_warning() -> None:
     story.ask()
     story.tell(Applied(commit="c1", subject="Run 1: go", code="k1", dropped="notes.txt: SEARCH not found"))
     assert story.state.warnings == ("notes.txt: SEARCH not found",) and isinstance(story.action, Lint)
+    assert story.state.notes_left_out == "SEARCH not found"
 
 
 def test_a_warning_of_the_plots_does_not_hide_that_of_the_notes() -> None:

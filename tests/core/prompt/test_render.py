@@ -151,6 +151,16 @@ def test_the_next_turn_tells_results_with_their_verdict() -> None:
     assert "- score = 0.9" in now(STORIES["completed"], Purpose.NEXT, spec=BARE)
 
 
+@pytest.mark.parametrize("purpose", [Purpose.NEXT, Purpose.FIX, Purpose.NOTES])
+def test_the_next_turn_tells_what_was_left_out_of_the_notes(purpose: Purpose) -> None:
+    story = Story()
+    story.complete_run()
+    story.fail_attempt()
+    assert "notes.txt was left out" not in said(story, purpose)
+    story.state = replace(story.state, notes_left_out="SEARCH not found")
+    assert "change in notes.txt was left out (SEARCH not found)" in said(story, purpose)
+
+
 def test_the_turn_after_a_run_given_up_asks_for_a_new_plan() -> None:
     text = now(STORIES["given up"], Purpose.NEXT)
     assert "Run 1 was given up after 6 failed attempts" in text and "The last failure: Error5: no" in text
