@@ -248,8 +248,7 @@ class LiteLLMModel:
             return effort.turn_end(alone=alone, brief=brief) - self._clock()
 
         def wait(state: tenacity.RetryCallState) -> float:
-            assert state.outcome is not None
-            error = state.outcome.exception()
+            error = state.outcome and state.outcome.exception()
             assert isinstance(error, CallFailed)
             return self._patience.wait_s(error.fault, state.attempt_number, left_s())
 
@@ -258,9 +257,7 @@ class LiteLLMModel:
             return left <= 0 or state.upcoming_sleep > left
 
         retry = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(
-                lambda e: isinstance(e, CallFailed) and e.fault.kind.action is FaultAction.WAIT
-            ),
+            retry=tenacity.retry_if_exception(_is_waited_out),
             wait=wait,
             stop=stop,
             sleep=self._patience.sleep,
@@ -339,3 +336,7 @@ def _reply_of(answer: Answer, candidate: Candidate, effort: _Effort) -> ModelRep
     if candidate.rules.send_reasoning and answer.reasoning:
         text = f"<think>\n{answer.reasoning}\n</think>\n\n{text}"
     return ModelReply(text, answer.model, effort.paid, answer.finish_reason, answer.reasoning)
+
+
+def _is_waited_out(error: BaseException) -> bool:
+    return isinstance(error, CallFailed) and error.fault.kind.action is FaultAction.WAIT
