@@ -13,15 +13,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agent.cli.display import LINE_CHARS, open_foot
-from agent.cli.options import SandboxChoice
+from agent.cli.options import Chosen, SandboxChoice
 from agent.cli.places import data_cache, data_limit_gib, environment_cache, template_roots, writing_cache
 from agent.cli.terminal import note, say
+from agent.core.evidence.origin import say_given, say_remedy
 from agent.core.inputs.spec import Environment
+from agent.edges.run.baselines import weigh
 from agent.edges.sandbox.choose import Sandbox, choose_sandbox
 from agent.edges.template.data import Prepared, prepare_data, store_of
 from agent.edges.template.environment import build_environment, environment_for
 from agent.edges.template.interpreters import python_places
 from agent.edges.template.load import Template
+from agent.edges.template.origin import Given
 from agent.errors import UsageError
 
 
@@ -51,6 +54,36 @@ def check_python(path: Path) -> Path:
 def without_steps_up(path: Path) -> Path:
     """The absolute path, with no "..", which a sandbox cannot make. A virtual environment's python must stay a link."""
     return path.parent.resolve() / path.name if ".." in path.parts else path.absolute()
+
+
+def check_data(path: Path | None) -> Path | None:
+    """Absolute path of the folder that --data names: a run has a working folder of its own.
+
+    Raises: UsageError if it is no folder.
+    """
+    if path and not path.is_dir():
+        raise UsageError(f"--data {path}", "is not a folder")
+    return path.absolute() if path else None
+
+
+def give(interpreter: Path, data: Path | None, prepared: Prepared | None) -> Given:
+    """Everything that a call brings to a template's runs."""
+    return Given(
+        interpreter, data, prepared.training.name if prepared else "", prepared.evaluation.name if prepared else ""
+    )
+
+
+def weigh_baselines(template: Template, given: Given, chosen: Chosen) -> tuple[str, str]:
+    """Why the template's baselines judge no run of a launch, with the command that helps; and a remark on them.
+
+    Both are empty if all is well.
+    Raises: UsageError if the data cannot be read.
+    """
+    lineage, doubt = weigh(template, given)
+    if doubt:
+        return f"{doubt}; {say_remedy(lineage, chosen.say('baseline'))}", ""
+    remark = say_given(lineage)
+    return "", f"{remark}; if this template made them: {chosen.say('baseline')} --vouch" if remark else ""
 
 
 def build(environment: Environment, template: Path, cache: Path, whose: str = "") -> Path:

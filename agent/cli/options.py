@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -33,7 +34,31 @@ TemplateArg = Annotated[
     str, typer.Argument(metavar="TEMPLATE", autocompletion=complete_templates, help="Name or folder of the template.")
 ]
 WorkspaceArg = Annotated[Path, typer.Argument(metavar="WS", help="Folder of one idea.")]
+PythonOption = Annotated[
+    Path | None, typer.Option("--python", help="Interpreter of the experiment, instead of the template's own.")
+]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Folder that the experiment finds as ./data.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with a schema_version.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A template with the options that were given for its runs, to be given again in commands that are proposed."""
+
+    template: str
+    profile: str = ""
+    python: Path | None = None
+    data: Path | None = None
+
+    @property
+    def options(self) -> str:
+        """Each option with a space before it."""
+        given = (("--profile", self.profile), ("--python", self.python), ("--data", self.data))
+        return "".join(f" {name} {shlex.quote(str(value))}" for name, value in given if value)
+
+    def say(self, command: str) -> str:
+        """`scientist baseline NAME ...` and the like, as it is typed."""
+        return f"scientist {command} {shlex.quote(self.template)}{self.options}"
 
 
 def choose_voice(context: typer.Context, parameter: typer.CallbackParam, wanted: bool) -> bool:
@@ -154,14 +179,12 @@ class LaunchSettings(Budgets):
         Editor, typer.Option("--editor", help="Program that makes edits of a model's words: our engine, or aider.")
     ] = Editor.BLOCKS
     max_runs: Annotated[int, typer.Option("--max-runs", min=1, max=9999, help="Runs an idea may use.")] = 10
-    python: Annotated[
-        Path | None, typer.Option("--python", help="Interpreter of the experiment, instead of the template's own.")
-    ] = None
+    python: PythonOption = None
     patience_s: Annotated[
         float,
         typer.Option("--patience-s", envvar="SCIENTIST_PATIENCE_S", min=0, help="How long to repeat a model call."),
     ] = 6 * 3600.0
-    data: Annotated[Path | None, typer.Option("--data", help="Folder that the experiment finds as ./data.")] = None
+    data: DataOption = None
     pause_before: Annotated[
         PauseBefore, typer.Option("--pause-before", help="Wait for a person before each run, or each run's plan.")
     ] = PauseBefore.NONE

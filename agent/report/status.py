@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from agent.core.evidence.baseline import Baseline, primary_metric, verdict_of
+from agent.core.evidence.baseline import Baseline, doubt_of, primary_metric, verdict_of
 from agent.core.evidence.verdict import VerdictKind
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.kinds import Stage
@@ -64,6 +64,8 @@ class Best:
     reference: str = ""
     # The weakest that held one of the run's steps.
     sandbox: str = ""
+    # The numbers compared, or why there is no verdict.
+    reason: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ class Standing:
     spent: str = ""
     # The commands that go on.
     next: tuple[str, ...] = ()
+    # Why the template's baselines judge none of its runs, and the command that helps; empty if they do.
+    no_verdicts: str = ""
 
 
 def stand(path: str, state: State, spec: TemplateSpec, baselines: Sequence[Baseline], activity: Activity) -> Standing:
@@ -145,6 +149,7 @@ def stand(path: str, state: State, spec: TemplateSpec, baselines: Sequence[Basel
         batch_max_cost_usd=limits.batch_max_cost_usd,
         spent=", ".join(part for part in words if part),
         next=tuple(command for _, command in ways_on(path, state)) if waits else (),
+        no_verdicts=doubt_of(baselines),
     )
 
 
@@ -218,6 +223,7 @@ def best_run(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) ->
         row in verified,
         verdict.reference if verdict else "",
         row.measured.sandbox,
+        verdict.reason if verdict else "",
     )
 
 

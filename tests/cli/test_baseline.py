@@ -7,6 +7,7 @@ import json
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -82,7 +83,10 @@ def test_rows_are_made_once_and_runs_are_judged_by_them(
     made = rows(template)
     assert set(made) == set(STEMS)
     row = made["plain-0.04-seed1001"]
-    assert list(row) == ["name", "setting", "seed", "profile", "constants", "code", "final_info", "evaluation"]
+    record = ["name", "setting", "seed", "profile", "constants", "code", "made_with"]
+    assert list(row) == [*record, "final_info", "evaluation"]
+    parts = ["sealed", "files", "profile", "settings", "data", "training", "evaluation", "packages"]
+    assert list(row["made_with"]) == parts  # type: ignore[call-overload]
     assert (row["name"], row["setting"], row["seed"], row["profile"]) == ("plain", "0.04", 1001, "small")
     assert row["constants"] == {"MOMENTUM": 0.0, "LR": 0.04}
     code = (template / "experiment.py").read_text().replace("LR = 0.02  #", "LR = 0.04  #")
@@ -122,6 +126,36 @@ def test_rows_of_other_code_are_refused_until_they_are_to_be_made_again(
     old = rows(template)["plain-0.02-seed1001"]["code"]
     assert baseline("--only", "plain-0.02", "--redo").returncode == 0
     assert rows(template)["plain-0.02-seed1001"]["code"] != old
+
+
+def test_stale_baselines_give_no_verdict_anywhere_and_the_command_that_helps(
+    scientist: Scientist, folder: Path
+) -> None:
+    place = folder / "my quadratic"
+    shutil.copytree(QUADRATIC, place)
+    vouched = scientist("baseline", place, "--vouch")
+    assert vouched.returncode == 0 and "5 rows now say" in vouched.stdout
+    evaluate = place / "sealed" / "evaluate.py"
+    evaluate.write_text(evaluate.read_text() + "# looks at other things\n")
+    command = f"scientist baseline 'my quadratic' --python {sys.executable} --redo"
+    said = f"5 of 5 baselines came of other files in sealed/; make them anew: {command}"
+    options = ("--template", "my quadratic", "--python", sys.executable)
+    examined = scientist("doctor", *options)
+    assert f"warn  baselines: give no verdicts: {said}" in examined.stdout and examined.returncode == 0
+    ran = scientist("launch", "ideas.json", "--idea", "momentum", *options, "--max-runs", 1)
+    assert ran.returncode == 0 and f"no verdicts: {said}" in ran.stderr and "better" not in ran.stdout + ran.stderr
+    (idea,) = json.loads(scientist("status", "--json").stdout)["workspaces"]
+    assert idea["no_verdicts"] == said and (idea["best"]["verdict"], idea["best"]["reason"]) == ("no verdict", said)
+    assert 0 < idea["best"]["baseline"] < 1  # run 0 ran the code as it is
+    assert f"momentum: no verdicts: {said}" in scientist("status").stdout
+    workspace = only_workspace(folder)
+    assert f"Verdict: no verdict. {said}" in (workspace / "notes.txt").read_text()
+    shown = json.loads(scientist("show", workspace, "1", "--json").stdout)
+    assert shown["verdict"] == f"no verdict: {said}"
+    assert json.loads(scientist("show", workspace, "--json").stdout)["no_verdicts"] == said
+    prompts = [path.read_text() for path in (workspace / ".agent" / "blobs").rglob("*") if path.is_file()]
+    assert not any("plain, 5 seeds" in text for text in prompts)
+    assert scientist("verify", workspace).returncode == 0
 
 
 def test_rows_are_listed_in_words_and_as_json_and_nothing_runs(

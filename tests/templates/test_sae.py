@@ -17,11 +17,13 @@ from typing import Any
 import pytest
 
 from agent.core.code.search_marks import search_ranges
+from agent.core.evidence.baseline import doubt_of
 from agent.core.evidence.numbers import read_number
+from agent.core.evidence.origin import Lineage
 from agent.core.evidence.variants import set_constants
 from agent.core.inputs.idea import parse_ideas
 from agent.core.journal.kinds import Step
-from agent.edges.run.baselines import Row, plan_rows
+from agent.edges.run.baselines import Row, RowState, plan_rows
 from agent.edges.run.prepare_step import EVALUATION, Equipment, StepRequest, prepare_step
 from agent.edges.template.data import Prepared, prepare_data
 from agent.edges.template.load import Template, load_template
@@ -174,6 +176,8 @@ def test_baselines_were_made_by_the_code_that_is_here(with_baselines: Template, 
         assert (found["profile"], found["constants"]) == (with_baselines.profile, row.task.constants)
         assert found["final_info"]["seed"] == row.task.seed
         assert found["code"] == row.code, f"{row.path.name} is of other code: scientist baseline sae --redo"
+        assert row.state() is RowState.THERE, f"{row.path.name} came of {row.differs()}: scientist baseline sae --redo"
+    assert with_baselines.lineage == Lineage(rows=68, recorded=68) and not doubt_of(with_baselines.baselines)
 
 
 def test_baselines_are_comparable(with_baselines: Template, monkeypatch: pytest.MonkeyPatch) -> None:

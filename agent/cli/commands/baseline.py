@@ -8,21 +8,31 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from agent.cli.environment import check_python, check_variables, choose_interpreter, hold_own_code, prepare
-from agent.cli.options import TemplateArg
+from agent.cli.environment import (
+    check_data,
+    check_python,
+    check_variables,
+    choose_interpreter,
+    give,
+    hold_own_code,
+    prepare,
+)
+from agent.cli.options import DataOption, PythonOption, TemplateArg
 from agent.cli.places import environment_cache, is_installed, template_roots
 from agent.cli.terminal import say
 from agent.core.evidence.baseline import primary_metric
 from agent.core.failure.diagnose import Failure
 from agent.core.prompt.render import number
 from agent.edges.run.baselines import Bench, Made, Row, RowState, make_all, plan_rows, undeclared_files
+from agent.edges.run.baselines import vouch as vouch_rows
 from agent.edges.template.load import Template, find_template, load_template
+from agent.edges.template.origin import data_digest, given_origin
 from agent.errors import ScientistError, UsageError
 
 
@@ -33,21 +43,31 @@ def baseline(
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Only this one, as topk or topk-6; may be repeated.")
     ] = None,
-    python: Annotated[
-        Path | None, typer.Option("--python", help="Interpreter of the experiment, instead of the template's own.")
-    ] = None,
-    redo: Annotated[bool, typer.Option("--redo", help="Make rows again that are results of other code.")] = False,
+    python: PythonOption = None,
+    data: DataOption = None,
+    redo: Annotated[
+        bool, typer.Option("--redo", help="Make rows again that came of other code, files, profile or data.")
+    ] = False,
+    vouch: Annotated[
+        bool, typer.Option("--vouch", help="Declare that rows which do not say so came of the template as it is.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the rows and run nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="List the rows as JSON and run nothing.")] = False,
 ) -> None:
     """Run a template's baselines and store their results in it.
 
     Rows that exist are kept, so a call can be repeated after any end. Several calls at once share the work. A row
-    belongs to the code of the experiment: after a change of the profile or of sealed/, delete the rows.
+    records everything that made it: code, sealed/, profile, data and packages. If one of them changes, it judges no
+    run until it is made again.
     """
     found = load_template(find_template(template, template_roots()), profile)
-    given = check_python(python) if python else None
-    rows = plan_rows(found, only or ())
+    named = check_python(python) if python else None
+    folder = check_data(data)
+    brought = {"data": data_digest(folder) if folder else ""}
+    if vouch:
+        vouch_for(found, brought)
+        return
+    rows = plan_rows(found, only or (), brought)
     if dry_run or as_json:
         list_rows(found, rows, as_json)
         return
@@ -56,13 +76,29 @@ def baseline(
     refuse_stale(rows, redo)
     require_writable(rows[0].path.parent)
     sandbox = hold_own_code()
-    interpreter = given or choose_interpreter(found)
+    interpreter = named or choose_interpreter(found)
+    scratch = environment_cache() / "baselines"
+    bench = Bench(found, interpreter, dict(os.environ), scratch, lambda: prepare(found, interpreter), sandbox, folder)
+    raise typer.Exit(make_rows(bench, parallel, only or (), redo=redo))
+
+
+def make_rows(bench: Bench, parallel: int, only: Sequence[str], *, redo: bool) -> int:
+    """Make what is missing, and with `redo` what is stale. Return the exit code."""
     for asked in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(asked, end)
-    prepare(found, interpreter)  # before any row, so that its trouble is told once
-    scratch = environment_cache() / "baselines"
-    bench = Bench(found, interpreter, dict(os.environ), scratch, lambda: prepare(found, interpreter), sandbox)
-    raise typer.Exit(run_rows(bench, rows, parallel, redo))
+    template = bench.template
+    given = give(bench.interpreter, bench.data, bench.prepare())  # before any row, so that its trouble is told once
+    rows = plan_rows(template, only, given_origin(given, template.folder, template.spec, template.files))
+    refuse_stale(rows, redo)
+    return run_rows(bench, rows, parallel, redo)
+
+
+def vouch_for(template: Template, brought: Mapping[str, str]) -> None:
+    """Record, on a person's word, what made the rows that do not say so."""
+    folder = template.folder / "baselines" / template.profile
+    require_writable(folder)
+    changed = vouch_rows(template, brought if brought["data"] else {})
+    typer.echo(f"{folder}: {len(changed)} rows now say that this template made them")
 
 
 def list_rows(template: Template, rows: Sequence[Row], as_json: bool) -> None:
@@ -91,12 +127,19 @@ def say_undeclared(template: Template) -> None:
 
 
 def refuse_stale(rows: Sequence[Row], redo: bool) -> None:
-    """Raises: UsageError if rows are results of other code and --redo was not given."""
-    stale = [row.path for row in rows if row.state() is RowState.STALE]
-    if stale and not redo:
-        others = f" and {len(stale) - 1} more" if len(stale) > 1 else ""
-        problem = "came of other code: the experiment or the baseline's constants changed since"
-        raise UsageError(f"{stale[0]}{others}", problem, "make them again with --redo, or bring that code back")
+    """Raises: UsageError if rows came of something else, or do not say of what, and --redo was not given."""
+    if redo:
+        return
+    states = [(row, row.state()) for row in rows]
+    for wanted, remedy in (
+        (RowState.STALE, "make them again with --redo, or bring that back"),
+        (RowState.UNRECORDED, "make them again with --redo, or if nothing has changed since, say so with --vouch"),
+    ):
+        found = [row for row, state in states if state is wanted]
+        if found:
+            others = f" and {len(found) - 1} more" if len(found) > 1 else ""
+            what = f"came of {found[0].differs()}" if wanted is RowState.STALE else "record their code alone"
+            raise UsageError(f"{found[0].path}{others}", what, remedy)
 
 
 def require_writable(folder: Path) -> None:

@@ -12,9 +12,10 @@ from typing import Annotated
 import typer
 
 from agent.cli.drive import load_keys
-from agent.cli.environment import check_python, check_variables
+from agent.cli.environment import check_data as check_data_folder
+from agent.cli.environment import check_python, check_variables, weigh_baselines
 from agent.cli.models import check_roles, find_aider, read_model_settings, to_launched
-from agent.cli.options import Editor, Json, LaunchSettings, spread_settings
+from agent.cli.options import Chosen, Editor, Json, LaunchSettings, spread_settings
 from agent.cli.places import data_cache, environment_cache, find_ideas, ideas_roots, read_ideas, template_roots
 from agent.cli.terminal import RemarkPrinter
 from agent.core.inputs.idea import choose_ideas
@@ -30,13 +31,15 @@ from agent.edges.doctor.machine import (
     check_folder,
     check_git,
     check_gpus,
+    check_modules,
     check_sandbox,
     kept_gib,
 )
 from agent.edges.doctor.provider import Probe, check_provider
 from agent.edges.template.interpreters import python_places
 from agent.edges.template.load import Template, find_template, load_template
-from agent.errors import ScientistError, UsageError
+from agent.edges.template.origin import Given
+from agent.errors import ScientistError
 
 SCHEMA_VERSION = 1
 STAND_INS = ("offline/", "replay/")
@@ -115,9 +118,8 @@ def check_ideas(name: str, chosen: Sequence[str]) -> Remark:
 def check_given(asked: LaunchSettings) -> Remark:
     """Whether --data is a folder and --python an interpreter."""
     try:
-        if asked.data and not asked.data.is_dir():
-            raise UsageError(f"--data {asked.data}", "is not a folder")
-        given = [str(path) for path in (asked.data, asked.python and check_python(asked.python)) if path]
+        data = check_data_folder(asked.data)
+        given = [str(path) for path in (data, asked.python and check_python(asked.python)) if path]
     except ScientistError as error:
         return Remark.of("options", error)
     return Remark("ok", "options", ", ".join(given))
@@ -134,16 +136,42 @@ def examine_template(template: Template, asked: LaunchSettings) -> Iterator[Rema
     except ScientistError as error:
         yield Remark.of("cache", error)
         return
-    found, python = check_environment(template, cache, python_places(os.environ))
+    if asked.python:
+        python: Path | None = asked.python.absolute()
+        found = Remark("ok", f"environment of {template.spec.name}", f"--python {asked.python}")
+    else:
+        found, python = check_environment(template, cache, python_places(os.environ))
     yield found
     made = check_data(template, python, data, os.environ)
     yield made
-    yield check_cache(cache, is_needed=(found.level != "ok" and not asked.python) or made.level != "ok")
+    yield check_cache(cache, is_needed=found.level != "ok" or made.level != "ok")
+    if python:
+        yield from examine_runs(template, python, asked)
     profile = template.spec.profiles.get(template.profile, Profile())
     yield check_disk("disk for runs", asked.workspaces)
     if template.spec.prepare:
         yield check_disk("disk for data", data, profile.disk_gib, kept_gib(template, data))
     yield check_gpus(profile.gpus)
+
+
+def examine_runs(template: Template, python: Path, asked: LaunchSettings) -> Iterator[Remark]:
+    """Whether the interpreter has the modules that runs import, and whether baselines would judge the runs."""
+    if asked.python or not template.spec.environment.install:
+        yield check_modules(template, python)
+    if not template.baselines:
+        yield Remark("ok", "baselines", "none stored; the template's own code runs first, as run 0")
+        return
+    again = Chosen(asked.template, asked.profile, asked.python, asked.data)
+    try:
+        names = (None, None) if template.spec.prepare else ("", "")  # of prepared data only a launch is sure
+        doubt, remark = weigh_baselines(template, Given(python, check_data_folder(asked.data), *names), again)
+    except ScientistError as error:
+        yield Remark.of("baselines", error)
+        return
+    if doubt or remark:
+        yield Remark("warn", "baselines", f"give no verdicts: {doubt}" if doubt else remark)
+    else:
+        yield Remark("ok", "baselines", f"{len(template.baselines)}, of what is here")
 
 
 def examine_models(asked: LaunchSettings, template: Template | None, deadline_s: float) -> Iterator[Remark]:

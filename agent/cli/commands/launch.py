@@ -12,18 +12,21 @@ import typer
 from agent.cli.drive import announce_model, drive_all, load_keys
 from agent.cli.environment import (
     announce_sandbox,
+    check_data,
     check_python,
     check_variables,
     check_writable,
     choose_interpreter,
+    give,
     prepare,
     refuse_colon,
     require_git,
+    weigh_baselines,
 )
 from agent.cli.models import check_roles, control_of, to_launched
-from agent.cli.options import IdeasArg, LaunchSettings, spread_settings
+from agent.cli.options import Chosen, IdeasArg, LaunchSettings, spread_settings
 from agent.cli.places import environment_cache, find_ideas, ideas_roots, read_ideas, template_roots
-from agent.cli.terminal import note, read_redactor
+from agent.cli.terminal import note, read_redactor, say
 from agent.core.evidence.baseline import primary_metric
 from agent.core.inputs.idea import choose_ideas
 from agent.core.journal.events import Launched
@@ -34,7 +37,6 @@ from agent.edges.template.frozen import freeze_template
 from agent.edges.template.load import Template, find_template, load_template
 from agent.edges.workspace.layout import create_batch, template_store
 from agent.edges.workspace.refs import find_refs
-from agent.errors import UsageError
 
 
 @spread_settings
@@ -49,8 +51,7 @@ def launch(ideas: IdeasArg, settings: LaunchSettings) -> None:
     load_keys()
     asked = to_launched(settings)
     check_roles(asked, source)
-    if settings.data and not settings.data.is_dir():
-        raise UsageError(f"--data {settings.data}", "is not a folder")
+    data = check_data(settings.data)
     interpreter = check_python(settings.python) if settings.python else None
     if source.spec.prepare or (source.spec.environment.install and not interpreter):
         environment_cache()  # refuses a machine without one before anything is said
@@ -63,11 +64,25 @@ def launch(ideas: IdeasArg, settings: LaunchSettings) -> None:
     interpreter = interpreter or choose_interpreter(source)
     workspaces = settings.workspaces.absolute()
     frozen = load_template(freeze_template(source.folder, template_store(workspaces)), source.profile)
-    launched = describe_launch(asked, frozen, interpreter, prepare(frozen, interpreter))
+    prepared = prepare(frozen, interpreter)
+    again = Chosen(settings.template, settings.profile, settings.python, settings.data)
+    doubt, remark = weigh_baselines(frozen, give(interpreter, data, prepared), again)
+    announce_baselines(doubt, remark)
+    launched = replace(describe_launch(asked, frozen, interpreter, prepared), doubt=doubt)
+    if doubt:  # the code as it is runs once, as run 0, since nothing else shows what it gives
+        launched = replace(launched, has_baseline=False)
     made = create_batch(workspaces, batch_name(file), chosen, frozen, launched, refs)
     for workspace in made:
         note(f"workspace {workspace.path}")
     raise typer.Exit(drive_all(made))
+
+
+def announce_baselines(doubt: str, remark: str) -> None:
+    """Print why runs get no verdict, or what must be believed for theirs."""
+    if doubt:
+        say(f"no verdicts: {doubt}")
+    elif remark:
+        note(f"baselines: {remark}")
 
 
 def describe_launch(asked: Launched, template: Template, python: Path, prepared: Prepared | None) -> Launched:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from agent.cli.environment import check_python, check_variables, choose_interpreter, prepare
 from agent.cli.models import build_aider
+from agent.cli.options import PythonOption
 from agent.cli.places import template_roots
 from agent.edges.template.load import find_template, load_template
 from agent.errors import UsageError
@@ -17,9 +17,7 @@ from agent.errors import UsageError
 def setup(
     template: Annotated[str, typer.Argument(metavar="TEMPLATE", help="Name or folder of the template, or: aider.")],
     profile: Annotated[str, typer.Option("--profile", envvar="SCIENTIST_PROFILE", help="Scale to run at.")] = "",
-    python: Annotated[
-        Path | None, typer.Option("--python", help="Interpreter of the experiment, instead of the template's own.")
-    ] = None,
+    python: PythonOption = None,
 ) -> None:
     """Build a template's environment and prepare its data.
 

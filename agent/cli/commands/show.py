@@ -12,7 +12,7 @@ import typer
 
 from agent.cli.options import Json, WorkspaceArg
 from agent.cli.places import data_cache
-from agent.core.evidence.baseline import primary_metric, summarise, verdict_of
+from agent.core.evidence.baseline import doubt_of, primary_metric, summarise, verdict_of
 from agent.core.journal.action_results import Closed, Published
 from agent.core.journal.events import Event, Finished
 from agent.core.journal.kinds import Measured, Stage, Step
@@ -100,6 +100,7 @@ def describe_idea(workspace: Workspace, state: State, template: Template) -> dic
         "spent": ", ".join(part for part in spent if part),
         "told": [say_word(word) for word in state.words],
         "warnings": list(state.warnings),
+        "no_verdicts": doubt_of(template.baselines),
         "plan": [f"{i.number}. {'[over] ' if i.number in state.done_items else ''}{i.text}" for i in state.plan],
         "baselines": _baseline_lines(state, template),
         "runs": [_row_line(row, state, template) for row in state.rows],
@@ -173,6 +174,8 @@ def repeat_line(workspace: Workspace, state: State, template: Template, row: Run
     ]
     if template.profile_text:
         parts.append(f"cp {quoted(str(template.folder / 'profiles' / (template.profile + '.json')))} profile.json")
+    if state.launched.data:
+        parts.append(f"ln -s {quoted(state.launched.data)} data")
     if state.launched.training:
         store = store_of(data_cache(), template)
         variables["SCIENTIST_TRAINING_DATA"] = str(store / "training" / state.launched.training)

@@ -144,6 +144,8 @@ def print_standings(standings: list[Standing]) -> None:
     else:
         for line in lay_out(standings, shutil.get_terminal_size().columns):
             typer.echo(line)
+    for doubt in sorted({s.no_verdicts for s in standings if s.no_verdicts}):
+        typer.echo(f"{', '.join(s.name for s in standings if s.no_verdicts == doubt)}: no verdicts: {doubt}")
     for control in sorted({s.control for s in standings if s.control}):
         typer.echo(f"{', '.join(s.name for s in standings if s.control == control)}: {control}")
 

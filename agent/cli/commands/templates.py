@@ -14,7 +14,7 @@ import typer
 
 from agent.cli.commands.template_check import check_template
 from agent.cli.environment import check_python
-from agent.cli.options import Json
+from agent.cli.options import DataOption, Json, PythonOption
 from agent.cli.places import environment_cache, template_roots
 from agent.cli.table import make_typer, require_command
 from agent.core.inputs.spec import Environment
@@ -101,11 +101,9 @@ def current_python() -> Path:
 @template.command()
 def check(
     path: Annotated[str, typer.Argument(metavar="TEMPLATE", help="Folder or name of the template.")],
-    python: Annotated[
-        Path | None, typer.Option("--python", help="Interpreter of the experiment, instead of the template's own.")
-    ] = None,
+    python: PythonOption = None,
     profile: Annotated[str, typer.Option("--profile", help="Scale to run at; default: the template's.")] = "",
-    data: Annotated[Path | None, typer.Option("--data", help="Folder that the experiment finds as ./data.")] = None,
+    data: DataOption = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the folder of the runs, and say where it is.")] = False,
 ) -> None:
     """Try a template without any model: files, lint, environment, smoke test, two seeds, evaluation."""

@@ -5,22 +5,29 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from agent.core.evidence.frontier import END_SLACK, Curve, Sample, best_bar, read_curve
 from agent.core.evidence.verdict import ControlReading, Verdict, VerdictKind, differing_controls, judge, judge_against
 from agent.core.inputs.spec import BaselineVariant, Metric, TemplateSpec
 from agent.core.journal.kinds import Measured
 
+RUN_0: Final = "run 0"
+
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """One run of a baseline: its declared metrics and controls by name. `setting` names a point of a frontier."""
+    """One run of a baseline: its declared metrics and controls by name. `setting` names a point of a frontier.
+
+    doubt: why no run is judged by it, as that other code made it; empty if it may be.
+    """
 
     name: str
     seed: int
     values: dict[str, float] = field(default_factory=dict)
     setting: str = ""
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +42,27 @@ class BaselineRow:
 
 
 def summarise(baselines: Sequence[Baseline], axis: str = "") -> tuple[BaselineRow, ...]:
-    """One row for each name and setting, names in order of appearance.
+    """One row for each name and setting, names in order of appearance. Runs in doubt are left out.
 
     Settings come in order of appearance too, or by their mean on `axis`.
     """
+    baselines = without_doubt(baselines)
     names = list(dict.fromkeys(b.name for b in baselines))
     rows = [
         _summarise_setting([b for b in baselines if (b.name, b.setting) == key])
         for key in dict.fromkeys((b.name, b.setting) for b in baselines)
     ]
     return tuple(sorted(rows, key=lambda row: (names.index(row.name), row.means.get(axis, 0.0))))
+
+
+def without_doubt(baselines: Sequence[Baseline]) -> tuple[Baseline, ...]:
+    """The runs that others may be shown beside: those that are not in doubt, and run 0, which is this code's own."""
+    return tuple(b for b in baselines if not b.doubt or b.name == RUN_0)
+
+
+def doubt_of(baselines: Sequence[Baseline]) -> str:
+    """Why the baselines judge no run; empty if they do. One in doubt is enough: no band holds without its runs."""
+    return next((b.doubt for b in baselines if b.doubt), "")
 
 
 def _summarise_setting(runs: Sequence[Baseline]) -> BaselineRow:
@@ -98,12 +116,37 @@ def judge_run(
     if self_reported and spec.evaluate and not spec.evaluate.runs_experiment_code:
         reason = f"self-reported, where the baselines are verified: {self_reported}"
         return _without_bar(VerdictKind.NOT_COMPARABLE, reason)
+    if doubt := doubt_of(baselines):
+        return _withhold(metric, values, baselines, doubt)
     first = [b for b in baselines if b.name == baselines[0].name]
     if spec.frontier and baselines:
         return _judge_at_axis(spec, metric, values, baselines, first)
     first = [b for b in first if b.setting == baselines[0].setting]
+    if gap := _say_gap([metric.name], first):
+        return _without_bar(VerdictKind.NO_VERDICT, gap)
     known = [b.values[metric.name] for b in first if metric.name in b.values]
-    return judge(metric, values[metric.name], known, _read_controls(spec, values, first))
+    controls = _read_controls(spec, values, first)
+    return judge(metric, values[metric.name], known, controls, deterministic=spec.deterministic)
+
+
+def _withhold(metric: Metric, values: Mapping[str, float], baselines: Sequence[Baseline], doubt: str) -> Verdict:
+    """No verdict, since the stored baselines are in doubt. The number of run 0, if there is one, is still shown."""
+    own = [b.values[metric.name] for b in baselines if b.name == RUN_0 and metric.name in b.values]
+    verdict = judge(metric, values[metric.name], own[:1], ())
+    return replace(verdict, kind=VerdictKind.NO_VERDICT, reason=doubt)
+
+
+def _say_gap(names: Sequence[str], runs: Sequence[Baseline]) -> str:
+    """Why runs of one baseline give no band: some lack a finite number, and a band of the others is a choice.
+
+    Empty if all have the numbers, or none has one of them.
+    """
+    for name in names:
+        bad = [b for b in runs if not math.isfinite(b.values.get(name, math.nan))]
+        if bad and len(bad) < len(runs):
+            seeds = ", ".join(f"{b.setting} seed {b.seed}".strip() for b in bad[:3]) + (", ..." if bad[3:] else "")
+            return f"{len(bad)} of {len(runs)} runs of baseline {bad[0].name} report no finite {name} ({seeds})"
+    return ""
 
 
 def verdict_of(
@@ -123,12 +166,28 @@ def _read_controls(
         ControlReading(
             control.name,
             values.get(control.name),
-            statistics.fmean(b.values[control.name] for b in runs if control.name in b.values),
+            _farthest(values.get(control.name), [b.values.get(control.name) for b in runs]),
             control.tolerance,
         )
         for control in spec.controls
         if control.name != spec.frontier and any(control.name in b.values for b in runs)
     )
+
+
+def _say_gaps(metric: Metric, axis: str, baselines: Sequence[Baseline]) -> str:
+    """The first gap of any setting. An optional metric may have some."""
+    points: dict[tuple[str, str], list[Baseline]] = {}
+    for b in baselines:
+        points.setdefault((b.name, b.setting), []).append(b)
+    gaps = [] if metric.optional else [_say_gap([axis, metric.name], runs) for runs in points.values()]
+    return next(filter(None, gaps), "")
+
+
+def _farthest(value: float | None, known: Sequence[float | None]) -> float | None:
+    """Of the baseline's readings of a control the one that agrees least, since a run must agree with all of them."""
+    if value is None or None in known or not all(math.isfinite(k) for k in known if k is not None):
+        return next((k for k in known if k is None or not math.isfinite(k)), known[0])
+    return max((k for k in known if k is not None), key=lambda k: abs(k - value))
 
 
 def _judge_at_axis(
@@ -159,6 +218,8 @@ def _judge_at_axis(
         return _without_bar(VerdictKind.NOT_COMPARABLE, f"{axis} not reported here, and baselines are a frontier in it")
     if not place > 0:
         return _without_bar(VerdictKind.NOT_COMPARABLE, f"{axis} is {place:g}, and the frontier is over its logarithm")
+    if gap := _say_gaps(metric, axis, baselines):
+        return _without_bar(VerdictKind.NO_VERDICT, gap)
     reference = read_curve(first[0].name, _samples(first, axis, metric.name))
     if reference is None:
         return _without_bar(VerdictKind.NO_VERDICT, f"baseline {first[0].name} reports no {metric.name} over {axis}")
@@ -167,7 +228,7 @@ def _judge_at_axis(
         return _without_bar(VerdictKind.NOT_COMPARABLE, f"{reason} for {metric.name}")
     bar = best_bar(_fair_curves(spec, metric, values, baselines), axis, place, metric.direction)
     assert bar, "the first baseline reaches this place"
-    return judge_against(metric, values[metric.name], bar, ())
+    return judge_against(metric, values[metric.name], bar, (), deterministic=spec.deterministic)
 
 
 def _fair_curves(
@@ -195,6 +256,7 @@ def reach_of(baselines: Sequence[Baseline], axis: str, metric: str) -> tuple[flo
 
     None if the first baseline does not report metric and axis.
     """
+    baselines = without_doubt(baselines)
     first = [b for b in baselines if b.name == baselines[0].name]
     curve = read_curve("", _samples(first, axis, metric))
     return (curve.low * (1 - END_SLACK), curve.high * (1 + END_SLACK)) if curve else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import json
 import math
@@ -13,10 +14,21 @@ from typing import Final
 
 from agent.core.code.source import BadPython, constants_in, parse
 from agent.core.evidence.baseline import say_setting
+from agent.core.evidence.origin import HELD, PARTS, Provenance, compare
 from agent.core.inputs.spec import BaselineVariant, Constant
 from agent.errors import UsageError
 
-__all__ = ["FIRST_SEED", "BaselineTask", "hash_code", "plan_tasks", "set_constant", "set_constants"]
+__all__ = [
+    "FIRST_SEED",
+    "BaselineTask",
+    "Bearings",
+    "hash_code",
+    "hash_with",
+    "plan_tasks",
+    "set_constant",
+    "set_constants",
+    "trace_row",
+]
 
 FIRST_SEED: Final = 1001  # runs of ideas count from 1: no baseline shares a seed with one
 
@@ -72,6 +84,46 @@ def hash_code(files: Mapping[str, str], run_files: Sequence[str]) -> str:
     return total.hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Bearings:
+    """The template at one profile, as far as rows are held against it."""
+
+    files: Mapping[str, str]
+    run_files: Sequence[str]
+    # Name of the profile; empty if the template has none.
+    profile: str
+    # Its origin, but for the code. Empty if no row records one.
+    origin: Mapping[str, str]
+
+
+def trace_row(raw: Mapping[str, object], task: BaselineTask | None, here: Bearings) -> Provenance:
+    """What is known of the making of a stored row. task: the declared run whose file it is, if there is one."""
+    code, held, constants = raw.get("code"), raw.get(HELD), raw.get("constants", {})
+    differs: list[str] = []
+    if task:
+        constants = task.constants
+        if (raw["name"], str(raw.get("setting", "")), raw.get("seed", 0)) != (task.name, task.setting, task.seed):
+            differs.append("another run than the name of their file says")
+    if not isinstance(held, dict) and raw.get("profile", here.profile) != here.profile:
+        differs.append(PARTS["profile"])
+    if code is None and not task:
+        return Provenance(tuple(differs), given=True)
+    if code != hash_with(constants, here):
+        differs.append(PARTS["code"])
+    differs += compare(held, here.origin) if isinstance(held, dict) else ()
+    return Provenance(tuple(differs), incomplete=not isinstance(held, dict))
+
+
+def hash_with(constants: object, here: Bearings) -> str:
+    """Hash of the code with these constants. Empty if it has no place for them."""
+    if not isinstance(constants, dict):
+        return ""
+    try:
+        return hash_code(set_constants(here.files, here.run_files, constants), here.run_files)
+    except (UsageError, KeyError, TypeError):
+        return ""
+
+
 def set_constants(
     files: Mapping[str, str], run_files: Sequence[str], constants: Mapping[str, Constant]
 ) -> dict[str, str]:
@@ -122,10 +174,16 @@ def set_constant(text: str, name: str, value: Constant, where: str) -> str:
 
 def _assignments(text: str, name: str, where: str) -> list[ast.expr]:
     """The right-hand sides of the top-level assignments of one name."""
+    found = _read_constants(text)
+    if isinstance(found, BadPython):
+        raise UsageError(where, f"is not Python: line {found.line}: {found.message}")
+    return [value for target, value in found if target == name]
+
+
+@functools.lru_cache(maxsize=32)  # the rows of a profile ask for the same few texts again and again
+def _read_constants(text: str) -> tuple[tuple[str, ast.expr], ...] | BadPython:
     tree = parse(text)
-    if isinstance(tree, BadPython):
-        raise UsageError(where, f"is not Python: line {tree.line}: {tree.message}")
-    return [value for target, value in constants_in(tree) if target == name]
+    return tree if isinstance(tree, BadPython) else tuple(constants_in(tree))
 
 
 def _literal(value: Constant) -> str:

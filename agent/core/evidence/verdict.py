@@ -17,6 +17,7 @@ __all__ = [
     "Verdict",
     "VerdictKind",
     "differing_controls",
+    "is_rounding",
     "judge",
     "judge_against",
     "t_quantile_975",
@@ -82,10 +83,17 @@ _T_975: Final = (
     2.07961, 2.07387, 2.06866, 2.06390, 2.05954, 2.05553, 2.05183, 2.04841, 2.04523, 2.04227,
 )  # fmt: skip
 _Z_975: Final = 1.959963985
-_SPREAD_FLOOR: Final = 1e-12  # relative: below it the spread is rounding, not seeds
+_SPREAD_FLOOR: Final = 1e-6  # half width relative to the mean: below it the spread is rounding, not seeds
 
 
-def judge(metric: Metric, value: float, baseline: Sequence[float], controls: Sequence[ControlReading]) -> Verdict:
+def judge(
+    metric: Metric,
+    value: float,
+    baseline: Sequence[float],
+    controls: Sequence[ControlReading],
+    *,
+    deterministic: bool = False,
+) -> Verdict:
     """Compare one run's `value` with the baseline's runs, one value a seed.
 
     The interval of one more run is mean ± t(n-1) s sqrt(1 + 1/n). Runs compare only if every control agrees.
@@ -96,40 +104,75 @@ def judge(metric: Metric, value: float, baseline: Sequence[float], controls: Seq
         return Verdict(VerdictKind.NO_VERDICT, None, None, None, f"{metric.name} is not finite everywhere")
     n = len(baseline)
     half = t_quantile_975(n - 1) * statistics.stdev(baseline) * math.sqrt(1 + 1 / n) if n > 1 else None
-    return judge_against(metric, value, Bar(statistics.fmean(baseline), half, n), controls)
+    return judge_against(metric, value, Bar(statistics.fmean(baseline), half, n), controls, deterministic=deterministic)
 
 
-def judge_against(metric: Metric, value: float, bar: Bar, controls: Sequence[ControlReading]) -> Verdict:
+def judge_against(
+    metric: Metric, value: float, bar: Bar, controls: Sequence[ControlReading], *, deterministic: bool = False
+) -> Verdict:
     """Compare one run's finite `value` with the bar.
 
-    A difference is none if it is smaller than the metric's resolution, or inside the band of the seeds. If the baseline
-    runs are identical, they give no band: then the resolution is the band, and without one there is no verdict.
+    A difference is none if it is smaller than the metric's resolution, or inside the band of the seeds. Baseline runs
+    that are identical give no band and no verdict. deterministic: the program draws nothing at random, so that
+    identical runs are expected, and the comparison is exact or by the resolution.
     """
-    kind, reason = _decide(metric, value, bar, controls)
+    kind, reason = _refuse(metric, controls) or (_decide_exact if deterministic else _decide)(metric, value, bar)
     low, high = (None, None) if bar.half is None else (bar.mean - bar.half, bar.mean + bar.half)
     return Verdict(kind, bar.mean, low, high, reason, bar.reference)
 
 
-def _decide(metric: Metric, value: float, bar: Bar, controls: Sequence[ControlReading]) -> tuple[VerdictKind, str]:
+def _refuse(metric: Metric, controls: Sequence[ControlReading]) -> tuple[VerdictKind, str] | None:
     if metric.direction == "unknown":
         return VerdictKind.NO_VERDICT, f"the template does not say whether a higher {metric.name} is better"
     if differing := differing_controls(controls):
         return VerdictKind.NOT_COMPARABLE, differing
+    return None
+
+
+def is_rounding(mean: float, half: float) -> bool:
+    """Whether a band of that half width is as narrow as rounding makes it, so that seeds did not make it."""
+    return half <= _SPREAD_FLOOR * abs(mean)
+
+
+def _decide_exact(metric: Metric, value: float, bar: Bar) -> tuple[VerdictKind, str]:
+    """The verdict on a program that is declared to be deterministic."""
+    if bar.half is not None and not is_rounding(bar.mean, bar.half):
+        reason = "template.toml says deterministic = true, but the baseline's runs differ"
+        return VerdictKind.NO_VERDICT, reason
+    difference = value - bar.mean
+    slack = max(metric.resolution, bar.half or 0.0)
+    if abs(difference) < slack or difference == 0:
+        relation = f"less than {slack:g} apart" if difference else "the same number"
+        return VerdictKind.NO_DIFFERENCE, _compare(metric, value, bar, f"{relation}, in a deterministic program")
+    return _side(metric, difference), _compare(metric, value, bar, "apart, in a deterministic program")
+
+
+def _side(metric: Metric, difference: float) -> VerdictKind:
+    return VerdictKind.BETTER if (difference > 0) == (metric.direction == "higher") else VerdictKind.WORSE
+
+
+def _decide(metric: Metric, value: float, bar: Bar) -> tuple[VerdictKind, str]:
     if bar.half is None:
         if bar.reference:
             return VerdictKind.NO_VERDICT, f"{bar.reference}: no setting was run with two seeds, so there is no band"
         return VerdictKind.NO_VERDICT, "one baseline run has no seed band"
     low, high = bar.mean - bar.half, bar.mean + bar.half
+    if is_rounding(bar.mean, bar.half) and not low < value < high:
+        return VerdictKind.NO_VERDICT, _say_no_band(bar)
     difference = value - bar.mean
     if abs(difference) < metric.resolution or difference == 0:
         return VerdictKind.NO_DIFFERENCE, _compare(metric, value, bar, f"less than {metric.resolution:g} apart")
     if low <= value <= high:
         return VerdictKind.NO_DIFFERENCE, _compare(metric, value, bar, f"inside the seed band {low:.4g} to {high:.4g}")
-    if metric.resolution == 0 and high - low <= 2 * _SPREAD_FLOOR * abs(bar.mean):
-        return VerdictKind.NO_VERDICT, f"the {bar.runs} baseline runs are identical, so seeds show no band"
-    better = (difference > 0) == (metric.direction == "higher")
-    kind = VerdictKind.BETTER if better else VerdictKind.WORSE
-    return kind, _compare(metric, value, bar, f"outside the seed band {low:.4g} to {high:.4g} of {bar.runs} runs")
+    relation = f"outside the seed band {low:.4g} to {high:.4g} of {bar.runs} runs"
+    return _side(metric, difference), _compare(metric, value, bar, relation)
+
+
+def _say_no_band(bar: Bar) -> str:
+    """Why seeds that give one number judge nothing, and the way on."""
+    of = f" of {bar.reference}" if bar.reference else ""
+    said = f"the baseline's seeds gave one number ({bar.mean:.6g} in {bar.runs} runs{of})"
+    return f"{said}, so there is no band; see: scientist template check"
 
 
 def _compare(metric: Metric, value: float, bar: Bar, relation: str) -> str:

@@ -237,6 +237,8 @@ class TemplateSpec(_Strict):
     evaluate: Evaluation | None = None
     # The metric on whose logarithm baselines are interpolated, as l0. If empty, the first baseline counts.
     frontier: str = ""
+    # Whether the experiment draws nothing at random: one run is then a baseline, and comparisons are exact.
+    deterministic: bool = False
     # Numbers that a run reports and verdicts compare.
     metrics: tuple[Metric, ...] = ()
     # Numbers that must equal the baseline's.

@@ -84,6 +84,8 @@ class Launched:
     reflections: int = 0
     # The sandbox that was asked for.
     sandbox: str = "auto"
+    # Why the template's baselines judge no run of this idea; empty if they do. Left out of the JSON if it is empty.
+    doubt: str = ""
 
     @property
     def separate_editor(self) -> bool:

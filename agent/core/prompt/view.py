@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from agent.core.edit.seen import Ranges
-from agent.core.evidence.baseline import Baseline, BaselineRow, primary_metric, reach_of, summarise, verdict_of
+from agent.core.evidence.baseline import (
+    RUN_0,
+    Baseline,
+    BaselineRow,
+    doubt_of,
+    primary_metric,
+    reach_of,
+    summarise,
+    verdict_of,
+)
 from agent.core.evidence.verdict import Verdict
 from agent.core.failure.diagnose import Failure, FailureKind
 from agent.core.inputs.brief import Brief, split_brief
@@ -249,11 +258,13 @@ def _brief_of(view: TurnView, text: str) -> Brief:
 def reference_of(state: State, baselines: Sequence[Baseline]) -> tuple[Baseline, ...]:
     """The runs that others are compared with: the template's baselines, else the run of its own code.
 
-    A run 0 that calls its results self-reported does not count: verified results are not ranked with it.
+    A run 0 that calls its results self-reported does not count: verified results are not ranked with it. If the
+    template's baselines are in doubt, so is every verdict, but run 0 is shown.
     """
     usable = state.baseline.values and not state.baseline.self_reported
-    own = (Baseline("run 0", 0, state.baseline.values),) if usable else ()
-    return tuple(baselines) or own
+    doubt = doubt_of(baselines)
+    own = (Baseline(RUN_0, 0, state.baseline.values, doubt=doubt),) if usable else ()
+    return own if own and (doubt or not baselines) else tuple(baselines)
 
 
 def view_row(row: RunRow, spec: TemplateSpec, primary: Metric | None, baselines: Sequence[Baseline]) -> RowView:

@@ -14,34 +14,52 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from agent.core.evidence.variants import BaselineTask, hash_code, plan_tasks, set_constants
+from agent.core.evidence.origin import HELD, PARTS, Lineage, compare, say_doubt
+from agent.core.evidence.variants import BaselineTask, Bearings, hash_code, hash_with, plan_tasks, set_constants
 from agent.edges.run.choose_runner import runner_for
 from agent.edges.run.prepare_step import Equipment
 from agent.edges.run.trial import Trial, run_trial
 from agent.edges.system.files import write_durably
 from agent.edges.template.data import Prepared
-from agent.edges.template.load import TEMPLATE_FILE, Template
+from agent.edges.template.load import TEMPLATE_FILE, Template, load_template, origin_of
+from agent.edges.template.origin import Given, given_origin
 from agent.errors import ScientistError, UsageError
 
-__all__ = ["Bench", "Made", "Row", "RowState", "make_all", "make_row", "plan_rows", "undeclared_files"]
+__all__ = [
+    "Bench",
+    "Made",
+    "Row",
+    "RowState",
+    "make_all",
+    "make_row",
+    "plan_rows",
+    "undeclared_files",
+    "vouch",
+    "weigh",
+]
 
 
 class RowState(StrEnum):
-    """State of a row on disk: no file, a result of this very code, or a result of other code."""
+    """State of a row on disk: no file, a result of what is here, one of something else, or nobody knows."""
 
     MISSING = "missing"
     THERE = "there"
     STALE = "stale"
+    UNRECORDED = "unrecorded"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One run of a baseline and its file. `files` hold its constants, `code` is their SHA-256."""
+    """One run of a baseline and its file.
+
+    files: with the constants in them. code: their SHA-256. origin: all else that makes the run, as far as it is known.
+    """
 
     task: BaselineTask
     path: Path
     files: Mapping[str, str]
     code: str
+    origin: Mapping[str, str]
 
     def state(self) -> RowState:
         """Raises: UsageError if the file is no baseline."""
@@ -51,8 +69,20 @@ class Row:
             return RowState.MISSING
         except (OSError, ValueError) as error:
             raise UsageError(str(self.path), f"cannot be read: {error}", "delete it; it is made again") from error
-        same = isinstance(stored, dict) and stored.get("code") == self.code
-        return RowState.THERE if same else RowState.STALE
+        if not isinstance(stored, dict) or stored.get("code") != self.code:
+            return RowState.STALE
+        held = stored.get(HELD)
+        if not isinstance(held, dict):
+            return RowState.UNRECORDED
+        return RowState.STALE if compare(held, self.origin) else RowState.THERE
+
+    def differs(self) -> str:
+        """The part in which a stale row differs, in words."""
+        stored = json.loads(self.path.read_text("utf-8"))
+        if not isinstance(stored, dict) or stored.get("code") != self.code:
+            return PARTS["code"]
+        held = stored.get(HELD)
+        return ", ".join(compare(held, self.origin)) if isinstance(held, dict) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +101,8 @@ class Bench:
     prepare: Callable[[], Prepared | None] = lambda: None
     # As --sandbox takes it.
     sandbox: str = "off"
+    # Folder that the experiment finds as ./data.
+    data: Path | None = None
 
     @property
     def place(self) -> Path:
@@ -92,8 +124,12 @@ class Made:
     folder: Path | None = None
 
 
-def plan_rows(template: Template, only: Sequence[str] = ()) -> tuple[Row, ...]:
+def plan_rows(
+    template: Template, only: Sequence[str] = (), brought: Mapping[str, str] | None = None
+) -> tuple[Row, ...]:
     """Every row of the profile's baselines, or those of the names (topk) and points (topk-6) in `only`.
+
+    brought: the parts of the origin that options and the machine bring.
 
     Raises: UsageError naming file and field, if there are none or a constant cannot be set.
     """
@@ -108,12 +144,48 @@ def plan_rows(template: Template, only: Sequence[str] = ()) -> tuple[Row, ...]:
         names = ", ".join(dict.fromkeys(task.name for task in tasks))
         raise UsageError(f"--only {unknown[0]}", "is no baseline of this profile", f"there are: {names}")
     folder = template.folder / "baselines" / template.profile
-    rows = []
+    rows, origin = [], origin_of(template) | dict(brought or {})
     for task in tasks:
         if not only or task.name in only or task.point in only:
             files = set_constants(template.files, template.spec.run_files, task.constants)
-            rows.append(Row(task, folder / f"{task.stem}.json", files, hash_code(files, template.spec.run_files)))
+            code = hash_code(files, template.spec.run_files)
+            rows.append(Row(task, folder / f"{task.stem}.json", files, code, origin))
     return tuple(rows)
+
+
+def weigh(template: Template, given: Given) -> tuple[Lineage, str]:
+    """What is known of the template's baselines, held against what a launch brings, and why they judge none of its
+    runs.
+
+    Raises: UsageError if the data cannot be read.
+    """
+    lineage = template.lineage
+    if lineage.recorded:
+        brought = given_origin(given, template.folder, template.spec, template.files)
+        lineage = load_template(template.folder, template.profile, brought).lineage
+    return lineage, say_doubt(lineage, strict=True)
+
+
+def vouch(template: Template, brought: Mapping[str, str]) -> list[Path]:
+    """Record in each row that does not say what made it that the template as it is here did. Return their files.
+
+    Raises: UsageError if a row is known to come of something else; OSError.
+    """
+    changed: list[tuple[Path, dict[str, object]]] = []
+    here = Bearings(template.files, template.spec.run_files, template.profile, {})
+    for path in sorted((template.folder / "baselines" / template.profile).glob("*.json")):
+        raw = json.loads(path.read_bytes())
+        if HELD in raw:
+            continue
+        code = hash_with(raw.get("constants", {}), here)
+        if raw.get("code", code) != code or raw.get("profile", here.profile) != here.profile:
+            raise UsageError(str(path), "came of other code or another profile", "make it again with --redo")
+        held = origin_of(template) | dict(brought) | {"vouched": "a person said so"}
+        first = [key for key in ("name", "setting", "seed", "profile", "constants") if key in raw]
+        changed.append((path, {key: raw[key] for key in first} | {"code": code, HELD: held} | raw))
+    for path, row in changed:
+        write_durably(path, json.dumps(row, indent=1).encode() + b"\n")
+    return [path for path, _ in changed]
 
 
 def undeclared_files(template: Template) -> list[Path]:
@@ -140,8 +212,8 @@ def make_row(bench: Bench, row: Row, sleep: Callable[[float], None], *, redo: bo
         state = row.state()
         if state is RowState.THERE:
             return Made(row)
-        if state is RowState.STALE and not redo:
-            raise UsageError(str(row.path), "was made by other code", "use --redo to make it again")
+        if state is not RowState.MISSING and not redo:
+            raise UsageError(str(row.path), f"came of {row.differs() or 'nobody knows what'}", "use --redo")
         return _run_row(bench, row, sleep)
 
 
@@ -154,7 +226,7 @@ def _run_row(bench: Bench, row: Row, sleep: Callable[[float], None]) -> Made:
         folder,
         bench.template,
         row.files,
-        Equipment(bench.interpreter, bench.inherited, sandbox=bench.sandbox, prepared=bench.prepare()),
+        Equipment(bench.interpreter, bench.inherited, bench.sandbox, bench.data, bench.prepare()),
         seed=row.task.seed,
         sleep=sleep,
     )
@@ -171,6 +243,7 @@ def _run_row(bench: Bench, row: Row, sleep: Callable[[float], None]) -> Made:
         "profile": bench.template.profile,
         "constants": task.constants,
         "code": row.code,
+        HELD: dict(row.origin),
         "final_info": trial.final_info,
         "evaluation": trial.evaluation,
     }

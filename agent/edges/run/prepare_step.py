@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
-from agent.core.evidence.baseline import Baseline
+from agent.core.evidence.baseline import Baseline, without_doubt
 from agent.core.inputs.spec import StepLimits
 from agent.core.journal.kinds import Step
 from agent.edges.run.step_folder import StepSpec
@@ -195,7 +195,9 @@ def limits_of(template: Template) -> StepLimits:
 
 
 def _baselines_json(baselines: Sequence[Baseline]) -> str:
-    rows = [{"name": b.name, "seed": b.seed, "setting": b.setting, "metrics": b.values} for b in baselines]
+    """The baselines that runs may be drawn beside."""
+    sound = without_doubt(baselines)
+    rows = [{"name": b.name, "seed": b.seed, "setting": b.setting, "metrics": b.values} for b in sound]
     return json.dumps(rows, indent=1)
 
 

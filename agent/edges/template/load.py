@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ from pydantic import ValidationError
 from agent.core.evidence.baseline import Baseline, in_declared_order
 from agent.core.evidence.means import means_metrics
 from agent.core.evidence.numbers import read_number
+from agent.core.evidence.origin import HELD, Lineage, say_doubt, say_remedy, sum_up
+from agent.core.evidence.variants import Bearings, plan_tasks, trace_row
 from agent.core.inputs.spec import Control, Environment, Metric, TemplateSpec
 from agent.core.inputs.toml import parse_toml
 from agent.core.text.wording import find_toml_line, say_field, say_not_toml
 from agent.edges.template.frozen import hash_folder
+from agent.edges.template.origin import template_origin
 from agent.edges.template.variables import resolve_command
 from agent.errors import UsageError
 
@@ -44,8 +48,10 @@ class Template:
     profile: str
     # The profile's whole file. Empty if the template has no profiles.
     profile_text: str
-    # Stored runs of this profile; () if there are none.
+    # Stored runs of this profile; () if there are none. Each carries the doubt in it, if there is one.
     baselines: tuple[Baseline, ...]
+    # What is known of their making.
+    lineage: Lineage
     # An AI-Scientist folder, without template.toml.
     foreign: bool
 
@@ -116,8 +122,10 @@ def place_fault(path: Path, text: str, fault: Mapping[str, Any]) -> tuple[str, s
     return f"{path}:{line}" if line else str(path), f"field {say_field(fault)}"
 
 
-def load_template(folder: Path, profile: str = "") -> Template:
+def load_template(folder: Path, profile: str = "", brought: Mapping[str, str] | None = None) -> Template:
     """Read a template folder at a profile (its default one if none is named).
+
+    brought: parts of an origin that the folder does not hold, as data. Baselines must agree with them too.
 
     Raises: UsageError naming the file at fault.
     """
@@ -135,17 +143,41 @@ def load_template(folder: Path, profile: str = "") -> Template:
     profile = profile or whole.default_profile
     spec = at_profile(whole, profile)
     _check_frontier(folder, spec)
-    return Template(
+    files, profile_text = _read_code(folder, spec), _read_profile(folder, profile)
+    if foreign:
+        baselines, lineage = _foreign_baseline(folder), Lineage()
+    else:
+        parts = _Parts(folder, spec, profile, files, profile_text, brought or {})
+        baselines, lineage = _read_baselines(parts)
+    template = Template(
         spec=spec,
         folder=folder,
         hash=folder_hash,
         brief=_read_brief(folder, profile),
-        files=_read_code(folder, spec),
+        files=files,
         profile=profile,
-        profile_text=_read_profile(folder, profile),
-        baselines=_foreign_baseline(folder) if foreign else _read_baselines(folder, spec, profile),
+        profile_text=profile_text,
+        baselines=baselines,
+        lineage=lineage,
         foreign=foreign,
     )
+    doubt = say_doubt(lineage, strict=False)
+    return withhold(template, f"{doubt}; {_say_remedy(template)}") if doubt else template
+
+
+def withhold(template: Template, doubt: str) -> Template:
+    """The template with baselines that judge no run, for that reason."""
+    return replace(template, baselines=tuple(replace(b, doubt=doubt) for b in template.baselines))
+
+
+def _say_remedy(template: Template) -> str:
+    profile = f" --profile {template.profile}" if template.profile != template.spec.default_profile else ""
+    return say_remedy(template.lineage, f"scientist baseline {shlex.quote(template.spec.name)}{profile}")
+
+
+def origin_of(template: Template) -> dict[str, str]:
+    """The parts of an origin that the template's folder holds, but for its code."""
+    return template_origin(template.folder, template.spec, template.files, template.profile_text)
 
 
 def environment_of(spec: TemplateSpec, profile: str) -> Environment:
@@ -243,22 +275,58 @@ def _read_profile(folder: Path, profile: str) -> str:
     return _read_text(path)
 
 
-def _read_baselines(folder: Path, spec: TemplateSpec, profile: str) -> tuple[Baseline, ...]:
-    found = [_read_baseline(path, spec) for path in sorted((folder / "baselines" / profile).glob("*.json"))]
-    declared_here = spec.profiles.get(profile)
-    return in_declared_order(found, declared_here.baselines if declared_here else ())
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The parts of a template that its baselines are held against."""
+
+    # Holds template.toml.
+    folder: Path
+    # At the profile.
+    spec: TemplateSpec
+    # Name of the profile.
+    profile: str
+    # Those that go into a run.
+    files: dict[str, str]
+    # The profile's whole file.
+    profile_text: str
+    # Parts of the origin that the folder does not hold.
+    brought: Mapping[str, str]
 
 
-def _read_baseline(path: Path, spec: TemplateSpec) -> Baseline:
+def _read_baselines(parts: _Parts) -> tuple[tuple[Baseline, ...], Lineage]:
+    """The stored rows of a profile, and what is known of their making."""
+    folder, spec, profile = parts.folder, parts.spec, parts.profile
+    rows = {path.stem: _read_row(path) for path in sorted((folder / "baselines" / profile).glob("*.json"))}
+    if not rows:
+        return (), Lineage()
+    variants = spec.profiles[profile].baselines if profile in spec.profiles else ()
+    try:
+        tasks, problem = {task.stem: task for task in plan_tasks(variants, str(folder / TEMPLATE_FILE))}, ""
+    except UsageError as error:
+        tasks, problem = {}, str(error)
+    is_recorded = any(HELD in raw for raw in rows.values())
+    origin = template_origin(folder, spec, parts.files, parts.profile_text) if is_recorded else {}
+    here = Bearings(parts.files, spec.run_files, profile, origin | dict(parts.brought))
+    known = [trace_row(raw, tasks.get(stem), here) for stem, raw in rows.items()]
+    found = in_declared_order([_to_baseline(raw, spec) for raw in rows.values()], variants)
+    return found, sum_up(known, len(tasks.keys() - rows.keys()), problem)
+
+
+def _read_row(path: Path) -> dict[str, object]:
     raw = _read_json(path)
-    name, seed = (raw.get("name"), raw.get("seed", 0)) if isinstance(raw, dict) else (None, None)
-    if not isinstance(raw, dict) or not isinstance(name, str) or type(seed) is not int:
+    if not isinstance(raw, dict) or not isinstance(raw.get("name"), str) or type(raw.get("seed", 0)) is not int:
         problem = "is not a baseline: it needs name, seed, final_info and evaluation"
         raise UsageError(str(path), problem, "delete it; `scientist baseline` makes a declared one again")
+    return raw
+
+
+def _to_baseline(raw: Mapping[str, object], spec: TemplateSpec) -> Baseline:
     declared: list[Metric | Control] = [*spec.metrics, *spec.controls]
     readings = [(m.name, read_number(raw.get(m.source), m.path)) for m in declared]
     values = {n: v for n, v in readings if v is not None}
-    return Baseline(name, seed, values, setting=str(raw.get("setting", "")))
+    seed = raw.get("seed", 0)
+    assert isinstance(seed, int)
+    return Baseline(str(raw["name"]), seed, values, setting=str(raw.get("setting", "")))
 
 
 def _foreign_spec(folder: Path) -> TemplateSpec:

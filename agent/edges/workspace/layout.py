@@ -21,7 +21,7 @@ from agent.core.text.redact import Redactor
 from agent.edges.git.repo import Repo
 from agent.edges.system.files import clock_of, fsync_folder, write_durably
 from agent.edges.template.frozen import check_frozen
-from agent.edges.template.load import Template, load_template
+from agent.edges.template.load import Template, load_template, withhold
 from agent.edges.workspace.journal import Journal
 from agent.edges.workspace.litter import MAKER, remove_litter, write_maker
 from agent.edges.workspace.refs import write_refs
@@ -88,7 +88,8 @@ def frozen_template(workspace: Workspace, launched: Launched) -> Template:
         copy = folder / TEMPLATES / launched.template_hash
         if copy.is_dir():
             check_frozen(copy)
-            return load_template(copy, launched.profile)
+            template = load_template(copy, launched.profile)
+            return withhold(template, launched.doubt) if launched.doubt else template
     raise IntegrityError(
         f"template {launched.template_hash}",
         f"no frozen copy above {workspace.path}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 
@@ -190,14 +191,57 @@ def test_the_axis_and_metrics_without_a_direction_have_no_verdict() -> None:
     assert judged(run(0.7), metric=L0).kind is judged(run(0.7), metric=plain).kind is VerdictKind.NO_VERDICT
 
 
-def test_without_seeds_that_differ_there_is_no_verdict_unless_a_resolution_stands_for_them() -> None:
+def test_without_seeds_that_differ_there_is_no_verdict_unless_the_program_is_deterministic() -> None:
     single = [b for b in TOPK if b.seed == 1002]
     assert judged(run(0.9), single).kind is VerdictKind.NO_VERDICT
     same = [Baseline("topk", seed, b.values, b.setting) for b in single for seed in (1, 2)]
-    assert judged(run(0.9), same).kind is VerdictKind.BETTER
     sharp = F1.model_copy(update={"resolution": 0.0})
-    assert judged(run(0.9), same, sharp).kind is VerdictKind.NO_VERDICT
-    assert judged(run(0.5), same, sharp).kind is VerdictKind.NO_DIFFERENCE
+    for metric in (F1, sharp):
+        for value in (0.9, 0.5, 0.1):
+            verdict = judged(run(value), same, metric)
+            assert verdict.kind is VerdictKind.NO_VERDICT and "the baseline's seeds gave one number" in verdict.reason
+    exact = ALONG.model_copy(update={"deterministic": True})
+    for runs in (single, same):  # one run is enough, since another would be the same
+        kinds = [judge_run(exact, F1, run(value), runs).kind for value in (0.9, 0.5004, 0.5, 0.1)]  # type: ignore[union-attr]
+        nothing = VerdictKind.NO_DIFFERENCE
+        assert kinds == [VerdictKind.BETTER, nothing, nothing, VerdictKind.WORSE]
+
+
+def test_baselines_in_doubt_judge_nothing_and_their_numbers_are_not_shown() -> None:
+    reason = "3 of 5 baselines came of another profile"
+    for spec, runs, here in ((SPEC, FIVE, {"f1": 0.9, "tokens": 1000.0}), (ALONG, TOPK, run(0.9))):
+        doubted = [replace(runs[0], doubt=reason), *runs[1:]]
+        verdict = judge_run(spec, F1, here, doubted)
+        assert verdict and (verdict.kind, verdict.reason) == (VerdictKind.NO_VERDICT, reason)
+        assert (verdict.baseline_mean, verdict.low, verdict.high) == (None, None, None)
+    assert summarise([replace(b, doubt=reason) for b in FIVE]) == ()
+    own = [Baseline("run 0", 0, {"f1": 0.6}, doubt=reason)]
+    told = judge_run(SPEC, F1, {"f1": 0.9}, own)
+    assert told and (told.kind, told.baseline_mean, told.reason) == (VerdictKind.NO_VERDICT, 0.6, reason)
+    assert summarise(own)[0].means == {"f1": 0.6}
+
+
+@pytest.mark.parametrize("bad", [None, math.nan, math.inf])
+def test_a_band_of_the_seeds_that_went_well_is_no_band(bad: float | None) -> None:
+    """Two seeds of five came to no number: the other three would be a choice."""
+    broken = [replace(b, values=b.values | {"f1": bad} if bad is not None else {"tokens": 1000.0}) for b in FIVE[:2]]
+    verdict = judge_run(SPEC, F1, {"f1": 0.9, "tokens": 1000.0}, [*broken, *FIVE[2:]])
+    assert verdict and verdict.kind is VerdictKind.NO_VERDICT and "2 of 5 runs" in verdict.reason
+    assert "seed 0, seed 1" in verdict.reason
+    setting = [b for b in TOPK if b.setting == "1"]
+    rest = [b for b in TOPK if b.setting != "1"]
+    lost = replace(setting[0], values={k: v for k, v in setting[0].values.items() if k != "f1"})
+    along = judge_run(ALONG, F1, run(0.9), [*rest, lost, *setting[1:]])
+    assert along and along.kind is VerdictKind.NO_VERDICT and "report no finite f1" in along.reason
+
+
+def test_a_run_agrees_with_the_controls_of_every_seed_not_with_their_mean() -> None:
+    mixed = [*seeds(0.48, 0.50, tokens=500.0), *seeds(0.49, 0.51, tokens=1500.0)]
+    verdict = judge_run(SPEC, F1, {"f1": 0.9, "tokens": 1000.0}, mixed)
+    assert verdict and verdict.kind is VerdictKind.NOT_COMPARABLE and "tokens 1000 here" in verdict.reason
+    partly = [*FIVE[:3], *seeds(0.51, 0.52, tokens=None)]
+    verdict = judge_run(SPEC, F1, {"f1": 0.9, "tokens": 1000.0}, partly)
+    assert verdict and verdict.kind is VerdictKind.NOT_COMPARABLE and "not reported in the baseline" in verdict.reason
 
 
 def test_a_metric_that_the_baseline_does_not_report_has_no_verdict() -> None:

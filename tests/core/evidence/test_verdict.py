@@ -99,11 +99,40 @@ def test_a_difference_below_the_resolution_is_none_however_tight_the_seeds() -> 
     assert judge(metric(resolution=0.01), 0.511, seeds, []).kind is VerdictKind.BETTER
 
 
-def test_identical_baseline_runs() -> None:
-    assert judge(metric(), 0.5, [0.5, 0.5, 0.5], []).kind is VerdictKind.NO_DIFFERENCE
-    silent = judge(metric(), 0.6, [0.5, 0.5, 0.5], [])
-    assert silent.kind is VerdictKind.NO_VERDICT and "identical" in silent.reason
-    assert judge(metric(resolution=0.01), 0.6, [0.5, 0.5, 0.5], []).kind is VerdictKind.BETTER
+@pytest.mark.parametrize("resolution", [0.0, 0.01])
+@pytest.mark.parametrize("value", [0.5, 0.5001, 0.6, 0.1])
+@pytest.mark.parametrize("runs", [[0.5, 0.5], [0.5] * 5, [0.5, 0.5 + 1e-9, 0.5 - 1e-9], [0.44710723, 0.44710724] * 2])
+def test_seeds_that_give_one_number_are_no_seeds(runs: list[float], value: float, resolution: float) -> None:
+    """Rounding on a busy machine makes no band either."""
+    verdict = judge(metric(resolution=resolution), value, runs, [])
+    inside = verdict.low is not None and verdict.high is not None and verdict.low < value < verdict.high
+    assert verdict.kind is (VerdictKind.NO_DIFFERENCE if inside else VerdictKind.NO_VERDICT)
+    assert inside or "the baseline's seeds gave one number" in verdict.reason
+
+
+@pytest.mark.parametrize("runs", [[2.5], [2.5, 2.5, 2.5]])
+@pytest.mark.parametrize(
+    ("value", "resolution", "kind"),
+    [
+        (2.5, 0.0, VerdictKind.NO_DIFFERENCE),
+        (2.5000001, 0.0, VerdictKind.BETTER),
+        (2.4999999, 0.0, VerdictKind.WORSE),
+        (2.505, 0.01, VerdictKind.NO_DIFFERENCE),
+        (2.52, 0.01, VerdictKind.BETTER),
+    ],
+)
+def test_a_deterministic_program_is_compared_exactly_or_by_the_resolution(
+    runs: list[float], value: float, resolution: float, kind: VerdictKind
+) -> None:
+    verdict = judge(metric(resolution=resolution), value, runs, [], deterministic=True)
+    assert verdict.kind is kind and "deterministic program" in verdict.reason
+
+
+def test_a_deterministic_program_whose_baselines_differ_is_none() -> None:
+    verdict = judge(metric(), 0.9, [0.4, 0.5], [], deterministic=True)
+    assert verdict.kind is VerdictKind.NO_VERDICT and "the baseline's runs differ" in verdict.reason
+    assert judge(metric("unknown"), 0.9, [0.4], [], deterministic=True).kind is VerdictKind.NO_VERDICT
+    assert judge(metric(), math.nan, [0.4], [], deterministic=True).kind is VerdictKind.NO_VERDICT
 
 
 def test_a_control_that_differs_makes_runs_incomparable_and_is_named() -> None:

@@ -2,18 +2,178 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 import time
 from pathlib import Path
 
-from agent.edges.run.baselines import Bench, Made, make_row, plan_rows
+import pytest
+
+from agent.edges.run.baselines import Bench, Made, RowState, make_row, plan_rows, vouch, weigh
 from agent.edges.template.data import Prepared, prepare_data
 from agent.edges.template.load import load_template
+from agent.edges.template.origin import WHOLE_BYTES, Given, data_digest, given_origin
+from agent.errors import UsageError
 from tests.overlays import prepared_quadratic
+from tests.paths import QUADRATIC
 
 VARIANT = '\n[[profiles.small.baselines]]\nname = "plain"\nmiddle_seeds = 2\n'
+
+
+ALL_ELSE = {"sealed", "files", "profile", "settings"}
+
+
+def make_all_rows(place: Path, scratch: Path, data: Path | None = None) -> None:
+    template = load_template(place, "small")
+    given = Given(Path(sys.executable), data)
+    rows = plan_rows(template, (), given_origin(given, place, template.spec, template.files))
+    bench = Bench(template, given.interpreter, dict(os.environ), scratch, data=data)
+    for row in rows:
+        made = make_row(bench, row, time.sleep)
+        assert made.trial and not made.trial.failure, made
+
+
+def plain_quadratic(place: Path) -> Path:
+    shutil.copytree(QUADRATIC, place, ignore=shutil.ignore_patterns("baselines"))
+    with (place / "template.toml").open("a") as file:
+        file.write(VARIANT.replace("middle_seeds", "seeds = 3\nmiddle_seeds"))
+    (place / "words.txt").write_text("read by nobody so far")
+    return place
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A template with two rows of its own, and data that they were made with."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "data" / "deep").mkdir(parents=True)
+    (folder / "data" / "deep" / "train.csv").write_text("1,2,3\n")
+    make_all_rows(plain_quadratic(folder / "quadratic"), folder / "scratch", folder / "data")
+    return folder
+
+
+@pytest.fixture
+def place(made: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be changed."""
+    shutil.copytree(made, tmp_path / "copy")
+    return tmp_path / "copy" / "quadratic"
+
+
+def doubt(place: Path, data: str = "data", python: Path = Path(sys.executable)) -> str:
+    given = Given(python, place.parent / data if data else None)
+    return weigh(load_template(place, "small"), given)[1]
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_rows_of_what_is_here_judge_runs(place: Path) -> None:
+    assert doubt(place) == ""
+    template = load_template(place, "small")
+    assert {b.doubt for b in template.baselines} == {""} and template.lineage.recorded == 2
+    (place / "plot.py").write_text("# other figures\n")
+    (place / "prompt.md").write_text("Another task.\n")
+    (place / "README.md").write_text("New.\n")
+    (place / "profiles" / "slow.json").write_text('{"target": 9.0, "steps": 1}')
+    change(place / "template.toml", "run_s = 20", "run_s = 90")
+    shutil.move(place.parent / "data", place.parent / "moved")
+    profile = place / "profiles" / "small.json"
+    profile.write_text(json.dumps(json.loads(profile.read_text()), indent=7, sort_keys=True))
+    assert doubt(place, "moved") == ""
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("experiment.py", "LR = 0.02 ", "LR = 0.03 ", "other code"),
+        ("sealed/evaluate.py", "import", "# looked at again\nimport", "other files in sealed/"),
+        ("profiles/small.json", "40", "400", "another profile"),
+        ("words.txt", "nobody", "somebody", "other files beside the experiment"),
+        ("template.toml", "python experiment.py", "python -O experiment.py", "other commands, packages or variables"),
+        ("template.toml", "[limits]", "[environment.variables]\nSTEPS = '9'\n[limits]", "other commands"),
+        ("../data/deep/train.csv", "1,2,3", "1,2,4", "other data (--data)"),
+        ("template.toml", 'name = "plain"\nseeds', 'name = "plain"\nconstants = {LR = 0.1}\nseeds', "other code"),
+        ("template.toml", "middle_seeds = 2", "middle_seeds = 4", "2 of the declared baselines are not made yet"),
+        ("baselines/small/plain-seed1002.json", '"seed": 1002', '"seed": 1001', "another run than the name"),
+        ("baselines/small/plain-seed1002.json", '"made_with"', '"made"', "1 of 2 baselines record their code alone"),
+    ],
+)
+def test_rows_of_something_else_judge_nothing(place: Path, file: str, old: str, new: str, said: str) -> None:
+    change(place / file, old, new)
+    assert said in doubt(place)
+    if "data" not in said and "alone" not in said:  # what the folder shows is known without a launch, too
+        template = load_template(place, "small")
+        assert all(said in b.doubt and "scientist baseline quadratic" in b.doubt for b in template.baselines)
+
+
+def test_rows_made_with_data_or_packages_that_a_launch_lacks_judge_nothing(place: Path) -> None:
+    assert "came of data (--data), where there are none here" in doubt(place, "")
+    for path in (place / "baselines" / "small").glob("*.json"):
+        change(path, '"packages": "python==', '"packages": "numpy==1.0 python==')
+    assert "came of other packages (numpy==1.0; here none)" in doubt(place)
+
+
+def test_a_profile_under_another_name_has_the_same_rows_if_it_says_the_same(place: Path) -> None:
+    (place / "profiles" / "small.json").rename(place / "profiles" / "little.json")
+    (place / "baselines" / "small").rename(place / "baselines" / "little")
+    toml = place / "template.toml"
+    toml.write_text(toml.read_text().replace("small", "little"))
+    template = load_template(place)
+    assert len(template.baselines) == 2 and not template.baselines[0].doubt
+    for path in (place / "baselines" / "little").glob("*.json"):  # as version 0.1 made them, they say the name alone
+        row = json.loads(path.read_text())
+        del row["made_with"]
+        path.write_text(json.dumps(row))
+    assert "another profile" in load_template(place).baselines[0].doubt
+
+
+def test_a_person_may_vouch_for_rows_that_do_not_say_what_made_them(place: Path) -> None:
+    folder = place / "baselines" / "small"
+    for path in folder.glob("*.json"):
+        row = json.loads(path.read_text())
+        del row["made_with"]
+        path.write_text(json.dumps(row))
+    (folder / "paper.json").write_text('{"name": "paper", "seed": 1, "evaluation": {"score": 0.5}}')
+    template = load_template(place, "small")
+    assert (template.lineage.incomplete, template.lineage.given) == (2, 1) and not template.baselines[0].doubt
+    assert plan_rows(template)[0].state() is RowState.UNRECORDED
+    assert len(vouch(template, {})) == 3 and vouch(template, {}) == []
+    template = load_template(place, "small")
+    assert template.lineage.recorded == 3 and plan_rows(template)[0].state() is RowState.THERE
+    assert json.loads((folder / "paper.json").read_text())["made_with"].keys() == ALL_ELSE | {"vouched"}
+    change(place / "sealed" / "evaluate.py", "import", "# anew\nimport")
+    assert "3 of 3 baselines came of other files in sealed/" in load_template(place, "small").baselines[0].doubt
+
+
+def test_nobody_can_vouch_for_rows_of_other_code(place: Path) -> None:
+    path = place / "baselines" / "small" / "plain-seed1001.json"
+    row = json.loads(path.read_text())
+    del row["made_with"]
+    path.write_text(json.dumps(row))
+    change(place / "experiment.py", "LR = 0.02 ", "LR = 0.03 ")
+    with pytest.raises(UsageError, match="came of other code"):
+        vouch(load_template(place, "small"), {})
+
+
+def test_large_data_are_told_apart_by_samples(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with (folder / "big.bin").open("wb") as file:
+        file.truncate(WHOLE_BYTES + 1)
+    seen = {data_digest(folder)}
+    for place in (0, WHOLE_BYTES, WHOLE_BYTES // 3):  # the last lies in a sample too: of 16 the sixth begins there
+        with (folder / "big.bin").open("r+b") as file:
+            file.seek(place)
+            file.write(b"x")
+        seen.add(data_digest(folder))
+    (folder / "big.bin").rename(folder / "other.bin")
+    seen.add(data_digest(folder))
+    (folder / "loop").symlink_to(folder)
+    assert data_digest(folder) in seen and len(seen) == 5
 
 
 def test_data_evicted_between_two_rows_is_made_again(tmp_path: Path) -> None:
