@@ -5,23 +5,36 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import shutil
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import typer
 
-from agent.cli.environment import check_python, check_variables, choose_interpreter, hold_own_code, prepare
+from agent.cli.environment import (
+    check_data,
+    check_python,
+    check_variables,
+    choose_interpreter,
+    give,
+    hold_own_code,
+    prepare,
+    weigh_baselines,
+)
+from agent.cli.options import Chosen
 from agent.cli.places import template_roots
 from agent.cli.terminal import RemarkPrinter, say
 from agent.core.authoring.check import (
+    check_bands,
     check_repeats,
     check_results,
     check_spec,
     check_spread,
+    describe_times,
     find_number,
     numbers_in,
 )
@@ -56,7 +69,6 @@ from agent.errors import ScientistError, UsageError
 SEEDS = (1, 2)
 NAMES, ORDER = ("first run", "run again", "other seed"), (SEEDS[0], *SEEDS)  # seed A, seed A, seed B
 SMOKE_SHARE, SMOKE_S = 0.5, 10.0  # a smoke test that takes more of a run's time, and of any time, is no short cut
-LONG_SHARE = 0.5
 # "FileNotFoundError: [Errno 2] No such file or directory: '/data/mnist'"
 OUTSIDE = re.compile(
     r"FileNotFoundError|PermissionError|Read-only file system|A run has no network|ModuleNotFoundError"
@@ -67,23 +79,22 @@ REACH = (
 )
 
 
-def check_template(path: str, *, python: Path | None, profile: str, data: Path | None, keep: bool) -> int:
+def check_template(chosen: Chosen, *, keep: bool) -> int:
     """The exit code: 0 nothing to mend, 1 something.
 
-    Raises: UsageError if there is no template at `path`, or an option cannot be used.
+    Raises: UsageError if there is no such template, or an option cannot be used.
     """
     check_variables()
-    folder = find_template(path, template_roots())
+    folder, profile = find_template(chosen.template, template_roots()), chosen.profile
     if profile and profile not in (known := profile_names(folder)):
         raise UsageError(f"--profile {profile}", "is none of the template's", f"it has: {', '.join(known) or 'none'}")
-    interpreter = check_python(python) if python else None
-    if data and not data.is_dir():
-        raise UsageError(f"--data {data}", "is not a folder")
-    printer = RemarkPrinter()
+    interpreter = check_python(chosen.python) if chosen.python else None
+    check_data(chosen.data)
+    printer, can_sweep = RemarkPrinter(), False
     shown = Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
     if fault := find_bad_file(folder, shown):
         printer.add([fault])
-        return finish(printer, folder.name, shown)
+        return finish(printer, folder.name, replace(chosen, template=str(shown)), can_sweep=False)
     faults = spec_faults(shown)
     printer.add(faults)
     if faults:
@@ -97,21 +108,24 @@ def check_template(path: str, *, python: Path | None, profile: str, data: Path |
         else:
             printer.add([Remark("note", f"{shown}: no template.toml, so metrics are its `means` and get no verdict")])
             printer.add(check_given_run(shown))
-        printer.add(check_marks(shown, spec))
+        marks = list(check_marks(shown, spec))
+        can_sweep = any(remark.level == "ok" for remark in marks)
+        printer.add(marks)
         try:
             if template := check_code(printer, folder, shown, profile, interpreter):
-                try_template(printer, shown, *template, data, keep=keep)
+                try_template(printer, shown, *template, chosen, keep=keep)
         except ScientistError as error:
             printer.add([Remark("mend", str(error))])
-    return finish(printer, folder.name, shown)
+    return finish(printer, folder.name, replace(chosen, template=str(shown)), can_sweep=can_sweep)
 
 
-def finish(printer: RemarkPrinter, name: str, shown: Path) -> int:
-    quoted = shlex.quote(str(shown))
+def finish(printer: RemarkPrinter, name: str, chosen: Chosen, *, can_sweep: bool) -> int:
+    """Print the command to go on with, with the options that were given. Return the exit code."""
     if printer.faults:
-        typer.echo(f"{printer.faults} to mend, then again: scientist template check {quoted}")
+        typer.echo(f"{printer.faults} to mend, then again: {chosen.say('template check')}")
         return 1
-    typer.echo(f"{name} is good; next: scientist launch IDEAS.json --template {quoted} --model offline/sweep")
+    model = "offline/sweep" if can_sweep else "PROVIDER/MODEL"
+    typer.echo(f"{name} is good; next: {chosen.say('launch IDEAS.json --template')} --model {model}")
     return 0
 
 
@@ -144,21 +158,29 @@ def check_code(
 
 
 def try_template(
-    printer: RemarkPrinter, shown: Path, template: Template, python: Path, data: Path | None, *, keep: bool
+    printer: RemarkPrinter, shown: Path, template: Template, python: Path, chosen: Chosen, *, keep: bool
 ) -> None:
     """Run the template in a scratch folder, which goes unless it is to be kept.
 
     Raises: ScientistError.
     """
+    for asked in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(asked, end)
     scratch = Path(tempfile.mkdtemp(prefix="scientist-check-"))
     try:
-        equipment = Equipment(python, os.environ, hold_own_code(), data, prepare(template, python))
-        Runs(printer, shown, template, equipment, scratch, keep).try_all()
+        prepared = prepare(template, python)
+        equipment = Equipment(python, os.environ, hold_own_code(), check_data(chosen.data), prepared)
+        Runs(printer, shown, template, equipment, scratch, chosen, keep).try_all()
     finally:
         if keep:
             say(f"kept: {scratch}")
         else:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def end(number: int, _frame: object) -> None:
+    """A request to end, or a terminal that closed: the trial run ends too, and nothing is left to go on with."""
+    sys.exit(128 + number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +192,7 @@ class Runs:
     template: Template  # the one that is checked, at one profile
     equipment: Equipment  # interpreter, variables and sandbox of every run
     scratch: Path  # holds one folder for each run
+    chosen: Chosen  # the template and options as they were typed
     keep: bool  # the scratch folder stays
 
     @property
@@ -208,17 +231,35 @@ class Runs:
                 printer.add(self.describe_failure(trial, name))
                 return
             if name in ("smoke test", NAMES[0]):
-                printer.add(describe_times(trial, self.template))
+                limits = {step: deadline_of(limits_of(self.template), step) for step in trial.seconds}
+                printer.add(describe_times(trial.seconds, limits, is_set=not self.template.foreign))
         printer.add(compare_smoke(runs))
         first, again, other = (runs[name] for name in NAMES)
-        printer.add(check_results(spec, first.final_info, self.where))
+        if not self.template.foreign:  # all of its `means` are read
+            printer.add(check_results(spec, first.final_info, self.where))
         printer.add(self.check_seeds(first, again, other))
-        printer.add(check_spread(spec, first.values, other.values, self.where))
+        if not self.template.foreign:
+            printer.add(check_spread(spec, first.values, other.values, self.where))
         printer.add(self.try_plot(first))
         if not spec.smoke:
             printer.add(mend_smoke(self.code, str(self.shown)))
-        if not self.template.baselines:
-            printer.add([Remark("note", no_baselines(self.template))])
+        printer.add(self.check_baselines())
+
+    def check_baselines(self) -> Iterator[Remark]:
+        """Whether stored baselines judge runs of what is here."""
+        template = self.template
+        if not template.baselines:
+            yield Remark("note", no_baselines(template, self.chosen))
+            return
+        equipment, redo = self.equipment, f"{self.chosen.say('baseline')} --redo"
+        given = give(equipment.interpreter, equipment.data, equipment.prepared)
+        doubt, remark = weigh_baselines(template, given, self.chosen)
+        if doubt:
+            yield Remark("mend", f"baselines give no verdicts: {doubt}")
+        elif remark:
+            yield Remark("note", f"baselines: {remark}")
+        if not doubt:
+            yield from check_bands(template.spec, template.baselines, self.where, redo)
 
     def check_seeds(self, first: Trial, again: Trial, other: Trial) -> Iterator[Remark]:
         """Whether runs repeat and seeds differ; if not, a line that was seen to make them."""
@@ -279,33 +320,17 @@ class Runs:
         return [Remark("ok", f"{command} drew {', '.join(figures.paths.values())}")]
 
 
-def no_baselines(template: Template) -> str:
+def no_baselines(template: Template, chosen: Chosen) -> str:
     """The way to baseline results, which verdicts need."""
+    if template.foreign:
+        return "no baseline results: the code as it is runs first, as run 0"
     here = template.spec.profiles.get(template.profile)
-    how = f"make them: scientist baseline {shlex.quote(template.folder.name)}"
+    how = f"make them: {chosen.say('baseline')}"
     if not here or not here.baselines:
         name = template.profile or "NAME"
         how = f'declare them: [[profiles.{name}.baselines]] name = "plain", seeds = 5'
         how += "" if template.profile else " (and profiles/NAME.json, which may be {})"
     return f"no baseline results, so no verdicts; {how}"
-
-
-def describe_times(trial: Trial, template: Template) -> list[Remark]:
-    """The time that each step took beside its limit."""
-    limits = limits_of(template)
-    found = []
-    for step, seconds in trial.seconds.items():
-        field = f"{step.value}_s"
-        limit = deadline_of(limits, step)
-        said = f"{step.value} took {seconds:.1f} s of at most {limit:g} s"
-        if seconds > LONG_SHARE * limit:
-            found.append(Remark("note", f"{said}; a busier machine may need more: {field} = {seconds * 4:.2g}"))
-        elif max(10, seconds * 10) < limit / 10 and step is not Step.SMOKE:
-            how = f"{field} = {max(10, seconds * 10):.2g}"
-            found.append(Remark("note", f"{said}; a hung one is found sooner with: {how}"))
-        else:
-            found.append(Remark("ok", said))
-    return found
 
 
 def compare_smoke(runs: Mapping[str, Trial]) -> Iterator[Remark]:

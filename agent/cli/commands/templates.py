@@ -14,7 +14,7 @@ import typer
 
 from agent.cli.commands.template_check import check_template
 from agent.cli.environment import check_python
-from agent.cli.options import DataOption, Json, PythonOption
+from agent.cli.options import Chosen, DataOption, Json, PythonOption
 from agent.cli.places import environment_cache, template_roots
 from agent.cli.table import make_typer, require_command
 from agent.core.inputs.spec import Environment
@@ -107,4 +107,4 @@ def check(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the folder of the runs, and say where it is.")] = False,
 ) -> None:
     """Try a template without any model: files, lint, environment, smoke test, two seeds, evaluation."""
-    raise typer.Exit(check_template(path, python=python, profile=profile, data=data, keep=keep))
+    raise typer.Exit(check_template(Chosen(path, profile, python, data), keep=keep))

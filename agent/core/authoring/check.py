@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
-from agent.core.evidence.baseline import primary_metric
+from agent.core.evidence.baseline import Baseline, primary_metric
 from agent.core.evidence.numbers import read_number
+from agent.core.evidence.verdict import is_rounding
 from agent.core.inputs.spec import Control, Diagnostic, Metric, TemplateSpec
+from agent.core.journal.kinds import Step
 from agent.core.text.remark import Remark
 
 __all__ = [
+    "check_bands",
     "check_repeats",
     "check_results",
     "check_spec",
     "check_spread",
+    "describe_times",
     "find_number",
     "numbers_in",
 ]
 
-# train_seconds
-_TIME = re.compile(r"(^|_)(time|seconds|secs|elapsed|duration|throughput|memory|rss|gib|mib)(_|$)|per_second|_per_s$")
+# train_seconds, mfu, tokens_per_sec
+_TIME = re.compile(
+    r"(^|_)(time|seconds|secs|elapsed|duration|throughput|memory|rss|gib|mib|mfu|fps|tflops|it_s)(_|$)"
+    r"|per_(second|sec|minute|min|hour)|_per_s$"
+)
 _TIME_UNITS = frozenset({"s", "ms", "min", "h", "seconds", "gib", "mib"})
 _SHOWN = 12
+LONG_SHARE = 0.5  # of a limit: a step that takes more may reach it on a busier machine
+ROUNDING_SHARE = 1e-3  # of a number: a larger difference is no rounding
 CHANCE_SHARE = 0.05  # of the distance between seeds: more than that is no rounding of threads or GPUs
 
 
@@ -135,12 +145,12 @@ def check_repeats(
     unread = f"SCIENTIST_SEED is read nowhere; add: {line}"
     if not names:
         return
-    if not apart:
-        what = f"seeds {a} and {b} gave the same {', '.join(names[:3])}"
-        if reads_seed:
-            yield Remark("note", f"{what}: if chance plays a part, the seed does not reach it")
-        else:
-            yield Remark("mend", f"{what}: {unread}")
+    if spec.deterministic:
+        yield _check_sameness([*moved, *apart], (first, again, other))
+    elif not apart and not moved:
+        what = f"seeds {a} and {b} gave the same {', '.join(names[:3])}, and seeds that give one number give no verdict"
+        why = "the seed does not reach what draws at random" if reads_seed else unread
+        yield Remark("mend", f"{what}: {why}; or if nothing does, write in template.toml: deterministic = true")
     elif not moved:
         yield Remark("ok", f"seed {a} twice gave the same numbers, seed {b} others")
     else:
@@ -151,7 +161,61 @@ def check_repeats(
         elif size >= CHANCE_SHARE * abs(first[name] - other[name]):
             yield Remark("mend", f"{what}, and seed {b} {other[name]:.6g}: something random is not seeded; add: {line}")
         else:
-            yield Remark("note", f"{what}: threads or a GPU may do that; differences that small mean nothing")
+            yield _say_jitter(what, size / (abs(first[name]) or 1.0))
+
+
+def _check_sameness(differing: Sequence[str], runs: Sequence[Mapping[str, float]]) -> Remark:
+    """Whether a program that is declared to be deterministic gave one number three times."""
+    if not differing:
+        return Remark("ok", "three runs gave the same numbers, as a deterministic program does")
+    name = differing[0]
+    numbers = ", ".join(f"{run[name]:.6g}" for run in runs)
+    how = "take deterministic = true out, or find what differs"
+    return Remark("mend", f"the program is declared to be deterministic, and gave {name} {numbers}; {how}")
+
+
+def _say_jitter(what: str, share: float) -> Remark:
+    """One seed gave two numbers that differ by much less than two seeds do."""
+    if share > ROUNDING_SHARE:
+        return Remark("note", f"{what}, {share:.1%} apart: more than rounding; is it a time, or not seeded in part?")
+    return Remark("note", f"{what}: threads or a GPU may do that; differences that small mean nothing")
+
+
+def describe_times(seconds: Mapping[Step, float], limits_s: Mapping[Step, float], *, is_set: bool) -> Iterator[Remark]:
+    """The time that each step took beside its limit. is_set: template.toml can hold another limit."""
+    for step, took in seconds.items():
+        field, limit = f"{step.value}_s", limits_s[step]
+        said = f"{step.value} took {took:.1f} s of at most {limit:g} s"
+        if took > LONG_SHARE * limit:
+            yield Remark("note", f"{said}; a busier machine may need more: {field} = {took * 4:.0f}")
+        elif max(10, took * 10) < limit / 10 and step is not Step.SMOKE and is_set:
+            yield Remark("note", f"{said}; a hung one is found sooner with: {field} = {max(10, took * 10):.0f}")
+        else:
+            yield Remark("ok", said)
+
+
+def check_bands(spec: TemplateSpec, baselines: Sequence[Baseline], where: str, redo: str) -> Iterator[Remark]:
+    """Whether the seeds of the stored baselines show a band of the primary metric.
+
+    redo: the command that makes them anew.
+    """
+    primary = primary_metric(spec, baselines[0].values if baselines else None)
+    if primary is None:
+        return
+    settings: dict[tuple[str, str], list[float]] = {}
+    for b in baselines:
+        if primary.name in b.values:
+            settings.setdefault((b.name, b.setting), []).append(b.values[primary.name])
+    several = [values for values in settings.values() if len(values) > 1]
+    flat = [values for values in several if is_rounding(statistics.fmean(values), statistics.stdev(values))]
+    if spec.deterministic and len(flat) < len(several):
+        yield Remark("mend", f"{where}: deterministic = true, and runs of one baseline differ; take it out")
+    elif not spec.deterministic and several and len(flat) == len(several):
+        what = f"the seeds of the stored baselines gave one number ({primary.name} {flat[0][0]:.6g})"
+        how = f"let the seed reach what draws at random, then {redo}; or if nothing does: deterministic = true"
+        yield Remark("mend", f"{where}: {what}, so no verdict; {how}")
+    elif not spec.deterministic and not several:
+        yield Remark("mend", f"{where}: no baseline was run with two seeds, so no verdict; give it seeds = 5")
 
 
 def _is_cost(name: str, metrics: Sequence[Metric]) -> bool:
@@ -178,8 +242,13 @@ def check_spread(
         return
     spread = abs(first[primary.name] - other[primary.name])
     said = f"{primary.name} {first[primary.name]:.6g} and {other[primary.name]:.6g}: {spread:.3g} apart"
+    if spec.deterministic:
+        return
     if primary.resolution == 0 and spread == 0:
-        yield Remark("mend", f"{where}: {said} and resolution 0, so no verdict; add: resolution = 0.001, or your own")
+        how = "if it moves in steps, name one: resolution = 0.001; if nothing is drawn at random: deterministic = true"
+        yield Remark("mend", f"{where}: {said}, and seeds that give one number give no verdict; {how}")
+    elif spread == 0:
+        yield Remark("note", f"{said}; if all seeds of a baseline give one number, there is no verdict")
     elif primary.resolution > spread > 0:
         why = "differences between the two count for nothing"
         yield Remark("note", f"{where}: {said}, less than its resolution {primary.resolution:g}; {why}")

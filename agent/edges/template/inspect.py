@@ -86,7 +86,7 @@ def check_files(folder: Path, spec: TemplateSpec, profile: str) -> Iterator[Rema
     for fill in find_fills(folder):
         in_code = fill.partition(":")[0].endswith(".py")
         yield Remark("mend", f"{fill} (do it, then delete this mark)", blocks=in_code)
-    if where.is_file():
+    if where.is_file() and ((folder / "prompt.md").is_file() or not (folder / "prompt.json").is_file()):
         yield from _check_brief(folder / "prompt.md")
 
 

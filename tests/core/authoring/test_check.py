@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from agent.core.authoring.check import check_repeats, check_results, check_spec, check_spread, find_number
+import pytest
+
+from agent.core.authoring.check import (
+    check_bands,
+    check_repeats,
+    check_results,
+    check_spec,
+    check_spread,
+    describe_times,
+    find_number,
+)
+from agent.core.evidence.baseline import Baseline
 from agent.core.inputs.spec import TemplateSpec
+from agent.core.journal.kinds import Step
 from agent.core.text.remark import Remark
 
 METRIC = {"name": "acc", "path": ["acc"], "direction": "higher", "resolution": 0.01, "primary": True}
@@ -77,8 +89,65 @@ def test_seeds_that_are_kept() -> None:
 
 
 def test_a_seed_that_changes_nothing() -> None:
-    assert repeats(0.5, 0.5, 0.5, reads_seed=False).level == "mend"
-    assert repeats(0.5, 0.5, 0.5).level == "note"
+    unread, unreached = repeats(0.5, 0.5, 0.5, reads_seed=False), repeats(0.5, 0.5, 0.5)
+    assert unread.level == unreached.level == "mend"
+    assert "is read nowhere" in unread.text and "does not reach what draws at random" in unreached.text
+    assert all("deterministic = true" in remark.text for remark in (unread, unreached))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "level", "said"),
+    [
+        ((0.5, 0.5, 0.5), "ok", "three runs gave the same numbers"),
+        ((0.5, 0.5, 0.6), "mend", "and gave acc 0.5, 0.5, 0.6"),
+        ((0.5, 0.7, 0.5), "mend", "and gave acc 0.5, 0.7, 0.5"),
+    ],
+)
+def test_a_program_that_is_declared_deterministic(numbers: tuple[float, ...], level: str, said: str) -> None:
+    (remark,) = check_repeats(spec(deterministic=True), *({"acc": v} for v in numbers), (1, 2), False)
+    assert remark.level == level and said in remark.text
+    values = [{"acc": v} for v in numbers]
+    assert list(check_spread(spec(deterministic=True), values[0], values[2], "t.toml")) == []
+
+
+def rows(*scores: float, setting: str = "") -> list[Baseline]:
+    return [Baseline("plain", seed, {"acc": score}, setting) for seed, score in enumerate(scores)]
+
+
+@pytest.mark.parametrize(
+    ("stored", "deterministic", "said"),
+    [
+        (rows(0.5, 0.6, 0.7), False, ""),
+        (rows(0.5, 0.5, 0.5), False, "the seeds of the stored baselines gave one number (acc 0.5), so no verdict"),
+        (rows(0.5, 0.5, setting="1") + rows(0.7, 0.7, setting="2"), False, "gave one number"),
+        (rows(0.5, 0.5, setting="1") + rows(0.7, 0.71, setting="2"), False, ""),
+        (rows(0.44710723, 0.44710724), False, "gave one number"),
+        (rows(0.5), False, "no baseline was run with two seeds"),
+        (rows(0.5), True, ""),
+        (rows(0.5, 0.5), True, ""),
+        (rows(0.5, 0.6), True, "deterministic = true, and runs of one baseline differ"),
+    ],
+)
+def test_the_band_that_stored_seeds_show(stored: list[Baseline], deterministic: bool, said: str) -> None:
+    found = to_mend(check_bands(spec(deterministic=deterministic), stored, "t.toml", "scientist baseline t --redo"))
+    assert (len(found) == 1 and said in found[0]) if said else found == []
+    if "gave one" in said:
+        assert "scientist baseline t --redo" in found[0] and "deterministic = true" in found[0]
+
+
+def test_speeds_are_no_results_and_a_difference_of_a_third_is_no_rounding() -> None:
+    for name in ("mfu", "tokens_per_sec", "val_fps", "samples_per_second", "it_s"):
+        numbers = ({name: 1.0}, {name: 0.7}, {name: 2.0})
+        assert list(check_repeats(spec(), *numbers, (1, 2), True)) == [], name
+    (remark,) = check_repeats(spec(), {"acc": 0.5}, {"acc": 0.49}, {"acc": 5.0}, (1, 2), True)
+    assert remark.level == "note" and "2.0% apart: more than rounding" in remark.text
+
+
+def test_times_beside_limits_are_told_in_whole_seconds() -> None:
+    limits = {Step.RUN: 10_000.0, Step.EVALUATE: 10.0}
+    told = [r.text for r in describe_times({Step.RUN: 12.3, Step.EVALUATE: 9.0}, limits, is_set=True)]
+    assert told[0].endswith("a hung one is found sooner with: run_s = 123") and told[1].endswith("evaluate_s = 36")
+    assert [r.level for r in describe_times({Step.RUN: 12.3}, limits, is_set=False)] == ["ok"]
 
 
 def test_a_run_that_does_not_repeat() -> None:
