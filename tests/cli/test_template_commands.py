@@ -276,6 +276,7 @@ def test_a_seed_that_reaches_no_generator_is_not_proposed(scientist: Scientist, 
     (walk / "experiment.py").write_text(code)
     code, report = check(scientist, "walk")
     assert code == 1 and "SCIENTIST_SEED is read nowhere" in report and "set_defaults" not in report
+    assert 'random.seed(int(os.environ["SCIENTIST_SEED"]))' in report  # which was tried, and does
 
 
 def test_a_smoke_test_as_long_as_a_run_is_told(

@@ -32,6 +32,7 @@ from agent.core.authoring.check import (
     check_bands,
     check_repeats,
     check_results,
+    check_smoke,
     check_spec,
     check_spread,
     describe_times,
@@ -39,13 +40,14 @@ from agent.core.authoring.check import (
     numbers_in,
 )
 from agent.core.authoring.proposals import (
+    SeedLine,
     mend_import,
     mend_out_dir,
     mend_results,
     mend_smoke,
     refuses_out_dir,
-    seed_line,
 )
+from agent.core.authoring.seeds import SeedChange, propose_seeds
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.kinds import Step
 from agent.core.text.remark import Remark
@@ -68,7 +70,8 @@ from agent.errors import ScientistError, UsageError
 
 SEEDS = (1, 2)
 NAMES, ORDER = ("first run", "run again", "other seed"), (SEEDS[0], *SEEDS)  # seed A, seed A, seed B
-SMOKE_SHARE, SMOKE_S = 0.5, 10.0  # a smoke test that takes more of a run's time, and of any time, is no short cut
+SMOKE_S = 10.0  # a smoke test may take so long, however short a run is
+TRY_AGAIN_S = 600.0  # a longer run is not repeated to try a line
 # "FileNotFoundError: [Errno 2] No such file or directory: '/data/mnist'"
 OUTSIDE = re.compile(
     r"FileNotFoundError|PermissionError|Read-only file system|A run has no network|ModuleNotFoundError"
@@ -233,7 +236,8 @@ class Runs:
             if name in ("smoke test", NAMES[0]):
                 limits = {step: deadline_of(limits_of(self.template), step) for step in trial.seconds}
                 printer.add(describe_times(trial.seconds, limits, is_set=not self.template.foreign))
-        printer.add(compare_smoke(runs))
+        if smoke := runs.get("smoke test"):
+            printer.add(check_smoke(smoke.seconds[Step.SMOKE], runs[NAMES[0]].seconds[Step.RUN], SMOKE_S))
         first, again, other = (runs[name] for name in NAMES)
         if not self.template.foreign:  # all of its `means` are read
             printer.add(check_results(spec, first.final_info, self.where))
@@ -266,16 +270,23 @@ class Runs:
         reads_seed = any("SCIENTIST_SEED" in text for text in self.template.files.values())
         remarks = list(self.compare_seeds(first, again, other, reads_seed))
         yield from remarks
-        line = seed_line(self.code)
-        if reads_seed or line is None or not any(remark.level == "mend" for remark in remarks):
+        is_wrong = any(remark.level == "mend" for remark in remarks)
+        if reads_seed or self.template.spec.deterministic or not is_wrong or first.seconds[Step.RUN] > TRY_AGAIN_S:
             return
-        changed, steps = line.apply(self.code), (Step.RUN, Step.EVALUATE)
+        for number, change in enumerate(propose_seeds(self.code), start=1):
+            if self.is_seeded_by(change, f"seed line {number}, "):
+                yield change.remark(str(self.shown), "tried: a seed then repeats its numbers, and another gives others")
+                return
+
+    def is_seeded_by(self, change: SeedLine | SeedChange, title: str) -> bool:
+        """Whether runs of the changed code repeat with their seed, and differ with another."""
+        code, steps = change.apply(self.code), (Step.RUN, Step.EVALUATE)
         first, again, other = (
-            self.run(f"seed line, {name}", seed, steps, changed) for name, seed in zip(NAMES, ORDER, strict=True)
+            self.run(title + name, seed, steps, code) for name, seed in zip(NAMES, ORDER, strict=True)
         )
         told = self.compare_seeds(first, again, other, reads_seed=True)
-        if not (first.failure or again.failure or other.failure) and any(remark.level == "ok" for remark in told):
-            yield line.remark(str(self.shown), "tried: a seed then repeats its numbers, and another gives others")
+        failed = first.failure or again.failure or other.failure
+        return not failed and any(remark.level == "ok" for remark in told)
 
     def compare_seeds(self, first: Trial, again: Trial, other: Trial, reads_seed: bool) -> Iterator[Remark]:
         a, b, c = (trial.values or numbers_in(trial.final_info) for trial in (first, again, other))
@@ -331,17 +342,6 @@ def no_baselines(template: Template, chosen: Chosen) -> str:
         how = f'declare them: [[profiles.{name}.baselines]] name = "plain", seeds = 5'
         how += "" if template.profile else " (and profiles/NAME.json, which may be {})"
     return f"no baseline results, so no verdicts; {how}"
-
-
-def compare_smoke(runs: Mapping[str, Trial]) -> Iterator[Remark]:
-    """Whether the smoke test is a short cut."""
-    if smoke := runs.get("smoke test"):
-        short, whole = smoke.seconds[Step.SMOKE], runs[NAMES[0]].seconds[Step.RUN]
-        if short > max(SMOKE_S, SMOKE_SHARE * whole):
-            how = "read it, and take few steps of few examples if it is set"
-            yield Remark(
-                "mend", f"smoke took {short:.1f} s, a run {whole:.1f} s: SCIENTIST_SMOKE=1 shortens little; {how}"
-            )
 
 
 def find_metrics(trial: Trial, spec: TemplateSpec, where: str) -> Iterator[Remark]:

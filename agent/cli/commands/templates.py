@@ -85,6 +85,8 @@ def new(
     typer.echo(f"  requirements  {', '.join(pins) or 'none beyond Python'}")
     if made.modules:
         typer.echo(f"  copied        {', '.join(made.modules)}")
+    if made.generators:
+        typer.echo(f"  draws with    {'; '.join(made.generators)}: give it SCIENTIST_SEED, as check proposes")
     if not all(r.version for r in made.requirements):
         typer.echo("  --python PATH names the interpreter with which the script works: its versions are then pinned")
     typer.echo(f"to fill: {len(made.fills)}")

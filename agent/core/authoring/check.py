@@ -18,6 +18,7 @@ __all__ = [
     "check_bands",
     "check_repeats",
     "check_results",
+    "check_smoke",
     "check_spec",
     "check_spread",
     "describe_times",
@@ -33,6 +34,7 @@ _TIME = re.compile(
 _TIME_UNITS = frozenset({"s", "ms", "min", "h", "seconds", "gib", "mib"})
 _SHOWN = 12
 LONG_SHARE = 0.5  # of a limit: a step that takes more may reach it on a busier machine
+SMOKE_SHARE = 0.5  # a smoke test that takes more of a run's time is no short cut
 ROUNDING_SHARE = 1e-3  # of a number: a larger difference is no rounding
 CHANCE_SHARE = 0.05  # of the distance between seeds: more than that is no rounding of threads or GPUs
 
@@ -192,6 +194,15 @@ def describe_times(seconds: Mapping[Step, float], limits_s: Mapping[Step, float]
             yield Remark("note", f"{said}; a hung one is found sooner with: {field} = {max(10, took * 10):.0f}")
         else:
             yield Remark("ok", said)
+
+
+def check_smoke(short_s: float, whole_s: float, least_s: float) -> Iterator[Remark]:
+    """Whether the smoke test is a short cut. It may take `least_s` however short a run is."""
+    if short_s > max(least_s, SMOKE_SHARE * whole_s):
+        how = "read it, and take few steps of few examples if it is set"
+        yield Remark(
+            "mend", f"smoke took {short_s:.1f} s, a run {whole_s:.1f} s: SCIENTIST_SMOKE=1 shortens little; {how}"
+        )
 
 
 def check_bands(spec: TemplateSpec, baselines: Sequence[Baseline], where: str, redo: str) -> Iterator[Remark]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template as Pattern
 
+from agent.core.authoring.seeds import find_generators
 from agent.core.code.digest import imported_modules
 from agent.core.code.source import BadPython, parse
 from agent.core.text.plain import plain_line
@@ -25,6 +26,7 @@ __all__ = ["FILL", "NewTemplate", "find_fills", "make_template"]
 
 FILL = "FILL:"
 SCRIPT_CAP_BYTES = 2 << 20
+MOST_CALLS, CALL_CHARS = 5, 100
 PACKAGE_CAP_FILES = 200
 SKELETON = Path(__file__).with_name("skeleton")
 EXPERIMENT, PLOT = "experiment.py", "plot.py"
@@ -45,6 +47,8 @@ class NewTemplate:
     modules: tuple[str, ...]
     requirements: tuple[Requirement, ...]
     fills: tuple[str, ...]
+    # Calls that take a seed, as "experiment.py:12 np.random.RandomState(cfg['seed'])".
+    generators: tuple[str, ...] = ()
 
 
 def make_template(name: str, source: Path, into: Path, python: Path) -> NewTemplate:
@@ -66,7 +70,9 @@ def make_template(name: str, source: Path, into: Path, python: Path) -> NewTempl
     version, requirements = find_requirements(wanted, python)
     files = _fill_skeleton(name, summary, list(modules), version, requirements)
     _write(folder, files, {EXPERIMENT: source} | modules)
-    return NewTemplate(folder, tuple(modules), tuple(requirements), tuple(find_fills(folder)))
+    drawn = find_generators(dict(zip([EXPERIMENT, *modules], texts, strict=True)))
+    calls = tuple(plain_line(call.describe(), CALL_CHARS) for call in drawn[:MOST_CALLS])
+    return NewTemplate(folder, tuple(modules), tuple(requirements), tuple(find_fills(folder)), calls)
 
 
 def _read_source(source: Path) -> str:
