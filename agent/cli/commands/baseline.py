@@ -57,20 +57,17 @@ def baseline(
     """Run a template's baselines and store their results in it.
 
     Rows that exist are kept, so a call can be repeated after any end. Several calls at once share the work. A row
-    records everything that made it: code, sealed/, profile, data and packages. If one of them changes, it judges no
-    run until it is made again.
+    records what made it: code, sealed/, profile, data and packages. If one changes, it judges no run.
     """
     found = load_template(find_template(template, template_roots()), profile)
     named = check_python(python) if python else None
     folder = check_data(data)
     brought = {"data": data_digest(folder) if folder else ""}
     if vouch:
-        vouch_for(found, brought)
-        return
+        return vouch_for(found, brought)
     rows = plan_rows(found, only or (), brought)
     if dry_run or as_json:
-        list_rows(found, rows, as_json)
-        return
+        return list_rows(found, rows, as_json)
 
     check_variables()
     refuse_stale(rows, redo)

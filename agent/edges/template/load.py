@@ -144,11 +144,8 @@ def load_template(folder: Path, profile: str = "", brought: Mapping[str, str] | 
     spec = at_profile(whole, profile)
     _check_frontier(folder, spec)
     files, profile_text = _read_code(folder, spec), _read_profile(folder, profile)
-    if foreign:
-        baselines, lineage = _foreign_baseline(folder), Lineage()
-    else:
-        parts = _Parts(folder, spec, profile, files, profile_text, brought or {})
-        baselines, lineage = _read_baselines(parts)
+    parts = _Parts(folder, spec, profile, files, profile_text, brought or {})
+    baselines, lineage = (_foreign_baseline(folder), Lineage()) if foreign else _read_baselines(parts)
     template = Template(
         spec=spec,
         folder=folder,
