@@ -50,6 +50,13 @@ def template_roots() -> list[Path]:
     return [TEMPLATES, *extra, shipped(TEMPLATES)]
 
 
+def short_name(folder: Path, typed: str) -> str:
+    """The name of a template's folder if commands find it by that, else what was typed."""
+    places = [Path(folder.name), *(root / folder.name for root in template_roots())]
+    first = next((place for place in places if place.is_dir()), None)
+    return folder.name if first and first.resolve() == folder else typed
+
+
 @contextlib.contextmanager
 def writing_cache(folder: Path) -> Iterator[None]:
     """Turn "cannot write" errors inside the block into a UsageError that names SCIENTIST_CACHE."""

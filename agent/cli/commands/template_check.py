@@ -26,7 +26,7 @@ from agent.cli.environment import (
     weigh_baselines,
 )
 from agent.cli.options import Chosen
-from agent.cli.places import template_roots
+from agent.cli.places import short_name, template_roots
 from agent.cli.terminal import RemarkPrinter, say
 from agent.core.authoring.check import (
     check_bands,
@@ -93,6 +93,7 @@ def check_template(chosen: Chosen, *, keep: bool) -> int:
         raise UsageError(f"--profile {profile}", "is none of the template's", f"it has: {', '.join(known) or 'none'}")
     interpreter = check_python(chosen.python) if chosen.python else None
     check_data(chosen.data)
+    chosen = replace(chosen, template=short_name(folder, chosen.template))
     printer, can_sweep = RemarkPrinter(), False
     shown = Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
     if fault := find_bad_file(folder, shown):
@@ -182,7 +183,7 @@ def try_template(
 
 
 def end(number: int, _frame: object) -> None:
-    """A request to end, or a terminal that closed: the trial run ends too, and nothing is left to go on with."""
+    """A request to end, or a terminal that closed: the trial run ends too."""
     sys.exit(128 + number)
 
 
