@@ -169,7 +169,7 @@ def try_template(
     Raises: ScientistError.
     """
     for asked in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(asked, end)
+        signal.signal(asked, lambda number, _: sys.exit(128 + number))  # the trial run ends too
     scratch = Path(tempfile.mkdtemp(prefix="scientist-check-"))
     try:
         prepared = prepare(template, python)
@@ -180,11 +180,6 @@ def try_template(
             say(f"kept: {scratch}")
         else:
             shutil.rmtree(scratch, ignore_errors=True)
-
-
-def end(number: int, _frame: object) -> None:
-    """A request to end, or a terminal that closed: the trial run ends too."""
-    sys.exit(128 + number)
 
 
 @dataclass(frozen=True, slots=True)
