@@ -37,6 +37,7 @@ from agent.core.authoring.check import (
     check_spread,
     describe_times,
     find_number,
+    lack_baselines,
     numbers_in,
 )
 from agent.core.authoring.proposals import (
@@ -249,7 +250,8 @@ class Runs:
         """Whether stored baselines judge runs of what is here."""
         template = self.template
         if not template.baselines:
-            yield Remark("note", no_baselines(template, self.chosen))
+            command = self.chosen.say("baseline")
+            yield lack_baselines(template.spec, template.profile, command, is_foreign=template.foreign)
             return
         equipment, redo = self.equipment, f"{self.chosen.say('baseline')} --redo"
         given = give(equipment.interpreter, equipment.data, equipment.prepared)
@@ -325,19 +327,6 @@ class Runs:
             return [Remark("mend", f"{command}: {plot.failure.summary}")]
         figures = find_figures(plot.outputs.parent, self.template.files)
         return [Remark("ok", f"{command} drew {', '.join(figures.paths.values())}")]
-
-
-def no_baselines(template: Template, chosen: Chosen) -> str:
-    """The way to baseline results, which verdicts need."""
-    if template.foreign:
-        return "no baseline results: the code as it is runs first, as run 0"
-    here = template.spec.profiles.get(template.profile)
-    how = f"make them: {chosen.say('baseline')}"
-    if not here or not here.baselines:
-        name = template.profile or "NAME"
-        how = f'declare them: [[profiles.{name}.baselines]] name = "plain", seeds = 5'
-        how += "" if template.profile else " (and profiles/NAME.json, which may be {})"
-    return f"no baseline results, so no verdicts; {how}"
 
 
 def find_metrics(trial: Trial, spec: TemplateSpec, where: str) -> Iterator[Remark]:

@@ -23,6 +23,7 @@ __all__ = [
     "check_spread",
     "describe_times",
     "find_number",
+    "lack_baselines",
     "numbers_in",
 ]
 
@@ -203,6 +204,17 @@ def check_smoke(short_s: float, whole_s: float, least_s: float) -> Iterator[Rema
         yield Remark(
             "mend", f"smoke took {short_s:.1f} s, a run {whole_s:.1f} s: SCIENTIST_SMOKE=1 shortens little; {how}"
         )
+
+
+def lack_baselines(spec: TemplateSpec, profile: str, command: str, *, is_foreign: bool) -> Remark:
+    """The way to baseline results, which verdicts need. command: `scientist baseline` with its options."""
+    if is_foreign:
+        return Remark("note", "no baseline results: the code as it is runs first, as run 0")
+    here, how = spec.profiles.get(profile), f"make them: {command}"
+    if not here or not here.baselines:
+        how = f'declare them: [[profiles.{profile or "NAME"}.baselines]] name = "plain", seeds = 5'
+        how += "" if profile else " (and profiles/NAME.json, which may be {})"
+    return Remark("note", f"no baseline results, so no verdicts; {how}")
 
 
 def check_bands(spec: TemplateSpec, baselines: Sequence[Baseline], where: str, redo: str) -> Iterator[Remark]:
