@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -45,9 +45,7 @@ def baseline(
     ] = None,
     python: PythonOption = None,
     data: DataOption = None,
-    redo: Annotated[
-        bool, typer.Option("--redo", help="Make rows again that came of other code, files, profile or data.")
-    ] = False,
+    redo: Annotated[bool, typer.Option("--redo", help="Make rows again that came of something else.")] = False,
     vouch: Annotated[
         bool, typer.Option("--vouch", help="Declare that rows which do not say so came of the template as it is.")
     ] = False,
@@ -62,10 +60,9 @@ def baseline(
     found = load_template(find_template(template, template_roots()), profile)
     named = check_python(python) if python else None
     folder = check_data(data)
-    brought = {"data": data_digest(folder) if folder else ""}
     if vouch:
-        return vouch_for(found, brought)
-    rows = plan_rows(found, only or (), brought)
+        return vouch_for(found, folder)
+    rows = plan_rows(found, only or (), {"data": data_digest(folder) if folder else ""})
     if dry_run or as_json:
         return list_rows(found, rows, as_json)
 
@@ -90,11 +87,11 @@ def make_rows(bench: Bench, parallel: int, only: Sequence[str], *, redo: bool) -
     return run_rows(bench, rows, parallel, redo)
 
 
-def vouch_for(template: Template, brought: Mapping[str, str]) -> None:
+def vouch_for(template: Template, data: Path | None) -> None:
     """Record, on a person's word, what made the rows that do not say so."""
     folder = template.folder / "baselines" / template.profile
     require_writable(folder)
-    changed = vouch_rows(template, brought if brought["data"] else {})
+    changed = vouch_rows(template, {"data": data_digest(data)} if data else {})
     typer.echo(f"{folder}: {len(changed)} rows now say that this template made them")
 
 
