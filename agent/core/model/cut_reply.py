@@ -57,7 +57,7 @@ def join_rest(text: str, rest: str) -> str:
     begun = whole_lines(text)
     if (rest.startswith(begun) and not begun[:1].isspace()) or (begun.strip() and not has_answer(begun)):
         return rest
-    if not begun.endswith("\n"):
+    if not begun.endswith("\n") or not rest:
         return begun + rest
     lines, more = begun.splitlines(keepends=True), rest.splitlines(keepends=True)
     mark = read_fence(more[0]) if more else None
