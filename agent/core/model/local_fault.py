@@ -246,6 +246,6 @@ def local_fault(
             FaultKind.OUTAGE, f"the address {host or 'of the provider'} does not resolve: is this machine online?"
         )
     reason = _REASON.search(told)
-    if reason and "Connection error." in told:
+    if reason and ("Connection error." in told or "ConnectError" in told):
         return Fault(FaultKind.OUTAGE, f"{host or 'the provider'}: {reason[0].lower()}")
     return None

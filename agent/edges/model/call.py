@@ -297,8 +297,10 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _host_of(error: BaseException) -> str:
-    """The host of the request of an error of httpx, which has none if it was raised before one was made."""
+    """The host of a request of httpx, which knows none before one was made. litellm's own errors name any host."""
+    import httpx
+
     try:
-        return str(error.request.url.host)  # type: ignore[attr-defined]
-    except (AttributeError, RuntimeError):
+        return str(error.request.url.host) if isinstance(error, httpx.RequestError) else ""
+    except RuntimeError:
         return ""
