@@ -46,7 +46,7 @@ COMMANDS = {
 def require_command(context: typer.Context, *examples: str) -> None:
     """Raises: UsageError with the examples if a group of commands is called without one of them."""
     if context.invoked_subcommand is None:
-        raise UsageError(context.command_path, "is not complete", f"write {', or '.join(examples)}")
+        raise UsageError(context.info_name or "scientist", "is not complete", f"write {', or '.join(examples)}")
 
 
 def make_typer(**options: Any) -> typer.Typer:

@@ -171,8 +171,8 @@ def test_a_sandbox_that_does_not_work_is_told_before_a_folder_is_made(
 @pytest.mark.parametrize(
     ("group", "said"),
     [
-        ("idea", 'scientist idea: is not complete; write scientist idea new "SENTENCE"'),
-        ("template", "scientist template: is not complete; write scientist template new NAME --from SCRIPT, or "),
+        ("idea", 'scientist: idea: is not complete; write scientist idea new "SENTENCE"'),
+        ("template", "scientist: template: is not complete; write scientist template new NAME --from SCRIPT, or "),
     ],
 )
 def test_a_group_of_commands_alone_names_its_commands(refuse: Refuse, group: str, said: str) -> None:
