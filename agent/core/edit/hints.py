@@ -149,6 +149,14 @@ def _indents_differ(file: Sequence[str], near: Nearest, search: Sequence[str]) -
     return near.score == 1 and near.stop - near.start == len(search)
 
 
+def _say_tabs(file: Sequence[str], near: Nearest, search: Sequence[str]) -> str:
+    """Words about tabs, if one side is indented by them and the other by blanks."""
+    has, given = (any(line[:1] == "\t" for line in lines) for lines in (file[near.start : near.stop], search))
+    if has == given:
+        return ""
+    return " The file has tabs there, SEARCH has blanks." if has else " The file has blanks there, SEARCH has tabs."
+
+
 def _show_nearest(path: str, file: Sequence[str], near: Nearest, search: Sequence[str]) -> str:
     """The nearest lines with their numbers, then the differences of SEARCH from them."""
     advice = "copy them exactly, without the numbers"
@@ -159,7 +167,7 @@ def _show_nearest(path: str, file: Sequence[str], near: Nearest, search: Sequenc
     if differences:
         shown += ["What differs:", *differences]
     elif _indents_differ(file, near, search):
-        shown.append("The words are the same; the indentation is not.")
+        shown.append(f"The words are the same; the indentation is not.{_say_tabs(file, near, search)}")
     return "\n".join(shown)
 
 

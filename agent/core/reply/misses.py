@@ -35,10 +35,11 @@ class Miss:
         return f"line {self.line} of your reply, {plain_line(self.quoted, QUOTED_CHARS)!r}: {self.problem}"
 
 
-def find_misses(reply: str, *, commands: bool = True) -> tuple[Miss, ...]:
+def find_misses(reply: str, *, commands: bool = True, whole: bool = False) -> tuple[Miss, ...]:
     """Say why a reply without an edit asks for nothing: at most one miss of each kind.
 
     commands: whether its author may send plans and commands. An editor is told of blocks alone.
+    whole: whether whole files and functions were asked for.
     """
     lines = read_lines(reply)
     found: list[Miss] = []
@@ -48,7 +49,9 @@ def find_misses(reply: str, *, commands: bool = True) -> tuple[Miss, ...]:
     if fence:
         first = next((line.text for line in lines[fence.number :] if line.text.strip()), "")
         quoted = f"{fence.text.strip()} {first.strip()}"
-        found.append(Miss(f"code in a fence is no edit; only {name_edits(several=True)} are", fence.number, quoted))
+        only = f"code in a fence is no edit; only {name_edits(several=True)} are"
+        said = "no line above this fence names a file that may be edited" if whole else only
+        found.append(Miss(said, fence.number, quoted))
     for line in lines if commands else ():
         if line.kind is Kind.PROSE and (word := _WORD.search(line.text)):
             found.append(Miss(f"{word[1]} counts only alone on a line", line.number, line.text))

@@ -7,7 +7,17 @@ from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from agent.core.code.digest import digest_code
-from agent.core.edit.apply import TAUGHT, EditResult, Reason, Rejected, apply_reply, apply_whole, has_blocks, name_edits
+from agent.core.edit.apply import (
+    LAST_FORMATS,
+    TAUGHT,
+    EditResult,
+    Reason,
+    Rejected,
+    apply_reply,
+    apply_whole,
+    has_blocks,
+    name_edits,
+)
 from agent.core.journal.kinds import Intent, PlanItem, Purpose, Role, Stage
 from agent.core.journal.state import State
 from agent.core.reply.expectation import headline
@@ -228,9 +238,11 @@ def _experiment(parts: _ReplyParts) -> Edit | Refusal:
         return _replicate(parts, changes)
     names = ", ".join(turn.run_files)
     if not has_blocks(turn.reply) and not changes:
-        missing = f"the reply holds no {name_edits()}, so {names} is unchanged and no run was started"
+        is_whole = turn.purpose is Purpose.WHOLE
+        asked = name_edits(LAST_FORMATS if is_whole else TAUGHT)
+        missing = f"the reply holds no {asked}, so {names} is unchanged and no run was started"
         commands = state.attempt.conversation.role is Role.PLANNER
-        return replace(parts.refuse(missing), misses=find_misses(turn.reply, commands=commands))
+        return replace(parts.refuse(missing), misses=find_misses(turn.reply, commands=commands, whole=is_whole))
     if not edits_code:
         return parts.refuse(f"the reply changes nothing in {names}, which the run command uses")
     code = digest_code({**turn.files, **changes}, turn.run_files)

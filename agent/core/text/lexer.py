@@ -84,7 +84,7 @@ def read_lines(reply: str) -> tuple[Line, ...]:
     leaves a fence open at the end, then from there on fences do not nest, and none of them counts as closed.
     """
     parts = [("", False)] if find_unreadable(reply) else split_reasoning(reply)
-    lines = mark_lines([text.removesuffix("\r") for text, _ in parts])
+    lines = mark_lines([text.rstrip("\r") for text, _ in parts])
     return tuple(
         replace(line, kind=Kind.REASONING) if is_reasoning and line.kind is Kind.PROSE else line
         for line, (_, is_reasoning) in zip(lines, parts, strict=True)

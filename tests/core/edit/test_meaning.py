@@ -296,3 +296,21 @@ def test_a_line_that_a_hint_cut_stands_for_the_whole_line():
 )
 def test_no_mark_of_ours_is_written_into_a_file(line: str):
     assert refused(block(f"first words\n=======\n{line}\n", "notes.txt\n")).startswith("placeholder")
+
+
+# small things
+
+
+def test_doubled_returns_at_line_ends_leave_none_in_the_file():
+    assert "\r" not in changed(RATE.replace("\n", "\r\r\n"))["experiment.py"]
+
+
+def test_a_block_may_be_about_a_blank_line_alone():
+    notes = {"notes.txt": "a\n\nb\n"}
+    assert changed(block("a\n\n=======\na\n", "notes.txt\n"), notes)["notes.txt"] == "a\nb\n"
+    assert changed(block("a\n=======\na\n\n", "notes.txt\n"), notes)["notes.txt"] == "a\n\n\nb\n"
+
+
+def test_a_hint_tells_of_tabs():
+    files = {"experiment.py": "if 1:\n    a = 1\n    if a:\n        b = 2\n"}
+    assert "SEARCH has tabs" in refused(block("\ta = 1\n\tif a:\n\t\tb = 2\n=======\n\tpass\n"), files)

@@ -295,6 +295,12 @@ def test_a_whole_function_counts_when_it_was_asked_for() -> None:
     assert found.changes["experiment.py"] == EXPERIMENT.replace("LR * MOMENTUM", "LR")
 
 
+def test_a_last_reply_without_a_named_fence_is_told_so() -> None:
+    found = refusal(fresh(), "```python\ndef train():\n    return LR\n```\n", purpose=Purpose.WHOLE)
+    assert "holds no fenced file or function" in found.summary
+    assert "names a file that may be edited" in str(found.misses[0])
+
+
 def test_a_whole_function_counts_when_the_same_failure_struck_twice() -> None:
     story = Story()
     story.fail_attempt()
