@@ -35,17 +35,25 @@ WITH_LITELLM = (
     "tests/edges/model/test_client.py",
     "tests/edges/model/test_litellm_table.py",
     "tests/edges/doctor/test_provider.py",
+    "tests/cli/test_bad_input.py::test_an_option_that_cannot_be_used",
     "tests/cli/test_budgets.py",
+    "tests/cli/test_commands.py::test_a_real_model",
     "tests/cli/test_doctor.py",
     "tests/cli/test_hostile.py",
     "tests/cli/test_secrets.py",
+    "tests/loop/test_context_loop.py::test_a_real_server",
 )
+# Fixtures that take seconds and are made once a worker: one worker has the quick tests that share them.
+SHARED = ("launched", "finished", "whole")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        shared = [name for name in SHARED if name in getattr(item, "fixturenames", ())]
         if item.nodeid.startswith(WITH_LITELLM):
             item.add_marker(pytest.mark.xdist_group("litellm"))
+        elif shared and item.get_closest_marker("slow") is None:
+            item.add_marker(pytest.mark.xdist_group(shared[0]))
 
 
 def pytest_collection_finish() -> None:

@@ -19,9 +19,9 @@ LAST = 40  # a recovery passes at least as many points as are left, where that m
 FEW = (
     "half of momentum/.agent/journal.jsonl",
     "git update-ref killed",
+    "rename momentum/run_",
     "before finished applied",
     "rename momentum/.agent/tmp/publish-*/evaluation.json",
-    "rename momentum/run_",
 )
 
 
@@ -51,7 +51,7 @@ def test_the_points_are_of_every_kind(whole: Whole) -> None:
     print(f"{len(whole.points)} points: {dict(kinds)}")
 
 
-@pytest.mark.parametrize("label", FEW)
+@pytest.mark.parametrize("label", [*FEW[:3], *(pytest.param(label, marks=pytest.mark.slow) for label in FEW[3:])])
 def test_a_crash_at_a_point_of_each_kind_changes_nothing(root: Path, whole: Whole, label: str) -> None:
     numbers = [n for n, point in enumerate(whole.points, start=1) if point.startswith(label)]
     crash_and_resume(root, whole, numbers[len(numbers) // 2])

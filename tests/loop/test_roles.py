@@ -373,6 +373,7 @@ def start_of(study: Study, troupe: Troupe, watch: Callable[[Event, State], None]
     return start
 
 
+@pytest.mark.slow  # quick: the next test, and the same with one model in test_resume.py
 def test_a_crash_after_every_event_changes_nothing_with_three_models(
     make_played: Callable[[str], Study], told: tuple[dict[str, object], Counter[str]]
 ) -> None:
