@@ -19,6 +19,7 @@ LOCAL = [
     "git",
     "flake8",
     ".env",
+    "variables",
     "workspaces",
     "sandbox",
     "template quadratic, profile small",
@@ -116,7 +117,7 @@ def test_a_damaged_recording_and_missing_rules_are_named(doctor: Doctor, folder:
     assert code == 1 and "FAIL  models: --model replay/nowhere: is not a workspace" in said
     (folder / "scientist.toml").write_text('[launch]\neditor = "vi"\n')
     code, said = doctor("--template", QUADRATIC)
-    assert code == 2 and "scientist.toml: [launch] editor = \"vi\": 'vi' is not one of 'blocks', 'aider'" in said
+    assert code == 2 and "scientist.toml:2: [launch] editor = \"vi\": 'vi' is not one of 'blocks', 'aider'" in said
     (folder / "scientist.toml").write_text('[models."deepseek/"]\nwindow = 5\n')
     code, said = doctor("--template", QUADRATIC)
     assert code == 1 and whats(said, "FAIL") == ["settings"] and "window" in said

@@ -64,8 +64,6 @@ _CONFIG = (
 # The last ones keep git from what the repository itself may say: other parents, other objects, places to fetch from.
 _UNSET = {
     "GIT_ALTERNATE_OBJECT_DIRECTORIES": "",
-    "GIT_AUTHOR_DATE": "",
-    "GIT_COMMITTER_DATE": "",
     "GIT_CONFIG_COUNT": "0",
     "GIT_CONFIG_PARAMETERS": "",
     "GIT_DEFAULT_HASH": "sha1",
