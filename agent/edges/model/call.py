@@ -170,7 +170,9 @@ class Call:
     def _classify(self, error: Exception, seen: Sequence[Exchange]) -> Fault:
         import openai
 
-        if seen and not isinstance(error, openai.OpenAIError):  # litellm stumbled over a body that nobody reads
+        # litellm stumbled over a body that nobody reads, and tells its own classes. Of a web page it tells the title.
+        unread = bool(seen) and seen[-1].is_success and seen[-1].body.lstrip()[:1] != b"<"
+        if unread or (seen and not isinstance(error, openai.OpenAIError)):
             return Fault(FaultKind.GARBLED, seen[-1].describe(self.redact.in_error))
         status = getattr(error, "status_code", None)
         return classify(str(error), status, type(error).__name__, self.redact)

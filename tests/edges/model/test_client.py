@@ -855,3 +855,21 @@ def test_ollama_is_asked_for_the_window_that_is_known_and_noticed_where_none_is(
         ask(LiteLLMModel(name, ProviderPatience(60, sleep=slept.append)), prompt)
     asked = [r.body["options"] for r in provider.received if "messages" in r.body]
     assert [options.get("num_ctx") for options in asked] == [16384, None]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "answered with an empty body"),
+        (b"upstream connect error", "answered with what is no JSON: upstream connect error"),
+        (b"<html><title>Sign in</title></html>", "answered with a web page: Sign in"),
+    ],
+)
+def test_a_body_that_is_no_reply_is_told_without_a_class_of_a_library(
+    provider: Provider, slept: list[float], body: bytes, told: str
+) -> None:
+    provider.answers.append(Response(200, body))
+    with pytest.raises(ProviderUnavailable) as caught:
+        ask(model_with(slept, patience_s=0))
+    assert f": {told} (asked" in str(caught.value) and "Error" not in str(caught.value)
+    assert caught.value.paid and caught.value.paid.uncounted == 0
