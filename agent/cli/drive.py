@@ -200,16 +200,8 @@ def open_loop(
             announce_sandbox(works_here)
     detail_launch(workspace, state, template, sandbox)
     warn = partial(print_line, workspace, say)
-    edges = Edges(
-        workspace=workspace,
-        journal=journal,
-        repo=repo,
-        template=template,
-        models=models,
-        linter=Linter(),
-        steps=Steps(workspace, repo, template, runner, dict(os.environ), time.sleep, prepared, sandbox, warn),
-        ledger=ledger,
-    )
+    steps = Steps(workspace, repo, template, runner, dict(os.environ), time.sleep, prepared, sandbox, warn)
+    edges = Edges(workspace, journal, repo, template, models, Linter(), steps, ledger)
     return Loop(edges, watch=partial(show_event, workspace, place)), change
 
 
