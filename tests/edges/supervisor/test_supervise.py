@@ -204,9 +204,9 @@ data = bytearray(b"x") * (96 << 20)
 for _ in range(3):
     if os.fork() == 0:
         own = bytearray(b"y") * (32 << 20)
-        time.sleep(1.8)
+        time.sleep(4)
         os._exit(0)
-time.sleep(1.9)
+time.sleep(4.1)
 """
     record = run_python(code, folder)
     assert record.max_rss_gib is not None
