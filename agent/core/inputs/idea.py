@@ -177,7 +177,7 @@ def new_idea(sentence: str) -> Idea:
 
     Raises: UsageError if the sentence says nothing.
     """
-    line = " ".join(scrub(sentence).split())
+    line = plain_line(scrub(sentence))
     if not _BETWEEN.sub("", line):
         raise UsageError("SENTENCE", "says nothing", 'as: scientist idea new "Warm up the learning rate"')
     title = line.rstrip(".")

@@ -68,6 +68,8 @@ def join_rest(text: str, rest: str) -> str:
 
 def _count_repeated(lines: Sequence[str], more: Sequence[str]) -> int:
     """How many lines at the end of `lines` begin `more`, at most, if they tell that they are repeated."""
+    if not lines or not more:
+        return 0
     # By the borders of Knuth, Morris and Pratt, in linear time: `more` is moved along the end of `lines`.
     borders, size = [0], 0
     for line in [*more[1:], *lines[-len(more) :]]:

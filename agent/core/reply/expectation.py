@@ -20,7 +20,7 @@ _WORDS: Final = {
 # "Hypothesis: ", "- **Expected:** ", ", refuted if ". A label ends in a colon. "expect" and "refuted" also stand
 # without one if they begin a clause.
 _LABEL: Final = re.compile(
-    rf"(?:(?P<clause>^|[;|\n])|(?<![\w]))[ \t]*(?:[-*+•][ \t]+)?{_MARKS}"
+    rf"(?:(?P<clause>^|[;|\n])|(?<![\w]))[ \t]{{0,40}}(?:[-*+•][ \t]{{1,40}})?{_MARKS}"
     rf"(?:{'|'.join(f'(?P<{name}>{words})' for name, words in _WORDS.items())})"
     rf"(?![\w]){_MARKS}[ \t]*(?P<colon>[:：])?{_MARKS}[ \t]*",
     re.IGNORECASE,
@@ -109,8 +109,8 @@ _SIGNS: Final = {
 _BARE_WORDS: Final = r"(?:(?:is|are|be|stays?|remains?|ends?|rises?|falls?|changes?|improves?|drops?|by|to|of|at)[ ])*"
 # " >= 0.6", ": at least 40", " +0.02 over the baseline", " rises by 0.1 or more"
 _COMPARISON: Final = re.compile(
-    rf"[ ]*(?::|=(?!=|<|>))?[ ]*{_BARE_WORDS}"
-    rf"(?:(?:{'|'.join(f'(?P<s{n}>{words})' for n, words in enumerate(_SIGNS.values()))})[ ]*)?"
+    rf"[ ]{{0,2}}(?::|=(?!=|<|>))?[ ]{{0,2}}{_BARE_WORDS}"
+    rf"(?:(?:{'|'.join(f'(?P<s{n}>{words})' for n, words in enumerate(_SIGNS.values()))})[ ]{{0,2}})?"
     rf"(?P<change>[+±−-])?[ ]?(?P<number>{_NUMBER})(?P<unit>[ ]?(?:%|percent|pp\b|x\b|×|times))?"
     rf"(?P<tail>[ ]or[ ](?:more|less|better|higher|lower|fewer))?"
     r"(?:[ ](?:(?P<over>above|over|higher|better|more)|(?P<under>below|under|lower|less))(?:[ ]than)?"

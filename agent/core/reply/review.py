@@ -49,7 +49,7 @@ class Done:
 _NAMES: Final = r"(?P<name>judge?ment|reason(?:ing)?|suggestions?|revised[ _]idea)"
 # "JUDGEMENT: supported", "- **Reason:** it fell", "## 3. SUGGESTIONS:"
 _LABEL: Final = re.compile(
-    rf"[ \t]*(?:(?:[#>*+-]+|\d[.)])[ \t]+)*[*_#]{{0,3}}{_NAMES}[*_]{{0,3}}[ \t]*[:：][*_]{{0,3}}[ \t]*(?P<rest>.*)$",
+    rf"[ \t]*(?:(?:[#>*+-]+|\d[.)])[ \t]+)*[*_#]{{0,3}}{_NAMES}[*_]{{0,3}}[ \t]*[:：][*_]{{0,3}}(?P<rest>.*)",
     re.IGNORECASE,
 )
 # "## Judgement", "**Reason**". Without a colon a label is a heading, or bold and alone on its line.

@@ -66,7 +66,7 @@ def check_git() -> Remark:
     said = _say("git", "--version")
     if said is None:
         return Remark("FAIL", "git", "is not installed, or not on PATH", "install it: every edit becomes a commit")
-    version = re.search(r"(\d+)\.(\d+)(?:\.[\d.]*)?", said)  # git version 2.39.5
+    version = re.search(r"(?<!\d)(\d{1,6})\.(\d{1,6})(?:\.[\d.]*)?", said)  # git version 2.39.5
     if version and (int(version[1]), int(version[2])) < GIT_WITH_FULL_SYNC:
         remedy = "use 2.36 or later, which syncs all that it writes"
         return Remark("warn", "git", f"{version[0]}: a power cut may cost commits", remedy)

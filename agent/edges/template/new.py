@@ -34,7 +34,7 @@ EXPERIMENT, PLOT = "experiment.py", "plot.py"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # digits-mlp
 _MAGIC = re.compile(r"\s*(%{1,2}\w|!\s*\w)")  # %matplotlib inline
 # from .layers.norm import Norm, Block
-_RELATIVE = re.compile(r"^[ \t]*from \.+(\w*)(?:\.[\w.]*)? import ([^\n#]*)", re.MULTILINE)
+_RELATIVE = re.compile(r"^[ \t]*from \.+(\w*)(?:(?<=\w)\.[\w.]*)? import ([^\n#]*)", re.MULTILINE)
 _FILL = re.compile(r"\bFILL:")  # FILL: the task, in one sentence
 _SHIPPED = frozenset({"__future__", "__main__"})
 

@@ -71,3 +71,13 @@ def test_a_rest_that_thinks_anew_takes_the_place_of_a_reply_cut_in_its_thoughts(
 def test_a_text_of_reasoning_alone_has_no_answer() -> None:
     assert not has_answer("<think>\nHm.\n</think>\n") and not has_answer("[THINK]Hm.") and not has_answer(" \n")
     assert has_answer("<think>\nHm.\n</think>\nYes.")
+
+
+def test_a_rest_that_is_only_the_fence_opened_anew_adds_nothing() -> None:
+    assert join_rest("~~~x\n", "~~~x") == "~~~x\n"
+
+
+def test_a_rest_of_very_many_equal_lines_is_joined_in_linear_time() -> None:
+    text = "return x\n" * 40_000
+    assert join_rest(f"begin\n{text}", text) == f"begin\n{text}"
+    assert join_rest("begin\n" + "\n" * 40_000, "\n" * 40_000 + "end\n") == "begin\n" + "\n" * 80_000 + "end\n"

@@ -1,0 +1,227 @@
+"""Every public reader of foreign text, as a function of one text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Final
+
+from agent.core.authoring.proposals import (
+    mend_import,
+    mend_out_dir,
+    mend_results,
+    mend_smoke,
+    refuses_out_dir,
+    seed_line,
+)
+from agent.core.code.digest import digest_code, imported_modules
+from agent.core.code.findings import check_calls
+from agent.core.code.search_marks import search_ranges
+from agent.core.code.source import find_bad_python
+from agent.core.code.switches import describe_switches
+from agent.core.edit.apply import apply_reply, apply_whole, has_blocks
+from agent.core.edit.formats.names import find_info_name, find_name, is_heading, mentioned
+from agent.core.edit.from_texts import Unwritable, blocks_of
+from agent.core.edit.seen import carry, reveal
+from agent.core.evidence.curve import summarise_curves
+from agent.core.evidence.means import means_metrics
+from agent.core.evidence.results import parse_results
+from agent.core.failure.cause import find_infrastructure, ran_out_of_memory
+from agent.core.failure.diagnose import Failure, bad_results, diagnose, lint_failure, no_results
+from agent.core.failure.folding import clean, cut_middle, fold, is_progress, last_states, mask
+from agent.core.failure.memory import advise_on_memory
+from agent.core.failure.record import ExitRecord
+from agent.core.failure.traceback import find_chains, own_name, render_chain
+from agent.core.inputs.brief import split_brief
+from agent.core.inputs.idea import new_idea, parse_ideas
+from agent.core.inputs.spec import Metric, TemplateSpec
+from agent.core.model.cut_reply import join_rest
+from agent.core.model.faults import classify, read_seconds
+from agent.core.model.messages import Message, Rules, normalise, scrub
+from agent.core.prompt.excerpt import changed_lines, choose_lines, find_focus, quoted_lines, render_excerpt
+from agent.core.prompt.notes import append_facts, end_of_notes
+from agent.core.reply.expectation import begins_label, headline, read_comparison, read_labels
+from agent.core.reply.misses import find_misses, is_missed_command
+from agent.core.reply.plan import Plan, PlanItem, bare_plan_line, merge_plan, parse_reply, without_plan
+from agent.core.reply.plan_table import read_table
+from agent.core.reply.review import read_review
+from agent.core.text.lexer import mark_lines, read_lines
+from agent.core.text.plain import plain, plain_line
+from agent.core.text.reasoning import strip_reasoning
+from agent.core.text.redact import Redactor
+from agent.core.text.remark import Remark
+from agent.edges.model.aider_output import read_output
+from agent.edges.model.headers import read_limits, retry_after_s
+from agent.errors import UsageError
+
+__all__ = ["GROUPS", "READERS", "Reader"]
+
+Reader = Callable[[str], object]
+
+CODE: Final = "import os\n\nLR = 1\n\n\ndef train(lr: float) -> float:\n    return lr\n\n\nprint(train(LR))\n"
+FILES: Final = {"experiment.py": CODE, "notes.txt": "# Notes\n\nold\n"}
+SPEC: Final = TemplateSpec(name="t", command="python experiment.py --out_dir={out_dir}")
+FAILED: Final = ExitRecord(1, None, False, False, 60.0, 1.0, 0.1)
+FRAME: Final = 'Traceback (most recent call last):\n  File "experiment.py", line 1, in f\n'
+OWN: Final = ("experiment.py",)
+WELL: Final = ExitRecord(0, None, False, False, 60.0, 1.0, 0.1)
+METRICS: Final = (Metric(name="f1", path=("f1",), direction="higher", primary=True),)
+REDACT: Final = Redactor({"sk-abcdefgh12345": "KEY", "two words and\na line that is long enough": "OTHER_KEY"})
+
+
+def refusing(read: Reader) -> Reader:
+    """The reader, which may refuse a text with a message of its own."""
+
+    def guarded(text: str) -> object:
+        try:
+            return read(text)
+        except (UsageError, Unwritable) as error:
+            return str(error)
+
+    return guarded
+
+
+def edit(text: str, *, search: str = "LR = 1\n", path: str = "experiment.py") -> str:
+    return f"{path}\n```\n<<<<<<< SEARCH\n{search}=======\n{text}\n>>>>>>> REPLACE\n```\n"
+
+
+def apply(reply: str, code: str = CODE) -> object:
+    return apply_reply({**FILES, "experiment.py": code}, reply, editable=tuple(FILES))
+
+
+REPLIES: Final[dict[str, Reader]] = {
+    "read_lines": read_lines.__wrapped__,
+    "mark_lines": lambda text: mark_lines(text.split("\n")),
+    "strip_reasoning": strip_reasoning,
+    "parse_reply": parse_reply,
+    "parse_reply, an item": lambda text: parse_reply(f"PLAN:\n1. a{text}\n2. stop"),
+    "parse_reply, a table": lambda text: parse_reply(f"PLAN:\n| Run | Change |\n|{text}|---|\n| 1 | {text} |\n"),
+    "bare_plan_line": bare_plan_line,
+    "without_plan": without_plan,
+    "merge_plan": lambda text: merge_plan(Plan((PlanItem(1, text),)), Plan((PlanItem(1, text),)), {1}),
+    "read_table": lambda text: read_table(text.split("\n")),
+    "read_labels": read_labels,
+    "headline": headline,
+    "begins_label": begins_label,
+    "read_comparison": lambda text: read_comparison(text, ("f1", "val_loss"), "f1"),
+    "read_comparison, a metric": lambda text: read_comparison(f"f1{text}", ("f1", "val_loss")),
+    "find_misses": find_misses,
+    "is_missed_command": is_missed_command,
+    "read_review": read_review,
+    "read_review, parts": lambda text: read_review(f"JUDGEMENT: revise {text}\nREASON: {text}\nSUGGESTIONS:\n- {text}"),
+    "read_review, an idea": lambda text: read_review(f"JUDGEMENT: revise\nREASON: a\nREVISED IDEA:\n{{{text}"),
+    "read_review, a field": lambda text: read_review(
+        f"JUDGEMENT: revise\nREASON: a\nREVISED IDEA:\n{json.dumps({'a': text})}"
+    ),
+    "join_rest": lambda text: join_rest(f"{text}\n", text),
+    "normalise": lambda text: normalise([Message("assistant", text)] * 2, Rules(system=False, single=True)),
+}
+
+EDITS: Final[dict[str, Reader]] = {
+    "has_blocks": has_blocks,
+    "apply_reply": apply,
+    "apply_reply, SEARCH": lambda text: apply(edit("LR = 2", search=f"{text}\n")),
+    "apply_reply, REPLACE": lambda text: apply(edit(text)),
+    "apply_reply, notes": lambda text: apply(edit(text, search="", path="notes.txt")),
+    "apply_reply, above": lambda text: apply(f"{text}\n{edit('LR = 2').partition(chr(10))[2]}"),
+    "apply_reply, a fence": lambda text: apply(f"```{text}\n{edit('LR = 2')}"),
+    "apply_reply, the file": lambda text: apply(edit("LR = 2", search="LR = 3\nLR = 4\n"), text),
+    "apply_reply, twice in the file": lambda text: apply(edit("LR = 2"), f"{text}\nLR = 1\n{text}"),
+    "apply_reply, SEARCH and the file": lambda text: apply(edit("LR = 2", search=f"{text}\ny\n"), text),
+    "apply_whole": lambda text: apply_whole(FILES, f"experiment.py\n```\n{text}\n```\n", editable=tuple(FILES)),
+    "apply_whole, a name": lambda text: apply_whole(FILES, f"{text}\n```\n{CODE}\n```\n", editable=tuple(FILES)),
+    "apply_whole, the file": lambda text: apply_whole(
+        {"experiment.py": text}, f"experiment.py\n```\n{CODE}\n```\n", editable=("experiment.py",)
+    ),
+    "blocks_of": refusing(lambda text: blocks_of(FILES, {"notes.txt": text})),
+    "blocks_of, the file": refusing(lambda text: blocks_of({"notes.txt": text}, {"notes.txt": f"a\n{text}b\n"})),
+    "find_name": lambda text: find_name(text, tuple(FILES)),
+    "find_info_name": lambda text: find_info_name(text, tuple(FILES)),
+    "mentioned": lambda text: mentioned(text, tuple(FILES)),
+    "is_heading": is_heading,
+    "reveal": lambda text: reveal({"notes.txt": ((1, 1),)}, text, {"notes.txt": text}, {}),
+    "carry": lambda text: carry(((1, 1),), text, f"a\n{text}"),
+}
+
+FAILURES: Final[dict[str, Reader]] = {
+    "diagnose, stderr": lambda text: diagnose(FAILED, "", text),
+    "diagnose, stdout": lambda text: diagnose(FAILED, text, ""),
+    "diagnose, a message": lambda text: diagnose(FAILED, "", f"{FRAME}ValueError: {text}"),
+    "diagnose, a frame": lambda text: diagnose(FAILED, "", f"{FRAME}    {text}\nValueError: a"),
+    "no_results": lambda text: no_results(WELL, text, text, "run_1/final_info.json"),
+    "bad_results": lambda text: bad_results(WELL, "", "", [text, text]),
+    "lint_failure": lambda text: lint_failure([f"experiment.py:1:1: F821 {text}", text]),
+    "Failure.of_edit": lambda text: Failure.of_edit(text, text),
+    "fold": fold,
+    "mask": mask,
+    "clean": clean,
+    "last_states": last_states,
+    "is_progress": is_progress,
+    "cut_middle": lambda text: cut_middle(text, 6000),
+    "find_chains": lambda text: [
+        render_chain(chain, ("experiment.py",), 3000) for chain in find_chains(text.split("\n"))
+    ],
+    "own_name": lambda text: own_name(text, ("experiment.py",)),
+    "advise_on_memory": lambda text: advise_on_memory([text, f"Tried to allocate {text}"], text),
+    "ran_out_of_memory": lambda text: ran_out_of_memory([text]),
+    "find_infrastructure": lambda text: find_infrastructure([text], (), gpu_expected=True),
+}
+
+SOURCES: Final[dict[str, Reader]] = {
+    "find_bad_python": find_bad_python,
+    "check_calls": lambda text: check_calls({"experiment.py": text}),
+    "check_calls, a body": lambda text: check_calls({"experiment.py": f"def f(a):\n    pass\n{text}"}),
+    "search_ranges": search_ranges,
+    "search_ranges, a mark": lambda text: search_ranges(f"LR = 1  # search: {text}"),
+    "search_ranges, a value": lambda text: search_ranges(f"LR = {text}  # search: 0..1"),
+    "digest_code": lambda text: digest_code({"experiment.py": text}, ("experiment.py",)),
+    "imported_modules": imported_modules,
+    "describe_switches": lambda text: describe_switches([text], [text]),
+    "describe_switches, a value": lambda text: describe_switches([f"LR = {text}\n"], ["LR"]),
+    "choose_lines": lambda text: render_excerpt(
+        text,
+        choose_lines(
+            "experiment.py", text, find_focus("experiment.py", text, told=[text], about=text), 4000, fill=True
+        ),
+    ),
+    "changed_lines": lambda text: changed_lines(text, "experiment.py"),
+    "quoted_lines": lambda text: quoted_lines(text, text),
+    "seed_line": lambda text: seed_line({"experiment.py": text}),
+    "mend_out_dir": lambda text: mend_out_dir({"experiment.py": text}, "t", SPEC),
+    "mend_results": lambda text: mend_results({"experiment.py": text}, "t", SPEC, text),
+    "mend_smoke": lambda text: list(mend_smoke({"experiment.py": text}, "t")),
+    "mend_import": lambda text: list(mend_import({"experiment.py": text}, "t", "experiment.py", 1)),
+    "refuses_out_dir": refuses_out_dir,
+}
+
+OTHERS: Final[dict[str, Reader]] = {
+    "plain": plain,
+    "plain_line": lambda text: plain_line(text, 80, whole_words=True),
+    "Redactor": REDACT,
+    "Redactor.in_error": REDACT.in_error,
+    "Redactor.undo_in": lambda text: REDACT.undo_in([text, f"{text}sk-abcdefgh12345"])(text),
+    "scrub": lambda text: scrub({text: [text]}),
+    "Remark": lambda text: Remark("mend", text, text, text).text,
+    "classify": lambda text: [classify(text, status, "APIError") for status in (None, 400, 429)],
+    "classify, JSON": lambda text: classify(f'litellm.APIError: {{"error": {text}}}', 400, "APIError"),
+    "read_seconds": read_seconds,
+    "headers": lambda text: (
+        retry_after_s({"retry-after": text}, 0.0),
+        read_limits({"x-ratelimit-limit-tokens": text, "x-ratelimit-reset-tokens": text}, 0.0),
+    ),
+    "aider's output": lambda text: read_output(text, REDACT),
+    "parse_results": lambda text: parse_results(text, METRICS, "final_info"),
+    "parse_results, a value": lambda text: parse_results(f'{{"f1": {text}', METRICS, "final_info"),
+    "means_metrics": lambda text: means_metrics({"a": {"means": {text: 1.0}}}),
+    "summarise_curves": lambda text: summarise_curves(text, ("loss",)),
+    "parse_ideas": refusing(lambda text: parse_ideas(text, "ideas.json")),
+    "parse_ideas, a field": refusing(
+        lambda text: parse_ideas(json.dumps(dict.fromkeys(("Title", "Experiment"), text)), "i")[0].slug
+    ),
+    "new_idea": refusing(new_idea),
+    "split_brief": split_brief,
+    "end_of_notes": lambda text: end_of_notes(append_facts(text, text), 4000),
+}
+
+GROUPS: Final = {"replies": REPLIES, "edits": EDITS, "failures": FAILURES, "sources": SOURCES, "others": OTHERS}
+READERS: Final[dict[str, Reader]] = {**REPLIES, **EDITS, **FAILURES, **SOURCES, **OTHERS}
