@@ -35,6 +35,7 @@ __all__ = ["put_text"]
 
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _MIN_KEPT = 0.5
+_NEARLY_ALL = 0.8
 _GROWN = {True: 1.0, False: 2.0}  # length of a script written anew, by whether that was asked for
 _ONLY_FUNCTIONS = "It holds functions or classes alone: send them as SEARCH/REPLACE blocks, or the file whole."
 
@@ -103,12 +104,23 @@ def _refuse_nameless(bench: Workbench, fenced: FoundText, editable: Collection[s
 
 
 def _is_quotation(body: Sequence[str], *versions: str) -> bool:
-    """Whether the lines stand in one of the texts, in one piece."""
-    held = [line.rstrip() for line in body]
-    while held and not held[-1]:
-        held.pop()
-    texts = (split_lines(text).text for text in versions)
-    return any(not held or places(lines, held) for lines in texts)
+    """Whether the lines are those of one of the texts, or a part of it. Nearly all of its lines are no quotation."""
+    held = _without_ends(body)
+    count = sum(map(bool, held))
+    for text in versions:
+        lines = _without_ends(split_lines(text).text)
+        is_part = count < _NEARLY_ALL * sum(map(bool, lines))
+        if not held or held == lines or (is_part and places(lines, held)):
+            return True
+    return False
+
+
+def _without_ends(lines: Sequence[str]) -> list[str]:
+    """The lines without blanks at their ends and without empty ones at the end."""
+    bare = [line.rstrip() for line in lines]
+    while bare and not bare[-1]:
+        bare.pop()
+    return bare
 
 
 def _whole_text(path: str, before: str | None, text: str, is_asked: bool) -> str | BadPython | _Unusable:

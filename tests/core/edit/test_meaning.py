@@ -208,6 +208,13 @@ def test_a_quotation_of_the_file_before_or_after_the_edit_changes_nothing(text: 
     assert changed(reply, WITH_SCRIPT)["experiment.py"] == SCRIPT.replace("RATE = 3", "RATE = 4")
 
 
+@pytest.mark.parametrize(
+    "new", [SCRIPT.replace("import json\n\n", ""), SCRIPT.replace("\n\n\ndef save", "\n\ndef save")]
+)
+def test_a_whole_file_that_only_loses_lines_at_an_end_or_blank_ones_is_no_quotation(new: str):
+    assert changed(f"experiment.py\n```python\n{new}```\n", WITH_SCRIPT) == {"experiment.py": new}
+
+
 def test_a_whole_file_beside_blocks_for_the_same_file_must_agree_with_them():
     one = block("RATE = 3\n=======\nRATE = 4\n")
     both = one + "All of experiment.py:\n```python\n" + SCRIPT.replace("RATE = 3", "RATE = 4") + "```\n"
