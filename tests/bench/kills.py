@@ -25,8 +25,8 @@ from tests.crash.test_kills import begin_anew, check_nobody_left, ends_of, finis
 
 NAMES = ("momentum", "warmth", "patience")
 VICTIMS = ("orchestrator", "group", "git", "supervisor", "run")
-LONGEST_S = 4.0
-WAIT_S = 3.0
+LONGEST_S = 6.0
+WAIT_S = 15.0
 POLL_S = 0.002
 
 

@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -140,17 +141,25 @@ def _try_command(
 ) -> str:
     """Reason why the command does not work, in a line. Empty if it does. program: file that is started in place of
     argv[0].
+
+    A command that somebody killed is tried once more: else a run would get a weaker sandbox for it.
     """
+    run: Callable[[], subprocess.CompletedProcess[bytes]] = partial(
+        subprocess.run,
+        argv,
+        executable=program,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=PROBE_TIMEOUT_S,
+        pass_fds=descriptors,
+        preexec_fn=in_child,
+    )
     try:
-        done = subprocess.run(
-            argv,
-            executable=program,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=PROBE_TIMEOUT_S,
-            pass_fds=descriptors,
-            preexec_fn=in_child,
-        )
+        done = run()
+        if done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL):
+            for descriptor in descriptors:
+                os.lseek(descriptor, 0, os.SEEK_SET)
+            done = run()
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     except subprocess.SubprocessError:  # from in_child, whose own words are lost on the way

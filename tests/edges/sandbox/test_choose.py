@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -105,3 +106,18 @@ def test_a_plan_for_a_kernel_without_landlock_is_bwraps(monkeypatch: pytest.Monk
     assert confine_plan(walls)["nested"][0] == "/usr/bin/bwrap"
     monkeypatch.setattr(confine, "landlock_abi", lambda: 6)
     assert confine_plan(walls)["nested"] == []
+
+
+@pytest.mark.parametrize(("kills", "problem"), [(0, ""), (1, ""), (2, "exit code -9")])
+def test_a_probe_that_somebody_killed_is_tried_once_more(kills: int, problem: str, tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    count.touch()
+    with tempfile.TemporaryFile() as rules:
+        rules.write(b"rules")
+        rules.seek(0)
+        code = (
+            f"import os; assert os.read({rules.fileno()}, 9) == b'rules'; count = open({str(count)!r}, 'a')\n"
+            f"if count.tell() < {kills}: count.write('x'); count.close(); os.kill(os.getpid(), 9)"
+        )
+        command = [sys.executable, "-I", "-S", "-c", code]
+        assert sandbox._try_command(command, rules.fileno()) == problem
