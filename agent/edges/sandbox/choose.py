@@ -144,16 +144,18 @@ def _try_command(
 
     A command that somebody killed is tried once more: else a run would get a weaker sandbox for it.
     """
-    run: Callable[[], subprocess.CompletedProcess[bytes]] = partial(
-        subprocess.run,
-        argv,
-        executable=program,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=PROBE_TIMEOUT_S,
-        pass_fds=descriptors,
-        preexec_fn=in_child,
-    )
+
+    def run() -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            argv,
+            executable=program,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PROBE_TIMEOUT_S,
+            pass_fds=descriptors,
+            preexec_fn=in_child,
+        )
+
     try:
         done = run()
         if done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL):
