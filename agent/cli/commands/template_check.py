@@ -49,6 +49,7 @@ from agent.core.authoring.proposals import (
     refuses_out_dir,
 )
 from agent.core.authoring.seeds import SeedChange, propose_seeds
+from agent.core.failure.diagnose import NO_WORKERS
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.kinds import Step
 from agent.core.text.remark import Remark
@@ -308,7 +309,9 @@ class Runs:
             mended = list(mend_import(self.code, folder, failure.location.file, failure.location.line))
         yield Remark("note" if mended else "mend", f"{step}seed {trial.seed}: {failure.summary}{at}{more}")
         yield from mended
-        if self.equipment.sandbox != "off" and OUTSIDE.search(failure.detail):
+        if NO_WORKERS in failure.detail:
+            yield Remark("note", f"{NO_WORKERS} Or install bubblewrap.")
+        elif self.equipment.sandbox != "off" and OUTSIDE.search(failure.detail):
             yield Remark("note", f"{self.where}: {REACH}")
         if own:
             yield from find_metrics(trial, spec, self.where)

@@ -261,6 +261,8 @@ def _explain(kind: FailureKind, exit: ExitRecord, output: Output) -> list[str]:
     evidence = relevant_headlines(output.chain, output.own_files) or last_errors(output)
     if exit.offline and find_infrastructure(evidence, (), gpu_expected=False) == NETWORK:
         notes.append("A run has no network: work with the data that it is given.")
+    if exit.sandbox == "landlock" and _wants_workers(evidence, output):
+        notes.append(NO_WORKERS)
     if kind is FailureKind.KILLED and _signal_of(exit, output) == signal.SIGKILL and not exit.breach:
         told = "Nobody asked for this signal: the kernel's out-of-memory killer is the usual cause."
         notes.append(f"{told} {advise_on_memory((), '')}")
@@ -275,6 +277,17 @@ def _explain(kind: FailureKind, exit: ExitRecord, output: Output) -> list[str]:
         only = ", only progress bars" if lines and all(is_progress(line) for line in lines) else ""
         notes.append(f"The process printed no error{only}.")
     return notes
+
+
+NO_WORKERS: Final = "No worker processes here (no shared memory, no sockets): num_workers=0, no multiprocessing."
+_SHARED: Final = ("SemLock", "multiprocessing", "shm_open", "torch_shm", "socket.")
+
+
+def _wants_workers(evidence: Sequence[str], output: Output) -> bool:
+    """Whether code was refused that shares memory or sockets with other processes."""
+    refused = any("Permission denied" in line or "not permitted" in line for line in evidence)
+    told = (render_chain(output.chain, output.own_files, _CHAIN_CHARS), *output.err[-100:])
+    return refused and any(word in line for line in told for word in _SHARED)
 
 
 def _signal_of(exit: ExitRecord, output: Output) -> int | None:

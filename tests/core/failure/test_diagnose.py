@@ -111,6 +111,21 @@ def test_a_network_that_a_run_has_not_is_its_codes_fault() -> None:
     assert online.kind is FailureKind.INFRASTRUCTURE and "A run has no network" not in online.detail
 
 
+def test_worker_processes_that_landlock_refuses_are_told() -> None:
+    pool = """\
+Traceback (most recent call last):
+  File "experiment.py", line 7, in <module>
+    with multiprocessing.Pool(2) as pool:
+  File "/usr/lib/python3.11/multiprocessing/synchronize.py", line 57, in __init__
+    sl = self._semlock = _multiprocessing.SemLock(
+PermissionError: [Errno 13] Permission denied
+"""
+    assert "num_workers=0" in diagnose(ended(sandbox="landlock"), "", pool).detail
+    assert "num_workers=0" not in diagnose(ended(sandbox="bwrap"), "", pool).detail
+    file = crash("PermissionError: [Errno 13] Permission denied: '/etc/shadow'")
+    assert "num_workers=0" not in diagnose(ended(sandbox="landlock"), "", file).detail
+
+
 def test_a_renamed_argument() -> None:
     error = "TypeError: Trainer.__init__() got an unexpected keyword argument 'lr'"
     failure = diagnose(ended(), "", crash(error))
