@@ -240,6 +240,8 @@ def _build(folder: Path, player: Player) -> Scene:
     scene.facts |= {
         "package": str(package),
         "site_packages": str(packages),
+        "user_packages": str(scene.home / ".local" / packages.relative_to(venv)),
+        "compiled": f"evaluate.{sys.implementation.cache_tag}.pyc",
         "template": str(template.folder),
         "python": str(venv / "bin" / "python"),
     }

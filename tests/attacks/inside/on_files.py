@@ -4,7 +4,6 @@ import ctypes
 import fcntl
 import os
 import stat
-import sys
 from pathlib import Path
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -291,7 +290,7 @@ def plant_path_file(scene):
 
 
 def plant_usercustomize(scene):
-    folder = Path(scene["home"], ".local", "lib", "python{}.{}".format(*sys.version_info), "site-packages")
+    folder = Path(scene["user_packages"])
     folder.mkdir(parents=True, exist_ok=True)
     _append(folder / "usercustomize.py")
 
@@ -299,7 +298,7 @@ def plant_usercustomize(scene):
 def plant_compiled_module(scene):
     folder = Path(scene["template"], "sealed", "__pycache__")
     folder.mkdir(exist_ok=True)
-    _append(folder / f"evaluate.{sys.implementation.cache_tag}.pyc")
+    _append(folder / scene["compiled"])
 
 
 def change_null_device(scene):

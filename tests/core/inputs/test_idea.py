@@ -55,7 +55,7 @@ def test_an_idea_is_read_as_it_was_written(extra: dict[str, str]) -> None:
     ("text", "said"),
     [
         ("", "ideas.json:1:1: not JSON"),
-        ('{\n "Name": "x",\n}', "ideas.json:3:1: not JSON"),
+        ('{\n "Name": "x"\n "Title": 1}', "ideas.json:3:2: not JSON"),
         ("[]", "holds no idea"),
         ('"Momentum helps"', "idea 1: is a text, not an object"),
         ("[[1]]", "idea 1: is a list, not an object"),
