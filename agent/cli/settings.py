@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, get_origin
 
 import typer
-from pydantic import ValidationError
 from typer.exceptions import TyperException
 
 from agent.cli.table import COMMANDS
@@ -206,6 +205,8 @@ def say_misuse(error: TyperException, arguments: Sequence[str]) -> str:
 
 def find_input(error: BaseException | None) -> str:
     """The value that a chain of errors began with. Empty if it is not known."""
+    from pydantic import ValidationError  # it loads slowly, and `scientist --help` needs none
+
     while error is not None:
         if isinstance(error, ValidationError):
             return show_value(error.errors()[0]["input"])

@@ -85,9 +85,9 @@ def test_doctor_takes_the_section_of_launch_and_its_own_before_it(scientist: Sci
     assert "[doctor] template = 1: is not a text in quotes" in scientist("doctor").stderr
 
 
-def test_doctor_examines_ideas_data_and_interpreter(scientist: Scientist) -> None:
+def test_doctor_examines_ideas_data_and_interpreter(scientist: Scientist, folder: Path) -> None:
     said = scientist("doctor", "ideas.json", "--idea", "momentum", "--template", QUADRATIC, "--data", ".").stdout
-    assert "ok    ideas ideas: momentum of ideas.json\n" in said and "ok    options: .\n" in said
+    assert "ok    ideas ideas: momentum of ideas.json\n" in said and f"ok    options: {folder}\n" in said
     done = scientist("doctor", "ideas.json", "--idea", "9", "--template", QUADRATIC, "--python", "/bin/true")
     assert done.returncode == 1
     assert "FAIL  ideas: ideas.json: holds no idea '9'" in done.stdout

@@ -390,7 +390,9 @@ def test_a_run_that_fails_leaves_nothing_unless_kept(scientist: Scientist, walk:
 def test_an_evaluator_is_run_too(scientist: Scientist) -> None:
     code, report = check(scientist, QUADRATIC)
     assert code == 0 and "evaluate took" in report and "score 0.7157" in report and "resolution 0.001" in report, report
-    assert check(scientist, QUADRATIC, "--profile", "huge")[1].count("profiles/huge.json: is not there") == 1
+    done = scientist("template", "check", QUADRATIC, "--profile", "huge")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "scientist: --profile huge: is none of the template's; it has: slow, small\n"
 
 
 def test_a_folder_of_ai_scientist_is_tried_as_it_is(scientist: Scientist, folder: Path) -> None:
@@ -439,7 +441,7 @@ def test_an_idea_is_appended_to_what_is_there(scientist: Scientist, folder: Path
         (("?!",), "says nothing"),
         (("x y", "--out", "templates"), "is there already"),
         (("x y", "--out", "ideas.json/x.json"), "cannot be written"),
-        (("x y", "--out", "odd.json", "--append"), "odd.json:1: not JSON"),
+        (("x y", "--out", "odd.json", "--append"), "odd.json:1:2: not JSON"),
     ],
 )
 def test_an_idea_that_cannot_be_written(refuse: Refuse, folder: Path, arguments: tuple[str, ...], said: str) -> None:
