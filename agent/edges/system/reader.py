@@ -94,7 +94,7 @@ class _Child:
         assert self._process.stdin and self._process.stdout
         begun = time.monotonic()
         try:
-            _write(self._process.stdin, (question, CPU_LIMIT_S))
+            _write(self._process.stdin, _pack((question, CPU_LIMIT_S)))
         except BrokenPipeError:
             return self._say_end(self._process.wait())
         while not select.select([self._process.stdout], [], [], POLL_S)[0]:
@@ -113,7 +113,8 @@ class _Child:
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe:
-                pipe.close()
+                with contextlib.suppress(BrokenPipeError):  # a part of the question is still to be written
+                    pipe.close()
 
     @staticmethod
     def _say_end(code: int) -> _Answer:
@@ -124,7 +125,10 @@ class _Child:
 
 
 def _ask(question: object, is_stopped: Callable[[], bool]) -> _Answer:
-    child = _take()
+    try:
+        child = _take()
+    except OSError:  # the machine gives no process now
+        return _Answer(None, is_lost=True)
     is_well = False
     try:
         answer = child.ask(question, is_stopped)
@@ -162,6 +166,9 @@ def _end_all() -> None:
 
 def serve() -> None:
     """Answer the questions of the parent until it closes the pipe."""
+    for alarm in (signal.SIGPROF, signal.SIGALRM):  # whoever started the parent may have had them ignored or blocked
+        signal.signal(alarm, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGPROF, signal.SIGALRM))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
     questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing that is printed gets among the answers
@@ -173,19 +180,24 @@ def serve() -> None:
         # Neither signal is handled: each ends the process at once, whatever code it is in.
         signal.setitimer(signal.ITIMER_PROF, cpu_limit_s)
         signal.setitimer(signal.ITIMER_REAL, WALL_LIMIT_S)
-        answer: object
         try:
-            answer = read(*args, **kwargs)
-        except (RecursionError, MemoryError) as error:
-            answer = Unread("is nested too deeply" if isinstance(error, RecursionError) else "takes too much memory")
+            answer = _pack(read(*args, **kwargs))
+        except RecursionError:
+            answer = _pack(Unread("is nested too deeply"))
+        except MemoryError:
+            answer = _pack(Unread("takes too much memory"))
         except Exception as error:
-            answer = Unread(f"cannot be read: {type(error).__name__}: {error}")
+            answer = _pack(Unread(f"cannot be read: {type(error).__name__}: {error}"))
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         with contextlib.suppress(BrokenPipeError):  # whoever asked is dead
             _write(answers, answer)
 
 
-def _write(pipe: IO[bytes], value: object) -> None:
-    pickle.dump(value, pipe, pickle.HIGHEST_PROTOCOL)
+def _pack(value: object) -> bytes:
+    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+
+
+def _write(pipe: IO[bytes], packed: bytes) -> None:
+    pipe.write(packed)
     pipe.flush()

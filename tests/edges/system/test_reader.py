@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -79,6 +80,45 @@ def test_a_process_that_was_killed_is_replaced() -> None:
     os.kill(pid, signal.SIGKILL)
     assert read_apart(is_never_stopped, plain, "a") == "a"
     assert read_pid() != pid
+
+
+def test_so_is_one_that_is_killed_while_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    pid = read_pid()
+
+    def is_alive(child: reader._Child) -> bool:
+        if child._process.pid == pid:
+            os.kill(pid, signal.SIGKILL)
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        return True
+
+    monkeypatch.setattr(reader._Child, "is_alive", is_alive)
+    assert len(str(read_apart(is_never_stopped, plain, "a" * 1_000_000))) == 1_000_000
+    assert read_pid() != pid
+
+
+def test_a_machine_that_gives_no_process_reads_in_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(reader, "_idle", [])
+    monkeypatch.setattr(reader.subprocess, "Popen", refuse)
+    assert read_pid() == os.getpid()
+
+
+def test_the_time_is_limited_even_if_its_signal_was_ignored_at_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reader, "_idle", [])
+    monkeypatch.setattr(reader, "CPU_LIMIT_S", 0.2)
+    ignored = "import signal; signal.signal(signal.SIGPROF, signal.SIG_IGN); "
+    blocked = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGPROF]); "
+    monkeypatch.setattr(reader, "_START", ignored + blocked + reader._START)
+    assert read_apart(is_never_stopped, *FOR_EVER) == Unread("could not be read within 0.2 s")
+
+
+def test_an_answer_that_is_nested_deeply_is_refused_too(capfd: pytest.CaptureFixture[str]) -> None:
+    assert read_apart(is_never_stopped, json.loads, "[" * 700 + "]" * 700) == Unread("is nested too deeply")
+    assert capfd.readouterr().err == ""
 
 
 def test_threads_read_at_once() -> None:
