@@ -21,6 +21,7 @@ from typing import Final
 
 from agent.core.edit.formats.begin_patch import BEGIN_PATCH
 from agent.core.edit.formats.found import Format, FoundBlock, FoundText
+from agent.core.edit.formats.other_tools import OTHER_TOOLS
 from agent.core.edit.formats.search_replace import SEARCH_REPLACE
 from agent.core.edit.formats.tool_calls import TOOL_CALLS
 from agent.core.edit.formats.unified_diff import UNIFIED_DIFF
@@ -49,7 +50,7 @@ __all__ = [
 
 MOST_EDITS: Final = 200  # in one reply
 
-FORMATS: Final[Sequence[Format]] = (SEARCH_REPLACE, UNIFIED_DIFF, BEGIN_PATCH, TOOL_CALLS, WHOLE_FILES)
+FORMATS: Final[Sequence[Format]] = (SEARCH_REPLACE, UNIFIED_DIFF, BEGIN_PATCH, TOOL_CALLS, OTHER_TOOLS, WHOLE_FILES)
 # Those of which the model is told. The others are understood if they come unasked.
 TAUGHT: Final[Sequence[Format]] = (SEARCH_REPLACE,)
 # Those of which the model is told only in the last turn of a repair, when SEARCH/REPLACE blocks did not fit.

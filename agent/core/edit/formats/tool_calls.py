@@ -12,13 +12,13 @@ from agent.core.edit.formats.names import named_files
 from agent.core.text.lexer import Kind, Line
 from agent.core.text.markers import read_fence
 
-__all__ = ["TOOL_CALLS", "ToolCalls"]
+__all__ = ["ARGUMENTS", "LONGEST", "NEW", "OLD", "PATH", "TOOL_CALLS", "ToolCalls", "json_parts"]
 
 FORM: Final = "str_replace call"
-_PATH: Final = ("file_path", "path", "file", "filename")
-_OLD: Final = ("old_string", "old_str")
-_NEW: Final = ("new_string", "new_str")
-_ARGUMENTS: Final = ("arguments", "input", "parameters")
+PATH: Final = ("file_path", "path", "file", "filename")
+OLD: Final = ("old_string", "old_str")
+NEW: Final = ("new_string", "new_str")
+ARGUMENTS: Final = ("arguments", "input", "parameters")
 # How a line begins that holds an old string.
 _SIGNS: Final = ('"old_string"', '"old_str"', "<old_string>", "<old_str>", '<parameter name="old_str')
 _SHELLS: Final = ("bash", "sh", "shell", "zsh", "console")
@@ -35,7 +35,7 @@ class ToolCalls:
         found: list[FoundBlock] = []
         free = [line for line in lines if line.kind in (Kind.PROSE, Kind.CODE)]
         done: set[int] = set()
-        for part in _json_parts(free):
+        for part in json_parts(free, [f'"{key}"' for key in OLD]):
             done.update(line.number for line in part)
             found += _read_json(part)
         for call, part in _xml_calls([line for line in free if line.number not in done]):
@@ -71,24 +71,24 @@ def _call(number: int, name: str, old: str, new: str, problem: str = "") -> Foun
 # JSON
 
 
-def _json_parts(lines: Sequence[Line]) -> Iterator[list[Line]]:
-    """Runs of lines from one that begins with a bracket to the one that closes it at the same indent."""
+def json_parts(lines: Sequence[Line], words: Sequence[str]) -> Iterator[list[Line]]:
+    """Runs of lines, from one that begins with a bracket to the one that closes it at the same indent, with a word."""
     part: list[Line] = []
     indent = close = ""
-    has_old = False
+    is_meant = False
     for line in lines:
         text = line.text.strip()
         if part and line.number != part[-1].number + 1:
             part = []
         if not part and text[:1] in ("{", "["):
             indent = line.text[: len(line.text) - len(line.text.lstrip())]
-            close, has_old = "]" if text[0] == "[" else "}", False
+            close, is_meant = "]" if text[0] == "[" else "}", False
         elif not part:
             continue
         part.append(line)
-        has_old = has_old or any(f'"{key}"' in text for key in _OLD)
+        is_meant = is_meant or any(word in text for word in words)
         if line.text.startswith(indent + close) or (len(part) == 1 and text.endswith(close)):
-            if has_old:
+            if is_meant:
                 yield part
             part = []
 
@@ -114,13 +114,13 @@ def _calls_in(value: Any, name: str, depth: int = 0) -> Iterator[tuple[str, str,
             yield from _calls_in(item, name, depth + 1)
     if not isinstance(value, dict):
         return
-    name = next((value[key] for key in _PATH if isinstance(value.get(key), str)), name)
-    old = next((value[key] for key in _OLD if isinstance(value.get(key), str)), None)
-    new = next((value[key] for key in _NEW if isinstance(value.get(key), str)), None)
+    name = next((value[key] for key in PATH if isinstance(value.get(key), str)), name)
+    old = next((value[key] for key in OLD if isinstance(value.get(key), str)), None)
+    new = next((value[key] for key in NEW if isinstance(value.get(key), str)), None)
     if name and old is not None and new is not None:
         yield name, old, new, bool(value.get("replace_all"))
     elif depth < 4:
-        for key in (*_ARGUMENTS, "edits"):
+        for key in (*ARGUMENTS, "edits"):
             yield from _calls_in(value.get(key), name, depth + 1)
 
 
@@ -131,18 +131,18 @@ def _xml_calls(lines: Sequence[Line]) -> Iterator[tuple[FoundBlock, list[Line]]]
     """Each <old_str> with the <new_str> below it and the last <path> above it, and the lines that they take."""
     name = ""
     i = 0
-    ends = {closing: -1 for keys in (_OLD, _NEW) for _, closing in _openings(keys)}
+    ends = {closing: -1 for keys in (OLD, NEW) for _, closing in _openings(keys)}
     for k, line in enumerate(lines):
         ends |= {closing: k for closing in ends if line.text.rstrip().endswith(closing)}
     while i < len(lines):
-        if path := _value(lines[i].text, _PATH):
+        if path := _value(lines[i].text, PATH):
             name = path
-        old = _read_element(lines, i, _OLD, ends)
+        old = _read_element(lines, i, OLD, ends)
         if old is None:
             i += 1
             continue
         below = next((k for k in range(old[1], min(old[1] + 3, len(lines))) if lines[k].text.strip()), old[1])
-        new = _read_element(lines, below, _NEW, ends)
+        new = _read_element(lines, below, NEW, ends)
         if new is None or not name:
             i = old[1]
             continue

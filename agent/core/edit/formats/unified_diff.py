@@ -67,7 +67,7 @@ def _read_diff(lines: Sequence[Line], span: Sequence[Line], editable: Collection
     if not hunks:
         yield FoundBlock(span[0].number, name, (), (), problem or "it holds no hunk", HunkPlace(FORM))
     for number, split, place in hunks:
-        yield FoundBlock(number, name, (), (split,), problem, place)
+        yield FoundBlock(number, name, (), (split,), problem or _is_cut(split, place), place)
 
 
 def _hunks(lines: Sequence[Line]) -> Iterator[tuple[int, Split, HunkPlace]]:
@@ -92,6 +92,12 @@ def _place(head: HunkHead | None, split: Split) -> HunkPlace:
         return HunkPlace(FORM)
     is_counted = head.counts == (len(split[0]), len(split[1]))
     return HunkPlace(FORM, head.at, (head.anchor,) if head.anchor else (), is_counted)
+
+
+def _is_cut(split: Split, place: HunkPlace) -> str:
+    """The fault of a hunk that ends before the lines which it is about, "" if it does not."""
+    is_short = split[0] == split[1] and place.at > 0 and not place.is_counted
+    return "it changes no line, and its head counts other lines than it has" if is_short else ""
 
 
 def _is_torn(lines: Sequence[Line], span: Sequence[Line]) -> str:
@@ -129,7 +135,7 @@ def _read_fences(lines: Sequence[Line], editable: Collection[str]) -> Iterator[F
             odd = next((line for line in held if line.text[:1] not in ("", " ", "+", "-", "\\", "@")), None)
             problem = problem or (f"line {odd.number} is none of a diff: {NOT_OF_HUNK}" if odd else "")
             for at, split, place in _hunks(held):
-                yield FoundBlock(at, name, mentions, (split,), problem, place)
+                yield FoundBlock(at, name, mentions, (split,), problem or _is_cut(split, place), place)
             floor = fence[-1].number
         floor = max([floor, *(line.number for line in fence if line.kind in (Kind.BLOCK, Kind.PATCH))])
 

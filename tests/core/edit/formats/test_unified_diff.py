@@ -141,3 +141,14 @@ def test_the_diff_of_any_change_is_applied_exactly_or_refused(old: list[str], ne
     for reply in (f"Look:\n\n````diff\n{diff}````\n", f"Look:\n\n{diff}\nSo much.\n"):
         result = apply_reply({"notes.txt": before}, reply, editable=["notes.txt"])
         assert result.files["notes.txt"] == after or (result.rejected and not result.changed)
+
+
+def test_a_diff_that_ends_before_the_lines_that_change_is_refused():
+    first = "--- a/notes.txt\n+++ b/notes.txt\n@@ -1 +1 @@\n-{0}\n+{0}, again\n".format(
+        FILES["notes.txt"].split("\n")[0]
+    )
+    shown = FILES["experiment.py"].split("\n")[0]
+    cut = f"--- a/experiment.py\n+++ b/experiment.py\n@@ -1,3 +1,4 @@\n {shown}\n"
+    result = apply_reply(FILES, f"```diff\n{first}{cut}```\n", editable=list(FILES))
+    assert result.files == FILES
+    assert ["changes no line" in rejected.hint for rejected in result.rejected] == [True]
