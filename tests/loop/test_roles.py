@@ -148,7 +148,9 @@ def test_a_plan_that_led_to_no_change_goes_back_to_the_planner_and_runs_nothing(
     play(study, team)
     assert [m.role for m in team.planner.requests[1].messages] == ["system", "user", "assistant", "user"]
     told = said(team.planner, 1)
-    assert told.startswith("Your plan led to no change, because") and "holds no fenced file or function" in told
+    assert (
+        told.startswith("Your plan led to no change, because") and "holds no whole file or function in a fence" in told
+    )
     assert "The file has no such function." in told and "SEARCH/REPLACE block." not in told.splitlines()[-1]
     assert "Make it learn faster." in said(team.editor, 0) and "Nothing else changes." in said(team.editor, 2)
     assert [o.folder for o in results(study, Opened) if o.step is Step.RUN] == ["run_1.1"]  # type: ignore[attr-defined]

@@ -192,9 +192,9 @@ def test_an_idea_without_a_working_edit_ends_as_failed_within_its_budgets(make_s
         told = request.messages[-1].content
         assert not re.search(r"\b[0-9a-f]{64}\b", told), "a name of a blob in place of its text"
     assert "The reply holds no SEARCH/REPLACE block" in model.requests[1].messages[-1].content
-    assert "The reply holds no fenced file or function" in model.requests[4].messages[-1].content
+    assert "The reply holds no whole file or function in a fence" in model.requests[4].messages[-1].content
     assert "3 run numbers in a row were given up" in state.ended.summary
-    assert "run 3 (given up): the reply holds no fenced file or function" in state.ended.summary
+    assert "run 3 (given up): the reply holds no whole file or function in a fence" in state.ended.summary
     assert opened(study, Step.RUN) == [] and opened(study, Step.SMOKE) == []
     assert "## Run 3: given up" in (study.workspace.path / "notes.txt").read_text()
 

@@ -297,7 +297,7 @@ def test_a_whole_function_counts_when_it_was_asked_for() -> None:
 
 def test_a_last_reply_without_a_named_fence_is_told_so() -> None:
     found = refusal(fresh(), "```python\ndef train():\n    return LR\n```\n", purpose=Purpose.WHOLE)
-    assert "holds no fenced file or function" in found.summary
+    assert "holds no whole file or function in a fence" in found.summary
     assert "names a file that may be edited" in str(found.misses[0])
 
 

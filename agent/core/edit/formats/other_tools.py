@@ -81,7 +81,7 @@ def _pairs(lines: Sequence[Line]) -> Iterator[FoundBlock]:
             if tag in _PAIRS:
                 old, number = tag, line.number
             elif old and tag == _PAIRS[old]:
-                said = f"tags as {old} and {tag} are not read"
+                said = f"tags such as <{old}> and <{tag}> are not read"
                 yield FoundBlock(number, None, (), (), said, HunkPlace(FORM))
                 old = ""
 

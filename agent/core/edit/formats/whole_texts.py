@@ -36,8 +36,8 @@ class WholeTexts:
     texts. If it was not, they must be whole files, and fences of other files than the editable ones are prose.
     """
 
-    name = "fenced file or function"
-    plural = "fenced files or functions"
+    name = "whole file or function in a fence"
+    plural = "whole files or functions in fences"
 
     def __init__(self, *, is_asked: bool) -> None:
         self.is_asked = is_asked
