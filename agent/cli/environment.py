@@ -18,6 +18,7 @@ from agent.cli.places import data_cache, data_limit_gib, environment_cache, temp
 from agent.cli.terminal import note, say
 from agent.core.evidence.origin import say_given, say_remedy
 from agent.core.inputs.spec import Environment
+from agent.edges.doctor.machine import check_cache
 from agent.edges.run.baselines import weigh
 from agent.edges.sandbox.choose import Sandbox, choose_sandbox
 from agent.edges.template.data import Prepared, prepare_data, store_of
@@ -224,6 +225,22 @@ def refuse_colon(folder: Path) -> None:
     if ":" in str(folder.absolute()):
         problem = "has a colon in its path, and runs could not import sealed/"
         raise UsageError(str(folder.absolute()), problem, "name another folder with --workspaces")
+
+
+def require_cache(template: Template, interpreter: Path | None) -> None:
+    """Look, before anything is said, whether what the runs lack can be made. interpreter: as --python has it.
+
+    Raises: UsageError if the environment or the data are missing, and there is no folder for them that can be written.
+    """
+    environment, missing = template.spec.environment, None
+    if environment.install and not interpreter:
+        is_ready = environment_for(environment, template.folder, environment_cache(), python_places(os.environ))
+        missing = None if is_ready else environment_cache()
+    if template.spec.prepare and not missing:
+        store = store_of(data_cache(), template)
+        missing = None if store.is_dir() else store
+    if missing and (remark := check_cache(missing, is_needed=True)).is_fault:
+        raise UsageError(f"cache {missing}", f"cannot be written: {remark.detail}", remark.remedy)
 
 
 def require_git() -> None:

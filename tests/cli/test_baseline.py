@@ -133,6 +133,13 @@ def test_stale_baselines_give_no_verdict_anywhere_and_the_command_that_helps(
 ) -> None:
     place = folder / "my quadratic"
     shutil.copytree(QUADRATIC, place)
+    for path in (place / "baselines" / "small").iterdir():  # as a declared baseline would name them
+        row = json.loads(path.read_text())
+        row["seed"] += 1001
+        path.with_name(f"plain-seed{row['seed']}.json").write_text(json.dumps(row))
+        path.unlink()
+    with (place / "template.toml").open("a") as file:
+        file.write('\n[[profiles.small.baselines]]\nname = "plain"\nseeds = 5\n')
     vouched = scientist("baseline", place, "--vouch")
     assert vouched.returncode == 0 and "5 rows now say" in vouched.stdout
     evaluate = place / "sealed" / "evaluate.py"

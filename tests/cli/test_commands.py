@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -58,6 +59,17 @@ def test_the_installed_command_launches_and_reads(command: Scientist, folder: Pa
     assert refused.returncode == 2 and refused.stderr.startswith("scientist: ") and refused.stderr.count("\n") == 1
 
 
+def test_run_0_is_shown_if_it_was_made(workspace: Path, scientist: Scientist, folder: Path) -> None:
+    refused = scientist("show", workspace, 0)
+    assert refused.returncode == 2 and "run 0: was not made: the template stores baselines" in refused.stderr
+    bare = shutil.copytree(QUADRATIC, folder / "bare", ignore=shutil.ignore_patterns("baselines"))
+    options = ("--template", bare, "--idea", "rates", "--pause-before", "run", "--workspaces", "others")
+    scientist("launch", "ideas.json", *options)
+    (other,) = (folder / "others").glob("*/rates")
+    shown = json.loads(scientist("show", other, 0, "--json").stdout)
+    assert (shown["run"], shown["subject"]) == (0, "the template as it is") and shown["metrics"]["score"] > 0
+
+
 def test_a_name_of_many_digits_is_a_commit_and_no_run(workspace: Path, scientist: Scientist) -> None:
     subprocess.run(["git", "-C", workspace, "tag", "0017484713", "run/1^{}"], check=True)
     shown = scientist("diff", workspace, "start", "0017484713")
@@ -100,7 +112,7 @@ def test_stop_takes_workspaces_batches_and_all(scientist: Scientist, folder: Pat
     first, second = only_workspace(folder), only_workspace(folder, "rates")
     for arguments in ((first, second), (first.parent,), (first, first.parent), ("--all",)):
         asked = scientist("stop", *arguments)
-        assert asked.returncode == 0 and asked.stdout.count("asked to stop") == 2, asked
+        assert asked.returncode == 0 and asked.stdout.count("asked to stop, though nothing is at work") == 2, asked
         for workspace in (first, second):
             (workspace / ".agent" / "stop").unlink()
     for arguments in ((), (first, "--all"), (first, "nowhere")):

@@ -86,9 +86,10 @@ def test_without_a_home_what_needs_one_is_refused_and_the_rest_works(
 def test_a_cache_that_cannot_be_written_is_one_line_and_a_fail_in_doctor(
     scientist: Scientist, needy: Path, cache: str
 ) -> None:
-    done = scientist("setup", needy, SCIENTIST_CACHE=cache)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
-    assert f"cache {cache}: " in done.stderr and "set SCIENTIST_CACHE to a folder of yours" in done.stderr
+    for arguments in (("setup", needy), ("launch", "ideas.json", "--template", needy)):
+        done = scientist(*arguments, SCIENTIST_CACHE=cache)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+        assert f"cache {cache}: " in done.stderr and "set SCIENTIST_CACHE to a folder of yours" in done.stderr
     assert "FAIL  cache: " in scientist("doctor", "--template", needy, SCIENTIST_CACHE=cache).stdout
 
 

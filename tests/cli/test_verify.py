@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -64,3 +65,14 @@ def test_what_is_no_workspace_is_bad_input_and_one_without_journal_is_not(
     (workspace / ".agent" / "journal.jsonl").unlink()
     done = scientist("verify", workspace)
     assert done.returncode == 6 and ".agent/journal.jsonl:1: the launch is missing" in done.stdout
+
+
+def test_a_workspace_that_is_gone_is_named_and_the_others_are_resumed(workspace: Path, scientist: Scientist) -> None:
+    gone = workspace.parent / "rates"
+    shutil.rmtree(gone)
+    for arguments in ((workspace.parent,), ("--all",)):
+        done = scientist("resume", *arguments)
+        assert done.returncode == 6 and "/rates: is gone, though batch.json lists it; put it back" in done.stderr
+    assert not gone.exists()
+    (workspace.parent / "batch.json").write_text('{"schema_version": 1, "workspaces": ["momentum"]}')
+    assert scientist("resume", workspace.parent).returncode == 0

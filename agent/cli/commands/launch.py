@@ -20,12 +20,13 @@ from agent.cli.environment import (
     give,
     prepare,
     refuse_colon,
+    require_cache,
     require_git,
     weigh_baselines,
 )
 from agent.cli.models import check_roles, control_of, to_launched
 from agent.cli.options import Chosen, IdeasArg, LaunchSettings, spread_settings
-from agent.cli.places import environment_cache, find_ideas, ideas_roots, read_ideas, template_roots
+from agent.cli.places import find_ideas, ideas_roots, read_ideas, template_roots
 from agent.cli.terminal import note, read_redactor, say
 from agent.core.evidence.baseline import primary_metric
 from agent.core.inputs.idea import choose_ideas
@@ -53,8 +54,7 @@ def launch(ideas: IdeasArg, settings: LaunchSettings) -> None:
     check_roles(asked, source)
     data = check_data(settings.data)
     interpreter = check_python(settings.python) if settings.python else None
-    if source.spec.prepare or (source.spec.environment.install and not interpreter):
-        environment_cache()  # refuses a machine without one before anything is said
+    require_cache(source, interpreter)
     sandbox = choose_sandbox(asked.sandbox)
     check_writable(settings.workspaces)
     if source.sealed:

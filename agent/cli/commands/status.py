@@ -8,7 +8,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -145,9 +145,14 @@ def print_standings(standings: list[Standing]) -> None:
         for line in lay_out(standings, shutil.get_terminal_size().columns):
             typer.echo(line)
     for doubt in sorted({s.no_verdicts for s in standings if s.no_verdicts}):
-        typer.echo(f"{', '.join(s.name for s in standings if s.no_verdicts == doubt)}: no verdicts: {doubt}")
+        typer.echo(f"{name_all(s for s in standings if s.no_verdicts == doubt)}: no verdicts: {doubt}")
     for control in sorted({s.control for s in standings if s.control}):
-        typer.echo(f"{', '.join(s.name for s in standings if s.control == control)}: {control}")
+        typer.echo(f"{name_all(s for s in standings if s.control == control)}: {control}")
+
+
+def name_all(standings: Iterable[Standing]) -> str:
+    """The names of the ideas, each once."""
+    return ", ".join(dict.fromkeys(s.name for s in standings))
 
 
 def lay_out(standings: Sequence[Standing], width: int) -> Iterator[str]:

@@ -8,12 +8,15 @@ from typing import Annotated
 
 import typer
 
+from agent.cli.commands.status import poll_step
 from agent.cli.options import WorkspaceArg, WorkspacesDir
 from agent.cli.places import choose_workspaces
 from agent.cli.table import DEFAULT_WORKSPACES
 from agent.cli.terminal import say
-from agent.edges.workspace.layout import open_workspace, read_state
-from agent.edges.workspace.lock import break_lock
+from agent.core.journal.state import State
+from agent.edges.run.runner import Queued, Running
+from agent.edges.workspace.layout import Workspace, open_workspace, read_state
+from agent.edges.workspace.lock import break_lock, read_holder
 from agent.errors import IntegrityError, UsageError
 
 
@@ -29,11 +32,13 @@ def stop(
     code = 0
     for workspace in choose_workspaces("stop", paths, all_, workspaces):
         try:
-            if read_state(workspace).ended:
+            state: State | None = read_state(workspace)
+            if state and state.ended:
                 if not all_:
                     typer.echo(f"{workspace.path}: has ended already")
                 continue
         except (IntegrityError, OSError) as error:  # it may be at work all the same
+            state = None
             say(f"scientist: {error}")
         try:
             workspace.stop_file.touch()
@@ -43,8 +48,16 @@ def stop(
             say(f"scientist: {refused}")
             code = refused.exit_code
             continue
-        typer.echo(f"{workspace.path}: asked to stop; go on: scientist resume {shlex.quote(str(workspace.path))}")
+        idle = ", though nothing is at work on it" if state and is_idle(workspace, state) else ""
+        typer.echo(f"{workspace.path}: asked to stop{idle}; go on: scientist resume {shlex.quote(str(workspace.path))}")
     raise typer.Exit(code)
+
+
+def is_idle(workspace: Workspace, state: State) -> bool:
+    """Whether no orchestrator and no run is at work on it, as far as can be told from here."""
+    holder = read_holder(workspace.agent)
+    is_held = holder is not None and holder.is_alive() is not False
+    return not (is_held or isinstance(poll_step(workspace, state), Queued | Running))
 
 
 def unlock(path: WorkspaceArg) -> None:

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 from typing import Final
 
-__all__ = ["HELD", "PARTS", "Lineage", "Provenance", "compare", "say_doubt", "say_given", "say_remedy", "sum_up"]
+__all__ = [
+    "HELD",
+    "MISNAMED",
+    "PARTS",
+    "Lineage",
+    "Provenance",
+    "compare",
+    "say_doubt",
+    "say_given",
+    "say_remedy",
+    "sum_up",
+]
 
 # The parts of an origin, in the order in which differences are told. Each is a digest, or readable text.
 PARTS: Final = {
@@ -21,6 +32,7 @@ PARTS: Final = {
     "evaluation": "other prepared data for evaluation",
     "packages": "other packages",
 }
+MISNAMED: Final = "another run than the name of their file says"
 # Key of a row under which its origin stands.
 HELD: Final = "made_with"
 
@@ -52,6 +64,10 @@ class Lineage:
     missing: int = 0
     # Rows by each way in which they differ.
     differing: tuple[tuple[str, int], ...] = ()
+    # Declared rows that differ.
+    stale: int = 0
+    # Files of rows that differ and that no declared baseline makes.
+    stray: tuple[str, ...] = ()
     # Rows that record their code alone.
     incomplete: int = 0
     # Rows that record nothing.
@@ -82,16 +98,21 @@ def _say(part: str, there: str, here: str) -> str:
     return f"{PARTS[part]} ({', '.join(gone)}; here {', '.join(new)})"
 
 
-def sum_up(rows: Sequence[Provenance], missing: int = 0, problem: str = "") -> Lineage:
+def sum_up(known: Mapping[str, Provenance], declared: Set[str], folder: str, problem: str = "") -> Lineage:
+    """What is known of all rows, by the names of their files, without ".json". declared: those of declared rows."""
+    rows = known.values()
     differing = Counter(what for row in rows for what in row.differs)
+    stray = () if problem else tuple(n for n, row in known.items() if row.differs and n not in declared)
     return Lineage(
-        len(rows),
-        missing if rows else 0,
-        tuple(differing.items()),
-        sum(row.incomplete and not row.differs for row in rows),
-        sum(row.given and not row.differs for row in rows),
-        sum(row.is_recorded for row in rows),
-        problem if rows else "",
+        rows=len(rows),
+        missing=len(declared - known.keys()) if rows else 0,
+        differing=tuple(differing.items()),
+        stale=sum(bool(row.differs) for row in rows) - len(stray),
+        stray=tuple(f"{folder}/{name}.json" for name in stray),
+        incomplete=sum(row.incomplete and not row.differs for row in rows),
+        given=sum(row.given and not row.differs for row in rows),
+        recorded=sum(row.is_recorded for row in rows),
+        problem=problem if rows else "",
     )
 
 
@@ -103,7 +124,8 @@ def say_doubt(lineage: Lineage, *, strict: bool) -> str:
     rows = lineage.rows
     told = [f"{count} of {rows} baselines came of {what}" for what, count in lineage.differing]
     if lineage.missing:
-        told.append(f"{lineage.missing} of the declared baselines are not made yet")
+        are = "is" if lineage.missing == 1 else "are"
+        told.append(f"{lineage.missing} of the declared baselines {are} not made yet")
     if lineage.problem:
         told.append(f"the declared baselines cannot be told: {lineage.problem}")
     if strict and lineage.incomplete:
@@ -113,7 +135,12 @@ def say_doubt(lineage: Lineage, *, strict: bool) -> str:
 
 def say_remedy(lineage: Lineage, command: str) -> str:
     """The way to baselines that judge runs. command: `scientist baseline` with all of its options."""
-    if lineage.differing:
+    if lineage.stray:
+        more = f" and {len(lineage.stray) - 1} more" if lineage.stray[1:] else ""
+        away = f"move away {lineage.stray[0]}{more}, which no declared baseline makes"
+        is_all = not (lineage.stale or lineage.incomplete or lineage.missing)
+        return away if is_all else f"{away}; then {say_remedy(replace(lineage, stray=()), command)}"
+    if lineage.stale:
         return f"make them anew: {command} --redo"
     if lineage.incomplete:
         return f"make them anew: {command} --redo, or if nothing has changed since then: {command} --vouch"

@@ -14,7 +14,7 @@ from typing import Final
 
 from agent.core.code.source import BadPython, constants_in, parse
 from agent.core.evidence.baseline import say_setting
-from agent.core.evidence.origin import HELD, PARTS, Provenance, compare
+from agent.core.evidence.origin import HELD, MISNAMED, PARTS, Provenance, compare
 from agent.core.inputs.spec import BaselineVariant, Constant
 from agent.errors import UsageError
 
@@ -51,6 +51,11 @@ class BaselineTask:
     @property
     def stem(self) -> str:
         return f"{self.point}-seed{self.seed}"
+
+    def made(self, row: Mapping[str, object]) -> bool:
+        """Whether the stored row says that it is this run's."""
+        said = row.get("name"), str(row.get("setting", "")), row.get("seed", 0)
+        return said == (self.name, self.setting, self.seed)
 
 
 def plan_tasks(variants: Sequence[BaselineVariant], where: str) -> tuple[BaselineTask, ...]:
@@ -102,8 +107,8 @@ def trace_row(raw: Mapping[str, object], task: BaselineTask | None, here: Bearin
     differs: list[str] = []
     if task:
         constants = task.constants
-        if (raw["name"], str(raw.get("setting", "")), raw.get("seed", 0)) != (task.name, task.setting, task.seed):
-            differs.append("another run than the name of their file says")
+        if not task.made(raw):
+            differs.append(MISNAMED)
     if not isinstance(held, dict) and raw.get("profile", here.profile) != here.profile:
         differs.append(PARTS["profile"])
     if code is None and not task:

@@ -15,6 +15,7 @@ from agent.core.text.plain import plain_line
 from agent.core.text.wording import say_field
 from agent.errors import UsageError
 
+NAME_CHARS = 60
 TITLE_CHARS = 80
 REVISED_CHARS = 6_000  # or twice the idea before: it stands in every prompt, and no window makes it shorter
 # "Overall_Score", "Novelty", "novel"
@@ -52,8 +53,8 @@ class Idea(BaseModel):
 
     @property
     def slug(self) -> str:
-        """The name as a folder name: letters of any script, digits and underscores, at most 60 characters."""
-        return _BETWEEN.sub("_", (self.Name or self.Title).lower()).strip("_")[:60] or "idea"
+        """The name as a folder name: letters of any script, digits and underscores, at most NAME_CHARS characters."""
+        return _BETWEEN.sub("_", (self.Name or self.Title).lower()).strip("_")[:NAME_CHARS] or "idea"
 
     def to_json(self) -> str:
         return json.dumps(self.model_dump(), indent=2, ensure_ascii=False) + "\n"
@@ -163,10 +164,11 @@ def _with_unique_names(ideas: Sequence[Idea], where: str) -> list[Idea]:
     seen: dict[str, int] = {}
     for number, idea in enumerate(ideas, start=1):
         if idea.slug in seen:
+            cut = f", in its first {NAME_CHARS} characters" if len(idea.slug) == NAME_CHARS else ""
             raise UsageError(
                 f"{where}: idea {number}",
                 f"has the same name as idea {seen[idea.slug]}: {idea.slug}",
-                "give each a Name of its own",
+                f"give each a Name of its own{cut}",
             )
         seen[idea.slug] = number
     return list(ideas)

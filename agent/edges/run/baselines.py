@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from agent.core.evidence.origin import HELD, PARTS, Lineage, compare, say_doubt
+from agent.core.evidence.origin import HELD, MISNAMED, PARTS, Lineage, compare, say_doubt
 from agent.core.evidence.variants import BaselineTask, Bearings, hash_code, hash_with, plan_tasks, set_constants
 from agent.edges.run.choose_runner import runner_for
 from agent.edges.run.prepare_step import Equipment
@@ -69,20 +69,21 @@ class Row:
             return RowState.MISSING
         except (OSError, ValueError) as error:
             raise UsageError(str(self.path), f"cannot be read: {error}", "delete it; it is made again") from error
-        if not isinstance(stored, dict) or stored.get("code") != self.code:
+        if self._compare(stored):
             return RowState.STALE
-        held = stored.get(HELD)
-        if not isinstance(held, dict):
-            return RowState.UNRECORDED
-        return RowState.STALE if compare(held, self.origin) else RowState.THERE
+        return RowState.THERE if isinstance(stored.get(HELD), dict) else RowState.UNRECORDED
 
     def differs(self) -> str:
-        """The part in which a stale row differs, in words."""
-        stored = json.loads(self.path.read_text("utf-8"))
+        """The parts in which a stale row differs, in words."""
+        return ", ".join(self._compare(json.loads(self.path.read_text("utf-8"))))
+
+    def _compare(self, stored: object) -> tuple[str, ...]:
         if not isinstance(stored, dict) or stored.get("code") != self.code:
-            return PARTS["code"]
+            return (PARTS["code"],)
+        if not self.task.made(stored):
+            return (MISNAMED,)
         held = stored.get(HELD)
-        return ", ".join(compare(held, self.origin)) if isinstance(held, dict) else ""
+        return compare(held, self.origin) if isinstance(held, dict) else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ def load_template(folder: Path, profile: str = "", brought: Mapping[str, str] | 
     for command in (whole.command, whole.plot, *(step.command for step in steps if step)):
         if command:
             resolve_command(command, Path("python"))
-    _checkprofile_names(folder, whole)
+    _check_profile_names(folder, whole)
     foreign = not (folder / TEMPLATE_FILE).is_file()
     profile = profile or whole.default_profile
     spec = at_profile(whole, profile)
@@ -195,7 +195,7 @@ def at_profile(spec: TemplateSpec, profile: str) -> TemplateSpec:
     )
 
 
-def _checkprofile_names(folder: Path, spec: TemplateSpec) -> None:
+def _check_profile_names(folder: Path, spec: TemplateSpec) -> None:
     """Raises: UsageError if template.toml names a profile that has no file."""
     known = profile_names(folder)
     fields: list[tuple[str, tuple[str, ...]]] = [(f"profiles.{name}", (name,)) for name in spec.profiles]
@@ -304,9 +304,9 @@ def _read_baselines(parts: _Parts) -> tuple[tuple[Baseline, ...], Lineage]:
     is_recorded = any(HELD in raw for raw in rows.values())
     origin = template_origin(folder, spec, parts.files, parts.profile_text) if is_recorded else {}
     here = Bearings(parts.files, spec.run_files, profile, origin | dict(parts.brought))
-    known = [trace_row(raw, tasks.get(stem), here) for stem, raw in rows.items()]
+    known = {stem: trace_row(raw, tasks.get(stem), here) for stem, raw in rows.items()}
     found = in_declared_order([_to_baseline(raw, spec) for raw in rows.values()], variants)
-    return found, sum_up(known, len(tasks.keys() - rows.keys()), problem)
+    return found, sum_up(known, tasks.keys(), f"baselines/{profile}", problem)
 
 
 def _read_row(path: Path) -> dict[str, object]:

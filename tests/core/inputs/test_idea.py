@@ -64,6 +64,7 @@ def test_an_idea_is_read_as_it_was_written(extra: dict[str, str]) -> None:
         (json.dumps(ONE | {"Title": 5}), "idea 1: field Title = 5: is no text"),
         (json.dumps(ONE | {"Experiment": []}), 'idea 1: field Experiment = "": must not be blank'),
         (json.dumps([ONE, TWO, {**TWO, "Name": "adaptive K"}]), "idea 3: has the same name as idea 1: adaptive_k"),
+        (json.dumps([ONE | {"Name": "n" * 60 + end} for end in "ab"]), "a Name of its own, in its first 60 characters"),
     ],
 )
 def test_a_bad_file_is_refused_with_the_idea_and_the_field(text: str, said: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.evidence.origin import say_remedy
 from agent.edges.run.baselines import Bench, Made, RowState, make_row, plan_rows, vouch, weigh
 from agent.edges.template.data import Prepared, prepare_data
 from agent.edges.template.load import load_template
@@ -108,6 +109,29 @@ def test_rows_of_something_else_judge_nothing(place: Path, file: str, old: str, 
     if "data" not in said and "alone" not in said:  # what the folder shows is known without a launch, too
         template = load_template(place, "small")
         assert all(said in b.doubt and "scientist baseline quadratic" in b.doubt for b in template.baselines)
+
+
+def test_a_row_that_no_declared_baseline_makes_is_to_be_moved_away_if_it_differs(place: Path) -> None:
+    row = place / "baselines" / "small" / "plain-seed1002.json"
+    stray = row.with_name("plain-seed7.json")
+    stray.write_text(row.read_text().replace('"seed": 1002', '"seed": 7'))
+    assert doubt(place) == ""
+    change(stray, '"code": "', '"code": "0')
+    lineage = load_template(place, "small").lineage
+    told = "move away baselines/small/plain-seed7.json, which no declared baseline makes"
+    assert say_remedy(lineage, "COMMAND") == told
+    change(place / "profiles" / "small.json", "40", "400")
+    lineage = load_template(place, "small").lineage
+    assert (lineage.stale, lineage.rows) == (2, 3)
+    assert say_remedy(lineage, "COMMAND") == f"{told}; then make them anew: COMMAND --redo"
+
+
+def test_redo_makes_a_row_anew_that_is_another_run_than_its_file_says(place: Path) -> None:
+    template = load_template(place, "small")
+    change(place / "baselines" / "small" / "plain-seed1002.json", '"seed": 1002', '"seed": 1001')
+    first, second = plan_rows(template)
+    assert (first.state(), second.state()) == (RowState.THERE, RowState.STALE)
+    assert second.differs() == "another run than the name of their file says"
 
 
 def test_rows_made_with_data_or_packages_that_a_launch_lacks_judge_nothing(place: Path) -> None:
