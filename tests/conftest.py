@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +27,15 @@ sys.dont_write_bytecode = False
 # As the product sets them before it imports these libraries; some tests import them first.
 os.environ.update(WITHOUT_REQUESTS)
 os.environ["GIT_PYTHON_REFRESH"] = "quiet"
+
+# As litellm sets it once at its import, which may be in a test that puts the environment back.
+(_LITELLM,) = importlib.util.find_spec("litellm").submodule_search_locations  # type: ignore[union-attr, misc]
+os.environ["TIKTOKEN_CACHE_DIR"] = str(Path(_LITELLM, "litellm_core_utils", "tokenizers"))
+
+# Commands that tests interrupt would leave alone what this process ignores, as a shell's job in the background does.
+for _signal in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+    if signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, signal.default_int_handler if _signal == signal.SIGINT else signal.SIG_DFL)
 
 # Thousands of tests are collected, and live until the end: the collector need not look at them again and again.
 gc.disable()

@@ -118,8 +118,6 @@ def run_here(line: str, place: Path, environment: Mapping[str, str]) -> subproce
             for word in shlex.split(line, comments=True)[1:]
         ]
         code = app.run([word for found in words for word in found])
-        left = {name: value for name, value in os.environ.items() if name.startswith("TIKTOKEN")}
-    os.environ |= left  # litellm sets it once, as it is imported
     return subprocess.CompletedProcess(line, code, said.buffer.getvalue().decode())
 
 
