@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import reduce
 from typing import assert_never
 
-from agent.core.failure.diagnose import Failure
+from agent.core.failure.diagnose import Failure, FailureKind
 from agent.core.journal.action_results import (
     Applied,
     Asked,
@@ -180,9 +180,14 @@ def _refused(state: State, refused: Refused) -> State:
 def _closed(state: State, closed: Closed) -> State:
     candidate = state.attempt.candidate
     assert candidate
-    lost = closed.exit is None or (closed.infrastructure and closed.exit.was_killed)
-    folders = candidate.folders | {closed.step: closed.folder}
-    candidate = replace(candidate, folders=folders, step_s=candidate.step_s + (0.0 if lost else closed.seconds))
+    killed = closed.exit is not None and closed.infrastructure and closed.exit.was_killed
+    lost = closed.exit is None or killed
+    candidate = replace(
+        candidate,
+        folders=candidate.folders | {closed.step: closed.folder},
+        step_s=candidate.step_s + (0.0 if lost else closed.seconds),
+        kills=candidate.kills + killed,
+    )
     state = replace(
         try_code(state, candidate),
         opened=None,
@@ -201,12 +206,16 @@ def _closed(state: State, closed: Closed) -> State:
 def _set_back(state: State, closed: Closed, lost: bool) -> State:
     """The state after the machine failed, not the code: the same step again in a new folder.
 
-    A pause comes first, unless the step was only lost or killed, and not too often in a row.
+    A pause comes first, unless the step was only lost or killed, and not too often in a row. If the same code is killed
+    as often again after a person let it go on, the kills are its own failure.
     """
+    candidate = state.attempt.candidate
     state = _next_serial(state)
     if lost and state.lost_in_row < state.limits.lost_steps:
         return state
-    assert closed.failure
+    assert closed.failure and candidate
+    if candidate.kills >= 2 * state.limits.lost_steps:
+        return spend_attempt(replace(state, lost_in_row=0), replace(closed.failure, kind=FailureKind.KILLED))
     kind = PauseKind.STOP if closed.exit and closed.exit.stopped else PauseKind.INFRASTRUCTURE
     often = f" ({state.lost_in_row} times in a row)" if lost else ""
     return replace(state, pause=Paused(kind, f"{closed.failure.summary}{often}"))

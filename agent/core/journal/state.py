@@ -32,6 +32,8 @@ class Candidate:
     measured: Measured = field(default_factory=Measured)
     # Seconds of its supervised steps.
     step_s: float = 0.0
+    # Tries of its steps that somebody else killed.
+    kills: int = 0
     # `tried` of the state before this code, for a candidate that is set aside.
     tried_before: str = ""
     # A person let it run.
