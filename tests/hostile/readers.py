@@ -126,7 +126,9 @@ EDITS: Final[dict[str, Reader]] = {
     "apply_reply, above": lambda text: apply(f"{text}\n{edit('LR = 2').partition(chr(10))[2]}"),
     "apply_reply, a fence": lambda text: apply(f"```{text}\n{edit('LR = 2')}"),
     "apply_reply, the file": lambda text: apply(edit("LR = 2", search="LR = 3\nLR = 4\n"), text),
-    "apply_reply, twice in the file": lambda text: apply(edit("LR = 2"), f"{text}\nLR = 1\n{text}"),
+    "apply_reply, twice in the file": lambda text: apply(
+        edit("LR = 2"), "\nLR = 1\n".join([text[: len(text) // 2]] * 2)
+    ),
     "apply_reply, SEARCH and the file": lambda text: apply(edit("LR = 2", search=f"{text}\ny\n"), text),
     "apply_whole": lambda text: apply_whole(FILES, f"experiment.py\n```\n{text}\n```\n", editable=tuple(FILES)),
     "apply_whole, a name": lambda text: apply_whole(FILES, f"{text}\n```\n{CODE}\n```\n", editable=tuple(FILES)),

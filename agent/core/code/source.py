@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import symtable
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
-__all__ = ["BadPython", "constants_in", "find_bad_python", "parse"]
+__all__ = ["MOST_CHARS", "BadPython", "constants_in", "find_bad_python", "parse"]
+
+MOST_CHARS: Final = 500_000  # more is refused: its tree would take seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,8 @@ class BadPython:
 def parse(text: str) -> ast.Module | BadPython:
     """The syntax tree of a text, without a byte order mark and without warnings."""
     text = text.removeprefix("\ufeff")
+    if len(text) > MOST_CHARS:
+        return BadPython(1, f"it has more than {MOST_CHARS:,} characters")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -40,11 +46,10 @@ def find_bad_python(text: str) -> BadPython | None:
     bare = text.removeprefix("\ufeff")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            symtable.symtable(bare, "<edit>", "exec")
-            return None
-        except (SyntaxError, ValueError, RecursionError, MemoryError, SystemError):
-            pass
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError, SystemError):
+            if len(bare) <= MOST_CHARS:
+                symtable.symtable(bare, "<edit>", "exec")
+                return None
     fault = parse(text)  # symtable refuses more than the grammar does
     return fault if isinstance(fault, BadPython) else None
 

@@ -17,8 +17,9 @@ from agent.core.code.source import BadPython, constants_in, find_bad_python, par
         ("x = '\ud800'\n", 1, "surrogates"),
         ("-" * 200_000 + "1\n", 1, "nested too deeply"),
         ("(" * 500 + ")" * 500, 1, "nested"),
+        ("x = 1\n" * 100_000, 1, "more than 500,000 characters"),
     ],
-    ids=["syntax", "null", "surrogate", "deep", "brackets"],
+    ids=["syntax", "null", "surrogate", "deep", "brackets", "long"],
 )
 def test_a_fault_has_a_line_and_words(text: str, line: int, words: str) -> None:
     fault = parse(text)
