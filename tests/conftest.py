@@ -59,13 +59,21 @@ WITH_LITELLM = (
 SHARED = ("launched", "finished", "whole")
 
 
+@pytest.hookimpl(tryfirst=True)  # before that of xdist, which looks for the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         shared = [name for name in SHARED if name in getattr(item, "fixturenames", ())]
         if item.nodeid.startswith(WITH_LITELLM):
-            item.add_marker(pytest.mark.xdist_group("litellm"))
+            put_in_group(item, "litellm")
         elif shared and item.get_closest_marker("slow") is None:
-            item.add_marker(pytest.mark.xdist_group(shared[0]))
+            put_in_group(item, shared[0])
+
+
+def put_in_group(item: pytest.Item, name: str) -> None:
+    item.add_marker(pytest.mark.xdist_group(name))
+    # xdist 3.8 writes the group into an attribute that pytest 9.2 reads no more.
+    if getattr(item.config.option, "loadgroup", False) and hasattr(item, "_id"):
+        item._id = type(item._id).parse(f"{item.nodeid}@{name}")
 
 
 def pytest_collection_finish() -> None:

@@ -158,7 +158,8 @@ def supervisor_mib(place: Path) -> float:
     ("rung", "player", "names"),
     [
         ("bwrap", "user", tuple(GREEDS)),
-        ("landlock", "root", MANY),
+        # Quick for Landlock: the next test, and test_attacks.py.
+        pytest.param("landlock", "root", MANY, marks=pytest.mark.slow),
         pytest.param("bwrap", "root", tuple(GREEDS), marks=pytest.mark.slow),
         pytest.param("landlock", "root", tuple(GREEDS), marks=pytest.mark.slow),
         pytest.param("landlock", "user", tuple(GREEDS), marks=pytest.mark.slow),

@@ -49,6 +49,7 @@ def test_every_reading_command_reads_what_launch_made(workspace: Path, scientist
     assert "losses.png" in [p.name for p in (workspace / "plots").iterdir()]
 
 
+@pytest.mark.slow  # quick: tests/cli/test_interrupts.py
 def test_the_installed_command_launches_and_reads(command: Scientist, folder: Path) -> None:
     """The others run in this process; this one and tests/cli/test_interrupts.py start what pip installed."""
     done = command("launch", "ideas.json", "--idea", "momentum", "--template", QUADRATIC, "--max-runs", 1)
@@ -78,9 +79,10 @@ def test_a_name_of_many_digits_is_a_commit_and_no_run(workspace: Path, scientist
 
 
 def test_a_damaged_workspace_is_named_and_the_others_are_shown(
-    workspace: Path, scientist: Scientist, folder: Path
+    launched: Launched, scientist: Scientist, folder: Path
 ) -> None:
-    scientist("launch", "ideas.json", "--idea", "rates", "--template", QUADRATIC, "--max-runs", 1)
+    launched("--max-runs", 1)
+    workspace = only_workspace(folder)
     journal = workspace / ".agent" / "journal.jsonl"
     journal.write_text(journal.read_text().replace('"run":1', '"run":2', 1))
     done = scientist("status", "--json")
@@ -98,9 +100,10 @@ def test_the_line_that_repeats_a_run_gives_its_numbers(workspace: Path, scientis
     assert json.loads((tmp_path / "repeat/evaluation.json").read_text())["score"] == run["metrics"]["score"]
 
 
-def test_a_batch_runs_one_idea_after_another_and_keeps_an_index(scientist: Scientist, folder: Path) -> None:
-    done = scientist("launch", "ideas.json", "--template", QUADRATIC, "--max-runs", 1)
-    assert done.returncode == 0, done.stderr
+def test_a_batch_runs_one_idea_after_another_and_keeps_an_index(
+    scientist: Scientist, launched: Launched, folder: Path
+) -> None:
+    launched("--max-runs", 1)
     names = [w["name"] for w in json.loads(scientist("status", "--json").stdout)["workspaces"]]
     assert names == ["momentum", "rates"]
     assert "has ended already" in scientist("resume", only_workspace(folder)).stderr

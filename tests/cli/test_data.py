@@ -55,6 +55,7 @@ def lin(folder: Path) -> Path:
     return place
 
 
+@pytest.mark.slow  # quick: the next test, and tests/edges/run/test_baselines.py for rows of other data
 def test_data_and_interpreter_go_through_every_command(scientist: Scientist, folder: Path, lin: Path) -> None:
     given = ("--python", sys.executable, "--data", "my data")
     shown = f"--python {sys.executable} --data 'my data'"

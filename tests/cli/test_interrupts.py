@@ -124,6 +124,7 @@ def test_stopping_a_batch_keeps_its_later_ideas_from_starting(begin: Begin, scie
     assert not list(only_workspace(folder, "rates").glob(".agent/attempts/*"))
 
 
+@pytest.mark.slow  # quick: test_a_run_outlives_its_killed_orchestrator_and_is_adopted, tests/report/test_status.py
 def test_ideas_that_never_began_are_pending_and_resumed(begin: Begin, scientist: Scientist, folder: Path) -> None:
     process = begin("launch", "ideas.json", "--template", QUADRATIC, "--profile", "slow", "--max-runs", "1")
     wait_for_run(folder)

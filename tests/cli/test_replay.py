@@ -6,6 +6,8 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Scientist
 from tests.paths import QUADRATIC
 
@@ -18,6 +20,7 @@ def trees(workspace: Path) -> list[str]:
     return said.split()
 
 
+@pytest.mark.slow  # quick: tests/loop/test_replay.py
 def test_a_replayed_batch_has_the_same_trees_and_says_everywhere_what_it_is(scientist: Scientist, folder: Path) -> None:
     launch = ("launch", "ideas.json", "--idea", "momentum", "--template", QUADRATIC, "--max-runs", 1)
     assert scientist(*launch, "--workspaces", "first").returncode == 0

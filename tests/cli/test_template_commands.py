@@ -154,8 +154,12 @@ def test_a_plain_script_becomes_a_template_that_runs(scientist: Scientist, folde
     assert "offline/sweep can vary LR" in report and "final_error.svg" in report
 
     assert "make them: scientist baseline walk" in report
+
+
+@pytest.mark.slow  # quick: the test before it, and tests/cli/test_baseline.py
+def test_a_template_made_of_a_script_is_judged(scientist: Scientist, folder: Path, walk: Path) -> None:
     done = scientist("baseline", "walk", "--python", sys.executable)
-    assert done.returncode == 0 and len(list((template / "baselines/full").glob("*.json"))) == 5, done.stderr
+    assert done.returncode == 0 and len(list((walk / "baselines/full").glob("*.json"))) == 5, done.stderr
     (folder / "ideas.json").write_text('{"Title": "Faster", "Experiment": "Try a higher rate."}')
     done = scientist(
         "launch", "ideas.json", "--template", "walk", "--max-runs", 2, "--python", sys.executable
@@ -244,6 +248,7 @@ def test_a_long_script_is_read_in_a_moment(scientist: Scientist, folder: Path, p
     assert (folder / "templates/walk/steps.py").is_file()
 
 
+@pytest.mark.slow  # quick: test_independent_faults_are_told_in_one_go
 def test_check_tells_the_lines_that_a_script_lacks_one_by_one(scientist: Scientist, folder: Path, plain: Path) -> None:
     new(scientist, plain)
     script = folder / "templates" / "walk" / "experiment.py"
@@ -284,7 +289,7 @@ def test_a_smoke_test_as_long_as_a_run_is_told(
 ) -> None:
     monkeypatch.setattr(template_check, "SMOKE_S", 0.0)
     code = (walk / "experiment.py").read_text().replace("SCIENTIST_SMOKE", "SMOKE")
-    (walk / "experiment.py").write_text(code.replace("def main():", "def main():\n    import time; time.sleep(1)"))
+    (walk / "experiment.py").write_text(code.replace("def main():", "def main():\n    import time; time.sleep(0.4)"))
     code, report = check(scientist, "walk")
     assert code == 1 and "SCIENTIST_SMOKE=1 shortens little" in report
 

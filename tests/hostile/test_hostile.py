@@ -10,7 +10,7 @@ import pytest
 from tests.hostile.readers import GROUPS
 from tests.paths import ROOT
 
-SMALL, STRIDE = 20_000, 59
+SMALL, STRIDE = 20_000, 101
 LARGE, LARGE_STRIDE = 1_000_000, 41
 
 
@@ -33,6 +33,7 @@ def test_readers_take_two_seconds_for_a_million_characters(group: str) -> None:
     measure(group, LARGE, LARGE_STRIDE)
 
 
+@pytest.mark.slow  # .ci/run lint does the same
 def test_no_regular_expression_is_slow() -> None:
     done = subprocess.run([sys.executable, "-m", "tests.hostile.sources"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

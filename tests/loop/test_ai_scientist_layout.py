@@ -92,6 +92,7 @@ def test_an_idea_on_an_ai_scientist_folder(make_study: Callable[..., Study], fol
     assert figure == {"folders": ["run_0", "run_1", "run_2"], "baseline": pytest.approx(baseline)}
 
 
+@pytest.mark.slow  # quick: the next test, and tests/core/evidence/test_means.py has the words
 def test_means_without_a_number_are_a_failure_that_the_model_is_told(
     make_study: Callable[..., Study], folder: Path
 ) -> None:
@@ -110,7 +111,8 @@ def test_means_without_a_number_are_a_failure_that_the_model_is_told(
     assert "final_info.json has no number under `means`" in said and len(said) < 12_000
 
 
-@pytest.mark.parametrize("given", [True, False], ids=["run_0 given", "no run_0"])
+# With a run_0, the test of a whole idea has the reading of it.
+@pytest.mark.parametrize("given", [pytest.param(True, marks=pytest.mark.slow), False], ids=["run_0 given", "no run_0"])
 def test_a_metric_that_was_a_number_at_run_0_and_is_nan_now_fails_the_run(
     make_study: Callable[..., Study], folder: Path, given: bool
 ) -> None:

@@ -151,6 +151,7 @@ def drive(study: Study, runner: InstantRunner, watch: Callable[[Event, State], N
     pytest.fail("did not end in 300 resumes")
 
 
+@pytest.mark.slow  # quick: the same without pauses in test_resume.py
 def test_a_crash_after_every_event_changes_nothing(make_study: Callable[..., Study]) -> None:
     """Each event is stored and then the orchestrator is gone, once; a resume goes on from there."""
     limits = Limits(max_runs=2)

@@ -396,6 +396,7 @@ def test_a_crash_after_every_event_changes_nothing_with_three_models(
     assert troupe.asked == {1}
 
 
+@pytest.mark.slow  # quick: the same with one model in test_resume.py
 def test_a_crash_after_every_effect_before_its_record_changes_nothing_with_three_models(
     make_played: Callable[[str], Study],
     told: tuple[dict[str, object], Counter[str]],

@@ -96,6 +96,7 @@ def warn_and_find(find: Callable[..., Any]) -> Callable[..., Any]:
     return warn
 
 
+@pytest.mark.slow  # quick: only_loopback in tests/conftest.py, under every test that imports it
 def test_importing_litellm_and_asking_its_tables_reaches_nobody() -> None:
     """Whatever variables are set at the start: prices, windows and header names come from its own files."""
     code = """
