@@ -29,8 +29,9 @@ os.environ.update(WITHOUT_REQUESTS)
 os.environ["GIT_PYTHON_REFRESH"] = "quiet"
 
 # As litellm sets it once at its import, which may be in a test that puts the environment back.
-(_LITELLM,) = importlib.util.find_spec("litellm").submodule_search_locations  # type: ignore[union-attr, misc]
-os.environ["TIKTOKEN_CACHE_DIR"] = str(Path(_LITELLM, "litellm_core_utils", "tokenizers"))
+_litellm = importlib.util.find_spec("litellm")  # an experiment's environment has none
+if _litellm and _litellm.origin:
+    os.environ["TIKTOKEN_CACHE_DIR"] = str(Path(_litellm.origin).parent / "litellm_core_utils" / "tokenizers")
 
 # Commands that tests interrupt would leave alone what this process ignores, as a shell's job in the background does.
 for _signal in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
