@@ -57,7 +57,7 @@ WITH_LITELLM = (
     "tests/loop/test_context_loop.py::test_a_real_server",
 )
 # Fixtures that take seconds and are made once a worker: one worker has the quick tests that share them.
-SHARED = ("launched", "finished", "whole")
+SHARED = ("launched", "finished", "whole", "undisturbed", "rows_made")
 
 
 @pytest.hookimpl(tryfirst=True)  # before that of xdist, which looks for the marks

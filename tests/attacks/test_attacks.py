@@ -45,7 +45,7 @@ def stray(scene: Scene) -> set[str]:
 
 
 @pytest.mark.parametrize("player", [pytest.param("root", marks=pytest.mark.slow), "user"])
-@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("rung", [*RUNGS[:2], pytest.param("off", marks=pytest.mark.slow)])  # quick: both walls
 def test_attacks(rung: str, player: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a run's code, then of the same code as an evaluator serves it."""
     with open_stage(rung, player) as stage:

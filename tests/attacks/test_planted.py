@@ -212,7 +212,8 @@ def test_compiled_code_beside_sealed_sources_is_gone_before_the_next_step() -> N
         assert not planted.parent.exists()
 
 
-@pytest.mark.parametrize("rung", ["bwrap", "landlock", "off"])
+# Quick for "off": test_nothing_planted_is_followed_or_believed.
+@pytest.mark.parametrize("rung", ["bwrap", "landlock", pytest.param("off", marks=pytest.mark.slow)])
 def test_what_a_run_really_left_is_published_without_its_traps(rung: str) -> None:
     """The host's files keep their modes, and a later step sees the published run and cannot change it."""
     code = """

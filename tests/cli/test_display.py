@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from agent.cli.display import Foot
+from agent.cli.display import Foot, is_live
 from agent.cli.terminal import VOICE, clean_streams, put, say
 from tests.cli.conftest import LIMIT_S, SCIENTIST, Launched, Scientist, environment, only_workspace
 from tests.paths import QUADRATIC
@@ -84,7 +84,23 @@ def test_a_terminal_has_one_moving_line_and_whole_lines_above_it(folder: Path, v
         assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", written)
 
 
-@pytest.mark.parametrize("variables", [{"CI": "true"}, pytest.param({"TERM": "dumb"}, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("variables", "live"),
+    [({}, True), ({"CI": "true"}, False), ({"TERM": "dumb"}, False), ({"TERM": ""}, False), ({"NO_COLOR": "1"}, True)],
+)
+def test_a_line_moves_on_a_terminal_that_is_not_dumb_and_not_of_ci(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], live: bool
+) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    for name, value in ({"TERM": "xterm", "CI": ""} | variables).items():
+        monkeypatch.setenv(name, value)
+    assert is_live() is live
+
+
+@pytest.mark.slow  # quick: the test before it
+@pytest.mark.parametrize("variables", [{"CI": "true"}, {"TERM": "dumb"}])
 def test_ci_and_a_dumb_terminal_see_plain_lines(folder: Path, variables: dict[str, str]) -> None:
     assert "\x1b" not in on_a_terminal(folder, *LAUNCH, **variables)
 

@@ -45,7 +45,8 @@ def test_a_full_disk_at_every_effect_costs_nothing(
         assert "free space" in said and str(study.workspace.path) in said, said
 
 
-@pytest.mark.parametrize("call", [pytest.param("write", marks=pytest.mark.slow), "fsync"])
+@pytest.mark.slow  # quick: the test before it, and tests/edges/system/test_faults.py has the words
+@pytest.mark.parametrize("call", ["write", "fsync"])
 def test_a_failing_disk_at_every_effect_costs_nothing(
     make_study: MakeStudy, expected: dict[str, object], monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:

@@ -82,13 +82,19 @@ def supervised(workspace: Workspace) -> Counter[str]:
     return Counter(name.partition(".")[0] + "." + name.rpartition(".")[2].lstrip("0123456789") for name in ran)
 
 
+_ENDS: list[tuple[dict[str, object], Counter[str]]] = []
+
+
 @pytest.fixture
-def told(make_study: Callable[..., Study]) -> tuple[dict[str, object], Counter[str]]:
-    study = make_study(limits=Limits(max_runs=3))
-    loop = study.loop(model := Recalled(study.workspace.journal()))
-    model.journal = loop.journal
-    loop.run()
-    return story_of(study.workspace), supervised(study.workspace)
+def undisturbed(make_study: Callable[..., Study]) -> tuple[dict[str, object], Counter[str]]:
+    """The end of the idea if nothing goes wrong, computed once."""
+    if not _ENDS:
+        study = make_study(limits=Limits(max_runs=3), batch="undisturbed")
+        loop = study.loop(model := Recalled(study.workspace.journal()))
+        model.journal = loop.journal
+        loop.run()
+        _ENDS.append((story_of(study.workspace), supervised(study.workspace)))
+    return _ENDS[0]
 
 
 def resume_until_ended(study: Study, start: Callable[[Recalled], State]) -> Recalled:
@@ -106,7 +112,7 @@ def resume_until_ended(study: Study, start: Callable[[Recalled], State]) -> Reca
 
 
 def test_a_crash_after_every_event_changes_nothing(
-    make_study: Callable[..., Study], told: tuple[dict[str, object], Counter[str]], tmp_path: Path
+    make_study: Callable[..., Study], undisturbed: tuple[dict[str, object], Counter[str]], tmp_path: Path
 ) -> None:
     study = make_study(limits=Limits(max_runs=3), batch="crashed")
 
@@ -124,8 +130,8 @@ def test_a_crash_after_every_event_changes_nothing(
         raise Crash
 
     model = resume_until_ended_by_last_event(study, crash_once_an_event)
-    assert story_of(study.workspace) == told[0]
-    assert supervised(study.workspace) == told[1]
+    assert story_of(study.workspace) == undisturbed[0]
+    assert supervised(study.workspace) == undisturbed[1]
     assert set(model.asked.values()) == {1}
 
 
@@ -145,7 +151,9 @@ def resume_until_ended_by_last_event(study: Study, start: Callable[[Recalled], S
 
 
 def test_a_crash_after_every_effect_before_its_record_changes_nothing(
-    make_study: Callable[..., Study], told: tuple[dict[str, object], Counter[str]], monkeypatch: pytest.MonkeyPatch
+    make_study: Callable[..., Study],
+    undisturbed: tuple[dict[str, object], Counter[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     study = make_study(limits=Limits(max_runs=3), batch="crashed")
 
@@ -157,13 +165,13 @@ def test_a_crash_after_every_effect_before_its_record_changes_nothing(
     crashed = crash_before_records(monkeypatch)
     model = resume_until_ended(study, start)
     assert len(crashed) > 20
-    assert story_of(study.workspace) == told[0]
-    assert supervised(study.workspace) == told[1]
+    assert story_of(study.workspace) == undisturbed[0]
+    assert supervised(study.workspace) == undisturbed[1]
     assert set(model.asked.values()) == {2}  # each was in flight once
 
 
 def test_a_crash_before_every_effect_starts_no_run_twice(
-    make_study: Callable[..., Study], told: tuple[dict[str, object], Counter[str]]
+    make_study: Callable[..., Study], undisturbed: tuple[dict[str, object], Counter[str]]
 ) -> None:
     study = make_study(limits=Limits(max_runs=3), batch="crashed")
 
@@ -180,8 +188,8 @@ def test_a_crash_before_every_effect_starts_no_run_twice(
             raise Crash
 
     model = resume_until_ended(study, start)
-    assert story_of(study.workspace) == told[0]
-    assert supervised(study.workspace) == told[1]
+    assert story_of(study.workspace) == undisturbed[0]
+    assert supervised(study.workspace) == undisturbed[1]
     assert set(model.asked.values()) == {1}
 
 

@@ -150,7 +150,11 @@ def crash(body: str) -> str:
     [
         (BAR + "os._exit(1)", ["printed no error", "exit code 1", "Training:"]),
         ("import signal\nos.kill(os.getpid(), signal.SIGSEGV)", ["SIGSEGV", "killed by signal 11"]),
-        ("print('waiting for a lock', flush=True)\ntime.sleep(600)", ["timed out", "waiting for a lock"]),
+        pytest.param(
+            "print('waiting for a lock', flush=True)\ntime.sleep(600)",
+            ["timed out", "waiting for a lock"],
+            marks=pytest.mark.slow,  # quick: tests/core/failure/test_diagnose.py, and tests/attacks/test_limits.py
+        ),
         ("print('all good')\nraise SystemExit(0)", ["wrote no run_1/final_info.json", "all good"]),
     ],
     ids=["progress bars only", "killed by a signal", "hang", "exit 0 without results"],

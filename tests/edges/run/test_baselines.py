@@ -45,7 +45,7 @@ def plain_quadratic(place: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def rows_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A template with two rows of its own, and data that they were made with."""
     folder = tmp_path_factory.mktemp("made")
     (folder / "data" / "deep").mkdir(parents=True)
@@ -55,9 +55,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(made: Path, tmp_path: Path) -> Path:
+def place(rows_made: Path, tmp_path: Path) -> Path:
     """A copy of it, to be changed."""
-    shutil.copytree(made, tmp_path / "copy")
+    shutil.copytree(rows_made, tmp_path / "copy")
     return tmp_path / "copy" / "quadratic"
 
 

@@ -57,6 +57,7 @@ def silent(_: str) -> None:
     pass
 
 
+@pytest.mark.slow  # quick: the next two tests, with a Python that comes without pip
 def test_package_is_installed_checked_and_found_again(template: Path, tmp_path: Path) -> None:
     env = Environment(
         python=f"=={VERSION}",
