@@ -120,14 +120,14 @@ def parameters_of(command: Any) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
-class Call:
+class CurrentCall:
     """The call that is going on, for messages about its settings. `agent.cli.app` sets it for each."""
 
     context: Any = None
     arguments: Sequence[str] = ()
 
 
-CALL = Call()
+CALL = CurrentCall()
 
 
 def watch(command: Any) -> Any:

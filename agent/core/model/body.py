@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from agent.core.model.usage import Usage, read_usage
 
-__all__ = ["Heard", "read_body"]
+__all__ = ["ReadBody", "read_body"]
 
 MOST_BYTES: Final = 50_000_000
 MOST_BLOCKS: Final = 10_000
@@ -27,7 +27,7 @@ Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ReadBody:
     """A reply as its provider wrote it."""
 
     # The reply, without thoughts.
@@ -67,7 +67,7 @@ class Heard:
         return " and ".join(parts) + " alone" if parts else "nothing"
 
 
-def read_body(body: bytes | str) -> Heard | None:
+def read_body(body: bytes | str) -> ReadBody | None:
     """The reply in the body of an answer, or None if it is no JSON object that a provider writes."""
     data = _load(body)
     if not isinstance(data, dict):
@@ -81,8 +81,8 @@ def read_body(body: bytes | str) -> Heard | None:
     return _with(heard, usage, str(data.get("model") or data.get("modelVersion") or ""))
 
 
-def _with(heard: Heard, usage: Usage, model: str) -> Heard:
-    return Heard(
+def _with(heard: ReadBody, usage: Usage, model: str) -> ReadBody:
+    return ReadBody(
         heard.text, heard.reasoning, heard.finish, heard.tools, heard.refusal, heard.error, heard.status, usage, model,
         heard.has_reply, heard.form,
     )  # fmt: skip
@@ -100,7 +100,7 @@ def _is_response_event(data: Json) -> bool:
     return str(data.get("type", "")).startswith("response.") and isinstance(data.get("response"), dict)
 
 
-def _read(data: Json) -> Heard | None:
+def _read(data: Json) -> ReadBody | None:
     """What the object says, without its usage."""
     error = data.get("error")
     if isinstance(data.get("choices"), list) and (data["choices"] or not error):
@@ -108,7 +108,7 @@ def _read(data: Json) -> Heard | None:
     if error:
         return _error_of(error)
     if data.get("choices", ...) is None:
-        return Heard(has_reply=False)
+        return ReadBody(has_reply=False)
     if isinstance(data.get("output"), list) or data.get("object") == "response":
         return _read_response(data)
     if isinstance(data.get("output"), dict):
@@ -125,7 +125,7 @@ def _read(data: Json) -> Heard | None:
     return None
 
 
-def _read_choice(choices: list[Any]) -> Heard:
+def _read_choice(choices: list[Any]) -> ReadBody:
     """The first choice of a chat completion."""
     choice = choices[0] if choices and isinstance(choices[0], dict) else {}
     message = next((choice[name] for name in ("message", "delta") if choice.get(name) is not None), None)
@@ -135,13 +135,13 @@ def _read_choice(choices: list[Any]) -> Heard:
     if not choice.get("error"):
         return heard
     error = _error_of(choice["error"])
-    return Heard(
+    return ReadBody(
         heard.text, heard.reasoning, heard.finish, heard.tools, heard.refusal, error.error, error.status,
         has_reply=True, form=heard.form,
     )  # fmt: skip
 
 
-def _read_message(message: Any, finish: Any, *, has_reply: bool = True) -> Heard:
+def _read_message(message: Any, finish: Any, *, has_reply: bool = True) -> ReadBody:
     """A message of a chat: a content of any form, with thoughts, tools and a refusal beside it."""
     if not isinstance(message, dict):
         message = {"content": message}
@@ -155,10 +155,10 @@ def _read_message(message: Any, finish: Any, *, has_reply: bool = True) -> Heard
     named = [call.get("function") for call in called] + [message.get("function_call") or None]
     tools = heard.tools + tuple(_name(function) for function in named if function is not None)
     refusal = _text(message.get("refusal")) or heard.refusal
-    return Heard(heard.text, reasoning, heard.finish, tools, refusal, has_reply=has_reply, form=form)
+    return ReadBody(heard.text, reasoning, heard.finish, tools, refusal, has_reply=has_reply, form=form)
 
 
-def _read_blocks(content: Any, finish: Any) -> Heard:
+def _read_blocks(content: Any, finish: Any) -> ReadBody:
     """A content that is a text, a number, or a list of blocks of any provider."""
     texts, thoughts, refusals = list[str](), list[str](), list[str]()
     tools: list[str] = []
@@ -175,7 +175,7 @@ def _read_blocks(content: Any, finish: Any) -> Heard:
             tools.append(_name(block.get("toolUse") or block.get("functionCall") or block))
         else:
             texts.append(_text(block.get("text")))
-    return Heard(
+    return ReadBody(
         text="".join(texts),
         reasoning="\n".join(filter(None, thoughts)),
         finish=_text(finish),
@@ -185,7 +185,7 @@ def _read_blocks(content: Any, finish: Any) -> Heard:
     )
 
 
-def _read_response(data: Json) -> Heard:
+def _read_response(data: Json) -> ReadBody:
     """OpenAI's Responses: items, of which messages hold the text."""
     output = data.get("output")
     items = [item for item in output if isinstance(item, dict)] if isinstance(output, list) else []
@@ -204,21 +204,21 @@ def _read_response(data: Json) -> Heard:
     reason = _text(details.get("reason")) if isinstance(details, dict) else ""
     status = _text(data.get("status"))
     finish = reason or {"completed": "stop", "incomplete": "length"}.get(status, status)
-    return Heard("".join(texts), "\n".join(thoughts), finish, tuple(tools), "".join(refusals), has_reply=True)
+    return ReadBody("".join(texts), "\n".join(thoughts), finish, tuple(tools), "".join(refusals), has_reply=True)
 
 
-def _read_gemini(data: Json) -> Heard:
+def _read_gemini(data: Json) -> ReadBody:
     candidates = data.get("candidates")
     first = candidates[0] if isinstance(candidates, list) and candidates else None
     feedback = data.get("promptFeedback")
     if not isinstance(first, dict):
         blocked = _text(feedback.get("blockReason")) if isinstance(feedback, dict) else ""
-        return Heard(finish=blocked and "content_filter", refusal=blocked, has_reply=bool(blocked))
+        return ReadBody(finish=blocked and "content_filter", refusal=blocked, has_reply=bool(blocked))
     content = first.get("content")
     return _read_blocks(content.get("parts") if isinstance(content, dict) else None, first.get("finishReason"))
 
 
-def _read_ollama(data: Json) -> Heard:
+def _read_ollama(data: Json) -> ReadBody:
     """Ollama's own protocol. Older servers name no reason for the end."""
     usual = "stop" if data.get("done") is True else ""
     finish = _text(data.get("done_reason")) or usual
@@ -227,7 +227,7 @@ def _read_ollama(data: Json) -> Heard:
     return _read_message({"content": data.get("response"), "thinking": data.get("thinking")}, finish)
 
 
-def _error_of(error: Any) -> Heard:
+def _error_of(error: Any) -> ReadBody:
     """An error in place of a reply."""
     named = [error.get(name) for name in ("code", "status", "status_code")] if isinstance(error, dict) else []
     status = next((int(text) for text in map(str, named) if _STATUS.fullmatch(text)), None)
@@ -235,7 +235,7 @@ def _error_of(error: Any) -> Heard:
         told = dumps({"error": error}, ensure_ascii=False)
     except (ValueError, RecursionError):
         told = str(error)[:1000]
-    return Heard(error=told, status=status)
+    return ReadBody(error=told, status=status)
 
 
 # Values

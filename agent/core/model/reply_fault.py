@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from agent.core.model.body import Heard
+from agent.core.model.body import ReadBody
 from agent.core.model.cut_reply import has_answer
 from agent.core.model.faults import Fault, FaultKind, classify, printable
 from agent.core.text.redact import Redactor
@@ -83,7 +83,7 @@ def end_of(finish: str) -> str:
     return "content_filter" if word in _WITHHELD else word[:WORD_CHARS]
 
 
-def fault_in(heard: Heard, redact: Redactor | None = None) -> Fault | None:
+def fault_in(heard: ReadBody, redact: Redactor | None = None) -> Fault | None:
     """The reason why the reply cannot be used, None if it can. A cut reply is of use."""
     if heard.error:
         return classify(heard.error, heard.status, "", redact)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.core.model.body import Heard
+from agent.core.model.body import ReadBody
 from agent.core.model.usage import Usage, read_count
 
 __all__ = ["complete", "see_response"]
 
 
-def see_response(response: Any) -> Heard:
+def see_response(response: Any) -> ReadBody:
     """What litellm read, by the names that its response has."""
     choices = getattr(response, "choices", None) or []
     message = getattr(choices[0], "message", None) if choices else None
@@ -20,7 +20,7 @@ def see_response(response: Any) -> Heard:
     cached = read_count(getattr(details, "cached_tokens", None)) or 0
     cached = cached or read_count(getattr(usage, "cache_read_input_tokens", None)) or 0
     counts = [read_count(getattr(usage, name, None)) for name in ("prompt_tokens", "completion_tokens")]
-    return Heard(
+    return ReadBody(
         text=text if isinstance(text, str) else "",
         reasoning=str(getattr(message, "reasoning_content", None) or ""),
         finish=str(getattr(choices[0], "finish_reason", None) or "") if choices else "",
@@ -30,9 +30,9 @@ def see_response(response: Any) -> Heard:
     )
 
 
-def complete(heard: Heard, seen: Heard) -> Heard:
+def complete(heard: ReadBody, seen: ReadBody) -> ReadBody:
     """What litellm read, with all that it leaves out."""
-    return Heard(
+    return ReadBody(
         seen.text, seen.reasoning or heard.reasoning, heard.finish, heard.tools, heard.refusal, heard.error,
         heard.status, heard.usage, seen.model or heard.model, has_reply=True,
     )  # fmt: skip

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 import tenacity
 
 from agent.core.journal.budget import Paid
-from agent.core.model.candidate import MOST_CHANGES, Candidate
 from agent.core.model.cut_reply import ask_for_less, ask_for_rest, ask_for_text, has_answer, join_rest
 from agent.core.model.faults import Fault, FaultAction, FaultKind, advice
 from agent.core.model.messages import Message, normalise, rules_for
+from agent.core.model.responder import MOST_CHANGES, Responder
 from agent.core.model.rules import DEFAULT_TIMEOUT_S, RuleTable
 from agent.core.text.redact import Redactor
 from agent.edges.model.call import Answer, Call, CallFailed
@@ -107,7 +107,7 @@ class LiteLLMModel:
     ) -> None:
         self.name = name
         table = table or RuleTable()
-        self._candidates = [Candidate(n, table.find(n), rules_for(n, table)) for n in (name, *fallbacks)]
+        self._candidates = [Responder(n, table.find(n), rules_for(n, table)) for n in (name, *fallbacks)]
         self._patience, self._clock = patience, patience.clock
         self._throttle = throttle or Throttle(clock=patience.clock)
         self._call = Call(patience.check_stop, redact or Redactor(), variable_of=patience.variable_of)
@@ -162,7 +162,7 @@ class LiteLLMModel:
                 raise ProviderUnavailable(self.name, self._describe(effort))
             self._patience.sleep(min(ROUND_S, remains))
 
-    def _give_up_on(self, candidate: Candidate, fault: Fault, effort: _Effort) -> None:
+    def _give_up_on(self, candidate: Responder, fault: Fault, effort: _Effort) -> None:
         """Note why the model did not answer.
 
         Raises: ContextTooLong if a shorter prompt may be answered.
@@ -180,7 +180,7 @@ class LiteLLMModel:
         asks = f", told to wait {effort.asks_s / 60:.0f} min" if effort.asks_s >= 60 else ""
         return f"{effort.last} (asked {effort.requests} times in {minutes:.0f} min{asks})"
 
-    def _converse(self, candidate: Candidate, messages: Sequence[Message], effort: _Effort, *, alone: bool) -> Answer:
+    def _converse(self, candidate: Responder, messages: Sequence[Message], effort: _Effort, *, alone: bool) -> Answer:
         """One model's whole answer. If it was cut, it is joined with its rest, or a shorter one takes its place.
 
         Raises: CallFailed.
@@ -207,7 +207,7 @@ class LiteLLMModel:
         return less
 
     def _ask_for_text(
-        self, candidate: Candidate, messages: Sequence[Message], effort: _Effort, *, alone: bool
+        self, candidate: Responder, messages: Sequence[Message], effort: _Effort, *, alone: bool
     ) -> Answer:
         """One answer with text in it. After one without, the model is told so.
 
@@ -229,7 +229,7 @@ class LiteLLMModel:
 
     def _persist(
         self,
-        candidate: Candidate,
+        candidate: Responder,
         messages: Sequence[Message],
         effort: _Effort,
         *,
@@ -268,7 +268,7 @@ class LiteLLMModel:
         effort.answers.append(answer)
         return answer
 
-    def _tell_wait(self, candidate: Candidate, effort: _Effort, wait_s: float) -> None:
+    def _tell_wait(self, candidate: Responder, effort: _Effort, wait_s: float) -> None:
         """Tell a long wait now and then, so that nobody wonders about a launch that does nothing for hours."""
         now = self._clock()
         if wait_s >= TOLD_WAIT_S and now - effort.told >= TELL_EVERY_S:
@@ -276,7 +276,7 @@ class LiteLLMModel:
             asked = f"asked {effort.requests} times, again in {wait_s:.0f} s"
             self._patience.on_wait(f"waiting for {candidate.name}: {effort.last[:REASON_CHARS]}; {asked}")
 
-    def _send(self, candidate: Candidate, messages: Sequence[Message], effort: _Effort, *, alone: bool) -> Answer:
+    def _send(self, candidate: Responder, messages: Sequence[Message], effort: _Effort, *, alone: bool) -> Answer:
         """One request, and for each kind of refusal that a change may lift, changed requests.
 
         Raises: CallFailed.
@@ -296,7 +296,7 @@ class LiteLLMModel:
                     raise
                 effort.changed[changes] += 1
 
-    def _send_once(self, candidate: Candidate, messages: Sequence[Message], effort: _Effort, *, alone: bool) -> Answer:
+    def _send_once(self, candidate: Responder, messages: Sequence[Message], effort: _Effort, *, alone: bool) -> Answer:
         if effort.answers:
             effort.check_room(effort.paid)
         sent = normalise(messages, candidate.shape)
@@ -330,7 +330,7 @@ class LiteLLMModel:
             raise CallFailed(Fault(FaultKind.RATE_LIMIT, str(held), wait_s=held.seconds)) from held
 
 
-def _reply_of(answer: Answer, candidate: Candidate, effort: _Effort) -> ModelReply:
+def _reply_of(answer: Answer, candidate: Responder, effort: _Effort) -> ModelReply:
     """The answer, with the tokens and the cost of all requests of the question."""
     text = answer.text
     if candidate.rules.send_reasoning and answer.reasoning:

@@ -62,7 +62,7 @@ def read_apart(is_stopped: Callable[[], bool], read: Callable[P, R], *args: P.ar
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _Reading:
     """What a process read, or why it did not.
 
     was_killed: by somebody else, as by the kernel for want of memory. is_lost: for no fault of the text, as if another
@@ -74,7 +74,7 @@ class _Answer:
     is_lost: bool = False
 
 
-class _Child:
+class _ReaderProcess:
     """One process that reads."""
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class _Child:
             process_group=0,  # Ctrl-C is for the parent alone
         )
 
-    def ask(self, question: object, is_stopped: Callable[[], bool]) -> _Answer:
+    def ask(self, question: object, is_stopped: Callable[[], bool]) -> _Reading:
         """The answer of the process.
 
         Raises: StopRequested.
@@ -101,7 +101,7 @@ class _Child:
             if time.monotonic() - begun > PATIENCE_S and is_stopped():
                 raise StopRequested("stopped by request")
         try:
-            return _Answer(pickle.load(self._process.stdout))
+            return _Reading(pickle.load(self._process.stdout))
         except (EOFError, pickle.UnpicklingError):
             return self._say_end(self._process.wait())
 
@@ -117,18 +117,18 @@ class _Child:
                     pipe.close()
 
     @staticmethod
-    def _say_end(code: int) -> _Answer:
+    def _say_end(code: int) -> _Reading:
         if code in (-signal.SIGPROF, -signal.SIGALRM):
-            return _Answer(Unread(f"could not be read within {CPU_LIMIT_S:g} s"))
+            return _Reading(Unread(f"could not be read within {CPU_LIMIT_S:g} s"))
         was_killed = code in (-signal.SIGKILL, -signal.SIGTERM)
-        return _Answer(Unread(f"ended the process that read it (exit code {code})"), was_killed, is_lost=code >= 0)
+        return _Reading(Unread(f"ended the process that read it (exit code {code})"), was_killed, is_lost=code >= 0)
 
 
-def _ask(question: object, is_stopped: Callable[[], bool]) -> _Answer:
+def _ask(question: object, is_stopped: Callable[[], bool]) -> _Reading:
     try:
         child = _take()
     except OSError:  # the machine gives no process now
-        return _Answer(None, is_lost=True)
+        return _Reading(None, is_lost=True)
     is_well = False
     try:
         answer = child.ask(question, is_stopped)
@@ -138,21 +138,21 @@ def _ask(question: object, is_stopped: Callable[[], bool]) -> _Answer:
         _give_back(child) if is_well else child.end()
 
 
-_idle: list[_Child] = []
+_idle: list[_ReaderProcess] = []
 _lock = threading.Lock()
 
 
-def _take() -> _Child:
+def _take() -> _ReaderProcess:
     with _lock:
         while _idle:
             child = _idle.pop()
             if child.is_alive():
                 return child
             child.end()
-    return _Child()
+    return _ReaderProcess()
 
 
-def _give_back(child: _Child) -> None:
+def _give_back(child: _ReaderProcess) -> None:
     with _lock:
         _idle.append(child)
 

@@ -85,13 +85,13 @@ def test_a_process_that_was_killed_is_replaced() -> None:
 def test_so_is_one_that_is_killed_while_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     pid = read_pid()
 
-    def is_alive(child: reader._Child) -> bool:
+    def is_alive(child: reader._ReaderProcess) -> bool:
         if child._process.pid == pid:
             os.kill(pid, signal.SIGKILL)
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         return True
 
-    monkeypatch.setattr(reader._Child, "is_alive", is_alive)
+    monkeypatch.setattr(reader._ReaderProcess, "is_alive", is_alive)
     assert len(str(read_apart(is_never_stopped, plain, "a" * 1_000_000))) == 1_000_000
     assert read_pid() != pid
 

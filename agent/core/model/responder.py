@@ -12,7 +12,7 @@ from agent.core.model.messages import Message, Rules, normalise, stricter
 from agent.core.model.rules import ModelRules
 from agent.core.model.tokens import LEAST_REPLY_TOKENS, count_tokens, drops_front, room_for_reply
 
-__all__ = ["MOST_CHANGES", "Candidate"]
+__all__ = ["MOST_CHANGES", "Responder"]
 
 # How often the request of one question is changed for a fault of one kind: for the order of its messages as often as
 # there are stricter forms.
@@ -23,7 +23,7 @@ _OF_REPLIES: Final = re.compile(r"reasoning_content|redacted_thinking|reasoning.
 
 
 @dataclass(slots=True)
-class Candidate:
+class Responder:
     """One of the models that may answer, and the facts learnt about it."""
 
     # litellm's name of it.
