@@ -61,7 +61,7 @@ class CallFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
+class _Addressee:
     """Who was asked, and what is known of its prices."""
 
     model: str
@@ -107,7 +107,7 @@ class Call:
                     **parameters,
                 )
 
-        asked = _Question(model, rules, self.now(), self.redact)
+        asked = _Addressee(model, rules, self.now(), self.redact)
         try:
             return _read_answer(asked, self._within(complete, deadline_s), seen)
         except _LibraryError as raised:
@@ -140,7 +140,7 @@ class Call:
             raise _LibraryError(errors[0])
         return results[0]
 
-    def _read_unread(self, asked: _Question, error: Exception, seen: Sequence[Exchange]) -> Answer:
+    def _read_unread(self, asked: _Addressee, error: Exception, seen: Sequence[Exchange]) -> Answer:
         """The answer that litellm could not read.
 
         Raises: CallFailed if there is none.
@@ -221,7 +221,7 @@ def _headers_of(error: Exception) -> Mapping[str, object] | None:
     return beside or getattr(getattr(error, "response", None), "headers", None)
 
 
-def _read_answer(asked: _Question, response: Any, exchanges: Sequence[Exchange]) -> Answer:
+def _read_answer(asked: _Addressee, response: Any, exchanges: Sequence[Exchange]) -> Answer:
     """The answer in litellm's response, as the body that came completes it.
 
     Raises: CallFailed if nothing in it can be used.
@@ -241,7 +241,7 @@ def _read_answer(asked: _Question, response: Any, exchanges: Sequence[Exchange])
     return _judge(asked, heard, usage, told, limits)
 
 
-def _read_in_body(asked: _Question, exchanges: Sequence[Exchange], limits: RateLimits) -> Answer | None:
+def _read_in_body(asked: _Addressee, exchanges: Sequence[Exchange], limits: RateLimits) -> Answer | None:
     """The answer in a body that litellm could not read, or None if no provider writes such a body.
 
     Raises: CallFailed if it holds no reply.
@@ -261,7 +261,7 @@ def _read_in_body(asked: _Question, exchanges: Sequence[Exchange], limits: RateL
     return None
 
 
-def _judge(asked: _Question, heard: ReadBody, usage: Usage, told_usd: float | None, limits: RateLimits) -> Answer:
+def _judge(asked: _Addressee, heard: ReadBody, usage: Usage, told_usd: float | None, limits: RateLimits) -> Answer:
     tokens_in, tokens_out = usage.tokens_in or 0, usage.tokens_out or 0
     cached = min(tokens_in, usage.tokens_cached)
     price = asked.rules.price(tokens_in, cached, tokens_out)

@@ -62,7 +62,7 @@ def read_apart(is_stopped: Callable[[], bool], read: Callable[P, R], *args: P.ar
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _ReaderAnswer:
     """What a process read, or why it did not.
 
     was_killed: by somebody else, as by the kernel for want of memory. is_lost: for no fault of the text, as if another
@@ -86,7 +86,7 @@ class _ReaderProcess:
             process_group=0,  # Ctrl-C is for the parent alone
         )
 
-    def ask(self, question: object, is_stopped: Callable[[], bool]) -> _Reading:
+    def ask(self, question: object, is_stopped: Callable[[], bool]) -> _ReaderAnswer:
         """The answer of the process.
 
         Raises: StopRequested.
@@ -101,7 +101,7 @@ class _ReaderProcess:
             if time.monotonic() - begun > PATIENCE_S and is_stopped():
                 raise StopRequested("stopped by request")
         try:
-            return _Reading(pickle.load(self._process.stdout))
+            return _ReaderAnswer(pickle.load(self._process.stdout))
         except (EOFError, pickle.UnpicklingError):
             return self._say_end(self._process.wait())
 
@@ -117,18 +117,20 @@ class _ReaderProcess:
                     pipe.close()
 
     @staticmethod
-    def _say_end(code: int) -> _Reading:
+    def _say_end(code: int) -> _ReaderAnswer:
         if code in (-signal.SIGPROF, -signal.SIGALRM):
-            return _Reading(Unread(f"could not be read within {CPU_LIMIT_S:g} s"))
+            return _ReaderAnswer(Unread(f"could not be read within {CPU_LIMIT_S:g} s"))
         was_killed = code in (-signal.SIGKILL, -signal.SIGTERM)
-        return _Reading(Unread(f"ended the process that read it (exit code {code})"), was_killed, is_lost=code >= 0)
+        return _ReaderAnswer(
+            Unread(f"ended the process that read it (exit code {code})"), was_killed, is_lost=code >= 0
+        )
 
 
-def _ask(question: object, is_stopped: Callable[[], bool]) -> _Reading:
+def _ask(question: object, is_stopped: Callable[[], bool]) -> _ReaderAnswer:
     try:
         child = _take()
     except OSError:  # the machine gives no process now
-        return _Reading(None, is_lost=True)
+        return _ReaderAnswer(None, is_lost=True)
     is_well = False
     try:
         answer = child.ask(question, is_stopped)
