@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import symtable
 import warnings
 from dataclasses import dataclass
@@ -46,10 +45,12 @@ def find_bad_python(text: str) -> BadPython | None:
     bare = text.removeprefix("\ufeff")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError, SystemError):
+        try:
             if len(bare) <= MOST_CHARS:
                 symtable.symtable(bare, "<edit>", "exec")
                 return None
+        except (SyntaxError, ValueError, RecursionError, MemoryError, SystemError):
+            pass
     fault = parse(text)  # symtable refuses more than the grammar does
     return fault if isinstance(fault, BadPython) else None
 

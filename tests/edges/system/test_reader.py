@@ -116,8 +116,15 @@ def test_the_time_is_limited_even_if_its_signal_was_ignored_at_start(
     assert read_apart(is_never_stopped, *FOR_EVER) == Unread("could not be read within 0.2 s")
 
 
+def nest(depth: int) -> list[object]:
+    value: list[object] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 def test_an_answer_that_is_nested_deeply_is_refused_too(capfd: pytest.CaptureFixture[str]) -> None:
-    assert read_apart(is_never_stopped, json.loads, "[" * 700 + "]" * 700) == Unread("is nested too deeply")
+    assert read_apart(is_never_stopped, nest, 100_000) == Unread("is nested too deeply")
     assert capfd.readouterr().err == ""
 
 
