@@ -32,7 +32,10 @@ def measure(name: str, read: Reader, families: list[str], chars: int) -> Iterato
     for family in families:
         print(f"{name}: {family!r}", file=sys.stderr, flush=True)
         try:
-            seconds = _seconds(read, FAMILIES[family](chars))
+            text = FAMILIES[family](chars)
+            seconds = _seconds(read, text)
+            if seconds > LIMIT_S:  # once more: processor time too is longer beside other work
+                seconds = min(seconds, _seconds(read, text))
             if seconds > LIMIT_S or (chars < 1_000_000 and seconds > SMALL_S and _grows(read, family, chars)):
                 yield f"slow: {name}: {family!r}: {seconds:.2f} s"
         except Exception as error:  # noqa: BLE001
@@ -50,7 +53,7 @@ def _grows(read: Reader, family: str, chars: int) -> bool:
 
 
 def _seconds(read: Reader, text: str) -> float:
-    limit = int(time.process_time()) + int(LIMIT_S) + 2
+    limit = int(time.process_time()) + int(LIMIT_S) + 20
     resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
     begun = time.process_time()
     read(text)

