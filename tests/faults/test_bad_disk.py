@@ -70,7 +70,6 @@ def test_a_failing_disk_at_every_effect_costs_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="fails since the last changes: the idea asks for one more reply; the cause is not known yet")
 def test_a_disk_that_fills_during_a_run_spends_no_attempt(make_study: MakeStudy, small_disk: SmallDisk) -> None:
     """With a real run: it fails for want of space, and its supervisor waits for room to say so."""
     study = make_study(limits=Limits(max_runs=1))

@@ -14,7 +14,7 @@ from agent.core.failure.cause import NETWORK, find_infrastructure, ran_out_of_me
 from agent.core.failure.folding import cut_line, cut_middle, is_progress, mask
 from agent.core.failure.memory import advise_on_memory
 from agent.core.failure.output import Location, Output, last_errors, last_word, read_output, say_streams, sign_chain
-from agent.core.failure.record import ExitRecord
+from agent.core.failure.record import LOST_OUTPUT, ExitRecord
 from agent.core.failure.traceback import FATAL, render_chain
 from agent.core.text.plain import plain_line
 
@@ -180,7 +180,8 @@ def _classify(
     exit: ExitRecord, output: Output, edited_imports: Collection[str], gpu_expected: bool
 ) -> tuple[FailureKind, str]:
     if exit.error is not None:
-        return FailureKind.INFRASTRUCTURE, f"the command could not start: {exit.error}"
+        begins = "" if exit.error.startswith(LOST_OUTPUT) else "the command could not start: "
+        return FailureKind.INFRASTRUCTURE, f"{begins}{exit.error}"
     if exit.stopped:
         return FailureKind.INFRASTRUCTURE, "stopped by request"
     if exit.timed_out:

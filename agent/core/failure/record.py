@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from signal import SIGKILL
 
-__all__ = ["ExitRecord"]
+__all__ = ["LOST_OUTPUT", "ExitRecord"]
+
+LOST_OUTPUT = "its output could not be kept: "  # begins the error of a command that ran
 
 _KILLED = (128 + SIGKILL, -SIGKILL)
 

@@ -21,7 +21,7 @@ class CappedLog:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
         self._tail = bytearray()
         self._over = 0
-        self._is_broken = False
+        self._problem = ""
 
     def write(self, data: bytes) -> None:
         """Take a piece of the stream."""
@@ -33,8 +33,8 @@ class CappedLog:
             self._tail += rest[-TAIL_BYTES:]
             del self._tail[:-TAIL_BYTES]
 
-    def close(self) -> None:
-        """Append the tail, and put all of it on disk."""
+    def close(self) -> str:
+        """Append the tail, and put all of it on disk. Give the reason if a part was lost."""
         cut = self._over - len(self._tail)
         if cut:
             self._put(f"\n[... {cut} bytes cut ...]\n".encode("ascii"))
@@ -44,17 +44,20 @@ class CappedLog:
         except OSError as error:
             self._complain(error)
         os.close(self._descriptor)
+        return self._problem
 
     def _put(self, data: bytes) -> None:
-        while data and not self._is_broken:
+        while data and not self._problem:
             try:
                 data = data[os.write(self._descriptor, data) :]
             except OSError as error:
                 self._complain(error)
 
     def _complain(self, error: OSError) -> None:
-        self._is_broken = True
-        complain(f"{self._path.name}: {error}")
+        from agent.core.failure.record import LOST_OUTPUT  # a supervisor starts without core
+
+        self._problem = f"{LOST_OUTPUT}{self._path.name}: {error}"
+        complain(self._problem)
 
 
 def complain(text: str) -> None:

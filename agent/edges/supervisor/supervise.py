@@ -144,11 +144,12 @@ class _Supervision:
                 pass
         finally:
             send_signal([process.identity for process in self._tree()], signal.SIGKILL)
-        self._close_logs()
+        lost = self._close_logs()
         self._breach = self._breach or self._guard.look_at_end(self._status)
         if self._breach.startswith(("disk", "file size")):
             complain(f"{self._breach}: removed {self._guard.empty_folders()} bytes")
-        return self._record(ending, self._entry_problem(ending))
+        lost = lost if ending == "exited" and self._status and not self._breach else None
+        return self._record(ending, self._entry_problem(ending) or lost)
 
     def _go_on(self) -> None:
         """Raises: _StopAsked if somebody has asked for the end."""
@@ -320,9 +321,8 @@ class _Supervision:
         with contextlib.suppress(OSError):  # a full disk is no reason to stop
             step.write_child(self._folder, self._child)
 
-    def _close_logs(self) -> None:
-        for log in (self._log, self._stdout, self._stderr):
-            log.close()
+    def _close_logs(self) -> str | None:
+        return next(filter(None, [log.close() for log in (self._log, self._stdout, self._stderr)]), None)
 
     def _record(self, ending: Ending, error: str | None) -> ExitRecord:
         code = None if self._status is None else os.waitstatus_to_exitcode(self._status)

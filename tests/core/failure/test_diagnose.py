@@ -24,7 +24,7 @@ from agent.core.failure.diagnose import (
     lint_failure,
     no_results,
 )
-from agent.core.failure.record import ExitRecord
+from agent.core.failure.record import LOST_OUTPUT, ExitRecord
 from tests.examples import examples
 
 BARS = "".join(
@@ -671,3 +671,10 @@ def test_any_output_gives_a_diagnosis(stderr: str, stdout: str, code: int) -> No
     failure.detail.encode()
     assert "\x1b" not in failure.detail and "\x00" not in failure.detail and "\r" not in failure.detail
     assert diagnose(ended(code, wall_s=1.0), stdout, stderr).fingerprint == failure.fingerprint
+
+
+def test_a_command_whose_output_was_lost_is_the_machines_failure() -> None:
+    exit = ExitRecord(1, None, False, False, 60.0, 1.0, None, f"{LOST_OUTPUT}stderr.txt: No space left on device")
+    found = diagnose(exit, "", "")
+    assert found.kind is FailureKind.INFRASTRUCTURE
+    assert found.summary == "its output could not be kept: stderr.txt: No space left on device"
