@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from agent.core.evidence.baseline import Baseline, doubt_of, primary_metric, verdict_of
-from agent.core.evidence.verdict import VerdictKind
+from agent.core.evidence.verdict import VerdictKind, judge_best
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.kinds import Stage
 from agent.core.journal.state import RunRow, State
@@ -66,6 +66,8 @@ class Best:
     sandbox: str = ""
     # The numbers compared, or why there is no verdict.
     reason: str = field(default="", compare=False)
+    # How many runs it was chosen from, if that took the word "better" from it; else 0.
+    chosen_from: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,8 @@ def best_run(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) ->
     """The best of the verified runs if there are any, else of all runs.
 
     If some of them compare with the baseline, the others are left out. Along a frontier the best run is the one
-    farthest from it. None if no run is completed, or if the metric has no direction to be best in.
+    farthest from it. Its verdict allows for its being chosen among them. None if no run is completed, or if the metric
+    has no direction to be best in.
     """
     done = [row for row in state.rows if row.completed]
     reference = reference_of(state, baselines)
@@ -213,7 +216,8 @@ def best_run(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) ->
         return -difference if metric.direction == "lower" else difference
 
     row = max(fair, key=lead)
-    verdict = verdicts[row.run]
+    own = verdicts[row.run]
+    verdict = own and judge_best(own, row.values[metric.name], len(fair))
     return Best(
         row.run,
         metric.name,
@@ -224,6 +228,7 @@ def best_run(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) ->
         verdict.reference if verdict else "",
         row.measured.sandbox,
         verdict.reason if verdict else "",
+        len(fair) if verdict != own else 0,
     )
 
 

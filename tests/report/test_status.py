@@ -210,6 +210,15 @@ def test_along_a_frontier_the_best_run_is_the_one_farthest_from_it() -> None:
     assert best.baseline == pytest.approx(0.3)
 
 
+def test_the_best_of_several_runs_is_called_better_only_if_that_is_no_luck() -> None:
+    """0.61 is outside the band of one run, 0.4006 to 0.5994, and inside that of the best of four."""
+    assert (alone := best_run(after(0.61).state, spec(), BASELINES)) and alone.verdict == "better"
+    best = best_run(after(0.5, 0.61, 0.48, 0.51).state, spec(), BASELINES)
+    assert best and (best.run, best.verdict, best.chosen_from) == (2, "no difference", 4)
+    assert "as the best of 4 runs it may be luck" in best.reason
+    assert (far := best_run(after(0.5, 0.9).state, spec(), BASELINES)) and (far.verdict, far.chosen_from) == ("better", 0)
+
+
 def test_run_zero_stands_in_for_a_baseline() -> None:
     story = Story(has_baseline=False)
     story.run_step({"score": 0.4})

@@ -13,6 +13,7 @@ import typer
 from agent.cli.options import Json, WorkspaceArg
 from agent.cli.places import data_cache
 from agent.core.evidence.baseline import doubt_of, primary_metric, summarise, verdict_of
+from agent.core.evidence.verdict import say_luck
 from agent.core.journal.action_results import Closed, Published
 from agent.core.journal.events import Event, Finished
 from agent.core.journal.kinds import Measured, Stage, Step
@@ -104,7 +105,18 @@ def describe_idea(workspace: Workspace, state: State, template: Template) -> dic
         "plan": [f"{i.number}. {'[over] ' if i.number in state.done_items else ''}{i.text}" for i in state.plan],
         "baselines": _baseline_lines(state, template),
         "runs": [_row_line(row, state, template) for row in state.rows],
+        "luck": _luck_line(state, template),
     }
+
+
+def _luck_line(state: State, template: Template) -> str:
+    reference = reference_of(state, template.baselines)
+    verdicts = [
+        verdict_of(template.spec, primary_metric(template.spec, row.values), row.measured, reference)
+        for row in state.rows
+        if row.completed
+    ]
+    return say_luck([verdict.kind for verdict in verdicts if verdict])
 
 
 def _baseline_lines(state: State, template: Template) -> list[str]:

@@ -198,4 +198,5 @@ def describe_best(standing: Standing) -> str:
     where = f" {best.reference}" if best.reference else ""
     against = f", baseline{where} {best.baseline:.4g}" if best.baseline is not None else ""
     trust = ("verified" if best.verified else "self-reported") + (f", {UNHELD}" if best.sandbox == "off" else "")
-    return f"run {best.run} {best.metric}={best.value:.4g} ({best.verdict}{against}; {trust})"
+    verdict = best.verdict + (f" as the best of {best.chosen_from}" if best.chosen_from else "")
+    return f"run {best.run} {best.metric}={best.value:.4g} ({verdict}{against}; {trust})"

@@ -108,7 +108,7 @@ def judge_run(
 ) -> Verdict | None:
     """The metric's verdict against the first setting of the first baseline, or against the frontier if there is one.
 
-    None for a run without the metric. If the baseline reports a control, the run must report it too, and agree.
+    None for a run without the metric. If run or baseline reports a control, the other must report it too, and agree.
     self_reported: why the run's results are not verified. If those of the template are, the run compares with none.
     """
     if metric.name not in values:
@@ -136,16 +136,17 @@ def _withhold(metric: Metric, values: Mapping[str, float], baselines: Sequence[B
     return replace(verdict, kind=VerdictKind.NO_VERDICT, reason=doubt)
 
 
-def _say_gap(names: Sequence[str], runs: Sequence[Baseline]) -> str:
+def _say_gap(names: Sequence[str], runs: Sequence[Baseline], axis: str = "") -> str:
     """Why runs of one baseline give no band: some lack a finite number, and a band of the others is a choice.
 
-    Empty if all have the numbers, or none has one of them.
+    Empty if all have the numbers, or none has one of them. On `axis` a number has to be positive.
     """
     for name in names:
-        bad = [b for b in runs if not math.isfinite(b.values.get(name, math.nan))]
+        kind = "positive" if name == axis else "finite"
+        bad = [b for b in runs if not _is_usable(b.values.get(name, math.nan), kind)]
         if bad and len(bad) < len(runs):
             seeds = ", ".join(f"{b.setting} seed {b.seed}".strip() for b in bad[:3]) + (", ..." if bad[3:] else "")
-            return f"{len(bad)} of {len(runs)} runs of baseline {bad[0].name} report no finite {name} ({seeds})"
+            return f"{len(bad)} of {len(runs)} runs of baseline {bad[0].name} report no {kind} {name} ({seeds})"
     return ""
 
 
@@ -161,7 +162,7 @@ def verdict_of(
 def _read_controls(
     spec: TemplateSpec, values: Mapping[str, float], runs: Sequence[Baseline]
 ) -> tuple[ControlReading, ...]:
-    """The controls that the runs report. The axis is left out, because baselines are interpolated along it."""
+    """The controls that run or baseline reports. The axis is left out: baselines are interpolated along it."""
     return tuple(
         ControlReading(
             control.name,
@@ -170,7 +171,7 @@ def _read_controls(
             control.tolerance,
         )
         for control in spec.controls
-        if control.name != spec.frontier and any(control.name in b.values for b in runs)
+        if control.name != spec.frontier and (control.name in values or any(control.name in b.values for b in runs))
     )
 
 
@@ -179,8 +180,12 @@ def _say_gaps(metric: Metric, axis: str, baselines: Sequence[Baseline]) -> str:
     points: dict[tuple[str, str], list[Baseline]] = {}
     for b in baselines:
         points.setdefault((b.name, b.setting), []).append(b)
-    gaps = [] if metric.optional else [_say_gap([axis, metric.name], runs) for runs in points.values()]
+    gaps = [] if metric.optional else [_say_gap([axis, metric.name], runs, axis) for runs in points.values()]
     return next(filter(None, gaps), "")
+
+
+def _is_usable(value: float, kind: str) -> bool:
+    return math.isfinite(value) and (kind != "positive" or value > 0)
 
 
 def _farthest(value: float | None, known: Sequence[float | None]) -> float | None:

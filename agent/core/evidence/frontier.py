@@ -88,7 +88,8 @@ class Curve:
             half = _half_width(self.points, leverage)
             near = list(self.points)
         runs = sum(len(point.values) for point in near)
-        return Bar(mean, half, runs, f"{self.name} at {axis_name} {axis:.3g}")
+        freedom = sum(point.freedom for point in near)
+        return Bar(mean, half, runs, f"{self.name} at {axis_name} {axis:.3g}", freedom)
 
     def _weights(self, axis: float) -> list[tuple[Point, float]]:
         """The points that the value at `axis` is made of, with weights of sum 1. Beyond the ends they leave 0..1."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -80,9 +79,8 @@ def _is_not_finite(value: object) -> bool:
     """Whether the value stands for a number that is not finite: as a number, or as a string such as "-inf"."""
     if isinstance(value, str):
         return value.strip().lstrip("+-").lower() in _NOT_FINITE
-    if isinstance(value, float):
-        return not math.isfinite(value)
-    return isinstance(value, int) and isinstance(finite_number(value), str) and not isinstance(value, bool)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and isinstance(finite_number(value), str)
 
 
 def _find_means(final_info: Mapping[str, object]) -> Iterator[_Node]:

@@ -13,6 +13,7 @@ from agent.core.text.plain import plain_line
 __all__ = ["ABSENT", "Absent", "finite_number", "name_type", "read_number", "read_path"]
 
 SHOWN_CHARS: Final = 40
+LARGEST: Final = 1e100  # squares and sums of such numbers can still be computed
 
 
 class Absent(Enum):
@@ -63,7 +64,7 @@ def finite_number(value: object) -> float | str:
         return "is NaN"
     if math.isinf(number):
         return "is Infinity" if number > 0 else "is -Infinity"
-    return number
+    return f"is {number:.3g}, too large to compare" if abs(number) > LARGEST else number
 
 
 def name_type(value: object) -> str:

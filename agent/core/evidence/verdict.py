@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -20,7 +20,10 @@ __all__ = [
     "is_rounding",
     "judge",
     "judge_against",
+    "judge_best",
+    "say_luck",
     "t_quantile_975",
+    "t_upper_tail",
 ]
 
 
@@ -32,6 +35,9 @@ class VerdictKind(Enum):
     NO_DIFFERENCE = "no difference"
     NOT_COMPARABLE = "not comparable"
     NO_VERDICT = "no verdict"
+
+
+_COMPARED: Final = (VerdictKind.BETTER, VerdictKind.WORSE, VerdictKind.NO_DIFFERENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +66,23 @@ class Verdict:
     reason: str
     # The baseline that set the mean, and its place on the frontier; empty if there is but one.
     reference: str = ""
+    # Degrees of freedom of the interval; 0 if there is none.
+    freedom: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
     """Expectation of one more baseline run: `mean` ± `half` with probability 0.95, if the values are normal.
 
-    half: None if no setting was run twice. runs: how many runs it is computed from.
+    half: None if no setting was run twice. runs: how many runs it is computed from. freedom: degrees of freedom of
+    `half`.
     """
 
     mean: float
     half: float | None
     runs: int
     reference: str = ""
+    freedom: int = 0
 
 
 # Student's t, upper 2.5 % point for 1..30 degrees of freedom.
@@ -83,7 +93,9 @@ _T_975: Final = (
     2.07961, 2.07387, 2.06866, 2.06390, 2.05954, 2.05553, 2.05183, 2.04841, 2.04523, 2.04227,
 )  # fmt: skip
 _Z_975: Final = 1.959963985
+_TAIL: Final = 0.025  # share of runs that change nothing and lie above the band, or below it
 _SPREAD_FLOOR: Final = 1e-6  # half width relative to the mean: below it the spread is rounding, not seeds
+_ROUNDING: Final = 1e-9  # difference relative to the numbers: sums in another order differ by less
 
 
 def judge(
@@ -104,7 +116,8 @@ def judge(
         return Verdict(VerdictKind.NO_VERDICT, None, None, None, f"{metric.name} is not finite everywhere")
     n = len(baseline)
     half = t_quantile_975(n - 1) * statistics.stdev(baseline) * math.sqrt(1 + 1 / n) if n > 1 else None
-    return judge_against(metric, value, Bar(statistics.fmean(baseline), half, n), controls, deterministic=deterministic)
+    bar = Bar(statistics.fmean(baseline), half, n, freedom=n - 1)
+    return judge_against(metric, value, bar, controls, deterministic=deterministic)
 
 
 def judge_against(
@@ -118,7 +131,7 @@ def judge_against(
     """
     kind, reason = _refuse(metric, controls) or (_decide_exact if deterministic else _decide)(metric, value, bar)
     low, high = (None, None) if bar.half is None else (bar.mean - bar.half, bar.mean + bar.half)
-    return Verdict(kind, bar.mean, low, high, reason, bar.reference)
+    return Verdict(kind, bar.mean, low, high, reason, bar.reference, bar.freedom)
 
 
 def _refuse(metric: Metric, controls: Sequence[ControlReading]) -> tuple[VerdictKind, str] | None:
@@ -140,9 +153,9 @@ def _decide_exact(metric: Metric, value: float, bar: Bar) -> tuple[VerdictKind, 
         reason = "template.toml says deterministic = true, but the baseline's runs differ"
         return VerdictKind.NO_VERDICT, reason
     difference = value - bar.mean
-    slack = max(metric.resolution, bar.half or 0.0)
+    slack = max(metric.resolution, bar.half or 0.0, _ROUNDING * max(abs(value), abs(bar.mean)))
     if abs(difference) < slack or difference == 0:
-        relation = f"less than {slack:g} apart" if difference else "the same number"
+        relation = f"less than {slack:.3g} apart" if difference else "the same number"
         return VerdictKind.NO_DIFFERENCE, _compare(metric, value, bar, f"{relation}, in a deterministic program")
     return _side(metric, difference), _compare(metric, value, bar, "apart, in a deterministic program")
 
@@ -221,3 +234,51 @@ def t_quantile_975(df: int) -> float:
     g2 = (5 * z**5 + 16 * z**3 + 3 * z) / 96
     g3 = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
     return z + g1 / df + g2 / df**2 + g3 / df**3
+
+
+def t_upper_tail(t: float, df: int) -> float:
+    """Probability that Student's t with `df` >= 1 degrees of freedom exceeds `t` >= 0.
+
+    Source: Abramowitz and Stegun 26.7.3 and 26.7.4, finite sums for whole degrees of freedom.
+    """
+    angle = math.atan2(t, math.sqrt(df))
+    cosine, total, term = math.cos(angle), 0.0, 1.0
+    if df % 2:
+        term = cosine
+        for k in range(1, df - 1, 2):
+            total += term
+            term *= cosine**2 * (k + 1) / (k + 2)
+        return max(0.0, 0.5 - (angle + math.sin(angle) * total) / math.pi)
+    for k in range(0, df - 1, 2):
+        total += term
+        term *= cosine**2 * (k + 1) / (k + 2)
+    return max(0.0, 0.5 - math.sin(angle) * total / 2)
+
+
+def judge_best(verdict: Verdict, value: float, runs: int) -> Verdict:
+    """The verdict on a run that was chosen as the best of several that were compared.
+
+    The best of many runs that change nothing lies outside the band of one run by luck. It counts as better if the best
+    of `runs` such runs lies as far off in at most 2.5 of 100 studies, as one run does outside the band of one.
+    """
+    if verdict.kind is not VerdictKind.BETTER or verdict.baseline_mean is None or verdict.high is None or runs < 2:
+        return verdict
+    half = verdict.high - verdict.baseline_mean
+    if not verdict.freedom or not half > 0:
+        return verdict
+    distance = abs(value - verdict.baseline_mean) / half * t_quantile_975(verdict.freedom)
+    share = 1 - (1 - t_upper_tail(distance, verdict.freedom)) ** runs
+    if share <= _TAIL:
+        return verdict
+    luck = f"as the best of {runs} runs it may be luck: {share:.0%} of studies in which nothing helps have one so far off"
+    return replace(verdict, kind=VerdictKind.NO_DIFFERENCE, reason=f"{verdict.reason}; {luck}")
+
+
+def say_luck(kinds: Sequence[VerdictKind]) -> str:
+    """How often luck alone calls one of so many runs better. Empty if none is, or one alone was compared."""
+    compared = [kind for kind in kinds if kind in _COMPARED]
+    if len(compared) < 2 or VerdictKind.BETTER not in compared:
+        return ""
+    share = 1 - (1 - _TAIL) ** len(compared)
+    what = f"{len(compared)} runs were compared, each by itself"
+    return f"{what}: if nothing helps, one of so many is called better in {share:.0%} of studies; a new seed tells"

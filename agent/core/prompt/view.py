@@ -16,7 +16,7 @@ from agent.core.evidence.baseline import (
     summarise,
     verdict_of,
 )
-from agent.core.evidence.verdict import Verdict
+from agent.core.evidence.verdict import Verdict, say_luck
 from agent.core.failure.diagnose import Failure, FailureKind
 from agent.core.inputs.brief import Brief, split_brief
 from agent.core.inputs.idea import Idea
@@ -187,6 +187,11 @@ class TurnView:
     def figures(self) -> bool:
         """Whether the study has figures, or may still get them."""
         return not any(warning.startswith("no figures") for warning in self.state.warnings)
+
+    @property
+    def luck(self) -> str:
+        """How often luck alone calls one of so many runs better. Empty if none is."""
+        return say_luck([row.verdict.kind for row in self.rows if row.verdict])
 
     @property
     def is_over(self) -> bool:

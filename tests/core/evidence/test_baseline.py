@@ -329,3 +329,17 @@ def test_without_a_metric_or_a_baseline_a_run_has_no_verdict() -> None:
     assert verdict_of(SPEC, SPEC.metric("f1"), measured, ()) is None
     assert SPEC.metric("undeclared") is None and verdict_of(SPEC, None, measured, FIVE) is None
     assert verdict_of(SPEC, SPEC.metric("f1"), Measured({"loss": 0.1}), FIVE) is None
+
+
+def test_a_control_that_the_baseline_lacks_is_not_taken_for_an_equal_one() -> None:
+    """As in rows written by hand: nobody knows how many tokens they had."""
+    verdict = judge_run(SPEC, F1, {"f1": 0.7, "tokens": 9000.0}, seeds(0.48, 0.5, 0.52, tokens=None))
+    assert verdict and verdict.kind is VerdictKind.NOT_COMPARABLE
+    assert "tokens 9000 here, not reported in the baseline" in verdict.reason
+
+
+@pytest.mark.parametrize("place", [0.0, -2.0])
+def test_a_frontier_is_not_drawn_through_the_rows_that_have_a_logarithm_alone(place: float) -> None:
+    rows = [replace(b, values=b.values | {"l0": place}) if n == 1 else b for n, b in enumerate(FRONTIER)]
+    verdict = judge_run(ALONG, F1, run(0.9), rows)
+    assert verdict and verdict.kind is VerdictKind.NO_VERDICT and "report no positive l0" in verdict.reason

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
+import random
 import statistics
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.evidence.verdict import ControlReading, VerdictKind, judge, t_quantile_975
+from agent.core.evidence.verdict import (
+    ControlReading,
+    VerdictKind,
+    judge,
+    judge_best,
+    say_luck,
+    t_quantile_975,
+)
+from agent.core.evidence.verdict import t_upper_tail as tail_of_t
 from agent.core.inputs.spec import Direction, Metric
 from tests.examples import examples
 
@@ -198,3 +207,48 @@ def test_mirror_image_and_order_of_seeds(seeds: list[float], value: float, resol
     assert up.low <= up.baseline_mean <= up.high
     if up.low < value < up.high:
         assert up.kind is VerdictKind.NO_DIFFERENCE
+
+
+@pytest.mark.parametrize("df", [1, 2, 3, 4, 9, 10, 31, 60])
+@pytest.mark.parametrize("t", [0.0, 0.3, 1.0, 2.5, 12.0])
+def test_the_tail_of_t_is_that_of_the_printed_sums(df: int, t: float) -> None:
+    assert tail_of_t(t, df) == pytest.approx(t_upper_tail(t, df), abs=1e-12)
+
+
+@pytest.mark.parametrize("value", [0.1 + 0.2, 0.3 * (1 + 1e-12), 0.3 * (1 - 5e-10)])
+def test_sums_in_another_order_are_no_difference_in_a_deterministic_program(value: float) -> None:
+    assert judge(metric(), value, [0.3], [], deterministic=True).kind is VerdictKind.NO_DIFFERENCE
+    assert judge(metric(), -value, [-0.3, -0.3], [], deterministic=True).kind is VerdictKind.NO_DIFFERENCE
+
+
+def test_the_best_of_many_runs_is_not_better_for_being_chosen() -> None:
+    seeds = [0.48, 0.49, 0.50, 0.51, 0.52]
+    lucky, clear = judge(metric(), 0.551, seeds, []), judge(metric(), 0.64, seeds, [])
+    assert lucky.kind is clear.kind is VerdictKind.BETTER
+    assert judge_best(lucky, 0.551, 1) == lucky
+    best = judge_best(lucky, 0.551, 10)
+    assert best.kind is VerdictKind.NO_DIFFERENCE and "as the best of 10 runs it may be luck: 19%" in best.reason
+    assert judge_best(clear, 0.64, 10).kind is VerdictKind.BETTER
+    worse = judge(metric("lower"), 0.551, seeds, [])
+    assert judge_best(worse, 0.551, 10) == worse
+    exact = judge(metric(), 0.551, [0.5], [], deterministic=True)
+    assert judge_best(exact, 0.551, 10) == exact
+
+
+def test_the_best_of_ten_runs_of_the_baseline_itself_is_seldom_better() -> None:
+    chance = random.Random(5)
+    each, best = 0, 0
+    for _ in range(1000):
+        seeds = [chance.gauss(0.5, 0.01) for _ in range(5)]
+        value = max(chance.gauss(0.5, 0.01) for _ in range(10))
+        verdict = judge(metric(), value, seeds, [])
+        each += verdict.kind is VerdictKind.BETTER
+        best += judge_best(verdict, value, 10).kind is VerdictKind.BETTER
+    assert each > 100 and best < 35
+
+
+def test_luck_is_told_if_one_of_several_runs_is_better() -> None:
+    better, none, unjudged = VerdictKind.BETTER, VerdictKind.NO_DIFFERENCE, VerdictKind.NO_VERDICT
+    assert say_luck([none, none]) == say_luck([better]) == say_luck([better, unjudged]) == ""
+    assert say_luck([better, none, VerdictKind.WORSE, none]).startswith("4 runs were compared, each by itself: ")
+    assert "in 10% of studies" in say_luck([better, none, VerdictKind.WORSE, none])
