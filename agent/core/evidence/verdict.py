@@ -270,7 +270,7 @@ def judge_best(verdict: Verdict, value: float, runs: int) -> Verdict:
     share = 1 - (1 - t_upper_tail(distance, verdict.freedom)) ** runs
     if share <= _TAIL:
         return verdict
-    luck = f"as the best of {runs} runs it may be luck: {share:.0%} of studies in which nothing helps have one so far off"
+    luck = f"as the best of {runs} runs it may be luck: {share:.0%} of studies that change nothing have one so far off"
     return replace(verdict, kind=VerdictKind.NO_DIFFERENCE, reason=f"{verdict.reason}; {luck}")
 
 
