@@ -13,8 +13,9 @@ from types import ModuleType
 import pytest
 
 from agent.cli.table import COMMANDS, CommandEntry
-from agent.core.edit.apply import FORMATS, apply_reply
+from agent.core.edit.apply import FORMATS, apply_reply, has_blocks
 from agent.core.edit.formats.found import Format
+from agent.core.reply.plan import parse_reply
 from agent.edges.run import step_folder as step
 from agent.edges.run.runner import Exited, Queued, Runner, Taken
 from agent.edges.run.step_folder import StepSpec
@@ -110,11 +111,16 @@ def test_a_job_that_is_refused_is_told(
 def test_the_format_of_the_recipe_is_applied(monkeypatch: pytest.MonkeyPatch) -> None:
     append: Format = load("agent/core/edit/formats/append.py", monkeypatch).APPEND
     assert_keeps(append, Format)
-    reply = "```append notes.txt\nIt fell.\nTwice.\n```\n\n```append other.txt\nx\n```\n"
-    result = apply_reply({"notes.txt": "Notes\n"}, reply, editable=["notes.txt"], formats=(*FORMATS, append))
-    assert result.staged["notes.txt"] == "Notes\nIt fell.\nTwice.\n"
+    words = "It fell.\n```\nALL_COMPLETED\nexperiment.py\n"
+    block = "experiment.py\n<<<<<<< SEARCH\na = 1\n=======\na = 2\n>>>>>>> REPLACE\n"
+    reply = f"I change notes.txt:\n<<<append notes.txt\n{words}>>>append\n<<<append other.txt\nx\n>>>append\n{block}"
+    files = {"notes.txt": "Notes\n", "experiment.py": "a = 1\n"}
+    monkeypatch.setattr("agent.core.edit.apply.FORMATS", (*FORMATS, append))
+    result = apply_reply(files, reply, editable=list(files), formats=(*FORMATS, append))
+    assert result.staged == {"notes.txt": f"Notes\n{words}", "experiment.py": "a = 2\n"}
     assert [rejected.block.path for rejected in result.rejected] == ["other.txt"]
-    torn = apply_reply({"notes.txt": ""}, "```append notes.txt\nx\n", editable=["notes.txt"], formats=(append,))
+    assert has_blocks(reply) and not parse_reply(reply).all_completed
+    torn = apply_reply({"notes.txt": ""}, "<<<append notes.txt\nx\n", editable=["notes.txt"], formats=(append,))
     assert not torn.applied and len(torn.rejected) == 1
 
 

@@ -30,7 +30,7 @@ from agent.core.edit.result import Block, EditResult, Reason, Rejected
 from agent.core.edit.seen import Ranges
 from agent.core.edit.whole import put_text
 from agent.core.edit.workbench import Workbench, as_block, resolve_path
-from agent.core.text.lexer import read_lines
+from agent.core.text.lexer import Line, read_lines
 
 __all__ = [
     "FORMATS",
@@ -45,6 +45,7 @@ __all__ = [
     "apply_whole",
     "explain_edits",
     "has_blocks",
+    "lines_of",
     "name_edits",
 ]
 
@@ -72,7 +73,7 @@ def apply_reply(
     editable: relative paths that blocks may change or create. shown: the lines that the model saw of files shown in
     part. An edit of other lines is refused. Never raises on any reply, never changes `files`.
     """
-    lines = read_lines(reply)
+    lines = lines_of(reply, formats)
     bench = Workbench(files, editable, shown)
     whole: set[str | Reason] = set()
     edits = _in_order(found for each in formats for found in each.find(lines, editable))
@@ -89,6 +90,12 @@ def apply_reply(
         else:
             bench.apply(found)
     return bench.result()
+
+
+def lines_of(reply: str, formats: Sequence[Format] = ()) -> tuple[Line, ...]:
+    """The lines of a reply, told apart with the markers of FORMATS and of further formats."""
+    every = dict.fromkeys(marks for each in (*FORMATS, *formats) for marks in each.own_marks)
+    return read_lines(reply, tuple(every))
 
 
 def _in_order(edits: Iterable[FoundBlock | FoundText]) -> list[FoundBlock | FoundText]:
@@ -111,7 +118,7 @@ def apply_whole(
 
 def has_blocks(reply: str) -> bool:
     """Whether a reply holds an edit other than a whole file, well formed or not."""
-    lines = read_lines(reply)
+    lines = lines_of(reply)
     return any(each.find(lines, ()) for each in FORMATS if each is not WHOLE_FILES)
 
 

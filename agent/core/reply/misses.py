@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agent.core.edit.apply import name_edits
+from agent.core.edit.apply import lines_of, name_edits
 from agent.core.reply.plan import bare_plan_line
-from agent.core.text.lexer import Kind, Line, read_lines
+from agent.core.text.lexer import Kind, Line
 from agent.core.text.plain import plain_line
 
 __all__ = ["CUT", "Miss", "find_misses", "is_missed_command", "last_line"]
@@ -41,7 +41,7 @@ def find_misses(reply: str, *, commands: bool = True, whole: bool = False) -> tu
     commands: whether its author may send plans and commands. An editor is told of blocks alone.
     whole: whether whole files and functions were asked for.
     """
-    lines = read_lines(reply)
+    lines = lines_of(reply)
     found: list[Miss] = []
     if number := bare_plan_line(reply) if commands else 0:
         found.append(Miss("a plan begins here, but no numbered item follows", number, lines[number - 1].text))

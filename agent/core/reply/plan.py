@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from itertools import groupby, pairwise, takewhile
 from typing import Final
 
+from agent.core.edit.apply import lines_of
 from agent.core.journal.kinds import PlanItem
 from agent.core.reply.expectation import begins_label, read_labels
 from agent.core.reply.plan_table import is_row, read_table
-from agent.core.text.lexer import Kind, Line, read_lines
+from agent.core.text.lexer import Kind, Line
 from agent.core.text.markers import read_fence
 from agent.core.text.plain import plain
 
@@ -62,7 +63,7 @@ _TAB_WIDTH: Final = 4
 
 def parse_reply(text: str) -> ParsedReply:
     """Read a reply. Reasoning, code fences, SEARCH/REPLACE blocks and quoted lines count for nothing."""
-    lines = read_lines(text)
+    lines = lines_of(text)
     prose = [_prose_of(line) for line in lines]
     return ParsedReply(
         plan=_find_plan(_plan_lines(lines)),
@@ -73,14 +74,14 @@ def parse_reply(text: str) -> ParsedReply:
 
 def bare_plan_line(text: str) -> int:
     """The 1-based line of the last header of a plan, if no header has items. 0 if one has, or if there is no header."""
-    lines = _plan_lines(read_lines(text))
+    lines = _plan_lines(lines_of(text))
     bare = [n for n, line in enumerate(lines, start=1) if line is not None and _is_header(line)]
     return bare[-1] if bare and _find_plan(lines) is None else 0
 
 
 def without_plan(text: str) -> str:
     """The reply without reasoning and without its plans: its words about the step that is due."""
-    lines = read_lines(text)
+    lines = lines_of(text)
     kept = [line.text for line in lines]
     for index, stop in reversed(list(_plans(_plan_lines(lines)))):
         in_fence = index > 0 and stop < len(lines) and lines[index - 1].kind is lines[stop].kind is Kind.FENCE
@@ -132,7 +133,7 @@ def _plan_lines(lines: Sequence[Line]) -> list[str | None]:
         first = next((line for line in inner if line.text.strip()), None)
         if first and _is_header(first.text):
             for line in inner:
-                prose[line.number - 1] = None if line.kind is Kind.BLOCK else line.text
+                prose[line.number - 1] = None if line.block else line.text
     return prose
 
 

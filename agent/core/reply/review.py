@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from agent.core.edit.apply import lines_of
 from agent.core.model.messages import scrub
 from agent.core.reply.misses import CUT, Miss, last_line
-from agent.core.text.lexer import Kind, Line, find_unreadable, read_lines
+from agent.core.text.lexer import Kind, Line, find_unreadable
 from agent.core.text.plain import plain_line
 
 __all__ = ["Done", "Judgement", "Review", "read_review"]
@@ -81,7 +82,7 @@ def read_review(reply: str, *, cut: bool = False) -> Review | Done | Miss:
     """Read a review. The labels may stand in any order. If a label comes twice, the last one counts."""
     if problem := find_unreadable(reply):
         return Miss(f"your reply {problem}")
-    said = read_lines(reply)
+    said = lines_of(reply)
     parts = _divide(said)
     if "judgement" not in parts:
         parts = _divide(said, in_fences=True)

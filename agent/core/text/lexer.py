@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from agent.core.text.hunks import find_patches
-from agent.core.text.markers import FenceMark, closes_block, read_fence, read_head
+from agent.core.text.markers import FenceMark, OwnMarks, closes_block, read_fence, read_head
 from agent.core.text.reasoning import split_reasoning
 
 __all__ = ["Kind", "Line", "find_unreadable", "mark_lines", "read_lines"]
@@ -23,6 +23,7 @@ class Kind(StrEnum):
     CODE = "code"  # inside a fence
     BLOCK = "block"  # of a SEARCH/REPLACE block, its markers included
     PATCH = "patch"  # of a unified diff or a *** Begin Patch, with a fence around it or without
+    OWN = "own"  # of a block between markers that one format declares (OwnMarks)
     REASONING = "reasoning"
 
 
@@ -60,6 +61,7 @@ class _Span:
     last: int
     has_end: bool
     is_sure: bool = True
+    kind: Kind = Kind.BLOCK
 
 
 MOST_CHARS: Final = 500_000
@@ -76,57 +78,64 @@ def find_unreadable(reply: str) -> str:
 
 
 @lru_cache(maxsize=16)
-def read_lines(reply: str) -> tuple[Line, ...]:
+def read_lines(reply: str, own: tuple[OwnMarks, ...] = ()) -> tuple[Line, ...]:
     """The lines of a reply, in time linear in its length. One that is too long to be read is an empty line.
 
     A block opens at <<<<<<< SEARCH and runs to >>>>>>> REPLACE, or if that is missing to the line before the next
     block or to the end. Fences inside blocks are text. Inside a fence, one with words after it opens another. If that
     leaves a fence open at the end, then from there on fences do not nest, and none of them counts as closed.
+    own: markers of further blocks, between which all is text but the opening of another block.
     """
     parts = [("", False)] if find_unreadable(reply) else split_reasoning(reply)
-    lines = mark_lines([text.rstrip("\r") for text, _ in parts])
+    lines = mark_lines([text.rstrip("\r") for text, _ in parts], own)
     return tuple(
         replace(line, kind=Kind.REASONING) if is_reasoning and line.kind is Kind.PROSE else line
         for line, (_, is_reasoning) in zip(lines, parts, strict=True)
     )
 
 
-def mark_lines(lines: Sequence[str]) -> tuple[Line, ...]:
+def mark_lines(lines: Sequence[str], own: Sequence[OwnMarks] = ()) -> tuple[Line, ...]:
     """The same for the lines of any text, in which tags of reasoning are words like others."""
-    blocks = _find_blocks(lines)
+    blocks = _find_blocks(lines, [marks for marks in own if not marks.is_fence])
     block_at = _spread(blocks, len(lines))
     patch_at = _spread(_find_spans(lines, block_at), len(lines))
     inside = [block or patch for block, patch in zip(block_at, patch_at, strict=True)]
-    fence_at = _spread(_find_fences(_fence_marks(lines, blocks, inside)), len(lines))
+    fences = _find_fences(_fence_marks(lines, blocks, inside))
+    own_fences = _own_fences(lines, fences, [marks for marks in own if marks.is_fence])
+    fence_at = _spread(fences, len(lines))
     marked = []
     for i, text in enumerate(lines):
         block, patch, fence = block_at[i], patch_at[i], fence_at[i]
         around = fence.first + 1 if fence else 0
         if block:
-            marked.append(Line(i + 1, text, Kind.BLOCK, around, block.first + 1, block.has_end))
+            marked.append(Line(i + 1, text, block.kind, around, block.first + 1, block.has_end))
         elif patch:
             marked.append(Line(i + 1, text, Kind.PATCH, around, patch.first + 1, patch.has_end))
         elif fence:
             is_edge = i == fence.first or (i == fence.last and fence.has_end)
+            kind = Kind.OWN if fence.first in own_fences else Kind.FENCE if is_edge else Kind.CODE
             is_closed = fence.has_end and fence.is_sure
-            marked.append(Line(i + 1, text, Kind.FENCE if is_edge else Kind.CODE, around, 0, is_closed))
+            marked.append(Line(i + 1, text, kind, around, around if kind is Kind.OWN else 0, is_closed))
         else:
             marked.append(Line(i + 1, text, Kind.PROSE))
     return tuple(marked)
 
 
-def _find_blocks(lines: Sequence[str]) -> list[_Span]:
+def _find_blocks(lines: Sequence[str], own: Sequence[OwnMarks]) -> list[_Span]:
     found: list[_Span] = []
-    head = -1
+    head, marks = -1, None
     for i, line in enumerate(lines):
-        if read_head(line):
+        kind = Kind.OWN if marks else Kind.BLOCK
+        opened = next((each for each in own if each.read(line) is not None), None)
+        if opened or read_head(line):
             if head >= 0:
-                found.append(_Span(head, i - 1, has_end=False))
-            head = i
-        elif head >= 0 and closes_block(line):
-            found.append(_Span(head, i, has_end=True))
+                found.append(_Span(head, i - 1, has_end=False, kind=kind))
+            head, marks = i, opened
+        elif head >= 0 and (marks.ends(line) if marks else closes_block(line)):
+            found.append(_Span(head, i, has_end=True, kind=kind))
             head = -1
-    return found if head < 0 else [*found, _Span(head, len(lines) - 1, has_end=False)]
+    last = _Span(head, len(lines) - 1, has_end=False, kind=Kind.OWN if marks else Kind.BLOCK)
+    return found if head < 0 else [*found, last]
 
 
 def _find_spans(lines: Sequence[str], block_at: Sequence[_Span | None]) -> list[_Span]:
@@ -162,6 +171,12 @@ def _find_fences(marks: Sequence[FenceMark | None]) -> list[_Span]:
                 if not opened:
                     found.append(_Span(first, i, has_end=True))
     return found + _find_flat(marks, opened[0][0]) if opened else found
+
+
+def _own_fences(lines: Sequence[str], fences: Sequence[_Span], own: Sequence[OwnMarks]) -> set[int]:
+    """The first line of each fence that is a block of a format."""
+    heads = {fence.first for fence in fences}
+    return {head for head in heads if any(marks.read(lines[head]) is not None for marks in own)}
 
 
 def _find_flat(marks: Sequence[FenceMark | None], start: int) -> list[_Span]:

@@ -11,6 +11,7 @@ __all__ = [
     "INVISIBLE",
     "BlockHead",
     "FenceMark",
+    "OwnMarks",
     "closes_block",
     "divider_width",
     "is_marker",
@@ -51,6 +52,34 @@ class FenceMark:
     def is_like(self, other: FenceMark) -> bool:
         """Whether it is of the same character and no shorter."""
         return self.mark.startswith(other.mark)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnMarks:
+    """First and last line of the blocks of one format: `<<<append FILE` and `>>>append`.
+
+    opens: the first word of the line that opens a block. closes: the line that ends it. If `opens` is a fence, such as
+    "```append", then the block ends with its fence.
+    """
+
+    opens: str
+    closes: str = ""
+
+    @property
+    def is_fence(self) -> bool:
+        """Whether the blocks are fences of a kind of their own."""
+        return read_fence(self.opens) is not None
+
+    def read(self, line: str) -> str | None:
+        """The words behind the marker of a line that opens a block, None for any other line."""
+        mark, own = read_fence(line), read_fence(self.opens)
+        said, opens = (mark.info, own.info) if mark and own else (line.strip(_MARGIN), self.opens)
+        word, _, rest = said.partition(" ")
+        return rest.strip() if word == opens and (mark is None) == (own is None) else None
+
+    def ends(self, line: str) -> bool:
+        """Whether the line ends a block that is no fence."""
+        return line.strip(_MARGIN) == self.closes
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import pytest
 
 from agent.core.text.lexer import Kind, mark_lines, read_lines
+from agent.core.text.markers import OwnMarks
 
 LETTERS = {Kind.PROSE: ".", Kind.FENCE: "f", Kind.CODE: "c", Kind.BLOCK: "b", Kind.REASONING: "r"}
+LETTERS |= {Kind.PATCH: "p", Kind.OWN: "o"}
+OWN = (OwnMarks("<<<put", ">>>put"), OwnMarks("```put"))
 BODY = "<<<<<<< SEARCH\na = 1\n=======\na = 2\n>>>>>>> REPLACE\n"
 
 
-def kinds(reply: str) -> str:
-    return "".join(LETTERS[line.kind] for line in read_lines(reply.removesuffix("\n")))
+def kinds(reply: str, own: tuple[OwnMarks, ...] = ()) -> str:
+    return "".join(LETTERS[line.kind] for line in read_lines(reply.removesuffix("\n"), own))
 
 
 @pytest.mark.parametrize(
@@ -106,3 +109,31 @@ def test_long_replies_take_time_linear_in_their_length(unit: str) -> None:
     reply = unit * (50_000 // len(unit))
     lines = read_lines.__wrapped__(reply)  # minutes if a line looked at all the others
     assert [line.text for line in lines] == reply.split("\n")[: len(lines)] and len(lines) >= reply.count("\n")
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        ("a\n<<<put x\n```\nALL_COMPLETED\n>>>put\nb\n", ".oooo."),
+        ("  <<<put x\n--- a\n+++ b\n@@ -1 +1 @@\n  >>>put  \nb\n", "ooooo."),
+        ("<<<put x\na\n" + BODY + "b\n", "oobbbbb."),
+        ("<<<<<<< SEARCH\na\n<<<put x\nb\n>>>put\nb\n", "bbooo."),
+        ("<<<put x\na\n", "oo"),
+        ("```\n<<<put x\n```\n>>>put\n```\na\n", "fooof."),
+        ("a\n~~~~put x\n```python\na\n```\n~~~~\nb\n", ".ooooo."),
+        ("```markdown\n```put x\na\n```\n```\nb\n", "fcccf."),
+        ("```put x\na\n", "oo"),
+        ("```puts x\na\n```\n<<<puts x\n>>>put\n", "fcf.."),
+    ],
+)
+def test_markers_that_a_format_declares_make_blocks_of_their_own(reply: str, expected: str) -> None:
+    assert kinds(reply, OWN) == expected
+    assert "o" not in kinds(reply)
+
+
+def test_lines_of_a_declared_block_know_its_first_line_and_whether_it_is_closed() -> None:
+    def places(reply: str) -> list[tuple[int, int, bool]]:
+        return [(line.fence, line.block, line.is_closed) for line in read_lines(reply, OWN) if line.kind is Kind.OWN]
+
+    assert places("a\n```put x\nb\n```") == [(2, 2, True)] * 3 and places("```put x\nb") == [(1, 1, False)] * 2
+    assert places("```\n<<<put x\n>>>put\n```") == [(1, 2, True)] * 2 and places("<<<put x") == [(0, 1, False)]

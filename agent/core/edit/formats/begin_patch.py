@@ -27,6 +27,7 @@ class BeginPatch:
 
     name = FORM
     plural = f"{BEGIN} patches"
+    own_marks = ()
 
     def find(self, lines: Sequence[Line], editable: Collection[str]) -> list[FoundBlock]:
         found: list[FoundBlock] = []

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.core.text.lexer import Line
+from agent.core.text.lexer import Kind, Line
+from agent.core.text.markers import OwnMarks
 
-__all__ = ["Format", "FoundBlock", "FoundText", "HunkPlace", "Split", "read_hunk"]
+__all__ = ["Format", "FoundBlock", "FoundText", "HunkPlace", "OwnBlock", "Split", "own_blocks", "read_hunk"]
 
 Split = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -63,6 +64,38 @@ class FoundText:
     is_named: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class OwnBlock:
+    """A block between markers of a format's own. line: number of its first line. words: those behind the marker."""
+
+    line: int
+    words: str
+    body: tuple[str, ...]
+    # The fault in its form, "" if there is none.
+    problem: str
+
+
+def own_blocks(lines: Sequence[Line], own: Sequence[OwnMarks]) -> Iterator[OwnBlock]:
+    """The blocks of a reply between these markers, in order."""
+    held: dict[int, list[Line]] = {line.number: [] for line in lines if line.kind is Kind.OWN and line.opens}
+    for line in lines:
+        number = line.fence if line.fence in held else line.block
+        if number in held:
+            held[number].append(line)
+    for block in held.values():
+        if not block:  # it stands in another, which is refused for it
+            continue
+        head, is_closed = block[0], block[0].is_closed
+        words = next((said for marks in own if (said := marks.read(head.text)) is not None), None)
+        if words is None:
+            continue
+        is_mixed = any(line.block != head.number for line in block)
+        problem = "" if is_closed else "it is not closed"
+        problem = problem or ("another edit stands in it" if is_mixed else "")
+        body = tuple(line.text for line in (block[1:-1] if is_closed else block[1:]))
+        yield OwnBlock(head.number, words, body, problem)
+
+
 def read_hunk(lines: Sequence[str]) -> Split | None:
     """Old and new lines of a hunk, without empty ones at its end. None if a line of it is none of a hunk."""
     old: list[str] = []
@@ -83,14 +116,19 @@ def read_hunk(lines: Sequence[str]) -> Split | None:
 class Format(Protocol):
     """One way to write edits into a reply.
 
-    A format should require a fence or markers: a line of a diff that stands bare, as "+ALL_COMPLETED", may be read as a
-    command or as part of a plan.
+    A format whose edits stand between markers of its own declares them, and finds them with `own_blocks`: then their
+    lines are neither prose nor code to any other reader of the reply. Without markers, a bare line such as
+    "+ALL_COMPLETED" may be read as a command or as part of a plan.
     """
 
     # One edit of this format, as messages to the model call it.
     name: str
     # Several of them.
     plural: str
+
+    @property
+    def own_marks(self) -> tuple[OwnMarks, ...]:
+        """Markers of its own, () if it is written in fences, blocks or diffs that the lexer knows."""
 
     def find(self, lines: Sequence[Line], editable: Collection[str]) -> Sequence[FoundBlock | FoundText]:
         """The edits in the lines of a reply, in order, those that are malformed too, so that none is silently lost."""

@@ -39,6 +39,8 @@ def _adjacent_name(lines: Sequence[Line], head: int, floor: int, editable: Colle
     fenced = skipped = False
     for i in range(head - 1, floor - 1, -1):
         line = lines[i].text
+        if lines[i].kind is Kind.OWN:
+            return None
         fence = read_fence(line)
         if not line.strip():
             continue

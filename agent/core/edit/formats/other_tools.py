@@ -46,6 +46,7 @@ class OtherTools:
 
     name = FORM
     plural = "edits in tags"
+    own_marks = ()
 
     def find(self, lines: Sequence[Line], editable: Collection[str]) -> list[FoundBlock]:
         free = [line for line in lines if line.kind is Kind.PROSE or _is_markup(lines, line)]

@@ -24,17 +24,18 @@ class SearchReplace:
 
     name = "SEARCH/REPLACE block"
     plural = "SEARCH/REPLACE blocks"
+    own_marks = ()
 
     def find(self, lines: Sequence[Line], editable: Collection[str]) -> list[FoundBlock]:
         found: list[FoundBlock] = []
         floor = 0
-        for number, part in groupby(lines, key=lambda line: 0 if line.kind is Kind.PATCH else line.block):
+        for number, part in groupby(lines, key=lambda line: line.block if line.kind is Kind.BLOCK else 0):
             block = list(part)
             if number:
                 found.append(_read_block(lines, block, floor, editable))
                 floor = number if not block[0].is_closed else block[-1].number
             else:
-                stray = next((line for line in block if line.kind is not Kind.PATCH and is_marker(line.text)), None)
+                stray = next((line for line in block if not line.block and is_marker(line.text)), None)
                 if stray:
                     said = f"a marker stands alone: {_quote(stray)}"
                     found.append(FoundBlock(stray.number, None, (), (), said))

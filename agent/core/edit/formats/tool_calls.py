@@ -30,6 +30,7 @@ class ToolCalls:
 
     name = FORM
     plural = "str_replace calls"
+    own_marks = ()
 
     def find(self, lines: Sequence[Line], editable: Collection[str]) -> list[FoundBlock]:
         found: list[FoundBlock] = []

@@ -28,6 +28,7 @@ class UnifiedDiff:
 
     name = FORM
     plural = "unified diffs"
+    own_marks = ()
 
     def find(self, lines: Sequence[Line], editable: Collection[str]) -> list[FoundBlock]:
         found: list[FoundBlock] = []
@@ -137,7 +138,7 @@ def _read_fences(lines: Sequence[Line], editable: Collection[str]) -> Iterator[F
             for at, split, place in _hunks(held):
                 yield FoundBlock(at, name, mentions, (split,), problem or _is_cut(split, place), place)
             floor = fence[-1].number
-        floor = max([floor, *(line.number for line in fence if line.kind in (Kind.BLOCK, Kind.PATCH))])
+        floor = max([floor, *(line.number for line in fence if line.block)])
 
 
 def is_diff(opening: str, texts: Sequence[str]) -> bool:

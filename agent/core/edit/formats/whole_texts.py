@@ -38,6 +38,7 @@ class WholeTexts:
 
     name = "whole file or function in a fence"
     plural = "whole files or functions in fences"
+    own_marks = ()
 
     def __init__(self, *, is_asked: bool) -> None:
         self.is_asked = is_asked
@@ -47,9 +48,9 @@ class WholeTexts:
         floor = 0
         for number, part in groupby(lines, key=lambda line: line.fence):
             fence = list(part)
-            taken = [line.number for line in fence if line.kind in (Kind.BLOCK, Kind.PATCH)]
+            taken = [line.number for line in fence if line.block]
             floor = taken[-1] if taken else floor
-            if not number or fence[0].kind in (Kind.BLOCK, Kind.PATCH):
+            if not number or fence[0].block:
                 continue
             mark = read_fence(fence[0].text)
             info = mark.info if mark else ""
