@@ -102,8 +102,8 @@ class Loop:
         except StopRequested as error:
             self._append(Paused(PauseKind.STOP, str(error)))
             return
-        except (OSError, UsageError) as error:  # a failing disk, data that cannot be made: again once it is mended
-            cause = say_fault(error, self._edges.workspace.path) if isinstance(error, OSError) else str(error)
+        except (OSError, MemoryError, UsageError) as error:  # a failing disk, data that cannot be made: mended by hand
+            cause = str(error) if isinstance(error, UsageError) else say_fault(error, self._edges.workspace.path)
             words = "".join(f" {c.lower()}" if c.isupper() else c for c in type(action).__name__)  # " start step"
             self._append(Paused(PauseKind.INFRASTRUCTURE, f"could not{words}: {cause}"))
             return

@@ -17,12 +17,27 @@ from typer.exceptions import Abort, TyperException
 from agent.cli.settings import CALL, read_settings, say_misuse, say_refusal, watch
 from agent.cli.table import COMMANDS, DEFAULT_WORKSPACES, make_typer
 from agent.cli.terminal import STDOUT, VOICE, clean_streams, describe_surprise, say
+from agent.edges.system.faults import is_machine_fault, say_fault
 from agent.edges.system.git_variables import forget_git_variables
 from agent.edges.system.large_imports import import_large
 from agent.edges.system.library_warnings import ignore_library_warnings
-from agent.edges.system.processes import read_process, running_s
+from agent.edges.system.processes import read_process, running_s, undo_odd_start
 from agent.edges.system.streams import open_closed_streams, settle_streams
 from agent.errors import ScientistError
+
+# Each would end this process anyway, without a word.
+ENDING = (
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGXCPU,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGALRM,
+    signal.SIGVTALRM,
+    signal.SIGPROF,
+    signal.SIGIO,
+    signal.SIGPWR,
+)
 
 
 class LazyGroup(TyperGroup):
@@ -97,6 +112,7 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # GitPython raises when it is imported and there is no git
     ignore_library_warnings()
     open_closed_streams()
+    undo_odd_start()
     heed_signals()
     try:
         own = read_process(os.getpid())
@@ -108,9 +124,11 @@ def main(arguments: list[str] | None = None) -> None:
 def heed_signals() -> None:
     """Let a request to end, or the end of the terminal, end this process, unless it was started to ignore that.
 
-    nohup ignores SIGHUP, and a script's `&` ignores SIGINT, which Python itself leaves ignored.
+    nohup ignores SIGHUP, and a script's `&` ignores SIGINT, which Python itself leaves ignored. A terminal with
+    `stty tostop` stops whoever prints to it in the background with SIGTTOU.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    for number in ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, end)
 
@@ -153,6 +171,9 @@ def answer(arguments: list[str]) -> int:
         if isinstance(error, OSError) and error.filename == STDOUT:
             say(f"scientist: {STDOUT}: cannot be written: {error.strerror}")
             return 1
+        if is_machine_fault(error):
+            say(f"scientist: {say_fault(error, Path.cwd())}")  # type: ignore[arg-type]
+            return 3
         say(f"scientist: unexpected {describe_surprise(error, Path(tempfile.gettempdir()))}")
         return 1
     return code if isinstance(code, int) else 0

@@ -115,7 +115,7 @@ def say_trouble(workspace: Workspace, error: Exception) -> int:
     if isinstance(error, ScientistError):
         say(f"scientist: {error}")
         return error.exit_code
-    if isinstance(error, OSError):
+    if isinstance(error, OSError | MemoryError):
         say(f"scientist: {say_fault(error, workspace.path)}")
     else:
         say(f"scientist: {workspace.path}: unexpected {describe_surprise(error, workspace.agent / 'rescue')}")

@@ -26,10 +26,13 @@ STDOUT = "standard output"
 
 
 class CleanStream:
-    """A text stream that removes keys and control characters from written text. Everything else is the stream's own."""
+    """A text stream that removes keys and control characters from written text. Everything else is the stream's own.
 
-    def __init__(self, stream: TextIO | LossyStream, redact: Redactor) -> None:
-        self.bare, self.redact = stream, redact
+    lossy: the same stream for lines that may be lost.
+    """
+
+    def __init__(self, stream: TextIO | LossyStream, redact: Redactor, lossy: CleanStream | None = None) -> None:
+        self.bare, self.redact, self.lossy = stream, redact, lossy
 
     def write(self, text: str) -> int:
         if not isinstance(text, str):
@@ -72,11 +75,15 @@ def clean_streams() -> Iterator[None]:
     """Clean everything that is printed meanwhile, also by a library. What standard error does not take is lost."""
     redact = read_redactor()
     out, err = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = CleanStream(out, redact), CleanStream(LossyStream(err), redact)
+    lossy = LossyStream(out), LossyStream(err)
+    sys.stdout = CleanStream(out, redact, CleanStream(lossy[0], redact))
+    sys.stderr = CleanStream(lossy[1], redact)
     try:
         yield
     finally:
         sys.stdout, sys.stderr = out, err
+        for stream in lossy:
+            stream.settle()
 
 
 def clean(text: str) -> str:
@@ -154,8 +161,9 @@ def show_activity(text: str) -> None:
 
 def put(message: str) -> None:
     """Print a result on standard output while a command goes on, whether or not it can be written."""
+    stream: Any = sys.stdout.lossy if isinstance(sys.stdout, CleanStream) else sys.stdout
     with VOICE.foot.hidden() if VOICE.foot else contextlib.nullcontext(), contextlib.suppress(OSError):
-        typer.echo(message)
+        typer.echo(message, file=stream)
 
 
 def describe_surprise(error: Exception, folder: Path) -> str:

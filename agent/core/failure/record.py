@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from signal import SIGKILL
+from signal import SIGKILL, SIGTERM
 
 __all__ = ["LOST_OUTPUT", "ExitRecord"]
 
 LOST_OUTPUT = "its output could not be kept: "  # begins the error of a command that ran
 
-_KILLED = (128 + SIGKILL, -SIGKILL)
+_KILLED = (128 + SIGKILL, -SIGKILL, 128 + SIGTERM, -SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,12 @@ class ExitRecord:
 
     @property
     def was_killed(self) -> bool:
-        """Whether somebody else's SIGKILL ended the command: no limit was met, and no end was asked for.
+        """Whether somebody else's SIGKILL or SIGTERM ended the command: no limit was met, and no end was asked for.
 
-        A shell tells the death of its command as exit code 137.
+        Daemons that watch the memory send SIGTERM first. A shell tells such a death as exit code 137 or 143.
         """
         asked = self.timed_out or self.stopped or self.error or self.breach
-        return (self.signal == SIGKILL or self.exit_code in _KILLED) and not asked
+        return (self.signal in (SIGKILL, SIGTERM) or self.exit_code in _KILLED) and not asked
 
     @property
     def is_well(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -20,6 +21,7 @@ from agent.edges.sandbox.interpreter import interpreter_folders
 from agent.edges.sandbox.policy import confine_plan, policy_of
 from agent.edges.sandbox.seccomp import MACHINES, assemble
 from agent.edges.sandbox.walls import Bounds, SandboxKind, Walls
+from agent.edges.system.faults import is_machine_fault
 from agent.errors import UsageError
 
 __all__ = ["NO_SANDBOX", "SYSTEM", "Sandbox", "choose_sandbox"]
@@ -133,19 +135,11 @@ def _try_landlock() -> Sandbox | str:
     return Sandbox("landlock", _LANDLOCK_GAPS + late)
 
 
-def _try_command(
-    argv: Sequence[str],
-    *descriptors: int,
-    program: str | None = None,
-    in_child: Callable[[], object] | None = None,
-) -> str:
-    """Reason why the command does not work, in a line. Empty if it does. program: file that is started in place of
-    argv[0].
-
-    A command that somebody killed is tried once more: else a run would get a weaker sandbox for it.
-    """
-
-    def run() -> subprocess.CompletedProcess[bytes]:
+def _run_probe(
+    argv: Sequence[str], descriptors: Sequence[int], program: str | None, in_child: Callable[[], object] | None
+) -> subprocess.CompletedProcess[bytes] | None:
+    """None if it did not end in time."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
         return subprocess.run(
             argv,
             executable=program,
@@ -155,17 +149,38 @@ def _try_command(
             pass_fds=descriptors,
             preexec_fn=in_child,
         )
+    return None
+
+
+def _try_command(
+    argv: Sequence[str],
+    *descriptors: int,
+    program: str | None = None,
+    in_child: Callable[[], object] | None = None,
+) -> str:
+    """Reason why the command does not work, in a line. Empty if it does. program: file that is started in place of
+    argv[0].
+
+    A command that somebody killed, or that a busy machine did not get to its end, is tried once more: else a run would
+    get a weaker sandbox for it.
+
+    Raises: OSError if the machine gives no process, memory or descriptor now.
+    """
 
     try:
-        done = run()
-        if done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        done = _run_probe(argv, descriptors, program, in_child)
+        if done is None or done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL):
             for descriptor in descriptors:
                 os.lseek(descriptor, 0, os.SEEK_SET)
-            done = run()
-    except (OSError, subprocess.TimeoutExpired) as error:
+            done = _run_probe(argv, descriptors, program, in_child)
+    except OSError as error:
+        if is_machine_fault(error):
+            raise
         return str(error)
     except subprocess.SubprocessError:  # from in_child, whose own words are lost on the way
         return "root may not mount here, as in a container without CAP_SYS_ADMIN"
+    if done is None:
+        return f"did not end within {PROBE_TIMEOUT_S:g} s, twice"
     if done.returncode == 0:
         return ""
     said = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if not line.startswith("{")]

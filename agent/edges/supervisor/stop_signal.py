@@ -6,6 +6,8 @@ import os
 import signal
 from types import FrameType
 
+from agent.edges.system.processes import undo_odd_start
+
 __all__ = ["StopSignal"]
 
 
@@ -13,6 +15,7 @@ class StopSignal:
     """SIGTERM asks to stop. It and the death of a child wake the selector. Hang-ups and Ctrl-C are ignored."""
 
     def __init__(self) -> None:
+        undo_odd_start()
         self.received = False
         self.wake, writing = os.pipe()
         for descriptor in (self.wake, writing):

@@ -9,12 +9,21 @@ from pathlib import Path
 
 from agent.edges.system.files import write_durably
 
-__all__ = ["MEND", "find_fault", "say_fault"]
+__all__ = ["MEND", "find_fault", "is_machine_fault", "say_fault"]
 
 MEND = "free space or mend the disk, then resume"
 _FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.ESTALE)
 # "fatal: unable to write new index file"
 _WRITING = re.compile(r"unable to (write|create)|couldn't write|write error|diskspace|failed to write|cannot mkdir")
+_REMEDIES = {
+    errno.EBUSY: "then resume",
+    errno.EINTR: "then resume",
+    errno.EMFILE: "allow more open files (ulimit -n), then resume",
+    errno.ENFILE: "end what else has files open, then resume",
+    errno.EFBIG: "allow larger files (ulimit -f), then resume",
+    errno.EAGAIN: "allow more processes (ulimit -u) or end others, then resume",
+    errno.ENOMEM: "free memory, then resume",
+}
 _PROBE_BYTES = 1 << 16
 
 
@@ -35,7 +44,16 @@ def find_fault(problem: str, folder: Path) -> int | None:
     return None
 
 
-def say_fault(error: OSError, folder: Path) -> str:
+def is_machine_fault(error: BaseException) -> bool:
+    """Whether the machine gave no memory, file, process or place on a disk: nothing is wrong with what was asked."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, OSError) and error.errno in (*_FAULTS, *_REMEDIES) and error.errno != errno.EACCES
+    )
+
+
+def say_fault(error: OSError | MemoryError, folder: Path) -> str:
     """File, fault and remedy, in a line. `folder` stands for the file if the error names none."""
-    remedy = "then resume" if error.errno in (errno.EBUSY, errno.EINTR) else MEND
+    if isinstance(error, MemoryError):
+        error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    remedy = _REMEDIES.get(error.errno or 0, MEND)
     return f"{error.filename or folder}: {error.strerror or error}; {remedy}"

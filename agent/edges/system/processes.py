@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import time
 from collections import defaultdict
 from collections.abc import Iterable
@@ -48,6 +49,18 @@ class Process:
     @property
     def identity(self) -> Identity:
         return Identity(self.pid, self.start_ticks)
+
+
+def undo_odd_start() -> None:
+    """Undo what a careless parent hands down to this process and its children.
+
+    These are a mask of blocked signals, deaths of children that nobody hears of, and a umask that takes rights from
+    the owner of a new file. Requests to end that are blocked or ignored stay so, as nohup wants it.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    kept = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals() - kept)
+    os.umask(os.umask(0o077) & 0o077)
 
 
 def boot_id() -> str:

@@ -54,7 +54,9 @@ def _read(path: Path, trusted: Path, parts: tuple[str, ...], max_bytes: int) -> 
         if status.st_nlink != 1:
             return Untrusted(path, f"has {status.st_nlink} links, and one is allowed")
         with open(descriptor, "rb", closefd=False) as file:
-            content = file.read(max_bytes + 1) if status.st_size <= max_bytes else b""
+            content = file.read(status.st_size + 1) if status.st_size <= max_bytes else b""  # it takes room for all
+            if len(content) > status.st_size:  # it grows
+                content += file.read(max_bytes - status.st_size)
         if max(status.st_size, len(content)) > max_bytes:
             return Untrusted(path, f"is larger than {max_bytes} bytes")
         return content

@@ -70,12 +70,21 @@ def test_a_broken_limit_is_named_whatever_was_printed(breach: str, kind: Failure
     assert diagnose(ended(None, 9, breach="disk 9.9 GiB > 8 GiB"), "", "").kind is FailureKind.KILLED
 
 
-@pytest.mark.parametrize("record", [ended(None, 9), ended(137)])
-def test_a_kill_that_nobody_asked_for_is_the_machines(record: ExitRecord) -> None:
+@pytest.mark.parametrize(
+    ("record", "name"),
+    [
+        (ended(None, 9), "9 (SIGKILL)"),
+        (ended(137), "9 (SIGKILL)"),
+        (ended(None, 15), "15 (SIGTERM)"),
+        (ended(143), "15 (SIGTERM)"),
+    ],
+)
+def test_a_kill_that_nobody_asked_for_is_the_machines(record: ExitRecord, name: str) -> None:
+    """A daemon that watches the memory sends SIGTERM before SIGKILL."""
     failure = blame_machine(diagnose(record, "", BARS), record)
     assert failure.kind is FailureKind.INFRASTRUCTURE and as_smoke(failure) == failure
     assert failure.summary == (
-        "killed by signal 9 (SIGKILL) after 41 s; peak memory 7.9 GiB; "
+        f"killed by signal {name} after 41 s; peak memory 7.9 GiB; "
         "no limit was met: the kernel's out-of-memory killer, or a person"
     )
 

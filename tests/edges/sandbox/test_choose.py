@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -121,3 +124,21 @@ def test_a_probe_that_somebody_killed_is_tried_once_more(kills: int, problem: st
         )
         command = [sys.executable, "-I", "-S", "-c", code]
         assert sandbox._try_command(command, rules.fileno()) == problem
+
+
+@pytest.mark.parametrize(("hangs", "problem"), [(1, ""), (2, "did not end within 0.3 s, twice")])
+def test_a_probe_that_a_busy_machine_holds_up_is_tried_once_more(
+    hangs: int, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "PROBE_TIMEOUT_S", 0.3)
+    script = f"echo x >> tries; [ $(wc -l < tries) -gt {hangs} ] || exec sleep 60"
+    assert sandbox._try_command(["sh", "-c", f"cd '{tmp_path}' && {script}"]) == problem
+
+
+def test_a_machine_that_gives_no_process_is_no_reason_for_a_weaker_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(subprocess, "run", refuse)
+    with pytest.raises(OSError, match="temporarily"):
+        sandbox._try_command(["true"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.edges.system.faults import find_fault, say_fault
+from agent.edges.system.faults import find_fault, is_machine_fault, say_fault
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,18 @@ def test_a_fault_is_told_with_file_and_remedy(tmp_path: Path) -> None:
     assert say_fault(OSError(errno.EIO, "Input/output error"), tmp_path).startswith(f"{tmp_path}: Input/output error; ")
     busy = OSError(errno.EBUSY, "is held by process 7 (git): let it end, or end it", "/w/.git/index.lock")
     assert "disk" not in say_fault(busy, tmp_path) and say_fault(busy, tmp_path).endswith("or end it; then resume")
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), "allow more open files (ulimit -n), then resume"),
+        (OSError(errno.EFBIG, "File too large"), "allow larger files (ulimit -f), then resume"),
+        (MemoryError(), "free memory, then resume"),
+    ],
+)
+def test_a_limit_of_the_machine_is_told_with_the_setting_that_moves_it(
+    error: OSError | MemoryError, remedy: str, tmp_path: Path
+) -> None:
+    assert is_machine_fault(error) and say_fault(error, tmp_path).endswith(f"; {remedy}")
+    assert not is_machine_fault(FileNotFoundError(errno.ENOENT, "x")) and not is_machine_fault(ValueError())

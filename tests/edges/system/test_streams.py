@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import io
 import os
+import pty
+import signal
 import subprocess
 import sys
+import termios
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from agent.edges.system import streams
 from agent.edges.system.streams import LossyStream
 
 
@@ -38,6 +44,86 @@ def test_a_stream_that_was_closed_loses_lines_and_another_fault_is_raised() -> N
     stream.flush()
     with pytest.raises(UnicodeEncodeError):
         LossyStream(io.TextIOWrapper(io.BytesIO(), "ascii", write_through=True)).write("\u2026")
+
+
+def fill(descriptor: int) -> None:
+    os.set_blocking(descriptor, False)
+    try:
+        while True:
+            os.write(descriptor, bytes(4096))
+    except BlockingIOError:
+        os.set_blocking(descriptor, True)
+
+
+def test_nobody_waits_for_a_pipe_that_is_not_emptied_and_its_lines_come_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "PATIENCE_S", 0.05)
+    reading, writing = os.pipe()
+    fill(writing)
+    stream = LossyStream(os.fdopen(writing, "w"))
+    begun = time.monotonic()
+    for number in range(streams.MOST_WAITING + 100):
+        stream.write(f"line {number}\n")
+        stream.write(f"\rmoves {number}")
+    stream.flush()
+    assert time.monotonic() - begun < 5.0, "each line waited"
+    got = bytearray()
+    reader = threading.Thread(
+        target=lambda: [got.extend(part) for part in iter(lambda: os.read(reading, 1 << 16), b"")]
+    )
+    reader.start()
+    stream.settle()
+    stream.close()
+    reader.join(20)
+    lines = got.replace(b"\0", b"").split(b"\n")
+    assert lines[:2] == [b"line 0", b"line 1"] and streams.MOST_WAITING <= len(lines) <= streams.MOST_WAITING + 10
+    os.close(reading)
+
+
+def test_a_terminal_that_is_held_and_a_descriptor_that_does_not_block_hold_up_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(streams, "PATIENCE_S", 0.05)
+    leader, follower = pty.openpty()
+    termios.tcflow(follower, termios.TCOOFF)  # as Ctrl-S does
+    stream = LossyStream(os.fdopen(follower, "w"))
+    stream.write("held\n")
+    os.set_blocking(follower, False)  # as some programs leave a terminal that they share
+    stream.write("and one\n")
+    termios.tcflow(follower, termios.TCOON)
+    stream.settle()
+    assert os.read(leader, 100).split() == [b"held", b"and", b"one"]
+    stream.close()
+    os.close(leader)
+
+
+ODD = """
+import os, signal, subprocess, sys, tempfile
+from agent.edges.system.processes import undo_odd_start
+undo_odd_start()
+assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == {signal.SIGHUP}
+assert subprocess.run(["sh", "-c", "exit 7"]).returncode == 7
+with tempfile.TemporaryDirectory() as folder:
+    assert os.stat(folder).st_mode & 0o777 == 0o700
+    os.close(os.open(folder + "/x", os.O_CREAT, 0o666))
+    assert oct(os.stat(folder + "/x").st_mode & 0o777) == "0o640", oct(os.stat(folder + "/x").st_mode)
+"""
+
+
+def test_signals_and_rights_that_a_careless_parent_took_away_come_back() -> None:
+    def be_careless() -> None:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGTERM, signal.SIGALRM, signal.SIGHUP})
+        os.umask(0o327)
+
+    root = str(Path(__file__).parents[3])
+    done = subprocess.run(
+        [sys.executable, "-c", ODD],
+        env={**os.environ, "PYTHONPATH": root},
+        preexec_fn=be_careless,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
 
 
 OPENS = """
