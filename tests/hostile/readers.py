@@ -36,7 +36,8 @@ from agent.core.inputs.brief import split_brief
 from agent.core.inputs.idea import new_idea, parse_ideas
 from agent.core.inputs.spec import Metric, TemplateSpec
 from agent.core.model.cut_reply import join_rest
-from agent.core.model.faults import classify, read_seconds
+from agent.core.model.fault_words import read_seconds
+from agent.core.model.faults import classify
 from agent.core.model.messages import Message, Rules, normalise, scrub
 from agent.core.prompt.excerpt import changed_lines, choose_lines, find_focus, quoted_lines, render_excerpt
 from agent.core.prompt.notes import append_facts, end_of_notes

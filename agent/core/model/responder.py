@@ -12,11 +12,13 @@ from agent.core.model.messages import Message, Rules, normalise, stricter
 from agent.core.model.rules import ModelRules
 from agent.core.model.tokens import LEAST_REPLY_TOKENS, count_tokens, drops_front, room_for_reply
 
-__all__ = ["MOST_CHANGES", "Responder"]
+__all__ = ["MOST_CHANGES", "OF_ORDER", "Responder"]
 
 # How often the request of one question is changed for a fault of one kind: for the order of its messages as often as
 # there are stricter forms.
-MOST_CHANGES: Final = {FaultKind.SEQUENCE: 2, FaultKind.PARAMETER: 4, FaultKind.LENGTH: 1}
+MOST_CHANGES: Final = {FaultKind.SEQUENCE: 2, FaultKind.REFUSED: 2, FaultKind.PARAMETER: 4, FaultKind.LENGTH: 1}
+# Refusals that another order of the messages may lift.
+OF_ORDER: Final = (FaultKind.SEQUENCE, FaultKind.REFUSED)
 # "The `reasoning_content` in the thinking mode must be passed back", "Expected `thinking` or `redacted_thinking`":
 # only a request without turns of the model can pass.
 _OF_REPLIES: Final = re.compile(r"reasoning_content|redacted_thinking|reasoning.{0,40}passed back", re.I)
@@ -62,16 +64,26 @@ class Responder:
 
     def change(self, fault: Fault, messages: Sequence[Message]) -> bool:
         """Change the form or the parameters that were refused, and return whether the next request differs."""
-        if fault.kind is FaultKind.SEQUENCE:
+        if fault.kind in OF_ORDER:
             known = Rules(system=False) if _OF_REPLIES.search(fault.text) else self.shape
             harder = stricter(known, messages)
             self.shape = harder or self.shape
             return harder is not None
         if fault.kind is FaultKind.PARAMETER:
+            if self._ask_for_most(fault):
+                return True
             new = {fault.parameter or "max_tokens"} - self.dropped - set(self.rules.drop_params or ())
             self.dropped |= new | ({"max_tokens"} if new else set())
             return bool(new)
         return fault.kind is FaultKind.LENGTH and self._ask_for_fewer(fault, normalise(messages, self.shape))
+
+    def _ask_for_most(self, fault: Fault) -> bool:
+        """Ask for no longer replies than the provider allows, and return whether it named a length that holds one."""
+        most, asked = fault.reply_tokens, self.rules.max_output_tokens
+        if most is None or asked is None or not LEAST_REPLY_TOKENS <= most < asked:
+            return False
+        self.rules = self.rules.model_copy(update={"max_output_tokens": most})
+        return True
 
     def _ask_for_fewer(self, fault: Fault, sent: Sequence[Message]) -> bool:
         """Note the window that was told, and return whether the prompt fits it with a shorter reply."""

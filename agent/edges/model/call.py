@@ -9,14 +9,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.core.journal.budget import Paid
-from agent.core.model.body import ReadBody, read_body
+from agent.core.model.answer.body import ReadBody, read_body
+from agent.core.model.answer.ends import BROKEN, end_of
+from agent.core.model.answer.reply_fault import fault_in
+from agent.core.model.answer.response import complete, see_response
+from agent.core.model.answer.usage import Usage
 from agent.core.model.faults import Fault, FaultKind, classify, printable
 from agent.core.model.local_fault import local_fault
 from agent.core.model.messages import Message, to_dicts
-from agent.core.model.reply_fault import BROKEN, end_of, fault_in
-from agent.core.model.response import complete, see_response
 from agent.core.model.rules import DEFAULT_TIMEOUT_S, ModelRules, RuleTable
-from agent.core.model.usage import Usage
 from agent.core.text.redact import Redactor
 from agent.edges.model.headers import RateLimits, lower_names, read_limits, retry_after_s
 from agent.edges.model.litellm_table import Exchange, full_name, load_litellm, price_of, record
@@ -234,9 +235,10 @@ def _read_answer(asked: _Addressee, response: Any, exchanges: Sequence[Exchange]
     elif seen.text.strip() and not heard.form:
         # litellm took thoughts out of the text, or names a block that this reader passes over
         heard = complete(heard, seen)
-    usage = seen.usage if seen.usage.is_counted else heard.usage
+    usage = max(seen.usage, heard.usage, key=lambda one: one.total)  # what one of them overlooked was billed too
     hidden: Mapping[str, Any] = getattr(response, "_hidden_params", None) or {}
-    told = hidden.get("response_cost") or None if seen.usage.is_counted else None  # litellm says zero without a price
+    is_told = seen.usage.is_counted and usage.total == seen.usage.total
+    told = hidden.get("response_cost") or None if is_told else None  # litellm says zero without a price
     limits = read_limits(lower_names(hidden.get("additional_headers")), asked.now)
     return _judge(asked, heard, usage, told, limits)
 
@@ -263,6 +265,7 @@ def _read_in_body(asked: _Addressee, exchanges: Sequence[Exchange], limits: Rate
 
 def _judge(asked: _Addressee, heard: ReadBody, usage: Usage, told_usd: float | None, limits: RateLimits) -> Answer:
     tokens_in, tokens_out = usage.tokens_in or 0, usage.tokens_out or 0
+    is_whole = usage.is_whole and (tokens_out > 0 or not heard.text)
     cached = min(tokens_in, usage.tokens_cached)
     price = asked.rules.price(tokens_in, cached, tokens_out)
     cost_usd = told_usd if price is None else price
@@ -274,7 +277,7 @@ def _judge(asked: _Addressee, heard: ReadBody, usage: Usage, told_usd: float | N
         text=heard.text,
         model=printable((heard.model or asked.model)[:NAME_CHARS]),
         reasoning=heard.reasoning,
-        paid=Paid(tokens_in, tokens_out, cached, cost_usd if counted else None, uncounted=0 if counted else 1),
+        paid=Paid(tokens_in, tokens_out, cached, cost_usd if counted else None, uncounted=0 if is_whole else 1),
         finish_reason="length" if end == BROKEN else end,
         limits=limits,
     )

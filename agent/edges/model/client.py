@@ -12,7 +12,7 @@ from agent.core.journal.budget import Paid
 from agent.core.model.cut_reply import ask_for_less, ask_for_rest, ask_for_text, has_answer, join_rest
 from agent.core.model.faults import Fault, FaultAction, FaultKind, advice
 from agent.core.model.messages import Message, normalise, rules_for
-from agent.core.model.responder import MOST_CHANGES, Responder
+from agent.core.model.responder import MOST_CHANGES, OF_ORDER, Responder
 from agent.core.model.rules import DEFAULT_TIMEOUT_S, RuleTable
 from agent.core.text.redact import Redactor
 from agent.edges.model.call import Answer, Call, CallFailed
@@ -291,7 +291,7 @@ class LiteLLMModel:
                 changes = (candidate.name, kind)
                 spent = effort.changed[changes] >= MOST_CHANGES.get(kind, 0)
                 if spent or not candidate.change(failed.fault, messages):
-                    if kind is FaultKind.SEQUENCE:  # it was not the shape
+                    if kind in OF_ORDER:  # it was not the shape
                         candidate.shape = usual
                     raise
                 effort.changed[changes] += 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from agent.core.model.faults import read_seconds
+from agent.core.model.fault_words import read_seconds
 
 HALF_A_DAY_S = 43200.0
 

@@ -165,7 +165,7 @@ def request_chars(request: Request) -> int:
 def _use_of(paid: Paid, need: Need) -> Use:
     """The use that was paid for. If the provider did not say, the estimate stands for each answer."""
     uncounted = max(paid.uncounted, 0 if paid.tokens_in else 1)
-    tokens = (paid.tokens_in + paid.tokens_out if paid.tokens_in else 0) + uncounted * need.tokens
+    tokens = paid.tokens_in + paid.tokens_out + uncounted * need.tokens
     known = paid.cost_usd if paid.cost_usd is not None else need.cost_usd if paid.tokens_in else 0.0
     guessed = need.cost_usd if uncounted else 0.0
     return Use(tokens, None if known is None or guessed is None else known + uncounted * guessed)

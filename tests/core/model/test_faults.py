@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.model.faults import FaultAction, FaultKind, advice, classify, read_seconds
+from agent.core.model.fault_words import read_seconds
+from agent.core.model.faults import FaultAction, FaultKind, advice, classify
 from agent.core.text.redact import Redactor
 
 K = FaultKind
@@ -51,8 +52,8 @@ CASES: list[tuple[K, str, int | None, str]] = [
     (K.KEY, "no", 403, "APIError"),
     (K.MODEL, "no", 404, "BadRequestError"),
     (K.LENGTH, "no", 413, "APIError"),
-    (K.SEQUENCE, "no", 422, "BadRequestError"),
-    (K.SEQUENCE, "no", 400, "BadRequestError"),
+    (K.REFUSED, "no", 422, "BadRequestError"),
+    (K.REFUSED, "no", 400, "BadRequestError"),
     (K.RATE_LIMIT, "no", 429, "RateLimitError"),
     (K.OUTAGE, "no", 409, "APIError"),
     (K.OUTAGE, "no", 503, "ServiceUnavailableError"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.core.model.body import ReadBody
-from agent.core.model.usage import Usage, read_count
+from agent.core.model.answer.body import ReadBody
+from agent.core.model.answer.usage import Usage, read_count
 
 __all__ = ["complete", "see_response"]
 

@@ -10,18 +10,25 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from json import JSONDecodeError, dumps, loads
+from json import dumps, loads
 from typing import Any, Final
 
-from agent.core.model.usage import Usage, read_usage
+from agent.core.model.answer.ends import is_whole
+from agent.core.model.answer.stream import join_chunks, read_chunks
+from agent.core.model.answer.usage import Usage, read_usage
 
 __all__ = ["ReadBody", "read_body"]
 
 MOST_BYTES: Final = 50_000_000
 MOST_BLOCKS: Final = 10_000
+# Thoughts that the provider keeps to itself.
+NOT_TOLD: Final = "(not told)"
 
 # "429"
 _STATUS: Final = re.compile(r"[1-5]\d\d", re.ASCII)
+
+# Names of the places in which a reply stands.
+_PLACES: Final = ("choices", "output", "candidates", "promptFeedback", "content", "stop_reason", "done", "response")
 
 Json = Mapping[str, Any]
 
@@ -90,10 +97,12 @@ def _with(heard: ReadBody, usage: Usage, model: str) -> ReadBody:
 
 def _load(body: bytes | str) -> Any:
     text = body[:MOST_BYTES].decode("utf-8", "replace") if isinstance(body, bytes) else body[:MOST_BYTES]
+    text = text.removeprefix("\ufeff")
     try:
-        return loads(text)
+        data = loads(text)
     except (ValueError, RecursionError):  # a number of 5,000 digits is a ValueError too
-        return _join_events(text)
+        return join_chunks(read_chunks(text))
+    return join_chunks([c for c in data if isinstance(c, dict)]) if isinstance(data, list) else data
 
 
 def _is_response_event(data: Json) -> bool:
@@ -102,9 +111,9 @@ def _is_response_event(data: Json) -> bool:
 
 def _read(data: Json) -> ReadBody | None:
     """What the object says, without its usage."""
-    error = data.get("error")
+    error = data.get("error") or _other_error(data)
     if isinstance(data.get("choices"), list) and (data["choices"] or not error):
-        return _read_choice(data["choices"])
+        return _read_choice(data["choices"], error)
     if error:
         return _error_of(error)
     if data.get("choices", ...) is None:
@@ -125,18 +134,19 @@ def _read(data: Json) -> ReadBody | None:
     return None
 
 
-def _read_choice(choices: list[Any]) -> ReadBody:
-    """The first choice of a chat completion."""
+def _read_choice(choices: list[Any], error: Any) -> ReadBody:
+    """The first choice of a chat completion. `error` stands beside all choices."""
     choice = choices[0] if choices and isinstance(choices[0], dict) else {}
     message = next((choice[name] for name in ("message", "delta") if choice.get(name) is not None), None)
     if message is None and "text" in choice:
         message = {"content": choice["text"]}
     heard = _read_message(message, choice.get("finish_reason"), has_reply=bool(choice))
-    if not choice.get("error"):
+    error = choice.get("error") or (error if not is_whole(heard.finish) else None)
+    if not error:
         return heard
-    error = _error_of(choice["error"])
+    told = _error_of(error)
     return ReadBody(
-        heard.text, heard.reasoning, heard.finish, heard.tools, heard.refusal, error.error, error.status,
+        heard.text, heard.reasoning, heard.finish, heard.tools, heard.refusal, told.error, told.status,
         has_reply=True, form=heard.form,
     )  # fmt: skip
 
@@ -150,9 +160,13 @@ def _read_message(message: Any, finish: Any, *, has_reply: bool = True) -> ReadB
     heard = _read_blocks(content, finish)
     thoughts = [message.get(name) for name in ("reasoning_content", "reasoning", "thinking")]
     reasoning = next((_text(thought) for thought in thoughts if _text(thought).strip()), heard.reasoning)
-    calls = message.get("tool_calls")
-    called = [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
-    named = [call.get("function") for call in called] + [message.get("function_call") or None]
+    apart = next((message[name] for name in ("reasoning_details", "thinking_blocks") if message.get(name)), None)
+    if not reasoning and isinstance(apart, list):
+        reasoning = "\n".join(_thought(block) or NOT_TOLD for block in apart[:MOST_BLOCKS] if isinstance(block, dict))
+    calls = message.get("tool_calls") or []
+    called = [call for call in (calls if isinstance(calls, list) else [calls]) if isinstance(call, dict)]
+    named = [call.get("function") or call.get("custom") or call for call in called]
+    named += [message.get("function_call") or None]
     tools = heard.tools + tuple(_name(function) for function in named if function is not None)
     refusal = _text(message.get("refusal")) or heard.refusal
     return ReadBody(heard.text, reasoning, heard.finish, tools, refusal, has_reply=has_reply, form=form)
@@ -168,13 +182,14 @@ def _read_blocks(content: Any, finish: Any) -> ReadBody:
             continue
         kind = str(block.get("type", ""))
         if "reasoningContent" in block or block.get("thought") is True or "thinking" in kind or kind == "reasoning":
-            thoughts.append(_thought(block))
+            thoughts.append(_thought(block) or NOT_TOLD)
         elif kind == "refusal" or isinstance(block.get("refusal"), str):
             refusals.append(_text(block.get("refusal")))
         elif "tool" in kind or "function" in kind or any(name in block for name in ("toolUse", "functionCall")):
             tools.append(_name(block.get("toolUse") or block.get("functionCall") or block))
         else:
-            texts.append(_text(block.get("text")))
+            inner = block.get("text") or block.get("content")
+            texts.append(_text(inner.get("value") if isinstance(inner, dict) else inner))
     return ReadBody(
         text="".join(texts),
         reasoning="\n".join(filter(None, thoughts)),
@@ -197,7 +212,7 @@ def _read_response(data: Json) -> ReadBody:
             texts.append(said.text)
             refusals.append(said.refusal)
         elif kind == "reasoning":
-            thoughts.append(_thought(item) or "(not told)")
+            thoughts.append(_thought(item) or NOT_TOLD)
         elif kind.endswith("_call"):
             tools.append(_name(item))
     details = data.get("incomplete_details")
@@ -225,6 +240,20 @@ def _read_ollama(data: Json) -> ReadBody:
     if isinstance(data.get("message"), dict):
         return _read_message(data["message"], finish)
     return _read_message({"content": data.get("response"), "thinking": data.get("thinking")}, finish)
+
+
+def _other_error(data: Json) -> Any:
+    """An error that stands in an object without a place for a reply, or whose name is another one."""
+    base = data.get("base_resp")  # MiniMax's
+    if isinstance(base, dict) and base.get("status_code"):
+        return {"message": base.get("status_msg"), "code": base["status_code"]}
+    if any(name in data for name in _PLACES) or data.get("object") == "response":
+        return None
+    said = next((data[name] for name in ("errors", "detail", "message", "msg", "error_msg") if data.get(name)), None)
+    said = said[0] if isinstance(said, list) and said else said
+    told = said if isinstance(said, dict) else {"message": said, "code": data.get("code") or data.get("status")}
+    named = "errors" in data or told.get("code")  # words alone may be anything
+    return told if named and isinstance(told.get("message") or told.get("msg"), str) else None
 
 
 def _error_of(error: Any) -> ReadBody:
@@ -272,44 +301,3 @@ def _flat(part: Any) -> str:
 
 def _name(function: Any) -> str:
     return _text(function.get("name"))[:60] if isinstance(function, dict) else ""
-
-
-# Streams, which some servers send though nobody asked for one
-
-
-def _join_events(text: str) -> Any:
-    """One object from server-sent events, None if the text has none."""
-    if not text.lstrip()[:6].startswith(("data:", "event:", ":")):
-        return None
-    chunks = []
-    for line in text.splitlines():
-        name, _, value = line.partition(":")
-        if name == "data" and value.strip() != "[DONE]":
-            try:
-                chunk = loads(value)
-            except (JSONDecodeError, ValueError, RecursionError):
-                continue  # the last one, if the stream was cut
-            chunks += [chunk] if isinstance(chunk, dict) else []
-    ended = next((chunk for chunk in chunks if _is_response_event(chunk) and chunk["response"].get("output")), None)
-    if ended or not chunks:
-        return ended
-    return _join_chunks(chunks)
-
-
-def _join_chunks(chunks: list[dict[str, Any]]) -> Any:
-    whole: dict[str, Any] = {}
-    said: dict[str, list[str]] = {"content": [], "reasoning_content": []}
-    finish, calls = None, list[Any]()
-    for chunk in chunks:
-        whole |= {name: chunk[name] for name in ("model", "usage", "error") if chunk.get(name)}
-        choices = chunk.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
-        heard = _read_message(choice.get("delta") or choice.get("message"), choice.get("finish_reason"))
-        said["content"].append(heard.text)
-        said["reasoning_content"].append(heard.reasoning)
-        calls += [{"function": {"name": name}} for name in heard.tools if name]
-        finish = heard.finish or finish
-    message: dict[str, Any] = {name: "".join(parts) for name, parts in said.items()}
-    choice = {"message": message | ({"tool_calls": calls} if calls else {}), "finish_reason": finish}
-    error = {"error": whole.pop("error")} if "error" in whole and any(said["content"]) else {}
-    return whole | {"choices": [choice | error]} if "error" not in whole else whole

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from agent.core.model.body import read_body
+from agent.core.model.answer.body import read_body
+from agent.core.model.answer.ends import BROKEN, end_of
+from agent.core.model.answer.reply_fault import fault_in
+from agent.core.model.answer.usage import Usage, read_usage
 from agent.core.model.faults import FaultAction, FaultKind
-from agent.core.model.reply_fault import BROKEN, end_of, fault_in
-from agent.core.model.usage import Usage, read_usage
 
 K = FaultKind
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 4000, "total_tokens": 5000}
@@ -80,7 +81,7 @@ TEXTLESS = {
     "responses, nothing": (response(), "nothing"),
     "responses, a tool": (response({"type": "function_call", "name": "bash"}), "a tool call (bash) alone"),
     "anthropic, thinking": (anthropic({"type": "thinking", "thinking": "Hm."}), "reasoning alone"),
-    "anthropic, hidden thinking": (anthropic({"type": "redacted_thinking", "data": "eA=="}), "nothing"),
+    "anthropic, hidden thinking": (anthropic({"type": "redacted_thinking", "data": "eA=="}), "reasoning alone"),
     "anthropic, a tool": (anthropic({"type": "tool_use", "name": "bash"}, stop="tool_use"), "a tool call (bash) alone"),
     "anthropic, nothing": (anthropic(), "nothing"),
     "gemini, a bad call": (gemini(finish="MALFORMED_FUNCTION_CALL"), "a tool call that the provider could not read"),
@@ -214,3 +215,136 @@ def test_a_stream_that_nobody_asked_for_is_one_reply() -> None:
     done = {"type": "response.completed", "response": response({"type": "message", "content": [TEXT]})}
     whole = read_body(f"event: response.completed\ndata: {json.dumps(done)}\n\n")
     assert whole and whole.text == "Yes."
+
+
+def _lines(*chunks: dict[str, Any], mark: str = "data: ") -> str:
+    return "".join(f"{mark}{json.dumps(chunk)}\n" for chunk in chunks)
+
+
+STREAMS = {
+    "Anthropic's events": _lines(
+        {"type": "message_start", "message": {"type": "message", "usage": {"input_tokens": 5, "output_tokens": 1}}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Yes."}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 6}},
+    ),
+    "Gemini's events": _lines(
+        {"candidates": [{"content": {"parts": [{"text": "Ye"}]}}]},
+        {
+            "candidates": [{"content": {"parts": [{"text": "s."}]}, "finishReason": "STOP"}],
+            "usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 6},
+        },
+    ),
+    "Ollama's lines": _lines(
+        {"message": {"content": "Ye"}, "done": False},
+        {"message": {"content": "s."}, "done": True, "prompt_eval_count": 5, "eval_count": 6},
+        mark="",
+    ),
+    "comments before JSON": ": PROCESSING\n\n"
+    + json.dumps(chat("Yes.") | {"usage": {"prompt_tokens": 5, "completion_tokens": 6}}),
+    "a mark of the order of bytes": "\ufeff"
+    + json.dumps(chat("Yes.") | {"usage": {"prompt_tokens": 5, "total_tokens": 11}}),
+    "a page after JSON": json.dumps(chat("Yes.") | {"usage": {"total_tokens": 11, "completion_tokens": 6}})
+    + "\n</html>",
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_an_answer_in_several_pieces_is_one(name: str) -> None:
+    heard = read_body(STREAMS[name])
+    assert heard and (heard.text, end_of(heard.finish), heard.usage) == ("Yes.", "stop", Usage(5, 6))
+
+
+ENDS = {
+    "length": (
+        "max_new_tokens|MAX_COMPLETION_TOKENS|token_limit|context_window_exceeded|repetition_truncation|ERROR_LIMIT"
+        "|FINISH_REASON_MAX_TOKENS|max tokens|time_limit"
+    ),
+    BROKEN: "engine_overloaded|ReadTimeout|USER_CANCEL|upstream_error|FINISH_REASON_ERROR|MALFORMED_RESPONSE|preempted",
+    "content_filter": "content_filter_error|policy_violation|FINISH_REASON_SAFETY|moderation",
+    "stop": "FINISH_REASON_STOP|done|STOP_SEQUENCE",
+    "": "unknown|FINISH_REASON_UNSPECIFIED|null",
+    "tool_calls": "tool_calls",
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_no_new_word_for_an_end_makes_a_part_a_whole_reply(end: str) -> None:
+    assert {end_of(word) for word in ENDS[end].split("|")} == {end}
+
+
+def test_an_error_beside_a_part_of_a_reply_is_one() -> None:
+    beside = {"error": {"code": 502, "message": "Provider disconnected"}}
+    broken = read_body(json.dumps(chat("Half", None) | beside))
+    whole = read_body(json.dumps(chat("Yes.") | beside))
+    assert broken and broken.text == "Half" and broken.status == 502 and whole and not whole.error
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"code": 401, "msg": "Unauthorized"}, K.KEY),
+        ({"message": "Too many requests", "code": 429}, K.RATE_LIMIT),
+        ({"success": False, "errors": [{"message": "Invalid API key", "code": 401}]}, K.KEY),
+        ({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}, "choices": None}, K.QUOTA),
+    ],
+)
+def test_an_error_under_another_name_is_no_reply(body: dict[str, Any], kind: K) -> None:
+    heard = read_body(json.dumps(body))
+    assert heard and (fault := fault_in(heard)) and fault.kind is kind
+    assert read_body(b'{"detail": "Hm."}') is None
+
+
+APART = {
+    "details": chat("", reasoning_details=[{"type": "reasoning.encrypted", "data": "eA=="}]),
+    "blocks": chat(None, thinking_blocks=[{"type": "thinking", "thinking": "Hm."}]),
+    "Bedrock's hidden": bedrock({"reasoningContent": {"redactedContent": "eA=="}}),
+}
+
+
+@pytest.mark.parametrize("name", APART)
+def test_reasoning_that_is_told_apart_or_not_at_all_is_named(name: str) -> None:
+    heard = read_body(json.dumps(APART[name]))
+    assert heard and heard.came == "reasoning alone"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "output_text", "text": "Yes."},
+        {"type": "text", "text": {"value": "Yes."}},
+        {"type": "text", "content": "Yes."},
+    ],
+)
+def test_the_text_of_a_block_is_found(part: dict[str, Any]) -> None:
+    heard = read_body(json.dumps(chat([part])))
+    assert heard and heard.text == "Yes." and heard.form
+
+
+@pytest.mark.parametrize(
+    ("usage", "read"),
+    [
+        ({"total_tokens": 150}, Usage(150, None)),
+        ({"completion_tokens": 50}, Usage(None, 50)),
+        ({"prompt_tokens": 10**30, "completion_tokens": 5}, Usage(None, 5)),
+        ({"prompt_tokens": "1,000", "completion_tokens": "5"}, Usage(1000, 5)),
+        # thoughts that stand in the sum alone are paid for, those that stand in the reply's count are not paid twice
+        ({"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 190}, Usage(100, 90)),
+        (
+            {"prompt_tokens": 9, "completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 4}},
+            Usage(9, 5),
+        ),
+        ({"prompt_tokens": 9, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 50}}, Usage(9, 5, 9)),
+        ({"promptTokenCount": 5, "candidatesTokenCount": 6, "totalTokenCount": 100}, Usage(5, 95)),
+    ],
+)
+def test_a_count_that_is_half_told_is_completed_or_unknown(usage: dict[str, Any], read: Usage) -> None:
+    assert read_usage({"usage": usage}) == read
+    assert read.is_whole == (None not in (read.tokens_in, read.tokens_out))
+
+
+def test_counts_are_found_in_other_places() -> None:
+    counts = {"prompt_tokens": 9, "completion_tokens": 5}
+    assert read_usage({"x_groq": {"usage": counts}}) == Usage(9, 5)
+    assert read_usage({"choices": [{"usage": counts}]}) == Usage(9, 5)
+    assert read_usage({"usage_metadata": {"prompt_token_count": 9, "candidates_token_count": 5}}) == Usage(9, 5)
