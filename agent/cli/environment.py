@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agent.cli.display import LINE_CHARS, open_foot
 from agent.cli.options import Chosen, SandboxChoice
-from agent.cli.places import data_cache, data_limit_gib, environment_cache, template_roots, writing_cache
+from agent.cli.places import data_cache, data_limit_gib, digest_store, environment_cache, template_roots, writing_cache
 from agent.cli.terminal import note, say
 from agent.core.evidence.origin import say_given, say_remedy
 from agent.core.inputs.spec import Environment
@@ -69,9 +69,8 @@ def check_data(path: Path | None) -> Path | None:
 
 def give(interpreter: Path, data: Path | None, prepared: Prepared | None) -> Given:
     """Everything that a call brings to a template's runs."""
-    return Given(
-        interpreter, data, prepared.training.name if prepared else "", prepared.evaluation.name if prepared else ""
-    )
+    names = (prepared.training.name, prepared.evaluation.name) if prepared else ("", "")
+    return Given(interpreter, data, *names, dict(os.environ), digest_store())
 
 
 def weigh_baselines(template: Template, given: Given, chosen: Chosen) -> tuple[str, str]:
@@ -83,8 +82,7 @@ def weigh_baselines(template: Template, given: Given, chosen: Chosen) -> tuple[s
     lineage, doubt = weigh(template, given)
     if doubt:
         return f"{doubt}; {say_remedy(lineage, chosen.say('baseline'))}", ""
-    remark = say_given(lineage)
-    return "", f"{remark}; if this template made them: {chosen.say('baseline')} --vouch" if remark else ""
+    return "", say_given(lineage, f"{chosen.say('baseline')} --vouch")
 
 
 def build(environment: Environment, template: Path, cache: Path, whose: str = "") -> Path:

@@ -131,6 +131,11 @@ def data_cache() -> Path:
     return environment_cache() / "data"
 
 
+def digest_store() -> Path:
+    """File in which digests of large files are remembered."""
+    return environment_cache() / "digests.json"
+
+
 def data_limit_gib() -> float | None:
     """Limit in GiB for the data of each template. None leaves it to the template.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from agent.core.evidence.baseline import Baseline, doubt_of, primary_metric, verdict_of
-from agent.core.evidence.verdict import VerdictKind, judge_best
+from agent.core.evidence.verdict import Verdict, VerdictKind, judge_best
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.kinds import Stage
 from agent.core.journal.state import RunRow, State
@@ -196,18 +196,14 @@ def best_run(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) ->
     has no direction to be best in.
     """
     done = [row for row in state.rows if row.completed]
-    reference = reference_of(state, baselines)
     metric = primary_metric(spec, done[0].values if done else None)
-    if metric is None or metric.direction == "unknown":
+    scored = [row for row in done if metric and metric.name in row.values]
+    if metric is None or metric.direction == "unknown" or not scored:
         return None
-    scored = [row for row in done if metric.name in row.values]
-    if not scored:
-        return None
+    reference = reference_of(state, baselines)
     verdicts = {row.run: verdict_of(spec, metric, row.measured, reference) for row in scored}
     verified = [row for row in scored if is_verified(row, state)]
-    pool = verified or scored
-    kinds = {run: verdict.kind if verdict else None for run, verdict in verdicts.items()}
-    fair = [row for row in pool if kinds[row.run] is not VerdictKind.NOT_COMPARABLE] or pool
+    fair = _comparable(verified or scored, verdicts)
 
     def lead(row: RunRow) -> float:
         verdict = verdicts[row.run]
@@ -230,6 +226,12 @@ def best_run(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) ->
         verdict.reason if verdict else "",
         len(fair) if verdict != own else 0,
     )
+
+
+def _comparable(rows: Sequence[RunRow], verdicts: Mapping[int, Verdict | None]) -> Sequence[RunRow]:
+    """The runs that compare with the baseline, or all if none does."""
+    kinds = {run: verdict.kind if verdict else None for run, verdict in verdicts.items()}
+    return [row for row in rows if kinds[row.run] is not VerdictKind.NOT_COMPARABLE] or rows
 
 
 def is_verified(row: RunRow, state: State) -> bool:

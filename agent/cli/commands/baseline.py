@@ -24,7 +24,7 @@ from agent.cli.environment import (
     prepare,
 )
 from agent.cli.options import DataOption, PythonOption, TemplateArg
-from agent.cli.places import environment_cache, is_installed, template_roots
+from agent.cli.places import digest_store, environment_cache, is_installed, template_roots
 from agent.cli.terminal import say
 from agent.core.evidence.baseline import primary_metric
 from agent.core.failure.diagnose import Failure
@@ -60,9 +60,10 @@ def baseline(
     found = load_template(find_template(template, template_roots()), profile)
     named = check_python(python) if python else None
     folder = check_data(data)
+    digest = data_digest(folder, digest_store()) if folder else ""
     if vouch:
-        return vouch_for(found, folder)
-    rows = plan_rows(found, only or (), {"data": data_digest(folder) if folder else ""})
+        return vouch_for(found, digest)
+    rows = plan_rows(found, only or (), {"data": digest})
     if dry_run or as_json:
         return list_rows(found, rows, as_json)
 
@@ -87,11 +88,11 @@ def make_rows(bench: Bench, parallel: int, only: Sequence[str], *, redo: bool) -
     return run_rows(bench, rows, parallel, redo)
 
 
-def vouch_for(template: Template, data: Path | None) -> None:
-    """Record, on a person's word, what made the rows that do not say so."""
+def vouch_for(template: Template, data: str) -> None:
+    """Record, on a person's word, what made the rows that do not say so. data: digest of --data, "" for none."""
     folder = template.folder / "baselines" / template.profile
     require_writable(folder)
-    changed = vouch_rows(template, {"data": data_digest(data)} if data else {})
+    changed = vouch_rows(template, {"data": data})
     typer.echo(f"{folder}: {len(changed)} rows now say that this template made them")
 
 

@@ -16,7 +16,15 @@ from agent.cli.environment import check_data as check_data_folder
 from agent.cli.environment import check_python, check_variables, weigh_baselines
 from agent.cli.models import check_roles, find_aider, read_model_settings, to_launched
 from agent.cli.options import Chosen, Editor, Json, LaunchSettings, spread_settings
-from agent.cli.places import data_cache, environment_cache, find_ideas, ideas_roots, read_ideas, template_roots
+from agent.cli.places import (
+    data_cache,
+    digest_store,
+    environment_cache,
+    find_ideas,
+    ideas_roots,
+    read_ideas,
+    template_roots,
+)
 from agent.cli.terminal import RemarkPrinter
 from agent.core.inputs.idea import choose_ideas
 from agent.core.inputs.spec import Profile
@@ -164,7 +172,10 @@ def examine_runs(template: Template, python: Path, asked: LaunchSettings) -> Ite
     again = Chosen(asked.template, asked.profile, asked.python, asked.data)
     try:
         names = (None, None) if template.spec.prepare else ("", "")  # of prepared data only a launch is sure
-        doubt, remark = weigh_baselines(template, Given(python, check_data_folder(asked.data), *names), again)
+        training, evaluation = names
+        data = check_data_folder(asked.data)
+        given = Given(python, data, training, evaluation, dict(os.environ), digest_store())
+        doubt, remark = weigh_baselines(template, given, again)
     except ScientistError as error:
         yield Remark.of("baselines", error)
         return

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
 from agent.core.evidence.baseline import Baseline, primary_metric
-from agent.core.evidence.numbers import read_number
+from agent.core.evidence.numbers import is_cost, read_number
 from agent.core.evidence.verdict import is_rounding
 from agent.core.inputs.spec import Control, Diagnostic, Metric, TemplateSpec
 from agent.core.journal.kinds import Step
@@ -27,12 +26,6 @@ __all__ = [
     "numbers_in",
 ]
 
-# train_seconds, mfu, tokens_per_sec
-_TIME = re.compile(
-    r"(^|_)(time|seconds|secs|elapsed|duration|throughput|memory|rss|gib|mib|mfu|fps|tflops|it_s)(_|$)"
-    r"|per_(second|sec|minute|min|hour)|_per_s$"
-)
-_TIME_UNITS = frozenset({"s", "ms", "min", "h", "seconds", "gib", "mib"})
 _SHOWN = 12
 LONG_SHARE = 0.5  # of a limit: a step that takes more may reach it on a busier machine
 SMOKE_SHARE = 0.5  # a smoke test that takes more of a run's time is no short cut
@@ -140,7 +133,7 @@ def check_repeats(
     reads_seed: bool,
 ) -> Iterator[Remark]:
     """Check that one seed gives the same numbers twice and another seed gives others. Times are left out."""
-    names = [n for n in first if n in again and n in other and not _is_cost(n, spec.metrics)]
+    names = [n for n in first if n in again and n in other and not is_cost(n, spec.metrics)]
     moved = {n: abs(first[n] - again[n]) for n in names if first[n] != again[n]}
     apart = [n for n in names if first[n] != other[n]]
     a, b = seeds
@@ -239,12 +232,6 @@ def check_bands(spec: TemplateSpec, baselines: Sequence[Baseline], where: str, r
         yield Remark("mend", f"{where}: {what}, so no verdict; {how}")
     elif not spec.deterministic and not several:
         yield Remark("mend", f"{where}: no baseline was run with two seeds, so no verdict; give it seeds = 5")
-
-
-def _is_cost(name: str, metrics: Sequence[Metric]) -> bool:
-    """Whether the number is a time or a size of memory, which differs from run to run whatever the seed."""
-    units = {m.unit.lower() for m in metrics if m.name == name}
-    return bool(units & _TIME_UNITS) or bool(_TIME.search(name))
 
 
 def check_spread(

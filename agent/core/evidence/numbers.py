@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Final
 
+from agent.core.inputs.spec import Metric
 from agent.core.text.plain import plain_line
 
-__all__ = ["ABSENT", "Absent", "finite_number", "name_type", "read_number", "read_path"]
+__all__ = ["ABSENT", "Absent", "finite_number", "is_cost", "name_type", "read_number", "read_path"]
 
 SHOWN_CHARS: Final = 40
 LARGEST: Final = 1e100  # squares and sums of such numbers can still be computed
+
+# train_seconds, mfu, tokens_per_sec
+_TIME = re.compile(
+    r"(^|_)(time|seconds|secs|elapsed|duration|throughput|memory|rss|gib|mib|mfu|fps|tflops|it_s)(_|$)"
+    r"|per_(second|sec|minute|min|hour)|_per_s$"
+)
+_TIME_UNITS = frozenset({"s", "ms", "min", "h", "seconds", "gib", "mib"})
 
 
 class Absent(Enum):
@@ -88,3 +97,9 @@ def _say_kind(value: object) -> str:
     if not isinstance(value, str):
         return name_type(value)
     return f"the string {json.dumps(plain_line(value[:SHOWN_CHARS], SHOWN_CHARS), ensure_ascii=False)}"
+
+
+def is_cost(name: str, metrics: Sequence[Metric]) -> bool:
+    """Whether the number is a time or a size of memory, which differs from run to run whatever the seed."""
+    units = {m.unit.lower() for m in metrics if m.name == name}
+    return bool(units & _TIME_UNITS) or bool(_TIME.search(name))

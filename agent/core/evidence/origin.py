@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 __all__ = [
+    "COPIED",
     "HELD",
     "MISNAMED",
     "PARTS",
     "Lineage",
     "Provenance",
     "compare",
+    "find_move",
     "say_doubt",
     "say_given",
     "say_remedy",
@@ -23,6 +25,7 @@ __all__ = [
 # The parts of an origin, in the order in which differences are told. Each is a digest, or readable text.
 PARTS: Final = {
     "code": "other code, or other constants",
+    "order": "other code",
     "sealed": "other files in sealed/",
     "files": "other files beside the experiment",
     "profile": "another profile",
@@ -30,9 +33,14 @@ PARTS: Final = {
     "data": "other data (--data)",
     "training": "other prepared data",
     "evaluation": "other prepared data for evaluation",
+    "read": "other data in the places of sandbox.read",
     "packages": "other packages",
+    "device": "another kind of device",
+    "precision": "another NVIDIA_TF32_OVERRIDE",
+    "clock": "another machine, though the metric is a time or a size of memory",
 }
 MISNAMED: Final = "another run than the name of their file says"
+COPIED: Final = "a run that another file holds too"
 # Key of a row under which its origin stands.
 HELD: Final = "made_with"
 
@@ -47,6 +55,8 @@ class Provenance:
     incomplete: bool = False
     # It records nothing: a person put it there.
     given: bool = False
+    # The machine that made it and this one, in words, if they differ.
+    moved: str = ""
 
     @property
     def is_recorded(self) -> bool:
@@ -76,6 +86,8 @@ class Lineage:
     recorded: int = 0
     # Why the declared rows cannot be named; empty if they can.
     problem: str = ""
+    # Rows by each other machine that made them.
+    moved: tuple[tuple[str, int], ...] = ()
 
 
 def compare(recorded: Mapping[str, object], now: Mapping[str, str]) -> tuple[str, ...]:
@@ -87,9 +99,17 @@ def compare(recorded: Mapping[str, object], now: Mapping[str, str]) -> tuple[str
     )
 
 
+def find_move(recorded: Mapping[str, object], now: Mapping[str, str]) -> str:
+    """The machine that made a row and this one, in words. Empty if they are alike, or one is not known."""
+    there, here = str(recorded.get("machine", "")), now.get("machine", "")
+    return f"{there}, and this is {here}" if there and here and there != here else ""
+
+
 def _say(part: str, there: str, here: str) -> str:
     if part in ("data", "training") and not (there and here):
         return "data (--data), where there are none here" if there else "no data (--data), where there are some here"
+    if part in ("device", "clock"):
+        return f"{PARTS[part]} ({there}; here {here})"
     if part != "packages":
         return PARTS[part]
     before, after = there.split(), here.split()
@@ -113,6 +133,7 @@ def sum_up(known: Mapping[str, Provenance], declared: Set[str], folder: str, pro
         given=sum(row.given and not row.differs for row in rows),
         recorded=sum(row.is_recorded for row in rows),
         problem=problem if rows else "",
+        moved=tuple(Counter(row.moved for row in rows if row.moved).items()),
     )
 
 
@@ -147,7 +168,14 @@ def say_remedy(lineage: Lineage, command: str) -> str:
     return f"make them: {command}"
 
 
-def say_given(lineage: Lineage) -> str:
-    """The remark that baselines must be taken on somebody's word, "" if they record what made them."""
-    unsure = lineage.given + lineage.incomplete
-    return f"{unsure} of {lineage.rows} baselines do not record all that made them" if unsure else ""
+def say_given(lineage: Lineage, vouch: str) -> str:
+    """The remark that verdicts rest on somebody's word, or on another machine's numbers. "" if they do not.
+
+    vouch: the command that takes the rows on a person's word.
+    """
+    unsure, told = lineage.given + lineage.incomplete, list[str]()
+    if unsure:
+        word = f"if this template made them: {vouch}"
+        told.append(f"{unsure} of {lineage.rows} baselines do not record all that made them; {word}")
+    told += [f"{count} of {lineage.rows} baselines were made on {where}" for where, count in lineage.moved]
+    return "; ".join(told)

@@ -9,12 +9,12 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from agent.core.code.source import BadPython, constants_in, parse
 from agent.core.evidence.baseline import say_setting
-from agent.core.evidence.origin import HELD, MISNAMED, PARTS, Provenance, compare
+from agent.core.evidence.origin import COPIED, HELD, MISNAMED, PARTS, Provenance, compare, find_move
 from agent.core.inputs.spec import BaselineVariant, Constant
 from agent.errors import UsageError
 
@@ -28,6 +28,7 @@ __all__ = [
     "set_constant",
     "set_constants",
     "trace_row",
+    "trace_rows",
 ]
 
 FIRST_SEED: Final = 1001  # runs of ideas count from 1: no baseline shares a seed with one
@@ -116,7 +117,24 @@ def trace_row(raw: Mapping[str, object], task: BaselineTask | None, here: Bearin
     if code != hash_with(constants, here):
         differs.append(PARTS["code"])
     differs += compare(held, here.origin) if isinstance(held, dict) else ()
-    return Provenance(tuple(differs), incomplete=not isinstance(held, dict))
+    moved = find_move(held, here.origin) if isinstance(held, dict) else ""
+    return Provenance(tuple(dict.fromkeys(differs)), incomplete=not isinstance(held, dict), moved=moved)
+
+
+def trace_rows(
+    rows: Mapping[str, Mapping[str, object]], tasks: Mapping[str, BaselineTask], here: Bearings
+) -> dict[str, Provenance]:
+    """What is known of the making of all rows, by the names of their files. A run that two files hold counts once."""
+    known = {stem: trace_row(raw, tasks.get(stem), here) for stem, raw in rows.items()}
+    seen: set[tuple[object, str, object]] = set()
+    for stem in sorted(rows, key=lambda stem: (stem not in tasks, stem)):
+        raw, found = rows[stem], known[stem]
+        run = (raw["name"], str(raw.get("setting", "")), raw.get("seed"))
+        if run in seen and MISNAMED not in found.differs:
+            known[stem] = replace(found, differs=(*found.differs, COPIED))
+        if "seed" in raw:
+            seen.add(run)
+    return known
 
 
 def hash_with(constants: object, here: Bearings) -> str:

@@ -201,7 +201,7 @@ def make_row(bench: Bench, row: Row, sleep: Callable[[float], None], *, redo: bo
 
     At return, or if the call is interrupted, no process of the run is left.
 
-    Raises: OSError; UsageError if the row is stale; any exception of `sleep`.
+    Raises: OSError; UsageError if the row is stale, or the template is changed meanwhile; any exception of `sleep`.
     """
     bench.place.mkdir(parents=True, exist_ok=True)
     lock = FileLock(bench.place / f"{row.task.stem}.lock", fallback_to_soft=False)
@@ -233,6 +233,8 @@ def _run_row(bench: Bench, row: Row, sleep: Callable[[float], None]) -> Made:
     )
     if trial.failure:
         return Made(row, trial=trial, folder=folder)
+    if compare(row.origin, origin_of(bench.template)):
+        raise UsageError(str(bench.template.folder), "was changed while a baseline was made", "make it again")
     task, evaluate = row.task, bench.template.spec.evaluate
     reason = trial.evaluation.get("self_reported")
     if reason and evaluate and not evaluate.runs_experiment_code:

@@ -7,13 +7,17 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["NO_GPUS", "Gpus", "find_gpus", "has_nvidia_driver"]
+__all__ = ["NO_GPUS", "Gpus", "find_gpus", "has_nvidia_driver", "name_gpus"]
 
 _NVIDIA_SHARED = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset")
 # "GPU UUID: \t GPU-1a2b3c4d-..."
 _UUID = re.compile(r"GPU UUID:\s*(\S+)")
 # "Device Minor: \t 0"
 _MINOR = re.compile(r"Device Minor:\s*(\d+)")
+# "Model: \t\t NVIDIA H200"
+_MODEL = re.compile(r"Model:\s*(\S.*)")
+# "/dev/nvidia0"
+_DEVICE = re.compile(r"/nvidia(\d+)$")
 _NONE = frozenset({"", "-1", "NoDevFiles", "none", "void"})
 
 
@@ -80,3 +84,21 @@ def _find(word: str, known: list[tuple[str, str, int]]) -> int | None:
     if word.isdigit():
         return known[int(word)][2] if int(word) < len(known) else None
     return next((minor for _, uuid, minor in known if word.startswith("GPU-") and uuid.startswith(word)), None)
+
+
+def name_gpus(
+    visible: str | None, *, dev: Path = Path("/dev"), drivers: Path = Path("/proc/driver/nvidia/gpus")
+) -> tuple[str, ...]:
+    """Models of the GPUs that a step may use; of one that no driver names, its maker. visible: as find_gpus has it."""
+    if visible is not None and visible.strip() in _NONE:
+        return ()
+    devices = find_gpus(visible, dev=dev, drivers=drivers).devices
+    models = {}
+    for place in sorted(drivers.glob("*/information")):
+        text = place.read_text("utf-8", "replace")
+        minor, model = _MINOR.search(text), _MODEL.search(text)
+        if minor and model:
+            models[minor[1]] = model[1].strip()
+    minors = [found[1] for device in devices if (found := _DEVICE.search(device))]
+    amd = ["AMD GPU" for device in devices if "/renderD" in device]
+    return tuple(sorted([models.get(minor, "NVIDIA GPU") for minor in minors] + amd))

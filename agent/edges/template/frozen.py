@@ -16,11 +16,11 @@ from agent.edges.system.deep_folders import MAX_DEPTH
 from agent.edges.system.files import fsync_folder, fsync_tree
 from agent.errors import IntegrityError, UsageError
 
-__all__ = ["check_frozen", "freeze_template", "hash_folder", "unplant", "walk_template"]
+__all__ = ["SKIPPED_FOLDERS", "check_frozen", "freeze_template", "hash_folder", "unplant", "walk_template"]
 
 MOST_FILES = 100_000
 
-_SKIPPED_FOLDERS = frozenset({"__pycache__", ".git", ".ipynb_checkpoints", ".venv"})
+SKIPPED_FOLDERS = frozenset({"__pycache__", ".git", ".ipynb_checkpoints", ".venv"})
 _EDITOR_LOCK = ".#"  # Emacs marks a file that is being edited with a link that leads nowhere
 
 
@@ -144,7 +144,7 @@ def reading(folder: Path, path: Path) -> Iterator[None]:
 
 
 def walk_template(folder: Path) -> Iterator[Path]:
-    """Every file of the template, also below links to folders. Names of _SKIPPED_FOLDERS are passed over.
+    """Every file of the template, also below links to folders. Names of SKIPPED_FOLDERS are passed over.
 
     Raises: UsageError naming a link that leads nowhere or back to a folder in which it lies, a pipe, socket or device,
     and what cannot be read. A template may not hold more than MOST_FILES files, nor folders deeper than MAX_DEPTH.
@@ -171,11 +171,11 @@ def _walk(top: Path, folder: Path, above: tuple[tuple[int, int], ...]) -> Iterat
         with reading(top, path):
             kind = _kind_of(path)
         if kind == "folder":
-            if path.name not in _SKIPPED_FOLDERS:
+            if path.name not in SKIPPED_FOLDERS:
                 yield from _walk(top, path, (*above, here))
         elif kind == "file":
             yield path
-        elif path.name not in _SKIPPED_FOLDERS and not path.name.startswith(_EDITOR_LOCK):
+        elif path.name not in SKIPPED_FOLDERS and not path.name.startswith(_EDITOR_LOCK):
             raise UsageError(str(path), f"is {kind}", "remove it, or put a file in its place")
 
 

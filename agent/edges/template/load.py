@@ -15,7 +15,7 @@ from agent.core.evidence.baseline import Baseline, in_declared_order
 from agent.core.evidence.means import means_metrics
 from agent.core.evidence.numbers import read_number
 from agent.core.evidence.origin import HELD, Lineage, say_doubt, say_remedy, sum_up
-from agent.core.evidence.variants import Bearings, plan_tasks, trace_row
+from agent.core.evidence.variants import Bearings, plan_tasks, trace_rows
 from agent.core.inputs.spec import Control, Environment, Metric, TemplateSpec
 from agent.core.inputs.toml import parse_toml
 from agent.core.text.wording import find_toml_line, say_field, say_not_toml
@@ -304,7 +304,7 @@ def _read_baselines(parts: _Parts) -> tuple[tuple[Baseline, ...], Lineage]:
     is_recorded = any(HELD in raw for raw in rows.values())
     origin = template_origin(folder, spec, parts.files, parts.profile_text) if is_recorded else {}
     here = Bearings(parts.files, spec.run_files, profile, origin | dict(parts.brought))
-    known = {stem: trace_row(raw, tasks.get(stem), here) for stem, raw in rows.items()}
+    known = trace_rows(rows, tasks, here)
     found = in_declared_order([_to_baseline(raw, spec) for raw in rows.values()], variants)
     return found, sum_up(known, tasks.keys(), f"baselines/{profile}", problem)
 

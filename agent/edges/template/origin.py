@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from agent.core.code.digest import imported_modules
+from agent.core.evidence.baseline import primary_metric
+from agent.core.evidence.numbers import is_cost
 from agent.core.inputs.spec import TemplateSpec
-from agent.edges.template.requirements import find_requirements
+from agent.edges.sandbox.gpus import name_gpus
+from agent.edges.template.contents import digest_files, digest_place, digest_text, walk_files
+from agent.edges.template.requirements import Requirement, find_requirements
 from agent.errors import UsageError
 
 __all__ = ["Given", "data_digest", "given_origin", "modules_of", "template_origin"]
 
 _SKIPPED = frozenset({"baselines", "profiles", "sealed", "latex", "refs"})
 _WORDS = frozenset({"template.toml", "prompt.json", "notes.txt", "seed_ideas.json", "ideas.json"})
-WHOLE_BYTES = 1 << 26  # data beyond this much are read in samples
-SAMPLES, SAMPLE_BYTES = 16, 1 << 16
+# Variables of the caller by which a run's arithmetic differs, and its speed.
+_PRECISION = ("NVIDIA_TF32_OVERRIDE",)
+_THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "NUMBA", "RAYON", "TORCH")
+# Packages that compute without a GPU and bring none that does.
+_ON_CPU = frozenset(
+    {
+        "joblib", "matplotlib", "networkx", "numpy", "pandas", "pillow", "psutil", "pyyaml", "requests", "rich",
+        "scikit-learn", "scipy", "seaborn", "statsmodels", "sympy", "tqdm", "typer",
+    }
+)  # fmt: skip
+# "model name\t: AMD EPYC 9654 96-Core Processor"
+_CPU = re.compile(r"^model name\s*: (.+)$", re.MULTILINE)
 
 
 def template_origin(folder: Path, spec: TemplateSpec, files: Mapping[str, str], profile_text: str) -> dict[str, str]:
@@ -29,11 +43,16 @@ def template_origin(folder: Path, spec: TemplateSpec, files: Mapping[str, str], 
     spec: at the profile. files: those that go into a run.
     """
     return {
-        "sealed": _digest_files(folder / "sealed", _walk(folder / "sealed")),
-        "files": _digest_files(folder, _others(folder, spec, files)),
-        "profile": _digest(json.dumps(json.loads(profile_text), sort_keys=True) if profile_text else ""),
-        "settings": _digest(json.dumps(_settings(spec), sort_keys=True)),
-    }
+        "sealed": digest_files(folder / "sealed", walk_files(folder / "sealed", hidden=True)),
+        "files": digest_files(folder, _others(folder, spec, files)),
+        "profile": digest_text(json.dumps(json.loads(profile_text), sort_keys=True) if profile_text else ""),
+        "settings": digest_text(json.dumps(_settings(spec), sort_keys=True)),
+    } | ({"order": _say_order(spec, files)} if spec.run_files[1:] else {})
+
+
+def _say_order(spec: TemplateSpec, files: Mapping[str, str]) -> str:
+    """Where each of several files of code begins: their hash is that of one text after the other."""
+    return " ".join(f"{name}:{len(files.get(name, ''))}" for name in spec.run_files)
 
 
 def _settings(spec: TemplateSpec) -> list[object]:
@@ -53,7 +72,7 @@ def _others(folder: Path, spec: TemplateSpec, files: Mapping[str, str]) -> Itera
     """Files on which a run's numbers may depend, and that neither run_files nor sealed/ hold."""
     wanted = {value for line in spec.environment.install for name, value in pairwise(line) if name in ("-r", "-c")}
     passed = _WORDS | _plots(spec, files) | set(spec.run_files)
-    for path in _walk(folder):
+    for path in walk_files(folder):
         name = path.relative_to(folder)
         top = name.parts[0]
         if len(name.parts) > 1 and (top in _SKIPPED or top.startswith("run_")):
@@ -70,98 +89,96 @@ def _plots(spec: TemplateSpec, files: Mapping[str, str]) -> set[str]:
     return {word for word in spec.plot.split() if word.endswith(".py") and Path(word).stem not in used}
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Regular files below a folder in a fixed order, without hidden and compiled ones. Links are followed once."""
-    seen: set[str] = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
-        yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
-
-
-def _digest_files(base: Path, paths: Iterator[Path]) -> str:
-    total = hashlib.sha256()
-    for path in paths:
-        if path.is_file():
-            total.update(os.fsencode(path.relative_to(base)) + b"\0")
-            total.update(hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()[:16]
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a call brings to a template's runs."""
+    """All that a call brings to a template's runs."""
 
+    # Python that runs the experiment.
     interpreter: Path
+    # Folder of --data.
     data: Path | None = None
-    # Names of the folders of prepared data; empty if the template prepares none, None if they are not known yet.
+    # Name of the folder of prepared data; empty if the template prepares none, None if it is not known yet.
     training: str | None = ""
+    # The same of prepared data for evaluation.
     evaluation: str | None = ""
+    # Variables of the caller. None: nobody asks where the runs are made.
+    inherited: Mapping[str, str] | None = None
+    # File in which digests of large files are remembered.
+    store: Path | None = None
 
 
 def given_origin(given: Given, folder: Path, spec: TemplateSpec, files: Mapping[str, str]) -> dict[str, str]:
-    """The parts of an origin that options and the machine bring: data, and the packages that the code imports.
+    """The parts of an origin that options and the machine bring: data, packages that the code imports, the device.
 
     files: those that go into a run.
 
     Raises: UsageError if the data cannot be read.
     """
     parts = {
-        "data": data_digest(given.data) if given.data else "",
+        "data": data_digest(given.data, given.store) if given.data else "",
         "training": given.training,
         "evaluation": given.evaluation,
     }
     origin = {part: name for part, name in parts.items() if name is not None}
+    if spec.sandbox.read:
+        places = (f"{path} {data_digest(Path(path), given.store, 'sandbox.read')}" for path in spec.sandbox.read)
+        origin["read"] = digest_text("\n".join(places))
+    found: list[Requirement] = []
     try:
         version, found = find_requirements(modules_of(folder, spec, files), given.interpreter)
-    except UsageError:  # an old Python: its packages stay unknown
+        pins = sorted(_pin(one) for one in found)
+        origin["packages"] = " ".join([f"python=={version.removeprefix('>=')}", *pins])
+    except UsageError:  # too old a Python to say
+        origin["packages"] = f"unknown:{given.interpreter}"
+    if given.inherited is None:
         return origin
-    pins = sorted(f"{one.name}=={one.version}" for one in found if one.version)
-    return origin | {"packages": " ".join([f"python=={version.removeprefix('>=')}", *pins])}
+    has_own = all(one.name.lower() in _ON_CPU for one in found) and not origin["packages"].startswith("unknown")
+    return origin | _place_of(spec, {**given.inherited, **spec.environment.variables}, on_cpu=has_own)
+
+
+def _pin(one: Requirement) -> str:
+    """Package and version, and the digest of its sources if they lie in a folder that somebody edits."""
+    folder = Path(one.folder) if one.folder else None
+    code = (path for path in walk_files(folder) if path.suffix == ".py") if folder and folder.is_dir() else None
+    return f"{one.name}=={one.full or 'unknown'}" + (f"@{digest_files(folder, code)}" if folder and code else "")
+
+
+def _place_of(spec: TemplateSpec, variables: Mapping[str, str], *, on_cpu: bool) -> dict[str, str]:
+    """Device and machine of a run. Of a metric that is a time they decide. on_cpu: no package uses a GPU."""
+    gpus = () if on_cpu else name_gpus(variables.get("CUDA_VISIBLE_DEVICES"))
+    threads = [f"{name}={variables[name]}" for name in (f"{t}_NUM_THREADS" for t in _THREADS) if variables.get(name)]
+    machine = "; ".join([*gpus, _name_cpu(), f"{len(os.sched_getaffinity(0))} CPUs", *threads])
+    precision = " ".join(f"{name}={variables[name]}" for name in _PRECISION if gpus and variables.get(name))
+    primary = primary_metric(spec)
+    timed = {"clock": machine} if primary and is_cost(primary.name, spec.metrics) else {}
+    return {"device": "GPU" if gpus else "CPU", "machine": machine, "precision": precision} | timed
+
+
+def _name_cpu() -> str:
+    try:
+        found = _CPU.search(Path("/proc/cpuinfo").read_text("utf-8", "replace"))
+    except OSError:
+        return "CPU"
+    return found[1].strip() if found else "CPU"
+
+
+def data_digest(place: Path, store: Path | None = None, origin: str = "--data") -> str:
+    """Digest of the names and contents of a folder. origin: where it was named.
+
+    Raises: UsageError if it cannot be read.
+    """
+    try:
+        return digest_place(place, store)
+    except OSError as error:
+        problem = f"{error.filename or place} cannot be read: {error.strerror}"
+        raise UsageError(f"{origin} {place}", problem) from error
 
 
 def modules_of(folder: Path, spec: TemplateSpec, files: Mapping[str, str]) -> list[str]:
     """Top-level names of the modules that runs and evaluations import, but for the template's own."""
     texts = [text for name, text in files.items() if name.endswith(".py") and name not in _plots(spec, files)]
-    sealed = [path for path in _walk(folder / "sealed") if path.suffix == ".py" and path.is_file()]
+    sealed = [path for path in walk_files(folder / "sealed") if path.suffix == ".py" and path.is_file()]
     texts += [path.read_bytes().decode("utf-8", "replace") for path in sealed]
     own = {Path(name).parts[0].removesuffix(".py") for name in files}
     own |= {path.relative_to(folder / "sealed").parts[0].removesuffix(".py") for path in sealed}
     return sorted({module for text in texts for module in imported_modules(text)} - own - {"__future__"})
-
-
-def data_digest(folder: Path) -> str:
-    """Digest of a folder's names, sizes and contents. Of files in large data, evenly spread samples are read.
-
-    Raises: UsageError if it cannot be read.
-    """
-    total = hashlib.sha256()
-    try:
-        sizes = [(path, path.stat().st_size) for path in _walk(folder) if path.is_file()]
-        whole = sum(size for _, size in sizes) <= WHOLE_BYTES
-        for path, size in sizes:
-            total.update(os.fsencode(path.relative_to(folder)) + f"\0{size}\0".encode())
-            for chunk in _chunks(path, size, whole=whole):
-                total.update(chunk)
-    except OSError as error:
-        raise UsageError(f"--data {folder}", f"{error.filename or folder} cannot be read: {error.strerror}") from error
-    return total.hexdigest()[:16]
-
-
-def _chunks(path: Path, size: int, *, whole: bool) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        if whole or size <= SAMPLES * SAMPLE_BYTES:
-            while chunk := file.read(1 << 20):
-                yield chunk
-            return
-        for n in range(SAMPLES):
-            file.seek((size - SAMPLE_BYTES) * n // (SAMPLES - 1))
-            yield file.read(SAMPLE_BYTES)

@@ -26,7 +26,7 @@ _KNOWN = {
 
 # Run by the interpreter in question; answers its version and for each module "standard" or the distributions it is of.
 _ASK = """
-import importlib.metadata as m, json, sys
+import importlib.metadata as m, importlib.util, json, sys
 packages = m.packages_distributions()
 found = {}
 for name in json.load(sys.stdin):
@@ -34,21 +34,34 @@ for name in json.load(sys.stdin):
         found[name] = "standard"
         continue
     found[name] = []
+    try:
+        places = list((importlib.util.find_spec(name) or m).submodule_search_locations or [])
+    except (AttributeError, ImportError, ValueError):
+        places = []
     for dist in sorted(set(packages.get(name, []))):
-        origin = m.distribution(dist).read_text("direct_url.json")
-        found[name].append([dist, m.version(dist), json.loads(origin).get("url", "") if origin else ""])
+        origin = json.loads(m.distribution(dist).read_text("direct_url.json") or "{}")
+        edited = places[0] if places and origin.get("dir_info", {}).get("editable") else ""
+        found[name].append([dist, m.version(dist), origin.get("url", ""), edited])
 print(json.dumps(["%d.%d" % sys.version_info[:2], found]))
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """A package to install: its name on the index, its installed version ("" if unknown), the module it provides."""
+    """A package to install."""
 
+    # Its name on the index.
     name: str
+    # The installed one; empty if unknown.
     version: str
+    # The module that it provides.
     module: str
-    note: str = ""  # a question to a person, if name and version do not settle it
+    # A question to a person, if name and version do not settle it.
+    note: str = ""
+    # The version with its build, as "2.4.0+cu121".
+    full: str = ""
+    # Its sources, if it is installed as editable.
+    folder: str = ""
 
 
 def find_requirements(modules: Sequence[str], python: Path) -> tuple[str, list[Requirement]]:
@@ -80,11 +93,12 @@ def _requirement(module: str, answer: list[list[str]]) -> Requirement:
     if not answer:
         name = _KNOWN.get(module, module)
         return Requirement(name, "", module, f"which version, as {name}==1.0; imported as {module}")
-    name, version, origin = answer[0]
+    name, version, origin, folder = answer[0]
     note = f"it was installed from {origin}: say how others get it" if origin else ""
     if len(answer) > 1:
-        note = f"{module} comes with {', '.join(dist for dist, _, _ in answer)}: which is it"
-    return Requirement(name, version.partition("+")[0], module, note)  # "+cpu" names a build that an index may lack
+        note = f"{module} comes with {', '.join(dist for dist, *_ in answer)}: which is it"
+    pinned = version.partition("+")[0]  # "+cpu" names a build that an index may lack
+    return Requirement(name, pinned, module, note, version, folder)
 
 
 def requirements_text(requirements: Sequence[Requirement]) -> str:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.evidence.origin import say_remedy
+from agent.core.evidence.origin import say_given, say_remedy
 from agent.edges.run.baselines import Bench, Made, RowState, make_row, plan_rows, vouch, weigh
 from agent.edges.template.data import Prepared, prepare_data
 from agent.edges.template.load import load_template
-from agent.edges.template.origin import WHOLE_BYTES, Given, data_digest, given_origin
+from agent.edges.template.origin import Given, given_origin
 from agent.errors import UsageError
 from tests.overlays import prepared_quadratic
 from tests.paths import QUADRATIC
@@ -183,23 +183,6 @@ def test_nobody_can_vouch_for_rows_of_other_code(place: Path) -> None:
         vouch(load_template(place, "small"), {})
 
 
-def test_large_data_are_told_apart_by_samples(tmp_path: Path) -> None:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    with (folder / "big.bin").open("wb") as file:
-        file.truncate(WHOLE_BYTES + 1)
-    seen = {data_digest(folder)}
-    for place in (0, WHOLE_BYTES, WHOLE_BYTES // 3):  # the last lies in a sample too: of 16 the sixth begins there
-        with (folder / "big.bin").open("r+b") as file:
-            file.seek(place)
-            file.write(b"x")
-        seen.add(data_digest(folder))
-    (folder / "big.bin").rename(folder / "other.bin")
-    seen.add(data_digest(folder))
-    (folder / "loop").symlink_to(folder)
-    assert data_digest(folder) in seen and len(seen) == 5
-
-
 def test_data_evicted_between_two_rows_is_made_again(tmp_path: Path) -> None:
     place = prepared_quadratic(tmp_path / "quadratic")
     shutil.rmtree(place / "baselines", ignore_errors=True)
@@ -219,3 +202,65 @@ def test_data_evicted_between_two_rows_is_made_again(tmp_path: Path) -> None:
         shutil.rmtree(made[-1].training)
     assert [found.made for found in made] == [True, True]
     assert len(list((place / "baselines" / "small").glob("*.json"))) == 2
+
+
+def test_files_whose_name_begins_with_a_dot_are_part_of_what_made_a_row(place: Path) -> None:
+    """A run can read them like any other."""
+    (place.parent / "data" / ".labels").write_text("4\n")
+    assert "other data (--data)" in doubt(place)
+    (place.parent / "data" / ".labels").unlink()
+    (place / "sealed" / ".target.json").write_text("3.0")
+    assert "other files in sealed/" in doubt(place)
+
+
+def test_a_run_that_two_files_hold_counts_once(place: Path) -> None:
+    """A copy would make the band narrower than the seeds do."""
+    row = place / "baselines" / "small" / "plain-seed1002.json"
+    copy = row.with_name("plain-seed1002 (copy).json")
+    shutil.copy(row, copy)
+    assert "1 of 3 baselines came of a run that another file holds too" in doubt(place)
+    assert "move away baselines/small/plain-seed1002 (copy).json" in load_template(place, "small").baselines[0].doubt
+    given = {"name": "paper", "evaluation": {"score": 0.5}}  # two runs of nobody knows which seeds
+    copy.write_text(json.dumps(given))
+    row.with_name("other.json").write_text(json.dumps(given))
+    assert doubt(place) == ""
+
+
+def test_a_template_that_is_changed_while_a_row_is_made_makes_none(place: Path, tmp_path: Path) -> None:
+    template = load_template(place, "small")
+    row = plan_rows(template)[0]
+    row.path.unlink()
+    (place / "sealed" / "more.txt").write_text("anew")
+    bench = Bench(template, Path(sys.executable), dict(os.environ), tmp_path / "scratch")
+    with pytest.raises(UsageError, match="was changed while a baseline was made"):
+        make_row(bench, row, time.sleep)
+    assert not row.path.exists()
+
+
+def on_machine(place: Path, **machine: str) -> str:
+    """The doubt in the rows and the remark on them, if they were made where those words say."""
+    for path in (place / "baselines" / "small").glob("*.json"):
+        row = json.loads(path.read_text())
+        row["made_with"] |= machine
+        path.write_text(json.dumps(row))
+    given = Given(Path(sys.executable), place.parent / "data", inherited={"OMP_NUM_THREADS": "3"})
+    lineage, doubt = weigh(load_template(place, "small"), given)
+    return doubt or say_given(lineage, "COMMAND")
+
+
+def test_rows_say_where_they_were_made_and_another_kind_of_device_judges_nothing(place: Path) -> None:
+    here = given_origin(
+        Given(Path(sys.executable), inherited={"OMP_NUM_THREADS": "3"}), place, load_template(place).spec, {}
+    )
+    assert here["device"] == "CPU" and here["machine"].endswith("CPUs; OMP_NUM_THREADS=3") and "clock" not in here
+    assert on_machine(place, device="CPU", machine=here["machine"]) == ""
+    moved = on_machine(place, machine="Abacus; 2 CPUs")
+    assert moved == f"2 of 2 baselines were made on Abacus; 2 CPUs, and this is {here['machine']}"
+    assert "came of another kind of device (GPU; here CPU)" in on_machine(place, device="GPU")
+    assert "another NVIDIA_TF32_OVERRIDE" in on_machine(place, device="CPU", precision="NVIDIA_TF32_OVERRIDE=0")
+
+
+def test_times_compare_on_one_machine_alone(place: Path) -> None:
+    change(place / "template.toml", 'direction = "higher"\n', 'direction = "higher"\nunit = "s"\n')
+    said = on_machine(place, machine="Abacus", clock="Abacus")
+    assert "came of another machine, though the metric is a time or a size of memory (Abacus; here " in said

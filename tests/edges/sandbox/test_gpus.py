@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.edges.sandbox.gpus import Gpus, find_gpus
+from agent.edges.sandbox.gpus import Gpus, find_gpus, name_gpus
 
 # In PCI order the second is minor 0: numbers of CUDA and of files need not agree.
 DRIVERS = {"0000:01:00.0": ("GPU-aaaa-1", 1), "0000:41:00.0": ("GPU-bbbb-2", 0), "0000:81:00.0": ("GPU-cccc-3", 2)}
@@ -67,3 +67,14 @@ def test_amd_ones_are_given_whole(tmp_path: Path) -> None:
 
 def test_a_machine_without(tmp_path: Path) -> None:
     assert find_gpus(None, dev=tmp_path, drivers=tmp_path) == Gpus()
+
+
+def test_models_are_those_of_the_gpus_that_a_step_sees(machine: tuple[Path, Path]) -> None:
+    dev, drivers = machine
+    for address, model in (("0000:01:00.0", "NVIDIA H200"), ("0000:41:00.0", "Tesla T4")):
+        place = drivers / address / "information"
+        place.write_text(place.read_text().replace("Model: \t x", f"Model: \t\t {model}"))
+    assert name_gpus("0", dev=dev, drivers=drivers) == ("NVIDIA H200",)
+    assert name_gpus(None, dev=dev, drivers=drivers) == ("NVIDIA H200", "Tesla T4", "x")
+    assert name_gpus("-1", dev=dev, drivers=drivers) == name_gpus("", dev=dev, drivers=drivers) == ()
+    assert name_gpus(None, dev=dev, drivers=drivers / "none") == ("NVIDIA GPU",) * 3

@@ -1,0 +1,83 @@
+"""Parts of what a row was made by that the call and the machine bring."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent.core.inputs.spec import Reach, TemplateSpec
+from agent.edges.template.origin import Given, given_origin, template_origin
+
+CODE = {"experiment.py": "import toolbox\nimport json\n"}
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter for which `toolbox` is installed as editable, at version 1.0+cu121."""
+    place = tmp_path_factory.mktemp("env")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", place / "venv"], check=True)
+    packages = next((place / "venv" / "lib").glob("python3*")) / "site-packages"
+    info = packages / "toolbox-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toolbox\nVersion: 1.0+cu121\n")
+    (info / "top_level.txt").write_text("toolbox\n")
+    (info / "direct_url.json").write_text(json.dumps({"url": "file:///x", "dir_info": {"editable": True}}))
+    (packages / "toolbox.pth").write_text(f"{place / 'src'}\n")
+    (place / "src" / "toolbox").mkdir(parents=True)
+    (place / "src" / "toolbox" / "__init__.py").write_text("RATE = 1\n")
+    return place / "venv" / "bin" / "python"
+
+
+def packages_of(python: Path, tmp_path: Path) -> str:
+    return given_origin(Given(python), tmp_path, TemplateSpec(name="t"), CODE)["packages"]
+
+
+def test_the_build_of_a_package_and_the_sources_of_an_editable_one_count(python: Path, tmp_path: Path) -> None:
+    before = packages_of(python, tmp_path)
+    assert " toolbox==1.0+cu121@" in before
+    source = python.parents[2] / "src" / "toolbox" / "__init__.py"
+    source.write_text("RATE = 2\n")
+    assert packages_of(python, tmp_path) != before
+    source.write_text("RATE = 1\n")
+    assert packages_of(python, tmp_path) == before
+
+
+def test_a_package_that_may_use_a_gpu_is_told_from_those_that_cannot(python: Path, tmp_path: Path) -> None:
+    """Of a package that nobody knows the machine decides."""
+    given, spec = Given(python, inherited={"CUDA_VISIBLE_DEVICES": ""}), TemplateSpec(name="t")
+    assert given_origin(given, tmp_path, spec, CODE)["device"] == "CPU"
+
+
+def test_an_interpreter_that_cannot_be_asked_is_another_than_one_that_can(tmp_path: Path) -> None:
+    mute = tmp_path / "python"
+    mute.write_text("#!/bin/sh\nexit 1\n")
+    mute.chmod(0o755)
+    assert packages_of(mute, tmp_path) == f"unknown:{mute}"
+
+
+def test_what_lies_in_the_places_of_sandbox_read_is_data(tmp_path: Path) -> None:
+    spec = TemplateSpec(name="t", sandbox=Reach(read=(str(tmp_path / "mnist"),)))
+
+    def read() -> str:
+        return given_origin(Given(Path(sys.executable)), tmp_path, spec, {})["read"]
+
+    seen = {read()}
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "mnist" / "images").write_bytes(b"0")
+    seen.add(read())
+    (tmp_path / "mnist" / "images").write_bytes(b"1")
+    seen.add(read())
+    assert len(seen) == 3
+
+
+def test_code_that_moves_from_one_file_to_the_next_is_other_code(tmp_path: Path) -> None:
+    """Their hash is that of one text after the other."""
+    spec = TemplateSpec(name="t", run_files=("experiment.py", "model.py"))
+    one = template_origin(tmp_path, spec, {"experiment.py": "import model\nX = 1\n", "model.py": "Y = 2\n"}, "")
+    two = template_origin(tmp_path, spec, {"experiment.py": "import model\n", "model.py": "X = 1\nY = 2\n"}, "")
+    assert one["order"] != two["order"]
+    assert "order" not in template_origin(tmp_path, TemplateSpec(name="t"), {"experiment.py": ""}, "")
