@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import astuple
+from subprocess import SubprocessError
 from typing import assert_never
 
 from agent.core.decide import (
@@ -102,8 +103,9 @@ class Loop:
         except StopRequested as error:
             self._append(Paused(PauseKind.STOP, str(error)))
             return
-        except (OSError, MemoryError, UsageError) as error:  # a failing disk, data that cannot be made: mended by hand
-            cause = str(error) if isinstance(error, UsageError) else say_fault(error, self._edges.workspace.path)
+        except (OSError, MemoryError, SubprocessError, UsageError) as error:  # mended by hand, as a failing disk is
+            place = self._edges.workspace.path
+            cause = say_fault(error, place) if isinstance(error, OSError | MemoryError) else str(error)
             words = "".join(f" {c.lower()}" if c.isupper() else c for c in type(action).__name__)  # " start step"
             self._append(Paused(PauseKind.INFRASTRUCTURE, f"could not{words}: {cause}"))
             return

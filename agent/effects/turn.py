@@ -15,9 +15,9 @@ from agent.core.prompt.excerpt import changed_lines
 from agent.core.prompt.fit import show_parts
 from agent.core.prompt.view import Study, TurnTexts, TurnView, view_turn
 from agent.core.reply.turn import Turn, editable_at
-from agent.edges.run.feedback import add_feedback
 from agent.edges.run.prepare_step import limits_of
 from agent.effects.edges import Edges
+from agent.effects.feedback import add_feedback
 
 DIFF_CHARS = 1500
 

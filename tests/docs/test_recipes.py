@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -17,23 +19,17 @@ from agent.core.edit.apply import FORMATS, apply_reply, has_blocks
 from agent.core.edit.formats.found import Format
 from agent.core.reply.plan import parse_reply
 from agent.edges.run import step_folder as step
-from agent.edges.run.runner import Exited, Queued, Runner, Taken
+from agent.edges.run.runner import Exited, Queued, Runner, Taken, Unclaimed
 from agent.edges.run.step_folder import StepSpec
 from agent.edges.run.wait import StepPatience, wait
 from agent.edges.workspace.layout import Workspace
 from tests.cli.conftest import Scientist
+from tests.edges.run.fake_slurm import FakeSlurm, put_slurm
 from tests.edges.supervisor.made_steps import python_step
 from tests.paths import ROOT
 
 # "<!-- a new module: agent/cli/commands/attempts.py -->" and the block below it.
 _MODULE = re.compile(r"^<!-- a new module: (?P<path>agent/\S+\.py) -->\n```python\n(?P<code>.*?)^```$", re.M | re.S)
-# A batch system whose jobs begin at once if the file `begin` is there, and else wait.
-_SBATCH = """#!/bin/sh
-for word in "$@"; do case "$word" in --wrap=*) command=${word#--wrap=};; esac; done
-[ "$REFUSES" ] && { echo no partition >&2; exit 1; }
-[ "$BEGINS" ] && { sh -c "$command" >/dev/null 2>&1 & }
-echo 4711
-"""
 
 
 def load(path: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -56,56 +52,79 @@ def assert_keeps(found: object, protocol: type) -> None:
 
 
 @pytest.fixture
-def make_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Runner]:
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
+    return put_slurm(tmp_path / "slurm", monkeypatch)
+
+
+@pytest.fixture
+def make_runner(slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Runner]:
     """The runner of the recipe, on a machine with something like Slurm."""
-    tools = tmp_path / "slurm"
-    tools.mkdir()
-    for name, text in (("sbatch", _SBATCH), ("squeue", "#!/bin/sh\necho 4711 PD\n"), ("scancel", "#!/bin/sh\n")):
-        (tools / name).write_text(text)
-        (tools / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
-    runner: Runner = load("agent/edges/run/slurm_runner.py", monkeypatch).SlurmRunner()
-    assert_keeps(runner, Runner)
-    return lambda: runner
+    module = load("agent/edges/run/slurm_runner.py", monkeypatch)
+    assert_keeps(module.SlurmRunner(), Runner)
+    return lambda: module.SlurmRunner(("--gpus=1",))
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "a run" / step.WORK).mkdir(parents=True)
-    return tmp_path / "a run"
+    (tmp_path / "a run's $folder" / step.WORK).mkdir(parents=True)
+    return tmp_path / "a run's $folder"
 
 
 def spec_of(folder: Path) -> StepSpec:
-    return python_step("print('trained')", folder)
+    spec = python_step("import os; print(os.environ.get('CUDA_VISIBLE_DEVICES'), *sorted(os.environ))", folder)
+    return replace(spec, env=spec.env | {"CUDA_VISIBLE_DEVICES": "7"})
 
 
-def test_a_step_runs_in_a_job_of_the_recipes_runner(
-    make_runner: Callable[[], Runner], folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("granted", [{"CUDA_VISIBLE_DEVICES": "GPU-1,GPU 2"}, {"CUDA_VISIBLE_DEVICES": ""}, {}])
+def test_a_step_runs_in_a_job_of_the_recipes_runner_with_the_jobs_gpus(
+    make_runner: Callable[[], Runner], slurm: FakeSlurm, folder: Path, granted: dict[str, str]
 ) -> None:
-    monkeypatch.setenv("BEGINS", "1")
     runner = make_runner()
     runner.start(folder, spec_of(folder))
+    assert slurm.begin(**granted, API_KEY="hidden") == 0
     end = wait(runner, folder, StepPatience(time.sleep))
     assert isinstance(end, Exited) and end.record.exit_code == 0, end
-    assert runner.read_streams(folder, 1000)[0] == "trained\n"
+    said = runner.read_streams(folder, 1000)[0]
+    assert said.startswith(f"{granted.get('CUDA_VISIBLE_DEVICES')} ") and "PATH" in said and "API_KEY" not in said
 
 
-def test_a_job_that_waits_is_queued_and_can_be_cancelled(make_runner: Callable[[], Runner], folder: Path) -> None:
+def test_a_job_that_waits_is_queued_and_can_be_cancelled(
+    make_runner: Callable[[], Runner], slurm: FakeSlurm, folder: Path
+) -> None:
     runner = make_runner()
     runner.start(folder, spec_of(folder))
-    assert runner.poll(folder) == Queued("job 4711 waits")
+    assert {runner.poll(folder) for _ in range(3)} == {Queued("job 4711 waits")} and slurm.asked("squeue") == 1
+    assert make_runner().poll(folder) == Queued("job 4711 waits")
     runner.kill(folder)
-    assert runner.poll(folder) == Taken()
+    assert runner.poll(folder) == Taken() and not slurm.is_waiting()
 
 
-def test_a_job_that_is_refused_is_told(
-    make_runner: Callable[[], Runner], folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_job_that_somebody_cancelled_is_nobodys_again(
+    make_runner: Callable[[], Runner], slurm: FakeSlurm, folder: Path
 ) -> None:
-    monkeypatch.setenv("REFUSES", "1")
+    make_runner().start(folder, spec_of(folder))
+    (slurm.folder / "job").unlink()
+    assert make_runner().poll(folder) == Unclaimed()
+
+
+def test_a_job_that_is_refused_is_told(make_runner: Callable[[], Runner], slurm: FakeSlurm, folder: Path) -> None:
+    slurm.refuse()
     runner = make_runner()
     runner.start(folder, spec_of(folder))
     status = runner.poll(folder)
     assert isinstance(status, Exited) and status.record.error == "sbatch: no partition"
+
+
+def test_a_cluster_that_does_not_answer_is_an_oserror(
+    make_runner: Callable[[], Runner], slurm: FakeSlurm, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = make_runner()
+    runner.start(folder, spec_of(folder))
+    slurm.fall_silent()
+    real = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: real(*args, **kwargs | {"timeout": 0.1}))
+    with pytest.raises(TimeoutError, match="does not answer: 'squeue'"):
+        runner.poll(folder)
 
 
 def test_the_format_of_the_recipe_is_applied(monkeypatch: pytest.MonkeyPatch) -> None:

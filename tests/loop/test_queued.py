@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import subprocess
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from agent.core.journal.events import Finished
 from agent.core.journal.kinds import PauseKind
 from agent.core.journal.state import State
 from agent.edges.run import step_folder as step
-from agent.edges.run.runner import Taken
+from agent.edges.run.runner import StepStatus, Taken
 from agent.edges.run.step_folder import StepSpec
 from tests.edges.run.queue_runner import QueueRunner, begin_job, queued_jobs
 from tests.fakes import Line
@@ -120,3 +123,27 @@ def test_a_request_to_stop_withdraws_the_job_and_pauses(make_study: Callable[...
     study.workspace.stop_file.unlink()
     state = go_on(study, LINES[1:], begin_all(study))
     assert state.ended and state.ended.completed and state.rows[0].attempts == 1
+
+
+@dataclass(frozen=True, slots=True)
+class SilentRunner(QueueRunner):
+    """Its batch system answers no more once a job stands in the queue."""
+
+    error: Exception = field(default_factory=OSError)
+
+    def poll(self, folder: Path) -> StepStatus:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (TimeoutError(errno.ETIMEDOUT, "does not answer", "squeue"), "could not await step: squeue: does not answer; "),
+        (subprocess.TimeoutExpired("squeue", 60), "could not await step: Command 'squeue' timed out"),
+    ],
+)
+def test_an_idea_pauses_if_its_batch_system_does_not_answer(study: Study, error: Exception, said: str) -> None:
+    state = go_on(study, LINES[:1], die, SilentRunner(error=error))
+    assert state.pause and state.pause.kind is PauseKind.INFRASTRUCTURE and state.pause.reason.startswith(said)
+    resumed = go_on(study, LINES[1:], begin_all(study))
+    assert resumed.ended and resumed.ended.completed and resumed.rows[0].attempts == 1

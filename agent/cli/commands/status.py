@@ -117,7 +117,7 @@ def poll_step(workspace: Workspace, state: State) -> StepStatus | None:
         return None
     try:
         return runner_for(state.launched).poll(workspace.step_folder(state.opened.folder))
-    except OSError:  # another host's, and nothing can be written here
+    except OSError:  # another host's, and nothing can be written here; or a batch system that does not answer
         return None
 
 

@@ -10,10 +10,9 @@ __all__ = ["runner_for"]
 
 
 def runner_for(launched: Launched | None) -> Runner:
-    """Runner of an idea's steps. None: of a run apart from any idea, on this machine.
+    """Runner of an idea's steps. None: of a run apart from any idea (a baseline, a check), on this machine.
 
-    This machine is all that a launch can name so far. Another runner is one module beside local_runner.py, a field of
-    Launched for what it needs to know (partition, GPUs), and a line here that makes it with them: a step's spec has
-    no such settings.
+    This machine is all that a launch can name so far. Another runner is a module beside local_runner.py, a field of
+    Launched for what it needs to know (partition, GPUs), and a line here: a step's spec has no such settings.
     """
     return LocalRunner()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import agent
 from agent.core.failure.record import ExitRecord
-from agent.edges.run.step_folder import StepSpec
+from agent.edges.run.step_folder import StepSpec, write_spec
 
 __all__ = [
     "HEARTBEAT_LIMIT_S",
@@ -26,12 +28,14 @@ __all__ = [
     "say_silence",
     "supervisor_command",
     "supervisor_environment",
+    "write_job",
 ]
 
 HEARTBEAT_LIMIT_S = 60.0
 _MODULE = "agent.edges.supervisor.supervise"
 _MODULES = (_MODULE, "agent.edges.supervise")  # the second since version 0.1
 _PASSED_ON = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH")
+_GPUS = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,8 @@ class Runner(Protocol):
 
     While a step is awaited, `poll` is called every 0.1 s, and `scientist status` calls it too. A runner that asks a
     queue keeps the answer for about 30 s, and reads the step's folder every time.
+
+    If a batch system does not answer, `start` and `poll` raise an OSError, as TimeoutError is. The idea pauses.
     """
 
     def start(self, folder: Path, spec: StepSpec) -> None:
@@ -133,12 +139,22 @@ def say_silence(supervisor: Running) -> str:
 
 
 def supervisor_command(python: Path, folder: Path, *, detach: bool) -> list[str]:
-    """Command that runs the step of a folder, on this machine and in a batch job.
-
-    detach: return once it is claimed. A job to which GPUs were granted puts `--gpus LIST` before the folder.
-    """
+    """Command that runs the step of a folder on this machine. detach: return once it is claimed."""
     options = ["--detach"] if detach else []
     return [str(python), "-P", "-m", _MODULE, *options, str(folder.absolute())]
+
+
+def write_job(folder: Path, spec: StepSpec, python: Path = Path(sys.executable)) -> str:
+    """Write spec.json of a step that a batch job is to run, and return the shell line that the job runs.
+
+    Of the job's environment the step sees its GPUs alone: those that CUDA_VISIBLE_DEVICES names there. If that is not
+    set, it sees all that the job may open. The GPUs of the machine that submits do not matter.
+    """
+    write_spec(folder, replace(spec, env={name: value for name, value in spec.env.items() if name != _GPUS}))
+    variables = [f"{name}={value}" for name, value in supervisor_environment(spec).items()]
+    *command, place = supervisor_command(python, folder, detach=False)
+    granted = f'${{{_GPUS}+--gpus "${_GPUS}"}}'  # nothing if it is not set
+    return f"{shlex.join(['env', '-i', *variables, *command])} {granted} {shlex.quote(place)}"
 
 
 def is_supervisor_command(words: Sequence[bytes], folder: Path) -> bool:

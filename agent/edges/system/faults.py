@@ -18,6 +18,7 @@ _WRITING = re.compile(r"unable to (write|create)|couldn't write|write error|disk
 _REMEDIES = {
     errno.EBUSY: "then resume",
     errno.EINTR: "then resume",
+    errno.ETIMEDOUT: "then resume",
     errno.EMFILE: "allow more open files (ulimit -n), then resume",
     errno.ENFILE: "end what else has files open, then resume",
     errno.EFBIG: "allow larger files (ulimit -f), then resume",

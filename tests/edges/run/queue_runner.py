@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.edges.run import step_folder as step
 from agent.edges.run.local_runner import LocalRunner
-from agent.edges.run.runner import Queued, StepStatus, Unclaimed, supervisor_command, supervisor_environment
+from agent.edges.run.runner import Queued, StepStatus, Unclaimed, write_job
 from agent.edges.run.step_folder import StepSpec
 
 JOB = "job"
@@ -46,9 +45,9 @@ class QueueRunner:
 def begin_job(folder: Path) -> int:
     """Exit code of the job, which ends with its step. The batch system runs it, although a claim may be taken."""
     return subprocess.run(
-        supervisor_command(Path(sys.executable), folder, detach=False),
+        ["sh", "-c", write_job(folder, step.read_spec(folder))],
         cwd="/",
-        env=supervisor_environment(step.read_spec(folder)) | {"PATH": os.defpath},
+        env={"PATH": os.defpath},
         start_new_session=True,
         check=False,
     ).returncode

@@ -44,6 +44,8 @@ def test_a_fault_is_told_with_file_and_remedy(tmp_path: Path) -> None:
     assert say_fault(OSError(errno.EIO, "Input/output error", "/a"), tmp_path) == f"/a: Input/output error; {remedy}"
     assert say_fault(OSError(errno.EIO, "Input/output error"), tmp_path).startswith(f"{tmp_path}: Input/output error; ")
     busy = OSError(errno.EBUSY, "is held by process 7 (git): let it end, or end it", "/w/.git/index.lock")
+    late = TimeoutError(errno.ETIMEDOUT, "does not answer", "squeue")
+    assert say_fault(late, tmp_path) == "squeue: does not answer; then resume"
     assert "disk" not in say_fault(busy, tmp_path) and say_fault(busy, tmp_path).endswith("or end it; then resume")
 
 

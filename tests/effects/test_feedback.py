@@ -11,8 +11,8 @@ from agent.core.failure.diagnose import FailureKind
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.kinds import Purpose
 from agent.core.prompt.view import Traces
-from agent.edges.run.feedback import read_feedback
 from agent.edges.workspace.layout import Workspace
+from agent.effects.feedback import read_feedback
 from tests.core.journal_by_hand import Story, failure
 
 SPEC = TemplateSpec.model_validate(
