@@ -2,7 +2,8 @@
 
 import sys
 
+from agent.edges.supervisor.leave import leave
 from agent.edges.supervisor.supervise import main
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

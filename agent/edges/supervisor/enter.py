@@ -1,4 +1,7 @@
-"""Entry into a step's sandbox, as its supervisor makes it: the command line, and the calls between fork and exec."""
+"""Entry into a step's sandbox, as its supervisor makes it: the command line, and the calls between fork and exec.
+
+Each kind of sandbox is imported where it is entered, because a supervisor starts for every step.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,6 @@ from typing import assert_never
 
 from agent.edges.run import step_folder as step
 from agent.edges.run.step_folder import StepSpec
-from agent.edges.sandbox.bwrap import HOSTS, STEP_TMP, Descriptors, bwrap_argv, hold_program, keep_devices
-from agent.edges.sandbox.choose import choose_sandbox
-from agent.edges.sandbox.policy import confine_plan, policy_of
-from agent.edges.sandbox.resolve import resolve_walls
-from agent.edges.sandbox.seccomp import assemble
 from agent.edges.sandbox.walls import Bounds, Walls
 from agent.edges.system.processes import all_processes
 from agent.errors import UsageError
@@ -66,6 +64,11 @@ def settle(
     env = {**spec.env, **granted}
     if isinstance(spec.walls, Walls):
         return replace(spec, env=env), spec.walls
+    if spec.walls.sandbox == "off":
+        return replace(spec, env=env, walls=Walls()), Walls()
+    from agent.edges.sandbox.choose import choose_sandbox
+    from agent.edges.sandbox.resolve import resolve_walls
+
     try:
         sandbox = choose_sandbox(spec.walls.sandbox, spec.walls.search or os.defpath, before_part)
         before_part()
@@ -94,6 +97,7 @@ def open_entry(spec: StepSpec, walls: Walls, folder: Path, tmp: str, libc: ctype
             return StepEntry(spec.argv, env, prepare)
         case "landlock":
             from agent.edges.sandbox.landlock import confine
+            from agent.edges.sandbox.policy import confine_plan
 
             plan = confine_plan(walls)
             plan["write"] = [*plan["write"], tmp]
@@ -112,6 +116,10 @@ def open_entry(spec: StepSpec, walls: Walls, folder: Path, tmp: str, libc: ctype
 def _open_bwrap(
     spec: StepSpec, walls: Walls, folder: Path, tmp: str, libc: ctypes.CDLL, prepare: Callable[[], None]
 ) -> StepEntry:
+    from agent.edges.sandbox.bwrap import HOSTS, STEP_TMP, Descriptors, bwrap_argv, hold_program, keep_devices
+    from agent.edges.sandbox.policy import policy_of
+    from agent.edges.sandbox.seccomp import assemble
+
     rules = _in_memory("seccomp", assemble(policy_of(walls), os.uname().machine))
     hosts = _in_memory("hosts", HOSTS)
     status, telling = os.pipe()

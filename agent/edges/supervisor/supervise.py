@@ -16,7 +16,6 @@ import selectors
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,6 +27,7 @@ from agent.edges.run.step_folder import Child, StepSpec
 from agent.edges.sandbox.walls import Walls
 from agent.edges.supervisor.capped_log import CappedLog, complain
 from agent.edges.supervisor.children import has_children, kill_children
+from agent.edges.supervisor.leave import leave
 from agent.edges.supervisor.stop_signal import StopSignal
 from agent.edges.system.processes import Process, listed_below, read_process, running_below, send_signal
 
@@ -97,11 +97,11 @@ class _Supervision:
         from agent.edges.sandbox.gpus import has_nvidia_driver
         from agent.edges.supervisor.enter import open_entry, settle
         from agent.edges.supervisor.limits import Guard
-        from agent.edges.system.deep_folders import remove_tree
+        from agent.edges.system import deep_folders
 
-        self._exit_record, self._read_exit_code = ExitRecord, read_exit_code
+        self._exit_record, self._read_exit_code, self._make_guard = ExitRecord, read_exit_code, Guard
         self._has_gpu = None if isinstance(spec.walls, Walls) else has_nvidia_driver()  # 0.1 has no such field
-        self._open_entry, self._settle, self._make_guard, self._remove_tree = open_entry, settle, Guard, remove_tree
+        self._open_entry, self._settle, self._deep_folders = open_entry, settle, deep_folders
         self._folder, self._spec, self._stop, self._libc = folder, spec, stop, libc
         self._selector = selectors.DefaultSelector()
         self._selector.register(stop.wake, selectors.EVENT_READ, None)
@@ -123,7 +123,7 @@ class _Supervision:
             return self._run(gpus)
         finally:
             if self._tmp:
-                self._remove_tree(Path(self._tmp))
+                self._deep_folders.remove_tree(Path(self._tmp))
 
     def _run(self, gpus: str | None) -> ExitRecord:
         self._write_heartbeat()
@@ -189,7 +189,7 @@ class _Supervision:
 
     def _start(self, walls: Walls) -> None:
         # Short, not in the step's folder: worker processes make their sockets here, whose paths hold 107 bytes.
-        self._tmp = tempfile.mkdtemp(prefix=step.TMP_PREFIX, dir=step.TMP_ROOT)
+        self._tmp = self._deep_folders.make_folder(f"{step.TMP_ROOT}/{step.TMP_PREFIX}")
         folders = (self._folder / step.WORK, self._folder / "home", Path(self._tmp))
         self._guard = self._make_guard(self._spec.bounds, folders)
         self._entry = self._open_entry(self._spec, walls, self._folder, self._tmp, self._libc)
@@ -347,4 +347,4 @@ class _Supervision:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

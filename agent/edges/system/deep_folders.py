@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["MAX_DEPTH", "FolderEntry", "TooDeep", "remove_tree", "walk_tree"]
+__all__ = ["MAX_DEPTH", "FolderEntry", "TooDeep", "make_folder", "remove_tree", "walk_tree"]
 
 MAX_DEPTH = 100
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -35,6 +35,15 @@ class FolderEntry:
     @property
     def is_folder(self) -> bool:
         return stat.S_ISDIR(self.status.st_mode)
+
+
+def make_folder(prefix: str) -> str:
+    """Make a new folder that is this user's alone, and return its path. `tempfile` takes long to import."""
+    while True:
+        path = f"{prefix}{os.urandom(5).hex()}"
+        with contextlib.suppress(FileExistsError):
+            Path(path).mkdir(0o700)
+            return path
 
 
 def walk_tree(folder: Path) -> Iterator[FolderEntry]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,5 +100,7 @@ def make_way(path: Path, root: Path, rescue: Path) -> None:
     is_wrong.append(path.is_dir() and not path.is_symlink())
     if True in is_wrong:  # the outermost, since nothing below a link is ours
         place = [*folders, path][is_wrong.index(True)]
+        from shutil import move  # a supervisor, which starts without it, never gets here
+
         rescue.mkdir(parents=True, exist_ok=True)
-        shutil.move(place, rescue / f"{place.name}.{time.time_ns()}")
+        move(place, rescue / f"{place.name}.{time.time_ns()}")

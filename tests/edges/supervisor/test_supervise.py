@@ -254,7 +254,7 @@ def test_log_a_little_over_its_cap_is_whole(tmp_path: Path) -> None:
 def test_supervisor_starts_fast_and_imports_little() -> None:
     code = "import json, sys, agent.edges.supervisor.supervise; print(json.dumps([m for m in sys.modules "
     code += "if m.split('.')[0] in "
-    code += "('pydantic', 'agent', 'git', 'jinja2', 'asyncio', 'socket')]))"
+    code += "('pydantic', 'agent', 'git', 'jinja2', 'asyncio', 'socket', 'shutil', 'tempfile')]))"
     found = subprocess.check_output([sys.executable, "-c", code], text=True)
     assert set(json.loads(found)) == {
         "agent",
@@ -266,6 +266,7 @@ def test_supervisor_starts_fast_and_imports_little() -> None:
         "agent.edges.system",
         "agent.edges.supervisor.capped_log",
         "agent.edges.supervisor.children",
+        "agent.edges.supervisor.leave",
         "agent.edges.system.files",
         "agent.edges.system.processes",
         "agent.edges.run.step_folder",
