@@ -8,16 +8,18 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.core.code.findings import LintFinding
+from agent.core.code.source import python_lines
 from agent.errors import ScientistError
 
 RULES = ("E9", "F821", "F823", "F831", "F406", "F407", "F701", "F702", "F704", "F706")
 SYNTAX_ERROR = "E999"
 TIME_LIMIT_S = 60.0
+MOST_FINDINGS = 50_000
 
 _FORMAT = "%(path)s\t%(row)d\t%(col)d\t%(code)s\t%(text)s"
 
@@ -66,9 +68,14 @@ class Linter:
             done = _run(command, None, name)
         if "No module named" in done.stderr and "flake8" in done.stderr:
             raise ScientistError(f"flake8 is not installed for {self.python}")
-        return [
-            finding for line in done.stdout.splitlines() if (finding := _parse_line(line, sources)) is not None
-        ]  # a crash of flake8 on strange code is no fault of the code: the smoke run comes next
+        return read_findings(done.stdout, sources)
+
+
+def read_findings(output: str, sources: Mapping[str, str]) -> list[LintFinding]:
+    """Findings in flake8's output. A crash of flake8 on strange code has none: the smoke run comes next."""
+    lines = {path: python_lines(text) for path, text in sources.items()}
+    found = (_parse_line(line, lines) for line in output.split("\n")[:MOST_FINDINGS])
+    return [finding for finding in found if finding is not None]
 
 
 def _syntax_errors(sources: Mapping[str, str], interpreter: Path) -> list[LintFinding]:
@@ -78,7 +85,7 @@ def _syntax_errors(sources: Mapping[str, str], interpreter: Path) -> list[LintFi
             return []  # source so deeply nested that the compiler itself died; running it will tell
         raise ScientistError(f"{interpreter} cannot check syntax: {done.stderr.strip().splitlines()[-1:]}")
     return [
-        LintFinding(path, line, column, SYNTAX_ERROR, message, _line_of(sources[path], line))
+        LintFinding(path, line, column, SYNTAX_ERROR, message, _line_of(python_lines(sources[path]), line))
         for path, line, column, message in json.loads(done.stdout)
     ]
 
@@ -102,7 +109,7 @@ def _run(command: list[str], stdin: str | None, folder: str) -> subprocess.Compl
         raise ScientistError(f"{command[0]} cannot be run: {error.strerror}") from error
 
 
-def _parse_line(line: str, sources: Mapping[str, str]) -> LintFinding | None:
+def _parse_line(line: str, sources: Mapping[str, Sequence[str]]) -> LintFinding | None:
     fields = line.split("\t", 4)
     if len(fields) != 5:
         return None
@@ -113,6 +120,5 @@ def _parse_line(line: str, sources: Mapping[str, str]) -> LintFinding | None:
     return LintFinding(path, row, int(fields[2]), fields[3], fields[4], _line_of(sources[path], row))
 
 
-def _line_of(text: str, line: int) -> str:
-    lines = text.split("\n")
-    return lines[line - 1].strip() if 0 < line <= len(lines) else ""
+def _line_of(lines: Sequence[str], line: int) -> str:
+    return lines[line - 1] if 0 < line <= len(lines) else ""

@@ -17,6 +17,7 @@ from agent.core.journal.kinds import Purpose, Step
 from agent.core.journal.state import State
 from agent.core.prompt.view import Traces, TurnView
 from agent.edges.run.prepare_step import EVALUATION
+from agent.edges.system.reader import Unread, read_apart
 from agent.edges.system.untrusted import Untrusted, read_untrusted
 from agent.edges.workspace.layout import Workspace
 from agent.edges.workspace.refs import read_refs
@@ -55,7 +56,7 @@ def read_feedback(workspace: Workspace, state: State, spec: TemplateSpec, purpos
     if place is None:
         return Traces()
     names = [m.name for m in sorted(spec.metrics, key=lambda m: not m.primary)]
-    curves = _read_curves(place, [*(d.name for d in spec.diagnostics), *names])
+    curves = _read_curves(workspace, place, [*(d.name for d in spec.diagnostics), *names])
     outputs = {"final_info": _read_json(place / FINAL_INFO), "evaluation": _read_json(place / EVALUATION)}
     return Traces(curves, describe_diagnostics(spec.diagnostics, outputs))
 
@@ -76,11 +77,13 @@ def failed_outputs(workspace: Workspace, state: State) -> Path | None:
     return folder / "work" / f"run_{state.run.number}"
 
 
-def _read_curves(place: Path, first: list[str]) -> tuple[str, ...]:
+def _read_curves(workspace: Workspace, place: Path, first: list[str]) -> tuple[str, ...]:
     content = read_untrusted(place / CURVES, MAX_BYTES)
     if isinstance(content, Untrusted):
         return (f"{CURVES} {content.problem}",)
-    return summarise_curves(content.decode("utf-8", "replace"), first) if content else ()
+    text = (content or b"").decode("utf-8", "replace")
+    found = read_apart(workspace.stop_file.exists, summarise_curves, text, first) if text else ()
+    return (f"{CURVES} {found.why}",) if isinstance(found, Unread) else found
 
 
 def _read_json(path: Path) -> object:

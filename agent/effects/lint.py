@@ -7,6 +7,7 @@ from pathlib import Path
 
 from agent.core.code.findings import LintFinding, check_calls, new_findings
 from agent.core.failure.diagnose import lint_failure
+from agent.core.failure.folding import cut_line
 from agent.core.journal.action_results import Linted
 from agent.core.journal.state import State
 from agent.edges.system.reader import Unread, read_apart
@@ -25,7 +26,7 @@ def lint(edges: Edges, state: State, commit: str) -> Linted:
     found = (*edges.linter.check(changed, interpreter), *_check_calls(edges, changed))
     old = (*edges.linter.check(known, interpreter), *_check_calls(edges, known)) if found else ()
     fresh = new_findings(old, found)
-    lines = {name: text.splitlines() for name, text in changed.items()}
+    lines = {name: text.split("\n") for name, text in changed.items()}  # as Python counts them: not at form feeds
     shown = [_show(finding, lines[finding.path]) for finding in fresh[:SHOWN]]
     return Linted(failure=lint_failure(shown, more=len(fresh) - len(shown)) if shown else None)
 
@@ -40,7 +41,7 @@ def _show(finding: LintFinding, lines: Sequence[str]) -> str:
     """The finding with the lines around it."""
     first = max(1, finding.line - LINES_BEFORE)
     around = "\n".join(
-        f"{'>' if n == finding.line else ' '} {n:4d} {lines[n - 1]}"
+        f"{'>' if n == finding.line else ' '} {n:4d} {cut_line(lines[n - 1])}"
         for n in range(first, min(len(lines), finding.line + LINES_AFTER) + 1)
     )
     return f"{finding.path}:{finding.line}:{finding.column}: {finding.code} {finding.message}\n{around}"

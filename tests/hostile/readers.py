@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
+from pydantic import ValidationError
+
+from agent.core.authoring.check import numbers_in
 from agent.core.authoring.proposals import (
     mend_import,
     mend_out_dir,
@@ -14,9 +18,10 @@ from agent.core.authoring.proposals import (
     refuses_out_dir,
     seed_line,
 )
+from agent.core.authoring.seeds import find_generators, propose_seeds
 from agent.core.code.digest import digest_code, imported_modules
 from agent.core.code.findings import check_calls
-from agent.core.code.search_marks import search_ranges
+from agent.core.code.search_marks import search_ranges, settings_of
 from agent.core.code.source import find_bad_python
 from agent.core.code.switches import describe_switches
 from agent.core.edit.apply import apply_reply, apply_whole, has_blocks
@@ -26,6 +31,7 @@ from agent.core.edit.seen import carry, reveal
 from agent.core.evidence.curve import summarise_curves
 from agent.core.evidence.means import means_metrics
 from agent.core.evidence.results import parse_results
+from agent.core.evidence.variants import set_constants
 from agent.core.failure.cause import find_infrastructure, ran_out_of_memory
 from agent.core.failure.diagnose import Failure, bad_results, diagnose, lint_failure, no_results
 from agent.core.failure.folding import clean, cut_middle, fold, is_progress, last_states, mask
@@ -33,11 +39,15 @@ from agent.core.failure.memory import advise_on_memory
 from agent.core.failure.record import ExitRecord
 from agent.core.failure.traceback import find_chains, own_name, render_chain
 from agent.core.inputs.brief import split_brief
-from agent.core.inputs.idea import new_idea, parse_ideas
+from agent.core.inputs.idea import Idea, new_idea, parse_ideas, revise_idea
 from agent.core.inputs.spec import Metric, TemplateSpec
-from agent.core.model.cut_reply import join_rest
+from agent.core.inputs.toml import parse_toml
+from agent.core.model.answer.body import read_body
+from agent.core.model.answer.reply_fault import fault_in
+from agent.core.model.cut_reply import ask_for_rest, has_answer, join_rest
 from agent.core.model.fault_words import read_seconds
 from agent.core.model.faults import classify
+from agent.core.model.local_fault import local_fault
 from agent.core.model.messages import Message, Rules, normalise, scrub
 from agent.core.prompt.excerpt import changed_lines, choose_lines, find_focus, quoted_lines, render_excerpt
 from agent.core.prompt.notes import append_facts, end_of_notes
@@ -46,14 +56,19 @@ from agent.core.reply.misses import find_misses, is_missed_command
 from agent.core.reply.plan import Plan, PlanItem, bare_plan_line, merge_plan, parse_reply, without_plan
 from agent.core.reply.plan_table import read_table
 from agent.core.reply.review import read_review
-from agent.core.text.lexer import mark_lines, read_lines
+from agent.core.text.lexer import find_unreadable, mark_lines, read_lines
 from agent.core.text.plain import plain, plain_line
 from agent.core.text.reasoning import strip_reasoning
 from agent.core.text.redact import Redactor
 from agent.core.text.remark import Remark
+from agent.core.text.wording import say_not_toml
+from agent.edges.git.log import parse_log
+from agent.edges.lint import read_findings
 from agent.edges.model.aider_output import read_output
 from agent.edges.model.headers import read_limits, retry_after_s
+from agent.edges.template.load import place_fault
 from agent.errors import UsageError
+from tests.hostile.turns import TURNS
 
 __all__ = ["GROUPS", "READERS", "Reader"]
 
@@ -80,6 +95,22 @@ def refusing(read: Reader) -> Reader:
             return str(error)
 
     return guarded
+
+
+def spec(text: str) -> object:
+    """A template.toml."""
+    try:
+        return TemplateSpec.model_validate(parse_toml(text))
+    except ValidationError as error:
+        return place_fault(Path("template.toml"), text, error.errors()[0])
+    except ValueError as error:
+        return say_not_toml(error)
+
+
+def body(text: str) -> object:
+    """An answer's body, and the fault that it tells."""
+    found = read_body(text)
+    return found and fault_in(found, REDACT)
 
 
 def edit(text: str, *, search: str = "LR = 1\n", path: str = "experiment.py") -> str:
@@ -114,6 +145,12 @@ REPLIES: Final[dict[str, Reader]] = {
     "read_review, a field": lambda text: read_review(
         f"JUDGEMENT: revise\nREASON: a\nREVISED IDEA:\n{json.dumps({'a': text})}"
     ),
+    "read_review, a revision": refusing(
+        lambda text: revise_idea(Idea(Title="A", Experiment="b"), {"Experiment": text, text[:40]: 1}, "f1")
+    ),
+    "find_unreadable": find_unreadable,
+    "has_answer": has_answer,
+    "ask_for_rest": ask_for_rest,
     "join_rest": lambda text: join_rest(f"{text}\n", text),
     "normalise": lambda text: normalise([Message("assistant", text)] * 2, Rules(system=False, single=True)),
 }
@@ -174,9 +211,22 @@ SOURCES: Final[dict[str, Reader]] = {
     "find_bad_python": find_bad_python,
     "check_calls": lambda text: check_calls({"experiment.py": text}),
     "check_calls, a body": lambda text: check_calls({"experiment.py": f"def f(a):\n    pass\n{text}"}),
+    "read_findings": lambda text: read_findings(
+        "".join(f"./a.py\t{n}\t1\tF821\tundefined name 'a'\n" for n in range(1, text.count("\n") + 2)), {"a.py": text}
+    ),
+    "read_findings, a line": lambda text: read_findings(f"./a.py\t1\t1\tF821\t{text}\n{text}", {"a.py": text}),
     "search_ranges": search_ranges,
     "search_ranges, a mark": lambda text: search_ranges(f"LR = 1  # search: {text}"),
     "search_ranges, a value": lambda text: search_ranges(f"LR = {text}  # search: 0..1"),
+    "settings_of": settings_of,
+    "set_constants": refusing(
+        lambda text: set_constants({"experiment.py": f"LR = 1\n{text}"}, ("experiment.py",), {"LR": 2})
+    ),
+    "propose_seeds": lambda text: list(propose_seeds({"experiment.py": text})),
+    "find_generators": lambda text: [call.describe() for call in find_generators({"experiment.py": text})],
+    "find_generators, a seed": lambda text: list(
+        propose_seeds({"experiment.py": f"import random\nrandom.seed({text})\n"})
+    ),
     "digest_code": lambda text: digest_code({"experiment.py": text}, ("experiment.py",)),
     "imported_modules": imported_modules,
     "describe_switches": lambda text: describe_switches([text], [text]),
@@ -206,6 +256,13 @@ OTHERS: Final[dict[str, Reader]] = {
     "scrub": lambda text: scrub({text: [text]}),
     "Remark": lambda text: Remark("mend", text, text, text).text,
     "classify": lambda text: [classify(text, status, "APIError") for status in (None, 400, 429)],
+    "read_body": body,
+    "read_body, a text": lambda text: body(json.dumps({"choices": [{"message": {"content": text}}]})),
+    "read_body, a value": lambda text: body(f'{{"choices": [{{"message": {{"content": {text}'),
+    "read_body, blocks": lambda text: body(f'{{"choices": [{{"message": {{"content": [{text}]}}}}]}}'),
+    "read_body, an error": lambda text: body(json.dumps({"error": {"message": text, "code": text}})),
+    "read_body, a stream": lambda text: body(f'data: {{"choices": [{{"delta": {{"content": "a"}}}}]}}\n\n{text}'),
+    "local_fault": lambda text: local_fault([text, f"ConnectError: {text}"], "openai/a", text, "", REDACT),
     "classify, JSON": lambda text: classify(f'litellm.APIError: {{"error": {text}}}', 400, "APIError"),
     "read_seconds": read_seconds,
     "headers": lambda text: (
@@ -217,6 +274,11 @@ OTHERS: Final[dict[str, Reader]] = {
     "parse_results, a value": lambda text: parse_results(f'{{"f1": {text}', METRICS, "final_info"),
     "means_metrics": lambda text: means_metrics({"a": {"means": {text: 1.0}}}),
     "summarise_curves": lambda text: summarise_curves(text, ("loss",)),
+    "numbers_in": lambda text: list(numbers_in({"a": {text: [1, {text: 2}]}})),
+    "template.toml": spec,
+    "template.toml, a value": lambda text: spec(f'name = "t"\ncommand = {text}'),
+    "template.toml, a table": lambda text: spec(f'name = "t"\ncommand = "a"\n[limits]\nrun_s = {text}'),
+    "parse_log": lambda text: parse_log(f"\x01{'a' * 40}\0001\0{text}\0Run: 1\x1f{text}\0\n1\t1\t{text}\0"),
     "parse_ideas": refusing(lambda text: parse_ideas(text, "ideas.json")),
     "parse_ideas, a field": refusing(
         lambda text: parse_ideas(json.dumps(dict.fromkeys(("Title", "Experiment"), text)), "i")[0].slug
@@ -226,5 +288,12 @@ OTHERS: Final[dict[str, Reader]] = {
     "end_of_notes": lambda text: end_of_notes(append_facts(text, text), 4000),
 }
 
-GROUPS: Final = {"replies": REPLIES, "edits": EDITS, "failures": FAILURES, "sources": SOURCES, "others": OTHERS}
-READERS: Final[dict[str, Reader]] = {**REPLIES, **EDITS, **FAILURES, **SOURCES, **OTHERS}
+GROUPS: Final = {
+    "replies": REPLIES,
+    "edits": EDITS,
+    "failures": FAILURES,
+    "sources": SOURCES,
+    "others": OTHERS,
+    "turns": TURNS,
+}
+READERS: Final[dict[str, Reader]] = {**REPLIES, **EDITS, **FAILURES, **SOURCES, **OTHERS, **TURNS}

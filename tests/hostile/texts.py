@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isqrt
 from typing import Final
 
 __all__ = ["FAMILIES", "Family", "family"]
@@ -213,12 +214,93 @@ _LINES: Final = (
 )
 
 
+# Markers of the formats in which models write edits and calls, and characters that end lines for some programs alone.
+_MARKS: Final = (
+    "*** Begin Patch\n",
+    "*** Update File: experiment.py\n@@\n-a\n+b\n",
+    "*** End Patch\n",
+    "--- a/experiment.py\n+++ b/experiment.py\n",
+    "diff --git a/experiment.py b/experiment.py\n",
+    "@@ -1,3 +1,4 @@\n a\n-LR = 1\n+LR = 2\n",
+    "------- SEARCH\n",
+    "+++++++ REPLACE\n",
+    "<<<<<<< ORIGINAL\n=======\n>>>>>>> UPDATED\n",
+    "<search>a</search><replace>b</replace>\n",
+    '<file path="experiment.py">\n',
+    '<tool_call>\n{"name": "edit", "arguments": {',
+    '<invoke name="a"><parameter name="a">',
+    '{"path": "experiment.py", "old_string": "a", "new_string": "b"}\n',
+    "<|channel|>analysis<|message|>",
+    "[THINK]",
+    "[/THINK]\n",
+    "\u2028",
+    "a\x0c\n",
+    "a\x85",
+    "a\u0301",
+    "\ud800",
+    "\udc80\n",
+    "a\x00\n",
+    "try:\n",
+    "match x:\n",
+    "0b1_0 ",
+    'data: {"choices": [{"delta": {"content": "a"}}]}\n\n',
+    "data: [DONE]\n",
+    "  + Exception Group Traceback (most recent call last):\n  | ",
+    "  [Previous line repeated 996 more times]\n",
+    "import random\nrandom.seed(1)\n",
+)
+
+# Lines of which no two are alike: {i} counts them.
+_COUNTED: Final = (
+    "x{i} = {i}\n",
+    "x{i}\n",
+    "w{i} ",
+    "f{i}(1)\n",
+    "def f{i}(a):\n    f{i}(a)\n",
+    "class A{i}(A):\n    pass\n",
+    "import a{i}\n",
+    "ValueError: a{i}\n",
+    "Epoch {i}/100 loss=0.{i}\n",
+    "{i}. Raise LR_{i}\n",
+    "## Run {i}\n",
+    '"a{i}": {i}, ',
+    '{{"step": {i}, "name": "a{i}", "value": {i}}}\n',
+    "[a{i}]\n",
+    "experiment.py\n<<<<<<< SEARCH\nx{i}\n=======\ny\n>>>>>>> REPLACE\n",
+    "f{i}.py\n```\nx\n```\n",
+    "--- a/f{i}.py\n+++ b/f{i}.py\n@@ -{i} +{i} @@\n-a\n+b\n",
+    "LR_{i} = {i}  # search: 0..1\n",
+    '  File "a{i}.py", line {i}, in f{i}\n    a\n',
+    'Traceback (most recent call last):\n  File "experiment.py", line {i}, in f\n    a\nE{i}Error: a\n',
+    "<a{i}>",
+    "Expected: f1 >= 0.{i}\n",
+    "| {i} | a{i} |\n",
+    "Tokens: {i} sent, {i} received.\n",
+)
+
+
 def family(unit: str, before: str = "", after: str = "") -> Family:
     """The unit again and again."""
     return lambda chars: before + unit * max(1, chars // len(unit)) + after
 
 
+def counted(line: str) -> Family:
+    """Lines of which no two are alike."""
+    return lambda chars: "".join(line.format(i=i) for i in range(max(1, chars // len(line.format(i=10_000)))))
+
+
+def growing(unit: str) -> Family:
+    """Each line longer by one unit."""
+    return lambda chars: "".join(f"{unit * i}\n" for i in range(1, max(2, isqrt(2 * chars // len(unit)))))
+
+
 FAMILIES: Final[dict[str, Family]] = {
     **{f"{a}{unit}*{b}": family(unit, a, b) for unit in _UNITS for a, b in _ENDS},
     **{f"lines {unit}": family(unit) for unit in _LINES},
+    **{f"marks {unit}": family(unit) for unit in _MARKS},
+    **{f"counted {line}": counted(line) for line in _COUNTED},
+    **{f"growing {unit}": growing(unit) for unit in (" ", "a", "#", "(", "> ", "-a ")},
+    "a long number": family("f", "0x"),
+    "a large number": family("9", "1e"),
+    "many digits": family("7"),
 }

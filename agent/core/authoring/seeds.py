@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from agent.core.authoring.proposals import SeedLine, seed_line
-from agent.core.code.source import constants_in, parse
+from agent.core.code.source import BadPython, constants_in, parse, show_code
 from agent.core.text.remark import Remark
 
 __all__ = ["GeneratorCall", "SeedChange", "find_generators", "propose_seeds", "seed_added", "seed_given"]
@@ -17,6 +18,8 @@ __all__ = ["GeneratorCall", "SeedChange", "find_generators", "propose_seeds", "s
 SEED: Final = 'int(os.environ["SCIENTIST_SEED"])'
 MOST_SHOWN: Final = 6
 
+# "\r" in "a\rb", not in "a\r\n"
+_LONE_RETURN: Final = re.compile(r"\r(?!\n)")
 # Calls that begin a sequence of random numbers, by their full names.
 _MAKERS: Final = frozenset(
     {
@@ -55,7 +58,7 @@ class GeneratorCall:
 
     def describe(self) -> str:
         """The call in one line, with its place."""
-        seed = ast.unparse(self.seed) if self.seed else ""
+        seed = show_code(self.seed) if self.seed else ""
         return f"{self.file}:{self.node.lineno} {self.name}({seed})"
 
 
@@ -86,12 +89,17 @@ def find_generators(files: Mapping[str, str]) -> list[GeneratorCall]:
     """Every call that takes a seed for the script's random numbers, in order."""
     found: list[GeneratorCall] = []
     for file, text in files.items():
-        tree = parse(text)
+        tree = _read(text)
         if isinstance(tree, ast.Module):
             names = _imported(tree)
             calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
             found += [call for node in calls if (call := _read_call(file, node, names))]
     return sorted(found, key=lambda call: (list(files).index(call.file), call.node.lineno))
+
+
+def _read(text: str) -> ast.Module | BadPython:
+    """The tree of a file. One with a lone carriage return, a line end for Python alone, is left as it is."""
+    return BadPython(1, "it has a lone carriage return") if _LONE_RETURN.search(text) else parse(text)
 
 
 def _imported(tree: ast.Module) -> dict[str, str]:
@@ -124,12 +132,11 @@ def _read_call(file: str, node: ast.Call, names: Mapping[str, str]) -> Generator
     full = _full_name(node.func, names)
     last = full.rpartition(".")[2]
     keywords = {keyword.arg: keyword.value for keyword in node.keywords}
-    shown = ast.unparse(node.func) if full else ""
     if full in _MAKERS or (last in _SEEDERS and (node.args or keywords)):
         seed = node.args[0] if node.args else keywords.get("seed")
-        return GeneratorCall(file, shown, seed, node)
+        return GeneratorCall(file, show_code(node.func), seed, node)
     if "random_state" in keywords and not any(word in last.lower() for word in _SPLITTERS):
-        return GeneratorCall(file, shown, keywords["random_state"], node)
+        return GeneratorCall(file, show_code(node.func) if full else "", keywords["random_state"], node)
     return None
 
 
@@ -161,7 +168,7 @@ class _Scope:
 
 
 def _read_scope(text: str) -> _Scope:
-    tree = parse(text)
+    tree = _read(text)
     if not isinstance(tree, ast.Module):
         return _Scope({}, frozenset())
     nodes = list(ast.walk(tree))
@@ -186,11 +193,12 @@ def _place_of(call: GeneratorCall, scope: _Scope) -> tuple[_Span, str] | None:
         return ((node.lineno, end - 1, end - 1), SEED) if is_empty else None
     if isinstance(seed, ast.Name):
         seed = scope.constants.get(seed.id, seed)
-    if seed.lineno != seed.end_lineno or "SCIENTIST_SEED" in ast.unparse(seed):
+    shown = show_code(seed)
+    if seed.lineno != seed.end_lineno or not shown or "SCIENTIST_SEED" in shown:
         return None
     span = (seed.lineno, seed.col_offset, seed.end_col_offset or 0)
     if isinstance(seed, ast.BinOp | ast.Call):  # as 7 + rank: what tells workers apart stays
-        return span, f"{ast.unparse(seed)} + {SEED}"
+        return span, f"{shown} + {SEED}"
     return span, SEED
 
 
@@ -200,7 +208,7 @@ def seed_added(files: Mapping[str, str]) -> SeedChange | None:
     None if the script imports none of them.
     """
     file = next(iter(files), "")
-    tree = parse(files.get(file, ""))
+    tree = _read(files.get(file, ""))
     if not isinstance(tree, ast.Module):
         return None
     modules = {name for text in files.values() for name in _modules_in(text)}
@@ -216,7 +224,7 @@ def seed_added(files: Mapping[str, str]) -> SeedChange | None:
 
 
 def _modules_in(text: str) -> Iterator[str]:
-    tree = parse(text)
+    tree = _read(text)
     for full in _imported(tree).values() if isinstance(tree, ast.Module) else ():
         yield full.split(".")[0]
 
@@ -233,7 +241,7 @@ def _below_imports(tree: ast.Module) -> int:
 
 
 def _os(text: str) -> list[str]:
-    tree = parse(text)
+    tree = _read(text)
     top = tree.body if isinstance(tree, ast.Module) else []
     has = any(isinstance(node, ast.Import) and any(a.name == "os" and not a.asname for a in node.names) for node in top)
     return [] if has else ["import os"]
@@ -250,7 +258,7 @@ def _apply(files: Mapping[str, str], edits: Mapping[str, Mapping[_Span, str]]) -
         shown += [(f"{file}:{number}", lines[number - 1]) for number in sorted({number for number, _, _ in places})]
         added = _os(files[file])
         if added:
-            tree = parse(files[file])
+            tree = _read(files[file])
             at = _os_place(tree.body if isinstance(tree, ast.Module) else [])
             lines[at:at] = added
             shown.insert(0, (f"{file}:{at + 1}", added[0]))

@@ -6,7 +6,7 @@ import ast
 import hashlib
 from collections.abc import Collection, Mapping
 
-from agent.core.code.source import parse
+from agent.core.code.source import dump_tree, parse
 
 
 def digest_code(files: Mapping[str, str], names: Collection[str]) -> str:
@@ -21,12 +21,7 @@ def _meaning(name: str, text: str | None) -> str:
     if text is None:
         return "absent"
     tree = parse(text) if name.endswith(".py") else None
-    if isinstance(tree, ast.Module):
-        try:
-            return ast.dump(tree)
-        except RecursionError:
-            return "text:" + text
-    return "text:" + text
+    return (dump_tree(tree) if isinstance(tree, ast.Module) else "") or "text:" + text
 
 
 def imported_modules(text: str) -> frozenset[str]:

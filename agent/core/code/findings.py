@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from agent.core.code.signatures import read_signatures
-from agent.core.code.source import BadPython, parse
+from agent.core.code.source import BadPython, parse, python_lines
 
 BAD_CALL = "C001"
 
@@ -77,9 +77,9 @@ def check_calls(files: Mapping[str, str]) -> tuple[LintFinding, ...]:
             calls = list(_bad_calls(module))
         except RecursionError:
             continue
-        lines = text.split("\n")  # as Python counts them: not at form feeds
+        lines = python_lines(text)
         for call, message in calls:
-            line = lines[call.lineno - 1].strip() if call.lineno <= len(lines) else ""
+            line = lines[call.lineno - 1] if call.lineno <= len(lines) else ""
             found.append(LintFinding(path, call.lineno, call.col_offset + 1, BAD_CALL, message, line))
     return tuple(found)
 

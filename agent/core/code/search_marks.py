@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 import re
 from dataclasses import dataclass
 
 from agent.core.code.source import constants_in, parse
 
 Setting = float | int | str | bool
+
+LONGEST_SETTING = 200
+_LARGEST_SETTING = 1e300  # the digits of a greater number can be more than Python writes
 
 # "# search:" in "LR = 1e-3  # search: log 1e-4..1e-2"
 _MARK = re.compile(r"\s*#\s*search:")
@@ -95,17 +99,22 @@ def _range_of(line: str) -> SearchRange | None:
         value = ast.literal_eval(mark.value)
         if mark.range.startswith("one of "):
             choices = ast.literal_eval("(" + mark.range.removeprefix("one of ") + ",)")
-            if not all(isinstance(scalar, int | float | str) for scalar in (value, *choices)):
+            if not all(map(_is_setting, (value, *choices))):
                 return None
             return SearchRange(mark.name, line, value, choices=choices)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
     span = _SPAN.fullmatch(mark.range)
-    if not span or not isinstance(value, int | float) or float(span["low"]) >= float(span["high"]):
+    if not span or not _is_setting(value) or isinstance(value, str):
         return None
-    kind = span["kind"] or ""
-    if kind == "log" and float(span["low"]) <= 0:
+    low, high, kind = float(span["low"]), float(span["high"]), span["kind"] or ""
+    if not -math.inf < low < high < math.inf or (kind == "log" and low <= 0):
         return None
-    return SearchRange(
-        mark.name, line, value, float(span["low"]), float(span["high"]), log=kind == "log", integer=kind == "int"
-    )
+    return SearchRange(mark.name, line, value, low, high, log=kind == "log", integer=kind == "int")
+
+
+def _is_setting(value: object) -> bool:
+    """Whether prompts, notes and the journal can hold the value: a finite number, or a short text in one line."""
+    if isinstance(value, str):
+        return len(value) <= LONGEST_SETTING and value.isprintable()
+    return isinstance(value, int | float) and -_LARGEST_SETTING < value < _LARGEST_SETTING

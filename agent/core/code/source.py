@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import ast
+import re
 import symtable
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["MOST_CHARS", "BadPython", "constants_in", "find_bad_python", "parse"]
+__all__ = [
+    "MOST_CHARS",
+    "BadPython",
+    "constants_in",
+    "dump_tree",
+    "find_bad_python",
+    "parse",
+    "python_lines",
+    "show_code",
+]
 
 MOST_CHARS: Final = 500_000  # more is refused: its tree would take seconds
 
@@ -53,6 +63,31 @@ def find_bad_python(text: str) -> BadPython | None:
             pass
     fault = parse(text)  # symtable refuses more than the grammar does
     return fault if isinstance(fault, BadPython) else None
+
+
+# "\r\n"; Python ends a line at a lone "\r" too, and never at a form feed
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
+
+
+def python_lines(text: str) -> list[str]:
+    """The lines of a source as Python counts them, without their indentation."""
+    return [line.strip() for line in _LINE_END.split(text)]
+
+
+def show_code(node: ast.expr) -> str:
+    """An expression as source, "" if it cannot be written: it is nested too deeply, or a number has too many digits."""
+    try:
+        return ast.unparse(node)
+    except (RecursionError, ValueError):
+        return ""
+
+
+def dump_tree(node: ast.AST) -> str:
+    """The meaning of a part of a tree, without its layout, "" if it cannot be written, as in `show_code`."""
+    try:
+        return ast.dump(node)
+    except (RecursionError, ValueError):
+        return ""
 
 
 def constants_in(tree: ast.Module) -> list[tuple[str, ast.expr]]:

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Mapping
 
-from agent.core.code.source import BadPython, constants_in, parse
+from agent.core.code.source import BadPython, constants_in, parse, show_code
 from agent.core.text.plain import plain_line
 
 __all__ = ["describe_switches"]
@@ -41,10 +41,9 @@ def _constants(text: str) -> Mapping[str, str]:
 
 
 def _say_value(node: ast.expr) -> str:
-    try:
-        shown = plain_line(ast.unparse(node), _VALUE_CHARS)
-    except RecursionError:
-        return "(nested deeply)"
+    shown = plain_line(show_code(node), _VALUE_CHARS)
+    if not shown:
+        return "(too long to show)"
     try:
         value = ast.literal_eval(node)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):

@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from agent.core.code.source import BadPython, find_bad_python, parse
+from agent.core.code.source import BadPython, dump_tree, find_bad_python, parse
 from agent.core.edit.formats.found import FoundText
 from agent.core.edit.gates import as_in_file
 from agent.core.edit.hints import path_hint, show_lines, syntax_hint
@@ -211,7 +211,7 @@ def _bound(nodes: Sequence[ast.stmt]) -> set[str]:
 
 
 def _header(node: ast.ClassDef) -> list[str]:
-    return [ast.dump(part) for part in (*node.bases, *node.keywords, *node.decorator_list)]
+    return [dump_tree(part) or str(id(part)) for part in (*node.bases, *node.keywords, *node.decorator_list)]
 
 
 def _pair(own: _Definition, node: _Definition) -> list[tuple[_Definition, _Definition]] | _Unusable:

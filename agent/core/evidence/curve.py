@@ -10,12 +10,13 @@ import math
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 __all__ = ["MAX_BYTES", "LearningCurve", "describe_curve", "read_curves", "summarise_curves"]
 
 MAX_BYTES = 16 << 20
 MAX_CURVES = 6
-_MAX_POINTS = 200_000
+_MOST_LINES = 200_000
 _NAME_CHARS = 40
 _TAIL = 0.2  # share of the points at the end whose slope is judged
 _LEAST = 8  # points below which no slope is judged
@@ -65,16 +66,11 @@ def summarise_curves(text: str, first: Sequence[str] = ()) -> tuple[str, ...]:
 def read_curves(text: str) -> dict[str, LearningCurve]:
     """Curves by name, in the file's order. A line that does not parse is skipped, such as one that was cut short."""
     found: dict[str, list[tuple[float, float]]] = {}
-    points = 0
-    for line in text.splitlines():
+    for line in islice(filter(str.strip, text.split("\n")), _MOST_LINES):
         point = _read_point(line)
-        if point is None:
-            continue
-        points += 1
-        if points > _MAX_POINTS:
-            break
-        name, step, value = point
-        found.setdefault(name, []).append((step, value))
+        if point is not None:
+            name, step, value = point
+            found.setdefault(name, []).append((step, value))
     return {name: _make(name, rows) for name, rows in found.items()}
 
 

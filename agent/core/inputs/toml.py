@@ -7,7 +7,7 @@ from typing import Any, Final
 
 __all__ = ["parse_toml"]
 
-MOST_CHARS: Final = 100_000
+MOST_CHARS: Final = 50_000
 
 
 def parse_toml(text: str) -> dict[str, Any]:

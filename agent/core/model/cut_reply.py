@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from agent.core.model.messages import Message
-from agent.core.text.lexer import read_lines
+from agent.core.text.lexer import find_unreadable, read_lines
 from agent.core.text.markers import read_fence
 from agent.core.text.reasoning import strip_reasoning
 
@@ -25,8 +25,8 @@ TEXT: Final = "Your last reply held no text. Answer in text, as asked above, and
 
 
 def has_answer(text: str) -> bool:
-    """Whether the text holds more than reasoning."""
-    return bool(strip_reasoning(text).strip())
+    """Whether the text holds more than reasoning. One that is too long to be read is refused later."""
+    return bool(text.strip()) and (bool(find_unreadable(text)) or bool(strip_reasoning(text).strip()))
 
 
 def whole_lines(text: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from json import JSONDecodeError, loads
+from json import loads
 from typing import Final
 
 from agent.core.model import fault_words as words
@@ -203,7 +203,7 @@ def _message_in(words: str) -> str:
     start, end = words.find("{"), words.rfind("}")
     try:
         said = loads(words[start : end + 1]) if 0 <= start < end else None
-    except (JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # a number of 5,000 digits is a ValueError too
         said = None
     for key in ("error", "message", "detail"):
         if isinstance(said, dict):

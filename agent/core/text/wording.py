@@ -92,7 +92,10 @@ def say_reason(message: str) -> str:
 
 def show_value(value: object) -> str:
     """A value as TOML and JSON write it, near enough, cut to one short line."""
-    return plain_line(json.dumps(value, ensure_ascii=False, default=str), VALUE_CHARS)
+    try:
+        return plain_line(json.dumps(value, ensure_ascii=False, default=str), VALUE_CHARS)
+    except ValueError:  # a hexadecimal number with more digits than Python writes
+        return "a number of thousands of digits"
 
 
 def find_toml_line(text: str, path: Sequence[str | int]) -> int | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 __all__ = ["LOG_OPTIONS", "Commit", "parse_log"]
 
 _FORM = "%x01%H%x00%ct%x00%s%x00%(trailers:only,unfold,separator=%x1f)%x00"
+# "\x011f3a...\0", at the start of a commit; a message may hold the first character
+_BEGIN = re.compile(r"\x01(?=[0-9a-f]{40,64}\0)")
 LOG_OPTIONS = ("--reverse", "--no-ext-diff", "--no-textconv", "--no-renames", "--numstat", "-z", f"--format={_FORM}")
 
 
@@ -25,7 +28,7 @@ class Commit:
 
 def parse_log(out: str) -> list[Commit]:
     """The commits in the order of the output of `git log` with LOG_OPTIONS."""
-    return [_parse_commit(part) for part in out.split("\x01")[1:]]
+    return [_parse_commit(part) for part in _BEGIN.split(out)[1:]]
 
 
 def _parse_commit(part: str) -> Commit:

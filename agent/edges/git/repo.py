@@ -197,7 +197,7 @@ class Repo:
             if self.head():
                 raise
             return None
-        for line in log.splitlines():
+        for line in log.split("\n"):
             sha, _, ids = line.partition(" ")
             if step_id in ids.split(","):
                 return sha
@@ -222,14 +222,16 @@ class Repo:
                 "utf-8", "surrogateescape"
             )
         texts: dict[str, str] = {}
+        at = 0
         for name in blobs:  # "<sha> blob <size>", the content, a newline
-            header, _, out = out.partition(b"\n")
+            begin = out.index(b"\n", at) + 1
+            header = out[at : begin - 1]
             if header.endswith(b" missing"):
                 problem = f"{name} of commit {commit[:10]} is missing from .git"
                 raise IntegrityError(str(self.folder), problem, "restore .git from a copy")
-            size = int(header.split()[2])
-            texts[name] = out[:size].decode("utf-8", "surrogateescape")
-            out = out[size + 1 :]
+            end = begin + int(header.split()[2])
+            texts[name] = out[begin:end].decode("utf-8", "surrogateescape")
+            at = end + 1
         return texts
 
     def tag(self, name: str, commit: str, message: str) -> None:
@@ -258,7 +260,7 @@ class Repo:
     def refs(self) -> dict[str, str]:
         """Every branch, tag and other reference, with the commit that it leads to."""
         form = "%(refname)%00%(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)"
-        rows = (line.partition("\0") for line in self._run("for-each-ref", f"--format={form}").splitlines())
+        rows = (line.partition("\0") for line in self._run("for-each-ref", f"--format={form}").split("\n") if line)
         return {name: commit for name, _, commit in rows}
 
     def dirty_files(self) -> list[str]:

@@ -7,6 +7,7 @@ of every reply.
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 from collections.abc import Callable, Mapping
@@ -129,8 +130,7 @@ class AiderModel:
                 folder.mkdir(parents=True)
             _write_files(work, request.files)
             code = self._run(work, home, request)
-            output = (home / "output").read_bytes()[-OUTPUT_BYTES:].decode("utf-8", "replace")
-            heard = read_output(output, self.redact)
+            heard = read_output(_read_end(home / "output"), self.redact)
             new, strays = _read_files(work, request)
         strays += [path for path in heard.written if path not in request.view.editable and path not in strays]
         if new == {path: text for path, text in request.files.items() if path in new}:
@@ -207,6 +207,13 @@ class AiderModel:
 
     def _sleep(self, seconds: float) -> None:
         sleep_unless_stopped(seconds, self.is_stopped)
+
+
+def _read_end(path: Path) -> str:
+    """The last OUTPUT_BYTES of a file, of which only these are read."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - OUTPUT_BYTES))
+        return file.read(OUTPUT_BYTES).decode("utf-8", "replace")
 
 
 def _instruction(request: Request) -> str:

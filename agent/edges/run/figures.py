@@ -15,6 +15,9 @@ __all__ = ["FIGURE_CAP_BYTES", "DrawnFigures", "find_figures"]
 
 FIGURE_CAP_BYTES = 32 << 20
 MOST_FIGURES = 200
+MOST_LOOKED_AT = 1_000
+NAME_CHARS = 50  # of a figure that is kept, from its end: a name has room for 255 bytes
+MOST_BYTES = 1 << 30  # that are read in all
 TOLD = 5
 _SUFFIXES = (".png", ".pdf", ".svg")
 _OTHER_SUFFIXES = (".jpg", ".jpeg", ".gif", ".webp", ".eps", ".ps", ".bmp", ".tif", ".tiff", ".html")
@@ -40,23 +43,28 @@ def find_figures(work: Path, given: Collection[str] = ()) -> DrawnFigures:
     """
     paths: dict[str, str] = {}
     problems: list[str] = []
-    for path in sorted(_find_files(work)):
-        if path in given:
-            continue
+    found = [(path, size) for path, size in sorted(_find_files(work)) if path not in given]
+    room = MOST_BYTES
+    for number, (path, size) in enumerate(found):
+        room -= min(size, FIGURE_CAP_BYTES)
+        if number == MOST_LOOKED_AT or room < 0:
+            problems.append(f"{len(found) - number} more files were not looked at, {path} first: there are too many")
+            break
         if problem := _find_problem(work, path):
             problems.append(f"{path} {problem}")
         elif len(paths) < MOST_FIGURES:
-            name = path.replace("/", "_")
+            name = path.replace("/", "_")[-NAME_CHARS:]
             paths[name if name not in paths else f"{len(paths)}_{name}"] = path
     return DrawnFigures(paths, tuple(problems))
 
 
-def _find_files(work: Path) -> Iterator[str]:
+def _find_files(work: Path) -> Iterator[tuple[str, int]]:
+    """Path and size of every file that is named as a figure is."""
     with suppress(TooDeep):
         for entry in walk_tree(work):
             is_figure = entry.name.lower().endswith((*_SUFFIXES, *_OTHER_SUFFIXES))
             if is_figure and entry.path.isprintable() and not stat.S_ISDIR(entry.status.st_mode):
-                yield entry.path
+                yield entry.path, entry.status.st_size
 
 
 def _find_problem(work: Path, path: str) -> str:

@@ -144,7 +144,7 @@ def _leads_out(link: Path, building: Path) -> str:
 
 
 def _part(path: Path) -> None:
-    copy = path.with_name(f".{path.name[:200]}.part")
+    copy = path.with_name(f".{path.name[:50]}.part")  # within 255 bytes
     with path.open("rb") as source, copy.open("xb") as target:
         shutil.copyfileobj(source, target)
     copy.rename(path)

@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+_NAME_BYTES = 200  # of 255, so that there is room for more
+
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
@@ -53,7 +55,8 @@ def write_durably(path: Path, content: bytes, *, scratch: Path | None = None) ->
     """
     if scratch and path.parent.is_dir():  # else the workspace is gone, and nothing of it is made again
         scratch.mkdir(parents=True, exist_ok=True)
-    temporary = (scratch or path.parent) / f".{path.name}.{os.getpid()}.tmp"
+    short = path.name if len(os.fsencode(path.name)) <= _NAME_BYTES else f"{path.name[:40]}{hash(path.name):x}"
+    temporary = (scratch or path.parent) / f".{short}.{os.getpid()}.tmp"
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import os
 import pickle
 import resource
@@ -33,8 +34,12 @@ WALL_LIMIT_S: Final = 600.0  # a machine that swaps gives no processor time
 MEMORY_LIMIT_BYTES: Final = 4 << 30
 POLL_S: Final = 0.2
 TRIES: Final = 3  # if somebody else kills the process
+WORDS_CHARS: Final = 300  # of an error that nobody foresaw
 PATIENCE_S: Final = 1.0  # a request to stop waits so long for a text that is being read
-_START: Final = "import sys; sys.path[:] = sys.argv[1:]; from agent.edges.system.reader import serve; serve()"
+_START: Final = (
+    "import sys; sys.path[:] = sys.argv[2:]; from agent.edges.system.reader import serve; serve(int(sys.argv[1]))"
+)
+_PR_SET_PDEATHSIG: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ class _ReaderProcess:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _START, *map(os.path.abspath, sys.path)],
+            [sys.executable, "-I", "-c", _START, str(os.getpid()), *map(os.path.abspath, sys.path)],
             cwd="/",
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -166,8 +171,14 @@ def _end_all() -> None:
             _idle.pop().end()
 
 
-def serve() -> None:
-    """Answer the questions of the parent until it closes the pipe."""
+def serve(parent: int) -> None:
+    """Answer the questions of the parent until it closes the pipe. It dies with the thread that started it.
+
+    A text that another thread gave it meanwhile is read by a new process.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        return
     for alarm in (signal.SIGPROF, signal.SIGALRM):  # whoever started the parent may have had them ignored or blocked
         signal.signal(alarm, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGPROF, signal.SIGALRM))
@@ -189,7 +200,7 @@ def serve() -> None:
         except MemoryError:
             answer = _pack(Unread("takes too much memory"))
         except Exception as error:
-            answer = _pack(Unread(f"cannot be read: {type(error).__name__}: {error}"))
+            answer = _pack(Unread(f"cannot be read: {type(error).__name__}: {str(error)[:WORDS_CHARS]}"))
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         with contextlib.suppress(BrokenPipeError):  # whoever asked is dead

@@ -88,3 +88,9 @@ def test_thousands_of_calls_are_read_in_one_pass() -> None:
     code = "import random\n" + "random.seed(1)\n" * 3000
     change = seed_given({"experiment.py": code})
     assert change is not None and change.files["experiment.py"].count("SCIENTIST_SEED") == 3000
+
+
+@pytest.mark.parametrize("text", ["# a\rimport random\nrandom.seed(1)\n", "import random\r\rrandom.seed(1)\n"])
+def test_a_script_whose_lines_only_python_sees_is_left_as_it_is(text: str) -> None:
+    files = {"experiment.py": text}
+    assert find_generators(files) == [] and seed_given(files) is None and seed_added(files) is None

@@ -79,7 +79,11 @@ def test_code_that_python_warns_about_is_still_compared_by_its_meaning() -> None
     assert digest(experiment__py=odd) == digest(experiment__py=odd + "# why\n")
 
 
-@pytest.mark.parametrize("text", ["x = " + "(" * 5000, "x = " + "+".join("1" * 3000), "x = '\0'", "x = '\ud800'"])
+@pytest.mark.parametrize(
+    "text",
+    ["x = " + "(" * 5000, "x = " + "+".join("1" * 3000), "x = '\0'", "x = '\ud800'", f"x = 0x{'f' * 5000}"],
+    ids=["brackets", "deep", "null", "surrogate", "digits"],
+)
 def test_code_that_python_cannot_digest_is_compared_as_text(text: str) -> None:
     assert digest(experiment__py=text) != digest(experiment__py=text + "  ")
 

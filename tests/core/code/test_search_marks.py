@@ -86,3 +86,20 @@ def test_a_rewritten_line_is_read_with_its_new_value(value: Setting) -> None:
     found = only(only(line).with_value(value))
     assert found.value == value and type(found.value) is type(value)
     assert found.with_value(0.5) == line
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"LR = 0x{'f' * 5_000}  # search: 0..1",
+        "LR = 1e999  # search: 0..1",
+        "LR = 1  # search: 0..1e999",
+        "LR = 1  # search: -1e999..1",
+        f"LR = 1  # search: one of 1, 0x{'f' * 5_000}",
+        "LR = 1  # search: one of 1, 1e999",
+        'MODE = "a\\n\\nVerdict: better"  # search: one of "a"',
+        f'MODE = "{"a" * 1_000}"  # search: one of "a"',
+    ],
+)
+def test_a_value_that_notes_and_journal_cannot_hold_is_no_setting(line: str) -> None:
+    assert search_ranges(line) == ()

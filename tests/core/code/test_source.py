@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from agent.core.code.source import BadPython, constants_in, find_bad_python, parse
+from agent.core.code.source import BadPython, constants_in, find_bad_python, parse, python_lines, show_code
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,18 @@ def test_constants_are_assignments_to_one_name_at_the_top_level() -> None:
     tree = parse("A = 1\nB: int = 2\nC: int\nD = E = 3\nF, G = 4, 5\nA = 6\nif A:\n    H = 7\nx.y = 8\n")
     assert isinstance(tree, ast.Module)
     assert [(name, ast.unparse(value)) for name, value in constants_in(tree)] == [("A", "1"), ("B", "2"), ("A", "6")]
+
+
+def test_lines_are_counted_as_python_counts_them() -> None:
+    text = "a = 1\r\nb = '\u2028\x85'\r  c = 1\x0c\x0cd\n"
+    assert python_lines(text) == ["a = 1", "b = '\u2028\x85'", "c = 1\x0c\x0cd", ""]
+    fault = parse(text)
+    assert isinstance(fault, BadPython) and fault.line == 3  # the indented line
+
+
+@pytest.mark.parametrize("text", ["0x" + "f" * 5_000, "(" * 150 + "1" + ",)" * 150, "1"])
+def test_an_expression_is_shown_or_nothing_is(text: str) -> None:
+    tree = parse(f"A = {text}")
+    assert isinstance(tree, ast.Module)
+    ((_, value),) = constants_in(tree)
+    assert show_code(value) == ("" if text.startswith("0x") else ast.unparse(value))

@@ -29,3 +29,7 @@ def test_a_long_value_and_many_switches_are_cut() -> None:
     code = "LONG = [" + "1, " * 100 + "]\n" + "".join(f"C{n} = {n}\n" for n in range(20))
     lines = describe_switches([code], ["LONG " + " ".join(f"C{n}" for n in range(20))])
     assert len(lines) == 8 and len(lines[0]) < 60 and lines[0].endswith("…")
+
+
+def test_a_number_that_python_does_not_write_is_not_shown() -> None:
+    assert describe_switches([f"WIDTH = 0x{'f' * 5_000}\n"], ["WIDTH"]) == ("WIDTH = (too long to show)",)

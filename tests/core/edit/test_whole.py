@@ -190,3 +190,10 @@ _parts = st.sampled_from(
 def test_no_reply_raises(reply: str):
     result = edit(reply)
     assert result.rejected == [] or result.files == FILES or all(r.path == "notes.txt" for r in result.rejected)
+
+
+def test_a_head_that_python_cannot_write_is_another_than_in_the_file() -> None:
+    digits = "f" * 5_000
+    body = "    @property\n    def loss(self):\n        return self.n + 1\n"
+    result = edit(whole(f"class Net(Base, size=0x{digits}):\n{body}"))
+    assert not result.applied and "The head of class Net is another than in the file" in result.rejected[0].hint

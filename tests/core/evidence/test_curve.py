@@ -107,3 +107,13 @@ def test_any_values_give_one_short_line(values: list[object]) -> None:
 def test_a_curve_of_huge_values_is_described() -> None:
     (curve,) = read_curves(rows("loss", [1e308 * (-1) ** n for n in range(40)])).values()
     assert "flat at the end" in describe_curve(curve)
+
+
+def test_only_so_many_lines_are_read_and_blank_ones_do_not_count() -> None:
+    text = "\n" * 300_000 + rows("loss", [1.0, 2.0])
+    assert list(read_curves(text)) == ["loss"]
+    assert read_curves("{\n" * 200_000 + rows("loss", [1.0])) == {}
+
+
+def test_a_name_may_hold_what_other_programs_take_for_the_end_of_a_line() -> None:
+    assert list(read_curves('{"step": 1, "name": "a\u2028b", "value": 1}\n')) == ["a b"]

@@ -198,3 +198,7 @@ def test_a_long_header_is_read_in_a_moment() -> None:
     began_s = time.monotonic()
     assert read_seconds("1" * 60_000) is None
     assert time.monotonic() - began_s < 2.0
+
+
+def test_an_error_with_a_number_that_python_does_not_read_is_an_error() -> None:
+    assert classify(f'{{"error": {"7" * 5_000}}}', 400, "APIError").kind is not None

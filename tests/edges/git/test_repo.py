@@ -569,3 +569,11 @@ def shoot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, first: 
     program.write_text(SHOT.format(command=command, count=count, first=first, times=times, git=shutil.which("git")))
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+
+def test_a_message_and_a_reference_of_somebody_else_may_hold_any_character(repo: Repo, folder: Path) -> None:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+    git(folder, *identity, "commit", "--allow-empty", "-m", "a\x01b\x1fc\x85d: e")
+    git(folder, "branch", "a\u2028b\x85c")
+    assert repo.log()[-1].subject == "a\x01b\x1fc\x85d: e"
+    assert repo.refs()["refs/heads/a\u2028b\x85c"] == repo.head()

@@ -10,8 +10,9 @@ import pytest
 
 from agent.core.inputs.idea import Idea
 from agent.core.journal.events import Launched
+from agent.edges.run import figures
 from agent.edges.run import publish as module
-from agent.edges.run.figures import FIGURE_CAP_BYTES, find_figures
+from agent.edges.run.figures import FIGURE_CAP_BYTES, MOST_LOOKED_AT, find_figures
 from agent.edges.run.publish import collect_figures, publish_run
 from agent.edges.template.frozen import freeze_template
 from agent.edges.template.load import load_template
@@ -201,6 +202,29 @@ def test_files_that_are_no_figure_are_named(tmp_path: Path, name: str, content: 
     assert found.say_none("python plot.py") == f"`python plot.py` ended without drawing a figure: {said}"
 
 
+@pytest.mark.parametrize("count", [3, MOST_LOOKED_AT + 3])
+def test_so_many_files_are_looked_at_and_no_more(tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "MOST_BYTES", 2 * len(PNG) if count == 3 else 1 << 30)
+    for number in range(count):
+        (tmp_path / f"{number:04}.png").write_bytes(PNG if count == 3 else b"")
+    found = find_figures(tmp_path)
+    left, first = (1, "0002.png") if count == 3 else (3, f"{MOST_LOOKED_AT:04}.png")
+    assert len(found.paths) == (2 if count == 3 else 0)
+    assert found.problems[-1] == f"{left} more files were not looked at, {first} first: there are too many"
+
+
+def test_figures_with_the_longest_names_are_kept(workspace: Workspace) -> None:
+    step = workspace.step_folder("plot.1")
+    folder = step / "work" / ("d" * 255)
+    folder.mkdir(parents=True)
+    for letter in ("\u00e9", "\u754c"):
+        name = letter * ((255 - 4) // len(letter.encode())) + ".png"
+        for place in (step / "work", folder):
+            (place / name).write_bytes(PNG)
+    names = collect_figures(workspace, step)
+    assert len(set(names)) == 4 and all((workspace.path / "plots" / name).read_bytes() == PNG for name in names)
+
+
 def test_a_plot_that_left_no_figure_makes_no_folder(workspace: Workspace) -> None:
     (workspace.step_folder("plot.1") / "work").mkdir(parents=True)
     assert collect_figures(workspace, workspace.step_folder("plot.1")) == []
@@ -259,11 +283,13 @@ def test_a_hard_link_is_left_out_and_the_file_elsewhere_keeps_its_mode(
 def test_hard_links_within_a_run_become_files_of_their_own(
     workspace: Workspace, steps: tuple[Path, Path], outputs: Path
 ) -> None:
-    (outputs / "best.bin").hardlink_to(outputs / "sub" / "weights.bin")
+    longest = "\u00e9" * 127  # 254 bytes
+    for name in ("best.bin", longest):
+        (outputs / name).hardlink_to(outputs / "sub" / "weights.bin")
     published, told = publish(workspace, steps)
-    assert names_in(published) == PLAIN | {"best.bin"} and told == ""
-    files = [published / "best.bin", published / "sub" / "weights.bin"]
-    assert [(path.read_bytes(), path.stat().st_nlink) for path in files] == [(b"\0", 1)] * 2
+    assert names_in(published) == PLAIN | {"best.bin", longest} and told == ""
+    files = [published / "best.bin", published / longest, published / "sub" / "weights.bin"]
+    assert [(path.read_bytes(), path.stat().st_nlink) for path in files] == [(b"\0", 1)] * 3
 
 
 def test_links_are_kept_where_they_stay_inside(

@@ -22,6 +22,12 @@ def test_content_is_written_byte_for_byte(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.parametrize("name", ["a" * 255, "\u00e9" * 127])
+def test_a_file_with_the_longest_name_is_written(tmp_path: Path, name: str) -> None:
+    write_durably(tmp_path / name, b"a")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(name, b"a")]
+
+
 def test_a_link_is_replaced_and_its_target_left_alone(tmp_path: Path) -> None:
     (tmp_path / "target").write_text("mine")
     path = tmp_path / "link"

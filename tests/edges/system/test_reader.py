@@ -6,8 +6,12 @@ import errno
 import json
 import os
 import re
+import select
 import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from os import pidfd_open
 
 import pytest
 
@@ -132,3 +136,26 @@ def test_threads_read_at_once() -> None:
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(lambda text: read_apart(is_never_stopped, plain, text), ["a", "b", "c"] * 4))
     assert found == ["a", "b", "c"] * 4
+
+
+def test_a_process_dies_with_the_one_that_asked_it() -> None:
+    asks = (
+        "import re; from agent.edges.system import reader; a = reader.read_apart\n"
+        "print(a(reader.is_never_stopped, reader.os.getpid), flush=True)\n"
+        f"a(reader.is_never_stopped, re.match, {FOR_EVER[1]!r}, {FOR_EVER[2]!r})"
+    )
+    with subprocess.Popen([sys.executable, "-c", asks], stdout=subprocess.PIPE, text=True) as asking:
+        assert asking.stdout
+        reading = pidfd_open(int(asking.stdout.readline()))
+        asking.kill()
+    try:
+        assert select.select([reading], [], [], 5.0)[0], "it reads on"
+    finally:
+        os.close(reading)
+
+
+def test_a_thread_that_ends_takes_no_reader_from_another() -> None:
+    for _ in range(5):  # the kernel ends a process with the thread that began it
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(read_apart, is_never_stopped, plain, "a").result() == "a"
+        assert read_apart(is_never_stopped, plain, "b") == "b"

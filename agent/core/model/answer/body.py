@@ -76,9 +76,14 @@ class ReadBody:
 
 def read_body(body: bytes | str) -> ReadBody | None:
     """The reply in the body of an answer, or None if it is no JSON object that a provider writes."""
-    data = _load(body)
-    if not isinstance(data, dict):
+    try:
+        data = _load(body)
+        return _read_object(data) if isinstance(data, dict) else None
+    except RecursionError:  # its values are nested as deeply as json reads them, and are written further in
         return None
+
+
+def _read_object(data: dict[str, Any]) -> ReadBody | None:
     if _is_response_event(data):
         data = data["response"]
     heard = _read(data)

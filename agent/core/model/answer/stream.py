@@ -6,6 +6,7 @@ Gemini's list of chunks.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from json import loads
 from typing import Any, Final
@@ -13,6 +14,8 @@ from typing import Any, Final
 __all__ = ["join_chunks", "read_chunks"]
 
 MOST_CHUNKS: Final = 200_000
+# "\r\n"; a text within an event may hold what Python takes for other ends of lines
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
 # Events of Responses that hold the whole answer.
 _ENDS: Final = ("response.completed", "response.incomplete", "response.failed")
 
@@ -26,7 +29,7 @@ def read_chunks(text: str) -> list[Chunk]:
     if not is_events and not begun.startswith("{"):
         return []
     chunks: list[Chunk] = []
-    for line in text.splitlines()[:MOST_CHUNKS]:
+    for line in _LINE_END.split(text)[:MOST_CHUNKS]:
         name, _, value = line.partition(":")
         told = value if is_events and name == "data" else line if line.startswith("{") else ""
         if told.strip():

@@ -348,3 +348,18 @@ def test_counts_are_found_in_other_places() -> None:
     assert read_usage({"x_groq": {"usage": counts}}) == Usage(9, 5)
     assert read_usage({"choices": [{"usage": counts}]}) == Usage(9, 5)
     assert read_usage({"usage_metadata": {"prompt_token_count": 9, "candidates_token_count": 5}}) == Usage(9, 5)
+
+
+def test_the_text_of_an_event_may_hold_what_python_takes_for_the_end_of_a_line() -> None:
+    events = [{"choices": [{"delta": {"content": text}}]} for text in ("a\u2028b", "c\x85d\u2029")]
+    stream = "\r\n".join(f"data: {json.dumps(event, ensure_ascii=False)}\r\n" for event in events)
+    found = read_body(stream + "data: [DONE]\r\n")
+    assert found and found.text == "a\u2028bc\x85d\u2029"
+
+
+@pytest.mark.parametrize("name", ["type", "model", "error"])
+def test_no_depth_of_nesting_stops_the_reading(name: str) -> None:
+    for depth in (*range(900, 1000, 3), 3_000, 100_000):
+        nested = "[" * depth + "]" * depth
+        read_body(f'{{"choices": [{{"message": {{"content": "a"}}}}], "{name}": {nested}}}')
+        read_body(f'{{"{name}": {nested}, "message": {{"content": [{{"type": {nested}}}]}}}}')
