@@ -14,6 +14,7 @@ from dotenv import load_dotenv
 from agent.cli.display import open_foot
 from agent.cli.environment import announce_sandbox, prepare
 from agent.cli.models import ModelSettings, make_models, read_model_settings
+from agent.cli.places import digest_store
 from agent.cli.terminal import VOICE, describe_surprise, detail, note, put, say, show_activity
 from agent.core.journal.events import Event, Resumed, Started
 from agent.core.journal.fold import fold
@@ -200,7 +201,8 @@ def open_loop(
             announce_sandbox(works_here)
     detail_launch(workspace, state, template, sandbox)
     warn = partial(print_line, workspace, say)
-    steps = Steps(workspace, repo, template, runner, dict(os.environ), time.sleep, prepared, sandbox, warn)
+    inherited, digests = dict(os.environ), digest_store()
+    steps = Steps(workspace, repo, template, runner, inherited, time.sleep, prepared, sandbox, warn, digests)
     edges = Edges(workspace, journal, repo, template, models, Linter(), steps, ledger)
     return Loop(edges, watch=partial(show_event, workspace, place)), change
 

@@ -131,9 +131,12 @@ def data_cache() -> Path:
     return environment_cache() / "data"
 
 
-def digest_store() -> Path:
-    """File in which digests of large files are remembered."""
-    return environment_cache() / "digests.json"
+def digest_store() -> Path | None:
+    """File in which digests of large files are remembered. None if nothing says where the cache is."""
+    try:
+        return environment_cache() / "digests.json"
+    except UsageError:
+        return None
 
 
 def data_limit_gib() -> float | None:

@@ -53,4 +53,5 @@ def publish(edges: Edges, state: State, key: str) -> Published:
         seed=state.run.number,
         self_reported=measured.self_reported,
         sandbox=measured.sandbox,
+        doubt=measured.doubt,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agent.core.code.digest import imported_modules
 from agent.core.decide import AwaitStep, StartStep
+from agent.core.evidence.draws import doubt_repeat, doubt_seed
 from agent.core.failure.diagnose import Failure, FailureKind
 from agent.core.failure.record import ExitRecord
 from agent.core.journal.action_results import Closed, Opened, Result, Voided
@@ -17,6 +18,7 @@ from agent.core.journal.kinds import Step
 from agent.core.journal.state import State
 from agent.core.prompt.view import reference_of
 from agent.edges.git.repo import Repo
+from agent.edges.run.baselines import weigh
 from agent.edges.run.prepare_step import Equipment, StepRequest, prepare_step
 from agent.edges.run.publish import collect_figures
 from agent.edges.run.reading import EndedStep, read_step
@@ -25,6 +27,7 @@ from agent.edges.run.wait import StepPatience, wait
 from agent.edges.template.data import PreparedData
 from agent.edges.template.frozen import check_frozen, unplant
 from agent.edges.template.load import Template
+from agent.edges.template.origin import Given
 from agent.edges.workspace.layout import Workspace
 from agent.errors import UsageError
 
@@ -51,6 +54,8 @@ class Steps:
     sandbox: str = "off"
     # Called with a line for a person if a step is kept waiting.
     warn: Callable[[str], None] = lambda text: None
+    # File in which digests of large files are remembered.
+    digests: Path | None = None
     # Seconds since the epoch.
     clock: Callable[[], float] = time.time
     # Seconds without a heartbeat after which a supervisor counts as silent.
@@ -132,7 +137,39 @@ class Steps:
             values=reading.measured.values,
             seconds=record.wall_s,
             self_reported=reading.measured.self_reported,
+            doubt="" if failure else self._doubt(state, action.step, code, reading.measured.values),
         )
+
+    def _doubt(self, state: State, step: Step, code: Mapping[str, str], values: Mapping[str, float]) -> str:
+        """Why the run compares with no baseline, known at the end of its last step: its seed, or what changed since
+        the launch.
+        """
+        last = Step.EVALUATE if state.launched.evaluates else Step.RUN
+        if step is not last or state.run.number == 0 or not state.attempt.candidate:
+            return ""
+        spec, launched = self.template.spec, self.repo.read(state.launched.commit)
+        if not spec.deterministic and (doubt := doubt_seed(launched, code)):
+            return doubt
+        ran = {name: code.get(name) for name in spec.run_files}
+        same = {
+            row.run: row.values
+            for row in state.rows
+            if row.completed and self.repo.read(row.commit, spec.run_files) == ran
+        }
+        measured = {**state.attempt.candidate.measured.values, **values}
+        return doubt_repeat(spec, measured, same) or self._weigh(state)
+
+    def _weigh(self, state: State) -> str:
+        """Why the baselines judge none any more, as they did at the launch: data or packages may have changed."""
+        if state.launched.doubt or not self.template.lineage.recorded:
+            return ""
+        data = Path(state.launched.data) if state.launched.data else None
+        names = (state.launched.training, state.launched.evaluation)
+        given = Given(Path(state.launched.python), data, *names, dict(self.inherited), self.digests)
+        try:
+            return weigh(self.template, given)[1]
+        except UsageError as error:
+            return str(error)
 
 
 def _lost(action: AwaitStep, reason: str) -> Closed:

@@ -9,7 +9,15 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from agent.core.evidence.frontier import END_SLACK, Curve, Sample, best_bar, read_curve
-from agent.core.evidence.verdict import ControlReading, Verdict, VerdictKind, differing_controls, judge, judge_against
+from agent.core.evidence.verdict import (
+    COMPARED,
+    ControlReading,
+    Verdict,
+    VerdictKind,
+    differing_controls,
+    judge,
+    judge_against,
+)
 from agent.core.inputs.spec import BaselineVariant, Metric, TemplateSpec
 from agent.core.journal.kinds import Measured
 
@@ -156,7 +164,10 @@ def verdict_of(
     """The verdict of one run in a metric. None if there is no such metric or no baseline."""
     if metric is None or not baselines:
         return None
-    return judge_run(spec, metric, measured.values, baselines, self_reported=measured.self_reported)
+    verdict = judge_run(spec, metric, measured.values, baselines, self_reported=measured.self_reported)
+    if verdict and measured.doubt and verdict.kind in COMPARED:
+        return replace(verdict, kind=VerdictKind.NO_VERDICT, reason=measured.doubt)
+    return verdict
 
 
 def _read_controls(

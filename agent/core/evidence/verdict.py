@@ -12,6 +12,7 @@ from typing import Final
 from agent.core.inputs.spec import Metric
 
 __all__ = [
+    "COMPARED",
     "Bar",
     "ControlReading",
     "Verdict",
@@ -37,7 +38,7 @@ class VerdictKind(Enum):
     NO_VERDICT = "no verdict"
 
 
-_COMPARED: Final = (VerdictKind.BETTER, VerdictKind.WORSE, VerdictKind.NO_DIFFERENCE)
+COMPARED: Final = (VerdictKind.BETTER, VerdictKind.WORSE, VerdictKind.NO_DIFFERENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +277,7 @@ def judge_best(verdict: Verdict, value: float, runs: int) -> Verdict:
 
 def say_luck(kinds: Sequence[VerdictKind]) -> str:
     """How often luck alone calls one of so many runs better. Empty if none is, or one alone was compared."""
-    compared = [kind for kind in kinds if kind in _COMPARED]
+    compared = [kind for kind in kinds if kind in COMPARED]
     if len(compared) < 2 or VerdictKind.BETTER not in compared:
         return ""
     share = 1 - (1 - _TAIL) ** len(compared)

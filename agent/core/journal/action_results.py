@@ -214,10 +214,12 @@ class Closed:
     seconds: float = 0.0
     # Why its evaluation is not verified; empty if it does not say so.
     self_reported: str = ""
+    # Why the run compares with no baseline; empty if it may.
+    doubt: str = ""
 
     @property
     def measured(self) -> Measured:
-        return Measured(self.values, self.self_reported, self.exit.sandbox if self.exit else "")
+        return Measured(self.values, self.self_reported, self.exit.sandbox if self.exit else "", self.doubt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +245,12 @@ class Published:
     # The weakest sandbox that held one of its steps: "off" if one had none.
     # Empty in journals that are older than sandboxes.
     sandbox: str = ""
+    # Why the run compares with no baseline; empty if it may.
+    doubt: str = ""
 
     @property
     def measured(self) -> Measured:
-        return Measured(self.values, self.self_reported, self.sandbox)
+        return Measured(self.values, self.self_reported, self.sandbox, self.doubt)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from agent.core.journal.events import JOURNAL_VERSION, Ended, Event, Finished, L
 __all__ = ["NewerJournal", "UnknownEvent", "from_json", "to_json"]
 
 # Fields of results that are written only if they differ from this: older programs do not know them.
-_LEFT_OUT = {"uncounted": 0}
+_LEFT_OUT: dict[str, object] = {"uncounted": 0, "doubt": ""}
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(Event, config=ConfigDict(extra="forbid"))
 
 

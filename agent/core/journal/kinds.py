@@ -93,8 +93,11 @@ class Measured:
     self_reported: str = ""
     # The sandbox that held the step, the weakest of several: "off" if there was none, empty if it is not recorded.
     sandbox: str = ""
+    # Why the run compares with no baseline; empty if it may.
+    doubt: str = ""
 
     def join(self, later: Measured) -> Measured:
         """The results of a run after one more of its steps."""
         weaker = next((kind for kind in _STRENGTH if kind in (self.sandbox, later.sandbox)), "")
-        return Measured(self.values | later.values, later.self_reported or self.self_reported, weaker)
+        reported = later.self_reported or self.self_reported
+        return Measured(self.values | later.values, reported, weaker, later.doubt or self.doubt)

@@ -275,3 +275,11 @@ def test_results_of_several_steps_keep_the_last_reason_and_the_weakest_sandbox()
     assert run.join(evaluation) == Measured({"a": 1.0, "b": 2.0}, "first", "landlock")
     assert evaluation.join(replace(run, self_reported="last")).self_reported == "last"
     assert Measured(sandbox="off").join(run).sandbox == "off" and Measured().join(run).sandbox == "bwrap"
+
+
+def test_a_doubt_is_written_only_if_there_is_one() -> None:
+    """Older programs do not know the field."""
+    for result in (Published(), Closed()):
+        assert "doubt" not in to_json(Finished("key", result))["result"]
+    event = Finished("key", Published(doubt="chosen"))
+    assert from_json(to_json(event)) == event and to_json(event)["result"]["doubt"] == "chosen"

@@ -1,0 +1,51 @@
+"""Signs that the seed of a run did not reach what its code draws at random."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import Final
+
+from agent.core.code.source import parse
+from agent.core.evidence.numbers import is_cost
+from agent.core.inputs.spec import TemplateSpec
+
+__all__ = ["doubt_repeat", "doubt_seed"]
+
+SEED: Final = "SCIENTIST_SEED"
+
+
+def doubt_seed(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """Why a run of the code `after` is no draw like the baseline's, which was made by the code `before`; else ""."""
+    if not _reads_seed(before) or _reads_seed(after):
+        return ""
+    return f"the code no longer reads {SEED}, so its seed was chosen and not drawn"
+
+
+def _reads_seed(files: Mapping[str, str]) -> bool:
+    """Whether Python code names the variable. Comments and docstrings do not count."""
+    return any(SEED in text and _names_seed(text) for name, text in files.items() if name.endswith(".py"))
+
+
+def _names_seed(text: str) -> bool:
+    tree = parse(text)
+    if not isinstance(tree, ast.Module):
+        return True
+    return any(isinstance(node, ast.Constant) and node.value == SEED for node in ast.walk(tree))
+
+
+def doubt_repeat(spec: TemplateSpec, values: Mapping[str, float], earlier: Mapping[int, Mapping[str, float]]) -> str:
+    """Why a run shows nothing that an earlier run of the same code had not shown. "" if it does.
+
+    earlier: the values of those runs, by number. Times differ from run to run. Numbers that move in steps may be equal.
+    """
+    if spec.deterministic:
+        return ""
+    steps = {metric.name for metric in spec.metrics if metric.resolution > 0}
+    controls = {control.name for control in spec.controls}
+    for run, known in earlier.items():
+        shared = [name for name in values if name in known and name not in controls]
+        told = [name for name in shared if name not in steps and not is_cost(name, spec.metrics)]
+        if told and all(values[name] == known[name] for name in {*told, *(steps & set(shared))}):
+            return f"it gave the very numbers of run {run} with another seed, so the seed does not reach the code"
+    return ""
