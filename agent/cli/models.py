@@ -14,7 +14,6 @@ from agent.cli.settings import MODELS_SECTION, SETTINGS_FILE, read_file, say_pla
 from agent.cli.terminal import read_redactor, say
 from agent.core.journal.budget import Limits
 from agent.core.journal.events import Launched
-from agent.core.model.local_fault import variable_of
 from agent.core.model.rules import RuleTable, read_model_rules
 from agent.core.text.redact import Redactor
 from agent.edges.model.aider import AIDER, REQUIREMENTS, AiderModel, aider_executable
@@ -138,7 +137,7 @@ def _make(name: str, fallbacks: tuple[str, ...], limits: Limits, stop_file: Path
             sleep=lambda seconds: sleep_unless_stopped(seconds, stop_file.exists),
             check_stop=lambda: check_stop(stop_file.exists),
             on_wait=say,
-            variable_of=lambda host: variable_of(host, os.environ),
+            environment=dict(os.environ),
         ),
         fallbacks=[other for other in fallbacks if other != name],
         table=settings.rules,

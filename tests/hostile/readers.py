@@ -65,7 +65,7 @@ from agent.core.text.wording import say_not_toml
 from agent.edges.git.log import parse_log
 from agent.edges.lint import read_findings
 from agent.edges.model.aider_output import read_output
-from agent.edges.model.headers import read_limits, retry_after_s
+from agent.edges.model.wire.headers import read_limits, retry_after_s
 from agent.edges.template.load import place_fault
 from agent.errors import UsageError
 from tests.hostile.turns import TURNS

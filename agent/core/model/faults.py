@@ -94,7 +94,7 @@ def advice(kind: FaultKind) -> str:
         FaultKind.PARAMETER: 'list the parameter in drop_params of [models."PREFIX"] in scientist.toml',
         FaultKind.CUT: 'raise max_output_tokens of [models."PREFIX"] in scientist.toml',
         FaultKind.DROPPED: "raise the server's window (OLLAMA_CONTEXT_LENGTH), or give window_tokens in scientist.toml",
-        FaultKind.MACHINE: "a setting of this machine is wrong, and nothing was sent",
+        FaultKind.MACHINE: "a setting of this machine is wrong, and the prompt went nowhere",
         FaultKind.NO_TEXT: "the model does not answer in text: name another one with --model or --fallback-model",
         FaultKind.LENGTH: "shorten the idea or its references, or name a model with a larger window",
     }.get(kind, "")

@@ -15,7 +15,7 @@ from agent.core.model.faults import Fault, FaultKind, printable
 from agent.core.model.variables import address_variable, key_variable, provider_prefixes
 from agent.core.text.redact import Redactor
 
-__all__ = ["WrongVariable", "local_fault", "variable_of", "wrong_variables"]
+__all__ = ["WrongVariable", "foreign_request", "local_fault", "variable_of", "wrong_variables"]
 
 # "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN"
 _KEY: Final = re.compile(r"_(?:API_?KEY|ACCESS_KEY(?:_ID)?|KEY|TOKEN)$")
@@ -23,6 +23,9 @@ _KEY: Final = re.compile(r"_(?:API_?KEY|ACCESS_KEY(?:_ID)?|KEY|TOKEN)$")
 _ADDRESS: Final = re.compile(r"_(?:API_BASE|BASE_URL|API_URL|ENDPOINT)$")
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _PROXY_SCHEMES: Final = ("http", "https", "socks5", "socks5h")
+# Providers that are asked with OpenAI's key and at its address.
+OPENAI: Final = frozenset({"openai", "text-completion-openai", "aiohttp_openai", "custom_openai"})
+OPENAI_HOST: Final = "api.openai.com"
 _FILES: Final = ("SSL_CERT_FILE", "SSL_CERTIFICATE", "REQUESTS_CA_BUNDLE")
 
 
@@ -110,6 +113,22 @@ def _shown(value: str) -> str:
 def variable_of(host: str, environment: Mapping[str, str]) -> str:
     """The variable that names a host in an address, "" if none does."""
     return next((name for name, value in environment.items() if host and "//" in value and host in value), "")
+
+
+def foreign_request(provider: str, host: str, authorization: str, environment: Mapping[str, str]) -> str:
+    """Why a request to this host with this key is not the provider's, "" if it may be.
+
+    litellm asks OpenAI's host, and with OpenAI's key, for providers whose own address or key it does not find.
+    """
+    if provider in OPENAI:
+        return ""
+    if host == OPENAI_HOST:
+        return f"litellm finds no address of {provider}, and would ask {host} (export {address_variable(provider)})"
+    key = authorization.removeprefix("Bearer ")
+    holders = [name for name, value in environment.items() if value.strip() == key]
+    if not key or not holders or not all(name.startswith("OPENAI_") for name in holders):
+        return ""
+    return f"litellm finds no key of {provider}, and would send {holders[0]} to {host} (export the key of {provider})"
 
 
 # Causes of an error

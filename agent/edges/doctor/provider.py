@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.core.model.faults import FaultAction, FaultKind, advice
-from agent.core.model.local_fault import variable_of
 from agent.core.model.messages import Message, normalise, rules_for
 from agent.core.model.rules import RuleTable
 from agent.core.model.variables import provider_prefixes
@@ -51,7 +50,7 @@ def check_provider(
     named = [name for name in environment if environment[name].strip() and _is_key_of(name, probe.model)]
     told = f"{', '.join(sorted(named))} set" if named else "litellm asks for none"
     findings = [Remark("ok", f"{what} key", told)]
-    call = Call(check_stop, redact, variable_of=lambda host: variable_of(host, environment))
+    call = Call(check_stop, redact, environment=environment)
     asker = _Asker(probe, rules, call, deadline_s)
     answered = asker.ask(f"{what} answers", [SYSTEM, QUESTION])
     findings.append(answered)

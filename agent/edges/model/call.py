@@ -15,12 +15,13 @@ from agent.core.model.answer.reply_fault import fault_in
 from agent.core.model.answer.response import complete, see_response
 from agent.core.model.answer.usage import Usage
 from agent.core.model.faults import Fault, FaultKind, classify, printable
-from agent.core.model.local_fault import local_fault
+from agent.core.model.local_fault import foreign_request, local_fault, variable_of
 from agent.core.model.messages import Message, to_dicts
 from agent.core.model.rules import DEFAULT_TIMEOUT_S, ModelRules, RuleTable
 from agent.core.text.redact import Redactor
-from agent.edges.model.headers import RateLimits, lower_names, read_limits, retry_after_s
-from agent.edges.model.litellm_table import Exchange, full_name, load_litellm, price_of, record
+from agent.edges.model.litellm_table import full_name, load_litellm, price_of
+from agent.edges.model.wire.headers import RateLimits, lower_names, read_limits, retry_after_s
+from agent.edges.model.wire.traffic import Traffic, record
 from agent.errors import StopRequested
 
 __all__ = ["Answer", "Call", "CallFailed", "check_stop", "sleep_unless_stopped"]
@@ -76,13 +77,13 @@ class _Addressee:
 class Call:
     """Sends requests to any model. `check_stop` raises if work must end. Errors pass `redact`.
 
-    variable_of: the variable of the environment that names a host, "" if none does.
+    environment: variables, of which one may name a host or hold a key.
     """
 
     check_stop: Callable[[], None]
     redact: Redactor = field(default_factory=Redactor)
     now: Callable[[], float] = time.time
-    variable_of: Callable[[str], str] = lambda host: ""
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def send(
         self, model: str, messages: Sequence[Message], rules: ModelRules, dropped: Collection[str], deadline_s: float
@@ -94,7 +95,8 @@ class Call:
         litellm = load_litellm()
         parameters = _parameters(model, rules, dropped)
         timeout = _read_timeout(rules.timeout_s or DEFAULT_TIMEOUT_S)
-        seen: list[Exchange] = []
+        provider = full_name(model).partition("/")[0]
+        seen = Traffic(lambda host, key: foreign_request(provider, host, key, self.environment))
 
         def complete() -> Any:
             with record(seen):
@@ -141,7 +143,7 @@ class Call:
             raise _LibraryError(errors[0])
         return results[0]
 
-    def _read_unread(self, asked: _Addressee, error: Exception, seen: Sequence[Exchange]) -> Answer:
+    def _read_unread(self, asked: _Addressee, error: Exception, seen: Traffic) -> Answer:
         """The answer that litellm could not read.
 
         Raises: CallFailed if there is none.
@@ -151,30 +153,39 @@ class Call:
         answer = _read_in_body(asked, seen, limits)
         if answer is not None:
             return answer
-        fault = None if seen else self._explain_locally(error, full_name(asked.model))
-        fault = fault or self._classify(error, seen)
+        fault = self._explain_locally(error, full_name(asked.model), seen) or self._classify(error, seen)
         wait_s = retry_after_s(headers, asked.now)
         if wait_s is not None:
             fault = replace(fault, wait_s=max(wait_s, fault.wait_s or 0.0))
         raise CallFailed(fault, limits) from error
 
-    def _explain_locally(self, error: Exception, model: str) -> Fault | None:
+    def _explain_locally(self, error: Exception, model: str, seen: Traffic) -> Fault | None:
         """The fault of this machine or its network because of which no server answered, None for any other.
 
         model: with its provider.
         """
+        if seen.refused:
+            return Fault(FaultKind.MACHINE, printable(self.redact.in_error(seen.refused)))
+        if seen.answers:
+            return None
         chain = list(_chain(error))
         host = next((host for link in chain if (host := _host_of(link))), "")
         causes = [f"{type(link).__name__}: {link}" for link in chain]
-        return local_fault(causes, model, host, self.variable_of(host), self.redact)
+        found = local_fault(causes, model, host, variable_of(host, self.environment), self.redact)
+        if found or seen.begun or any(isinstance(link, OSError) for link in chain):
+            return found
+        fault = self._classify(error, seen)
+        is_own = fault.kind in (FaultKind.OUTAGE, FaultKind.REFUSED, FaultKind.GARBLED)
+        return replace(fault, kind=FaultKind.MACHINE, text=f"litellm sent nothing: {fault.text}") if is_own else None
 
-    def _classify(self, error: Exception, seen: Sequence[Exchange]) -> Fault:
+    def _classify(self, error: Exception, seen: Traffic) -> Fault:
         import openai
 
+        last = seen.last
         # litellm stumbled over a body that nobody reads, and tells its own classes. Of a web page it tells the title.
-        unread = bool(seen) and seen[-1].is_success and seen[-1].body.lstrip()[:1] != b"<"
-        if unread or (seen and not isinstance(error, openai.OpenAIError)):
-            return Fault(FaultKind.GARBLED, seen[-1].describe(self.redact.in_error))
+        unread = last is not None and last.is_success and last.body.lstrip()[:1] != b"<"
+        if last and (unread or not isinstance(error, openai.OpenAIError)):
+            return Fault(FaultKind.GARBLED, last.describe(self.redact.in_error))
         status = getattr(error, "status_code", None)
         return classify(str(error), status, type(error).__name__, self.redact)
 
@@ -222,33 +233,33 @@ def _headers_of(error: Exception) -> Mapping[str, object] | None:
     return beside or getattr(getattr(error, "response", None), "headers", None)
 
 
-def _read_answer(asked: _Addressee, response: Any, exchanges: Sequence[Exchange]) -> Answer:
+def _read_answer(asked: _Addressee, response: Any, seen: Traffic) -> Answer:
     """The answer in litellm's response, as the body that came completes it.
 
     Raises: CallFailed if nothing in it can be used.
     """
-    body = next((e.body for e in reversed(exchanges) if e.is_success), b"")
+    body = next((answer.body for answer in reversed(seen.answers) if answer.is_success), b"")
     heard = read_body(body) if body else None
-    seen = see_response(response)
+    told = see_response(response)
     if heard is None:
-        heard = seen
-    elif seen.text.strip() and not heard.form:
+        heard = told
+    elif told.text.strip() and not heard.form:
         # litellm took thoughts out of the text, or names a block that this reader passes over
-        heard = complete(heard, seen)
-    usage = max(seen.usage, heard.usage, key=lambda one: one.total)  # what one of them overlooked was billed too
+        heard = complete(heard, told)
+    usage = max(told.usage, heard.usage, key=lambda one: one.total)  # what one of them overlooked was billed too
     hidden: Mapping[str, Any] = getattr(response, "_hidden_params", None) or {}
-    is_told = seen.usage.is_counted and usage.total == seen.usage.total
-    told = hidden.get("response_cost") or None if is_told else None  # litellm says zero without a price
+    is_told = told.usage.is_counted and usage.total == told.usage.total
+    cost_usd = hidden.get("response_cost") or None if is_told else None  # litellm says zero without a price
     limits = read_limits(lower_names(hidden.get("additional_headers")), asked.now)
-    return _judge(asked, heard, usage, told, limits)
+    return _judge(asked, heard, usage, cost_usd, limits)
 
 
-def _read_in_body(asked: _Addressee, exchanges: Sequence[Exchange], limits: RateLimits) -> Answer | None:
+def _read_in_body(asked: _Addressee, seen: Traffic, limits: RateLimits) -> Answer | None:
     """The answer in a body that litellm could not read, or None if no provider writes such a body.
 
     Raises: CallFailed if it holds no reply.
     """
-    last = exchanges[-1] if exchanges else None
+    last = seen.last
     if last is None or not last.is_success:
         return None
     if not last.is_whole:

@@ -110,7 +110,7 @@ class LiteLLMModel:
         self._candidates = [Responder(n, table.find(n), rules_for(n, table)) for n in (name, *fallbacks)]
         self._patience, self._clock = patience, patience.clock
         self._throttle = throttle or Throttle(clock=patience.clock)
-        self._call = Call(patience.check_stop, redact or Redactor(), variable_of=patience.variable_of)
+        self._call = Call(patience.check_stop, redact or Redactor(), environment=patience.environment)
 
     @property
     def window_tokens(self) -> int | None:

@@ -1,34 +1,26 @@
-"""litellm, loaded: its table of models (providers and their keys, windows, prices), and the answers that it is given.
-
-litellm raises what it cannot read away, and renames the reasons for a reply's end. Every provider is asked through
-httpx, whose `send` is wrapped once: no argument of litellm.completion reaches all of its clients.
-"""
+"""litellm, loaded: its table of models, with their providers, keys, windows and prices."""
 
 from __future__ import annotations
 
-import functools
+import importlib
 import importlib.util
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from agent.core.journal.budget import Price
-from agent.core.model.faults import printable
-from agent.core.model.local_fault import wrong_variables
+from agent.core.model.local_fault import OPENAI, wrong_variables
 from agent.core.model.rules import RuleTable
 from agent.core.model.variables import address_variable
+from agent.core.text.redact import names_a_secret
+from agent.edges.model.wire.traffic import wrap_httpx
 from agent.edges.system.large_imports import import_large
 from agent.edges.system.library_warnings import ignore_library_warnings
 from agent.errors import UsageError
 
-__all__ = ["Exchange", "check_model", "full_name", "known_window", "load_litellm", "price_of", "record"]
-
-READ_BYTES = 2000
-TOLD_CHARS = 200
+__all__ = ["check_model", "full_name", "known_window", "load_litellm", "price_of"]
 
 # Variables that litellm reads. Without them it fetches prices, header names and other tables from its project's site.
 WITHOUT_REQUESTS = {
@@ -41,7 +33,13 @@ LOGGERS = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router")
 # Providers that may find their rights elsewhere (profile, role), and those that need none.
 KEYLESS = frozenset({"bedrock", "bedrock_converse", "sagemaker", "sagemaker_chat", "ollama", "ollama_chat"})
 # Providers without an address of their own, of which litellm would send prompts to api.openai.com.
-NAMED_SERVERS = frozenset({"hosted_vllm", "lm_studio"})
+NAMED_SERVERS = frozenset({"hosted_vllm", "lm_studio", "litellm_proxy"})
+# How providers in a region of Amazon's begin, which litellm would choose by itself.
+IN_REGION = ("bedrock", "sagemaker")
+REGION_VARIABLES = ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION", "BEDROCK_MANTLE_REGION")
+ADDRESS_VARIABLES = ("AWS_BEDROCK_RUNTIME_ENDPOINT", "BEDROCK_MANTLE_API_BASE")
+# "bedrock/us-east-1/anthropic.claude", "arn:aws:bedrock:us-gov-west-1:123:model"
+REGION = re.compile(r"(?<=[/:])[a-z]{2,4}(?:-[a-z]{2,12}){1,2}-\d(?=[/:])")
 
 
 def load_litellm() -> Any:
@@ -54,7 +52,7 @@ def load_litellm() -> Any:
     litellm.telemetry = False
     for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # they write tracebacks to the terminal
-    _wrap_httpx()
+    wrap_httpx()
     return litellm
 
 
@@ -87,7 +85,7 @@ def check_model(name: str, environment: Mapping[str, str], option: str = "--mode
     """
     litellm = load_litellm()
     try:
-        model, provider, *_ = litellm.get_llm_provider(name)
+        model, provider, key, address = litellm.get_llm_provider(name)
     except litellm.exceptions.BadRequestError as error:
         raise UsageError(
             f"{option} {name}",
@@ -95,6 +93,10 @@ def check_model(name: str, environment: Mapping[str, str], option: str = "--mode
             _nearest(litellm, name) or "write provider/model, for example deepseek/deepseek-reasoner, or offline/sweep",
         ) from error
     _check_keys(name, provider, environment, option)
+    if not key and address:
+        _check_own_key(name, provider, environment, option)
+    if provider.startswith(IN_REGION):
+        _check_region(name, environment, option)
     has_socks = importlib.util.find_spec("socksio") is not None
     exists = os.path.exists
     for wrong in wrong_variables(f"{provider}/{model}", environment, has_socks=has_socks, exists=exists):
@@ -120,6 +122,38 @@ def _check_keys(name: str, provider: str, environment: Mapping[str, str], option
         raise UsageError(f"{option} {name}", f"{' and '.join(missing)} not set", "export the key or put it into .env")
 
 
+def _check_own_key(name: str, provider: str, environment: Mapping[str, str], option: str) -> None:
+    """Check the key of a provider that is asked through OpenAI's client, which would take OpenAI's instead.
+
+    Raises: UsageError if no variable may hold it.
+    """
+    litellm = load_litellm()
+    listed = importlib.import_module("litellm.llms.openai_like.json_loader").JSONProviderRegistry.get(provider)
+    if provider in OPENAI or not (listed or provider in litellm.openai_compatible_providers):
+        return
+    word = re.split(r"[-_]", provider)[0].upper()
+    if any(name.startswith(word) and names_a_secret(name) for name in environment):
+        return
+    if listed is None:
+        raise UsageError(f"{option} {name}", f"no key of {provider} is set", "export it by the name that litellm reads")
+    if not environment.get(listed.api_key_env):
+        raise UsageError(f"{option} {name}", f"{listed.api_key_env} not set", "export the key or put it into .env")
+
+
+def _check_region(name: str, environment: Mapping[str, str], option: str) -> None:
+    """Raises: UsageError if neither the name, nor a variable, nor the profile says in which region the model is."""
+    if REGION.search(name) or any(environment.get(variable) for variable in (*REGION_VARIABLES, *ADDRESS_VARIABLES)):
+        return
+    boto3 = importlib.import_module("boto3") if importlib.util.find_spec("boto3") else None
+    try:
+        region = boto3.Session().region_name if boto3 else None
+    except Exception as error:
+        raise UsageError(f"{option} {name}", f"{error}", "correct AWS_PROFILE, or unset it") from error
+    if not region:
+        remedy = "export AWS_REGION_NAME, for example us-east-1: prompts are sent to no region of litellm's choice"
+        raise UsageError(f"{option} {name}", "no region is named", remedy)
+
+
 def price_of(model: str, rules: RuleTable) -> Price | None:
     """USD a token, from the settings or from litellm's table. None if neither has it.
 
@@ -136,71 +170,3 @@ def price_of(model: str, rules: RuleTable) -> Price | None:
         return None
     sent, received = known.get("input_cost_per_token"), known.get("output_cost_per_token")
     return Price(float(sent), float(received)) if sent and received else None
-
-
-# Answers as they came over the wire
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One answer. `is_whole` is False if the connection ended within it."""
-
-    status: int
-    body: bytes = b""
-    is_whole: bool = True
-
-    @property
-    def is_success(self) -> bool:
-        return 200 <= self.status < 300
-
-    @property
-    def begins_as_json(self) -> bool:
-        return self.body.lstrip()[:1] in (b"{", b"[")
-
-    def describe(self, redact: Callable[[str], str]) -> str:
-        """The body in a few words."""
-        text = " ".join(self.body[:READ_BYTES].decode("utf-8", "replace").split())
-        if not text:
-            return "answered with an empty body"
-        kind = "JSON that holds no reply" if self.begins_as_json else "what is no JSON"
-        return f"answered with {kind}: {printable(redact(text))[:TOLD_CHARS]}"
-
-
-_SEEN: ContextVar[list[Exchange] | None] = ContextVar("exchanges of this call", default=None)
-
-
-@contextmanager
-def record(seen: list[Exchange]) -> Iterator[None]:
-    """Add to `seen` the answers that come in the meantime, in this thread and those that take over its context."""
-    token = _SEEN.set(seen)
-    try:
-        yield
-    finally:
-        _SEEN.reset(token)
-
-
-def _wrap_httpx() -> None:
-    """Have every client of httpx tell its answers to `record`. Doing it twice changes nothing more."""
-    import httpx
-
-    send = httpx.Client.send
-    if hasattr(send, "is_recorded"):
-        return
-
-    @functools.wraps(send)
-    def recorded(self: httpx.Client, request: httpx.Request, *, stream: bool = False, **more: Any) -> httpx.Response:
-        seen = _SEEN.get()
-        if seen is None or stream:
-            return send(self, request, stream=stream, **more)
-        response = send(self, request, stream=True, **more)
-        try:
-            response.read()
-        except BaseException:
-            seen.append(Exchange(response.status_code, is_whole=False))
-            response.close()
-            raise
-        seen.append(Exchange(response.status_code, response.content))
-        return response
-
-    recorded.is_recorded = True  # type: ignore[attr-defined]
-    httpx.Client.send = recorded  # type: ignore[method-assign]

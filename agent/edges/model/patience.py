@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from agent.core.model.faults import Fault
 
@@ -21,11 +21,6 @@ TELL_EVERY_S = 600.0
 
 def _never() -> None:
     """Work is never to end."""
-
-
-def _nobody(host: str) -> str:
-    """No variable names the host."""
-    return ""
 
 
 def _say_nothing(line: str) -> None:
@@ -48,8 +43,8 @@ class ProviderPatience:
     check_stop: Callable[[], None] = _never
     # Told now and then which provider is waited for, and why.
     on_wait: Callable[[str], None] = _say_nothing
-    # The variable of the environment that names a host. If that does not resolve, waiting is of no use.
-    variable_of: Callable[[str], str] = _nobody
+    # Variables of the environment. If the host that one of them names does not resolve, waiting is of no use.
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def wait_s(self, fault: Fault, attempt: int, left_s: float) -> float:
         """The wait that the provider asked for and a little more, else a random one under a bound that doubles.

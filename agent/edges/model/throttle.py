@@ -19,7 +19,7 @@ from agent.core.journal.budget import Paid
 from agent.core.model.faults import Fault
 from agent.core.model.rules import ModelRules
 from agent.core.model.tokens import CHARS_PER_TOKEN
-from agent.edges.model.headers import RateLimits
+from agent.edges.model.wire.headers import RateLimits
 
 POLL_S = 0.05
 LONGEST_POLL_S = 1.0

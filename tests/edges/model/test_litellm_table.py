@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pathlib
+
 import pytest
 
 from agent.core.journal.budget import Price
 from agent.core.model.rules import RuleTable, read_model_rules
-from agent.edges.model.litellm_table import check_model, full_name, price_of
+from agent.edges.model.litellm_table import ADDRESS_VARIABLES, REGION_VARIABLES, check_model, full_name, price_of
 from agent.errors import UsageError
 from tests.provider.server import serve
 
@@ -58,7 +60,7 @@ def test_a_missing_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_names_without_a_provider_are_known_where_litellm_knows_them(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AWS_ACCESS_KEY_ID", "OLLAMA_API_BASE", "HOSTED_VLLM_API_BASE"):
         monkeypatch.delenv(name, raising=False)
-    keys = {"OPENAI_API_KEY": CANARY, "ANTHROPIC_API_KEY": CANARY}
+    keys = {"OPENAI_API_KEY": CANARY, "ANTHROPIC_API_KEY": CANARY, "AWS_REGION_NAME": "us-east-1"}
     bedrock = "bedrock/anthropic.claude-3-haiku-20240307-v1:0"
     for model in ("gpt-4o", "o3-mini", "claude-sonnet-4-5", "openai/gpt-4o", "ollama/llama3", "ollama_chat/x", bedrock):
         check_model(model, keys)
@@ -79,3 +81,42 @@ def test_a_variable_that_nothing_can_be_sent_with_is_refused_before_anything_is_
     assert CANARY not in str(caught.value)
     with pytest.raises(UsageError, match=r"^OPENAI_API_BASE=localhost:8000/v1: has no http:// or https:// in front"):
         check_model("openai/m", {"OPENAI_API_KEY": CANARY, "OPENAI_API_BASE": "localhost:8000/v1"})
+
+
+def test_a_model_in_a_region_needs_one_that_somebody_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    """litellm would send the prompt to us-west-2."""
+    for name in (*REGION_VARIABLES, *ADDRESS_VARIABLES, "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    for model in ("bedrock/anthropic.claude-3-haiku-20240307-v1:0", "bedrock/converse/us.amazon.nova-pro-v1:0"):
+        with pytest.raises(UsageError, match=rf"^--model {model}: no region is named; export AWS_REGION_NAME"):
+            check_model(model, {})
+        check_model(model, {"AWS_DEFAULT_REGION": "eu-central-1"})
+        check_model(model, {"AWS_BEDROCK_RUNTIME_ENDPOINT": "http://127.0.0.1:9"})
+    check_model("bedrock/us-gov-west-1/anthropic.claude-v2", {})
+    check_model("bedrock/arn:aws:bedrock:us-east-1:123456789012:inference-profile/x", {})
+
+
+@pytest.mark.parametrize(
+    ("model", "variable", "told"),
+    [
+        ("scaleway/m", "SCW_SECRET_KEY", "SCW_SECRET_KEY not set"),
+        ("meta_llama/m", "META_LLAMA_KEY", "no key of meta_llama is set"),
+    ],
+)
+def test_the_key_of_openai_is_no_key_of_a_provider_that_speaks_its_protocol(
+    monkeypatch: pytest.MonkeyPatch, model: str, variable: str, told: str
+) -> None:
+    """litellm would send it there."""
+    for name in (variable, "LLAMA_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UsageError, match=f"^--model {model}: {told}; export"):
+        check_model(model, {"OPENAI_API_KEY": CANARY})
+    check_model(model, {"OPENAI_API_KEY": CANARY, variable: CANARY})
+
+
+def test_a_proxy_of_litellm_needs_its_address() -> None:
+    with pytest.raises(UsageError, match="LITELLM_PROXY_API_BASE not set"):
+        check_model("litellm_proxy/m", {"OPENAI_API_KEY": CANARY})

@@ -13,8 +13,8 @@ from agent.core.journal.budget import Paid
 from agent.core.model.faults import Fault, FaultKind
 from agent.core.model.rules import ModelRules
 from agent.core.model.tokens import CHARS_PER_TOKEN
-from agent.edges.model.headers import RateLimits
 from agent.edges.model.throttle import Held, Throttle, Ticket
+from agent.edges.model.wire.headers import RateLimits
 from tests.fakes import FakeClock
 
 MODEL = "p/m"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.edges.model.headers import RateLimits, lower_names, read_limits, retry_after_s
+from agent.edges.model.wire.headers import RateLimits, lower_names, read_limits, retry_after_s
 
 NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 

@@ -1,0 +1,76 @@
+"""What leaves this machine, and where it goes: redirects and keys, with the real litellm and a server on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from agent.core.model.faults import FaultKind
+from agent.core.model.messages import Message
+from agent.core.model.rules import ModelRules
+from agent.edges.model.call import Call, CallFailed
+from tests.provider.server import Provider, Response, serve
+
+CANARY = "sk-canary-0123456789abcdef"
+MESSAGES = [Message("user", "What next?")]
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+    with serve() as provider:
+        for name in ("DEEPSEEK", "ANTHROPIC", "OPENAI", "SCALEWAY"):
+            monkeypatch.setenv(f"{name}_API_BASE", provider.url)
+            monkeypatch.setenv(f"{name}_API_KEY", CANARY)
+        yield provider
+
+
+def ask(model: str, **environment: str) -> str:
+    call = Call(lambda: None, environment=environment)
+    return call.send(model, MESSAGES, ModelRules(), (), 20.0).text
+
+
+def redirect(status: int, to: str) -> Response:
+    return Response(status, b"", (("Location", to),))
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("model", ["deepseek/deepseek-chat", "anthropic/claude-sonnet-4-5"])
+def test_no_prompt_and_no_key_follows_a_redirect_to_another_host(provider: Provider, model: str, status: int) -> None:
+    """httpx would send Anthropic's key there too."""
+    elsewhere = provider.url.replace("127.0.0.1", "localhost") + "/other"
+    provider.answers.append(redirect(status, elsewhere))
+    with pytest.raises(CallFailed, match=r"127\.0\.0\.1 redirects to http://localhost/other") as caught:
+        ask(model)
+    assert caught.value.fault.kind is FaultKind.MACHINE and len(provider.received) == 1
+
+
+def test_a_redirect_on_the_same_host_is_followed(provider: Provider) -> None:
+    provider.answers.append(redirect(307, provider.url + "/v1/chat/completions"))
+    assert ask("deepseek/deepseek-chat") == "A reply."
+    assert [received.path for received in provider.received][1:] == ["/v1/chat/completions"]
+
+
+def test_a_circle_of_redirects_ends(provider: Provider) -> None:
+    provider.answers.extend([redirect(308, provider.url + "/again")] * 30)
+    with pytest.raises(CallFailed):
+        ask("deepseek/deepseek-chat")
+    assert len(provider.received) < 10
+
+
+def test_the_key_of_openai_is_sent_to_no_other_provider(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a provider whose own key litellm does not find, it takes OpenAI's."""
+    monkeypatch.delenv("SCW_SECRET_KEY", raising=False)
+    with pytest.raises(CallFailed, match="would send OPENAI_API_KEY to api") as caught:
+        ask("scaleway/m", OPENAI_API_KEY=CANARY)
+    assert caught.value.fault.kind is FaultKind.MACHINE and provider.received == []
+
+
+@pytest.mark.parametrize("model", ["xinference/m", "snowflake/m", "stability/m"])
+def test_a_provider_that_litellm_cannot_ask_is_no_outage(monkeypatch: pytest.MonkeyPatch, model: str) -> None:
+    for name in ("OPENAI_API_BASE", "OPENAI_BASE_URL", "SNOWFLAKE_JWT", "XINFERENCE_API_BASE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
+    with pytest.raises(CallFailed) as caught:
+        ask(model, OPENAI_API_KEY=CANARY)
+    assert caught.value.fault.kind is FaultKind.MACHINE and "litellm" in caught.value.fault.text
