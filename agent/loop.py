@@ -89,7 +89,7 @@ class Loop:
         return self.state
 
     def _act(self, action: Effect) -> None:
-        if self._edges.workspace.stop_file.exists() and not isinstance(action, AwaitStep):
+        if self._edges.workspace.is_stopped() and not isinstance(action, AwaitStep):
             self._append(Paused(PauseKind.STOP, "stopped by request"))
             return
         key = step_key(action, self.state)

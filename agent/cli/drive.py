@@ -27,7 +27,7 @@ from agent.edges.model.litellm_table import price_of
 from agent.edges.model.replay import PREFIX, is_replay
 from agent.edges.model.sweep import CONTROL, SWEEP
 from agent.edges.run.choose_runner import runner_for
-from agent.edges.run.runner import Queued, Running
+from agent.edges.run.runner import Queued, Runner, Running
 from agent.edges.sandbox.choose import choose_sandbox
 from agent.edges.system.faults import say_fault
 from agent.edges.template.data import Prepared, PreparedData
@@ -89,23 +89,27 @@ def drive_all(
     resumed: the changes that a person makes to a workspace as it goes on. They withdraw earlier requests to stop.
     discards_edits: changes made by hand are kept in git, and the workspace goes on without them.
     """
-    codes = []
     settings = read_model_settings()
     ledger = Ledger(lambda model: price_of(model, settings.rules))
-    for number, workspace in enumerate(workspaces, start=1):
+    at_work: list[Workspace] = []
+
+    def work(number: int, workspace: Workspace) -> int:
         place = f"[{number}/{len(workspaces)}] " if len(workspaces) > 1 else ""
+        at_work.append(workspace)
+        show_activity(f"{place}{workspace.path.name}: starting")
         try:
-            with open_foot():
-                show_activity(f"{place}{workspace.path.name}: starting")
-                codes.append(
-                    drive(workspace, ledger, settings, resumed=resumed, discards_edits=discards_edits, place=place)
-                )
-        except KeyboardInterrupt:
-            interrupt(workspace)
-            return 130
+            code = drive(workspace, ledger, settings, resumed=resumed, discards_edits=discards_edits, place=place)
         except Exception as error:  # one idea's surprise must not cost the others their night
-            codes.append(say_trouble(workspace, error))
-    return worst(codes)
+            code = say_trouble(workspace, error)
+        at_work.remove(workspace)
+        return code
+
+    try:
+        with open_foot():
+            return worst([work(number, workspace) for number, workspace in enumerate(workspaces, start=1)])
+    except KeyboardInterrupt:
+        interrupt(at_work)
+        return 130
 
 
 def say_trouble(workspace: Workspace, error: Exception) -> int:
@@ -189,7 +193,7 @@ def open_loop(
     template = frozen_template(workspace, state.launched)
     change = resumed(state) if resumed else None
     sandbox = (change and change.sandbox) or state.launched.sandbox
-    models = make_models(state.launched, state.limits, workspace.stop_file, settings)
+    models = make_models(state.launched, state.limits, workspace, settings)
     runner, prepared = runner_for(state.launched), None
     if not state.ended:
         works_here = choose_sandbox(sandbox)
@@ -202,7 +206,7 @@ def open_loop(
     detail_launch(workspace, state, template, sandbox)
     warn = partial(print_line, workspace, say)
     inherited, digests = dict(os.environ), digest_store()
-    steps = Steps(workspace, repo, template, runner, inherited, time.sleep, prepared, sandbox, warn, digests)
+    steps = Steps(workspace, repo, template, runner, inherited, workspace.sleep, prepared, sandbox, warn, digests)
     edges = Edges(workspace, journal, repo, template, models, Linter(), steps, ledger)
     return Loop(edges, watch=partial(show_event, workspace, place)), change
 
@@ -248,7 +252,7 @@ def find_data(workspace: Workspace, state: State, template: Template) -> Prepare
 
     def make() -> Prepared:
         unplant(template.folder)  # no step's compiled code runs where the user's keys are
-        prepared = prepare(template, Path(state.launched.python), workspace.stop_file.exists)
+        prepared = prepare(template, Path(state.launched.python), workspace.is_stopped)
         assert prepared
         return prepared
 
@@ -293,23 +297,34 @@ def report(workspace: Workspace, state: State) -> None:
             put(f"  {purpose}: {command}")
 
 
-def interrupt(workspace: Workspace) -> None:
-    """After Ctrl-C: a run that is going goes on, unless a second Ctrl-C follows at once."""
+def interrupt(workspaces: Sequence[Workspace]) -> None:
+    """After Ctrl-C, for the ideas at work: runs go on, unless a second Ctrl-C follows at once."""
+    going: list[tuple[Runner, Path, str]] = []
+    for workspace in workspaces:
+        quoted = shlex.quote(str(workspace.path))
+        try:
+            found = find_going(workspace)
+        except (ScientistError, OSError, KeyboardInterrupt):
+            continue
+        if found is None:
+            say(f"interrupted; nothing is running; go on: scientist resume {quoted}")
+            continue
+        going.append((*found, quoted))
+        say(f"interrupted; {found[1].name} goes on. Ctrl-C again within {SECOND_INTERRUPT_S:g} s kills it.")
+        say(f"  go on: scientist resume {quoted}    stop it: scientist stop {quoted}")
     try:
-        state = read_state(workspace)
-    except (ScientistError, OSError, KeyboardInterrupt):
-        return
-    runner, quoted = runner_for(state.launched), shlex.quote(str(workspace.path))
+        time.sleep(SECOND_INTERRUPT_S if going else 0)
+    except KeyboardInterrupt:
+        for runner, folder, quoted in going:
+            runner.kill(folder)
+            say(f"killed {folder.name}; go on: scientist resume {quoted}")
+
+
+def find_going(workspace: Workspace) -> tuple[Runner, Path] | None:
+    """The runner and the folder of the step that is going or waits, None if there is none."""
+    state = read_state(workspace)
     folder = workspace.step_folder(state.opened.folder) if state.opened else None
     if folder is None and state.pending and state.pending.kind == "StartStep":
         folder = max(workspace.attempts.glob("*.*"), key=lambda p: p.stat().st_mtime, default=None)
-    if folder is None or not isinstance(runner.poll(folder), Queued | Running):
-        say(f"interrupted; nothing is running; go on: scientist resume {quoted}")
-        return
-    say(f"interrupted; {folder.name} goes on. Ctrl-C again within {SECOND_INTERRUPT_S:g} s kills it.")
-    say(f"  go on: scientist resume {quoted}    stop it: scientist stop {quoted}")
-    try:
-        time.sleep(SECOND_INTERRUPT_S)
-    except KeyboardInterrupt:
-        runner.kill(folder)
-        say(f"killed {folder.name}; go on: scientist resume {quoted}")
+    runner = runner_for(state.launched)
+    return (runner, folder) if folder and isinstance(runner.poll(folder), Queued | Running) else None

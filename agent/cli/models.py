@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from agent.edges.model.throttle import Throttle
 from agent.edges.template.environment import environment_for
 from agent.edges.template.interpreters import python_places
 from agent.edges.template.load import Template
+from agent.edges.workspace.layout import Workspace
 from agent.errors import UsageError
 
 
@@ -107,24 +108,26 @@ def _check_language_model(option: str, name: str) -> None:
     check_model(name, os.environ, option)
 
 
-def make_models(launched: Launched, limits: Limits, stop_file: Path, settings: ModelSettings) -> Models:
+def make_models(launched: Launched, limits: Limits, workspace: Workspace, settings: ModelSettings) -> Models:
     """The models of a workspace. A request to stop ends the wait of a model for its provider.
 
     Raises: UsageError if the aider command is asked for and not there.
     """
 
     def model_named(name: str) -> Model | None:
-        return _make(name, launched.fallbacks, limits, stop_file, settings) if name else None
+        return _make(name, launched.fallbacks, limits, workspace.is_stopped, settings) if name else None
 
     editor = model_named(launched.editor_model)
     if launched.editor == "aider":
-        editor = _make_aider(launched.editor_model or launched.model, limits, stop_file, settings)
+        editor = _make_aider(launched.editor_model or launched.model, limits, workspace.is_stopped, settings)
     planner = model_named(launched.model)
     assert planner
     return Models(planner, editor, model_named(launched.reviewer_model))
 
 
-def _make(name: str, fallbacks: tuple[str, ...], limits: Limits, stop_file: Path, settings: ModelSettings) -> Model:
+def _make(
+    name: str, fallbacks: tuple[str, ...], limits: Limits, is_stopped: Callable[[], bool], settings: ModelSettings
+) -> Model:
     if name == SWEEP:
         return SweepModel()
     if is_replay(name):
@@ -134,8 +137,8 @@ def _make(name: str, fallbacks: tuple[str, ...], limits: Limits, stop_file: Path
         name,
         ProviderPatience(
             limits.patience_s,
-            sleep=lambda seconds: sleep_unless_stopped(seconds, stop_file.exists),
-            check_stop=lambda: check_stop(stop_file.exists),
+            sleep=lambda seconds: sleep_unless_stopped(seconds, is_stopped),
+            check_stop=lambda: check_stop(is_stopped),
             on_wait=say,
             environment=dict(os.environ),
         ),
@@ -146,14 +149,14 @@ def _make(name: str, fallbacks: tuple[str, ...], limits: Limits, stop_file: Path
     )
 
 
-def _make_aider(name: str, limits: Limits, stop_file: Path, settings: ModelSettings) -> Model:
+def _make_aider(name: str, limits: Limits, is_stopped: Callable[[], bool], settings: ModelSettings) -> Model:
     return AiderModel(
         name,
         find_aider(),
         dict(os.environ),
         limits.patience_s,
         rules=settings.rules.find(name),
-        is_stopped=stop_file.exists,
+        is_stopped=is_stopped,
         throttle=settings.throttle,
         redact=settings.redact,
     )

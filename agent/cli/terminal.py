@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Iterable, Iterator
@@ -133,11 +134,12 @@ class Voice:
 
 
 VOICE = Voice()
+PRINTING = threading.RLock()  # threads print whole lines, and the line that moves is redrawn once for each
 
 
 def say(message: str) -> None:
     """Print a message for the person at the terminal, also with --quiet. Data goes to standard output."""
-    with VOICE.foot.hidden() if VOICE.foot else contextlib.nullcontext():
+    with PRINTING, VOICE.foot.hidden() if VOICE.foot else contextlib.nullcontext():
         typer.echo(message, err=True)
 
 
@@ -155,14 +157,15 @@ def detail(message: str) -> None:
 
 def show_activity(text: str) -> None:
     """Show the current activity in the moving line, if there is one."""
-    if VOICE.foot:
-        VOICE.foot.update(text)
+    with PRINTING:
+        if VOICE.foot:
+            VOICE.foot.update(text)
 
 
 def put(message: str) -> None:
     """Print a result on standard output while a command goes on, whether or not it can be written."""
     stream: Any = sys.stdout.lossy if isinstance(sys.stdout, CleanStream) else sys.stdout
-    with VOICE.foot.hidden() if VOICE.foot else contextlib.nullcontext(), contextlib.suppress(OSError):
+    with PRINTING, VOICE.foot.hidden() if VOICE.foot else contextlib.nullcontext(), contextlib.suppress(OSError):
         typer.echo(message, file=stream)
 
 

@@ -25,7 +25,7 @@ from agent.effects.turn import take_turn
 def apply(edges: Edges, state: State, key: str) -> Applied | Handed | Refused:
     """Apply the edit of the last reply to the newest commit, hand it over to the editor, or refuse it."""
     turn = take_turn(edges, state, state.attempt.conversation.purpose)
-    outcome = read_apart(edges.workspace.stop_file.exists, read_reply, state, turn)
+    outcome = read_apart(edges.workspace.is_stopped, read_reply, state, turn)
     if isinstance(outcome, Unread):
         outcome = refuse_unread(outcome.why)
     match outcome:

@@ -33,7 +33,7 @@ def lint(edges: Edges, state: State, commit: str) -> Linted:
 
 def _check_calls(edges: Edges, files: Mapping[str, str]) -> tuple[LintFinding, ...]:
     """The findings, none if the code cannot be read for them: the smoke run comes next."""
-    found = read_apart(edges.workspace.stop_file.exists, check_calls, files)
+    found = read_apart(edges.workspace.is_stopped, check_calls, files)
     return () if isinstance(found, Unread) else found
 
 

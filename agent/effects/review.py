@@ -56,7 +56,7 @@ def review(edges: Edges, state: State, reply: str, key: str) -> Reviewed | Refus
 
 
 def _read(edges: Edges, reply: str, *, cut: bool) -> Review | Done | Miss:
-    found = read_apart(edges.workspace.stop_file.exists, read_review, edges.journal.get(reply), cut=cut)
+    found = read_apart(edges.workspace.is_stopped, read_review, edges.journal.get(reply), cut=cut)
     return Miss(f"your reply {found.why}") if isinstance(found, Unread) else found
 
 

@@ -105,7 +105,7 @@ class Steps:
         patience = StepPatience(
             self.sleep,
             clock=self.clock,
-            is_stopped=self.workspace.stop_file.exists,
+            is_stopped=self.workspace.is_stopped,
             warn=self.warn,
             way_to_end=f"scientist stop {shlex.quote(str(self.workspace.path))}",
             heartbeat_limit_s=self.heartbeat_limit_s,
@@ -117,7 +117,7 @@ class Steps:
         code = self.repo.read(state.attempt.candidate.commit if state.attempt.candidate else state.code.head)
         reading = read_step(
             self.runner,
-            EndedStep(folder, action.step, state.run.number, record, self.workspace.stop_file.exists),
+            EndedStep(folder, action.step, state.run.number, record, self.workspace.is_stopped),
             self.template,
             own=[name for name in code if name.endswith(".py")],
             known={name for row in reference_of(state, self.template.baselines) for name in row.values},

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli import drive
 from agent.core.journal.action_results import Opened
 from agent.core.journal.events import Finished
 from agent.core.journal.kinds import Step
 from agent.edges.run.local_runner import LocalRunner
-from agent.edges.run.runner import Running, StepStatus
+from agent.edges.run.runner import Runner, Running, StepStatus
 from agent.edges.workspace.layout import Workspace
+from agent.errors import JournalCorrupt
 from tests.cli.conftest import SCIENTIST, Scientist, environment, only_workspace
 from tests.paths import QUADRATIC
 
@@ -192,3 +194,31 @@ def test_output_that_cannot_be_written_is_told_in_a_line_and_a_reader_that_left_
         check=False,
     )
     assert (done.returncode, done.stderr) == (code, told)
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_one_interrupt_is_told_for_all_ideas_at_work_and_a_second_kills_all_their_runs(
+    presses: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed, waited = [], []
+
+    def press(seconds: float) -> None:
+        waited.append(seconds)
+        if presses == 2:
+            raise KeyboardInterrupt
+
+    class Killing(LocalRunner):
+        def kill(self, folder: Path) -> None:
+            killed.append(folder.parent.name)
+
+    def find(workspace: Workspace) -> tuple[Runner, Path] | None:
+        if workspace.path.name == "damaged":
+            raise JournalCorrupt(tmp_path, 1, "damaged")
+        return None if workspace.path.name == "idle" else (Killing(), workspace.path / "run_1.1")
+
+    monkeypatch.setattr(drive, "find_going", find)
+    monkeypatch.setattr(time, "sleep", press)
+    drive.interrupt([Workspace(tmp_path / name) for name in ("a", "idle", "damaged", "b")])
+    told = capsys.readouterr().err
+    assert told.count("run_1.1 goes on") == 2 and told.count("nothing is running") == 1 and waited == [1.5]
+    assert killed == (["a", "b"] if presses == 2 else []) and told.count("killed run_1.1") == len(killed)

@@ -18,6 +18,7 @@ from agent.edges.model.client import LiteLLMModel
 from agent.edges.model.protocol import Request
 from agent.edges.model.sweep import SWEEP, SweepModel
 from agent.edges.template.load import load_template
+from agent.edges.workspace.layout import Workspace
 from agent.errors import StopRequested, UsageError
 from tests.paths import QUADRATIC
 from tests.provider.cells import VIEW, environment
@@ -94,13 +95,13 @@ def test_every_named_model_is_checked(names: dict[str, object], said: str, monke
 
 
 def test_roles_without_a_model_are_nobodys(tmp_path: Path) -> None:
-    models = make_models(Launched(model=SWEEP), Limits(), tmp_path / "stop", ModelSettings())
+    models = make_models(Launched(model=SWEEP), Limits(), Workspace(tmp_path), ModelSettings())
     assert isinstance(models.planner, SweepModel) and models.editor is None and models.reviewer is None
 
 
 def test_three_roles_are_three_models(tmp_path: Path) -> None:
     launched = Launched(model=MODEL, editor_model="openai/gpt-4o", reviewer_model="anthropic/claude-sonnet-4-5")
-    models = make_models(launched, Limits(), tmp_path / "stop", ModelSettings())
+    models = make_models(launched, Limits(), Workspace(tmp_path), ModelSettings())
     found = [models.planner, models.editor, models.reviewer]
     assert all(isinstance(model, LiteLLMModel) for model in found)
     assert [model.name for model in found if model] == [MODEL, "openai/gpt-4o", "anthropic/claude-sonnet-4-5"]
@@ -108,10 +109,11 @@ def test_three_roles_are_three_models(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fault", ["hang", "server_500"])
 def test_a_stop_file_ends_a_call_at_once(tmp_path: Path, fault: str) -> None:
-    stop_file = tmp_path / "stop"
+    workspace = Workspace(tmp_path)
+    workspace.agent.mkdir()
     with StrictServer("deepseek", faults=[fault] * 50) as server, environment(server.environment()):
-        model = make_models(Launched(model=MODEL), Limits(), stop_file, ModelSettings()).planner
-        timer = threading.Timer(0.3, stop_file.touch)
+        model = make_models(Launched(model=MODEL), Limits(), workspace, ModelSettings()).planner
+        timer = threading.Timer(0.3, workspace.stop_file.touch)
         timer.start()
         began = time.monotonic()
         with pytest.raises(StopRequested):

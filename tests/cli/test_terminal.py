@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agent.cli.terminal import clean, clean_streams, describe_surprise
+from agent.cli.terminal import VOICE, clean, clean_streams, describe_surprise, put, say, show_activity
 
 KEY = "canary-5e8f2a71c0"
 
@@ -80,3 +84,29 @@ def test_an_unexpected_error_shows_no_key_and_nor_does_its_traceback(place: Path
     assert "canary" not in line, "no part of a key is left where a line is cut"
     text = kept.read_text()
     assert KEY not in text and "in-the-file-1" not in text and "[redacted: X_API_KEY]" in text
+
+
+def test_threads_print_their_lines_one_after_another(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hidden: list[int] = []
+
+    class Foot:
+        """A moving line that must not be hidden by two threads at once."""
+
+        @contextlib.contextmanager
+        def hidden(self) -> Iterator[None]:
+            hidden.append(1)
+            time.sleep(0.001)
+            yield
+            hidden.append(-1)
+
+        def update(self, text: str) -> None:
+            assert sum(hidden) == 0
+
+    monkeypatch.setattr(VOICE, "foot", Foot())
+    with ThreadPoolExecutor(4) as pool:
+        for printed in [pool.submit(printer, f"line {n}") for n in range(8) for printer in (say, put, show_activity)]:
+            printed.result()
+    assert hidden == [1, -1] * 16
+    assert sorted("".join(capsys.readouterr()).splitlines()) == sorted(f"line {n}" for n in [*range(8)] * 2)

@@ -141,8 +141,8 @@ def use_tellers(patch: pytest.MonkeyPatch, lines: Mapping[Role, Sequence[str]] =
         note(history, f"ack {line.seq} {line.sha256}{heard}")
         return line
 
-    def make_models(launched: Launched, limits: Limits, stop_file: Path, settings: ModelSettings) -> Models:
-        history = Tale(Workspace(stop_file.parent.parent)).history
+    def make_models(launched: Launched, limits: Limits, workspace: Workspace, settings: ModelSettings) -> Models:
+        history = Tale(workspace).history
         return Models(*(Teller(role, history, lines[role]) for role in Role))
 
     patch.setattr(Journal, "append", append_and_note)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import errno
 import subprocess
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from agent.core.journal.action_results import Opened, Voided
+from agent.core.journal.action_results import Asked, Opened, Voided
 from agent.core.journal.budget import Limits
-from agent.core.journal.events import Finished
+from agent.core.journal.events import Finished, Paused
 from agent.core.journal.kinds import PauseKind
 from agent.core.journal.state import State
 from agent.edges.run import step_folder as step
@@ -147,3 +147,35 @@ def test_an_idea_pauses_if_its_batch_system_does_not_answer(study: Study, error:
     assert state.pause and state.pause.kind is PauseKind.INFRASTRUCTURE and state.pause.reason.startswith(said)
     resumed = go_on(study, LINES[1:], begin_all(study))
     assert resumed.ended and resumed.ended.completed and resumed.rows[0].attempts == 1
+
+
+def test_an_orchestrator_that_is_told_to_leave_stores_nothing_and_the_next_goes_on(study: Study) -> None:
+    """Each may wait four times, wherever that is: nothing is stored for it, and no step is begun twice."""
+    ended, left = None, 0
+    while ended is None:
+        waits = iter(range(4))
+
+        def heed(waits: Iterator[int] = waits) -> None:
+            if next(waits, None) is None:
+                raise KeyboardInterrupt
+
+        leaving = Study(replace(study.workspace, heed=heed), study.template)
+        results = [event.result for event in study.workspace.journal().events if isinstance(event, Finished)]
+        asked = sum(isinstance(result, Asked) for result in results)
+        try:
+            ended = leaving.loop(LINES[asked:], runner=QueueRunner(), sleep=begin_then(study, leaving)).run().ended
+        except KeyboardInterrupt:
+            left += 1
+    assert ended.completed and left > 3 and folders(study) == FOLDERS
+    assert not any(isinstance(event, Paused) for event in study.workspace.journal().events)
+
+
+def begin_then(study: Study, leaving: Study) -> Callable[[float], None]:
+    """A sleep during which jobs run, and after which the orchestrator may have to leave."""
+    begin = begin_all(study)
+
+    def sleep(seconds: float) -> None:
+        begin(seconds)
+        leaving.workspace.sleep(0)
+
+    return sleep

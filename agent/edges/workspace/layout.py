@@ -6,8 +6,9 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
@@ -39,6 +40,18 @@ class Workspace:
     """The folder of one idea: a git work tree with a journal under .agent/."""
 
     path: Path
+    # Called at every wait for this idea. What it raises ends the work as Ctrl-C does: nothing is stored, a run goes on.
+    heed: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+
+    def is_stopped(self) -> bool:
+        """Whether `scientist stop` asked for the end. Raises what `heed` raises."""
+        self.heed()
+        return self.stop_file.exists()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, a fraction of a second at a time. Raises what `heed` raises."""
+        time.sleep(seconds)
+        self.heed()
 
     @property
     def agent(self) -> Path:
