@@ -82,7 +82,7 @@ def _read_curves(workspace: Workspace, place: Path, first: list[str]) -> tuple[s
     if isinstance(content, Untrusted):
         return (f"{CURVES} {content.problem}",)
     text = (content or b"").decode("utf-8", "replace")
-    found = read_apart(workspace.stop_file.exists, summarise_curves, text, first) if text else ()
+    found = read_apart(workspace.is_stopped, summarise_curves, text, first) if text else ()
     return (f"{CURVES} {found.why}",) if isinstance(found, Unread) else found
 
 
