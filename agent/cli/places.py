@@ -14,7 +14,7 @@ from agent.cli.table import DEFAULT_WORKSPACES
 from agent.cli.terminal import read_redactor
 from agent.core.inputs.idea import Idea, parse_ideas
 from agent.edges.template.load import list_templates
-from agent.edges.workspace.layout import Workspace, find_workspaces
+from agent.edges.workspace.layout import BATCH_FILE, Workspace, find_workspaces
 from agent.errors import UsageError
 
 PACKAGE = Path(agent.__file__).parent
@@ -119,11 +119,22 @@ def choose_workspaces(command: str, paths: Sequence[Path] | None, all_: bool, fo
         raise UsageError(command, "name workspaces or batches, or --all", "see: scientist status")
     if all_ and folder != DEFAULT_WORKSPACES and not folder.is_dir():
         raise UsageError(str(folder), "is no folder", "name that of all batches with --workspaces")
-    found = {root: find_workspaces(root) for root in paths or [folder]}
+    found = {root: find_workspaces(root) for root in (without_lists(paths) if paths else [folder])}
     for root, workspaces in found.items():
         if not workspaces and not all_:
             raise UsageError(str(root), "holds no workspace", "see: scientist status")
     return list({workspace.path: workspace for workspaces in found.values() for workspace in workspaces}.values())
+
+
+def without_lists(paths: Sequence[Path]) -> list[Path]:
+    """The paths without the index files of batches, which a shell puts in if it expands workspaces/*/*.
+
+    Raises: UsageError if nothing else is named.
+    """
+    places = [path for path in paths if path.name != BATCH_FILE or path.is_dir()]
+    if paths and not places:
+        raise UsageError(str(paths[0]), "is the index of a batch", f"name the batch itself: {paths[0].parent}")
+    return places
 
 
 def data_cache() -> Path:

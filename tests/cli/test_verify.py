@@ -26,6 +26,11 @@ def test_agreement_is_a_line_a_workspace_and_a_disagreement_exits_6(workspace: P
     assert first.startswith(f"{workspace}: ok: ") and first.endswith(" commits, 1 run") and " events, " in first
     assert second.startswith(f"{batch / 'rates'}: ok: ")
 
+    globbed = scientist("verify", *sorted(batch.iterdir()), batch)  # as a shell expands workspaces/*/*
+    assert (globbed.returncode, globbed.stdout, globbed.stderr) == (0, done.stdout, "")
+    alone = scientist("verify", batch / "batch.json")
+    assert alone.returncode == 2 and f"is the index of a batch; name the batch itself: {batch}" in alone.stderr
+
     path = workspace / "run_1" / "evaluation.json"
     path.chmod(0o644)
     path.write_text('{"score": 7}')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ import typer
 
 from agent.cli.environment import require_git
 from agent.cli.options import Json
+from agent.cli.places import without_lists
 from agent.cli.terminal import say
 from agent.core.evidence.audit import Disagreement
 from agent.edges.verify import Report
@@ -28,8 +30,9 @@ def verify(
     Blobs, tags and runs are compared too. Nothing is changed. Exit code 6: something disagrees.
     """
     require_git()
-    found = [workspace for path in paths for workspace in find(path)]
-    reports = [report for path in paths for report in report_missing(path)]
+    places = without_lists(paths)
+    found = unique(workspace for path in places for workspace in find(path))
+    reports = [report for path in dict.fromkeys(places) for report in report_missing(path)]
     for workspace in found:
         reports.append(verify_workspace(workspace))
     if not as_json:
@@ -38,6 +41,11 @@ def verify(
     if as_json:
         typer.echo(json.dumps({"schema_version": 1, "workspaces": [to_json(report) for report in reports]}, indent=2))
     raise typer.Exit(6 if any(report.disagreements for report in reports) else 0)
+
+
+def unique(workspaces: Iterable[Workspace]) -> list[Workspace]:
+    """Each workspace once, though it is named by itself and by its batch."""
+    return list({workspace.path: workspace for workspace in workspaces}.values())
 
 
 def find(path: Path) -> list[Workspace]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 Direction = Literal["higher", "lower", "unknown"]
 Source = Literal["final_info", "evaluation"]
@@ -46,17 +46,51 @@ def _check_constant(name: str) -> str:
     return name
 
 
+def _check_varied(name: str) -> str:
+    return _check_constant(name) if name else ""
+
+
+def _check_value(value: object) -> object:
+    if not isinstance(value, bool | int | float | str):
+        raise ValueError("is no number, no text, and neither true nor false")
+    return value
+
+
+def _check_count(value: object) -> object:
+    if isinstance(value, list):
+        raise ValueError(f"is a list; write how many there are to be, as {max(1, len(value))}: they count from 1001")
+    return value
+
+
+def _check_sections(value: object) -> object:
+    if isinstance(value, dict):
+        raise ValueError("is one section; write its name in double brackets, as [[metrics]]")
+    return value
+
+
+def _check_label(name: str) -> str:
+    if not name.strip() or any(c < " " or c == "\x7f" for c in name):
+        raise ValueError("is no name of one line")
+    return name
+
+
 FileName = Annotated[str, AfterValidator(_check_name)]
 Command = Annotated[str, AfterValidator(_check_placeholders)]
 ConstantName = Annotated[str, AfterValidator(_check_constant)]
 KeyPath = Annotated[tuple[str, ...], Field(min_length=1)]
+Label = Annotated[str, AfterValidator(_check_label)]
+Value = Annotated[Constant, BeforeValidator(_check_value)]
+Count = Annotated[int, BeforeValidator(_check_count), Field(ge=1, le=1000)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0)]
+Sections = BeforeValidator(_check_sections)
 
 
 class Metric(_Strict):
     """A number that a run reports."""
 
     # As notes, plans and verdicts name it.
-    name: str
+    name: Label
     # The file that holds it: final_info.json or evaluation.json.
     source: Source = "final_info"
     # The keys that lead to it in that file.
@@ -66,9 +100,9 @@ class Metric(_Strict):
     # Printed beside its values, empty if it has none.
     unit: str = ""
     # Smaller differences mean nothing.
-    resolution: Annotated[float, Field(ge=0)] = 0.0
+    resolution: Annotated[Number, Field(ge=0)] = 0.0
     # The value to reach, if there is one.
-    target: float | None = None
+    target: Number | None = None
     # A sentence for the model on how to read it.
     reading: str = ""
     # Whether runs are judged by it. One metric is.
@@ -82,25 +116,25 @@ class Metric(_Strict):
 class Control(_Strict):
     """A number that must equal the baseline's, within `tolerance` of it (relative), for a comparison to be fair."""
 
-    name: str
+    name: Label
     source: Source = "final_info"
     path: KeyPath
-    tolerance: Annotated[float, Field(ge=0)] = 0.0
+    tolerance: Annotated[Number, Field(ge=0)] = 0.0
     profiles: tuple[str, ...] = ()
 
 
 class Warn(_Strict):
     """Bounds outside which a diagnostic is out of order. Without a bound there is no warning."""
 
-    below: float | None = None
-    above: float | None = None
+    below: Number | None = None
+    above: Number | None = None
 
 
 class Diagnostic(_Strict):
     """A number that tells how a run went inside, as dead latents. It is shown, but runs are not ranked by it."""
 
     # As the model is shown it.
-    name: str
+    name: Label
     # The file that holds it: final_info.json or evaluation.json.
     source: Source = "final_info"
     # The keys that lead to it in that file.
@@ -117,23 +151,23 @@ class StepLimits(_Strict):
     """Limits of a supervised step."""
 
     # Wall-clock seconds of a run.
-    run_s: Annotated[float, Field(gt=0)] = 1800.0
+    run_s: Positive = 1800.0
     # Wall-clock seconds of a smoke run.
-    smoke_s: Annotated[float, Field(gt=0)] = 120.0
+    smoke_s: Positive = 120.0
     # Wall-clock seconds of an evaluation.
-    evaluate_s: Annotated[float, Field(gt=0)] = 600.0
+    evaluate_s: Positive = 600.0
     # Wall-clock seconds of a plot.
-    plot_s: Annotated[float, Field(gt=0)] = 300.0
+    plot_s: Positive = 300.0
     # The size at which a log is cut.
-    log_mib: Annotated[float, Field(gt=0)] = 16.0
+    log_mib: Positive = 16.0
     # Of all its processes together. None stands for nine tenths of the machine's memory.
-    memory_gib: Annotated[float, Field(gt=0)] | None = None
+    memory_gib: Positive | None = None
     # With their threads.
     processes: Annotated[int, Field(gt=0)] = 4096
     # Of one file.
-    file_gib: Annotated[float, Field(gt=0)] = 32.0
+    file_gib: Positive = 32.0
     # Of all files that the step writes, temporary ones included.
-    disk_gib: Annotated[float, Field(gt=0)] = 64.0
+    disk_gib: Positive = 64.0
 
 
 class Reach(_Strict):
@@ -167,24 +201,24 @@ class Preparation(_Strict):
     """Makes a profile's data before its runs: `{sealed}`, `{profile}` and `{store}` are filled in."""
 
     command: Command
-    deadline_s: Annotated[float, Field(gt=0)] = 3600.0
+    deadline_s: Positive = 3600.0
 
 
 class BaselineVariant(_Strict):
     """One line of the frontier: experiment.py with module-level constants set, one of them varied."""
 
     # As tables and verdicts name the baseline.
-    name: Annotated[str, Field(min_length=1)]
+    name: Label
     # Set alike in all of its runs.
-    constants: dict[ConstantName, Constant] = {}
+    constants: dict[ConstantName, Value] = {}
     # The constant that takes `values` in turn.
-    vary: ConstantName | Literal[""] = ""
+    vary: Annotated[str, AfterValidator(_check_varied)] = ""
     # Values of the constant that `vary` names, in order.
-    values: tuple[Constant, ...] = ()
+    values: tuple[Value, ...] = ()
     # Of all values but the middle one.
-    seeds: Annotated[int, Field(ge=1, le=1000)] = 3
+    seeds: Count = 3
     # Of the middle one of `values`.
-    middle_seeds: Annotated[int, Field(ge=1, le=1000)] = 5
+    middle_seeds: Count = 5
 
 
 class Profile(_Strict):
@@ -193,7 +227,7 @@ class Profile(_Strict):
     # One line on its scale and purpose.
     summary: str = ""
     # The size of its data on disk.
-    disk_gib: Annotated[float, Field(ge=0)] = 0.0
+    disk_gib: Annotated[Number, Field(ge=0)] = 0.0
     # How many it wants, 0 if the CPU will do.
     gpus: Annotated[int, Field(ge=0)] = 0
     # In place of the template's own.
@@ -201,7 +235,7 @@ class Profile(_Strict):
     # In place of the template's own.
     environment: Environment | None = None
     # The runs that ideas are compared with.
-    baselines: tuple[BaselineVariant, ...] = ()
+    baselines: Annotated[tuple[BaselineVariant, ...], Sections] = ()
 
 
 class TemplateSpec(_Strict):
@@ -240,11 +274,11 @@ class TemplateSpec(_Strict):
     # Whether the experiment draws nothing at random: one run is then a baseline, and comparisons are exact.
     deterministic: bool = False
     # Numbers that a run reports and verdicts compare.
-    metrics: tuple[Metric, ...] = ()
+    metrics: Annotated[tuple[Metric, ...], Sections] = ()
     # Numbers that must equal the baseline's.
-    controls: tuple[Control, ...] = ()
+    controls: Annotated[tuple[Control, ...], Sections] = ()
     # Numbers that are shown and never ranked.
-    diagnostics: tuple[Diagnostic, ...] = ()
+    diagnostics: Annotated[tuple[Diagnostic, ...], Sections] = ()
     # By name.
     profiles: dict[str, Profile] = {}
 

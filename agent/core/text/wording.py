@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from agent.core.text.plain import plain_line
 
-__all__ = ["find_toml_line", "say_field", "say_not_toml", "say_reason", "show_value"]
+__all__ = ["find_toml_line", "say_field", "say_not_toml", "say_reason", "show_value", "without_echoes"]
 
 VALUE_CHARS: Final = 60
 # "[metrics.x]", "[[metrics]]  # comment"
@@ -69,10 +69,18 @@ def _say_type(error: Mapping[str, Any]) -> str:
     kind = str(error["type"])
     base = kind.split("_")[0] if kind.endswith(("_type", "_parsing", "_float")) else ""
     words = _WORDS.get(kind) or _WORDS.get(base, "")
+    if base in ("list", "tuple") and isinstance(error["input"], str | int | float):
+        return f"{words}; write it in brackets: [{show_value(error['input'])}]"
     try:
         return words.format(**error.get("ctx", {})) if words else say_reason(str(error["msg"]))
     except KeyError:
         return say_reason(str(error["msg"]))
+
+
+def without_echoes(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The errors without those of a list or section that are told of something in it already."""
+    inner = {error["loc"][:n] for error in errors for n in range(len(error["loc"]))}
+    return [error for error in errors if error["loc"] not in inner]
 
 
 def say_not_toml(error: ValueError) -> str:

@@ -17,7 +17,7 @@ from agent.core.evidence.means import means_problems
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.inputs.toml import parse_toml
 from agent.core.text.remark import Remark
-from agent.core.text.wording import say_not_toml
+from agent.core.text.wording import say_not_toml, without_echoes
 from agent.edges.template.frozen import walk_template
 from agent.edges.template.load import GIVEN_RUN, TEMPLATE_FILE, place_fault
 from agent.edges.template.new import FILL, find_fills
@@ -50,7 +50,7 @@ def spec_faults(folder: Path) -> list[Remark]:
     except OSError as error:
         return [Remark("mend", f"{path}: cannot be read: {error.strerror}")]
     except ValidationError as error:
-        return [Remark("mend", ": ".join(place_fault(path, text, fault))) for fault in error.errors()]
+        return [Remark("mend", ": ".join(place_fault(path, text, fault))) for fault in without_echoes(error.errors())]
     except ValueError as error:
         return [Remark("mend", f"{path}: {say_not_toml(error)}")]
     return []

@@ -67,7 +67,7 @@ class Sample(BaseModel, extra="forbid"):
         ({"smoke": "perhaps"}, 'smoke = "perhaps": is neither true nor false'),
         ({"text": 5}, "text = 5: is no text"),
         ({"text": ""}, 'text = "": has fewer than 1 characters'),
-        ({"names": "a"}, 'names = "a": is not a list'),
+        ({"names": "a"}, 'names = "a": is not a list; write it in brackets: ["a"]'),
         ({"names": [1]}, "names.0 = 1: is no text"),
         ({"names": ["a", "b", "c"]}, 'names = ["a", "b", "c"]: has more than 2 entries'),
         ({"other": 1}, "other: is unknown"),
