@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 from importlib import import_module
 from types import ModuleType
 
 __all__ = ["import_large"]
+
+_IMPORTING = threading.RLock()  # sys.modules has a module before it is whole
 
 
 def import_large(name: str) -> ModuleType:
@@ -15,14 +18,15 @@ def import_large(name: str) -> ModuleType:
 
     They live until the end: the collector need not look at them, neither on the way nor at the exit.
     """
-    if name in sys.modules:
-        return sys.modules[name]
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        module = import_module(name)
-        gc.freeze()
-    finally:
-        if was_on:
-            gc.enable()
-    return module
+    with _IMPORTING:
+        if name in sys.modules:
+            return sys.modules[name]
+        was_on = gc.isenabled()
+        gc.disable()
+        try:
+            module = import_module(name)
+            gc.freeze()
+        finally:
+            if was_on:
+                gc.enable()
+        return module

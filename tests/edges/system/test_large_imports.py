@@ -1,35 +1,28 @@
+"""Large libraries are imported once, and whole for every thread."""
+
 from __future__ import annotations
 
-import gc
-import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from agent.edges.system.large_imports import import_large
 
-COLLECTIONS = """
-import gc, sys
-from agent.edges.system.large_imports import import_large
-rounds = lambda: sum(generation["collections"] for generation in gc.get_stats())
-begun = rounds()
-import_large("pydantic.v1")
-print(rounds() - begun, gc.isenabled(), gc.get_freeze_count() > 0)
-"""
 
+def test_a_module_is_whole_for_every_thread_that_asks_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow_library.py").write_text("import time\ntime.sleep(0.2)\nwhole = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    together = threading.Barrier(4)
 
-def test_nothing_is_collected_during_an_import_and_the_collector_is_on_again() -> None:
-    done = subprocess.run([sys.executable, "-c", COLLECTIONS], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.split() == ["0", "True", "True"]
+    def ask() -> bool:
+        together.wait()
+        return bool(import_large("slow_library").whole)
 
-
-def test_a_module_that_is_there_is_given_as_it_is() -> None:
-    frozen = gc.get_freeze_count()
-    assert import_large("subprocess") is subprocess
-    assert gc.get_freeze_count() == frozen
-
-
-def test_a_module_that_cannot_be_imported_leaves_the_collector_on() -> None:
-    with pytest.raises(ModuleNotFoundError, match="nowhere_at_all"):
-        import_large("nowhere_at_all")
-    assert gc.isenabled()
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert all(asked.result() for asked in [pool.submit(ask) for _ in range(4)])
+    finally:
+        sys.modules.pop("slow_library", None)
