@@ -35,7 +35,7 @@ from agent.edges.template.frozen import unplant
 from agent.edges.template.load import Template
 from agent.edges.verify import check_agreement
 from agent.edges.workspace.hand_edits import check_untouched, discard_edits
-from agent.edges.workspace.layout import GONE, Workspace, frozen_template, read_state, withdraw_stop
+from agent.edges.workspace.layout import GONE, Workspace, frozen_template, mend_folders, read_state, withdraw_stop
 from agent.edges.workspace.lock import hold_lock
 from agent.effects.edges import Edges
 from agent.effects.run_step import Steps
@@ -145,6 +145,8 @@ def drive(
     place: number of the idea in its batch, as "[2/5] ".
     Raises: Locked; IntegrityError; KeyboardInterrupt, and the run goes on.
     """
+    if resumed:
+        mend_folders(workspace)
     with hold_lock(workspace.agent):
         if resumed:
             withdraw_stop(workspace, VOICE.age_s())

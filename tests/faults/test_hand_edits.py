@@ -106,6 +106,26 @@ def test_edits_are_kept_once_and_named_with_both_ways_on(crashed: Workspace, ref
     assert discard(crashed) == []
 
 
+def test_what_stands_in_the_way_of_a_run_to_come_is_moved_aside(crashed: Workspace) -> None:
+    (crashed.path / "run_2").mkdir()
+    (crashed.path / "run_2" / "mine").write_text("mine")
+    (crashed.path / "run_3").symlink_to("nowhere")
+    (crashed.path / "run_0x").mkdir()
+    kept = discard(crashed)
+    assert kept == ["run_2, in .agent/rescue", "run_3, in .agent/rescue"]
+    assert not verify(crashed).disagreements
+    assert [path.read_text() for path in (crashed.agent / "rescue").glob("run_2.*/mine")] == ["mine"]
+    assert "was run_3, which no event published" in (crashed.agent / "rescue" / "moved.txt").read_text()
+
+
+def test_an_index_that_is_a_folder_is_moved_aside(crashed: Workspace) -> None:
+    index = crashed.path / ".git" / "index"
+    index.unlink()
+    index.mkdir()
+    crashed.repo().write_back()
+    assert index.is_file() and list((crashed.agent / "rescue").glob("index.*"))
+
+
 def test_another_edit_is_kept_beside_the_first(crashed: Workspace, refuse: Check) -> None:
     for text in ("first", "second", "first"):
         (crashed.path / "notes.txt").write_text(text)

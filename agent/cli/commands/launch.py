@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,14 +30,14 @@ from agent.cli.options import Chosen, IdeasArg, LaunchSettings, spread_settings
 from agent.cli.places import find_ideas, ideas_roots, read_ideas, template_roots
 from agent.cli.terminal import note, read_redactor, say
 from agent.core.evidence.baseline import primary_metric
-from agent.core.inputs.idea import choose_ideas
+from agent.core.inputs.idea import NAME_CHARS, Idea, choose_ideas
 from agent.core.journal.events import Launched
 from agent.edges.model.replay import replay_name
 from agent.edges.sandbox.choose import choose_sandbox
 from agent.edges.template.data import Prepared
 from agent.edges.template.frozen import freeze_template
 from agent.edges.template.load import Template, find_template, load_template
-from agent.edges.workspace.layout import create_batch, template_store
+from agent.edges.workspace.layout import Workspace, create_batch, template_store
 from agent.edges.workspace.refs import find_refs
 
 
@@ -72,9 +73,15 @@ def launch(ideas: IdeasArg, settings: LaunchSettings) -> None:
     if doubt:  # the code as it is runs once, as run 0, since nothing else shows what it gives
         launched = replace(launched, has_baseline=False)
     made = create_batch(workspaces, batch_name(file), chosen, frozen, launched, refs)
-    for workspace in made:
-        note(f"workspace {workspace.path}")
+    announce_workspaces(chosen, made)
     raise typer.Exit(drive_all(made))
+
+
+def announce_workspaces(ideas: Sequence[Idea], made: Sequence[Workspace]) -> None:
+    """Print the folder of each idea, and whether it bears the whole name."""
+    for idea, workspace in zip(ideas, made, strict=True):
+        cut = f" (its name is cut to {NAME_CHARS} characters)" if idea.is_name_cut else ""
+        note(f"workspace {workspace.path}{cut}")
 
 
 def announce_baselines(doubt: str, remark: str) -> None:
@@ -111,7 +118,7 @@ def describe_launch(asked: Launched, template: Template, python: Path, prepared:
 
 
 def batch_name(ideas: Path) -> str:
-    """Date, time and ideas file."""
+    """Date, time and ideas file, whose name is cut: a folder's own may have 255 bytes."""
     # " (1)." of "my ideas (1).v2"
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", ideas.stem)
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", ideas.stem)[:NAME_CHARS]
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{stem}"

@@ -54,7 +54,16 @@ class Idea(BaseModel):
     @property
     def slug(self) -> str:
         """The name as a folder name: letters of any script, digits and underscores, at most NAME_CHARS characters."""
-        return _BETWEEN.sub("_", (self.Name or self.Title).lower()).strip("_")[:NAME_CHARS] or "idea"
+        return self._whole_slug[:NAME_CHARS] or "idea"
+
+    @property
+    def is_name_cut(self) -> bool:
+        """Whether the folder's name holds only the beginning of the name."""
+        return len(self._whole_slug) > NAME_CHARS
+
+    @property
+    def _whole_slug(self) -> str:
+        return _BETWEEN.sub("_", (self.Name or self.Title).lower()).strip("_")
 
     def to_json(self) -> str:
         return json.dumps(self.model_dump(), indent=2, ensure_ascii=False) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from agent.edges.git.locks import NOTES
 from agent.edges.git.safe import SafeGit
 from agent.errors import IntegrityError
 
-__all__ = ["find_broken", "move_broken"]
+__all__ = ["find_broken", "move_broken", "set_aside"]
 
 # "3f2c...": 40 hex digits, or "ref: refs/heads/main"
 _REFERENCE = re.compile(rb"(?:[0-9a-f]{40}|ref: [^\s]+)\s?")
@@ -37,18 +38,23 @@ def find_broken(work_tree: Path) -> list[str]:
 
 def move_broken(work_tree: Path, names: Sequence[str]) -> None:
     """Move the files to .agent/rescue, with a line in its notes, and write plain ones where git needs them."""
-    rescue = work_tree / ".agent" / "rescue"
-    rescue.mkdir(parents=True, exist_ok=True)
     for name in names:
         path = work_tree / name
-        aside = rescue / f"{path.name}.{time.time_ns()}"
-        if path.exists() or path.is_symlink():
-            path.rename(aside)
-            stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            with (rescue / NOTES).open("a", encoding="utf-8") as notes:
-                notes.write(f"{stamp} {aside.name} was {name}, which git could not read\n")
+        set_aside(work_tree, name, "which git could not read")
         if plain := _PLAIN.get(path.name) if path.parent.name == ".git" else None:
             path.write_text(plain, "ascii")
+
+
+def set_aside(work_tree: Path, name: str, why: str) -> None:
+    """Move what has this name below the work tree to .agent/rescue, with a line in its notes. why: follows the name."""
+    path, rescue = work_tree / name, work_tree / ".agent" / "rescue"
+    rescue.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(path):
+        aside = rescue / f"{path.name}.{time.time_ns()}"
+        path.rename(aside)
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        with (rescue / NOTES).open("a", encoding="utf-8") as notes:
+            notes.write(f"{stamp} {aside.name} was {name}, {why}\n")
 
 
 def _is_reference(path: Path) -> bool:

@@ -107,6 +107,7 @@ class Repo:
         index = self.folder / ".git" / "index"
         if index.is_symlink():  # git would write where it leads
             index.unlink()
+        make_way(index, self.folder, self.folder / ".agent" / "rescue")
         move_locks(self.folder, ("index.lock",))
         self._run("read-tree", BRANCH)
 

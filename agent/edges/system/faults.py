@@ -15,7 +15,10 @@ MEND = "free space or mend the disk, then resume"
 _FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.ESTALE)
 # "fatal: unable to write new index file"
 _WRITING = re.compile(r"unable to (write|create)|couldn't write|write error|diskspace|failed to write|cannot mkdir")
+_IN_THE_WAY = (errno.EISDIR, errno.EEXIST, errno.ENOTDIR, errno.ENOTEMPTY, errno.ELOOP)
 _REMEDIES = {
+    **dict.fromkeys(_IN_THE_WAY, "move what stands there away, then resume"),
+    errno.ENOENT: "put it back, then resume",
     errno.EBUSY: "then resume",
     errno.EINTR: "then resume",
     errno.ETIMEDOUT: "then resume",
@@ -25,6 +28,7 @@ _REMEDIES = {
     errno.EAGAIN: "allow more processes (ulimit -u) or end others, then resume",
     errno.ENOMEM: "free memory, then resume",
 }
+_MACHINE = {*_FAULTS, *_REMEDIES} - {errno.EACCES, errno.ENOENT, *_IN_THE_WAY}
 _PROBE_BYTES = 1 << 16
 
 
@@ -47,9 +51,7 @@ def find_fault(problem: str, folder: Path) -> int | None:
 
 def is_machine_fault(error: BaseException) -> bool:
     """Whether the machine gave no memory, file, process or place on a disk: nothing is wrong with what was asked."""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, OSError) and error.errno in (*_FAULTS, *_REMEDIES) and error.errno != errno.EACCES
-    )
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _MACHINE)
 
 
 def say_fault(error: OSError | MemoryError, folder: Path) -> str:
@@ -57,4 +59,5 @@ def say_fault(error: OSError | MemoryError, folder: Path) -> str:
     if isinstance(error, MemoryError):
         error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
     remedy = _REMEDIES.get(error.errno or 0, MEND)
-    return f"{error.filename or folder}: {error.strerror or error}; {remedy}"
+    place = error.filename2 if error.errno in _IN_THE_WAY and error.filename2 else error.filename
+    return f"{place or folder}: {error.strerror or error}; {remedy}"

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.core.journal.state import State
-from agent.edges.git.broken import find_broken, move_broken
+from agent.edges.git.broken import find_broken, move_broken, set_aside
 from agent.edges.git.locks import move_locks
 from agent.edges.git.repo import Repo
-from agent.edges.workspace.layout import Workspace
+from agent.edges.workspace.layout import Workspace, find_extra_runs
 from agent.errors import IntegrityError
 
 __all__ = ["HandEdits", "check_untouched", "discard_edits", "find_edits", "has_repository"]
@@ -100,11 +100,14 @@ def discard_edits(workspace: Workspace, repo: Repo, state: State) -> list[str]:
     if not has_repository(workspace):
         return []  # `check_untouched` names it
     broken = find_broken(workspace.path)
+    extra = [path.name for path in find_extra_runs(workspace, state)]  # they are in the way of runs to come
     move_broken(workspace.path, broken)
+    for name in extra:
+        set_aside(workspace.path, name, "which no event published")
     move_locks(workspace.path)
     edits = find_edits(repo, state)
     foreign = dict.fromkeys(sha for sha in (edits.head, repo.resolve("HEAD")) if sha and sha != edits.expected)
-    kept = [f"{name}, in .agent/rescue" for name in broken] + [repo.keep_commit(sha) for sha in foreign]
+    kept = [f"{name}, in .agent/rescue" for name in broken + extra] + [repo.keep_commit(sha) for sha in foreign]
     if edits.files:
         kept.append(repo.keep_work_tree(edits.files))
     repo.move_branch(edits.expected)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -221,6 +222,24 @@ def withdraw_stop(workspace: Workspace, age_s: float) -> None:
         now_s = clock_of(scratch)
         if not now_s - age_s <= workspace.stop_file.stat().st_mtime <= now_s + CLOCK_S:
             workspace.stop_file.unlink(missing_ok=True)
+
+
+def mend_folders(workspace: Workspace) -> None:
+    """Make folders of .agent that somebody removed, as to free their space. A file in their place is moved aside."""
+    for folder in (workspace.agent / "tmp", workspace.attempts) if workspace.agent.is_dir() else ():
+        if os.path.lexists(folder) and not folder.is_dir():
+            folder.rename(folder.with_name(f"{folder.name}.{time.time_ns()}"))
+        folder.mkdir(exist_ok=True)
+
+
+def find_extra_runs(workspace: Workspace, state: State) -> list[Path]:
+    """What stands in the place of the outputs of this run and later ones, and that no open publication put there."""
+    opened = state.run.number if state.pending and state.pending.kind == "Publish" else 0
+    # "run_12"
+    found = [path for path in sorted(workspace.path.iterdir()) if re.fullmatch(r"run_[1-9]\d{0,8}", path.name)]
+    published = {row.run for row in state.rows} | {opened}
+    numbered = [(int(path.name.removeprefix("run_")), path) for path in found]
+    return [path for number, path in numbered if number >= state.run.number and number not in published]
 
 
 def read_state(workspace: Workspace) -> State:

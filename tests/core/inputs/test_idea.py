@@ -117,6 +117,12 @@ def test_folder_names(name: str, title: str, slug: str) -> None:
     assert Idea(Name=name, Title=title, Experiment="e").slug == slug
 
 
+@pytest.mark.parametrize(("length", "is_cut"), [(1, False), (60, False), (61, True), (9000, True)])
+def test_a_name_that_its_folder_cannot_hold_is_known(length: int, is_cut: bool) -> None:
+    idea = Idea(Name="!" + "n" * length + "?", Title="t", Experiment="e")
+    assert (idea.is_name_cut, len(idea.slug)) == (is_cut, min(length, 60))
+
+
 def test_details_leave_out_scores_and_what_is_empty() -> None:
     (idea,) = parse_ideas(json.dumps(ONE | {"Novelty": 9, "novel": True, "Overall_Score": 7, "Abstract": ""}), "f")
     assert dict(idea.details()) == ONE

@@ -62,3 +62,13 @@ def test_a_limit_of_the_machine_is_told_with_the_setting_that_moves_it(
 ) -> None:
     assert is_machine_fault(error) and say_fault(error, tmp_path).endswith(f"; {remedy}")
     assert not is_machine_fault(FileNotFoundError(errno.ENOENT, "x")) and not is_machine_fault(ValueError())
+
+
+def test_something_that_stands_in_the_way_is_named_and_no_disk_is_blamed(tmp_path: Path) -> None:
+    (tmp_path / "holder.json").mkdir()
+    (tmp_path / "new").touch()
+    with pytest.raises(OSError) as caught:
+        (tmp_path / "new").replace(tmp_path / "holder.json")
+    told = say_fault(caught.value, tmp_path)
+    assert told == f"{tmp_path / 'holder.json'}: Is a directory; move what stands there away, then resume"
+    assert not is_machine_fault(caught.value)

@@ -25,6 +25,7 @@ from agent.edges.workspace.layout import (
     create_batch,
     find_workspaces,
     frozen_template,
+    mend_folders,
     open_workspace,
     read_state,
     template_store,
@@ -143,6 +144,25 @@ def test_a_request_to_stop_that_came_after_the_command_began_stays(
     withdraw_stop(batch[0], 5.0)
     assert batch[0].stop_file.exists() != is_withdrawn
     assert not list((batch[0].agent / "tmp").iterdir())
+
+
+@pytest.mark.parametrize("name", ["tmp", "attempts"])
+def test_folders_that_somebody_removed_or_replaced_are_made_again(batch: list[Workspace], name: str) -> None:
+    agent = batch[0].agent
+    shutil.rmtree(agent / name)
+    mend_folders(batch[0])
+    assert (agent / name).is_dir()
+    (agent / name).rename(agent / "elsewhere")
+    (agent / name).symlink_to("elsewhere")  # as on a larger disk
+    mend_folders(batch[0])
+    assert (agent / name).is_symlink()
+    (agent / name).unlink()
+    (agent / name).write_text("mine")
+    mend_folders(batch[0])
+    assert (agent / name).is_dir() and [path.read_text() for path in agent.glob(f"{name}.*")] == ["mine"]
+    shutil.rmtree(batch[0].path)
+    mend_folders(batch[0])
+    assert not batch[0].path.exists()
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, template: Template) -> None:
