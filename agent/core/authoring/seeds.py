@@ -17,6 +17,7 @@ __all__ = ["GeneratorCall", "SeedChange", "find_generators", "propose_seeds", "s
 
 SEED: Final = 'int(os.environ["SCIENTIST_SEED"])'
 MOST_SHOWN: Final = 6
+APART: Final = 1000  # between the seeds of two runs: else the workers or folds of one share most of the other's
 
 # "\r" in "a\rb", not in "a\r\n"
 _LONE_RETURN: Final = re.compile(r"\r(?!\n)")
@@ -41,6 +42,12 @@ _SPLITTERS: Final = ("split", "fold", "shuffle_split", "load", "make_", "fetch_"
 _SHARED: Final = {
     "random": "random.seed", "numpy.random": "numpy.random.seed", "torch": "torch.manual_seed",
     "tensorflow": "tensorflow.random.set_seed", "keras": "keras.utils.set_random_seed",
+    # These draw from the generators of numpy and torch, whether a script imports those or not.
+    **dict.fromkeys(("pandas", "scipy", "sklearn"), "numpy.random.seed"),
+    **dict.fromkeys(
+        ("accelerate", "lightning", "pytorch_lightning", "timm", "torchaudio", "torchvision", "transformers"),
+        "torch.manual_seed",
+    ),
 }  # fmt: skip
 
 
@@ -161,10 +168,13 @@ _Span = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """Names of a file: literals that the module assigns once, at its top level, and parameters of functions."""
+    """Names of a file: literals that the module assigns once, at its top level, parameters of functions, and counters
+    of loops.
+    """
 
     constants: Mapping[str, ast.expr]
     parameters: frozenset[str]
+    counters: frozenset[str] = frozenset()
 
 
 def _read_scope(text: str) -> _Scope:
@@ -175,7 +185,9 @@ def _read_scope(text: str) -> _Scope:
     stored = Counter(node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
     constants = {name: value for name, value in constants_in(tree) if isinstance(value, ast.Constant)}
     once = {name: value for name, value in constants.items() if stored[name] == 1}
-    return _Scope(once, frozenset(node.arg for node in nodes if isinstance(node, ast.arg)))
+    targets = [node.target for node in nodes if isinstance(node, ast.For | ast.AsyncFor | ast.comprehension)]
+    counters = frozenset(n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name))
+    return _Scope(once, frozenset(node.arg for node in nodes if isinstance(node, ast.arg)), counters)
 
 
 def _is_handed(call: GeneratorCall, scope: _Scope) -> bool:
@@ -197,8 +209,9 @@ def _place_of(call: GeneratorCall, scope: _Scope) -> tuple[_Span, str] | None:
     if seed.lineno != seed.end_lineno or not shown or "SCIENTIST_SEED" in shown:
         return None
     span = (seed.lineno, seed.col_offset, seed.end_col_offset or 0)
-    if isinstance(seed, ast.BinOp | ast.Call):  # as 7 + rank: what tells workers apart stays
-        return span, f"{shown} + {SEED}"
+    is_counted = isinstance(seed, ast.Name) and seed.id in scope.counters
+    if isinstance(seed, ast.BinOp | ast.Call) or is_counted:  # as 7 + rank: what tells workers or folds apart stays
+        return span, f"{shown} + {APART} * {SEED}"
     return span, SEED
 
 
@@ -212,7 +225,7 @@ def seed_added(files: Mapping[str, str]) -> SeedChange | None:
     if not isinstance(tree, ast.Module):
         return None
     modules = {name for text in files.values() for name in _modules_in(text)}
-    calls = [call for module, call in _SHARED.items() if module.split(".")[0] in modules]
+    calls = dict.fromkeys(call for module, call in _SHARED.items() if module.split(".")[0] in modules)
     if not calls:
         return None
     new = [f"import {call.split('.')[0]}; {call}({SEED})" for call in calls]

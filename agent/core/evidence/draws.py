@@ -13,6 +13,7 @@ from agent.core.inputs.spec import TemplateSpec
 __all__ = ["doubt_repeat", "doubt_seed"]
 
 SEED: Final = "SCIENTIST_SEED"
+ROUNDING: Final = 1e-9  # of a number
 
 
 def doubt_seed(before: Mapping[str, str], after: Mapping[str, str]) -> str:
@@ -40,7 +41,7 @@ def doubt_repeat(spec: TemplateSpec, values: Mapping[str, float], earlier: Mappi
     earlier: the values of those runs, by number. Times differ from run to run. Numbers that move in steps may be equal.
     """
     if spec.deterministic:
-        return ""
+        return _doubt_sameness(spec, values, earlier)
     steps = {metric.name for metric in spec.metrics if metric.resolution > 0}
     controls = {control.name for control in spec.controls}
     for run, known in earlier.items():
@@ -48,4 +49,16 @@ def doubt_repeat(spec: TemplateSpec, values: Mapping[str, float], earlier: Mappi
         told = [name for name in shared if name not in steps and not is_cost(name, spec.metrics)]
         if told and all(values[name] == known[name] for name in {*told, *(steps & set(shared))}):
             return f"it gave the very numbers of run {run} with another seed, so the seed does not reach the code"
+    return ""
+
+
+def _doubt_sameness(spec: TemplateSpec, values: Mapping[str, float], earlier: Mapping[int, Mapping[str, float]]) -> str:
+    """Why the template is not as deterministic as it says. Rounding does not count."""
+    for run, known in earlier.items():
+        for name in values:
+            if name in known and not is_cost(name, spec.metrics):
+                apart = abs(values[name] - known[name])
+                if apart > ROUNDING * max(abs(values[name]), abs(known[name])):
+                    said = f"template.toml says deterministic = true, and the same code gave {name} {known[name]:.6g}"
+                    return f"{said} in run {run} and {values[name]:.6g} here"
     return ""

@@ -12,16 +12,18 @@ GENERATORS = {
     "import numpy as np\nrng = np.random.RandomState(cfg['seed'])": f"np.random.RandomState({SEED})",
     "from numpy.random import default_rng\nrng = default_rng()": f"default_rng({SEED})",
     "from numpy import random as nr\nrng = nr.default_rng(seed=args.seed)": f"nr.default_rng(seed={SEED})",
-    "import torch\ng = torch.Generator(device='cpu').manual_seed(3 + rank)": f".manual_seed(3 + rank + {SEED})",
+    "import torch\ng = torch.Generator(device='cpu').manual_seed(3 + rank)": f".manual_seed(3 + rank + 1000 * {SEED})",
     "import jax\nkey = jax.random.PRNGKey(0)": f"jax.random.PRNGKey({SEED})",
     "from jax import random\nkey = random.key(0)": f"random.key({SEED})",
-    "import random\nr = random.Random(hash('é') % 7)": f"random.Random(hash('é') % 7 + {SEED})",
+    "import random\nr = random.Random(hash('é') % 7)": f"random.Random(hash('é') % 7 + 1000 * {SEED})",
     "import torch\ndef fix_seed(s):\n    torch.manual_seed(s)\nfix_seed(5)": f"\nfix_seed({SEED})",
     "from transformers import set_seed\ndef main():\n    set_seed(training_args.seed)": f"    set_seed({SEED})",
     "import lightning as L\nL.seed_everything(cfg.seed, workers=True)": f"L.seed_everything({SEED}, workers=True)",
     "import keras\nkeras.utils.set_random_seed(812)": f"keras.utils.set_random_seed({SEED})",
     "import tensorflow as tf\ntf.random.set_seed(1)": f"tf.random.set_seed({SEED})",
     "from sklearn.svm import SVC\nm = SVC(C=1.0, random_state=0)": f"SVC(C=1.0, random_state={SEED})",
+    "import random\nfor fold in range(5):\n    random.seed(fold)": f"    random.seed(fold + 1000 * {SEED})",
+    "import numpy as np\nr = [np.random.default_rng(i) for i in range(3)]": f"default_rng(i + 1000 * {SEED}) for",
     "import torch\nSEED = 42\ntorch.manual_seed(SEED)\nother(SEED)": f"SEED = {SEED}",
 }
 
@@ -94,3 +96,17 @@ def test_thousands_of_calls_are_read_in_one_pass() -> None:
 def test_a_script_whose_lines_only_python_sees_is_left_as_it_is(text: str) -> None:
     files = {"experiment.py": text}
     assert find_generators(files) == [] and seed_given(files) is None and seed_added(files) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "call"),
+    [
+        ("from sklearn.neural_network import MLPClassifier\n", "numpy.random.seed"),
+        ("import pandas as pd\n", "numpy.random.seed"),
+        ("import torchvision\n", "torch.manual_seed"),
+        ("import numpy, scipy.stats\n", "numpy.random.seed"),
+    ],
+)
+def test_a_library_is_seeded_by_the_generator_that_it_draws_from(code: str, call: str) -> None:
+    change = seed_added({"experiment.py": code})
+    assert change and change.files["experiment.py"].count(f"{call}({SEED})") == 1

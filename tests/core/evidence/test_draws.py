@@ -48,7 +48,6 @@ def test_the_very_numbers_of_another_seed_are_no_new_draw(
     values: dict[str, float], known: dict[str, float], repeats: bool
 ) -> None:
     assert ("the very numbers of run 2" in doubt_repeat(SPEC, values, {2: known})) is repeats
-    assert doubt_repeat(SPEC.model_copy(update={"deterministic": True}), values, {2: known}) == ""
 
 
 def test_a_run_in_doubt_has_no_verdict_and_the_reason_is_the_doubt() -> None:
@@ -65,3 +64,13 @@ def test_a_run_in_doubt_has_no_verdict_and_the_reason_is_the_doubt() -> None:
 def test_a_doubt_outlives_the_next_step() -> None:
     assert Measured(doubt="a").join(Measured({"loss": 1.0})).doubt == "a"
     assert Measured().join(Measured(doubt="b")).doubt == "b"
+
+
+@pytest.mark.parametrize(
+    ("loss", "seconds", "said"), [(0.25, 9.0, False), (0.25 + 1e-12, 3.0, False), (0.2501, 3.0, True)]
+)
+def test_a_template_that_says_it_is_deterministic_is_held_to_it(loss: float, seconds: float, said: bool) -> None:
+    exact = SPEC.model_copy(update={"deterministic": True})
+    values = {"loss": loss, "train_seconds": seconds}
+    doubt = doubt_repeat(exact, values, {3: {"loss": 0.25, "train_seconds": 3.0}})
+    assert ("the same code gave loss 0.25 in run 3 and 0.2501 here" in doubt) is said
