@@ -79,7 +79,7 @@ PARAMETER: Final = re.compile(
 )
 # "This model's maximum context length is 65536 tokens", "prompt is too long"
 LENGTH: Final = re.compile(
-    r"context.?(length|window|size)|maximum.{0,20}context|exceed\w* context limit|context shift is disabled"
+    r"context.?(length|window|size)|maximum.{0,20}context|exceed\w{0,5} context limit|context shift is disabled"
     r"|max_tokens must be at least 1, got [-0]|(input|prompt) token count"
     r"|(prompt|input|request|messages?) (is|are|was|were)? ?too (long|large|big)"
     r"|(input|prompt) tokens? .{0,40}exceed|exceeds? the (model'?s )?max|reduce the length|token count .{0,40}exceeds"

@@ -9,15 +9,11 @@ from enum import Enum
 from itertools import accumulate
 from typing import Final
 
+from agent.core.text.asides import NAMES, OPENS, find_asides, find_fences, is_mention
 from agent.core.text.markers import FenceMark, closes_block, read_fence, read_head
 
 __all__ = ["split_reasoning", "strip_reasoning"]
 
-# "think", "reasoning", "inner_monologue", "antThinking"
-_NAMES: Final = (
-    r"(?:ant|(?:inner|internal|chain_of)_)?(?:think|thinking|thoughts?|reason|reasoning|reflection|scratchpad|analysis"
-    r"|rationale|monologue|deliberation)(?:_process)?"
-)
 # How the final channel of gpt-oss begins, with some of its tokens lost: "<|end|><|start|>assistant<|channel|>final
 # <|message|>" on one line, "<|channel|>final <|constrain|>json<|message|>", "assistantfinal"
 _FINAL: Final = (
@@ -26,28 +22,33 @@ _FINAL: Final = (
 )
 # Special tokens that end reasoning, which no prose holds: "[/THINK]", "<|end_of_thought|>", "<|/thinking|>"
 _TOKEN_CLOSE: Final = re.compile(
-    rf"{_FINAL}|(?-i:\[/(?:THINK|THINKING|REASONING)\])|<\|end_(?:of_)?{_NAMES}\|>|<\|{_NAMES}_end\|>"
-    rf"|<\|/{_NAMES}\|>|</\|{_NAMES}\|>|<channel\|>|<unused95>",
+    rf"{_FINAL}|(?-i:\[/(?:THINK|THINKING|REASONING)\])|<\|end_(?:of_)?{NAMES}\|>|<\|{NAMES}_end\|>"
+    rf"|<\|/{NAMES}\|>|</\|{NAMES}\|>|<channel\|>|<unused95>",
     re.IGNORECASE,
 )
 # "</think>", "</reasoning >", "◁/think▷", and those tokens
-_CLOSE: Final = re.compile(rf"</(?:[a-z]+:)?{_NAMES}\s*>|◁/think▷|{_TOKEN_CLOSE.pattern}", re.IGNORECASE)
+_CLOSE: Final = re.compile(rf"</(?:[a-z]+:)?{NAMES}\s*>|◁/think▷|{_TOKEN_CLOSE.pattern}", re.IGNORECASE)
 # Tokens around an answer: "<|return|>", "<|begin_of_solution|>", "<end_of_turn>"
 _EDGE: Final = re.compile(
     r"<\|(?:return|end|im_end|eot_id|endoftext|end_of_text|(?:begin|end)_of_solution|(?:START|END)_(?:RESPONSE|TEXT))\|>"
     r"|<end_of_turn>|<｜end▁of▁sentence｜>",
     re.IGNORECASE,
 )
+# A form that prose has too: "<details", "[Reasoning]", "Thinking..."
+_ASIDE: Final = re.compile(rf"(?!(?-i:\[(?:THINK|THINKING|REASONING)\]))(?:{OPENS})", re.IGNORECASE)
 # "<think>", "<ns:reasoning effort='high'>", "[THINK]", "<|begin_of_thought|>", "<|channel|>analysis", and the others
 _TAG: Final = re.compile(
-    rf"{_CLOSE.pattern}|<(?:[a-z]+:)?{_NAMES}(?:\s[^<>]*)?>|◁think▷|(?-i:\[(?:THINK|THINKING|REASONING)\])"
-    rf"|<\|(?:(?:begin|start)_(?:of_)?)?{_NAMES}(?:_(?:start|begin))?\|>"
+    rf"{_CLOSE.pattern}|<(?:[a-z]+:)?{NAMES}(?:\s[^<>]*)?>|◁think▷|(?-i:\[(?:THINK|THINKING|REASONING)\])"
+    rf"|<\|(?:(?:begin|start)_(?:of_)?)?{NAMES}(?:_(?:start|begin))?\|>"
     rf"|(?:<\|start\|>assistant)?<\|channel\|>\s?(?!final)\w{{1,20}}|<\|channel>\s?(?!final)\w{{1,20}}"
-    rf"|<unused94>|{_EDGE.pattern}",
+    rf"|<unused94>|{_EDGE.pattern}|{OPENS}",
     re.IGNORECASE,
 )
 # A text that begins in gpt-oss's channel of analysis, of which a token was lost: "analysis<|message|>We", "analysisWe"
 _BEGUN: Final = re.compile(r"\s*(?:assistant)?(?:analysis|commentary)(?:<\|message\|>|(?=[A-Z]))")
+
+# "```thinking"
+_FENCE_OF_THOUGHTS: Final = re.compile(rf"(?:```|~~~)[ \t]{{0,3}}{NAMES}[ \t\r]{{0,3}}$", re.IGNORECASE | re.MULTILINE)
 
 _SPACES: Final = re.compile(r"\s*")
 # How a line begins that may open or close a fence or a block: "```", "1. ```", "<<<<<<< SEARCH", "======>>>>>> REPLACE"
@@ -58,7 +59,8 @@ def strip_reasoning(text: str) -> str:
     """The text with reasoning blanked, line by line, so that line numbers stay.
 
     Reasoning is <think>, [THINK], <|channel|>analysis or another of their kind up to a closing one, or to the end if it
-    opens a line and is never closed. It is also everything before a closing tag that nothing opened, even if that left
+    opens a line and is never closed. Forms that prose has too, as <details>, "Thinking..." and "Here is my thought
+    process:", have to be closed. It is also everything before a closing tag that nothing opened, even if that left
     a fence or a block open: some servers put the opening tag into the prompt, and some lose a token of it. Tags inside
     fences, closed blocks and backticks are text.
     """
@@ -69,7 +71,9 @@ def split_reasoning(text: str) -> list[tuple[str, bool]]:
     """The lines of the text without reasoning, and whether each is blank because it was reasoning."""
     if _BEGUN.match(text) and not _TOKEN_CLOSE.search(text):
         return [("", True)] * (text.count("\n") + 1)
-    return _Splitter(text).split() if _TAG.search(text) else [(line, False) for line in text.split("\n")]
+    if _TAG.search(text) or _FENCE_OF_THOUGHTS.search(text):
+        return _Splitter(text).split()
+    return [(line, False) for line in text.split("\n")]
 
 
 class _Within(Enum):
@@ -87,6 +91,7 @@ class _Splitter:
         self.lines = text.split("\n")
         self.starts = [0, *accumulate(len(line) + 1 for line in self.lines)]
         self.closings = [(found.start(), found.end()) for found in _CLOSE.finditer(text)]
+        self.asides, self.fences = find_asides(text), find_fences(self.lines)
         self.closed_below = _closed_below(self.lines)
         self.done: list[tuple[str, bool]] = []
         self.blank_until = 0  # lines before this one turned out to be reasoning
@@ -97,8 +102,12 @@ class _Splitter:
 
     def split(self) -> list[tuple[str, bool]]:
         column = 0
-        while len(self.done) < len(self.lines):
-            column = self._read_line(len(self.done), column)
+        while (index := len(self.done)) < len(self.lines):
+            last = self.fences.get(index) if not column and self.fence is None and not self.in_block else None
+            if last is not None:
+                self.done += [("", True)] * (last - index + 1)
+            else:
+                column = self._read_line(index, column)
         return [("", True)] * self.blank_until + self.done[self.blank_until :]
 
     def _read_line(self, index: int, column: int) -> int:
@@ -122,15 +131,17 @@ class _Splitter:
                     line.leave_out(tag.start(), tag.end())
                     place = self._enter_again(index, line)
             elif place is _Within.CODE:
-                self.tags_in_code += 1
-            elif (end := self._end_of_reasoning(self.starts[index] + tag.end())) is not None:
-                self.tags_in_code = 0
+                self.tags_in_code += not _ASIDE.fullmatch(tag[0])
+            elif (span := self._find_end(self.starts[index], tag)) and line.mentions(tag, span[0] - self.starts[index]):
+                line.pass_over(span[1] - self.starts[index])
+            elif span:
+                self.tags_in_code, end = 0, span[1]
                 last = bisect_right(self.starts, end - 1) - 1
                 if last > index:
                     return self._skip(index, line.text_before(tag), last, end)
                 line.leave_out(tag.start(), end - self.starts[index])
                 place = self._enter_again(index, line)
-            elif line.is_blank_before(tag):
+            elif line.is_blank_before(tag) and not _ASIDE.fullmatch(tag[0]):
                 return self._skip(index, line.text_before(tag), len(self.lines), 0)
         text = line.rest()
         if line.has_text:
@@ -151,10 +162,13 @@ class _Splitter:
             self.in_block, self.has_head = True, False
         return column
 
-    def _end_of_reasoning(self, position: int) -> int | None:
-        """The position after the first closing tag from `position` on."""
-        at = bisect_left(self.closings, (position, 0))
-        return self.closings[at][1] if at < len(self.closings) else None
+    def _find_end(self, start: int, tag: re.Match[str]) -> tuple[int, int] | None:
+        """Where the tag that closes this one begins and ends, None if nothing does. start: of the line."""
+        if _ASIDE.fullmatch(tag[0]):
+            end = self.asides.get(start + tag.start())
+            return None if end is None else (end, end)
+        at = bisect_left(self.closings, (start + tag.end(), 0))
+        return self.closings[at] if at < len(self.closings) else None
 
     def _enter_again(self, index: int, line: _Rest) -> _Within:
         may_open = not line.has_text and _OPENING.match(line.text, line.column)
@@ -207,6 +221,14 @@ class _Rest:
 
     def is_blank_before(self, tag: re.Match[str]) -> bool:
         return not self.has_text and tag.start() <= self._first
+
+    def mentions(self, tag: re.Match[str], closing: int) -> bool:
+        """Whether the tag and the one that closes it at that column are only spoken of."""
+        return is_mention(self.text[tag.end() : max(0, closing)], self.text_before(tag))
+
+    def pass_over(self, column: int) -> None:
+        """Look for the next tag behind the column."""
+        self._next = column
 
     def leave_out(self, start: int, end: int) -> None:
         """Leave out the columns start..end."""

@@ -72,6 +72,14 @@ def test_a_tag_in_a_block_that_is_never_closed_is_reasoning() -> None:
         "<inner_monologue ",
         ">>>>>>> REPLACE[/THINK]\n",
         "<a",
+        "[Reasoning] x [/think] ",
+        "(think)",
+        "<details><summary>think</summary>",
+        "<details></details>",
+        "< think >",
+        "```think\n",
+        "```think\n```\n",
+        "x <think> and ",
     ],
 )
 def test_many_tags_take_time_linear_in_their_number(unit: str) -> None:
@@ -145,3 +153,57 @@ def test_a_draft_whose_last_line_is_followed_by_the_final_channel_is_left_out() 
 )
 def test_words_that_are_like_a_tag_are_text(text: str) -> None:
     assert strip_reasoning(text) == text
+
+
+ASIDES = {
+    "Ollama's command line": ("Thinking...\n", "\n...done thinking.\n\n"),
+    "Granite": ("Here is my thought process:\n", "\nHere is my response:\n"),
+    "Granite, short": ("\nHere's my thought process: ", "Here's my response: "),
+    "a folded part": ("<details><summary>Thoughts</summary>\n", "</details>\n"),
+    "a folded part on lines": ("<details>\n<summary>Thinking for 8 s...</summary>\n\n", "\n</details>\n\n"),
+    "a folded part with a type": ('<details type="reasoning" done="true">\n<summary>8 s</summary>\n', "</details>\n"),
+    "brackets": ("[Reasoning]\n", "[/Reasoning]\n"),
+    "round brackets": ("(think)\n", "(/think)\n"),
+    "blanks": ("< think >", "</ think >\n"),
+    "wide": ("＜think＞", "＜/think＞"),
+    "one bar": ("<|think>", "<think|>"),
+    "Apertus": ("<|inner_prefix|>", "<|inner_suffix|>"),
+    "a token of DeepSeek's form": ("<｜thought▁begin｜>", "<｜thought▁end｜>"),
+    "a fence": ("````thinking\n", "````\n"),
+    "a fence as long as those in it": ("```think\n", "```\n"),
+    "tildes": ("~~~reasoning\n", "~~~\n"),
+    "an underscore": ("<longcat_think>", "</longcat_think>\n"),
+    "the name of a field": ("<reasoning_content>", "</reasoning_content>\n"),
+    "a chain": ("<cot>", "</cot>\n"),
+}
+
+
+@pytest.mark.parametrize("form", ASIDES)
+def test_a_draft_in_a_form_that_prose_has_too_is_left_out_if_the_form_is_closed(form: str) -> None:
+    begin, end = ASIDES[form]
+    text = f"{begin}{DRAFT}{end}{FINAL}"
+    assert strip_reasoning(text).strip() == FINAL.strip() and strip_reasoning(text).count("\n") == text.count("\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Here is my thought process: the rate is too low.\n" + FINAL,
+        "First a word.\nThinking...\n" + FINAL + "...done thinking.\n",
+        "Thinking... the rate is too low.\n" + FINAL,
+        "<details><summary>Log of run 1</summary>\na\n</details>\n" + FINAL,
+        "[Reasoning] The rate is too low.\n" + FINAL,
+        "(think) of it\n" + FINAL,
+        "```think\nnever closed\n" + FINAL,
+        "```\n<details><summary>Thoughts</summary>\n</details>\n```\n" + FINAL,
+        "The parser reads <think> and </think>, and `<think>` alone.\n" + FINAL,
+        "1. Strip <think>...</think> from the data\n2. and <reasoning> or </reasoning>\n" + FINAL,
+    ],
+)
+def test_words_that_only_speak_of_reasoning_are_text(text: str) -> None:
+    assert strip_reasoning(text) == text
+
+
+def test_a_fence_of_thoughts_in_code_is_code() -> None:
+    block = BODY.replace("a = 2", 'a = """\n```think\nx\n```\n"""')
+    assert strip_reasoning(block) == block
