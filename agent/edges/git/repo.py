@@ -18,6 +18,7 @@ from unicodedata import category
 
 from agent.edges.git.locks import move_locks
 from agent.edges.git.log import LOG_OPTIONS, Commit, parse_log
+from agent.edges.git.loose import read_branch
 from agent.edges.git.safe import SafeGit
 from agent.edges.system.files import make_way, write_durably
 from agent.errors import IntegrityError
@@ -49,6 +50,8 @@ class Repo:
 
     def head(self) -> str:
         """The newest commit of the branch, empty if there is none."""
+        if found := read_branch(self.folder / ".git", BRANCH):
+            return found
         try:
             return self._run("rev-parse", "--verify", "--quiet", BRANCH)
         except IntegrityError:
