@@ -53,6 +53,7 @@ WITH_LITELLM = (
     "tests/cli/test_commands.py::test_a_real_model",
     "tests/cli/test_doctor.py",
     "tests/cli/test_hostile.py",
+    "tests/cli/test_models.py",
     "tests/cli/test_secrets.py",
     "tests/loop/test_context_loop.py::test_a_real_server",
 )

@@ -29,7 +29,7 @@ LEAST_REPLY_TOKENS = 512
 
 def estimate_tokens(text: str) -> int:
     """Tokens of a text, rather too many than too few. A character outside ASCII counts as one."""
-    wide = 0 if text.isascii() else sum(ord(c) > 127 for c in text)
+    wide = len(text) - len(text.encode("ascii", "ignore"))
     return math.ceil((len(text) - wide) / LEAST_CHARS_PER_TOKEN) + wide
 
 

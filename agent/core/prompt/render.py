@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -29,6 +30,8 @@ DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "unknown
 NOTES_CHARS = 6000
 LAST_WORDS_CHARS = 600
 HEAD_LINES = 12
+# "```"
+_TICKS = re.compile("`+")
 
 
 def render_opening(view: TurnView) -> list[Message]:
@@ -105,11 +108,7 @@ def _fill(name: str, **values: Any) -> str:
 
 def fenced(text: str, language: str = "") -> str:
     """The text in a fence longer than any run of backticks within it."""
-    longest = 0
-    run = 0
-    for character in text:
-        run = run + 1 if character == "`" else 0
-        longest = max(longest, run)
+    longest = max(map(len, _TICKS.findall(text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 
 import pytest
@@ -23,11 +23,12 @@ from agent.core.text.markers import closes_block, divider_width, is_marker, read
 from agent.core.text.plain import plain_line
 from agent.core.text.reasoning import strip_reasoning
 from agent.core.text.redact import Redactor
+from tests.core.timing import seconds
 
-LENGTH = 20_000
+LENGTH = 10_000
 CHARACTERS = "~`#><= 1.-*\t_a(|"
-# Lines of this length are read in a few milliseconds, in quadratic time it takes half a second or more.
-FAST_S = 0.1
+# Lines of this length are read in a few milliseconds, in quadratic time it takes an eighth of a second or more.
+FAST_S = 0.025
 FILE = "experiment.py"
 FILES = {FILE: "x = 1\n"}
 
@@ -81,15 +82,9 @@ def test_a_long_line_is_read_in_time_linear_in_its_length(reader: str, closing: 
     read = READERS[reader]
     slow = []
     for line in (character * LENGTH + closing for character in CHARACTERS):
-        if _seconds(read, line) < FAST_S:
+        if seconds(partial(read, line)) < FAST_S:
             continue
-        half, whole = (median(_seconds(read, part) for _ in range(3)) for part in (line[LENGTH // 2 :], line))
+        half, whole = (median(seconds(partial(read, part)) for _ in range(3)) for part in (line[LENGTH // 2 :], line))
         if whole >= FAST_S and whole > 3 * half:
             slow.append((line[0], line[LENGTH:], round(half, 3), round(whole, 3)))
     assert not slow
-
-
-def _seconds(read: Callable[[str], object], line: str) -> float:
-    begun = time.process_time()
-    read(line)
-    return time.process_time() - begun
