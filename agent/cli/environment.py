@@ -10,13 +10,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.cli.display import LINE_CHARS, open_foot
 from agent.cli.options import Chosen, SandboxChoice
 from agent.cli.places import data_cache, data_limit_gib, digest_store, environment_cache, template_roots, writing_cache
 from agent.cli.terminal import note, say
-from agent.core.evidence.origin import say_given, say_remedy
+from agent.core.evidence.origin import say_given, say_moved, say_remedy
 from agent.core.inputs.spec import Environment
 from agent.edges.doctor.machine import check_cache
 from agent.edges.run.baselines import weigh
@@ -73,16 +74,27 @@ def give(interpreter: Path, data: Path | None, prepared: Prepared | None) -> Giv
     return Given(interpreter, data, *names, dict(os.environ), digest_store())
 
 
-def weigh_baselines(template: Template, given: Given, chosen: Chosen) -> tuple[str, str]:
-    """Why the template's baselines judge no run of a launch, with the command that helps; and a remark on them.
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What is to be said of a template's baselines before a launch. All is empty if all is well."""
 
-    Both are empty if all is well.
+    # Why they judge no run, with the command that helps.
+    doubt: str = ""
+    # What must be believed if they do.
+    remark: str = ""
+    # The part of the remark that is about another machine.
+    caveat: str = ""
+
+
+def weigh_baselines(template: Template, given: Given, chosen: Chosen) -> Weighed:
+    """Hold the template's baselines against what a launch brings.
+
     Raises: UsageError if the data cannot be read.
     """
     lineage, doubt = weigh(template, given)
     if doubt:
-        return f"{doubt}; {say_remedy(lineage, chosen.say('baseline'))}", ""
-    return "", say_given(lineage, f"{chosen.say('baseline')} --vouch")
+        return Weighed(f"{doubt}; {say_remedy(lineage, chosen.say('baseline'))}")
+    return Weighed("", say_given(lineage, f"{chosen.say('baseline')} --vouch"), say_moved(lineage))
 
 
 def build(environment: Environment, template: Path, cache: Path, whose: str = "") -> Path:

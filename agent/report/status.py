@@ -120,6 +120,8 @@ class Standing:
     next: tuple[str, ...] = ()
     # Why the template's baselines judge none of its runs, and the command that helps; empty if they do.
     no_verdicts: str = ""
+    # Remark on baselines of another machine; empty if there is none.
+    caveat: str = ""
 
 
 def stand(path: str, state: State, spec: TemplateSpec, baselines: Sequence[Baseline], activity: Activity) -> Standing:
@@ -152,6 +154,7 @@ def stand(path: str, state: State, spec: TemplateSpec, baselines: Sequence[Basel
         spent=", ".join(part for part in words if part),
         next=tuple(command for _, command in ways_on(path, state)) if waits else (),
         no_verdicts=doubt_of(baselines),
+        caveat=state.launched.caveat,
     )
 
 

@@ -244,3 +244,9 @@ def test_a_paused_idea_names_the_commands_that_go_on() -> None:
     story.tell(AskFailed(reason="spent", remedy="--max-tokens 9"))
     story.hear(Paused(PauseKind.BUDGET, "spent", "--max-tokens 9"))
     assert standing(story.state).next == ("scientist resume /w/momentum --max-tokens 9",)
+
+
+def test_baselines_of_another_machine_are_told_beside_the_verdicts() -> None:
+    state = after(0.9).state
+    told = standing(replace(state, launched=replace(state.launched, caveat="3 of 3 baselines were made on Abacus")))
+    assert told.caveat == "3 of 3 baselines were made on Abacus" and standing(state).caveat == ""

@@ -175,12 +175,12 @@ def examine_runs(template: Template, python: Path, asked: LaunchSettings) -> Ite
         training, evaluation = names
         data = check_data_folder(asked.data)
         given = Given(python, data, training, evaluation, dict(os.environ), digest_store())
-        doubt, remark = weigh_baselines(template, given, again)
+        found = weigh_baselines(template, given, again)
     except ScientistError as error:
         yield Remark.of("baselines", error)
         return
-    if doubt or remark:
-        yield Remark("warn", "baselines", f"give no verdicts: {doubt}" if doubt else remark)
+    if found.doubt or found.remark:
+        yield Remark("warn", "baselines", f"give no verdicts: {found.doubt}" if found.doubt else found.remark)
     else:
         yield Remark("ok", "baselines", f"{len(template.baselines)}, of what is here")
 

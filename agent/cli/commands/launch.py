@@ -12,6 +12,7 @@ import typer
 
 from agent.cli.drive import announce_model, drive_all, load_keys
 from agent.cli.environment import (
+    Weighed,
     announce_sandbox,
     check_data,
     check_python,
@@ -67,10 +68,11 @@ def launch(ideas: IdeasArg, settings: LaunchSettings) -> None:
     frozen = load_template(freeze_template(source.folder, template_store(workspaces)), source.profile)
     prepared = prepare(frozen, interpreter)
     again = Chosen(settings.template, settings.profile, settings.python, settings.data)
-    doubt, remark = weigh_baselines(frozen, give(interpreter, data, prepared), again)
-    announce_baselines(doubt, remark)
-    launched = replace(describe_launch(asked, frozen, interpreter, prepared), doubt=doubt)
-    if doubt:  # the code as it is runs once, as run 0, since nothing else shows what it gives
+    found = weigh_baselines(frozen, give(interpreter, data, prepared), again)
+    announce_baselines(found)
+    launched = describe_launch(asked, frozen, interpreter, prepared)
+    launched = replace(launched, doubt=found.doubt, caveat=found.caveat)
+    if found.doubt:  # the code as it is runs once, as run 0, since nothing else shows what it gives
         launched = replace(launched, has_baseline=False)
     made = create_batch(workspaces, batch_name(file), chosen, frozen, launched, refs)
     announce_workspaces(chosen, made)
@@ -84,12 +86,12 @@ def announce_workspaces(ideas: Sequence[Idea], made: Sequence[Workspace]) -> Non
         note(f"workspace {workspace.path}{cut}")
 
 
-def announce_baselines(doubt: str, remark: str) -> None:
+def announce_baselines(found: Weighed) -> None:
     """Print why runs get no verdict, or what must be believed for theirs."""
-    if doubt:
-        say(f"no verdicts: {doubt}")
-    elif remark:
-        note(f"baselines: {remark}")
+    if found.doubt:
+        say(f"no verdicts: {found.doubt}")
+    elif found.remark:
+        note(f"baselines: {found.remark}")
 
 
 def describe_launch(asked: Launched, template: Template, python: Path, prepared: Prepared | None) -> Launched:

@@ -102,6 +102,7 @@ def describe_idea(workspace: Workspace, state: State, template: Template) -> dic
         "told": [say_word(word) for word in state.words],
         "warnings": list(state.warnings),
         "no_verdicts": doubt_of(template.baselines),
+        "caveat": launched.caveat,
         "plan": [f"{i.number}. {'[over] ' if i.number in state.done_items else ''}{i.text}" for i in state.plan],
         "baselines": _baseline_lines(state, template),
         "runs": [_row_line(row, state, template) for row in state.rows],

@@ -146,6 +146,8 @@ def print_standings(standings: list[Standing]) -> None:
             typer.echo(line)
     for doubt in sorted({s.no_verdicts for s in standings if s.no_verdicts}):
         typer.echo(f"{name_all(s for s in standings if s.no_verdicts == doubt)}: no verdicts: {doubt}")
+    for caveat in sorted({s.caveat for s in standings if s.caveat}):
+        typer.echo(f"{name_all(s for s in standings if s.caveat == caveat)}: {caveat}")
     for control in sorted({s.control for s in standings if s.control}):
         typer.echo(f"{name_all(s for s in standings if s.control == control)}: {control}")
 

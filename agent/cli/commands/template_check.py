@@ -256,12 +256,12 @@ class Runs:
             return
         equipment, redo = self.equipment, f"{self.chosen.say('baseline')} --redo"
         given = give(equipment.interpreter, equipment.data, equipment.prepared)
-        doubt, remark = weigh_baselines(template, given, self.chosen)
-        if doubt:
-            yield Remark("mend", f"baselines give no verdicts: {doubt}")
-        elif remark:
-            yield Remark("note", f"baselines: {remark}")
-        if not doubt:
+        found = weigh_baselines(template, given, self.chosen)
+        if found.doubt:
+            yield Remark("mend", f"baselines give no verdicts: {found.doubt}")
+        elif found.remark:
+            yield Remark("note", f"baselines: {found.remark}")
+        if not found.doubt:
             yield from check_bands(template.spec, template.baselines, self.where, redo)
 
     def check_seeds(self, first: Trial, again: Trial, other: Trial) -> Iterator[Remark]:

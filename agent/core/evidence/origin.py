@@ -18,6 +18,7 @@ __all__ = [
     "find_move",
     "say_doubt",
     "say_given",
+    "say_moved",
     "say_remedy",
     "sum_up",
 ]
@@ -177,5 +178,10 @@ def say_given(lineage: Lineage, vouch: str) -> str:
     if unsure:
         word = f"if this template made them: {vouch}"
         told.append(f"{unsure} of {lineage.rows} baselines do not record all that made them; {word}")
-    told += [f"{count} of {lineage.rows} baselines were made on {where}" for where, count in lineage.moved]
+    return "; ".join([*told, *filter(None, [say_moved(lineage)])])
+
+
+def say_moved(lineage: Lineage) -> str:
+    """The remark that other machines made the rows. "" if this one did, or if nobody knows."""
+    told = [f"{count} of {lineage.rows} baselines were made on {where}" for where, count in lineage.moved]
     return "; ".join(told)

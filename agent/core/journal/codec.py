@@ -29,8 +29,8 @@ def to_json(event: Launched | Started | Finished | Paused | Resumed | Told | End
     result = value.get("result")
     if isinstance(result, dict):
         value["result"] = {name: v for name, v in result.items() if name not in _LEFT_OUT or v != _LEFT_OUT[name]}
-    if isinstance(event, Launched) and not event.doubt:
-        del value["doubt"]
+    if isinstance(event, Launched):
+        value = {name: v for name, v in value.items() if v or name not in ("doubt", "caveat")}
     return value
 
 

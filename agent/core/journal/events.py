@@ -86,6 +86,8 @@ class Launched:
     sandbox: str = "auto"
     # Why the template's baselines judge no run of this idea; empty if they do. Left out of the JSON if it is empty.
     doubt: str = ""
+    # Remark on baselines of another machine, whose numbers may differ; else empty, and left out of the JSON.
+    caveat: str = ""
 
     @property
     def separate_editor(self) -> bool:

@@ -147,7 +147,8 @@ def _place_of(spec: TemplateSpec, variables: Mapping[str, str], *, on_cpu: bool)
     """Device and machine of a run. Of a metric that is a time they decide. on_cpu: no package uses a GPU."""
     gpus = () if on_cpu else name_gpus(variables.get("CUDA_VISIBLE_DEVICES"))
     threads = [f"{name}={variables[name]}" for name in (f"{t}_NUM_THREADS" for t in _THREADS) if variables.get(name)]
-    machine = "; ".join([*gpus, _name_cpu(), f"{len(os.sched_getaffinity(0))} CPUs", *threads])
+    count = len(os.sched_getaffinity(0))
+    machine = "; ".join([*gpus, _name_cpu(), "1 CPU" if count == 1 else f"{count} CPUs", *threads])
     precision = " ".join(f"{name}={variables[name]}" for name in _PRECISION if gpus and variables.get(name))
     primary = primary_metric(spec)
     timed = {"clock": machine} if primary and is_cost(primary.name, spec.metrics) else {}
