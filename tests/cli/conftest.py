@@ -21,7 +21,7 @@ import pytest
 from agent.cli import app
 from agent.edges.lint import Linter
 from tests.loop.conftest import RememberingLinter
-from tests.paths import QUADRATIC
+from tests.paths import QUADRATIC, ROOT
 
 SCIENTIST = Path(sys.executable).parent / "scientist"
 IDEAS = [
@@ -153,6 +153,14 @@ def begin(folder: Path) -> Callable[..., subprocess.Popen[str]]:
         )
 
     return start
+
+
+@pytest.fixture
+def example(folder: Path) -> Path:
+    """A workspace that has ended, with two completed runs and calls of a model that cost something."""
+    return shutil.copytree(
+        ROOT / "examples" / "momentum", folder / "workspaces" / "example" / "momentum", symlinks=True
+    )
 
 
 def only_workspace(folder: Path, name: str = "momentum") -> Path:

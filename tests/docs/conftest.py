@@ -23,7 +23,7 @@ from unittest import mock
 import pytest
 
 from agent.cli import app
-from tests.cli.conftest import folder, limit, scientist  # noqa: F401 - the first and the last are fixtures
+from tests.cli.conftest import example, folder, limit, scientist  # noqa: F401 - all but limit are fixtures
 from tests.paths import ROOT
 
 LIMIT_S = 600

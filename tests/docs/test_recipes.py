@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 
@@ -17,12 +19,14 @@ import pytest
 from agent.cli.table import COMMANDS, CommandEntry
 from agent.core.edit.apply import FORMATS, apply_reply, has_blocks
 from agent.core.edit.formats.found import Format
+from agent.core.journal.kinds import Role
 from agent.core.reply.plan import parse_reply
 from agent.edges.run import step_folder as step
 from agent.edges.run.runner import Exited, Queued, Runner, Taken, Unclaimed
 from agent.edges.run.step_folder import StepSpec
 from agent.edges.run.wait import StepPatience, wait
-from agent.edges.workspace.layout import Workspace
+from agent.edges.workspace.layout import Workspace, read_state
+from agent.report.spending import say_cost
 from tests.cli.conftest import Scientist
 from tests.edges.run.fake_slurm import FakeSlurm, put_slurm
 from tests.edges.supervisor.made_steps import python_step
@@ -143,13 +147,30 @@ def test_the_format_of_the_recipe_is_applied(monkeypatch: pytest.MonkeyPatch) ->
     assert not torn.applied and len(torn.rejected) == 1
 
 
-def test_the_command_of_the_recipe_runs(scientist: Scientist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_of_the_recipe_runs(
+    scientist: Scientist, example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     module = load("agent/cli/commands/attempts.py", monkeypatch)
     said = module.attempts.__doc__
     monkeypatch.setitem(COMMANDS, "attempts", CommandEntry(module.__name__, said))
     entry = f'`"attempts": CommandEntry(_AT + "attempts", "{said}"),`'
     assert entry in (ROOT / "CONTRIBUTING.md").read_text("utf-8") and len(said) <= 62
-    workspace = Workspace(ROOT / "examples" / "momentum")
-    done = scientist("attempts", workspace.path)
+    done = scientist("attempts", example)
     assert done.returncode == 0 and "run_2.1.smoke\n" in done.stdout, done
+    found = json.loads(scientist("attempts", example, "--json").stdout)
+    assert found["schema_version"] == 1 and found["seconds"] > 1 and "run_2.1.smoke" in found["attempts"]
     assert scientist("attempts", tmp_path).returncode == 2
+
+
+def test_what_the_recipe_says_that_a_command_may_read_is_there(example: Path) -> None:
+    """Names in code of the table, and the figures of the example."""
+    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    state = read_state(Workspace(example))
+    for row, value in (("`state = read_state", state), ("`state.rows`", state.rows[0]), ("`state.spent`", state.spent)):
+        told = page.partition(f"\n| {row}")[2].partition(" |\n")[0].partition(" | ")[2]
+        names = re.findall(r"`([a-z_.]+)`", told.partition("`by_role")[0])
+        parts = [attrgetter(name)(value) for name in names if name not in ("model", "template")]
+        assert len(parts) > 4, names
+    assert {*state.spent.by_role} >= {Role.PLANNER} and state.spent.by_role[Role.PLANNER].cost_usd > 0
+    assert say_cost(state.spent, state.limits) == "$0.0018" and state.spent.unknown_costs == 0
+    assert state.completed_runs == 2 and state.ended and state.launched.model and state.launched.template
