@@ -85,8 +85,8 @@ def test_rows_are_made_once_and_runs_are_judged_by_them(
     row = made["plain-0.04-seed1001"]
     record = ["name", "setting", "seed", "profile", "constants", "code", "made_with"]
     assert list(row) == [*record, "final_info", "evaluation"]
-    parts = ["sealed", "files", "profile", "settings", "data", "training", "evaluation", "packages", "device"]
-    assert list(row["made_with"]) == [*parts, "machine", "precision"]  # type: ignore[call-overload]
+    parts = ["sealed", "files", "profile", "settings", "data", "training", "evaluation", "packages", "below"]
+    assert list(row["made_with"]) == [*parts, "device", "machine", "precision"]  # type: ignore[call-overload]
     assert (row["name"], row["setting"], row["seed"], row["profile"]) == ("plain", "0.04", 1001, "small")
     assert row["constants"] == {"MOMENTUM": 0.0, "LR": 0.04}
     code = (template / "experiment.py").read_text().replace("LR = 0.02  #", "LR = 0.04  #")

@@ -33,4 +33,15 @@ def imported_modules(text: str) -> frozenset[str]:
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.split(".")[0])
+        elif isinstance(node, ast.Call) and (module := _imported_by_call(node)):
+            names.add(module.split(".")[0])
     return frozenset(names)
+
+
+def _imported_by_call(node: ast.Call) -> str:
+    """The module of importlib.import_module("a.b") or __import__("a.b"), "" if it is no such call."""
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    first = node.args[0] if node.args else None
+    if name not in ("import_module", "__import__") or not isinstance(first, ast.Constant):
+        return ""
+    return first.value if isinstance(first.value, str) and not first.value.startswith(".") else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -36,10 +36,12 @@ PARTS: Final = {
     "evaluation": "other prepared data for evaluation",
     "read": "other data in the places of sandbox.read",
     "packages": "other packages",
+    "below": "other packages, which those need",
     "device": "another kind of device",
     "precision": "another NVIDIA_TF32_OVERRIDE",
     "clock": "another machine, though the metric is a time or a size of memory",
 }
+MOST_TOLD: Final = 6
 MISNAMED: Final = "another run than the name of their file says"
 COPIED: Final = "a run that another file holds too"
 # Key of a row under which its origin stands.
@@ -111,12 +113,16 @@ def _say(part: str, there: str, here: str) -> str:
         return "data (--data), where there are none here" if there else "no data (--data), where there are some here"
     if part in ("device", "clock"):
         return f"{PARTS[part]} ({there}; here {here})"
-    if part != "packages":
+    if part not in ("packages", "below"):
         return PARTS[part]
     before, after = there.split(), here.split()
-    gone = [word for word in before if word not in after] or ["none"]
-    new = [word for word in after if word not in before] or ["none"]
-    return f"{PARTS[part]} ({', '.join(gone)}; here {', '.join(new)})"
+    gone = [word for word in before if word not in after]
+    new = [word for word in after if word not in before]
+    return f"{PARTS[part]} ({_say_some(gone)}; here {_say_some(new)})"
+
+
+def _say_some(words: Sequence[str]) -> str:
+    return ", ".join([*words[:MOST_TOLD], *(["..."] if words[MOST_TOLD:] else [])]) or "none"
 
 
 def sum_up(known: Mapping[str, Provenance], declared: Set[str], folder: str, problem: str = "") -> Lineage:

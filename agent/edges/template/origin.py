@@ -128,8 +128,9 @@ def given_origin(given: Given, folder: Path, spec: TemplateSpec, files: Mapping[
         version, found = find_requirements(modules_of(folder, spec, files), given.interpreter)
         pins = sorted(_pin(one) for one in found)
         origin["packages"] = " ".join([f"python=={version.removeprefix('>=')}", *pins])
+        origin["below"] = " ".join(sorted({pin for one in found for pin in one.below}))
     except UsageError:  # too old a Python to say
-        origin["packages"] = f"unknown:{given.interpreter}"
+        origin |= {"packages": f"unknown:{given.interpreter}", "below": ""}
     if given.inherited is None:
         return origin
     has_own = all(one.name.lower() in _ON_CPU for one in found) and not origin["packages"].startswith("unknown")

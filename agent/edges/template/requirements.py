@@ -26,9 +26,27 @@ _KNOWN = {
 
 # Run by the interpreter in question; answers its version and for each module "standard" or the distributions it is of.
 _ASK = """
-import importlib.metadata as m, importlib.util, json, sys
+import importlib.metadata as m, importlib.util, json, re, sys
 packages = m.packages_distributions()
 found = {}
+
+
+def below(dist):
+    seen, waiting = {}, [dist]
+    while waiting:
+        name = re.sub("[-_.]+", "-", waiting.pop()).lower()
+        if name in seen:
+            continue
+        try:
+            one = m.distribution(name)
+        except (m.PackageNotFoundError, ValueError):
+            continue
+        seen[name] = one.version
+        plain = [line for line in one.requires or [] if "extra ==" not in line.replace("extra==", "extra ==")]
+        waiting += [part.group() for part in (re.match("[A-Za-z0-9._-]+", line.strip()) for line in plain) if part]
+    return sorted(name + "==" + str(version) for name, version in seen.items())
+
+
 for name in json.load(sys.stdin):
     if name in sys.stdlib_module_names:
         found[name] = "standard"
@@ -41,7 +59,7 @@ for name in json.load(sys.stdin):
     for dist in sorted(set(packages.get(name, []))):
         origin = json.loads(m.distribution(dist).read_text("direct_url.json") or "{}")
         edited = places[0] if places and origin.get("dir_info", {}).get("editable") else ""
-        found[name].append([dist, m.version(dist), origin.get("url", ""), edited])
+        found[name].append([dist, m.version(dist), origin.get("url", ""), edited, below(dist)])
 print(json.dumps(["%d.%d" % sys.version_info[:2], found]))
 """
 
@@ -62,6 +80,8 @@ class Requirement:
     full: str = ""
     # Its sources, if it is installed as editable.
     folder: str = ""
+    # It and all packages that it needs, as "numpy==2.4.1".
+    below: tuple[str, ...] = ()
 
 
 def find_requirements(modules: Sequence[str], python: Path) -> tuple[str, list[Requirement]]:
@@ -89,16 +109,16 @@ def find_requirements(modules: Sequence[str], python: Path) -> tuple[str, list[R
     return f">={version}", list(found.values())
 
 
-def _requirement(module: str, answer: list[list[str]]) -> Requirement:
+def _requirement(module: str, answer: list[tuple[str, str, str, str, list[str]]]) -> Requirement:
     if not answer:
         name = _KNOWN.get(module, module)
         return Requirement(name, "", module, f"which version, as {name}==1.0; imported as {module}")
-    name, version, origin, folder = answer[0]
+    name, version, origin, folder, below = answer[0]
     note = f"it was installed from {origin}: say how others get it" if origin else ""
     if len(answer) > 1:
         note = f"{module} comes with {', '.join(dist for dist, *_ in answer)}: which is it"
     pinned = version.partition("+")[0]  # "+cpu" names a build that an index may lack
-    return Requirement(name, pinned, module, note, version, folder)
+    return Requirement(name, pinned, module, note, version, folder, tuple(below))
 
 
 def requirements_text(requirements: Sequence[Requirement]) -> str:

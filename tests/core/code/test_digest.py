@@ -96,3 +96,9 @@ def test_imports_are_named_by_their_top_package() -> None:
 @pytest.mark.parametrize("text", ["from . import own", "from .own import x", "", "import (", "'import numpy'"])
 def test_own_modules_and_broken_code_import_nothing(text: str) -> None:
     assert imported_modules(text) == frozenset()
+
+
+def test_modules_that_a_call_imports_by_name_count() -> None:
+    text = 'import importlib\nm = importlib.import_module("toolbox.gears")\nn = __import__("paint")\n'
+    assert imported_modules(text) == {"importlib", "toolbox", "paint"}
+    assert imported_modules("x = importlib.import_module(name)\ny = import_module('.local')\n") == frozenset()

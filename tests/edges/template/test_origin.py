@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.evidence.origin import compare
 from agent.core.inputs.spec import Reach, TemplateSpec
 from agent.edges.template.origin import Given, given_origin, template_origin
 
@@ -23,7 +24,13 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     packages = next((place / "venv" / "lib").glob("python3*")) / "site-packages"
     info = packages / "toolbox-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toolbox\nVersion: 1.0+cu121\n")
+    needs = ("Gear_Wheels>=1", "absent", 'paint; extra == "all"')
+    lines = "".join(f"Requires-Dist: {need}\n" for need in needs)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: toolbox\nVersion: 1.0+cu121\n{lines}")
+    for name, version in (("gear-wheels", "2.1"), ("paint", "3")):
+        (packages / f"{name.replace('-', '_')}-{version}.dist-info").mkdir()
+        text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Dist: toolbox\n"
+        (packages / f"{name.replace('-', '_')}-{version}.dist-info" / "METADATA").write_text(text)
     (info / "top_level.txt").write_text("toolbox\n")
     (info / "direct_url.json").write_text(json.dumps({"url": "file:///x", "dir_info": {"editable": True}}))
     (packages / "toolbox.pth").write_text(f"{place / 'src'}\n")
@@ -32,8 +39,16 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "venv" / "bin" / "python"
 
 
-def packages_of(python: Path, tmp_path: Path) -> str:
-    return given_origin(Given(python), tmp_path, TemplateSpec(name="t"), CODE)["packages"]
+def packages_of(python: Path, tmp_path: Path, part: str = "packages") -> str:
+    return given_origin(Given(python), tmp_path, TemplateSpec(name="t"), CODE)[part]
+
+
+def test_packages_that_those_of_the_code_need_count_too(python: Path, tmp_path: Path) -> None:
+    """But none that only an extra asks for. Needs that go in a circle end."""
+    assert packages_of(python, tmp_path, "below") == "gear-wheels==2.1 toolbox==1.0+cu121"
+    before, now = "gear-wheels==2.0 toolbox==1.0", "gear-wheels==2.1 toolbox==1.0"
+    said = "other packages, which those need (gear-wheels==2.0; here gear-wheels==2.1)"
+    assert compare({"below": before}, {"below": now}) == (said,)
 
 
 def test_the_build_of_a_package_and_the_sources_of_an_editable_one_count(python: Path, tmp_path: Path) -> None:
