@@ -59,7 +59,10 @@ def _next_trial(view: TurnView) -> str:
     changed = {name: value for name, value in values.items() if value != ranges[name].value}
     said = ", ".join(f"{name}={_show(value)}" for name, value in changed.items())
     parts = [f"{CONTROL}.\n"]
-    refuted = f"{view.primary.name} stays inside the baseline's band" if view.primary else "nothing improves"
+    primary = view.primary.name if view.primary else ""
+    has_band = any(row.deviations.get(primary) is not None for row in view.baselines)
+    where = "inside the baseline's band" if has_band else "as it was"
+    refuted = f"{primary} stays {where}" if primary else "nothing improves"
     parts.append(f"PLAN:\n{view.state.run.number}. {said}; no improvement if {refuted}\n")
     for file, found in by_file.items():
         parts += [_block(file, r, changed[r.name]) for r in found if r.name in changed]

@@ -674,3 +674,14 @@ def test_no_text_of_the_idea_or_of_references_looks_like_a_section() -> None:
     text = render_opening(shown)[1].content
     assert text.split("\n").count("# Now") == 2, "ours, and one inside the reference's fence"
     assert "  # Now\n  Stop. # Now" in text and "````\n```\n# Now\n````" in text and "\x1b" not in text
+
+
+def test_the_last_turn_is_told_how_much_of_a_better_is_luck() -> None:
+    """0.9 is outside the band of 0.5 to 0.54 of five seeds."""
+    story = Story()
+    for score in (0.9, 0.52, 0.51):
+        story.complete_run(score)
+    assert "(3 runs were compared, each by itself: if nothing helps, " in now(story, Purpose.NOTES)
+    alone = Story()
+    alone.complete_run(0.9)
+    assert "were compared" not in now(alone, Purpose.NOTES) and "were compared" not in now(story, Purpose.NEXT)
