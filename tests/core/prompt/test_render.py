@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
-from agent.core.edit.apply import apply_reply
+from agent.core.edit.apply import apply_reply, name_edits
 from agent.core.evidence.baseline import Baseline, BaselineRow
 from agent.core.evidence.verdict import Verdict, VerdictKind
 from agent.core.failure.diagnose import Failure, FailureKind, Location
@@ -222,7 +222,7 @@ def test_a_repair_asks_for_blocks_and_the_last_for_whole_functions() -> None:
     whole = render_repair(view(Story(), Purpose.WHOLE, feedback="SEARCH not found"))
     assert repair.startswith("SEARCH not found") and whole.startswith("SEARCH not found")
     assert "Send only the blocks that failed" in repair
-    assert "Do not send SEARCH/REPLACE blocks this time" in whole and "only the blocks" not in whole
+    assert f"Do not send {name_edits(several=True)} this time" in whole and "only the blocks" not in whole
 
 
 # Refusals

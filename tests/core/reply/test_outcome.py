@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.code.digest import digest_code
-from agent.core.edit.apply import Reason
+from agent.core.edit.apply import Reason, name_edits
 from agent.core.journal.budget import Limits
 from agent.core.journal.kinds import Intent, PlanItem, Purpose, Role, Stage
 from agent.core.journal.state import Conversation, State
@@ -130,7 +130,7 @@ def test_an_edit_of_other_files_starts_no_run_and_is_kept_for_the_repair(reply: 
 @pytest.mark.parametrize("reply", ["", "I shall raise the learning rate.\n", "```python\nLR = 0.2\n```\n"])
 def test_prose_starts_no_run(reply: str) -> None:
     found = refusal(fresh(), reply)
-    assert found.summary.startswith("the reply holds no SEARCH/REPLACE block, so experiment.py is unchanged")
+    assert found.summary.startswith(f"the reply holds no {name_edits()}, so experiment.py is unchanged")
 
 
 def test_an_edit_back_to_the_last_completed_code_starts_no_run() -> None:

@@ -79,8 +79,9 @@ def test_each_format_explains_itself() -> None:
 
 def test_the_model_is_told_of_every_format() -> None:
     third = Appending()
-    assert explain_edits((*TAUGHT, third)) == f"{SEARCH_REPLACE.explain()} +FILE: WORDS appends a line."
-    assert name_edits((*TAUGHT, third), several=True) == "SEARCH/REPLACE blocks or appended lines"
+    assert explain_edits((*TAUGHT, third)) == f"{explain_edits()} +FILE: WORDS appends a line."
+    assert explain_edits().startswith(SEARCH_REPLACE.explain())
+    assert name_edits((SEARCH_REPLACE, third), several=True) == "SEARCH/REPLACE blocks or appended lines"
     assert name_edits() == " or ".join(each.name for each in TAUGHT)
     assert {*WHOLE_FORMATS} == {*FORMATS, *LAST_FORMATS} - {WHOLE_FILES}
 
