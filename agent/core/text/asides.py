@@ -71,6 +71,7 @@ _FORMS: Final = (
 OPENS: Final = "|".join(form.first for form in _FORMS)
 # "```thinking", whose whole content is reasoning
 _FENCED: Final = re.compile(NAMES, re.I)
+MOST_MENTIONED: Final = 20
 # The words between two tags that are spoken of: "<think> and </think>", "<think>...</think>"
 _MENTIONED: Final = re.compile(r"\W{0,3}(?:and|or|to|with|\.{2,4}|…)\W{0,3}", re.I)
 
@@ -96,9 +97,9 @@ def _find(form: _Form, text: str) -> Iterator[tuple[int, int]]:
             yield begin, ends[at][1]
 
 
-def is_mention(between: str, before: str) -> bool:
-    """Whether two tags on a line, with these words between and before them, are only spoken of."""
-    return bool(before.strip()) and _MENTIONED.fullmatch(between) is not None
+def is_mention(between: str) -> bool:
+    """Whether two tags in a sentence, with these words between them, are only spoken of."""
+    return len(between) <= MOST_MENTIONED and _MENTIONED.fullmatch(between) is not None
 
 
 def find_fences(lines: Sequence[str]) -> dict[int, int]:

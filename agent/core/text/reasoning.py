@@ -224,7 +224,7 @@ class _Rest:
 
     def mentions(self, tag: re.Match[str], closing: int) -> bool:
         """Whether the tag and the one that closes it at that column are only spoken of."""
-        return is_mention(self.text[tag.end() : max(0, closing)], self.text_before(tag))
+        return not self.is_blank_before(tag) and is_mention(self.text[tag.end() : max(0, closing)])
 
     def pass_over(self, column: int) -> None:
         """Look for the next tag behind the column."""
