@@ -73,7 +73,7 @@ def load_keys() -> None:
     for name in [n for n, value in os.environ.items() if n.endswith("_API_KEY") and not value.strip()]:
         del os.environ[name]
     try:
-        load_dotenv(Path(".env"))
+        load_dotenv(Path(".env"), encoding="utf-8-sig")  # Windows begins a file with a mark
     except UnicodeDecodeError as error:
         raise UsageError(".env", f"is not UTF-8: {error}") from error
 

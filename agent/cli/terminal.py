@@ -99,7 +99,7 @@ def read_redactor() -> Redactor:
         from dotenv import dotenv_values  # loaded if there is a file to read
 
         with contextlib.suppress(OSError, UnicodeDecodeError):  # the reader of its keys reports a damaged file
-            secrets = collect_secrets(dotenv_values(ENV_FILE)) | secrets
+            secrets = collect_secrets(dotenv_values(ENV_FILE, encoding="utf-8-sig")) | secrets
     return Redactor(secrets)
 
 

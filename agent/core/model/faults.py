@@ -107,6 +107,8 @@ _TITLE = re.compile(r"<title>([^<]{1,200})</title>", re.I)
 
 _STOPPED = frozenset({401, 402, 403, 404})
 _FORM = frozenset({None, 200, 400, 405, 406, 413, 415, 422, 500})
+# A wrong address answers so too, whatever is sent.
+_REFUSED: Final = frozenset({400, 405, 406, 411, 414, 415, 422, 426, 431, 451, 501, 505})
 _OF_FORM: Final = (
     (words.SEQUENCE, FaultKind.SEQUENCE),
     (words.PARAMETER, FaultKind.PARAMETER),
@@ -119,6 +121,7 @@ _BY_STATUS: Final = {
     403: FaultKind.KEY,
     404: FaultKind.MODEL,
     408: FaultKind.TIMEOUT,
+    410: FaultKind.MODEL,
     413: FaultKind.LENGTH,
     429: FaultKind.RATE_LIMIT,
     504: FaultKind.TIMEOUT,
@@ -168,7 +171,7 @@ def _kind_of(said: str, status: int | None, name: str) -> FaultKind:
         return _BY_STATUS[status]
     if name in _BY_CLASS:
         return _BY_CLASS[name]
-    if status in (400, 422) and not is_page and not words.OUTAGE.search(said):
+    if status in _REFUSED and not (status in (400, 422) and (is_page or words.OUTAGE.search(said))):
         return FaultKind.REFUSED
     return FaultKind.TIMEOUT if words.TIMEOUT.search(said) else FaultKind.OUTAGE
 

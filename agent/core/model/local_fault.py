@@ -15,7 +15,15 @@ from agent.core.model.faults import Fault, FaultKind, printable
 from agent.core.model.variables import address_variable, key_variable, provider_prefixes
 from agent.core.text.redact import Redactor
 
-__all__ = ["WrongVariable", "foreign_request", "local_fault", "variable_of", "wrong_variables"]
+__all__ = [
+    "WrongVariable",
+    "foreign_request",
+    "local_fault",
+    "say_unread",
+    "unread_address",
+    "variable_of",
+    "wrong_variables",
+]
 
 # "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN"
 _KEY: Final = re.compile(r"_(?:API_?KEY|ACCESS_KEY(?:_ID)?|KEY|TOKEN)$")
@@ -61,6 +69,9 @@ def wrong_variables(
             yield WrongVariable(name, "", problem, "copy the key again, without blanks and line breaks")
         if _ADDRESS.search(name) and (problem := _problem_of_address(value)):
             yield WrongVariable(name, _shown(value), problem, "write it as http://HOST:PORT/v1 or https://HOST/v1")
+        elif _ADDRESS.search(name) and (added := _added_twice(value, model.partition("/")[0])):
+            problem = f"ends with {added}, which litellm adds by itself"
+            yield WrongVariable(name, _shown(value), problem, f"leave {added} out")
     for name, value in environment.items():
         if name.upper() in _PROXIES and value.strip():
             problem, remedy = _problem_of_proxy(value, has_socks=has_socks)
@@ -76,7 +87,13 @@ def _problem_of_key(value: str) -> str:
     odd = next((c for c in value if not c.isascii() or not c.isprintable()), "")
     if odd:
         return f"holds U+{ord(odd):04X}, which no key has"
-    return "begins or ends with a blank" if value != value.strip() else ""
+    if value != value.strip():
+        return "begins or ends with a blank"
+    if value[0] in "\"'" or value[-1] in "\"'":
+        return "has a quotation mark around it"
+    if value.lower().startswith("bearer "):
+        return "begins with Bearer, which litellm adds by itself"
+    return "holds a blank, which no key has" if " " in value else ""
 
 
 def _problem_of_address(value: str) -> str:
@@ -92,6 +109,13 @@ def _problem_of_address(value: str) -> str:
     except ValueError as error:
         return f"is no address: {error}"
     return ""
+
+
+def _added_twice(value: str, provider: str) -> str:
+    """The end of an address that litellm would add once more, "" if there is none."""
+    ends: tuple[str, ...] = ("/chat/completions",) if provider in (*OPENAI, "lm_studio", "litellm_proxy") else ()
+    ends += ("/v1",) if provider in ("anthropic", "ollama", "ollama_chat") else ()
+    return next((end for end in ends if urlsplit(value).path.rstrip("/").endswith(end)), "")
 
 
 def _problem_of_proxy(value: str, *, has_socks: bool) -> tuple[str, str]:
@@ -115,11 +139,24 @@ def variable_of(host: str, environment: Mapping[str, str]) -> str:
     return next((name for name, value in environment.items() if host and "//" in value and host in value), "")
 
 
+def unread_address(provider: str, host: str, environment: Mapping[str, str]) -> str:
+    """The variable with an address of the provider that litellm does not read: it asks another host. "" if none."""
+    prefixes = provider_prefixes(f"{provider}/")
+    named = {n: v for n, v in environment.items() if n.startswith(prefixes) and _ADDRESS.search(n) and "://" in v}
+    if any(name.startswith("AWS_") for name in named) or any(
+        urlsplit(value).hostname == host for value in named.values()
+    ):
+        return ""
+    return min(named, default="")
+
+
 def foreign_request(provider: str, host: str, authorization: str, environment: Mapping[str, str]) -> str:
     """Why a request to this host with this key is not the provider's, "" if it may be.
 
     litellm asks OpenAI's host, and with OpenAI's key, for providers whose own address or key it does not find.
     """
+    if variable := unread_address(provider, host, environment):
+        return f"litellm does not read {variable}, and would ask {host} ({say_unread(variable)})"
     if provider in OPENAI:
         return ""
     if host == OPENAI_HOST:
@@ -129,6 +166,11 @@ def foreign_request(provider: str, host: str, authorization: str, environment: M
     if not key or not holders or not all(name.startswith("OPENAI_") for name in holders):
         return ""
     return f"litellm finds no key of {provider}, and would send {holders[0]} to {host} (export the key of {provider})"
+
+
+def say_unread(variable: str) -> str:
+    """The remedy for an address that litellm does not read."""
+    return f"name the model openai/MODEL and its server with OPENAI_API_BASE, or unset {variable}"
 
 
 # Causes of an error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from agent.core.model.faults import Fault, FaultKind, classify, printable
 from agent.core.model.local_fault import foreign_request, local_fault, variable_of
 from agent.core.model.messages import Message, to_dicts
 from agent.core.model.rules import DEFAULT_TIMEOUT_S, ModelRules, RuleTable
+from agent.core.model.variables import address_variable
 from agent.core.text.redact import Redactor
 from agent.edges.model.litellm_table import full_name, load_litellm, price_of
 from agent.edges.model.wire.headers import RateLimits, lower_names, read_limits, retry_after_s
@@ -27,6 +29,9 @@ from agent.errors import StopRequested
 __all__ = ["Answer", "Call", "CallFailed", "check_stop", "sleep_unless_stopped"]
 
 NAME_CHARS = 200
+READ_BYTES = 4000
+# "litellm.NotFoundError: OpenAIException - Error code: 404", to which openai adds no body that is no JSON
+_BARE = re.compile(r"Error code: \d{3}$")
 DEEPEST_CAUSE = 20
 CONNECT_TIMEOUT_S = 30.0
 POLL_S = 0.2
@@ -153,7 +158,10 @@ class Call:
         answer = _read_in_body(asked, seen, limits)
         if answer is not None:
             return answer
-        fault = self._explain_locally(error, full_name(asked.model), seen) or self._classify(error, seen)
+        model = full_name(asked.model)
+        fault = self._explain_locally(error, model, seen) or self._classify(error, seen)
+        if fault.kind is FaultKind.MODEL and self.environment.get(address_variable(model)):
+            fault = replace(fault, text=f"{fault.text} (asked at {seen.address}, as {address_variable(model)} says)")
         wait_s = retry_after_s(headers, asked.now)
         if wait_s is not None:
             fault = replace(fault, wait_s=max(wait_s, fault.wait_s or 0.0))
@@ -187,7 +195,10 @@ class Call:
         if last and (unread or not isinstance(error, openai.OpenAIError)):
             return Fault(FaultKind.GARBLED, last.describe(self.redact.in_error))
         status = getattr(error, "status_code", None)
-        return classify(str(error), status, type(error).__name__, self.redact)
+        said = str(error)
+        if last and last.body and not last.is_success and _BARE.search(said):
+            said = last.body[:READ_BYTES].decode("utf-8", "replace")
+        return classify(said, status, type(error).__name__, self.redact)
 
 
 class _LibraryError(Exception):

@@ -9,9 +9,10 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from agent.core.journal.budget import Price
-from agent.core.model.local_fault import OPENAI, wrong_variables
+from agent.core.model.local_fault import OPENAI, say_unread, unread_address, wrong_variables
 from agent.core.model.rules import RuleTable
 from agent.core.model.variables import address_variable
 from agent.core.text.redact import names_a_secret
@@ -93,6 +94,8 @@ def check_model(name: str, environment: Mapping[str, str], option: str = "--mode
             _nearest(litellm, name) or "write provider/model, for example deepseek/deepseek-reasoner, or offline/sweep",
         ) from error
     _check_keys(name, provider, environment, option)
+    if address and (unread := unread_address(provider, urlsplit(address).hostname or "", environment)):
+        raise UsageError(f"{unread}={environment[unread]}", f"litellm does not read it for {name}", say_unread(unread))
     if not key and address:
         _check_own_key(name, provider, environment, option)
     if provider.startswith(IN_REGION):

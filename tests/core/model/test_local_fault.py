@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.core.model.faults import FaultKind
-from agent.core.model.local_fault import foreign_request, local_fault, variable_of, wrong_variables
+from agent.core.model.local_fault import foreign_request, local_fault, unread_address, variable_of, wrong_variables
 from agent.core.model.variables import address_variable, key_variable
 
 MODEL = "openai/gpt-4o"
@@ -108,3 +108,30 @@ def test_neither_key_nor_host_of_openai_is_another_providers() -> None:
     assert foreign_request("openai", "api.openai.com", "Bearer sk-a", keys) == ""
     for key in ("Bearer sk-b", "Bearer sk-c", ""):  # one that is another variable's too, one of nobody, and none
         assert foreign_request("scaleway", "api.scaleway.ai", key, keys) == ""
+
+
+def test_an_address_that_litellm_does_not_read_is_told_before_the_prompt_goes_elsewhere() -> None:
+    own = {"MISTRAL_API_BASE": "http://127.0.0.1:8000/v1", "MISTRAL_API_KEY": "sk-a"}
+    asked = foreign_request("mistral", "api.mistral.ai", "Bearer sk-a", own)
+    assert "does not read MISTRAL_API_BASE, and would ask api.mistral.ai (name the model openai/MODEL" in asked
+    assert foreign_request("mistral", "127.0.0.1", "Bearer sk-a", own) == ""
+    assert unread_address("openai", "api.openai.com", {"OPENAI_API_URL": "http://a.example/v1"}) == "OPENAI_API_URL"
+    assert unread_address("bedrock", "bedrock.example", {"AWS_STS_ENDPOINT": "https://sts.example"}) == ""
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "value", "told"),
+    [
+        ("openai/m", "OPENAI_API_KEY", '"sk-0123456789"', "has a quotation mark around it"),
+        ("openai/m", "OPENAI_API_KEY", "Bearer sk-0123456789", "begins with Bearer"),
+        ("openai/m", "OPENAI_API_KEY", "sk-01234 56789", "holds a blank, which no key has"),
+        ("openai/m", "OPENAI_API_KEY", "\ufeffsk-0123456789", "holds U+FEFF"),
+        ("openai/m", "OPENAI_API_BASE", "http://h/v1/chat/completions", "ends with /chat/completions, which litellm"),
+        ("anthropic/m", "ANTHROPIC_API_BASE", "https://api.anthropic.com/v1/", "ends with /v1, which litellm adds"),
+        ("ollama_chat/m", "OLLAMA_API_BASE", "http://localhost:11434/v1", "ends with /v1, which litellm adds"),
+    ],
+)
+def test_values_that_cannot_be_meant_are_told(model: str, name: str, value: str, told: str) -> None:
+    (wrong,) = wrong_variables(model, {name: value})
+    assert wrong.problem.startswith(told) and ("sk-" not in wrong.where)
+    assert not list(wrong_variables("hosted_vllm/m", {"HOSTED_VLLM_API_BASE": "http://h/v1/chat/completions"}))

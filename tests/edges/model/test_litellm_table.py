@@ -120,3 +120,11 @@ def test_the_key_of_openai_is_no_key_of_a_provider_that_speaks_its_protocol(
 def test_a_proxy_of_litellm_needs_its_address() -> None:
     with pytest.raises(UsageError, match="LITELLM_PROXY_API_BASE not set"):
         check_model("litellm_proxy/m", {"OPENAI_API_KEY": CANARY})
+
+
+def test_an_address_that_litellm_does_not_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {"MISTRAL_API_KEY": CANARY, "MISTRAL_API_BASE": "http://localhost:8000/v1"}
+    with pytest.raises(UsageError, match=r"^MISTRAL_API_BASE=http://localhost:8000/v1: litellm does not read it"):
+        check_model("mistral/mistral-small", own)
+    monkeypatch.setenv("GROQ_API_BASE", "http://localhost:8000/v1")
+    check_model("groq/m", {"GROQ_API_KEY": CANARY, "GROQ_API_BASE": "http://localhost:8000/v1"})

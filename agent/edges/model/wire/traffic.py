@@ -62,6 +62,8 @@ class Traffic:
 
     # Why a request to this host with this key must not be sent, "" if it may be.
     refuse: Callable[[str, str], str] = _nothing
+    # Where the last request went, or would have gone.
+    address: str = ""
     # Requests that were begun.
     begun: int = 0
     # Answers that came, in order.
@@ -119,7 +121,9 @@ def _exchange(ask: Callable[..., httpx.Response], request: httpx.Request, seen: 
 
     Raises: httpx.RequestError if it must not be sent, and the errors of httpx.
     """
-    seen.refused = seen.refuse(request.url.host, request.headers.get("authorization", ""))
+    seen.address = f"{request.url.scheme}://{request.url.netloc.decode('ascii', 'replace')}{request.url.path}"
+    is_prompt = request.method == "POST"
+    seen.refused = seen.refuse(request.url.host, request.headers.get("authorization", "")) if is_prompt else ""
     if seen.refused:
         raise _not_sent(request, seen)
     seen.begun += 1
@@ -130,7 +134,8 @@ def _exchange(ask: Callable[..., httpx.Response], request: httpx.Request, seen: 
         seen.answers.append(Exchange(response.status_code, is_whole=False))
         response.close()
         raise
-    seen.answers.append(Exchange(response.status_code, response.content))
+    is_whole = bool(response.content) or not response.num_bytes_downloaded  # what was packed may have been cut
+    seen.answers.append(Exchange(response.status_code, response.content, is_whole=is_whole))
     return response
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 
 import pytest
 
-from agent.core.model.faults import FaultKind
+from agent.core.model.faults import FaultAction, FaultKind
 from agent.core.model.messages import Message
 from agent.core.model.rules import ModelRules
 from agent.edges.model.call import Call, CallFailed
@@ -74,3 +75,32 @@ def test_a_provider_that_litellm_cannot_ask_is_no_outage(monkeypatch: pytest.Mon
     with pytest.raises(CallFailed) as caught:
         ask(model, OPENAI_API_KEY=CANARY)
     assert caught.value.fault.kind is FaultKind.MACHINE and "litellm" in caught.value.fault.text
+
+
+@pytest.mark.parametrize(
+    ("status", "page", "told"),
+    [
+        (403, b"<html><title>Just a moment...</title></html>", "answered with a web page: Just a moment..."),
+        (
+            404,
+            b"404 page not found",
+            r"404 page not found \(asked at http://127.*/completions, as OPENAI_API_BASE says",
+        ),
+        (405, b"", "Error code: 405"),
+    ],
+)
+def test_a_page_of_a_wrong_address_is_told_and_not_waited_for(
+    provider: Provider, status: int, page: bytes, told: str
+) -> None:
+    provider.answers.append(Response(status, page))
+    with pytest.raises(CallFailed, match=told) as caught:
+        ask("openai/gpt-4o", OPENAI_API_BASE=provider.url)
+    assert caught.value.fault.kind.action is not FaultAction.WAIT
+
+
+def test_a_packed_answer_that_was_cut_may_have_been_billed(provider: Provider) -> None:
+    cut = gzip.compress(b'{"choices": []}' * 9)[:30]
+    provider.answers.append(Response(200, cut, (("Content-Encoding", "gzip"),)))
+    with pytest.raises(CallFailed) as caught:
+        ask("openai/gpt-4o")
+    assert caught.value.answer and caught.value.answer.paid.uncounted == 1
