@@ -26,7 +26,7 @@ from agent.edges.template.data import Prepared, prepare_data, store_of
 from agent.edges.template.environment import build_environment, environment_for
 from agent.edges.template.interpreters import python_places
 from agent.edges.template.load import Template
-from agent.edges.template.origin import Given
+from agent.edges.template.origin import Given, data_digest, given_origin
 from agent.errors import UsageError
 
 
@@ -95,6 +95,23 @@ def weigh_baselines(template: Template, given: Given, chosen: Chosen) -> Weighed
     if doubt:
         return Weighed(f"{doubt}; {say_remedy(lineage, chosen.say('baseline'))}")
     return Weighed("", say_given(lineage, f"{chosen.say('baseline')} --vouch"), say_moved(lineage))
+
+
+def known_origin(template: Template, named: Path | None, data: Path | None) -> dict[str, str]:
+    """The parts of an origin that a person can vouch for: data, and packages if the interpreter is there already.
+
+    named: as --python has it.
+    Raises: UsageError if the data cannot be read.
+    """
+    python, environment = named, template.spec.environment
+    if not python and environment.install:
+        python = environment_for(environment, template.folder, environment_cache(), python_places(os.environ))
+    elif not python:
+        python = Path(sys.executable)
+    if not python:
+        return {"data": data_digest(data, digest_store()) if data else ""}
+    given = Given(python, data, None, None, None, digest_store())
+    return given_origin(given, template.folder, template.spec, template.files)
 
 
 def build(environment: Environment, template: Path, cache: Path, whose: str = "") -> Path:

@@ -31,6 +31,8 @@ from agent.edges.template.origin import Given
 from agent.edges.workspace.layout import Workspace
 from agent.errors import UsageError
 
+MOST_COMPARED = 8  # earlier runs whose code is compared with that of a run
+
 
 @dataclass(frozen=True, slots=True)
 class Steps:
@@ -153,7 +155,7 @@ class Steps:
         ran = {name: code.get(name) for name in spec.run_files}
         same = {
             row.run: row.values
-            for row in state.rows
+            for row in state.rows[-MOST_COMPARED:]
             if row.completed and self.repo.read(row.commit, spec.run_files) == ran
         }
         measured = {**state.attempt.candidate.measured.values, **values}
@@ -164,7 +166,9 @@ class Steps:
         if state.launched.doubt or not self.template.lineage.recorded:
             return ""
         data = Path(state.launched.data) if state.launched.data else None
-        names = (state.launched.training, state.launched.evaluation)
+        names: tuple[str | None, str | None] = (state.launched.training, state.launched.evaluation)
+        if self.template.spec.prepare and not state.launched.training:  # a journal that does not know them
+            names = (None, None)
         given = Given(Path(state.launched.python), data, *names, dict(self.inherited), self.digests)
         try:
             return weigh(self.template, given)[1]

@@ -143,6 +143,8 @@ def test_stale_baselines_give_no_verdict_anywhere_and_the_command_that_helps(
         file.write('\n[[profiles.small.baselines]]\nname = "plain"\nseeds = 5\n')
     vouched = scientist("baseline", place, "--vouch")
     assert vouched.returncode == 0 and "5 rows now say" in vouched.stdout
+    held = [json.loads(path.read_text())["made_with"] for path in (place / "baselines" / "small").glob("*.json")]
+    assert all(one["data"] == "" and one["packages"].startswith("python==") and "device" not in one for one in held)
     evaluate = place / "sealed" / "evaluate.py"
     evaluate.write_text(evaluate.read_text() + "# looks at other things\n")
     command = f"scientist baseline 'my quadratic' --python {sys.executable} --redo"

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +21,7 @@ from agent.cli.environment import (
     choose_interpreter,
     give,
     hold_own_code,
+    known_origin,
     prepare,
 )
 from agent.cli.options import DataOption, PythonOption, TemplateArg
@@ -60,10 +61,9 @@ def baseline(
     found = load_template(find_template(template, template_roots()), profile)
     named = check_python(python) if python else None
     folder = check_data(data)
-    digest = data_digest(folder, digest_store()) if folder else ""
     if vouch:
-        return vouch_for(found, digest)
-    rows = plan_rows(found, only or (), {"data": digest})
+        return vouch_for(found, known_origin(found, named, folder))
+    rows = plan_rows(found, only or (), {"data": data_digest(folder, digest_store()) if folder else ""})
     if dry_run or as_json:
         return list_rows(found, rows, as_json)
 
@@ -88,11 +88,11 @@ def make_rows(bench: Bench, parallel: int, only: Sequence[str], *, redo: bool) -
     return run_rows(bench, rows, parallel, redo)
 
 
-def vouch_for(template: Template, data: str) -> None:
-    """Record, on a person's word, what made the rows that do not say so. data: digest of --data, "" for none."""
+def vouch_for(template: Template, brought: Mapping[str, str]) -> None:
+    """Record, on a person's word, what made the rows that do not say so. brought: as given_origin has it."""
     folder = template.folder / "baselines" / template.profile
     require_writable(folder)
-    changed = vouch_rows(template, {"data": data})
+    changed = vouch_rows(template, brought)
     typer.echo(f"{folder}: {len(changed)} rows now say that this template made them")
 
 
