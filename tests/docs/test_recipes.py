@@ -85,7 +85,7 @@ def test_a_step_runs_in_a_job_of_the_recipes_runner_with_the_jobs_gpus(
 ) -> None:
     runner = make_runner()
     runner.start(folder, spec_of(folder))
-    assert slurm.begin(**granted, API_KEY="hidden") == 0
+    assert "--export=NONE" in slurm.said() and slurm.begin(**granted, API_KEY="hidden") == 0
     end = wait(runner, folder, StepPatience(time.sleep))
     assert isinstance(end, Exited) and end.record.exit_code == 0, end
     said = runner.read_streams(folder, 1000)[0]

@@ -37,11 +37,14 @@ class FakeSlurm:
     def is_waiting(self) -> bool:
         return (self.folder / "job").exists()
 
+    def said(self) -> str:
+        """All commands that were given, one a line."""
+        log = self.folder / "asked"
+        return log.read_text() if log.exists() else ""
+
     def asked(self, command: str) -> int:
         """How often a command was called."""
-        log = self.folder / "asked"
-        lines = log.read_text().splitlines() if log.exists() else []
-        return sum(Path(line.split()[0]).name == command for line in lines)
+        return sum(line.startswith(f"{self.folder / command} ") for line in self.said().splitlines())
 
     def begin(self, **granted: str) -> int:
         """Run the job that waits to its end, as its node does. granted: variables such as CUDA_VISIBLE_DEVICES."""
