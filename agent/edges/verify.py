@@ -175,10 +175,11 @@ class _Check:
             self.remarks.append(f".agent/journal.jsonl has {problem}")
 
     def blobs(self) -> Iterator[Disagreement]:
+        read_again = repr(self.state)  # what the state names
         for blob in named_blobs(self.events):
-            yield from _collect(self.workspace, partial(self._blob, blob))
+            yield from _collect(self.workspace, partial(self._blob, blob, read_again))
 
-    def _blob(self, blob: NamedBlob) -> Iterator[Disagreement]:
+    def _blob(self, blob: NamedBlob, read_again: str) -> Iterator[Disagreement]:
         where = f".agent/blobs/{blob.name[:2]}/{blob.name}"
         problem = "is missing"
         if (self.workspace.path / where).is_file():
@@ -188,7 +189,7 @@ class _Check:
             except IntegrityError as error:
                 problem = error.problem
         said = f"{problem}, the {blob.field} of event {blob.seq}"
-        is_past = blob.name not in repr(self.state)  # only what the state names is read again
+        is_past = blob.name not in read_again
         yield Disagreement(where, said, "restore .agent/blobs from a copy", is_past)
 
     def commits(self) -> Iterator[Disagreement]:

@@ -273,6 +273,9 @@ OTHERS: Final[dict[str, Reader]] = {
     "parse_results": lambda text: parse_results(text, METRICS, "final_info"),
     "parse_results, a value": lambda text: parse_results(f'{{"f1": {text}', METRICS, "final_info"),
     "means_metrics": lambda text: means_metrics({"a": {"means": {text: 1.0}}}),
+    "means_metrics, a key of many": lambda text: means_metrics(
+        {"a": {"means": {text: {f"x{n}": 1.0 for n in range(5_000)}}}}
+    ),
     "summarise_curves": lambda text: summarise_curves(text, ("loss",)),
     "numbers_in": lambda text: list(numbers_in({"a": {text: [1, {text: 2}]}})),
     "template.toml": spec,

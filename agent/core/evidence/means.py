@@ -15,6 +15,7 @@ __all__ = ["means_metrics", "means_paths", "means_problems"]
 MOST_MEANS: Final = 100
 MOST_PROBLEMS: Final = 20
 NAME_CHARS: Final = 80
+KEY_CHARS: Final = 200
 _NOT_FINITE: Final = frozenset({"nan", "inf", "infinity"})
 
 
@@ -99,14 +100,14 @@ def _nodes_under(dataset: str, means: object, path: tuple[str, ...], *, is_only:
     """All values under the `means` of one data set, in their order. It goes by the set's name itself, if
     it is a number.
     """
-    yield _Node(dataset, (dataset,), path, means)
+    yield _Node(dataset[:KEY_CHARS], (dataset[:KEY_CHARS],), path, means)
     if not isinstance(means, Mapping):
         return
     waiting: list[tuple[tuple[str, ...], object]] = [((str(key),), value) for key, value in _reversed(means)]
     while waiting:
         keys, value = waiting.pop()
-        name = ".".join(keys)
-        both = (name, f"{dataset}.{name}")
+        name = ".".join(key[:KEY_CHARS] for key in keys)  # not whole: a long one may have many below it
+        both = (name, f"{dataset[:KEY_CHARS]}.{name}")
         yield _Node(both[0 if is_only else 1], both, (*path, *keys), value)
         if isinstance(value, Mapping):
             waiting += [((*keys, str(key)), inner) for key, inner in _reversed(value)]

@@ -116,7 +116,7 @@ def find_toml_line(text: str, path: Sequence[str | int]) -> int | None:
     table: list[str] = []
     seen: dict[tuple[str, ...], int] = {}
     best, depth = None, 0
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         bare = line.strip()
         if header := _HEADER.match(bare):
             table = _split(header[1])

@@ -59,6 +59,8 @@ def set_aside(work_tree: Path, name: str, why: str) -> None:
 
 def _is_reference(path: Path) -> bool:
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return False
         with path.open("rb") as file:
             return _REFERENCE.fullmatch(file.read(_MOST_BYTES)) is not None
     except OSError:

@@ -26,6 +26,7 @@ from agent.errors import IntegrityError
 BRANCH = "refs/heads/main"
 RESCUE = "refs/rescue/"
 COMMITS_KEPT = 8
+MOST_BYTES = 1 << 28  # of a file that somebody wrote into the work tree
 EXCLUDED = ("run_*/", ".agent/", "plots/")
 
 _NO_COMMIT = "0" * 40
@@ -277,15 +278,28 @@ class Repo:
         path = self.folder / name
         if text is None:
             return not os.path.lexists(path)
-        return not path.is_symlink() and self.read_work_tree(name) == _bytes(text)
+        content = _bytes(text)
+        try:
+            if path.lstat().st_size != len(content):  # however large it is
+                return False
+        except OSError:
+            return False
+        return not path.is_symlink() and self.read_work_tree(name) == content
 
     def read_work_tree(self, name: str) -> bytes | None:
-        """The content of a file, the target of a link, None for anything else."""
+        """The content of a file, the target of a link, None for anything else.
+
+        Raises: IntegrityError for a file that is too large to be kept.
+        """
         path = self.folder / name
         try:
             if path.is_symlink():
                 return os.fsencode(path.readlink())
-            return path.read_bytes() if path.is_file() else None
+            if not path.is_file():
+                return None
+            if (size := path.stat().st_size) > MOST_BYTES:
+                raise IntegrityError(str(path), f"has {size:,} bytes, too many to be kept", "move it away, then resume")
+            return path.read_bytes()
         except OSError:
             return None
 

@@ -145,7 +145,7 @@ def check_marks(folder: Path, spec: TemplateSpec) -> Iterator[Remark]:
     found = []
     for name in spec.run_files:
         text = (folder / name).read_bytes().decode("utf-8", "replace") if (folder / name).is_file() else ""
-        for number, line in enumerate(text.splitlines(), start=1):
+        for number, line in enumerate(text.split("\n"), start=1):
             ranges = search_ranges(line)
             found += [r.name for r in ranges]
             if not ranges and _MARK.search(line) and not line.lstrip().startswith("#"):

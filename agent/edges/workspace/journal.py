@@ -19,6 +19,7 @@ from agent.edges.system.files import fsync_folder, write_durably
 from agent.errors import IntegrityError, JournalCorrupt, ScientistError
 
 FIRST_LINK = "0" * 64
+MOST_BYTES = 2 << 30  # of a journal: a night writes some megabytes
 _LINK_FIELD = b',"sha256":"'
 
 
@@ -58,12 +59,22 @@ class Journal:
         self.redact = redact or Redactor()
         self.path = folder / "journal.jsonl"
         self._clock = clock
-        content = self.path.read_bytes() if self.path.exists() else b""
+        content = self.path.read_bytes() if self._is_readable() else b""
         self._lines: list[JournalLine] | None = list(_read_lines(self.path, content))
         self.count = len(self._lines)
         self.last = self._lines[-1] if self._lines else None
         self._size = content.rfind(b"\n") + 1
         self._torn = content[self._size :]
+
+    def _is_readable(self) -> bool:
+        """Whether it is a file, since a pipe would be waited for.
+
+        Raises: JournalCorrupt if it is so long that only a damaged one can be.
+        """
+        if self.path.is_file() and (size := self.path.stat().st_size) > MOST_BYTES:
+            problem = f"the file has {size:,} bytes, of at most {MOST_BYTES:,} of a journal"
+            raise JournalCorrupt(self.path, 1, problem)
+        return self.path.is_file()
 
     @property
     def lines(self) -> list[JournalLine]:
@@ -155,10 +166,9 @@ class Journal:
     def get(self, name: str) -> str:
         """Raises: IntegrityError if the blob is missing or is not what its name says."""
         path = self._blob(name)
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError as error:
-            raise IntegrityError(str(path), "is missing", "restore .agent/blobs from a copy") from error
+        if not path.is_file():  # a pipe would be waited for
+            raise IntegrityError(str(path), "is missing", "restore .agent/blobs from a copy")
+        content = path.read_bytes() if path.stat().st_size <= MOST_BYTES else b""
         if hashlib.sha256(content).hexdigest() != name:
             raise IntegrityError(str(path), "does not match its name", "restore .agent/blobs from a copy")
         return content.decode("utf-8", "surrogatepass")

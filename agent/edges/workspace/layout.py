@@ -207,7 +207,7 @@ def _listed(root: Path) -> list[Path]:
 def _read_batch(path: Path) -> list[str]:
     try:
         return [str(name) for name in json.loads(path.read_text("utf-8"))["workspaces"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(str(path), f"is not a batch's index: {error}", "name the workspaces themselves") from error
 
 

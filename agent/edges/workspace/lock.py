@@ -56,10 +56,13 @@ def this_process() -> Holder:
 
 def read_holder(folder: Path) -> Holder | None:
     """The process that took the lock and did not give it back. None if there is none, or in a copy of the folder."""
+    path = folder / HOLDER
     try:
-        holder = Holder(**json.loads((folder / HOLDER).read_text()))
+        if not path.is_file():  # a pipe would be waited for
+            return None
+        holder = Holder(**json.loads(path.read_text()))
         is_copied = holder.host == os.uname().nodename and holder.place not in ("", place_of(folder))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
     return None if is_copied else holder
 

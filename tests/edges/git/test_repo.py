@@ -197,6 +197,13 @@ def test_a_link_or_folder_in_place_of_a_file_is_dirty(repo: Repo, folder: Path) 
     assert repo.dirty_files() == ["experiment.py", "notes.txt"]
 
 
+def test_a_file_of_any_size_is_dirty_and_one_too_large_is_not_kept(repo: Repo, folder: Path) -> None:
+    os.truncate(folder / "experiment.py", 1 << 40)
+    assert repo.dirty_files() == ["experiment.py"]
+    with pytest.raises(IntegrityError, match="1,099,511,627,776 bytes, too many to be kept; move it away"):
+        repo.keep_work_tree(["experiment.py"])
+
+
 def test_a_commit_leaves_changes_by_hand_in_other_files(repo: Repo, folder: Path) -> None:
     (folder / "notes.txt").write_text("mine")
     repo.commit({"experiment.py": "LR = 1\n"}, "Run 1")

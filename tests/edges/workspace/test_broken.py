@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from agent.edges.git.broken import find_broken
 from agent.edges.verify import verify
 from agent.edges.workspace.hand_edits import check_untouched, discard_edits
 from agent.edges.workspace.layout import Workspace, read_state
@@ -56,3 +58,10 @@ def test_the_remedy_by_hand_works(workspace: Workspace) -> None:
     main.unlink()
     subprocess.run(["git", "update-ref", "refs/heads/main", state.code.head], cwd=workspace.path, check=True)
     assert verify(workspace).disagreements == ()
+
+
+def test_a_pipe_in_the_place_of_a_reference_is_not_waited_for(workspace: Workspace) -> None:
+    pipe = workspace.path / ".git" / "refs" / "heads" / "pipe"
+    os.mkfifo(pipe)
+    assert find_broken(workspace.path) == [".git/refs/heads/pipe"]
+    pipe.unlink()

@@ -22,7 +22,7 @@ from agent.core.journal.events import Ended, Event, Finished, Launched, Paused, 
 from agent.core.journal.kinds import PauseKind, Step
 from agent.core.model.messages import without_surrogates
 from agent.core.text.redact import Redactor
-from agent.edges.workspace.journal import FIRST_LINK, Journal, JournalWriteFailed
+from agent.edges.workspace.journal import FIRST_LINK, MOST_BYTES, Journal, JournalWriteFailed
 from agent.errors import IntegrityError, JournalCorrupt
 from tests.fakes import FakeClock
 
@@ -445,6 +445,26 @@ def test_a_blob_is_named_by_its_hash_and_stored_once(folder: Path) -> None:
     assert journal.put("a reply\r\né") == name and path.stat().st_mtime_ns == stamp
     assert journal.get(name) == "a reply\r\né"
     assert journal.get(journal.put("")) == ""
+
+
+def test_a_pipe_and_a_file_without_end_are_refused_and_not_waited_for(folder: Path) -> None:
+    journal = Journal(folder)
+    name = journal.put("a reply")
+    blob = folder / "blobs" / name[:2] / name
+    os.truncate(blob, MOST_BYTES + 1)
+    with pytest.raises(IntegrityError, match="does not match its name"):
+        journal.get(name)
+    blob.unlink()
+    os.mkfifo(blob)
+    with pytest.raises(IntegrityError, match="is missing"):
+        journal.get(name)
+    os.mkfifo(journal.path)
+    assert Journal(folder).events == []
+    journal.path.unlink()
+    journal.path.touch()
+    os.truncate(journal.path, MOST_BYTES + 1)
+    with pytest.raises(JournalCorrupt, match="has 2,147,483,649 bytes, of at most 2,147,483,648"):
+        Journal(folder)
 
 
 def test_a_missing_blob_is_refused(folder: Path) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -138,6 +138,12 @@ def test_a_damaged_record_does_not_stand_in_the_way(folder: Path, content: str) 
     assert read_holder(folder) is None
     with hold_lock(folder):
         assert read_holder(folder) == this_process()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.write_text("[" * 100_000)], ids=["pipe", "nested"])
+def test_no_record_of_a_holder_is_waited_for(folder: Path, make: Callable[[Path], object]) -> None:
+    make(folder / HOLDER)
+    assert read_holder(folder) is None
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
