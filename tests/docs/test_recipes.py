@@ -1,4 +1,4 @@
-"""The skeletons of CONTRIBUTING.md, run as they stand: a runner, a format of edits, a command."""
+"""The skeletons of CONTRIBUTING.md, run as they stand: a runner, a format of edits, a command, ideas side by side."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import json
 import re
 import subprocess
 import sys
+import textwrap
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
@@ -16,6 +19,7 @@ from types import ModuleType
 
 import pytest
 
+from agent.cli import drive
 from agent.cli.table import COMMANDS, CommandEntry
 from agent.core.edit.apply import FORMATS, apply_reply, has_blocks
 from agent.core.edit.formats.found import Format
@@ -145,6 +149,59 @@ def test_the_format_of_the_recipe_is_applied(monkeypatch: pytest.MonkeyPatch) ->
     assert has_blocks(reply) and not parse_reply(reply).all_completed
     torn = apply_reply({"notes.txt": ""}, "<<<append notes.txt\nx\n", editable=["notes.txt"], formats=(append,))
     assert not torn.applied and len(torn.rejected) == 1
+
+
+def side_by_side(**given: object) -> int:
+    """The end of `drive_all` as the recipe has it, with these values in place of drive.py's."""
+    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    block = page.partition("### Run ideas of a batch in parallel")[2].partition("```python\n")[2].partition("```")[0]
+    names = {"threading": threading, "replace": replace, "ThreadPoolExecutor": ThreadPoolExecutor, "parallel": 2}
+    space = vars(drive) | names | {"as_completed": as_completed} | given
+    exec("def end():\n" + textwrap.indent(block, "    "), space)
+    return int(space["end"]())
+
+
+def test_ideas_beside_each_other_end_with_the_worst_code_of_the_recipe(tmp_path: Path) -> None:
+    both = threading.Barrier(2, timeout=20)
+
+    def work(number: int, workspace: Workspace) -> int:
+        both.wait()
+        return {1: 0, 2: 3}[number] if not workspace.is_stopped() else -1
+
+    assert side_by_side(work=work, workspaces=[Workspace(tmp_path)] * 2) == 3
+
+
+@pytest.mark.parametrize(("end", "code"), [(KeyboardInterrupt, 130), (SystemExit, None)])
+def test_an_interrupt_ends_all_ideas_of_the_recipe_before_it_is_told(
+    end: type[BaseException], code: int | None, tmp_path: Path
+) -> None:
+    at_work: list[int] = []
+    told: list[list[int]] = []
+    left: list[int] = []
+
+    def work(number: int, workspace: Workspace) -> int:
+        at_work.append(number)
+        try:
+            while True:
+                workspace.sleep(0.01)
+        finally:
+            left.append(number)
+
+    def as_completed(jobs: object) -> None:
+        while len(at_work) < 2:
+            time.sleep(0.01)
+        raise end
+
+    def interrupt(ideas: list[int]) -> None:
+        told.append(sorted(left))
+
+    given = {"work": work, "at_work": at_work, "interrupt": interrupt, "as_completed": as_completed}
+    if code is None:
+        with pytest.raises(end):
+            side_by_side(workspaces=[Workspace(tmp_path)] * 3, **given)
+    else:
+        assert side_by_side(workspaces=[Workspace(tmp_path)] * 3, **given) == code
+    assert sorted(at_work) == sorted(left) == [1, 2] and told == ([[1, 2]] if code else [])
 
 
 def test_the_command_of_the_recipe_runs(
