@@ -1,14 +1,18 @@
-"""How a supervisor is asked to stop, and woken."""
+"""How a supervisor is asked to stop, and woken, and how long it was frozen."""
 
 from __future__ import annotations
 
 import os
 import signal
+import time
+from selectors import BaseSelector, SelectorKey
 from types import FrameType
 
 from agent.edges.system.processes import undo_odd_start
 
-__all__ = ["StopSignal"]
+__all__ = ["StopSignal", "wait_awake"]
+
+FROZEN_S = 5.0  # no load delays a process so long
 
 
 class StopSignal:
@@ -28,3 +32,11 @@ class StopSignal:
 
     def _receive(self, _number: int, _frame: FrameType | None) -> None:
         self.received = True
+
+
+def wait_awake(selector: BaseSelector, timeout_s: float) -> tuple[list[tuple[SelectorKey, int]], float]:
+    """What is ready, and the seconds for which this process could not run, as while its machine was paused."""
+    due_s = time.monotonic() + timeout_s
+    ready = selector.select(timeout_s)
+    late_s = time.monotonic() - due_s
+    return ready, late_s if late_s > FROZEN_S else 0.0

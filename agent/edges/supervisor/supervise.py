@@ -28,7 +28,7 @@ from agent.edges.sandbox.walls import Walls
 from agent.edges.supervisor.capped_log import CappedLog, complain
 from agent.edges.supervisor.children import has_children, kill_children
 from agent.edges.supervisor.leave import leave
-from agent.edges.supervisor.stop_signal import StopSignal
+from agent.edges.supervisor.stop_signal import StopSignal, wait_awake
 from agent.edges.system.processes import Process, listed_below, read_process, running_below, send_signal
 
 if TYPE_CHECKING:
@@ -235,9 +235,7 @@ class _Supervision:
             now_s = time.monotonic()
             if now_s - self._started_s > self._spec.deadline_s:
                 return "timed out"
-            if self._stop.received:
-                return "stopped"
-            if now_s >= self._next_poll_s:
+            if self._stop.received or now_s >= self._next_poll_s:
                 self._next_poll_s = now_s + POLL_S
                 if self._is_stopped():
                     return "stopped"
@@ -279,7 +277,9 @@ class _Supervision:
     def _turn(self, timeout_s: float) -> int:
         """Wait for output or a signal. Returns the number of bytes that came."""
         count = 0
-        for key, _ in self._selector.select(timeout_s):
+        ready, frozen_s = wait_awake(self._selector, timeout_s)
+        self._started_s += frozen_s  # the command could not run either
+        for key, _ in ready:
             try:
                 data = os.read(key.fd, PIPE_BYTES)
             except BlockingIOError:

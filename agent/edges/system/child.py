@@ -22,6 +22,7 @@ __all__ = ["ChildCommand", "ChildEnd", "run_child"]
 
 TIED = str(Path(__file__).with_name("tied.py"))
 POLL_S = 0.1
+FROZEN_S = 5.0  # between two looks, if the machine was paused: the command could not run either
 CHUNK_BYTES = 1 << 20
 LINE_BYTES = 1 << 16
 
@@ -81,9 +82,13 @@ def run_child(
         lines = _OutputLines(pipe.fileno() if pipe else None, hear or (lambda line: None))
         timed_out = stopped = False
         try:
+            begun_s = time.monotonic()
             while not (timed_out or stopped or lines.pass_on(_has_exited(process))):
+                before_s, begun_s = begun_s, time.monotonic()
+                if until_s is not None and begun_s - before_s > FROZEN_S:
+                    until_s += begun_s - before_s
                 stopped = is_stopped()
-                timed_out = until_s is not None and time.monotonic() > until_s
+                timed_out = until_s is not None and begun_s > until_s
         finally:
             _end(process, grace_s)
     return ChildEnd(process.returncode, timed_out, stopped)

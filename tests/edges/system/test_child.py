@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.edges.system import child
 from agent.edges.system.child import LINE_BYTES, ChildCommand, ChildEnd, run_child
 from agent.edges.system.processes import Identity, is_running, read_process
 from tests.edges.supervisor.made_steps import wait_for
@@ -155,3 +156,16 @@ def test_its_environment_is_the_one_that_it_was_given_and_its_descriptors_are_th
 )
 def test_an_end_in_words(code: int, told: str) -> None:
     assert ChildEnd(code).told == told
+
+
+def test_a_pause_of_the_machine_spends_no_time_of_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "FROZEN_S", 0.5)
+    pauses = [1.0]
+
+    def look() -> bool:
+        time.sleep(pauses.pop() if pauses else 0.0)
+        return False
+
+    command = ChildCommand(["sh", "-c", "sleep 1.3; exit 3"], tmp_path, dict(os.environ))
+    end = run_child(command, lambda line: None, deadline_s=0.8, is_stopped=look)
+    assert (end.code, end.timed_out) == (3, False)
