@@ -22,6 +22,7 @@ from agent.core.inputs.spec import Environment
 from agent.edges.doctor.machine import check_cache
 from agent.edges.run.baselines import weigh
 from agent.edges.sandbox.choose import Sandbox, choose_sandbox
+from agent.edges.system.child import run_probe
 from agent.edges.template.data import Prepared, prepare_data, store_of
 from agent.edges.template.environment import build_environment, environment_for
 from agent.edges.template.interpreters import python_places
@@ -43,7 +44,7 @@ def check_python(path: Path) -> Path:
         path = Path(found)
     ask = [str(path.absolute()), "-c", "import sys; print(6 * 7, sys.executable)"]
     try:
-        done = subprocess.run(ask, capture_output=True, text=True, timeout=60, check=False)
+        done = run_probe(ask, 60.0)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UsageError(f"--python {named}", f"cannot be run: {getattr(error, 'strerror', error)}") from error
     answer, _, started = done.stdout.strip().partition(" ")

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from agent.core.code.findings import LintFinding
 from agent.core.code.source import python_lines
+from agent.edges.system.child import run_probe
+from agent.edges.system.faults import is_machine_fault
 from agent.errors import ScientistError
 
 RULES = ("E9", "F821", "F823", "F831", "F406", "F407", "F701", "F702", "F704", "F706")
@@ -65,7 +67,7 @@ class Linter:
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 copy.write_text(text, "utf-8", errors="surrogateescape", newline="")
             command = [str(self.python), "-P", "-m", "flake8", *options, *(f"./{path}" for path in sources)]
-            done = _run(command, None, name)
+            done = _run(command, "", name)
         if "No module named" in done.stderr and "flake8" in done.stderr:
             raise ScientistError(f"flake8 is not installed for {self.python}")
         return read_findings(done.stdout, sources)
@@ -90,22 +92,14 @@ def _syntax_errors(sources: Mapping[str, str], interpreter: Path) -> list[LintFi
     ]
 
 
-def _run(command: list[str], stdin: str | None, folder: str) -> subprocess.CompletedProcess[str]:
+def _run(command: list[str], stdin: str, folder: str) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(
-            command,
-            input=stdin,
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=TIME_LIMIT_S,
-            check=False,
-        )
+        return run_probe(command, TIME_LIMIT_S, stdin=stdin, folder=folder)
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, -1, "", "")
     except OSError as error:
+        if is_machine_fault(error):
+            raise
         raise ScientistError(f"{command[0]} cannot be run: {error.strerror}") from error
 
 

@@ -27,7 +27,8 @@ from agent.edges.model.call import sleep_unless_stopped
 from agent.edges.model.protocol import ModelReply, Request
 from agent.edges.model.throttle import Held, Throttle, Ticket
 from agent.edges.sandbox.resolve import shut_in_program
-from agent.edges.system.child import ChildCommand, run_child
+from agent.edges.system.child import KILLED, ChildCommand, run_child
+from agent.edges.system.faults import is_machine_fault
 from agent.errors import ContextTooLong, ProviderRefused, ProviderUnavailable, StopRequested
 
 __all__ = ["AIDER", "DEADLINE_S", "REQUIREMENTS", "AiderModel", "aider_environment", "aider_executable", "arguments"]
@@ -159,12 +160,16 @@ class AiderModel:
             try:
                 end = run_child(child, None, deadline_s=self.deadline_s, is_stopped=self.is_stopped, grace_s=0.0)
             except OSError as error:
+                if is_machine_fault(error):
+                    raise
                 problem = f"{self.executable} cannot be run: {error.strerror}; build it again: scientist setup aider"
                 raise ProviderRefused(self.name, problem) from error
         if end.stopped:
             raise StopRequested("stopped by request while aider was at work")
         if end.timed_out:
             raise ProviderUnavailable(self.name, f"did not end within {self.deadline_s:g} s and was killed")
+        if end.code in KILLED:  # its files may hold a part of the edit
+            raise ProviderUnavailable(self.name, f"was {end.told}, by the kernel for want of memory, or by a person")
         return end.code
 
     def _hold(self, home: Path, environment: Mapping[str, str]) -> list[str]:

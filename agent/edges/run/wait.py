@@ -29,7 +29,7 @@ QUEUE_NOTICE_S = 30.0
 SILENCE_GRACE_S = 30.0  # a machine that slept wakes orchestrator and supervisor in any order
 
 _NEVER_BEGUN = "it has no supervisor: none was started, or it was killed as it started"
-_ORPHANED = "it was killed when its orchestrator ended"
+_ORPHANED = "a SIGTERM ended its supervisor, as at the end of its orchestrator, or from a person"
 _WITHDRAWN = replace(ExitRecord.lost(""), stopped=True, error=None)
 
 

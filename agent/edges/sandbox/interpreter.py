@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from agent.edges.system.child import run_probe
 from agent.errors import UsageError
 
 __all__ = ["interpreter_folders", "is_too_wide"]
@@ -32,10 +33,9 @@ def interpreter_folders(interpreter: Path, closed: tuple[str, ...] = ()) -> tupl
     Raises: UsageError if the interpreter cannot be asked.
     """
     try:
-        told = subprocess.run(
-            [interpreter, "-I", "-c", _ASK], capture_output=True, timeout=ASK_TIMEOUT_S, check=True
-        ).stdout
-        prefixes = [str(folder) for folder in json.loads(told)]
+        done = run_probe([interpreter, "-I", "-c", _ASK], ASK_TIMEOUT_S)
+        done.check_returncode()
+        prefixes = [str(folder) for folder in json.loads(done.stdout)]
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         problem = f"cannot be asked for its folders: {error}"
         raise UsageError(str(interpreter), problem, "name a working Python with --python") from error

@@ -18,13 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-__all__ = ["ChildCommand", "ChildEnd", "run_child"]
+__all__ = ["KILLED", "ChildCommand", "ChildEnd", "run_child", "run_probe"]
 
 TIED = str(Path(__file__).with_name("tied.py"))
 POLL_S = 0.1
 FROZEN_S = 5.0  # between two looks, if the machine was paused: the command could not run either
 CHUNK_BYTES = 1 << 20
 LINE_BYTES = 1 << 16
+
+
+# Exit codes after a signal that a process does not send to itself: of Python, and of a shell.
+KILLED = (-signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGKILL, 128 + signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,30 @@ def run_child(
         finally:
             _end(process, grace_s)
     return ChildEnd(process.returncode, timed_out, stopped)
+
+
+def run_probe(
+    command: Sequence[str | Path], timeout_s: float, *, stdin: str = "", folder: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a short command that only tells something. If somebody kills it, it is run once more.
+
+    Raises: subprocess.TimeoutExpired; OSError.
+    """
+    for _ in range(2):
+        done = subprocess.run(
+            command,
+            input=stdin,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout_s,
+            check=False,
+        )
+        if done.returncode not in KILLED:
+            break
+    return done
 
 
 @contextmanager

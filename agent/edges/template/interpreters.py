@@ -13,6 +13,7 @@ from pathlib import Path
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from agent.edges.system.child import run_probe
 from agent.errors import UsageError
 
 __all__ = ["FoundPython", "PythonPlaces", "find_python", "older_names", "outside_of_environments", "python_places"]
@@ -144,9 +145,7 @@ def outside_of_environments(python: Path) -> Path:
 def _ask(python: Path) -> FoundPython | None:
     """None if it does not run, as a shim of a version that is not installed."""
     try:
-        done = subprocess.run(
-            [python, "-I", "-S", "-c", _ASK_VERSION], capture_output=True, text=True, timeout=20, check=False
-        )
+        done = run_probe([python, "-I", "-S", "-c", _ASK_VERSION], 20.0)
     except (OSError, subprocess.TimeoutExpired):
         return None
     version, _, base = done.stdout.strip().partition(" ")

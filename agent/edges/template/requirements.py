@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.edges.system.child import run_probe
 from agent.errors import UsageError
 
 __all__ = ["Requirement", "find_requirements", "requirements_text"]
@@ -90,14 +91,7 @@ def find_requirements(modules: Sequence[str], python: Path) -> tuple[str, list[R
     Raises: UsageError if the interpreter cannot be asked.
     """
     try:
-        done = subprocess.run(
-            [python, "-I", "-c", _ASK],
-            input=json.dumps(list(modules)),
-            capture_output=True,
-            text=True,
-            timeout=TIME_LIMIT_S,
-            check=False,
-        )
+        done = run_probe([python, "-I", "-c", _ASK], TIME_LIMIT_S, stdin=json.dumps(list(modules)))
         version, answers = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise UsageError(f"--python {python}", "cannot say what is installed", "name a Python 3.10 or newer") from error

@@ -166,6 +166,17 @@ def test_a_provider_that_is_down_is_asked_again_while_patience_lasts(
         stand_in(script).ask(request("Raise LR."))
 
 
+def test_an_aider_that_somebody_kills_is_asked_again_and_its_half_edit_is_no_reply(
+    stand_in: Callable[..., AiderModel], tmp_path: Path
+) -> None:
+    script = f"echo x >> '{tmp_path}/tries'; sed -i s/0.02/0.1/ experiment.py; [ $(wc -l < '{tmp_path}/tries') -gt 1 ] "
+    half = script + "|| kill -9 $$; sed -i s/math/cmath/ experiment.py"
+    assert "cmath" in stand_in(half, patience_s=60.0).ask(request("Raise LR.")).text
+    (tmp_path / "tries").unlink()
+    with pytest.raises(ProviderUnavailable, match="was killed by SIGKILL"):
+        stand_in(half).ask(request("Raise LR."))
+
+
 def test_an_aider_that_cannot_start_or_fails_is_refused(stand_in: Callable[..., AiderModel]) -> None:
     with pytest.raises(ProviderRefused, match="ended with exit code 3: unrecognized arguments"):
         stand_in("echo unrecognized arguments; exit 3").ask(request("Raise LR."))

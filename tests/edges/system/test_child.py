@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from agent.edges.system import child
-from agent.edges.system.child import LINE_BYTES, ChildCommand, ChildEnd, run_child
+from agent.edges.system.child import LINE_BYTES, ChildCommand, ChildEnd, run_child, run_probe
 from agent.edges.system.processes import Identity, is_running, read_process
 from tests.edges.supervisor.made_steps import wait_for
 from tests.paths import ROOT
@@ -169,3 +169,10 @@ def test_a_pause_of_the_machine_spends_no_time_of_a_command(tmp_path: Path, monk
     command = ChildCommand(["sh", "-c", "sleep 1.3; exit 3"], tmp_path, dict(os.environ))
     end = run_child(command, lambda line: None, deadline_s=0.8, is_stopped=look)
     assert (end.code, end.timed_out) == (3, False)
+
+
+@pytest.mark.parametrize(("kills", "code"), [(0, 5), (1, 5), (2, -9)])
+def test_a_probe_that_somebody_kills_is_run_once_more(kills: int, code: int, tmp_path: Path) -> None:
+    script = f"cat > got; echo x >> tries; [ $(wc -l < tries) -gt {kills} ] || kill -9 $$; cat got; exit 5"
+    done = run_probe(["sh", "-c", script], 10.0, stdin="asked", folder=str(tmp_path))
+    assert (done.returncode, done.stdout) == (code, "asked" if code == 5 else "")
