@@ -77,7 +77,7 @@ def give(interpreter: Path, data: Path | None, prepared: Prepared | None) -> Giv
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """What is to be said of a template's baselines before a launch. All is empty if all is well."""
+    """Remarks on a template's baselines before a launch. All is empty if all is well."""
 
     # Why they judge no run, with the command that helps.
     doubt: str = ""
@@ -88,7 +88,7 @@ class Weighed:
 
 
 def weigh_baselines(template: Template, given: Given, chosen: Chosen) -> Weighed:
-    """Hold the template's baselines against what a launch brings.
+    """Hold the template's baselines against this launch.
 
     Raises: UsageError if the data cannot be read.
     """

@@ -89,7 +89,7 @@ def make_rows(bench: Bench, parallel: int, only: Sequence[str], *, redo: bool) -
 
 
 def vouch_for(template: Template, brought: Mapping[str, str]) -> None:
-    """Record, on a person's word, what made the rows that do not say so. brought: as given_origin has it."""
+    """Record, on a person's word, the making of rows that do not tell it. brought: as given_origin has it."""
     folder = template.folder / "baselines" / template.profile
     require_writable(folder)
     changed = vouch_rows(template, brought)

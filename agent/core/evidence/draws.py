@@ -1,4 +1,4 @@
-"""Signs that the seed of a run did not reach what its code draws at random."""
+"""Signs that the seed of a run did not reach the random draws of its code."""
 
 from __future__ import annotations
 

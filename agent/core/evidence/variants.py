@@ -124,7 +124,7 @@ def trace_row(raw: Mapping[str, object], task: BaselineTask | None, here: Bearin
 def trace_rows(
     rows: Mapping[str, Mapping[str, object]], tasks: Mapping[str, BaselineTask], here: Bearings
 ) -> dict[str, Provenance]:
-    """What is known of the making of all rows, by the names of their files. A run that two files hold counts once."""
+    """Facts about the making of all rows, by the names of their files. A run that two files hold counts once."""
     known = {stem: trace_row(raw, tasks.get(stem), here) for stem, raw in rows.items()}
     seen: set[tuple[object, str, object]] = set()
     for stem in sorted(rows, key=lambda stem: (stem not in tasks, stem)):

@@ -5,7 +5,7 @@ Each family of messages stands in one module. CONTRIBUTING.md lists them by thei
 record       how a step ended: exit code, signal, time-out, breach of a limit (no words)
 diagnose     the kind of a failure, its first line, advice, and the whole text for the model
 cause        faults of the machine: disk, network, GPU, a missing library or module
-memory       what was asked for, and ways to use less
+memory       the amount that was asked for, and ways to use less
 output       the tails of the two streams
 traceback    a traceback as it is shown, with frames left out
 folding      lines that repeat or are cut

@@ -77,7 +77,7 @@ _MENTIONED: Final = re.compile(r"\W{0,3}(?:and|or|to|with|\.{2,4}|…)\W{0,3}", 
 
 
 def find_asides(text: str) -> dict[int, int]:
-    """Where each piece of reasoning in these forms begins and ends, in time linear in the text."""
+    """Begin and end of each piece of reasoning in these forms, in time linear in the text."""
     return {begin: end for form in _FORMS for begin, end in _find(form, text)}
 
 

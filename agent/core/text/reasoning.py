@@ -163,7 +163,7 @@ class _Splitter:
         return column
 
     def _find_end(self, start: int, tag: re.Match[str]) -> tuple[int, int] | None:
-        """Where the tag that closes this one begins and ends, None if nothing does. start: of the line."""
+        """Begin and end of the tag that closes this one, None if nothing does. start: of the line."""
         if _ASIDE.fullmatch(tag[0]):
             end = self.asides.get(start + tag.start())
             return None if end is None else (end, end)

@@ -13,6 +13,6 @@ def runner_for(launched: Launched | None) -> Runner:
     """Runner of an idea's steps. None: of a run apart from any idea (a baseline, a check), on this machine.
 
     This machine is all that a launch can name so far. Another runner is a module beside local_runner.py, a field of
-    Launched for what it needs to know (partition, GPUs), and a line here: a step's spec has no such settings.
+    Launched for its options (partition, GPUs), and a line here: a step's spec has no such settings.
     """
     return LocalRunner()

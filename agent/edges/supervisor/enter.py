@@ -1,6 +1,6 @@
 """Entry into a step's sandbox, as its supervisor makes it: the command line, and the calls between fork and exec.
 
-Each kind of sandbox is imported where it is entered, because a supervisor starts for every step.
+Each kind of sandbox is imported as it is entered, because a supervisor starts for every step.
 """
 
 from __future__ import annotations

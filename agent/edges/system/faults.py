@@ -50,7 +50,7 @@ def find_fault(problem: str, folder: Path) -> int | None:
 
 
 def is_machine_fault(error: BaseException) -> bool:
-    """Whether the machine gave no memory, file, process or place on a disk: nothing is wrong with what was asked."""
+    """Whether the machine gave no memory, file, process or place on a disk: the request itself is right."""
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _MACHINE)
 
 

@@ -19,7 +19,7 @@ MOST_WAITING = 5000
 
 
 class LossyStream:
-    """A text stream whose lines are lost where they cannot be written. Everything else is the stream's own.
+    """A text stream whose lines are lost if they cannot be written. Everything else is the stream's own.
 
     Nobody waits for a stream that takes nothing now: a terminal that Ctrl-S holds, a pipe that nobody empties, a disk
     that hangs. Lines wait in its place, MOST_WAITING of them at most.

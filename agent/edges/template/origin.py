@@ -51,7 +51,7 @@ def template_origin(folder: Path, spec: TemplateSpec, files: Mapping[str, str], 
 
 
 def _say_order(spec: TemplateSpec, files: Mapping[str, str]) -> str:
-    """Where each of several files of code begins: their hash is that of one text after the other."""
+    """Lengths of several files of code: their hash is that of one text after the other."""
     return " ".join(f"{name}:{len(files.get(name, ''))}" for name in spec.run_files)
 
 

@@ -41,16 +41,16 @@ class Workspace:
     """The folder of one idea: a git work tree with a journal under .agent/."""
 
     path: Path
-    # Called at every wait for this idea. What it raises ends the work as Ctrl-C does: nothing is stored, a run goes on.
+    # Called at every wait for this idea. An exception ends the work as Ctrl-C does: nothing is stored, a run goes on.
     heed: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 
     def is_stopped(self) -> bool:
-        """Whether `scientist stop` asked for the end. Raises what `heed` raises."""
+        """Whether `scientist stop` asked for the end. Raises any exception of `heed`."""
         self.heed()
         return self.stop_file.exists()
 
     def sleep(self, seconds: float) -> None:
-        """Wait, a fraction of a second at a time. Raises what `heed` raises."""
+        """Wait, a fraction of a second at a time. Raises any exception of `heed`."""
         time.sleep(seconds)
         self.heed()
 
@@ -233,7 +233,7 @@ def mend_folders(workspace: Workspace) -> None:
 
 
 def find_extra_runs(workspace: Workspace, state: State) -> list[Path]:
-    """What stands in the place of the outputs of this run and later ones, and that no open publication put there."""
+    """Files in the place of the outputs of this run and later ones that no open publication put there."""
     opened = state.run.number if state.pending and state.pending.kind == "Publish" else 0
     # "run_12"
     found = [path for path in sorted(workspace.path.iterdir()) if re.fullmatch(r"run_[1-9]\d{0,8}", path.name)]

@@ -1,4 +1,4 @@
-"""A provider's reply, read from its own JSON: what it says, how it ended, and what was counted.
+"""A provider's reply, read from its own JSON: text, end and counts.
 
 One reader for chat completions, Responses, Anthropic, Gemini, Bedrock and Ollama. It takes every form in which one of
 them was seen, and counts what it cannot read as unknown.
@@ -62,7 +62,7 @@ class ReadBody:
 
     @property
     def came(self) -> str:
-        """What stands in the place of a text, in words."""
+        """The value in the place of a text, in words."""
         parts = ["reasoning"] if self.reasoning.strip() else []
         if self.tools:
             named = ", ".join(name for name in self.tools[:3] if name)
@@ -115,7 +115,7 @@ def _is_response_event(data: Json) -> bool:
 
 
 def _read(data: Json) -> ReadBody | None:
-    """What the object says, without its usage."""
+    """The reply in the object, without its usage."""
     error = data.get("error") or _other_error(data)
     if isinstance(data.get("choices"), list) and (data["choices"] or not error):
         return _read_choice(data["choices"], error)

@@ -11,7 +11,7 @@ __all__ = ["complete", "see_response"]
 
 
 def see_response(response: Any) -> ReadBody:
-    """What litellm read, by the names that its response has."""
+    """The reply as litellm read it, by the names of its response."""
     choices = getattr(response, "choices", None) or []
     message = getattr(choices[0], "message", None) if choices else None
     text = getattr(message, "content", None)
@@ -31,7 +31,7 @@ def see_response(response: Any) -> ReadBody:
 
 
 def complete(heard: ReadBody, seen: ReadBody) -> ReadBody:
-    """What litellm read, with all that it leaves out."""
+    """The reply as litellm read it, with all that it leaves out."""
     return ReadBody(
         seen.text, seen.reasoning or heard.reasoning, heard.finish, heard.tools, heard.refusal, heard.error,
         heard.status, heard.usage, seen.model or heard.model, has_reply=True,

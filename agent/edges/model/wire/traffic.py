@@ -81,7 +81,7 @@ _SEEN: ContextVar[Traffic | None] = ContextVar("traffic of this call", default=N
 
 @contextmanager
 def record(seen: Traffic) -> Iterator[None]:
-    """Add to `seen` what is sent and comes in the meantime, in this thread and those that take over its context."""
+    """Add to `seen` all that is sent and comes in the meantime, in this thread and those that take over its context."""
     token = _SEEN.set(seen)
     try:
         yield
