@@ -46,7 +46,7 @@ def move_broken(work_tree: Path, names: Sequence[str]) -> None:
 
 
 def set_aside(work_tree: Path, name: str, why: str) -> None:
-    """Move the path of this name below the work tree to .agent/rescue, with a line in its notes. why: follows the name."""
+    """Move this path of the work tree to .agent/rescue, with a line in its notes. why: follows the name."""
     path, rescue = work_tree / name, work_tree / ".agent" / "rescue"
     rescue.mkdir(parents=True, exist_ok=True)
     if os.path.lexists(path):
