@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from agent.cli.display import LINE_CHARS, open_foot
-from agent.cli.options import Chosen, SandboxChoice
+from agent.cli.options import Chosen, LaunchSettings, SandboxChoice
 from agent.cli.places import data_cache, data_limit_gib, digest_store, environment_cache, template_roots, writing_cache
 from agent.cli.terminal import note, say
 from agent.core.evidence.origin import say_given, say_moved, say_remedy
@@ -220,11 +221,48 @@ def check_variables() -> None:
 
     Raises: UsageError naming the one that cannot be used.
     """
+    refuse_typing_errors(os.environ)
     template_roots()
     data_limit_gib()
     sandbox, known = os.environ.get("SCIENTIST_SANDBOX") or "auto", [choice.value for choice in SandboxChoice]
     if sandbox not in known:
         raise UsageError(f"SCIENTIST_SANDBOX={sandbox}", f"is not one of {', '.join(known)}", "set one, or unset it")
+
+
+# Variables that a person sets, without those that a template names for itself.
+VARIABLES = (
+    "SCIENTIST_AIDER",
+    "SCIENTIST_CACHE",
+    "SCIENTIST_DATA_MAX_GIB",
+    "SCIENTIST_MODEL",
+    "SCIENTIST_PATIENCE_S",
+    "SCIENTIST_PROFILE",
+    "SCIENTIST_SANDBOX",
+    "SCIENTIST_TEMPLATE",
+    "SCIENTIST_TEMPLATES",
+    "SCIENTIST_WORKSPACES",
+)
+OPTIONS = frozenset(option.name for option in fields(LaunchSettings))
+# Those that a run is given.
+OF_A_RUN = frozenset(f"SCIENTIST_{name}" for name in ("CONFINE", "EVALUATION_DATA", "SEED", "SMOKE", "TRAINING_DATA"))
+
+
+def refuse_typing_errors(environment: Mapping[str, str]) -> None:
+    """Refuse a variable that is nearly one of ours, or an option that none sets: it would be passed over in silence.
+
+    Raises: UsageError that names both.
+    """
+    for name in sorted(environment):
+        if not name.upper().startswith("SCIENTIST") or name in OF_A_RUN or name in VARIABLES:
+            continue
+        option = name.removeprefix("SCIENTIST_").lower()
+        if option in OPTIONS:
+            flag = f"--{option.replace('_', '-')}"
+            raise UsageError(f"{name}={environment[name]}", "is no variable of scientist", f"give {flag}, or unset it")
+        if near := difflib.get_close_matches(name.upper().replace("-", "_"), VARIABLES, 1, 0.88):
+            raise UsageError(
+                f"{name}={environment[name]}", "is no variable of scientist", f"write {near[0]}, or unset it"
+            )
 
 
 def check_writable(folder: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli import places
-from agent.cli.environment import check_python, check_variables
+from agent.cli.environment import check_python, check_variables, refuse_typing_errors
 from agent.edges.doctor.machine import check_cache
 from agent.errors import UsageError
 from tests.cli.conftest import Scientist
@@ -143,6 +143,26 @@ def test_variables_that_can_be_used_pass(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("SCIENTIST_DATA_MAX_GIB", " 1e3 ")
     monkeypatch.setenv("SCIENTIST_SANDBOX", "")
     check_variables()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("SCIENTIST_PATIENCE", "write SCIENTIST_PATIENCE_S"),
+        ("SCIENTIST_DATA_MAX_GB", "write SCIENTIST_DATA_MAX_GIB"),
+        ("scientist_model", "write SCIENTIST_MODEL"),
+        ("SCIENTIST_MAX_RUNS", "give --max-runs"),
+        ("SCIENTIST_EDITOR_MODEL", "give --editor-model"),
+    ],
+)
+def test_a_variable_that_would_be_passed_over_is_refused(name: str, told: str) -> None:
+    with pytest.raises(UsageError, match=f"^{name}=7: is no variable of scientist; {told}, or unset it"):
+        refuse_typing_errors({name: "7"})
+
+
+def test_variables_of_templates_and_runs_are_let_alone() -> None:
+    names = ("SCIENTIST_SAE_PYTHON", "SCIENTIST_SAE_LM_PYTHON", "SCIENTIST_SBATCH", "SCIENTIST_SEED", "SCIENTISTS_HOME")
+    refuse_typing_errors(dict.fromkeys(names, "7"))
 
 
 def test_a_colon_in_the_path_of_the_workspaces_is_refused_before_anything_is_made(

@@ -49,6 +49,7 @@ def test_a_mistake_in_the_file_is_one_line_that_names_it(
     [
         ("SCIENTIST_PATIENCE_S", "abc", "SCIENTIST_PATIENCE_S=abc: is not a number"),
         ("SCIENTIST_SANDBOX", "x", "SCIENTIST_SANDBOX=x: 'x' is not one of"),
+        ("SCIENTIST_MODLE", "m", "SCIENTIST_MODLE=m: is no variable of scientist; write SCIENTIST_MODEL, or unset it"),
         ("SCIENTIST_TEMPLATES", "/nowhere", "SCIENTIST_TEMPLATES=/nowhere: is not a folder"),
     ],
 )

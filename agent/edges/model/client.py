@@ -32,6 +32,8 @@ ROUND_S = 30.0
 REASON_CHARS = 200  # of the reason for a wait
 # Replies without text that one question is paid for.
 MOST_TEXTLESS = 3
+# Answers of no use for one question that may have been billed: a provider that spoils each is not paid all night.
+MOST_WASTED = 20
 TEXTLESS = frozenset({FaultKind.GARBLED, FaultKind.NO_TEXT})
 
 
@@ -55,6 +57,8 @@ class _Effort:
     changed: Counter[tuple[str, FaultKind]] = field(default_factory=Counter)
     # Replies without text, by model.
     textless: Counter[str] = field(default_factory=Counter)
+    # Answers of no use that may have been billed.
+    wasted: int = 0
     # Kind of the last fault; None before there was one.
     seen: FaultKind | None = None
     # Time of the first fault in an unbroken row of that kind.
@@ -158,7 +162,7 @@ class LiteLLMModel:
             if not left:
                 raise ProviderRefused(self.name, "; ".join(effort.refusals.values()))
             remains = effort.deadline - self._clock()
-            if remains <= 0 or len(self._candidates) == 1:
+            if remains <= 0 or len(self._candidates) == 1 or effort.wasted >= MOST_WASTED:
                 raise ProviderUnavailable(self.name, self._describe(effort))
             self._patience.sleep(min(ROUND_S, remains))
 
@@ -178,7 +182,8 @@ class LiteLLMModel:
     def _describe(self, effort: _Effort) -> str:
         minutes = (self._clock() - effort.started) / 60
         asks = f", told to wait {effort.asks_s / 60:.0f} min" if effort.asks_s >= 60 else ""
-        return f"{effort.last} (asked {effort.requests} times in {minutes:.0f} min{asks})"
+        paid = f", {effort.wasted} answers may be billed" if effort.wasted > 1 else ""
+        return f"{effort.last} (asked {effort.requests} times in {minutes:.0f} min{asks}{paid})"
 
     def _converse(self, candidate: Responder, messages: Sequence[Message], effort: _Effort, *, alone: bool) -> Answer:
         """One model's whole answer. If it was cut, it is joined with its rest, or a shorter one takes its place.
@@ -254,7 +259,7 @@ class LiteLLMModel:
 
         def stop(state: tenacity.RetryCallState) -> bool:
             left = left_s()
-            return left <= 0 or state.upcoming_sleep > left
+            return left <= 0 or state.upcoming_sleep > left or effort.wasted >= MOST_WASTED
 
         retry = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_is_waited_out),
@@ -314,6 +319,7 @@ class LiteLLMModel:
                 except CallFailed as failed:
                     if failed.answer:
                         effort.answers.append(failed.answer)
+                        effort.wasted += 1
                         self._throttle.settle(candidate.name, ticket, failed.answer.paid)
                     self._throttle.learn(candidate.name, ticket, failed.limits)
                     if failed.fault.kind is FaultKind.TIMEOUT:

@@ -725,6 +725,14 @@ def test_a_reply_that_its_provider_broke_off_is_asked_for_again(provider: Provid
     assert provider.received[0].body == provider.received[1].body
 
 
+def test_answers_that_are_spoilt_and_billed_are_not_paid_for_all_night(provider: Provider, slept: list[float]) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "error"}
+    provider.answers.extend([says("", choices=[choice])] * 99)
+    with pytest.raises(ProviderUnavailable, match=r"broke the reply off .*asked 20 times .*20 answers may be billed"):
+        ask(model_with(slept, patience_s=6 * 3600.0))
+    assert len(provider.received) == 20 and sum(slept) < 3600
+
+
 @pytest.mark.parametrize("finish", ["abort", "error", "cancelled", "max_tokens", "MAX_TOKENS", "model_length", None])
 def test_a_reply_that_ends_too_soon_is_gone_on_with(provider: Provider, slept: list[float], finish: str | None) -> None:
     choice = {"index": 0, "message": {"role": "assistant", "content": "one\ntw"}, "finish_reason": finish}
