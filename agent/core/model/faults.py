@@ -120,6 +120,7 @@ _BY_STATUS: Final = {
     402: FaultKind.QUOTA,
     403: FaultKind.KEY,
     404: FaultKind.MODEL,
+    407: FaultKind.MACHINE,
     408: FaultKind.TIMEOUT,
     410: FaultKind.MODEL,
     413: FaultKind.LENGTH,

@@ -11,29 +11,17 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from agent.core.model.destinations import ADDRESS, OPENAI, leads_away
 from agent.core.model.faults import Fault, FaultKind, printable
 from agent.core.model.variables import address_variable, key_variable, provider_prefixes
 from agent.core.text.redact import Redactor
 
-__all__ = [
-    "WrongVariable",
-    "foreign_request",
-    "local_fault",
-    "say_unread",
-    "unread_address",
-    "variable_of",
-    "wrong_variables",
-]
+__all__ = ["WrongVariable", "local_fault", "variable_of", "wrong_variables"]
 
 # "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN"
 _KEY: Final = re.compile(r"_(?:API_?KEY|ACCESS_KEY(?:_ID)?|KEY|TOKEN)$")
-# "OPENAI_API_BASE", "OPENAI_BASE_URL", "AWS_BEDROCK_RUNTIME_ENDPOINT"
-_ADDRESS: Final = re.compile(r"_(?:API_BASE|BASE_URL|API_URL|ENDPOINT)$")
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _PROXY_SCHEMES: Final = ("http", "https", "socks5", "socks5h")
-# Providers that are asked with OpenAI's key and at its address.
-OPENAI: Final = frozenset({"openai", "text-completion-openai", "aiohttp_openai", "custom_openai"})
-OPENAI_HOST: Final = "api.openai.com"
 _FILES: Final = ("SSL_CERT_FILE", "SSL_CERTIFICATE", "REQUESTS_CA_BUNDLE")
 
 
@@ -67,9 +55,9 @@ def wrong_variables(
     for name, value in own.items():
         if _KEY.search(name) and (problem := _problem_of_key(value)):
             yield WrongVariable(name, "", problem, "copy the key again, without blanks and line breaks")
-        if _ADDRESS.search(name) and (problem := _problem_of_address(value)):
+        if ADDRESS.search(name) and (problem := _problem_of_address(value)):
             yield WrongVariable(name, _shown(value), problem, "write it as http://HOST:PORT/v1 or https://HOST/v1")
-        elif _ADDRESS.search(name) and (added := _added_twice(value, model.partition("/")[0])):
+        elif ADDRESS.search(name) and (added := _added_twice(value, model.partition("/")[0])):
             problem = f"ends with {added}, which litellm adds by itself"
             yield WrongVariable(name, _shown(value), problem, f"leave {added} out")
     for name, value in environment.items():
@@ -77,6 +65,9 @@ def wrong_variables(
             problem, remedy = _problem_of_proxy(value, has_socks=has_socks)
             if problem:
                 yield WrongVariable(name, _shown(value), problem, remedy)
+            elif leads_away(name.upper(), value, model.partition("/")[0], environment):
+                problem = "is a proxy on another machine, which would be asked for a server on this one"
+                yield WrongVariable(name, _shown(value), problem, "export NO_PROXY=localhost,127.0.0.1")
         if name in _FILES and value.strip() and not exists(value):
             yield WrongVariable(name, _shown(value), "there is no such file", "correct it, or unset it")
 
@@ -137,40 +128,6 @@ def _shown(value: str) -> str:
 def variable_of(host: str, environment: Mapping[str, str]) -> str:
     """The variable that names a host in an address, "" if none does."""
     return next((name for name, value in environment.items() if host and "//" in value and host in value), "")
-
-
-def unread_address(provider: str, host: str, environment: Mapping[str, str]) -> str:
-    """The variable with an address of the provider that litellm does not read: it asks another host. "" if none."""
-    prefixes = provider_prefixes(f"{provider}/")
-    named = {n: v for n, v in environment.items() if n.startswith(prefixes) and _ADDRESS.search(n) and "://" in v}
-    if any(name.startswith("AWS_") for name in named) or any(
-        urlsplit(value).hostname == host for value in named.values()
-    ):
-        return ""
-    return min(named, default="")
-
-
-def foreign_request(provider: str, host: str, authorization: str, environment: Mapping[str, str]) -> str:
-    """Why a request to this host with this key is not the provider's, "" if it may be.
-
-    litellm asks OpenAI's host, and with OpenAI's key, for providers whose own address or key it does not find.
-    """
-    if variable := unread_address(provider, host, environment):
-        return f"litellm does not read {variable}, and would ask {host} ({say_unread(variable)})"
-    if provider in OPENAI:
-        return ""
-    if host == OPENAI_HOST:
-        return f"litellm finds no address of {provider}, and would ask {host} (export {address_variable(provider)})"
-    key = authorization.removeprefix("Bearer ")
-    holders = [name for name, value in environment.items() if value.strip() == key]
-    if not key or not holders or not all(name.startswith("OPENAI_") for name in holders):
-        return ""
-    return f"litellm finds no key of {provider}, and would send {holders[0]} to {host} (export the key of {provider})"
-
-
-def say_unread(variable: str) -> str:
-    """The remedy for an address that litellm does not read."""
-    return f"name the model openai/MODEL and its server with OPENAI_API_BASE, or unset {variable}"
 
 
 # Causes of an error

@@ -15,8 +15,9 @@ from agent.core.model.answer.ends import BROKEN, end_of
 from agent.core.model.answer.reply_fault import fault_in
 from agent.core.model.answer.response import complete, see_response
 from agent.core.model.answer.usage import Usage
+from agent.core.model.destinations import foreign_request
 from agent.core.model.faults import Fault, FaultKind, classify, printable
-from agent.core.model.local_fault import foreign_request, local_fault, variable_of
+from agent.core.model.local_fault import local_fault, variable_of
 from agent.core.model.messages import Message, to_dicts
 from agent.core.model.rules import DEFAULT_TIMEOUT_S, ModelRules, RuleTable
 from agent.core.model.variables import address_variable

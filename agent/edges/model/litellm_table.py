@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from agent.core.journal.budget import Price
-from agent.core.model.local_fault import OPENAI, say_unread, unread_address, wrong_variables
+from agent.core.model.destinations import OPENAI, say_unread, unread_address
+from agent.core.model.local_fault import wrong_variables
 from agent.core.model.rules import RuleTable
 from agent.core.model.variables import address_variable
 from agent.core.text.redact import names_a_secret

@@ -49,6 +49,9 @@ CASES: list[tuple[K, str, int | None, str]] = [
     # then the status
     (K.KEY, "no", 401, "BadRequestError"),
     (K.QUOTA, "no", 402, "APIError"),
+    (K.MACHINE, "Proxy Authentication Required", 407, "APIError"),
+    (K.REFUSED, "Method Not Allowed", 405, "APIError"),
+    (K.MODEL, "Gone", 410, "APIError"),
     (K.KEY, "no", 403, "APIError"),
     (K.MODEL, "no", 404, "BadRequestError"),
     (K.LENGTH, "no", 413, "APIError"),

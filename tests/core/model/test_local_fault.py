@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.core.model.faults import FaultKind
-from agent.core.model.local_fault import foreign_request, local_fault, unread_address, variable_of, wrong_variables
+from agent.core.model.local_fault import local_fault, variable_of, wrong_variables
 from agent.core.model.variables import address_variable, key_variable
 
 MODEL = "openai/gpt-4o"
@@ -97,26 +97,6 @@ def test_variables_of_providers() -> None:
     models = (MODEL, "bedrock/x", "ollama_chat/x", "azure/x", "gemini/x")
     assert [key_variable(m) for m in models[:2]] == ["OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY"]
     assert [address_variable(m) for m in models[2:]] == ["OLLAMA_API_BASE", "AZURE_API_BASE", "GEMINI_API_BASE"]
-
-
-def test_neither_key_nor_host_of_openai_is_another_providers() -> None:
-    keys = {"OPENAI_API_KEY": "sk-a", "ROUTER_KEY": "sk-b", "OPENAI_ADMIN_KEY": "sk-b"}
-    asked = foreign_request("scaleway", "api.scaleway.ai", "Bearer sk-a", keys)
-    assert "would send OPENAI_API_KEY to api.scaleway.ai (export the key of scaleway)" in asked
-    other = foreign_request("xinference", "api.openai.com", "", keys)
-    assert "would ask api.openai.com (export XINFERENCE_API_BASE)" in other
-    assert foreign_request("openai", "api.openai.com", "Bearer sk-a", keys) == ""
-    for key in ("Bearer sk-b", "Bearer sk-c", ""):  # one that is another variable's too, one of nobody, and none
-        assert foreign_request("scaleway", "api.scaleway.ai", key, keys) == ""
-
-
-def test_an_address_that_litellm_does_not_read_is_told_before_the_prompt_goes_elsewhere() -> None:
-    own = {"MISTRAL_API_BASE": "http://127.0.0.1:8000/v1", "MISTRAL_API_KEY": "sk-a"}
-    asked = foreign_request("mistral", "api.mistral.ai", "Bearer sk-a", own)
-    assert "does not read MISTRAL_API_BASE, and would ask api.mistral.ai (name the model openai/MODEL" in asked
-    assert foreign_request("mistral", "127.0.0.1", "Bearer sk-a", own) == ""
-    assert unread_address("openai", "api.openai.com", {"OPENAI_API_URL": "http://a.example/v1"}) == "OPENAI_API_URL"
-    assert unread_address("bedrock", "bedrock.example", {"AWS_STS_ENDPOINT": "https://sts.example"}) == ""
 
 
 @pytest.mark.parametrize(

@@ -70,8 +70,8 @@ def read_usage(data: Mapping[str, Any]) -> Usage:
         tokens_in = total - tokens_out if tokens_out is not None and tokens_out <= total else total
     if "prompt_tokens" not in usage and tokens_in is not None:
         tokens_in += sum(read_count(usage.get(name)) or 0 for name in _BESIDE)
-    thoughts = read_count(usage.get("thoughtsTokenCount"))
-    if thoughts:
+    thoughts = read_count(usage.get("thoughtsTokenCount")) or 0
+    if thoughts and not (tokens_in and total == tokens_in + (tokens_out or 0)):  # else they are counted already
         tokens_out = (tokens_out or 0) + thoughts
     if total is not None and tokens_in and total > tokens_in + (tokens_out or 0):
         tokens_out = total - tokens_in  # thoughts that some count in the sum alone

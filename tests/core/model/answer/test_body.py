@@ -336,6 +336,11 @@ def test_the_text_of_a_block_is_found(part: dict[str, Any]) -> None:
         ),
         ({"prompt_tokens": 9, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 50}}, Usage(9, 5, 9)),
         ({"promptTokenCount": 5, "candidatesTokenCount": 6, "totalTokenCount": 100}, Usage(5, 95)),
+        ({"promptTokenCount": 5, "candidatesTokenCount": 6, "thoughtsTokenCount": 4}, Usage(5, 10)),
+        (
+            {"promptTokenCount": 5, "candidatesTokenCount": 6, "thoughtsTokenCount": 4, "totalTokenCount": 11},
+            Usage(5, 6),
+        ),
     ],
 )
 def test_a_count_that_is_half_told_is_completed_or_unknown(usage: dict[str, Any], read: Usage) -> None:
