@@ -89,7 +89,7 @@ def read_lines(reply: str, own: tuple[OwnMarks, ...] = ()) -> tuple[Line, ...]:
     parts = [("", False)] if find_unreadable(reply) else split_reasoning(reply)
     lines = mark_lines([text.rstrip("\r") for text, _ in parts], own)
     return tuple(
-        replace(line, kind=Kind.REASONING) if is_reasoning and line.kind is Kind.PROSE else line
+        replace(line, kind=Kind.REASONING) if is_reasoning and line.kind in (Kind.PROSE, Kind.OWN) else line
         for line, (_, is_reasoning) in zip(lines, parts, strict=True)
     )
 

@@ -89,9 +89,9 @@ def own_blocks(lines: Sequence[Line], own: Sequence[OwnMarks]) -> Iterator[OwnBl
         words = next((said for marks in own if (said := marks.read(head.text)) is not None), None)
         if words is None:
             continue
-        is_mixed = any(line.block != head.number for line in block)
+        is_mixed = any(line.block != head.number or line.kind is not Kind.OWN for line in block)
         problem = "" if is_closed else "it is not closed"
-        problem = problem or ("another edit stands in it" if is_mixed else "")
+        problem = problem or ("reasoning or another edit stands in it" if is_mixed else "")
         body = tuple(line.text for line in (block[1:-1] if is_closed else block[1:]))
         yield OwnBlock(head.number, words, body, problem)
 

@@ -124,9 +124,11 @@ def test_text_between_markers_of_a_formats_own_is_read_by_no_other(
     [
         ("<<<put notes.txt\nx\n", "it is not closed"),
         ("```put notes.txt\nx\n", "it is not closed"),
-        (f"```put notes.txt\n{BLOCK}```\n", "another edit stands in it"),
-        ("```put notes.txt\n<<<put notes.txt\nx\n>>>put\n```\n", "another edit stands in it"),
+        (f"```put notes.txt\n{BLOCK}```\n", "reasoning or another edit stands in it"),
+        ("```put notes.txt\n<<<put notes.txt\nx\n>>>put\n```\n", "reasoning or another edit stands in it"),
         (f"<<<put notes.txt\n{BLOCK}>>>put\n", "it is not closed"),
+        ("<<<put notes.txt\nx\n<think>\ny\n</think>\n>>>put\n", "reasoning or another edit stands in it"),
+        ("<<<put notes.txt\nx\n<think>\ny\n>>>put\n", "it is not closed"),
     ],
 )
 def test_a_block_of_a_formats_own_that_is_torn_or_holds_another_edit_is_refused(reply: str, problem: str) -> None:
