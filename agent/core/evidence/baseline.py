@@ -134,7 +134,24 @@ def judge_run(
         return _without_bar(VerdictKind.NO_VERDICT, gap)
     known = [b.values[metric.name] for b in first if metric.name in b.values]
     controls = _read_controls(spec, values, first)
-    return judge(metric, values[metric.name], known, controls, deterministic=spec.deterministic)
+    verdict = judge(metric, values[metric.name], known, controls, deterministic=spec.deterministic)
+    return _name_others(metric, values[metric.name], verdict, summarise(baselines))
+
+
+def _name_others(metric: Metric, value: float, verdict: Verdict, rows: Sequence[BaselineRow]) -> Verdict:
+    """The verdict with the name of the one baseline that it is against, if there are several, and with a stronger one
+    that the run does not reach.
+    """
+    if len({row.name for row in rows}) < 2 or verdict.kind not in COMPARED:
+        return verdict
+    sign = -1 if metric.direction == "lower" else 1
+    others = [row for row in rows[1:] if metric.name in row.means]
+    best = max(others, key=lambda row: sign * row.means[metric.name], default=None)
+    reason = f"{verdict.reason} (baseline {rows[0].name})"
+    if best and verdict.kind is VerdictKind.BETTER and sign * best.means[metric.name] >= sign * value:
+        named = f"{best.name} {best.setting}".strip()
+        reason += f"; baseline {named} has {best.means[metric.name]:.4g}, which the run does not pass"
+    return replace(verdict, reason=reason, reference=rows[0].name)
 
 
 def _withhold(metric: Metric, values: Mapping[str, float], baselines: Sequence[Baseline], doubt: str) -> Verdict:

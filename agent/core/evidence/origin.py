@@ -39,7 +39,7 @@ PARTS: Final = {
     "below": "other packages, which those need",
     "device": "another kind of device",
     "precision": "another NVIDIA_TF32_OVERRIDE",
-    "clock": "another machine, though the metric is a time or a size of memory",
+    "clock": "another machine or load, though the metric is a time or a size of memory",
 }
 MOST_TOLD: Final = 6
 MISNAMED: Final = "another run than the name of their file says"
@@ -103,8 +103,13 @@ def compare(recorded: Mapping[str, object], now: Mapping[str, str]) -> tuple[str
 
 
 def find_move(recorded: Mapping[str, object], now: Mapping[str, str]) -> str:
-    """The machine that made a row and this one, in words. Empty if they are alike, or one is not known."""
+    """The machine that made a row and this one, in words. Empty if they are alike, or this one is not known.
+
+    A row that does not say where it was made is suspect where a GPU computes.
+    """
     there, here = str(recorded.get("machine", "")), now.get("machine", "")
+    if not there and now.get("device") == "GPU":
+        there = "a machine that they do not name"
     return f"{there}, and this is {here}" if there and here and there != here else ""
 
 

@@ -343,3 +343,14 @@ def test_a_frontier_is_not_drawn_through_the_rows_that_have_a_logarithm_alone(pl
     rows = [replace(b, values=b.values | {"l0": place}) if n == 1 else b for n, b in enumerate(FRONTIER)]
     verdict = judge_run(ALONG, F1, run(0.9), rows)
     assert verdict and verdict.kind is VerdictKind.NO_VERDICT and "report no positive l0" in verdict.reason
+
+
+def test_of_several_baselines_the_one_compared_with_is_named_and_a_stronger_one_too() -> None:
+    strong = seeds(0.78, 0.80, 0.82, name="tuned")
+    verdict = judge_run(SPEC, F1, {"f1": 0.7, "tokens": 1000.0}, [*FIVE, *strong])
+    assert verdict and (verdict.kind, verdict.reference) == (VerdictKind.BETTER, "topk")
+    assert verdict.reason.endswith("(baseline topk); baseline tuned has 0.8, which the run does not pass")
+    above = judge_run(SPEC, F1, {"f1": 0.9, "tokens": 1000.0}, [*FIVE, *strong])
+    assert above and above.reason.endswith("of 5 runs (baseline topk)")
+    alone = judge_run(SPEC, F1, {"f1": 0.9, "tokens": 1000.0}, FIVE)
+    assert alone and alone.reference == "" and "baseline topk" not in alone.reason

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.evidence.origin import say_given, say_remedy
+from agent.core.evidence.origin import find_move, say_given, say_remedy
 from agent.edges.run.baselines import Bench, Made, RowState, make_row, plan_rows, vouch, weigh
 from agent.edges.template.data import Prepared, prepare_data
 from agent.edges.template.load import load_template
@@ -263,7 +263,14 @@ def test_rows_say_where_they_were_made_and_another_kind_of_device_judges_nothing
     assert "another NVIDIA_TF32_OVERRIDE" in on_machine(place, device="CPU", precision="NVIDIA_TF32_OVERRIDE=0")
 
 
+def test_a_row_of_an_unknown_machine_is_suspect_on_a_gpu() -> None:
+    here = {"device": "GPU", "machine": "NVIDIA H200; 16 CPUs"}
+    said = "a machine that they do not name, and this is NVIDIA H200; 16 CPUs"
+    assert find_move({"sealed": "x"}, here) == said
+    assert find_move({"sealed": "x"}, here | {"device": "CPU"}) == find_move({"machine": "a"}, {}) == ""
+
+
 def test_times_compare_on_one_machine_alone(place: Path) -> None:
     change(place / "template.toml", 'direction = "higher"\n', 'direction = "higher"\nunit = "s"\n')
     said = on_machine(place, machine="Abacus", clock="Abacus")
-    assert "came of another machine, though the metric is a time or a size of memory (Abacus; here " in said
+    assert "came of another machine or load, though the metric is a time or a size of memory (Abacus; here " in said
