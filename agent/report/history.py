@@ -76,14 +76,18 @@ def edit_rows(commits: Sequence[Commit], known: Mapping[str, CommitOutcome]) -> 
     """Commits oldest first, each with its outcome."""
     rows = []
     for commit in commits:
-        run, attempt = commit.trailers.get("Run"), commit.trailers.get("Attempt")
         rows.append(
             EditRow(
                 commit,
-                int(run) if run else None,
-                int(attempt) if attempt else None,
+                _read_count(commit.trailers.get("Run", "")),
+                _read_count(commit.trailers.get("Attempt", "")),
                 commit.trailers.get("Model"),
                 known.get(commit.sha, _NOTHING),
             )
         )
     return rows
+
+
+def _read_count(text: str) -> int | None:
+    """The number in a trailer. A person's commit may hold anything there."""
+    return int(text) if text.isdecimal() and len(text) < 10 else None

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from agent.cli.commands.status import lay_out
 from agent.core.edit.apply import apply_reply
 from agent.core.failure.diagnose import Failure, FailureKind
 from agent.core.inputs.idea import Idea
 from agent.core.inputs.refs import Reference
 from agent.core.inputs.spec import TemplateSpec
-from agent.core.journal.kinds import PlanItem, Purpose
+from agent.core.journal.events import Ended, Paused, Told
+from agent.core.journal.kinds import PauseKind, PlanItem, Purpose
 from agent.core.journal.state import State
 from agent.core.model.messages import Message
 from agent.core.prompt.conversation import continue_chat, excerpt_staged, open_chat
@@ -20,6 +22,10 @@ from agent.core.prompt.render import render_no_change, render_refusal
 from agent.core.prompt.view import Study, TurnTexts, TurnView, view_turn
 from agent.core.reply.outcome import Refusal, read_reply
 from agent.core.reply.turn import Turn
+from agent.edges.git.log import Commit
+from agent.report.history import edit_rows
+from agent.report.progress import describe
+from agent.report.status import Activity, stand
 from tests.core.journal_by_hand import Story
 
 __all__ = ["TURNS"]
@@ -84,6 +90,17 @@ def ask(found: TurnView) -> object:
     return open_chat(show_parts(found), BUDGET)
 
 
+def status(text: str) -> object:
+    """What a terminal is told of an idea that stands at a text, and of its events."""
+    paused, word = Paused(PauseKind.PROVIDER, text), Told("1700000000000-00000000", text)
+    ended = Ended(completed=False, summary=text, warnings=(text,))
+    state = replace(told(text), pause=paused, ended=ended)
+    waits = replace(state, ended=None)
+    standings = [stand("ws/a", shown, SPEC, (), Activity(is_held=False, fresh=False)) for shown in (state, waits)]
+    events = [describe(event, state) for event in (paused, word, ended)]
+    return [*lay_out(standings, 80), *events, *(line for event in events for line in (event or "").splitlines())]
+
+
 def go_on(text: str, files: dict[str, str] | None = None) -> object:
     """The request after a reply that was refused."""
     base = {**FILES, **(files or {})}
@@ -116,5 +133,7 @@ TURNS: Final[dict[str, Callable[[str], object]]] = {
     "open_chat, a review": lambda text: ask(
         view(Purpose.REVIEW, state=after_run(), files={"notes.txt": text}, idea=text)
     ),
+    "status": status,
+    "history": lambda text: edit_rows([Commit("a" * 40, 0.0, text, {"Run": text, "Attempt": text, "Model": text})], {}),
     "render_no_change": lambda text: render_no_change(text, text),
 }

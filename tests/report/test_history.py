@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from agent.core.failure.diagnose import FailureKind
 from agent.core.journal.action_results import Applied, Asked, Closed, Linted, Opened, Published
 from agent.core.journal.budget import Limits
@@ -164,3 +166,9 @@ def test_a_review_is_told_by_its_judgement() -> None:
     story.complete_run()
     story.review("refuted", commit="r1")
     assert outcomes(story.events)["r1"] == CommitOutcome("idea refuted", {}, None)
+
+
+@pytest.mark.parametrize("text", ["", "seven", "-1", "²", "7" * 5_000])
+def test_a_commit_of_a_person_may_hold_any_trailer(text: str) -> None:
+    (row,) = edit_rows([Commit("c1", 0.0, "By hand", {"Run": text, "Attempt": text})], {})
+    assert (row.run, row.attempt) == (None, None)
