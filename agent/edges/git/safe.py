@@ -145,7 +145,8 @@ class SafeGit:
         except git.GitCommandError as error:
             if isinstance(error.status, int) and error.status < 0:
                 raise _Killed(ChildEnd(error.status).told.replace("killed", "was killed")) from error
-            problem = str(error.stderr).strip().removeprefix("stderr:").strip(" '\n")
+            said = str(error.stderr).strip().removeprefix("stderr:").strip(" '\n")
+            problem = "; ".join(line.strip() for line in said.splitlines() if line.strip())
             if fault := find_fault(problem, self.folder / ".git"):
                 told = f"{os.strerror(fault)} (git {arguments[0]}: {problem})"
                 raise OSError(fault, told, str(self.folder)) from error

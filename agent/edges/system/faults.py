@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 from pathlib import Path
 
 from agent.edges.system.files import write_durably
@@ -35,17 +36,19 @@ _PROBE_BYTES = 1 << 16
 def find_fault(problem: str, folder: Path) -> int | None:
     """The errno behind a program's words about its failure. git does not always say that the disk is full.
 
-    folder: the folder that it wrote to, in which a small file is tried.
+    folder: the folder that it wrote to, in which a small file in folders of its own is tried.
     """
     if told := next((number for number in _FAULTS if os.strerror(number) in problem), None):
         return told
     if _WRITING.search(problem):
         probe = folder / f"probe.{os.getpid()}"
         try:
-            write_durably(probe, bytes(_PROBE_BYTES))
-            probe.unlink()
+            (probe / "refs").mkdir(parents=True)  # a disk may have bytes left, and no place for a name
+            write_durably(probe / "refs" / "probe", bytes(_PROBE_BYTES))
         except OSError as error:
             return error.errno
+        finally:
+            shutil.rmtree(probe, ignore_errors=True)
     return None
 
 

@@ -567,6 +567,12 @@ def test_a_git_that_is_killed_twice_is_named_with_the_signal(
     assert say_fault(caught.value, tmp_path).endswith("git log was killed by SIGKILL, twice; then resume")
 
 
+def test_words_of_git_over_several_lines_become_one(folder: Path, repo: Repo) -> None:
+    with pytest.raises(IntegrityError) as caught:
+        SafeGit(folder).run("rev-parse", "nobody")
+    assert "ambiguous argument" in str(caught.value) and "\n" not in str(caught.value)
+
+
 def shoot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, first: str, times: int) -> None:
     """From now on the first git commands of that name kill themselves."""
     count = tmp_path / "count"

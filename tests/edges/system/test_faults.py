@@ -39,6 +39,16 @@ def test_words_of_gits_own_are_tried_out(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_disk_without_a_place_for_a_folder_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    problem = "cannot update the ref 'refs/heads/main': unable to create directory for '/w/.git/refs/heads/main'"
+    assert find_fault(problem, tmp_path) == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_fault_is_told_with_file_and_remedy(tmp_path: Path) -> None:
     remedy = "free space or mend the disk, then resume"
     assert say_fault(OSError(errno.EIO, "Input/output error", "/a"), tmp_path) == f"/a: Input/output error; {remedy}"
