@@ -76,7 +76,8 @@ def test_a_line_with_another_value_keeps_all_else(line: str, value: Setting, rew
     assert only(line).with_value(value) == rewritten
 
 
-plain = st.text(st.characters(min_codepoint=32, max_codepoint=0x24F, exclude_characters="\x7f\x85'\"\\"), max_size=6)
+letters = st.characters(min_codepoint=32, max_codepoint=0x24F, exclude_characters="'\"\\").filter(str.isprintable)
+plain = st.text(letters, max_size=6)  # other texts are no settings
 
 
 @given(value=st.floats(-1e6, 1e6) | st.integers(-1000, 1000) | st.booleans() | plain)
