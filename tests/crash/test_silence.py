@@ -19,7 +19,7 @@ from agent.core.journal.state import State
 from agent.edges.run import step_folder as step
 from agent.edges.run.runner import Lost, Running, StepStatus
 from agent.edges.run.step_folder import StepSpec
-from agent.edges.run.wait import POLL_S, SILENCE_GRACE_S
+from agent.edges.run.wait import FIRST_POLL_S, POLL_S, SILENCE_GRACE_S
 from agent.edges.workspace.layout import frozen_template
 from agent.effects.run_step import Steps
 from tests.crash.crash_idea import Tale, new_ideas
@@ -153,4 +153,4 @@ def test_the_limit_is_what_the_runner_says_of_other_hosts(told: Tale) -> None:
     told.workspace.stop_file.touch()
     runner.ages_s = [59.0, 75.0, 81.0]
     wait.end()
-    assert wait.clock.now == pytest.approx(FakeClock.now + 2 * POLL_S)
+    assert wait.clock.now == pytest.approx(FakeClock.now + FIRST_POLL_S + 2 * FIRST_POLL_S)

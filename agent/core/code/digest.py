@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 
 from agent.core.code.source import dump_tree, parse
 
@@ -24,6 +25,7 @@ def _meaning(name: str, text: str | None) -> str:
     return (dump_tree(tree) if isinstance(tree, ast.Module) else "") or "text:" + text
 
 
+@lru_cache(maxsize=64)  # asked for the same files at every event
 def imported_modules(text: str) -> frozenset[str]:
     """Top-level names of the modules that Python text imports, none if it does not parse."""
     tree = parse(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -67,7 +68,7 @@ class LocalRunner:
         problem = ""
         try:
             with log.open("ab") as output:
-                code = subprocess.call(
+                process = subprocess.Popen(
                     supervisor_command(self.python, folder, detach=True),
                     cwd="/",
                     env=supervisor_environment(spec),
@@ -75,8 +76,8 @@ class LocalRunner:
                     stdout=output,
                     stderr=output,
                     start_new_session=True,
-                    timeout=self.starting_limit_s,
                 )
+            code = _wait_for(process, self.starting_limit_s)
             if code != 0 and not _tells_of_signal(code):
                 problem = f"the supervisor did not start (exit code {code}): {_last_line(log)}"
         except subprocess.TimeoutExpired:
@@ -166,6 +167,28 @@ class LocalRunner:
             if is_over():
                 return
             self.sleep(pause_s)
+
+
+def _wait_for(process: subprocess.Popen[bytes], limit_s: float) -> int:
+    """The exit code of a process that is killed if it, or this call, is ended before.
+
+    Raises: subprocess.TimeoutExpired.
+    """
+    try:
+        with contextlib.suppress(OSError):  # a kernel without them; `Popen.wait` with a limit looks every 50 ms
+            descriptor = os.pidfd_open(process.pid)
+            try:
+                poll = select.poll()
+                poll.register(descriptor, select.POLLIN)
+                poll.poll(limit_s * 1000)
+            finally:
+                os.close(descriptor)
+            return process.wait(0.0)
+        return process.wait(limit_s)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
 
 
 def _tells_of_signal(code: int) -> bool:

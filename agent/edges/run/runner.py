@@ -98,8 +98,8 @@ class Runner(Protocol):
     A state never goes back. Unclaimed may follow Queued, if a job was cancelled by others or its process died before
     it claimed: then the step is nobody's again.
 
-    While a step is awaited, `poll` is called every 0.1 s, and `scientist status` calls it too. A runner that asks a
-    queue keeps the answer for about 30 s, and reads the step's folder every time.
+    While a step is awaited, `poll` is called every 0.1 s, at first more often, and `scientist status` calls it too. A
+    runner that asks a queue keeps the answer for about 30 s, and reads the step's folder every time.
 
     If a batch system does not answer, `start` and `poll` raise an OSError, as TimeoutError is. The idea pauses.
     """

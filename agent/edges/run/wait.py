@@ -22,9 +22,10 @@ from agent.edges.run.runner import (
     say_silence,
 )
 
-__all__ = ["POLL_S", "QUEUE_NOTICE_S", "SILENCE_GRACE_S", "StepPatience", "wait"]
+__all__ = ["FIRST_POLL_S", "POLL_S", "QUEUE_NOTICE_S", "SILENCE_GRACE_S", "StepPatience", "wait"]
 
 POLL_S = 0.1
+FIRST_POLL_S = 0.0125  # then twice as long each time: a smoke test may end in a moment
 QUEUE_NOTICE_S = 30.0
 SILENCE_GRACE_S = 30.0  # a machine that slept wakes orchestrator and supervisor in any order
 
@@ -60,19 +61,21 @@ def wait(runner: Runner, folder: Path, patience: StepPatience) -> Exited | Lost:
     """
     watch = _Watch(runner, folder, patience)
     while (end := watch.look()) is None:
-        patience.sleep(POLL_S)
+        patience.sleep(watch.pause_s)
+        watch.pause_s = min(POLL_S, 2 * watch.pause_s)
     return end
 
 
 class _Watch:
-    """Observations of a step since the wait began.
+    """Observations of a step since the wait began. pause_s: seconds from this look to the next.
 
-    A queue is timed by the clock, because its runner may take long to answer. Silence counts the polls, which stop if
+    A queue is timed by the clock, because its runner may take long to answer. Silence counts the pauses, which stop if
     the machine sleeps.
     """
 
     def __init__(self, runner: Runner, folder: Path, patience: StepPatience) -> None:
         self._runner, self._folder, self._patience = runner, folder, patience
+        self.pause_s = FIRST_POLL_S
         self._silent_s = 0.0
         self._queued_at: float | None = None
         self._was_told = False
@@ -120,7 +123,7 @@ class _Watch:
             self._runner.kill(self._folder)
             if not isinstance(self._runner.poll(self._folder), Running):
                 return Lost(say_silence(supervisor))
-        self._silent_s += POLL_S
+        self._silent_s += self.pause_s
         return None
 
     def _is_hopeless(self, supervisor: Running) -> bool:
