@@ -16,6 +16,7 @@ import pytest
 from hypothesis import settings
 
 from agent.edges.model.litellm_table import WITHOUT_REQUESTS
+from tests import memory
 from tests.examples import DEFAULT
 
 settings.load_profile(DEFAULT)
@@ -59,6 +60,10 @@ WITH_LITELLM = (
 )
 # Fixtures that take seconds and are made once a worker: one worker has the quick tests that share them.
 SHARED = ("launched", "finished", "whole", "undisturbed", "rows_made")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.add_cleanup(memory.begin())
 
 
 @pytest.hookimpl(tryfirst=True)  # before that of xdist, which looks for the marks

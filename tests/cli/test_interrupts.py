@@ -15,17 +15,24 @@ import pytest
 
 from agent.cli import drive
 from agent.core.journal.action_results import Opened
-from agent.core.journal.events import Finished
+from agent.core.journal.events import Event, Finished
 from agent.core.journal.kinds import Step
+from agent.core.journal.state import State
 from agent.edges.run.local_runner import LocalRunner
 from agent.edges.run.runner import Runner, Running, StepStatus
 from agent.edges.workspace.layout import Workspace
 from agent.errors import JournalCorrupt
 from tests.cli.conftest import SCIENTIST, Scientist, environment, only_workspace
-from tests.paths import QUADRATIC
+from tests.overlays import held_quadratic, let_go
 
-LAUNCH = ("launch", "ideas.json", "--idea", "1", "--template", QUADRATIC, "--profile", "slow", "--max-runs", "1")
+LAUNCH = ("launch", "ideas.json", "--idea", "1", "--template", "./held", "--profile", "slow", "--max-runs", "1")
 Begin = Callable[..., subprocess.Popen[str]]
+A_MOMENT_S = 0.5  # in which a resume has come to wait for the run
+
+
+@pytest.fixture(autouse=True)
+def held(folder: Path) -> None:
+    held_quadratic(folder / "held")
 
 
 def wait_for(condition: Callable[[], bool], limit_s: float = 30.0) -> None:
@@ -66,6 +73,7 @@ def test_a_run_outlives_its_killed_orchestrator_and_is_adopted(
     process.communicate()
     assert isinstance(status_of(folder), Running)
     assert state_of(scientist) == "interrupted"
+    let_go(only_workspace(folder), A_MOMENT_S)
     resumed = scientist("resume", "--all")
     assert resumed.returncode == 0, resumed.stderr
     assert runs_opened(only_workspace(folder)) == ["run_1.1"]
@@ -81,6 +89,7 @@ def test_one_interrupt_leaves_the_run_going(begin: Begin, scientist: Scientist, 
     assert process.returncode == 130
     assert "run_1.1 goes on" in told and "scientist resume" in told and "scientist stop" in told
     assert isinstance(status_of(folder), Running)
+    let_go(only_workspace(folder), A_MOMENT_S)
     assert scientist("resume", "--all").returncode == 0
     assert runs_opened(only_workspace(folder)) == ["run_1.1"]
 
@@ -118,7 +127,7 @@ def test_stop_ends_orchestrator_and_run_and_resume_goes_on(begin: Begin, scienti
 
 
 def test_stopping_a_batch_keeps_its_later_ideas_from_starting(begin: Begin, scientist: Scientist, folder: Path) -> None:
-    process = begin("launch", "ideas.json", "--template", QUADRATIC, "--profile", "slow", "--max-runs", "1")
+    process = begin("launch", "ideas.json", "--template", "./held", "--profile", "slow", "--max-runs", "1")
     wait_for_run(folder)
     scientist("stop", only_workspace(folder).parent)
     process.communicate(timeout=30)
@@ -126,17 +135,38 @@ def test_stopping_a_batch_keeps_its_later_ideas_from_starting(begin: Begin, scie
     assert not list(only_workspace(folder, "rates").glob(".agent/attempts/*"))
 
 
-@pytest.mark.slow  # quick: test_a_run_outlives_its_killed_orchestrator_and_is_adopted, tests/report/test_status.py
+def test_an_idea_that_never_began_is_pending_and_begins_with_a_resume(
+    scientist: Scientist, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def be_interrupted(workspace: Workspace, place: str, event: Event, state: State) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(drive, "show_event", be_interrupted)
+        assert scientist("launch", "ideas.json", "--template", "./held", "--max-runs", 1).returncode == 130
+    assert states(scientist) == {"momentum": "interrupted", "rates": "pending"}
+    begun = scientist("resume", "--all", "--pause-before", "run")
+    assert begun.returncode == 3, begun.stderr
+    assert states(scientist) == {"momentum": "paused", "rates": "paused"}
+    for name in ("momentum", "rates"):
+        events = Workspace(only_workspace(folder, name)).journal().events
+        assert "applied" in [e.result.type for e in events if isinstance(e, Finished)], "planned and edited"
+
+
+def states(scientist: Scientist) -> dict[str, str]:
+    return {w["name"]: w["state"] for w in json.loads(scientist("status", "--json").stdout)["workspaces"]}
+
+
+@pytest.mark.slow  # quick: the test before it
 def test_ideas_that_never_began_are_pending_and_resumed(begin: Begin, scientist: Scientist, folder: Path) -> None:
-    process = begin("launch", "ideas.json", "--template", QUADRATIC, "--profile", "slow", "--max-runs", "1")
+    process = begin("launch", "ideas.json", "--template", "./held", "--profile", "slow", "--max-runs", "1")
     wait_for_run(folder)
     process.kill()
     process.communicate()
-    states = {w["name"]: w["state"] for w in json.loads(scientist("status", "--json").stdout)["workspaces"]}
-    assert states == {"momentum": "interrupted", "rates": "pending"}
+    assert states(scientist) == {"momentum": "interrupted", "rates": "pending"}
+    let_go(only_workspace(folder), A_MOMENT_S)
     assert scientist("resume", "--all").returncode == 0
-    states = {w["name"]: w["state"] for w in json.loads(scientist("status", "--json").stdout)["workspaces"]}
-    assert states == {"momentum": "completed", "rates": "completed"}
+    assert states(scientist) == {"momentum": "completed", "rates": "completed"}
 
 
 def test_a_request_to_end_gives_the_lock_back_and_leaves_the_run_going(
@@ -152,6 +182,7 @@ def test_a_request_to_end_gives_the_lock_back_and_leaves_the_run_going(
     (only_workspace(folder) / "notes.txt").unlink()
     refused = scientist("resume", "--all")
     assert refused.returncode == 6 and "notes.txt: was changed by hand" in refused.stderr
+    let_go(only_workspace(folder))
 
 
 def test_a_launch_outlives_its_terminal_if_it_was_started_to_ignore_that(folder: Path) -> None:
@@ -170,6 +201,7 @@ def test_a_launch_outlives_its_terminal_if_it_was_started_to_ignore_that(folder:
     wait_for_run(folder)
     for number in (signal.SIGHUP, signal.SIGINT):
         os.killpg(process.pid, number)
+    let_go(only_workspace(folder), A_MOMENT_S)
     assert process.wait(60) == 0
     assert runs_opened(only_workspace(folder)) == ["run_1.1"]
 

@@ -27,7 +27,7 @@ from tests.faults.fault_idea import place, tale_of, tell, whole_runner
 from tests.loop.conftest import Study
 from tests.loop.instant import Crash
 from tests.loop.lines import FASTER, NO_PLOT_EDIT, NOTES, PLAN
-from tests.overlays import prepared_quadratic
+from tests.overlays import held_quadratic, let_go, prepared_quadratic
 from tests.paths import QUADRATIC
 
 MakeStudy = Callable[..., Study]
@@ -98,9 +98,9 @@ def test_a_data_folder_that_is_gone_is_waited_for_and_spends_no_attempt(
 
 
 @pytest.fixture
-def running(make_study: MakeStudy) -> Study:
-    """An idea whose orchestrator is gone and whose run takes four seconds."""
-    study = make_study(profile="slow", limits=Limits(max_runs=1), batch="original")
+def running(make_study: MakeStudy, tmp_path: Path) -> Study:
+    """An idea whose orchestrator is gone and whose first run takes ten seconds."""
+    study = make_study(held_quadratic(tmp_path / "held"), profile="slow", limits=Limits(max_runs=1), batch="original")
 
     def crash(event: Event, state: State) -> None:
         if state.opened and state.opened.step is Step.RUN:
@@ -140,6 +140,7 @@ def test_a_copy_leaves_the_run_of_its_original_alone(running: Study, tmp_path: P
     assert runs[0].failure and "is a copy" in runs[0].failure.summary
     for begun in ("run_1.2", "run_1.2.evaluate", "plot.1"):
         assert points_to(copy.workspace.step_folder(begun), running.workspace.path.parent.parent) == []
+    let_go(running.workspace.path, 0.5)
     state, runs = finish(running)
     assert state.ended and state.ended.completed
     assert [(r.folder, r.exit is None) for r in runs] == [("run_1.1", False)], "adopted where it was begun"

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,7 @@ from agent.effects.edges import Edges
 from agent.effects.run_step import Steps
 from agent.loop import Loop
 from tests.fakes import Line, ScriptedModel
+from tests.memory import copy_made, remember
 from tests.paths import QUADRATIC
 
 IDEA = Idea(Name="momentum", Title="Momentum helps", Experiment="Try momentum and learning rates.")
@@ -44,9 +45,8 @@ class RememberingLinter(Linter):
 _CHECK = Linter.check
 
 
-@cache
 def _check_once(files: tuple[tuple[str, str], ...], interpreter: Path | None) -> tuple[LintFinding, ...]:
-    return _CHECK(Linter(), dict(files), interpreter)
+    return remember(("lint", files, interpreter), lambda: _CHECK(Linter(), dict(files), interpreter))
 
 
 @dataclass
@@ -94,6 +94,15 @@ def new_study(
     batch: str = "batch",
     **changes: object,
 ) -> Study:
+    """A study in a new folder. A plain one is made once, by a dozen of git's processes, and copied from then on."""
+    if folder != QUADRATIC or changes or root.exists():
+        return _make_study(root, folder, profile, limits, batch, **changes)
+    copy_made(("study", profile, limits, batch), lambda place: _make_study(place, folder, profile, limits, batch), root)
+    (frozen,) = template_store(root).iterdir()
+    return Study(Workspace(root / batch / IDEA.slug), load_template(frozen, profile))
+
+
+def _make_study(root: Path, folder: Path, profile: str, limits: Limits | None, batch: str, **changes: object) -> Study:
     template = load_template(freeze_template(folder, template_store(root)), profile)
     launched = Launched(
         template=template.spec.name,
