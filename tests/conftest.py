@@ -89,15 +89,29 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def only_loopback() -> Iterator[None]:
-    """Connections to any other address fail the test that makes them."""
-    connect = socket.socket.connect
+def only_loopback() -> Iterator[list[str]]:
+    """Connections to any other address fail the test that makes them.
+
+    Returns the hosts that tests of this worker looked up or tried to reach so far, whoever swallowed the failure.
+    """
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
+    reached: list[str] = []
+
+    def note(host: object) -> bool:
+        if is_far := host not in (None, "127.0.0.1", "::1", "localhost", b"localhost"):
+            reached.append(str(host))
+        return is_far
 
     def connect_to_loopback(self: socket.socket, address: Any) -> None:
-        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and note(address[0]):
             raise AssertionError(f"a test tried to reach {address[0]}")
         connect(self, address)
 
+    def look_up_and_note(host: Any, *arguments: Any, **named: Any) -> Any:
+        note(host)
+        return look_up(host, *arguments, **named)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", connect_to_loopback)
-        yield
+        patch.setattr(socket, "getaddrinfo", look_up_and_note)
+        yield reached

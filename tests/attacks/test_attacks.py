@@ -45,7 +45,7 @@ def stray(scene: Scene) -> set[str]:
 
 
 @pytest.mark.parametrize("player", [pytest.param("root", marks=pytest.mark.slow), "user"])
-@pytest.mark.parametrize("rung", [*RUNGS[:2], pytest.param("off", marks=pytest.mark.slow)])  # quick: both walls
+@pytest.mark.parametrize("rung", RUNGS)
 def test_attacks(rung: str, player: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a run's code, then of the same code as an evaluator serves it."""
     with open_stage(rung, player) as stage:
@@ -66,7 +66,7 @@ def test_attacks(rung: str, player: str, monkeypatch: pytest.MonkeyPatch) -> Non
             assert {name for name in stray(scene) if not name.startswith("tmp")} == set()
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # quick: test_attacks[off-user], the same attacks by a run
 @pytest.mark.parametrize("player", PLAYERS)
 def test_attacks_of_served_code_get_through_where_nothing_holds_it(player: str) -> None:
     with open_stage("off", player) as stage:

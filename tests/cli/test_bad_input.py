@@ -106,7 +106,7 @@ def test_a_template_field_that_is_wrong_is_named(refuse: Refuse, folder: Path) -
         assert re.search(rf"template\.toml:\d+: field {re.escape(field)}\b", said), said
 
 
-@pytest.mark.slow  # tests/edges/template/test_environment.py has the words, with a pip that fails at once
+@pytest.mark.slow  # quick: test_what_the_real_pip_says_is_told in tests/edges/template/test_environment.py
 def test_an_environment_that_cannot_be_built_shows_pips_last_lines(scientist: Scientist, folder: Path) -> None:
     shutil.copytree(QUADRATIC, folder / "needy")
     toml = folder / "needy" / "template.toml"

@@ -24,8 +24,9 @@ from agent.core.journal.kinds import PauseKind
 from agent.core.model.messages import Message, Rules, normalise, to_dicts
 from agent.core.model.rules import ModelRules, RuleTable
 from agent.core.text.redact import Redactor
-from agent.edges.model.call import load_litellm
+from agent.edges.model import litellm_table
 from agent.edges.model.client import LiteLLMModel
+from agent.edges.model.litellm_table import WITHOUT_REQUESTS, check_model, known_window, load_litellm, price_of
 from agent.edges.model.patience import ProviderPatience
 from agent.edges.model.protocol import Request
 from agent.edges.model.throttle import Throttle
@@ -96,7 +97,28 @@ def warn_and_find(find: Callable[..., Any]) -> Callable[..., Any]:
     return warn
 
 
-@pytest.mark.slow  # quick: only_loopback in tests/conftest.py, under every test that imports it
+def test_litellm_is_told_to_fetch_nothing_before_it_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    litellm, told = load_litellm(), dict[str, str]()
+    for name in WITHOUT_REQUESTS:
+        monkeypatch.delenv(name)
+
+    def imported(name: str) -> object:
+        told.update(os.environ)
+        return litellm
+
+    monkeypatch.setattr(litellm_table, "import_large", imported)
+    load_litellm()
+    assert WITHOUT_REQUESTS.items() <= told.items()
+
+
+def test_litellm_as_it_was_imported_here_and_its_tables_reached_nobody(only_loopback: list[str]) -> None:
+    """It was told the same before, by tests/conftest.py. It would have swallowed that a connection failed."""
+    assert known_window("deepseek/deepseek-chat") and price_of("deepseek/deepseek-chat", RuleTable())
+    check_model("anthropic/claude-sonnet-4-5", {"ANTHROPIC_API_KEY": "k"})
+    assert only_loopback == []
+
+
+@pytest.mark.slow  # quick: the two tests before it
 def test_importing_litellm_and_asking_its_tables_reaches_nobody() -> None:
     """Whatever variables are set at the start: prices, windows and header names come from its own files."""
     code = """

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import platform
@@ -57,8 +58,33 @@ def silent(_: str) -> None:
     pass
 
 
-@pytest.mark.slow  # quick: the next two tests, with a Python that comes without pip
-def test_package_is_installed_checked_and_found_again(template: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def own_pip(bare: str) -> str:
+    """The same, with the real pip of these tests in the environments."""
+    found = importlib.util.find_spec("pip")
+    if found is None or found.origin is None:
+        pytest.skip("these tests run without pip")
+    python, packages = Path(bare) / NAME, f"$4/lib/{NAME}/site-packages"
+    link = f'mkdir -p "{packages}"; ln -s "{Path(found.origin).parent}" "{packages}/pip"; '
+    python.write_text(python.read_text().replace("then exec", f"then {link}exec"))
+    return bare
+
+
+def test_what_the_real_pip_says_is_told(template: Path, tmp_path: Path, own_pip: str) -> None:
+    cache, places = tmp_path / "cache", PythonPlaces(own_pip)
+    env = Environment(python=f"=={VERSION}", install=(("--no-index", "nowhere-at-all"),))
+    with pytest.raises(UsageError) as caught:
+        build_environment(env, template, cache, silent, inherited=os.environ, places=places)
+    assert "`pip install --no-index nowhere-at-all` failed with exit code 1:" in caught.value.problem
+    assert "No matching distribution found for nowhere-at-all" in caught.value.problem
+    assert environment_for(env, template, cache, places) is None
+
+
+@pytest.mark.parametrize("made", [pytest.param("with a pip of its own", marks=pytest.mark.slow), "own_pip"])
+def test_package_is_installed_checked_and_found_again(
+    template: Path, tmp_path: Path, made: str, request: pytest.FixtureRequest
+) -> None:
+    places = PythonPlaces(request.getfixturevalue(made)) if made == "own_pip" else None
     env = Environment(
         python=f"=={VERSION}",
         install=(("--no-index", f"./{WHEEL}"),),
@@ -66,25 +92,25 @@ def test_package_is_installed_checked_and_found_again(template: Path, tmp_path: 
         variables={"LEVEL": "3"},
     )
     cache = tmp_path / "cache"
-    assert environment_for(env, template, cache) is None
+    assert environment_for(env, template, cache, places) is None
     news: list[str] = []
     inherited = {**os.environ, "PYTHONPATH": "/nowhere"}
-    python = build_environment(env, template, cache, news.append, inherited=inherited)
-    assert python.is_relative_to(cache) and python == environment_for(env, template, cache)
+    python = build_environment(env, template, cache, news.append, inherited=inherited, places=places)
+    assert python.is_relative_to(cache) and python == environment_for(env, template, cache, places)
     assert news[0] == f"Creating an environment with Python {VERSION}"
     assert "Successfully installed tiny-1.0" in news and news[-1] == "Checking the environment"
     code = "import tiny, sys; print(tiny.ANSWER, sys.prefix)"
     assert subprocess.check_output([python, "-c", code], text=True) == f"42 {python.parent.parent}\n"
 
     news.clear()
-    assert build_environment(env, template, cache, news.append, inherited=os.environ) == python
+    assert build_environment(env, template, cache, news.append, inherited=os.environ, places=places) == python
     assert news == []
 
     other = env.model_copy(update={"check": "raise SystemExit('no kernels')"})
     with pytest.raises(UsageError, match="`check` failed with exit code 1:\nno kernels"):
-        build_environment(other, template, cache, news.append, inherited=os.environ)
+        build_environment(other, template, cache, news.append, inherited=os.environ, places=places)
     assert news == ["Checking the environment"]  # a changed check installs nothing anew
-    assert environment_for(other, template, cache) is None
+    assert environment_for(other, template, cache, places) is None
 
 
 def test_failing_install_is_named_with_its_last_lines(template: Path, tmp_path: Path, bare: str) -> None:
