@@ -29,6 +29,9 @@ sys.dont_write_bytecode = False
 os.environ.update(WITHOUT_REQUESTS)
 os.environ["GIT_PYTHON_REFRESH"] = "quiet"
 
+# No test cuts the power, and what is written is there for every process. git's own tests set this variable, too.
+os.environ["GIT_TEST_FSYNC"] = "0"
+
 # As litellm sets it once at its import, which may be in a test that puts the environment back.
 _litellm = importlib.util.find_spec("litellm")  # an experiment's environment has none
 if _litellm and _litellm.origin:
@@ -86,6 +89,18 @@ def put_in_group(item: pytest.Item, name: str) -> None:
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def without_power_cuts() -> Iterator[None]:
+    """Tests of this process wait for no disk, of which there are tens of thousands of waits otherwise.
+
+    Commands and supervisors that they start do. tests/edges/system/test_files.py, test_journal.py and test_repo.py
+    hold what is asked of the disk, and in which order.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)  # which fails at a closed descriptor, too
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")
