@@ -20,12 +20,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from agent.core.edit.formats.begin_patch import BEGIN_PATCH
+from agent.core.edit.formats.foreign.other_tools import OTHER_TOOLS
+from agent.core.edit.formats.foreign.tool_calls import TOOL_CALLS
+from agent.core.edit.formats.foreign.unread import find_unread
 from agent.core.edit.formats.found import Format, FoundBlock, FoundText
-from agent.core.edit.formats.other_tools import OTHER_TOOLS
+from agent.core.edit.formats.pairs import FORM as PAIR
+from agent.core.edit.formats.pairs import PAIRS
 from agent.core.edit.formats.search_replace import SEARCH_REPLACE
-from agent.core.edit.formats.tool_calls import TOOL_CALLS
 from agent.core.edit.formats.unified_diff import UNIFIED_DIFF
 from agent.core.edit.formats.whole_texts import WHOLE_FILES, WHOLE_TEXTS
+from agent.core.edit.hints import unread_hint
 from agent.core.edit.result import Block, EditResult, Reason, Rejected
 from agent.core.edit.seen import Ranges
 from agent.core.edit.whole import put_text
@@ -51,7 +55,10 @@ __all__ = [
 
 MOST_EDITS: Final = 200  # in one reply
 
-FORMATS: Final[Sequence[Format]] = (SEARCH_REPLACE, UNIFIED_DIFF, BEGIN_PATCH, TOOL_CALLS, OTHER_TOOLS, WHOLE_FILES)
+FORMATS: Final[Sequence[Format]] = (
+    *(SEARCH_REPLACE, UNIFIED_DIFF, BEGIN_PATCH, TOOL_CALLS, OTHER_TOOLS, PAIRS),
+    WHOLE_FILES,
+)
 # Those of which the model is told. The others are understood if they come unasked.
 TAUGHT: Final[Sequence[Format]] = (SEARCH_REPLACE,)
 # Those of which the model is told only in the last turn of a repair, when SEARCH/REPLACE blocks did not fit.
@@ -87,9 +94,16 @@ def apply_reply(
         elif found.name is not None and resolve_path(found.name, editable) in whole:
             hint = "The same reply gives this file or its functions whole; put this change in there."
             bench.reject(as_block(found, found.name), Reason.NOT_WHOLE, None, hint)
-        else:
+        elif not _is_pair(found) or not bench.shows_no_change(found):
             bench.apply(found)
-    return bench.result()
+    result = bench.result()
+    if OTHER_TOOLS in formats and result.applied and not result.rejected:
+        read = {found.line for found in edits if isinstance(found, FoundBlock) or found.name}
+        before, after = ({n: t for n, t in held.items() if n in editable} for held in (files, result.staged))
+        if unread := find_unread(lines, read, before, after):
+            bench.reject(Block("", "", "", unread.line), Reason.UNREAD, None, unread_hint(unread.line, unread.what))
+            return bench.result()
+    return result
 
 
 def lines_of(reply: str, formats: Sequence[Format] = ()) -> tuple[Line, ...]:
@@ -99,14 +113,18 @@ def lines_of(reply: str, formats: Sequence[Format] = ()) -> tuple[Line, ...]:
 
 
 def _in_order(edits: Iterable[FoundBlock | FoundText]) -> list[FoundBlock | FoundText]:
-    """Whole texts that were asked for, then blocks, then other whole texts, each in the order of the reply."""
+    """Whole texts that were asked for, blocks, pairs of fences, other whole texts, each in the order of the reply."""
     return sorted(edits, key=lambda found: (_rank(found), found.line))
 
 
 def _rank(found: FoundBlock | FoundText) -> int:
     if isinstance(found, FoundBlock):
-        return 1
-    return 0 if found.is_asked else 2
+        return 2 if _is_pair(found) else 1
+    return 0 if found.is_asked else 3
+
+
+def _is_pair(found: FoundBlock) -> bool:
+    return found.place is not None and found.place.form == PAIR
 
 
 def apply_whole(
@@ -117,9 +135,9 @@ def apply_whole(
 
 
 def has_blocks(reply: str) -> bool:
-    """Whether a reply holds an edit other than a whole file, well formed or not."""
+    """Whether a reply holds an edit other than a whole file or a pair of fences, well formed or not."""
     lines = lines_of(reply)
-    return any(each.find(lines, ()) for each in FORMATS if each is not WHOLE_FILES)
+    return any(each.find(lines, ()) for each in FORMATS if each is not WHOLE_FILES and each is not PAIRS)
 
 
 def explain_edits(formats: Sequence[Format] = TAUGHT, *, in_part: bool = False) -> str:

@@ -26,6 +26,7 @@ __all__ = [
     "placeholder_hint",
     "show_lines",
     "syntax_hint",
+    "unread_hint",
 ]
 
 _MAX_SHOWN = 80
@@ -251,6 +252,12 @@ def malformed_hint(found: FoundBlock, problem: str) -> str:
         advice = "Send the change as a SEARCH/REPLACE block"
         return f"The {found.place.form} at line {found.line} of the reply cannot be applied: {problem}. {advice}."
     return f"The block at line {found.line} of the reply is malformed: {problem}. Send it again whole."
+
+
+def unread_hint(line: int, what: str) -> str:
+    """Hint for a reply that holds a change beside its edits which is none of them."""
+    advice = "Send it as a SEARCH/REPLACE block, or leave it out if it is no change"
+    return f"At line {line} of the reply, beside edits that can be applied, stands {what}. {advice}."
 
 
 def path_hint(reason: Reason, name: str, editable: Sequence[str], fitting: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
@@ -17,6 +17,7 @@ __all__ = [
     "common_runs",
     "differing_runs",
     "find_runs",
+    "losing_lines",
     "most_places",
     "shorten",
     "splice",
@@ -128,6 +129,18 @@ def differing_runs(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, in
     runs = [(0, 0, 0), *common_runs(old, new), (len(old), len(new), 0)]
     between = ((a + size, b, c + size, d) for (a, c, size), (b, d, _) in pairwise(runs))
     return [(i1, i2, j1, j2) for i1, i2, j1, j2 in between if i1 < i2 or j1 < j2]
+
+
+def losing_lines(old: Sequence[str], new: Sequence[str]) -> Iterator[int]:
+    """The indices of `new` in runs of changes in which more lines go than come. Comments do not count."""
+    for i1, i2, j1, j2 in differing_runs([line.strip() for line in old], [line.strip() for line in new]):
+        gone, come = (sum(map(_is_statement, lines)) for lines in (old[i1:i2], new[j1:j2]))
+        if gone > come:
+            yield from range(j1, j2)
+
+
+def _is_statement(line: str) -> bool:
+    return bool(line.strip()) and not line.lstrip().startswith("#")
 
 
 def _steps(old: Sequence[str], new: Sequence[str]) -> int:

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     NUMBERED = "lines begin with their numbers"
     SYNTAX = "Python does not parse"
     NOT_SHOWN = "lines were not shown"
+    UNREAD = "a change that is not read"
     NOT_WHOLE = "neither a whole file nor whole functions"
 
 

@@ -83,7 +83,7 @@ def put_text(bench: Workbench, fenced: FoundText, editable: Collection[str]) -> 
     elif isinstance(after, _Unusable):
         shown = show_lines(split_lines(before or "").text, 0, 20, context=0)
         bench.reject(block, Reason.NOT_WHOLE, None, f"{after.why} {path} begins:\n{shown}")
-    else:
+    elif not bench.refuse_placeholder(block, (split_lines(before or "").text, split_lines(after).text)):
         bench.replace_text(block, after)
     return path
 
@@ -142,6 +142,9 @@ def _whole_text(path: str, before: str | None, text: str, is_asked: bool) -> str
     if had and len(had & has) < _MIN_KEPT * len(had):
         lost = ", ".join(sorted(had - has)[:8])
         return _Unusable(f"As a whole file this would lose most of its functions and classes ({lost}).")
+    still_used = sorted((had - has) & _free_names(new_tree))
+    if still_used and len(has) < len(had):  # else it gives them other names, and lint finds what it missed
+        return _Unusable(f"It uses {still_used[0]}, which the file defines and this text does not.")
     if (not had or not is_asked) and (lost_lines := _lost_lines(before, text, _GROWN[is_asked] if is_python else None)):
         return _Unusable(f"As a whole file this would lose {lost_lines} of its lines.")
     return _in_the_manner_of(before, text)
@@ -164,6 +167,23 @@ def _in_the_manner_of(before: str, text: str) -> str:
 
 def _names(nodes: Sequence[ast.stmt]) -> set[str]:
     return {node.name for node in nodes if isinstance(node, _Definition)}
+
+
+def _free_names(tree: ast.Module | BadPython | None) -> set[str]:
+    """Names that a program uses and binds nowhere."""
+    used: set[str] = set()
+    bound: set[str] = set()
+    for node in ast.walk(tree) if isinstance(tree, ast.Module) else ():
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()):
+                used.add(name)
+            case ast.Name(id=name) | ast.arg(arg=name):
+                bound.add(name)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                bound.add(name)
+            case ast.alias(name=name, asname=asname):
+                bound.add(asname or name.partition(".")[0])
+    return used - bound
 
 
 def _find_once(nodes: Sequence[ast.stmt], name: str) -> _Definition | None:

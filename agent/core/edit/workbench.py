@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from agent.core.code.source import find_bad_python
 from agent.core.edit.formats.found import FoundBlock, Split
 from agent.core.edit.formats.names import is_unsafe, named_files
-from agent.core.edit.gates import as_in_file, find_placeholders
+from agent.core.edit.gates import as_in_file
 from agent.core.edit.hints import (
     ambiguous_hint,
     find_nearest,
@@ -20,11 +20,12 @@ from agent.core.edit.hints import (
     placeholder_hint,
     syntax_hint,
 )
-from agent.core.edit.lines import split_body, split_lines
-from agent.core.edit.match import Ambiguous, Match, Missing, Outcome, match_block
+from agent.core.edit.lines import losing_lines, split_body, split_lines
+from agent.core.edit.match import Ambiguous, Match, Missing, Outcome, match_block, places
 from agent.core.edit.result import Block, EditResult, Reason, Rejected
 from agent.core.edit.seen import Ranges, carry, hidden_in_match, hidden_in_text, move
 from agent.core.edit.settle import divide_block, edit_text, locate_hunk, with_tail_of
+from agent.core.text.placeholders import find_doubtful, find_placeholders
 
 __all__ = ["NOTES", "AppliedBlock", "Workbench", "as_block", "resolve_path"]
 
@@ -151,6 +152,21 @@ class Workbench:
         """The text of a file before the reply, and as its edits have left it so far."""
         return self._original.get(path, ""), self.staged.get(path, "")
 
+    def shows_no_change(self, found: FoundBlock) -> bool:
+        """Whether two fences, before and after, are words: about no line of a file, or about an edit that is made."""
+        old, new = found.splits[0]
+        target = self._target(found)
+        paths = self._editable if isinstance(target, Reason) or found.name is None else [target]
+        is_about = found.name is not None
+        for path in paths:
+            was, now = (split_lines(text).text for text in self.versions(path))
+            lines = {line.strip() for line in (*was, *now)}
+            is_about = is_about or any(len(line.strip()) > 5 and line.strip() in lines for line in old)
+            is_done = bool(places(new, old)) or (bool(places(was, old)) and not places(now, old))
+            if places(now, new) and is_done:
+                return True
+        return not is_about
+
     def has_edited(self, path: str) -> bool:
         """Whether an edit of the file was accepted or refused so far."""
         return any(s.block.path == path for s in self._steps) or any(r.path == path for r in self._rejected)
@@ -200,15 +216,20 @@ class Workbench:
 
     # refusals
 
-    def refuse_placeholder(self, block: Block) -> bool:
-        """Refuse a block with a REPLACE line that stands for text left out, unless SEARCH or the file has it too."""
-        replace = split_body(block.replace)
-        left_out = [replace[i] for i in find_placeholders(block.path, replace)]
-        if not left_out:
-            return False
+    def refuse_placeholder(self, block: Block, whole: tuple[Sequence[str], Sequence[str]] | None = None) -> bool:
+        """Refuse a block with a REPLACE line that stands for text left out, unless SEARCH or the file has it too.
+
+        whole: the lines of the file before and after the block, if it gives them all.
+        """
         lines, search = split_lines(self.staged.get(block.path, "")).text, split_body(block.search)
         known = {line.strip() for line in (*search, *lines)}
+        replace = split_body(block.replace)
+        left_out = (replace[i] for i in find_placeholders(block.path, replace))
         lazy = next((line for line in left_out if line.strip() not in known), None)
+        old, new = whole or (search, replace)
+        doubtful = {i for i in find_doubtful(new) if new[i].strip() not in known} if lazy is None and old else set()
+        if doubtful:
+            lazy = next((new[i] for i in losing_lines(old, new) if i in doubtful), None)
         if lazy is not None:
             line, hint = placeholder_hint(block.path, lines, search, lazy)
             self.reject(block, Reason.PLACEHOLDER, line, hint)

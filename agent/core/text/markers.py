@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import unescape
 from typing import Final
 
 __all__ = [
@@ -30,6 +32,9 @@ _CLOSERS: Final = ("REPLACE", "UPDATED")
 _USUAL: Final = range(5, 10)
 _SHORTEST: Final = 4
 _SHORTEST_RULE: Final = 5  # of "------- SEARCH"
+_LONGEST_ODD: Final = 200
+# "SEARCH"
+_WORDS: Final = re.compile(r"\w+")
 # "**<<<<<<< SEARCH**", "`>>>>>>> REPLACE`:"
 _DECORATION: Final = "*_`\"'#:|" + _MARGIN
 
@@ -131,10 +136,21 @@ def is_marker(line: str) -> bool:
         return _read_mark(text, text[0], words) is not None
     if text[:1] in ("-", "+"):
         return _is_rule(text, text[0], "SEARCH") or _is_rule(text, text[0], "REPLACE")
+    if ("SEARCH" in line or "REPLACE" in line) and _is_odd_marker(line):
+        return True
     while text.startswith("> "):
         text = text[2:].lstrip(_MARGIN)
     bare = text.strip(_DECORATION)
     return bare != line and bool(read_head(bare) or closes_block(bare)) and len(bare.split()) <= 2
+
+
+def _is_odd_marker(line: str) -> bool:
+    """Whether a marker is written in other signs, escaped, or with its whole block on one line."""
+    text = unescape(unicodedata.normalize("NFKC", line)) if len(line) <= _LONGEST_ODD else line
+    if "<<<<< SEARCH" in text and ">>>>> REPLACE" in text and "`" not in text:
+        return True
+    signs = sum(text.count(sign) for sign in "<>@")
+    return signs > 2 and len(text) <= _LONGEST_ODD and _WORDS.findall(text) in (["SEARCH"], ["REPLACE"])
 
 
 def _read_mark(text: str, sign: str, words: Sequence[str]) -> tuple[int, str] | None:

@@ -89,6 +89,8 @@ def test_a_divider_of_another_length_than_the_markers_is_text():
         "### notes.txt\n\nFor the record.\n\n",
         "notes.txt\nFor the record.\n\n",
         "`notes.txt`\n\nFor the record, as asked.\nIn short.\n",
+        "[notes.txt](notes.txt)\n",
+        "<path>notes.txt</path>\n<content>\n",
         "```\nnotes.txt\n```\n",
         "```text\n\nnotes.txt\n\n```\n\n",
     ],
@@ -157,6 +159,33 @@ def test_a_byte_order_mark_or_a_character_without_width_hides_no_name():
         assert set(changed(mark + RATE)) == {"experiment.py"}
 
 
+@pytest.mark.parametrize("line", [":start_line:3", ":start_line: 3\n:end_line:3", "  :start_line:90"])
+def test_numbers_of_lines_above_a_rule_are_no_part_of_search(line: str):
+    body = f"{line}\n-------\nRATE = 3\n=======\nRATE = 4\n"
+    assert changed(block(body)) == {"experiment.py": FILES["experiment.py"].replace("RATE = 3", "RATE = 4")}
+    assert "no lines to search for" in refused(block(f"{line}\n-------\n=======\nRATE = 4\n"))
+    assert ":start_line: stands in its REPLACE" in refused(
+        block(body.replace("RATE = 4", f"{line}\n-------\nRATE = 4"))
+    )
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "<<< SEARCH",
+        "<<<SEARCH",
+        "\\<<<<<<< SEARCH",
+        "< < < < < SEARCH",
+        "\uff1c\uff1c\uff1c\uff1c\uff1c SEARCH",
+        "&lt;&lt;&lt;&lt;&lt; SEARCH",
+        "@@@@@@@ SEARCH",
+        "experiment.py <<<<<<< SEARCH RATE = 3 ======= RATE = 5 >>>>>>> REPLACE",
+    ],
+)
+def test_markers_in_other_signs_refuse_the_whole_reply(head: str):
+    assert "a marker stands alone" in refused(RATE + f"{head}\nWIDTH = 64\n===\nWIDTH = 32\n>>>\n")
+
+
 # whole files that nobody asked for
 
 SCRIPT = (
@@ -198,6 +227,29 @@ def test_a_whole_file_is_applied(reply: str):
 def test_a_part_of_a_file_never_takes_its_place_and_refuses_the_other_half(head: str, text: str):
     reply = block("print('figure')\n=======\nprint('figures')\n", "plot.py\n") + f"{head}```python\n{text}```\n"
     assert refused(reply, WITH_SCRIPT)
+
+
+@pytest.mark.parametrize("mark", ["# save() unchanged", "# (the rest as before)", "# continues...", "# existing code"])
+def test_a_comment_in_place_of_lines_never_takes_their_place(mark: str):
+    short = NEW.replace("def save(x):\n    print(x)", mark)
+    for apply in (apply_reply, apply_whole):
+        result = apply(WITH_SCRIPT, f"experiment.py\n```python\n{short}```\n", editable=list(FILES))
+        assert not result.changed and result.rejected
+    cut = block(f"RATE = 3\nWIDTH = 64\n=======\nRATE = 4\n{mark}\n")
+    assert refused(cut).startswith("placeholder")
+    assert changed(block("RATE = 3\n=======\n# the rate is kept as before, but doubled\nRATE = 6\n"))
+
+
+def test_a_whole_file_that_calls_what_it_no_longer_defines_is_refused():
+    short = NEW.replace("def save(x):\n    print(x)\n\n\n", "")
+    assert "It uses save" in refused(f"experiment.py\n```python\n{short}```\n", WITH_SCRIPT)
+
+
+@pytest.mark.parametrize(
+    "command", ["python experiment.py --out_dir=run_1", "$ python experiment.py", "cd .\npip install x"]
+)
+def test_a_command_below_words_that_name_a_file_is_no_text_of_it(command: str):
+    assert set(changed(RATE + f"Run experiment.py with:\n\n```\n{command}\n```\n")) == {"experiment.py"}
 
 
 @pytest.mark.parametrize(

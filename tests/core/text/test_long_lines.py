@@ -10,7 +10,6 @@ import pytest
 
 from agent.core.edit.apply import apply_reply, apply_whole, has_blocks
 from agent.core.edit.formats.names import find_info_name, find_name, is_heading, mentioned
-from agent.core.edit.gates import find_placeholders
 from agent.core.edit.match import is_dots
 from agent.core.edit.seen import reveal
 from agent.core.reply.expectation import begins_label, headline, read_comparison, read_labels
@@ -20,6 +19,7 @@ from agent.core.reply.plan_table import is_row, read_table
 from agent.core.reply.review import read_review
 from agent.core.text.lexer import mark_lines, read_lines
 from agent.core.text.markers import closes_block, divider_width, is_marker, read_fence, read_head
+from agent.core.text.placeholders import find_placeholders
 from agent.core.text.plain import plain_line
 from agent.core.text.reasoning import strip_reasoning
 from agent.core.text.redact import Redactor

@@ -104,6 +104,7 @@ def find_name(line: str, editable: Collection[str]) -> str | None:
         before = text
         text = _LEADERS.sub("", text)
     text = text.removesuffix("-->").removesuffix("*/").rstrip()
+    text = text.partition("](")[0] if text.startswith("[") else text
     for candidate in (text, _without_remark(text), _END_OF_NAME.split(text, maxsplit=1)[0]):
         for token in (_bare(candidate), _bare(_PREFIX.sub("", _bare(candidate), count=1))):
             if _is_name(token, editable):

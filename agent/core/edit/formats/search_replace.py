@@ -16,6 +16,7 @@ __all__ = ["SEARCH_REPLACE", "SearchReplace"]
 
 QUOTED_CHARS: Final = 60
 MOST_DIVIDERS: Final = 40
+_LINE_HEADS: Final = (":start_line:", ":end_line:")
 USUAL_WIDTHS: Final = range(5, 10)
 
 
@@ -78,7 +79,27 @@ def _divide(body: Sequence[str], width: int) -> tuple[tuple[Split, ...], str]:
     if len(alike) > MOST_DIVIDERS:
         return (), f"more than {MOST_DIVIDERS} lines of ======= divide it"
     splits = tuple((tuple(body[:i]), tuple(body[i + 1 :])) for i in alike)
-    return splits, "" if splits else "no line ======= divides it"
+    if not splits:
+        return (), "no line ======= divides it"
+    if not any(line.lstrip().startswith(_LINE_HEADS) for line in body):
+        return splits, ""
+    return _without_line_heads(splits)
+
+
+def _without_line_heads(splits: Sequence[Split]) -> tuple[tuple[Split, ...], str]:
+    """The halves without the lines `:start_line:12` and `-------` that another tool wants above SEARCH."""
+    bare: list[Split] = []
+    for search, new in splits:
+        count = next((i for i, line in enumerate(search) if not line.strip().startswith(_LINE_HEADS)), len(search))
+        rule = "".join(search[count : count + 1]).strip()
+        count += count > 0 and rule.startswith("---") and not rule.strip("-")
+        bare.append((search[count:], new))
+    search, new = bare[0]
+    if any(line.strip().startswith(_LINE_HEADS) for line in new):
+        return tuple(splits), "a line :start_line: stands in its REPLACE"
+    if not any(line.strip() for line in search):
+        return tuple(splits), "it gives the number of a line, and no lines to search for"
+    return tuple(bare), ""
 
 
 def _say_unclosed(lines: Sequence[Line], stop: int) -> str:

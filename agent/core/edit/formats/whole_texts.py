@@ -10,6 +10,7 @@ from typing import Final
 from agent.core.edit.formats.found import FoundText
 from agent.core.edit.formats.heads import name_above
 from agent.core.edit.formats.names import find_info_name, find_name, mentioned, named_files
+from agent.core.edit.formats.pairs import paired_fences
 from agent.core.edit.formats.unified_diff import is_diff
 from agent.core.text.lexer import Kind, Line
 from agent.core.text.markers import is_marker, read_fence
@@ -26,6 +27,8 @@ _NOT_CODE: Final = frozenset(
 )
 _NOT_PYTHON: Final = _NOT_CODE | {"text", "txt", "plaintext", "plain", "markdown", "md", "rst"}
 _PYTHON: Final = frozenset(["python", "py", "python3"])
+# How a line begins that runs a program, as under "Run experiment.py with:".
+_COMMANDS: Final = ("python ", "python3 ", "pip ", "uv ", "bash ", "torchrun ", "$ ", "./", "cd ", "export ")
 _COMMENTS: Final = ("#", "//", "<!--", "/*")
 
 
@@ -46,11 +49,12 @@ class WholeTexts:
     def find(self, lines: Sequence[Line], editable: Collection[str]) -> list[FoundText]:
         found: list[FoundText] = []
         floor = 0
+        paired = paired_fences(lines)
         for number, part in groupby(lines, key=lambda line: line.fence):
             fence = list(part)
             taken = [line.number for line in fence if line.block]
             floor = taken[-1] if taken else floor
-            if not number or fence[0].block:
+            if not number or fence[0].block or number in paired:
                 continue
             mark = read_fence(fence[0].text)
             info = mark.info if mark else ""
@@ -80,6 +84,8 @@ class WholeTexts:
         if not name and not self.is_asked and language not in _NOT_PYTHON and sum(map(bool, body)) >= FEWEST_LINES:
             return FoundText(number, "", tuple(body), "", self.is_asked, is_named=False)
         if not name or (language in unlike and not is_free and find_info_name(info, editable) is None):
+            return None
+        if not is_named and all(line.lstrip().startswith(_COMMANDS) for line in body if line.strip()):
             return None
         if not self.is_asked and not named_files(name, editable) and not (name.endswith(".py") and is_named):
             return None

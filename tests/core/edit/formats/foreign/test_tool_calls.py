@@ -5,7 +5,7 @@ import json
 import pytest
 
 from agent.core.edit.apply import EditResult, apply_reply
-from agent.core.edit.formats.tool_calls import TOOL_CALLS
+from agent.core.edit.formats.foreign.tool_calls import TOOL_CALLS
 from agent.core.text.lexer import read_lines
 from tests.core.timing import takes_at_most
 
@@ -30,6 +30,10 @@ def edit(reply: str) -> EditResult:
         f"```json\n{json.dumps([CALL], indent=2)}\n```\n",
         f"```\n{json.dumps({'name': 'str_replace', 'arguments': {**CALL}}, indent=2)}\n```\n",
         '```json\n{"path": "experiment.py", "edits": [{"old_str": "B = 2\\n", "new_str": "B = 4\\n"}]}\n```\n',
+        f"```json\n{json.dumps([{'type': 'function', 'function': {'arguments': json.dumps(CALL)}}])}\n```\n",
+        '{"targetFile": "experiment.py", "changes": [{"oldText": "B = 2", "newText": "B = 4"}]}\n',
+        '```json\n{"file": "experiment.py", "search": "B = 2", "replace": "B = 4"}\n```\n',
+        '```json\n{"experiment": [{"file-path": "experiment.py", "before": "B = 2", "after": "B = 4"}]}\n```\n',
         XML,
         f"```xml\n{XML}```\n",
         XML.replace("<old_str>\nB = 2\n</old_str>", "<old_str>B = 2</old_str>"),

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from agent.core.edit.apply import apply_reply
-from agent.core.edit.formats.other_tools import OTHER_TOOLS
+from agent.core.edit.formats.foreign.other_tools import OTHER_TOOLS
 from agent.core.text.lexer import read_lines
 from tests.core.timing import takes_at_most
 
@@ -15,7 +15,6 @@ FILES = {"experiment.py": "WIDTH = 8\nDEPTH = 2\n", "plot.py": "print('figure')\
 BLOCK = "experiment.py\n```python\n<<<<<<< SEARCH\nWIDTH = 8\n=======\nWIDTH = 9\n>>>>>>> REPLACE\n```\n"
 TEXT = "import json\nprint('two figures')\n"
 PATCH = "*** Begin Patch\n*** Update File: plot.py\n@@\n-print('figure')\n+print(2)\n*** End Patch"
-OPENAI = {"name": "edit", "arguments": json.dumps({"path": "plot.py", "old_str": "figure", "new_str": "two"})}
 WRITE = "call that writes a file"
 
 
@@ -35,7 +34,6 @@ def call(value: object, indent: int | None = None) -> str:
         (f'<parameter name="path">plot.py</parameter>\n<parameter name="file_text">{TEXT}</parameter>\n', WRITE),
         (call({"path": "plot.py", "content": TEXT}), WRITE),
         (call([{"name": "write", "input": {"file_path": "plot.py", "file_text": TEXT}}], 2), WRITE),
-        (call([{"type": "function", "function": OPENAI}]), WRITE),
         (
             "<function=write>\n<parameter=path>\nplot.py\n</parameter>\n<parameter=content>\nx = 1\n</parameter>\n",
             WRITE,

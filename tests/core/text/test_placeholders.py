@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from agent.core.code.source import BadPython, find_bad_python
-from agent.core.edit.gates import find_placeholders
+from agent.core.text.placeholders import find_doubtful, find_placeholders, is_elision
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,27 @@ from agent.core.edit.gates import find_placeholders
         "# rest of the methods below",
         "pass  # existing code here",
         "# the same functions remain here",
+        "# rest unchanged",
+        "# Everything below this line stays as it is",
+        "# everything else is the same",
+        "# (rest of main stays the same)",
+        "# All other methods: unchanged",
+        "# other methods stay as they are",
+        "# <existing code>",
+        "# [previous imports]",
+        "# omitted for brevity",
+        "# no other changes",
+        "# ... snip ...",
+        "# [SNIP]",
+        "# ... train() and measure() ...",
+        "# ... (keep the rest of main)",
+        "# your existing code",
+        "# remaining logic below",
+        "# \u22ee",
+        "# . . .",
+        "# [...]",
+        '"""... existing code ..."""',
+        "'''rest of the code unchanged'''",
     ],
 )
 def test_a_placeholder_is_found(line: str):
@@ -68,6 +89,14 @@ def test_a_placeholder_is_found(line: str):
         "passed = previous",
         "- Rest of the runs use seed 1",
         "# Use existing tokenizer of the model",
+        "# All weights stay in float32",
+        "# Other settings stay the same as in run 1",
+        "# The remaining code rate is 0.5",
+        "# keep the best loss so far",
+        "# ... then the data",
+        "# ----------",
+        "# loading...",
+        '"""Return the inputs unchanged and the targets."""',
         "",
     ],
 )
@@ -103,3 +132,21 @@ def test_python_that_does_not():
     assert find_bad_python("x = 1\ny = (\n") == BadPython(2, "'(' was never closed")
     assert find_bad_python("x = 1\0\n") is not None
     assert find_bad_python("x = '\ud800'\n") is not None
+
+
+def test_a_doubtful_comment_needs_lost_lines_to_count():
+    lines = [
+        "# main() unchanged",
+        "# previous code",
+        "# code after",
+        "# as before",
+        "# ... (train, main)",
+        "x = 1  # same",
+    ]
+    assert find_doubtful(lines) == [0, 1, 2, 3, 4] and find_placeholders("a.py", lines[:3]) == []
+    assert find_doubtful(["# use the previous batch to warm up", "# a new loss", "x = 1"]) == []
+
+
+def test_an_elision_is_a_comment_with_dots():
+    assert is_elision("# ... existing code ...") and is_elision("// ... rest of the code ...")
+    assert not is_elision("x = 1  # ... existing code ...") and not is_elision("# existing code")

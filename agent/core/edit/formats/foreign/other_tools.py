@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
+from agent.core.edit.formats.foreign.tool_calls import TEXTS, holds_call, json_parts, parse_json, plain_key
 from agent.core.edit.formats.found import FoundBlock, HunkPlace
 from agent.core.edit.formats.names import find_name, mentioned, named_files
-from agent.core.edit.formats.tool_calls import ARGUMENTS, LONGEST, NEW, OLD, PATH, json_parts
 from agent.core.text.hunks import BEGIN
 from agent.core.text.lexer import Kind, Line
 from agent.core.text.markers import read_fence
@@ -29,15 +28,17 @@ _PAIRS: Final = {
     "old_text": "new_text",
 }
 _BRACKETED: Final = ("search", "replace", "original", "updated")
-# The element or key with the text of a file.
-_TEXTS: Final = ("content", "contents", "file_text", "file_content", "new_content")
+# Keys of JSON that hold a text, or say where one goes, as `plain_key` gives them.
+_TEXT_KEYS: Final = ("content", "contents", "filetext", "filecontent", "text", "code", "codeedit", "inserttext")
+_NEW_KEYS: Final = ("newcontent", "newtext", "newcode", "newstr", "newstring", "insertline", "startline")
 # "<search>", "[REPLACE]", '<parameter name="file_text">', '<file path="x.py">'
 _TAG: Final = re.compile(r"<(?:parameter name=\"?)?(\w{1,40})(?=[\s\">])|\[(\w{1,40})\]")
 _NEAR: Final = 3  # lines between a path and its text
 # How a line begins that calls a tool in the tokens of a model.
 _RAW: Final = ("<function=", "<tool_call>", "<arg_key>", "[TOOL_CALLS]")
+_OLD: Final = ("old_string", "old_str")
 _FAR: Final = 8  # lines of such a call in which its file and the key of a text come
-_DEEPEST: Final = 4
+_DEEPEST: Final = 6
 _PYTHON: Final = ("python", "py", "python3")
 
 
@@ -102,13 +103,20 @@ def _writes_in_tags(lines: Sequence[Line], free: Sequence[Line], editable: Colle
             name, number, near, words = files[0], line.number, _NEAR, 0
             element = "" if "</" in line.text else tags[0]
             continue
-        is_text = near > 0 and any(tag in _TEXTS for tag in tags)
+        is_text = near > 0 and any(tag in TEXTS for tag in tags) and not _is_above_edit(lines, line)
         is_end = element and words and line.text.strip().lower() == f"</{element}>"
         if name and (is_text or is_end):
             yield _write(number, name)
             name = element = ""
         near -= bool(line.text.strip())
         words += bool(line.text.strip())
+
+
+def _is_above_edit(lines: Sequence[Line], line: Line) -> bool:
+    """Whether the next line with words begins an edit that is read."""
+    near = (after for after in lines[line.number : line.number + _NEAR] if after.text.strip())
+    below = next((after for after in near if after.kind is not Kind.FENCE), line)
+    return below.kind in (Kind.BLOCK, Kind.PATCH)
 
 
 def _raw_calls(lines: Sequence[Line], editable: Collection[str]) -> Iterator[FoundBlock]:
@@ -124,47 +132,37 @@ def _raw_calls(lines: Sequence[Line], editable: Collection[str]) -> Iterator[Fou
         if far > 0:
             far -= bool(text)
             name = name or next(iter(mentioned(text, editable)), "")
-            has_text = has_text or any(key in text for key in (*_TEXTS, *OLD))
+            has_text = has_text or any(key in text for key in (*TEXTS, *_OLD))
         if far > 0 and name and has_text:
             yield _write(number, name)
             far = 0
 
 
 def _writes_in_json(lines: Sequence[Line], editable: Collection[str]) -> Iterator[FoundBlock]:
-    for part in json_parts(lines, (*_TEXTS, *OLD, BEGIN)):
-        text = "\n".join(line.text for line in part)
-        if BEGIN in text:
+    for part in json_parts(lines):
+        if any(BEGIN in line.text for line in part):
             said = "it stands in JSON, where it is not read"
             yield FoundBlock(part[0].number, None, (), (), said, HunkPlace(f"{BEGIN} patch"))
-        else:
-            yield from (_write(part[0].number, name) for name in _written(_parse(text), _TEXTS, editable))
+            continue
+        value = parse_json(part)
+        name, is_text = _seen_in(value, editable)
+        if name and is_text and not holds_call(value, editable):
+            yield _write(part[0].number, name)
 
 
-def _written(value: Any, keys: Collection[str], editable: Collection[str], depth: int = 0) -> Iterator[str]:
-    """The editable files that a JSON value names beside a text under one of the keys."""
-    if isinstance(value, list) and depth < _DEEPEST:
-        for item in value:
-            yield from _written(item, keys, editable, depth + 1)
-    if not isinstance(value, dict):
-        return
-    path = next((value[key] for key in PATH if isinstance(value.get(key), str)), "")
-    files = named_files(path, editable)
-    if files and any(isinstance(value.get(key), str) for key in keys):
-        yield files[0]
-    elif depth < _DEEPEST:
-        for key in (*ARGUMENTS, "function"):
-            held = value.get(key)
-            if isinstance(held, str):  # JSON in a string of JSON is read by nobody else
-                yield from _written(_parse(held), (*_TEXTS, *NEW), editable, depth + 1)
-            else:
-                yield from _written(held, keys, editable, depth + 1)
-
-
-def _parse(text: str) -> Any:
-    try:
-        return json.loads(text) if len(text) <= LONGEST else None
-    except (ValueError, RecursionError):
-        return None
+def _seen_in(value: Any, editable: Collection[str], depth: int = 0) -> tuple[str, bool]:
+    """The editable file that a JSON value names, and whether it holds a text of several lines or the key of one."""
+    name, is_text = "", False
+    if isinstance(value, str):
+        files = named_files(value, editable)
+        return (files[0] if files else ""), "\n" in value.strip()
+    if depth > _DEEPEST or not isinstance(value, list | dict):
+        return "", False
+    for key, inner in value.items() if isinstance(value, dict) else (("", item) for item in value):
+        named, texts = _seen_in(inner, editable, depth + 1)
+        name = name or named or (next(iter(named_files(key, editable)), "") if isinstance(inner, str) else "")
+        is_text = is_text or texts or plain_key(key) in (*_TEXT_KEYS, *_NEW_KEYS)
+    return name, is_text
 
 
 def _write(number: int, name: str) -> FoundBlock:

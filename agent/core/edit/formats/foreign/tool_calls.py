@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import groupby
 from typing import Any, Final
 
+from agent.core.edit.formats.foreign.shell import shell_writes
 from agent.core.edit.formats.found import FoundBlock, HunkPlace, Split
 from agent.core.edit.formats.names import named_files
 from agent.core.text.lexer import Kind, Line
-from agent.core.text.markers import read_fence
 
-__all__ = ["ARGUMENTS", "LONGEST", "NEW", "OLD", "PATH", "TOOL_CALLS", "ToolCalls", "json_parts"]
+__all__ = ["TEXTS", "TOOL_CALLS", "ToolCalls", "holds_call", "json_parts", "parse_json", "plain_key", "read_calls"]
 
 FORM: Final = "str_replace call"
 PATH: Final = ("file_path", "path", "file", "filename")
 OLD: Final = ("old_string", "old_str")
 NEW: Final = ("new_string", "new_str")
-ARGUMENTS: Final = ("arguments", "input", "parameters")
+ARGUMENTS: Final = ("arguments", "input", "parameters", "function")
+# Keys of JSON, all of them as `plain_key` gives them.
+_PATHS: Final = ("filepath", "path", "file", "filename", "targetfile", "relativepath", "absolutepath")
+_OLD: Final = ("oldstring", "oldstr", "oldtext", "oldcode", "oldcontent", "oldlines")
+_NEW: Final = ("newstring", "newstr", "newtext", "newcode", "newcontent", "newlines")
+# Words that other JSON has too: such a call must name an editable file.
+_ANY_OLD: Final = (
+    *(*_OLD, "search", "searchtext", "searchstring", "searchblock", "find", "findtext", "old", "before"),
+    *("original", "originaltext", "originalcode", "target", "targetcontent"),
+)
+_ANY_NEW: Final = (
+    *(*_NEW, "replace", "replacetext", "replacestring", "replaceblock", "replacewith", "new", "after"),
+    *("updated", "updatedtext", "updatedcode", "replacement", "replacementcontent"),
+)
+# The element or key with the text of a file.
+TEXTS: Final = ("content", "contents", "file_text", "file_content", "new_content")
 # How a line begins that holds an old string.
 _SIGNS: Final = ('"old_string"', '"old_str"', "<old_string>", "<old_str>", '<parameter name="old_str')
-_SHELLS: Final = ("bash", "sh", "shell", "zsh", "console")
 LONGEST: Final = 400_000  # characters of JSON that are read
+_DEEPEST: Final = 6
 
 
 class ToolCalls:
@@ -33,28 +47,35 @@ class ToolCalls:
     own_marks = ()
 
     def find(self, lines: Sequence[Line], editable: Collection[str]) -> list[FoundBlock]:
-        found: list[FoundBlock] = []
         free = [line for line in lines if line.kind in (Kind.PROSE, Kind.CODE)]
-        done: set[int] = set()
-        for part in json_parts(free, [f'"{key}"' for key in OLD]):
-            done.update(line.number for line in part)
-            found += _read_json(part)
-        for call, part in _xml_calls([line for line in free if line.number not in done]):
-            done.update(line.number for line in part)
-            found.append(call)
+        found, done = read_calls(free, editable)
         for line in free:
             text = line.text.strip()
             is_cut = text.startswith("{") and any(sign in text for sign in _SIGNS)
             if line.number not in done and (is_cut or text.startswith(_SIGNS)):
                 said = "it is not complete JSON or XML with a path, an old and a new string"
                 found.append(FoundBlock(line.number, None, (), (), said, HunkPlace(FORM)))
-        return found + list(_shell_writes(lines, editable))
+        return found + list(shell_writes(lines, editable))
 
     def explain(self, *, in_part: bool = False) -> str:
         return "A call names a file in path, lines that stand in it once in old_str, and those that take their place."
 
 
 TOOL_CALLS: Final = ToolCalls()
+
+
+def read_calls(free: Sequence[Line], editable: Collection[str]) -> tuple[list[FoundBlock], set[int]]:
+    """The calls in lines of prose and code, and the numbers of the lines that they take."""
+    found: list[FoundBlock] = []
+    done: set[int] = set()
+    for part in json_parts(free):
+        calls = _read_json(part, editable)
+        done.update(line.number for line in part if calls)
+        found += calls
+    for call, part in _xml_calls([line for line in free if line.number not in done]):
+        done.update(line.number for line in part)
+        found.append(call)
+    return found, done
 
 
 def _call(number: int, name: str, old: str, new: str, problem: str = "") -> FoundBlock:
@@ -72,57 +93,84 @@ def _call(number: int, name: str, old: str, new: str, problem: str = "") -> Foun
 # JSON
 
 
-def json_parts(lines: Sequence[Line], words: Sequence[str]) -> Iterator[list[Line]]:
-    """Runs of lines, from one that begins with a bracket to the one that closes it at the same indent, with a word."""
+def json_parts(lines: Sequence[Line]) -> Iterator[list[Line]]:
+    """Runs of lines, from one that begins with a bracket to the one that closes it at the same indent."""
     part: list[Line] = []
     indent = close = ""
-    is_meant = False
     for line in lines:
         text = line.text.strip()
         if part and line.number != part[-1].number + 1:
             part = []
         if not part and text[:1] in ("{", "["):
             indent = line.text[: len(line.text) - len(line.text.lstrip())]
-            close, is_meant = "]" if text[0] == "[" else "}", False
+            close = "]" if text[0] == "[" else "}"
         elif not part:
             continue
         part.append(line)
-        is_meant = is_meant or any(word in text for word in words)
         if line.text.startswith(indent + close) or (len(part) == 1 and text.endswith(close)):
-            if is_meant:
-                yield part
+            yield part
             part = []
 
 
-def _read_json(part: Sequence[Line]) -> list[FoundBlock]:
-    number, text = part[0].number, "\n".join(line.text for line in part)
+def parse_json(part: Sequence[Line]) -> Any:
+    """The value of a run of lines, None if it is no JSON."""
+    text = "\n".join(line.text for line in part)
     try:
-        value = json.loads(text) if len(text) <= LONGEST else None
+        return json.JSONDecoder(strict=False).decode(text.strip().rstrip(",")) if len(text) <= LONGEST else None
     except (ValueError, RecursionError):
-        value = None
-    calls = list(_calls_in(value, ""))
+        return None
+
+
+def holds_call(value: Any, editable: Collection[str]) -> bool:
+    """Whether a JSON value holds a call that is read as an edit."""
+    return next(_calls_in(value, "", editable), None) is not None
+
+
+def plain_key(key: str) -> str:
+    """A key of JSON in one of the ways to write it: "oldstring" of old_string, oldString and OLD-STRING."""
+    return key.replace("_", "").replace("-", "").lower()
+
+
+def _read_json(part: Sequence[Line], editable: Collection[str]) -> list[FoundBlock]:
+    number = part[0].number
+    calls = list(_calls_in(parse_json(part), "", editable))
     if not calls:
+        if not any(f'"{key}"' in line.text for line in part for key in OLD):
+            return []
         said = "it is not complete JSON with a path, an old and a new string"
         return [FoundBlock(number, None, (), (), said, HunkPlace(FORM))]
     several = "it asks to replace all places at once"
     return [_call(number, name, old, new, several if is_every else "") for name, old, new, is_every in calls]
 
 
-def _calls_in(value: Any, name: str, depth: int = 0) -> Iterator[tuple[str, str, str, bool]]:
+def _calls_in(value: Any, name: str, editable: Collection[str], depth: int = 0) -> Iterator[tuple[str, str, str, bool]]:
     """File, old and new string of each call in a JSON value, and whether it is for all places."""
-    if isinstance(value, list) and depth < 4:
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, list):
         for item in value:
-            yield from _calls_in(item, name, depth + 1)
+            yield from _calls_in(item, name, editable, depth + 1)
     if not isinstance(value, dict):
         return
-    name = next((value[key] for key in PATH if isinstance(value.get(key), str)), name)
-    old = next((value[key] for key in OLD if isinstance(value.get(key), str)), None)
-    new = next((value[key] for key in NEW if isinstance(value.get(key), str)), None)
+    held = {plain_key(key): inner for key, inner in value.items()}
+    name = next((held[key] for key in _PATHS if isinstance(held.get(key), str)), name)
+    is_known = bool(named_files(name, editable))
+    old = next((held[key] for key in (_ANY_OLD if is_known else _OLD) if isinstance(held.get(key), str)), None)
+    new = next((held[key] for key in (_ANY_NEW if is_known else _NEW) if isinstance(held.get(key), str)), None)
     if name and old is not None and new is not None:
-        yield name, old, new, bool(value.get("replace_all"))
-    elif depth < 4:
-        for key in (*ARGUMENTS, "edits"):
-            yield from _calls_in(value.get(key), name, depth + 1)
+        yield name, old, new, bool(held.get("replaceall"))
+        return
+    for key, inner in held.items():
+        if key in ARGUMENTS and isinstance(inner, str):  # JSON in a string of JSON
+            inner = _parse_inner(inner)
+        yield from _calls_in(inner, name, editable, depth + 1)
+
+
+def _parse_inner(text: str) -> Any:
+    try:
+        return json.loads(text) if len(text) <= LONGEST else None
+    except (ValueError, RecursionError):
+        return None
 
 
 # XML
@@ -191,31 +239,3 @@ def _read_element(
                 held.append(text)
         return None
     return None
-
-
-# shell
-
-
-def _shell_writes(lines: Sequence[Line], editable: Collection[str]) -> Iterator[FoundBlock]:
-    """Commands in fences of a shell that would write an editable file: they are not run."""
-    for number, part in groupby(lines, key=lambda line: line.fence):
-        fence = list(part)
-        mark = read_fence(fence[0].text) if number else None
-        if not mark or mark.info.lower().partition(" ")[0] not in _SHELLS:
-            continue
-        for line in fence:
-            name = _written(line.text, editable) if line.kind is Kind.CODE else ""
-            if name:
-                said = f"it would write {name}, and commands of a reply are not run"
-                yield FoundBlock(line.number, name, (), (), said, HunkPlace("shell command"))
-
-
-def _written(command: str, editable: Collection[str]) -> str:
-    """The editable file that a command writes: `cat > x.py`, `echo a >>x.txt`, `tee x.py`, `sed -i s/a/b/ x.py`."""
-    words = command.replace(">>", ">").replace(">", " > ").split()
-    is_in_place = "sed" in words and any(word.startswith(("-i", "--in-place")) for word in words)
-    for before, word in zip(["", *words], words, strict=False):
-        files = named_files(word.strip("\"'"), editable) if before in (">", "tee", "-a") or is_in_place else ()
-        if files:
-            return files[0]
-    return ""
