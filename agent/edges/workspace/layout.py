@@ -36,13 +36,17 @@ BATCH_SCHEMA = 1
 CLOCK_S = 1.0  # a filesystem's clock goes in steps
 
 
+def go_on() -> None:
+    """Let the work on an idea go on, for whoever asks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Workspace:
     """The folder of one idea: a git work tree with a journal under .agent/."""
 
     path: Path
     # Called at every wait for this idea. An exception ends the work as Ctrl-C does: nothing is stored, a run goes on.
-    heed: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+    heed: Callable[[], None] = field(default=go_on, repr=False, compare=False)
 
     def is_stopped(self) -> bool:
         """Whether `scientist stop` asked for the end. Raises any exception of `heed`."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -383,3 +384,14 @@ def test_a_git_that_outlives_its_killed_orchestrator_is_waited_for(batch: list[W
     check_untouched(workspace, repo, state)
     later.join()
     assert not [name for name in repo.refs() if name.startswith("refs/rescue/")]
+
+
+def test_a_workspace_whose_work_is_to_end_is_the_same_one(tmp_path: Path) -> None:
+    def heed() -> None:
+        raise KeyboardInterrupt
+
+    workspace, ending = Workspace(tmp_path), Workspace(tmp_path, heed)
+    assert ending == workspace == pickle.loads(pickle.dumps(workspace)) and not workspace.is_stopped()
+    for wait in (ending.is_stopped, lambda: ending.sleep(0)):
+        with pytest.raises(KeyboardInterrupt):
+            wait()
