@@ -54,6 +54,7 @@ from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.kinds import Step
 from agent.core.text.remark import Remark
 from agent.edges.lint import Linter
+from agent.edges.run.baselines import check_plan
 from agent.edges.run.figures import find_figures
 from agent.edges.run.prepare_step import Equipment, deadline_of, limits_of
 from agent.edges.run.trial import Trial, run_trial
@@ -101,10 +102,9 @@ def check_template(chosen: Chosen, *, keep: bool) -> int:
     if fault := find_bad_file(folder, shown):
         printer.add([fault])
         return finish(printer, folder.name, replace(chosen, template=str(shown)), can_sweep=False)
-    faults = spec_faults(shown)
-    printer.add(faults)
+    printer.add(faults := spec_faults(shown))
     if faults:
-        printer.add(check_files(shown, TemplateSpec(name=folder.name), ""))
+        printer.add(check_files(shown, TemplateSpec(name=folder.name), next(iter(profile_names(folder)), "")))
     else:
         spec = at_profile(read_spec(folder), profile or read_spec(folder).default_profile)
         where = str(shown / TEMPLATE_FILE)
@@ -156,7 +156,7 @@ def check_code(
     if problem:
         raise problem
     assert template and python
-    printer.add([Remark("ok", f"runs with {python}")])
+    printer.add([*check_plan(template), Remark("ok", f"runs with {python}")])
     if findings or printer.blocked:
         printer.add([Remark("note", "nothing was run: mend the above first")])
         return None

@@ -209,7 +209,7 @@ def _place_of(call: GeneratorCall, scope: _Scope) -> tuple[_Span, str] | None:
     if seed.lineno != seed.end_lineno or not shown or "SCIENTIST_SEED" in shown:
         return None
     span = (seed.lineno, seed.col_offset, seed.end_col_offset or 0)
-    is_counted = isinstance(seed, ast.Name) and seed.id in scope.counters
+    is_counted = isinstance(seed, ast.Name) and seed.id in scope.counters | scope.parameters
     if isinstance(seed, ast.BinOp | ast.Call) or is_counted:  # as 7 + rank: what tells workers or folds apart stays
         return span, f"{shown} + {APART} * {SEED}"
     return span, SEED

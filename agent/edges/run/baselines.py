@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from agent.core.evidence.origin import HELD, MISNAMED, PARTS, Lineage, compare, say_doubt
 from agent.core.evidence.variants import BaselineTask, Bearings, hash_code, hash_with, plan_tasks, set_constants
+from agent.core.text.remark import Remark
 from agent.edges.run.choose_runner import runner_for
 from agent.edges.run.prepare_step import Equipment
 from agent.edges.run.trial import Trial, run_trial
@@ -30,6 +31,7 @@ __all__ = [
     "Made",
     "Row",
     "RowState",
+    "check_plan",
     "make_all",
     "make_row",
     "plan_rows",
@@ -152,6 +154,17 @@ def plan_rows(
             code = hash_code(files, template.spec.run_files)
             rows.append(Row(task, folder / f"{task.stem}.json", files, code, origin))
     return tuple(rows)
+
+
+def check_plan(template: Template) -> list[Remark]:
+    """The fault for which the profile's declared baselines cannot be made; empty if there is none."""
+    declared = template.spec.profiles.get(template.profile)
+    try:
+        if declared and declared.baselines:
+            plan_rows(template)
+    except UsageError as error:
+        return [Remark("mend", str(error))]
+    return []
 
 
 def weigh(template: Template, given: Given) -> tuple[Lineage, str]:

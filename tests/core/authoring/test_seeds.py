@@ -23,6 +23,7 @@ GENERATORS = {
     "import tensorflow as tf\ntf.random.set_seed(1)": f"tf.random.set_seed({SEED})",
     "from sklearn.svm import SVC\nm = SVC(C=1.0, random_state=0)": f"SVC(C=1.0, random_state={SEED})",
     "import random\nfor fold in range(5):\n    random.seed(fold)": f"    random.seed(fold + 1000 * {SEED})",
+    "import random\ndef fold(s):\n    return random.Random(s)": f"random.Random(s + 1000 * {SEED})",
     "import numpy as np\nr = [np.random.default_rng(i) for i in range(3)]": f"default_rng(i + 1000 * {SEED}) for",
     "import torch\nSEED = 42\ntorch.manual_seed(SEED)\nother(SEED)": f"SEED = {SEED}",
 }

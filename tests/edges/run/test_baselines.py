@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.evidence.origin import find_move, say_given, say_remedy
-from agent.edges.run.baselines import Bench, Made, RowState, make_row, plan_rows, vouch, weigh
+from agent.edges.run.baselines import Bench, Made, RowState, check_plan, make_row, plan_rows, vouch, weigh
 from agent.edges.template.data import Prepared, prepare_data
 from agent.edges.template.load import load_template
 from agent.edges.template.origin import Given, given_origin
@@ -274,3 +274,17 @@ def test_times_compare_on_one_machine_alone(place: Path) -> None:
     change(place / "template.toml", 'direction = "higher"\n', 'direction = "higher"\nunit = "s"\n')
     said = on_machine(place, machine="Abacus", clock="Abacus")
     assert "came of another machine or load, though the metric is a time or a size of memory (Abacus; here " in said
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (VARIANT, "two baselines would be stored as plain-seed1001.json"),
+        (VARIANT.replace("plain", "deep") + "constants = {DEPTH = 3}\n", "assigns no DEPTH at its top level"),
+        (VARIANT.replace("plain", "wide"), ""),
+    ],
+)
+def test_baselines_that_cannot_be_made_are_found_before_a_run(place: Path, more: str, said: str) -> None:
+    with (place / "template.toml").open("a") as file:
+        file.write(more)
+    assert [said in remark.what for remark in check_plan(load_template(place, "small"))] == [True] * bool(said)
