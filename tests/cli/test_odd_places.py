@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from agent.cli import places
+from agent.cli.drive import load_keys
 from agent.cli.environment import check_python, check_variables, refuse_typing_errors
+from agent.cli.terminal import read_redactor
 from agent.edges.doctor.machine import check_cache
 from agent.errors import UsageError
 from tests.cli.conftest import Scientist
@@ -158,6 +160,16 @@ def test_variables_that_can_be_used_pass(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_variable_that_would_be_passed_over_is_refused(name: str, told: str) -> None:
     with pytest.raises(UsageError, match=f"^{name}=7: is no variable of scientist; {told}, or unset it"):
         refuse_typing_errors({name: "7"})
+
+
+def test_a_mark_at_the_beginning_of_env_is_no_part_of_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Windows begins a file with it."""
+    monkeypatch.setenv("ODD_API_KEY", "x")  # so that it is forgotten afterwards
+    monkeypatch.delenv("ODD_API_KEY")
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_bytes(b'\xef\xbb\xbfODD_API_KEY="sk-0123456789"\r\n')
+    load_keys()
+    assert os.environ["ODD_API_KEY"] == "sk-0123456789" and "0123456789" not in read_redactor()("sk-0123456789")
 
 
 def test_variables_of_templates_and_runs_are_let_alone() -> None:

@@ -12,7 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from agent.core.journal.budget import Price
+from agent.core.model.answer.usage import read_count
 from agent.core.model.destinations import OPENAI, say_unread, unread_address
+from agent.core.model.faults import printable
 from agent.core.model.local_fault import wrong_variables
 from agent.core.model.rules import RuleTable
 from agent.core.model.variables import address_variable
@@ -31,6 +33,7 @@ WITHOUT_REQUESTS = {
     "LITELLM_OFFLINE_MODE": "True",
 }
 
+TOLD_CHARS = 200
 LOGGERS = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router")
 # Providers that may find their rights elsewhere (profile, role), and those that need none.
 KEYLESS = frozenset({"bedrock", "bedrock_converse", "sagemaker", "sagemaker_chat", "ollama", "ollama_chat"})
@@ -77,7 +80,7 @@ def known_window(name: str) -> int | None:
         known = litellm.get_model_info(name).get("max_input_tokens")
     except litellm.exceptions.ModelNotMappedError:
         return None
-    return int(known) if known else None
+    return read_count(known) or None
 
 
 def check_model(name: str, environment: Mapping[str, str], option: str = "--model") -> None:
@@ -89,11 +92,12 @@ def check_model(name: str, environment: Mapping[str, str], option: str = "--mode
     try:
         model, provider, key, address = litellm.get_llm_provider(name)
     except litellm.exceptions.BadRequestError as error:
-        raise UsageError(
-            f"{option} {name}",
-            "litellm knows no such provider",
-            _nearest(litellm, name) or "write provider/model, for example deepseek/deepseek-reasoner, or offline/sweep",
-        ) from error
+        shown = f"{option} {printable(name)[:TOLD_CHARS]}"
+        if name.partition("/")[0] in _providers(litellm):
+            words = " ".join(str(error).partition(" - ")[2].split())
+            raise UsageError(shown, f"litellm cannot use it: {printable(words)[:TOLD_CHARS]}") from error
+        example = "write provider/model, for example deepseek/deepseek-reasoner, or offline/sweep"
+        raise UsageError(shown, "litellm knows no such provider", _nearest(litellm, name) or example) from error
     _check_keys(name, provider, environment, option)
     if address and (unread := unread_address(provider, urlsplit(address).hostname or "", environment)):
         raise UsageError(f"{unread}={environment[unread]}", f"litellm does not read it for {name}", say_unread(unread))
@@ -107,8 +111,18 @@ def check_model(name: str, environment: Mapping[str, str], option: str = "--mode
         raise UsageError(wrong.where, wrong.problem, wrong.remedy)
 
 
+def _providers(litellm: Any) -> set[str]:
+    return {str(getattr(provider, "value", provider)) for provider in litellm.provider_list}
+
+
 def _nearest(litellm: Any, name: str) -> str:
-    """The names under which litellm's table has a model without its provider."""
+    """The names that may be meant: with the provider in front, in small letters, or divided by a slash."""
+    provider, _, model = name.strip().replace(":", "/", "/" not in name).partition("/")
+    if model and provider.lower() in _providers(litellm):
+        return f"write {printable(f'{provider.lower()}/{model}')[:TOLD_CHARS]}"
+    plain = name.strip().lower()
+    if plain != name and plain in litellm.model_cost:
+        return f"write {plain}"
     known = [known for known in litellm.model_cost if known.endswith(f"/{name}")] if "/" not in name else []
     return f"write {' or '.join(sorted(known, key=len)[:2])}" if known else ""
 

@@ -233,6 +233,21 @@ def test_a_call_goes_on_only_while_there_is_room(batch: Batch) -> None:
         ask(Ledger(), Cut(), workspace)
 
 
+def test_the_half_of_a_count_that_a_provider_told_counts_beside_an_estimate_of_all(batch: Batch) -> None:
+    workspace = batch.launch("a", Limits(max_tokens=60_000))
+    batch.spend(workspace)
+
+    @dataclass
+    class Half(Counting):
+        def ask(self, request: Request) -> ModelReply:
+            request.check_room(Paid(0, 50_000, 0, 0.01, 1, uncounted=1))
+            request.check_room(Paid(0, 60_000, 0, 0.01, 1, uncounted=1))
+            raise AssertionError("there was no room")
+
+    with pytest.raises(BudgetSpent, match=r"this idea used 62,\d00 of --max-tokens 60,000"):
+        ask(Ledger(), Half(), workspace)
+
+
 def test_a_call_that_a_crash_cut_off_counts_before_it_is_repeated(batch: Batch) -> None:
     workspace = batch.launch("a", Limits(max_tokens=3 * CALL - 1))
     batch.spend(workspace)

@@ -128,3 +128,20 @@ def test_an_address_that_litellm_does_not_read_is_refused(monkeypatch: pytest.Mo
         check_model("mistral/mistral-small", own)
     monkeypatch.setenv("GROQ_API_BASE", "http://localhost:8000/v1")
     check_model("groq/m", {"GROQ_API_KEY": CANARY, "GROQ_API_BASE": "http://localhost:8000/v1"})
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("OpenAI/gpt-4o", "knows no such provider; write openai/gpt-4o$"),
+        ("deepseek:deepseek-chat", "knows no such provider; write deepseek/deepseek-chat$"),
+        ("GPT-4o", "knows no such provider; write gpt-4o$"),
+        ("gpt-4o\n", "knows no such provider; write gpt-4o$"),
+        ("ragflow/m", "litellm cannot use it: .*RAGFlow"),
+        ("x" * 5000, "^--model x{200}: "),
+    ],
+)
+def test_a_name_that_cannot_be_used_is_one_short_line_with_the_right_one(model: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told) as caught:
+        check_model(model, {"OPENAI_API_KEY": CANARY})
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
