@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -32,13 +34,7 @@ def interpreter_folders(interpreter: Path, closed: tuple[str, ...] = ()) -> tupl
 
     Raises: UsageError if the interpreter cannot be asked.
     """
-    try:
-        done = run_probe([interpreter, "-I", "-c", _ASK], ASK_TIMEOUT_S)
-        done.check_returncode()
-        prefixes = [str(folder) for folder in json.loads(done.stdout)]
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
-        problem = f"cannot be asked for its folders: {error}"
-        raise UsageError(str(interpreter), problem, "name a working Python with --python") from error
+    prefixes = own_folders() if str(interpreter) == sys.executable else _ask(interpreter)
     hops = [interpreter.absolute()]
     while hops[-1].is_symlink() and len(hops) < 20:
         hops.append(hops[-1].parent / hops[-1].readlink())
@@ -49,6 +45,22 @@ def interpreter_folders(interpreter: Path, closed: tuple[str, ...] = ()) -> tupl
             parts = [path] if not is_too_wide(path, closed) else [f"{path}/{part}" for part in _PARTS]
             found += [part for part in parts if part == path or not is_too_wide(part, closed)]
     return tuple(path for path in dict.fromkeys(found) if not path.startswith("//"))
+
+
+def own_folders() -> list[str]:
+    """What this process's own interpreter would answer, without another process of it."""
+    return [sys.prefix, sys.base_prefix, sys.exec_prefix, *map(sysconfig.get_path, ("stdlib", "platlib"))]
+
+
+def _ask(interpreter: Path) -> list[str]:
+    """Raises: UsageError."""
+    try:
+        done = run_probe([interpreter, "-I", "-c", _ASK], ASK_TIMEOUT_S)
+        done.check_returncode()
+        return [str(folder) for folder in json.loads(done.stdout)]
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        problem = f"cannot be asked for its folders: {error}"
+        raise UsageError(str(interpreter), problem, "name a working Python with --python") from error
 
 
 def is_too_wide(folder: str, closed: Sequence[str]) -> bool:

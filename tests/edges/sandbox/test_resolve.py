@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.edges.sandbox import interpreter
 from agent.edges.sandbox.choose import Sandbox
 from agent.edges.sandbox.interpreter import interpreter_folders
 from agent.edges.sandbox.resolve import build_walls
@@ -24,6 +25,10 @@ def test_an_interpreters_library_and_links_are_given_and_no_home(tmp_path: Path)
     wide = interpreter_folders(PYTHON, (str(Path(sys.prefix) / "home"),))
     assert sys.prefix not in wide, "it holds the user's home"
     assert any(str(folder).startswith(f"{sys.prefix}/lib") for folder in wide), "its packages are given all the same"
+
+
+def test_this_interpreter_is_known_as_it_would_answer() -> None:
+    assert interpreter.own_folders() == interpreter._ask(PYTHON)
 
 
 def test_a_virtual_environment_that_holds_the_workspaces_is_given_in_parts(tmp_path: Path) -> None:
