@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from agent.core.code.search_marks import SearchRange, Setting, search_ranges
-from agent.core.evidence.verdict import VerdictKind
+from agent.core.evidence.verdict import VerdictKind, judge_best
 from agent.core.journal.kinds import Purpose
-from agent.core.prompt.view import TurnView
+from agent.core.prompt.view import RowView, TurnView
 from agent.edges.model.protocol import FREE, ModelReply, Request
 from agent.edges.system.large_imports import import_large
 from agent.errors import ProviderRefused
@@ -136,9 +136,10 @@ def _notes(view: TurnView) -> str:
     lower = view.primary is not None and view.primary.direction == "lower"
     lines = ["", "## Summary", "", CONTROL, ""]
     if scored:
-        fair = [v for v in scored if not (v.verdict and v.verdict.kind is VerdictKind.NOT_COMPARABLE)]
-        judged = (min if lower else max)(fair or scored, key=lambda v: v.row.values[name])
-        best, verdict = judged.row, judged.verdict
+        fair = [v for v in scored if not (v.verdict and v.verdict.kind is VerdictKind.NOT_COMPARABLE)] or scored
+        judged = (min if lower else max)(fair, key=lambda v: _lead(view, v, name))
+        best = judged.row
+        verdict = judged.verdict and judge_best(judged.verdict, best.values[name], len(fair))
         settings = ", ".join(f"{key}={_show(value)}" for key, value in best.settings.items())
         said = f": {verdict.kind.value}. {verdict.reason}" if verdict else "."
         lines += [f"Of {len(scored)} completed trials run {best.run} is best, {name} = {best.values[name]:.4g}{said}"]
@@ -148,3 +149,9 @@ def _notes(view: TurnView) -> str:
         ]
     body = "\n".join(lines)
     return f"{CONTROL}.\n\nnotes.txt\n```\n<<<<<<< SEARCH\n=======\n{body}\n>>>>>>> REPLACE\n```\n"
+
+
+def _lead(view: TurnView, judged: RowView, name: str) -> float:
+    """The run's number, along a frontier its distance from it."""
+    bar = judged.verdict.baseline_mean if view.spec.frontier and judged.verdict else None
+    return judged.row.values[name] - (bar or 0.0)

@@ -10,6 +10,7 @@ import pytest
 
 from agent.core.code.search_marks import Setting, settings_of
 from agent.core.edit.apply import apply_reply
+from agent.core.evidence.verdict import judge
 from agent.core.inputs.idea import Idea
 from agent.core.inputs.spec import Direction, Metric, TemplateSpec
 from agent.core.journal.events import Launched
@@ -213,6 +214,15 @@ def test_the_closing_notes_apply_and_name_the_best_run(direction: Direction, bes
     notes = result.files["notes.txt"]
     assert CONTROL in notes and f"Of 2 completed trials run {best} is best" in notes
     assert f"X={0.75 if best == 2 else 0.25}" in notes
+
+
+def test_the_closing_notes_allow_for_the_luck_of_the_best() -> None:
+    metric = Metric(name="score", path=("score",), direction="higher")
+    scores = (0.5, 0.61, 0.48, 0.51)
+    verdicts = [judge(metric, score, (0.48, 0.5, 0.52), []) for score in scores]
+    rows = tuple(replace(row(n, {"X": 0.3}, scores[n]), verdict=verdicts[n]) for n in range(4))
+    notes = ask(view_of(files={"notes.txt": "# Notes\n"}, purpose=Purpose.NOTES, rows=rows))
+    assert "run 1 is best, score = 0.61: no difference. " in notes and "as the best of 4 runs it may be luck" in notes
 
 
 def test_closing_notes_without_a_completed_run_still_say_what_it_was() -> None:
