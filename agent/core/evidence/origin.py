@@ -105,7 +105,7 @@ def compare(recorded: Mapping[str, object], now: Mapping[str, str]) -> tuple[str
 def find_move(recorded: Mapping[str, object], now: Mapping[str, str]) -> str:
     """The machine that made a row and this one, in words. Empty if they are alike, or this one is not known.
 
-    A row that does not say where it was made is suspect where a GPU computes.
+    A row that names no machine is suspect if a GPU computes.
     """
     there, here = str(recorded.get("machine", "")), now.get("machine", "")
     if not there and now.get("device") == "GPU":

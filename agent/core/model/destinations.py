@@ -1,4 +1,4 @@
-"""Where a request would go, and with which key: to the provider or address that the user named, or nowhere."""
+"""Host and key of a request before it is sent: to the provider or address that the user named, or nowhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A branch read from its own file, where git keeps it until it packs it: no process is started to ask."""
+"""A branch read from its own file, in which git keeps it until it packs it: no process is started to ask."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def open_closed_streams() -> None:
 
 
 def settle_streams() -> None:
-    """Write what is left. Where that is not possible, drop it: the interpreter would end with an error of its own."""
+    """Write what is left. If that is not possible, drop it: the interpreter would end with an error of its own."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -21,7 +21,7 @@ from agent.core.text.lexer import Kind, Line
 from agent.core.text.markers import read_fence
 from agent.core.text.placeholders import is_elision
 
-__all__ = ["Unread", "find_unread"]
+__all__ = ["UnreadChange", "find_unread"]
 
 SHORTEST: Final = 8  # characters of a line that is enough to know its file by
 FEWEST_BARE: Final = 4  # lines of a file that stand without a fence
@@ -58,7 +58,7 @@ _WORD: Final = re.compile(r"[A-Za-z_]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class UnreadChange:
     """A part of a reply that looks like a change. line: its first line. what: the part, in words."""
 
     line: int
@@ -67,7 +67,7 @@ class Unread:
 
 def find_unread(
     lines: Sequence[Line], read: Collection[int], before: Mapping[str, str], after: Mapping[str, str]
-) -> Unread | None:
+) -> UnreadChange | None:
     """The first such part. read: numbers of the lines at which edits begin that were read."""
     known = _Known(before, after)
     free = [line for line in lines if line.kind in (Kind.PROSE, Kind.CODE)]
@@ -112,14 +112,14 @@ def _says_much(line: str) -> bool:
     return len(line) >= SHORTEST and is_code and not is_common
 
 
-def _calls(lines: Sequence[Line], free: Sequence[Line], known: _Known) -> Iterator[Unread]:
+def _calls(lines: Sequence[Line], free: Sequence[Line], known: _Known) -> Iterator[UnreadChange]:
     """Lines with an argument of a call that changes a file: `"old_str": `, `<old_str>`, `old_str=`."""
     for line in free:
         if any(_is_argument(line.text, sign) for sign in _SIGNS):
             mark = read_fence(lines[line.fence - 1].text) if line.kind is Kind.CODE else None
             is_python = mark is not None and mark.info.lower().partition(" ")[0] in _PYTHON
             if not is_python or mentioned(line.text, known.names):
-                yield Unread(line.number, "a call of a tool that is not read")
+                yield UnreadChange(line.number, "a call of a tool that is not read")
 
 
 def _is_argument(text: str, name: str) -> bool:
@@ -131,13 +131,13 @@ def _is_argument(text: str, name: str) -> bool:
 # fences
 
 
-def _fences(lines: Sequence[Line], read: Collection[int], known: _Known) -> Iterator[Unread | None]:
+def _fences(lines: Sequence[Line], read: Collection[int], known: _Known) -> Iterator[UnreadChange | None]:
     paired = paired_fences(lines)
     for number, part in groupby(lines, key=lambda line: line.fence):
         fence = list(part)
         if not number or lines[number - 1].kind is not Kind.FENCE:
             continue
-        has_blocks = any(line.kind in (Kind.BLOCK, Kind.PATCH) for line in fence)
+        has_blocks = any(line.block for line in fence)
         if number not in paired and (has_blocks or not any(line.number in read for line in fence)):
             body = [line.text for line in fence[1:] if line.kind is Kind.CODE and line.text.strip()]
             body = [line for line in body if not find_name(line, known.names)] if has_blocks else body
@@ -146,7 +146,7 @@ def _fences(lines: Sequence[Line], read: Collection[int], known: _Known) -> Iter
 
 def _judge_fence(
     lines: Sequence[Line], number: int, body: Sequence[str], has_blocks: bool, known: _Known
-) -> Unread | None:
+) -> UnreadChange | None:
     mark = read_fence(lines[number - 1].text)
     language = mark.info.lower().partition(" ")[0].partition(":")[0] if mark else ""
     is_output = any(line.startswith(_MARKS_OF_OUTPUT) for line in body)
@@ -156,18 +156,18 @@ def _judge_fence(
         return _writes_by_program(number, body, known) if language not in ("output", "log", "csv") else None
     if language in _DIFFS and any(line[:1] in ("+", "-") for line in body):
         new = [line[1:] for line in body if line[:1] == "+"]
-        return None if all(map(known.is_held, new)) else Unread(number, "a diff that is not read")
+        return None if all(map(known.is_held, new)) else UnreadChange(number, "a diff that is not read")
     what = "lines outside of its edits" if has_blocks else "code"
     if name := known.changed_by(body):
-        return Unread(number, f"{what} that would change {name}")
+        return UnreadChange(number, f"{what} that would change {name}")
     if any(is_elision(line) for line in body) and not all(known.is_held(line) or is_elision(line) for line in body):
-        return Unread(number, "code with marks for lines left out")
+        return UnreadChange(number, "code with marks for lines left out")
     if (language in _PYTHON or not language) and not has_blocks and _is_introduced(lines, number - 1, known):
         is_code = language in _PYTHON or (
             all(_says_much(line.strip()) for line in body) and find_bad_python("\n".join(body)) is None
         )
         if is_code and not all(map(known.is_held, body)):
-            return Unread(number, "code that the words above it put into a file")
+            return UnreadChange(number, "code that the words above it put into a file")
     return _writes_by_program(number, body, known)
 
 
@@ -181,25 +181,25 @@ def _is_introduced(lines: Sequence[Line], end: int, known: _Known) -> bool:
     return says or bool(mentioned(above.text, known.names))
 
 
-def _writes_by_program(number: int, body: Sequence[str], known: _Known) -> Unread | None:
+def _writes_by_program(number: int, body: Sequence[str], known: _Known) -> UnreadChange | None:
     """A program that would write a file of the experiment."""
     names = next((found for line in body if (found := mentioned(line, known.names))), ())
     if names and any(sign in line for line in body for sign in _WRITES):
-        return Unread(number, f"a program that would change {names[0]}")
+        return UnreadChange(number, f"a program that would change {names[0]}")
     return None
 
 
 # lines without a fence
 
 
-def _bare(lines: Sequence[Line], free: Sequence[Line], known: _Known) -> Iterator[Unread | None]:
+def _bare(lines: Sequence[Line], free: Sequence[Line], known: _Known) -> Iterator[UnreadChange | None]:
     for line in free:
         if form := _looks_like_patch(line):
-            yield Unread(line.number, f"a line of {form} that is not read")
+            yield UnreadChange(line.number, f"a line of {form} that is not read")
     for part in json_parts(free):
         name = next((known.code[text] for text in _texts(parse_json(part)) if text in known.code), "")
         if name and not _is_read(part, known):
-            yield Unread(part[0].number, f"JSON that would change {name}")
+            yield UnreadChange(part[0].number, f"JSON that would change {name}")
     numbers = {line.number for line in free}
     for is_prose, group in groupby(lines, key=lambda line: line.kind is Kind.PROSE and line.number in numbers):
         run = [line for line in group if line.text.strip()]
@@ -231,12 +231,12 @@ def _is_read(part: Sequence[Line], known: _Known) -> bool:
     return all(known.is_held(text) for text in _texts(parse_json(part)) if _says_much(text))
 
 
-def _judge_bare(run: Sequence[Line], known: _Known) -> Unread | None:
+def _judge_bare(run: Sequence[Line], known: _Known) -> UnreadChange | None:
     """A program without a fence: several lines of a file, with others between them."""
     marks = [line for line in run if is_elision(line.text)]
     new = (line for line in run if line not in marks and _says_much(line.text.strip()))
     if marks and not all(known.is_held(line.text) for line in new):
-        return Unread(marks[0].number, "code with marks for lines left out")
+        return UnreadChange(marks[0].number, "code with marks for lines left out")
     hits = [line for line in run if line.text.strip() in known.code]
     if len({line.text.strip() for line in hits}) < FEWEST_BARE:
         return None
@@ -245,10 +245,10 @@ def _judge_bare(run: Sequence[Line], known: _Known) -> Unread | None:
     if len(held) == len(span):
         return None
     name = known.code[hits[0].text.strip()]
-    return Unread(span[0].number, f"code without a fence that would change {name}")
+    return UnreadChange(span[0].number, f"code without a fence that would change {name}")
 
 
-def _find_indented(lines: Sequence[Line], run: Sequence[Line], known: _Known) -> Unread | None:
+def _find_indented(lines: Sequence[Line], run: Sequence[Line], known: _Known) -> UnreadChange | None:
     """Indented code under words that announce a change of a file."""
     for k, line in enumerate(run):
         if not line.text.startswith(_INDENTS) or not k or run[k - 1].text.startswith(_INDENTS):
@@ -256,5 +256,5 @@ def _find_indented(lines: Sequence[Line], run: Sequence[Line], known: _Known) ->
         code = list(takewhile(lambda other: other.text.startswith(_INDENTS), run[k:]))
         says_much = any(_says_much(other.text.strip()) and not known.is_held(other.text) for other in code)
         if says_much and mentioned(run[k - 1].text, known.names) and _is_introduced(lines, line.number - 1, known):
-            return Unread(line.number, "indented code that the words above it put into a file")
+            return UnreadChange(line.number, "indented code that the words above it put into a file")
     return None
