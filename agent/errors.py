@@ -33,7 +33,13 @@ __all__ = [
     "ScientistError",
     "StopRequested",
     "UsageError",
+    "in_one_line",
 ]
+
+
+def in_one_line(value: str) -> str:
+    """A path or another value as it can stand in a line, whatever line breaks it holds."""
+    return value.replace("\n", "\\n").replace("\r", "\\r")
 
 
 class ScientistError(Exception):
@@ -48,8 +54,8 @@ class UsageError(ScientistError):
     exit_code = 2
 
     def __init__(self, where: str, problem: str, remedy: str = "") -> None:
-        self.where, self.problem, self.remedy = where, problem, remedy
-        super().__init__(f"{where}: {problem}" + (f"; {remedy}" if remedy else ""))
+        self.where, self.problem, self.remedy = in_one_line(where), problem, remedy
+        super().__init__(f"{self.where}: {problem}" + (f"; {remedy}" if remedy else ""))
 
 
 class Locked(ScientistError):
@@ -88,8 +94,8 @@ class IntegrityError(ScientistError):
     exit_code = 6
 
     def __init__(self, where: str, problem: str, remedy: str) -> None:
-        self.where, self.problem, self.remedy = where, problem, remedy
-        super().__init__(f"{where}: {problem}; {remedy}")
+        self.where, self.problem, self.remedy = in_one_line(where), problem, remedy
+        super().__init__(f"{self.where}: {problem}; {remedy}")
 
 
 class JournalCorrupt(IntegrityError):

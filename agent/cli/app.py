@@ -14,16 +14,16 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import Abort, TyperException
 
-from agent.cli.settings import CALL, read_settings, say_misuse, say_refusal, watch
+from agent.cli.settings import CALL, read_settings, say_misuse, say_refusal, say_unusable, watch
 from agent.cli.table import COMMANDS, DEFAULT_WORKSPACES, make_typer
 from agent.cli.terminal import STDOUT, VOICE, clean_streams, describe_surprise, say
 from agent.edges.system.faults import is_machine_fault, say_fault
-from agent.edges.system.git_variables import forget_git_variables
+from agent.edges.system.git_variables import forget_git_variables, without_git_settings
 from agent.edges.system.large_imports import import_large
 from agent.edges.system.library_warnings import ignore_library_warnings
 from agent.edges.system.processes import read_process, running_s, undo_odd_start
 from agent.edges.system.streams import open_closed_streams, settle_streams
-from agent.errors import ScientistError
+from agent.errors import ScientistError, UsageError
 
 # Each would end this process anyway, without a word.
 ENDING = (
@@ -63,7 +63,8 @@ class LazyGroup(TyperGroup):
 
 def load_command(name: str) -> Any:
     """Import the command: a function of its name, or a group of commands."""
-    found = getattr(import_large(COMMANDS[name].module), name)
+    with without_git_settings(os.environ):
+        found = getattr(import_large(COMMANDS[name].module), name)
     if isinstance(found, typer.Typer):
         group = typer.main.get_command(found)
         group.name = name
@@ -109,6 +110,7 @@ def begin(
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and exit with its code."""
     forget_git_variables(os.environ)
+    os.environ.pop("PYTHONINSPECT", None)  # children would wait for input at their end
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # GitPython raises when it is imported and there is no git
     ignore_library_warnings()
     open_closed_streams()
@@ -117,6 +119,11 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         own = read_process(os.getpid())
         sys.exit(run(sys.argv[1:] if arguments is None else arguments, running_s(own) if own else 0.0))
+    except SystemExit as ended:
+        if not sys.flags.inspect:
+            raise
+        settle_streams()
+        os._exit(ended.code if isinstance(ended.code, int) else 1)  # else Python shows a traceback and asks for more
     finally:
         settle_streams()
 
@@ -141,6 +148,16 @@ def end(number: int, _frame: object) -> None:
     sys.exit(128 + number)
 
 
+def require_folder(arguments: list[str]) -> None:
+    """Raises: UsageError if the folder in which the call stands was removed. Help is given all the same."""
+    if {"--help", "-h", "--version"}.isdisjoint(arguments):
+        try:
+            Path.cwd().stat()
+        except OSError as error:
+            where, problem = "the folder in which you stand", f"cannot be used: {error.strerror}"
+            raise UsageError(where, problem, "cd into another one, or into it again") from error
+
+
 def run(arguments: list[str], age_s: float = 0.0) -> int:
     """Run one command and return its exit code. An error is one line on standard error.
 
@@ -154,6 +171,7 @@ def run(arguments: list[str], age_s: float = 0.0) -> int:
 def answer(arguments: list[str]) -> int:
     CALL.context, CALL.arguments = None, arguments
     try:
+        require_folder(arguments)
         code = app(arguments, prog_name="scientist", standalone_mode=False)
     except TyperException as error:
         say(say_misuse(error, arguments))
@@ -168,6 +186,9 @@ def answer(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        if refusal := say_unusable(error):
+            say(f"scientist: {refusal}")
+            return UsageError.exit_code
         if isinstance(error, OSError) and error.filename == STDOUT:
             say(f"scientist: {STDOUT}: cannot be written: {error.strerror}")
             return 1

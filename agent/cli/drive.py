@@ -76,6 +76,8 @@ def load_keys() -> None:
         load_dotenv(Path(".env"), encoding="utf-8-sig")  # Windows begins a file with a mark
     except UnicodeDecodeError as error:
         raise UsageError(".env", f"is not UTF-8: {error}") from error
+    except OSError as error:
+        raise UsageError(".env", f"cannot be read: {error.strerror}", "mend or remove it") from error
 
 
 def drive_all(

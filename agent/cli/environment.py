@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -31,28 +32,46 @@ from agent.edges.template.load import Template
 from agent.edges.template.origin import Given, data_digest, given_origin
 from agent.errors import UsageError
 
+ANSWER_S = 60.0
+
 
 def check_python(path: Path) -> Path:
     """Path of the interpreter. A shim, as of pyenv, is replaced by what it starts: a sandbox lacks its files.
 
     Raises: UsageError if it is not a Python interpreter.
     """
-    named = path
-    if path.parent == Path() and not os.access(path, os.X_OK):  # a name, as python3.11
-        found = shutil.which(path.name)
-        if found is None:
-            raise UsageError(f"--python {named}", "is no file here, and is not on PATH", "name the interpreter's path")
-        path = Path(found)
+    named, is_name = path, path.parent == Path() and not os.access(path, os.X_OK)  # a name, as python3.11
+    found = shutil.which(path.name) if is_name else str(path)
+    if found is None and not os.path.lexists(path):
+        raise UsageError(f"--python {named}", "is no file here, and is not on PATH", "name the interpreter's path")
+    path = Path(found or path)
+    if problem := _say_not_executable(path):
+        raise UsageError(f"--python {named}", problem, "name the interpreter's path")
     ask = [str(path.absolute()), "-c", "import sys; print(6 * 7, sys.executable)"]
     try:
-        done = run_probe(ask, 60.0)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise UsageError(f"--python {named}", f"cannot be run: {getattr(error, 'strerror', error)}") from error
+        done = run_probe(ask, ANSWER_S)
+    except subprocess.TimeoutExpired as error:
+        raise UsageError(f"--python {named}", f"gave no answer within {ANSWER_S:g} s") from error
+    except OSError as error:
+        raise UsageError(f"--python {named}", f"cannot be run: {error.strerror}") from error
     answer, _, started = done.stdout.strip().partition(" ")
     if answer != "42":
         raise UsageError(f"--python {named}", "is not a Python interpreter")
     place = without_steps_up(path)
     return Path(started) if place.parent.name == "shims" and started else place
+
+
+def _say_not_executable(path: Path) -> str:
+    """Why the path cannot be a program. Empty if it can."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return f"cannot be run: {error.strerror}"
+    if stat.S_ISDIR(mode):
+        return "is a folder"
+    if not stat.S_ISREG(mode):
+        return "is no file"
+    return "" if os.access(path, os.X_OK) else "is not executable (chmod +x)"
 
 
 def without_steps_up(path: Path) -> Path:
@@ -65,7 +84,7 @@ def check_data(path: Path | None) -> Path | None:
 
     Raises: UsageError if it is no folder.
     """
-    if path and not path.is_dir():
+    if path and not os.path.isdir(path):  # noqa: PTH112 - Path raises if a folder above cannot be entered
         raise UsageError(f"--data {path}", "is not a folder")
     return path.absolute() if path else None
 
@@ -270,8 +289,9 @@ def check_writable(folder: Path) -> None:
 
     Raises: UsageError if it cannot be made or written.
     """
-    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    made: list[Path] = []
     try:
+        made = [place for place in (folder, *folder.parents) if not place.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe.{os.getpid()}"
         probe.touch()
@@ -290,7 +310,8 @@ def refuse_colon(folder: Path) -> None:
     """Raises: UsageError if a run could not import what lies in the folder: PYTHONPATH is divided at a colon."""
     if ":" in str(folder.absolute()):
         problem = "has a colon in its path, and runs could not import sealed/"
-        raise UsageError(str(folder.absolute()), problem, "name another folder with --workspaces")
+        where = f"--workspaces {folder}" + ("" if folder.is_absolute() else f": {folder.absolute()}")
+        raise UsageError(where, problem, "name another folder")
 
 
 def require_cache(template: Template, interpreter: Path | None) -> None:

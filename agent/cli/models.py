@@ -102,9 +102,8 @@ def _check_language_model(option: str, name: str) -> None:
     if is_replay(name) and option != "--fallback-model":
         return
     if name.startswith("offline/") or not name.strip():
-        raise UsageError(
-            f"{option} {name}", "is unknown", "write provider/model, as deepseek/deepseek-reasoner, or offline/sweep"
-        )
+        remedy = "write provider/model, as deepseek/deepseek-reasoner, or offline/sweep"
+        raise UsageError(f"{option} {name or repr(name)}", "is unknown", remedy)
     check_model(name, os.environ, option)
 
 

@@ -6,10 +6,12 @@ import contextlib
 import errno
 import os
 import pwd
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import agent
+from agent.cli.settings import at_home
 from agent.cli.table import DEFAULT_WORKSPACES
 from agent.cli.terminal import read_redactor
 from agent.core.inputs.idea import Idea, parse_ideas
@@ -20,6 +22,7 @@ from agent.errors import UsageError
 PACKAGE = Path(agent.__file__).parent
 TEMPLATES = Path("templates")
 IDEAS = Path("ideas")
+IDEAS_CAP_BYTES = 64 << 20
 _UNWRITABLE = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP}
 )
@@ -41,9 +44,9 @@ def template_roots() -> list[Path]:
 
     Raises: UsageError if SCIENTIST_TEMPLATES names a folder that is not there.
     """
-    extra = [Path(p) for p in os.environ.get("SCIENTIST_TEMPLATES", "").split(os.pathsep) if p]
+    extra = [Path(at_home(p)) for p in os.environ.get("SCIENTIST_TEMPLATES", "").split(os.pathsep) if p]
     for folder in extra:
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # noqa: PTH112 - Path raises if a folder above cannot be entered
             raise UsageError(
                 f"SCIENTIST_TEMPLATES={folder}", "is not a folder", "name folders of templates, or unset it"
             )
@@ -89,14 +92,17 @@ def find_ideas(name: str, roots: Sequence[Path]) -> Path:
     Raises: UsageError listing the names that there are.
     """
     known = list_ideas(roots)
-    path = Path(name)
-    if os.path.lexists(path):
+    path, problem = Path(name), ""
+    try:
+        path.lstat()
         return path
+    except OSError as error:
+        problem = error.strerror or ""
     if path.name == name and path.name.removesuffix(".json") in known:
         return known[path.name.removesuffix(".json")]
     there_are = f"name a file, or one of: {', '.join(sorted(known)) or '(none)'}"
     if path.suffix or path.name != name:
-        raise UsageError(name, f"cannot be read: {os.strerror(errno.ENOENT)}", there_are)
+        raise UsageError(name, f"cannot be read: {problem}", there_are)
     raise UsageError(f"ideas {name}", "not found", there_are)
 
 
@@ -173,7 +179,7 @@ def environment_cache() -> Path:
     Raises: UsageError if neither SCIENTIST_CACHE nor a home folder says where it is.
     """
     if base := os.environ.get("SCIENTIST_CACHE"):
-        return Path(base).absolute()
+        return Path(at_home(base)).absolute()
     base = os.environ.get("XDG_CACHE_HOME", "")  # its standard has a relative path passed over
     return (Path(base) if base.startswith("/") else home_folder() / ".cache") / "scientist"
 
@@ -197,10 +203,18 @@ def home_folder() -> Path:
 
 def read_ideas(path: Path) -> list[Idea]:
     """Raises: UsageError if the file cannot be read or used."""
+    other = "name another: see scientist ideas"
     try:
-        text = path.read_text("utf-8-sig")
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(mode := os.fstat(file.fileno()).st_mode) and not stat.S_ISFIFO(mode):
+                raise UsageError(str(path), "is no file", other)
+            os.set_blocking(file.fileno(), True)  # a pipe is read to its end; one that nobody writes to is empty
+            content = file.read(IDEAS_CAP_BYTES + 1)
+        if len(content) > IDEAS_CAP_BYTES:
+            raise UsageError(str(path), f"is larger than {IDEAS_CAP_BYTES >> 20} MiB", other)
+        text = content.decode("utf-8-sig")
     except OSError as error:
-        raise UsageError(str(path), f"cannot be read: {error.strerror}", "name another: see scientist ideas") from error
+        raise UsageError(str(path), f"cannot be read: {error.strerror}", other) from error
     except UnicodeDecodeError as error:
         raise UsageError(str(path), f"is not UTF-8: {error}") from error
     return parse_ideas(read_redactor()(text), str(path))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,8 +17,8 @@ from typer.exceptions import TyperException
 
 from agent.cli.table import COMMANDS
 from agent.core.inputs.toml import parse_toml
-from agent.core.text.wording import find_toml_line, say_not_toml, say_reason, show_value
-from agent.errors import ScientistError, UsageError
+from agent.core.text.wording import find_near, find_toml_line, say_not_toml, say_reason, show_value
+from agent.errors import ScientistError, UsageError, in_one_line
 
 SETTINGS_FILE = Path("scientist.toml")
 MODELS_SECTION = "models"
@@ -50,7 +51,9 @@ def read_settings(name: str, command: Any, path: Path = SETTINGS_FILE) -> dict[s
             where = f"{say_place(path, section)}: {section} = {say_value(options)}"
             raise UsageError(where, "stands in no section", "write [launch] and below it max-runs = 5")
         if section not in COMMANDS:
-            problem, remedy = f"[{section}] is no command", "write [launch] and below it max-runs = 5"
+            problem = f"[{section}] is no command"
+            meant = find_near(section, COMMANDS)
+            remedy = f"did you mean [{meant}]?" if meant else "write [launch] and below it max-runs = 5"
             raise UsageError(say_place(path, section), problem, remedy)
     given: dict[str, Any] = {}
     for section in sections_of(name):
@@ -74,7 +77,9 @@ def check_options(command: Any, options: dict[str, Any], title: str, path: Path)
         parameter = names.get(option.replace("-", "_"))
         if parameter is None:
             place = say_place(path, *title.split(), option)
-            raise UsageError(place, f"[{title}] has no option {option}", f"see: scientist {title} --help")
+            meant = find_near(option.replace("-", "_"), names).replace("_", "-")
+            remedy = f"did you mean {meant}?" if meant else f"see: scientist {title} --help"
+            raise UsageError(place, f"[{title}] has no option {option}", remedy)
         wanted = say_type(parameter)
         if not TYPES[wanted](value):
             place = say_place(path, *title.split(), option)
@@ -146,41 +151,130 @@ def watch(command: Any) -> Any:
 
 
 def refuse_odd_values(context: Any) -> None:
-    """Raises: UsageError for a number that is not finite, and for a path that is empty, as of an unset variable."""
+    """Take a leading ~ of a path for a home, as no shell does behind "=" or in a file.
+
+    Raises: UsageError for a number that is not finite, and for a path or a name that is empty, as of an unset variable.
+    """
     for parameter in context.command.params:
         value = context.params.get(parameter.name)
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(say_origin(context, parameter, CALL.arguments), "is not a finite number")
-        typed = say_typed(parameter.opts, CALL.arguments)
-        if value == Path() and typed in (f"{parameter.opts[0]} ''", f"{parameter.opts[0]}="):
-            raise UsageError(f"{parameter.opts[0]} ''", "is empty", "name a path, or leave the option out")
+        if is_empty(context, parameter):
+            remedy = "name one" if parameter.required else "name one, or leave it out"
+            raise UsageError(say_empty(context, parameter), "is empty", remedy)
+        if isinstance(value, Path):
+            context.params[parameter.name] = Path(at_home(str(value)))
+        elif isinstance(value, list | tuple):
+            context.params[parameter.name] = [Path(at_home(str(v))) if isinstance(v, Path) else v for v in value]
+        elif is_place(parameter):
+            context.params[parameter.name] = at_home(str(value or "")) or value
+
+
+def is_place(parameter: Any) -> bool:
+    """Whether it takes a name as well as a path, so that it is a text: IDEAS, TEMPLATE, --template."""
+    return parameter.opts[0] == "--template" or (parameter.metavar or "").rstrip(".") in ("IDEAS", "TEMPLATE")
+
+
+def at_home(path: str) -> str:
+    """The path with the home for a leading ~ or ~user, unless there is a file of such a name, or no such home."""
+    return os.path.expanduser(path) if path.startswith("~") and not os.path.lexists(path) else path  # noqa: PTH111
+
+
+def is_empty(context: Any, parameter: Any) -> bool:
+    """Whether "" was given for a path or a place."""
+    value = context.params.get(parameter.name)
+    values = value if isinstance(value, list | tuple) else [value]
+    if not any(one == Path() or (one == "" and is_place(parameter)) for one in values):
+        return False
+    source = context.get_parameter_source(parameter.name).name
+    if source == "DEFAULT_MAP":
+        return bool(context.lookup_default(parameter.name) == "")
+    if source != "COMMANDLINE":
+        return False
+    if parameter.param_type_name == "argument":
+        return "" in CALL.arguments
+    return say_typed(parameter.opts, CALL.arguments) in (f"{parameter.opts[0]} ''", f"{parameter.opts[0]}=")
+
+
+def say_empty(context: Any, parameter: Any) -> str:
+    if context.get_parameter_source(parameter.name).name == "DEFAULT_MAP":
+        return say_origin(context, parameter, CALL.arguments)
+    return f"{name_of(parameter)} ''"
+
+
+def name_of(parameter: Any) -> str:
+    """The parameter as help names it: an option, or WS."""
+    return str(parameter.metavar).rstrip(".") if parameter.param_type_name == "argument" else str(parameter.opts[0])
+
+
+@dataclass(frozen=True, slots=True)
+class GivenValue:
+    """A value that a person gave to a parameter of the call that is going on."""
+
+    # The value itself: one of them, if the parameter takes several.
+    value: object
+    # "--max-runs 5" as it is typed, also if it came from elsewhere.
+    typed: str
+    # The option, variable or line of a file that gave it.
+    origin: str
+    # Names of the option; () for an argument.
+    names: tuple[str, ...]
+    # Whether it stands on the command line.
+    is_typed: bool
+
+
+def given_values() -> Iterator[GivenValue]:
+    """Every value of the call that is not a default."""
+    context = CALL.context
+    for parameter in context.command.params if context else ():
+        source = context.get_parameter_source(parameter.name)
+        if source is None or source.name == "DEFAULT":
+            continue
+        is_typed, is_argument = source.name == "COMMANDLINE", parameter.param_type_name == "argument"
+        value = context.params.get(parameter.name)
+        for one in value if isinstance(value, list | tuple) else [value]:
+            typed = in_one_line(f"{name_of(parameter)} {one}")
+            origin = typed if is_typed else say_origin(context, parameter, CALL.arguments)
+            yield GivenValue(one, typed, origin, () if is_argument else tuple(parameter.opts), is_typed)
 
 
 def say_refusal(error: ScientistError) -> str:
     """The error in one line. A wrong setting is named with its origin, if the error does not say it."""
-    text, context = str(error), CALL.context
-    if context is None or not isinstance(error, UsageError):
+    text, given = str(error), list(given_values())
+    if not isinstance(error, UsageError):
         return text
-    for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name)
-        if source is None or source.name == "DEFAULT":
-            continue
-        is_typed = source.name == "COMMANDLINE"
-        if is_typed and parameter.param_type_name == "argument":
-            continue
-        if is_typed and any(name in text for name in parameter.opts):
-            if text.startswith(tuple(parameter.opts)):
-                return text
-            continue
-        value = context.params.get(parameter.name)
-        for one in value if isinstance(value, list | tuple) else [value]:
-            named = f"{parameter.opts[0]} {one}"
-            origin = named if is_typed else say_origin(context, parameter, CALL.arguments)
-            if text.startswith(named):
-                return origin + text.removeprefix(named)
-            if not text.startswith(origin) and isinstance(one, str | Path) and mentions(error, str(one)):
-                return f"{origin}: {text}"
-    return text
+    for one in given:
+        if one.names and text.startswith(one.typed):
+            return one.origin + text.removeprefix(one.typed)
+    if any(text.startswith(one.names) for one in given if one.names):
+        return text
+    options = [one for one in given if one.names and isinstance(one.value, str | Path)]
+    untold = [one for one in options if not (one.is_typed and any(name in text for name in one.names))]
+    named = [one for one in untold if mentions(error, str(one.value))]
+    culprit = next((one for one in named if repr(str(one.value)) in error.problem), None)
+    if not culprit and any(not one.names and one.is_typed and text.startswith(f"{one.value}:") for one in given):
+        return text  # it speaks of what an argument names
+    culprit = culprit or next(iter(named), None)
+    return f"{culprit.origin}: {text}" if culprit and not text.startswith(culprit.origin) else text
+
+
+# What is wrong with a place, rather than with the machine or with us
+_PLACE_FAULTS = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR}
+)
+
+
+def say_unusable(error: Exception) -> str:
+    """One line for a path that cannot be entered, read or written, if a person named it or a folder above. Else ""."""
+    if not isinstance(error, OSError) or error.errno not in _PLACE_FAULTS or not isinstance(error.filename, str):
+        return ""
+    path = os.path.abspath(error.filename)  # noqa: PTH100 - resolve() follows links, which may be the fault
+    for one in given_values():
+        place = os.path.abspath(str(one.value)) if isinstance(one.value, str | Path) else ""  # noqa: PTH100
+        if place and (path == place or path.startswith(f"{place.rstrip('/')}/")):
+            which = "" if path == place else f"{in_one_line(error.filename)} "
+            return f"{one.origin}: {which}cannot be used: {error.strerror}"
+    return ""
 
 
 def mentions(error: UsageError, value: str) -> bool:
@@ -195,12 +289,12 @@ def say_misuse(error: TyperException, arguments: Sequence[str]) -> str:
     title = context.command_path if context else "scientist"
     parameter = getattr(error, "param", None)
     if not isinstance(error, typer.BadParameter) or parameter is None or not error.message:
-        return f"{title}: {error.format_message()}"
+        return in_one_line(f"{title}: {error.format_message()}")
     origin = say_origin(context, parameter, arguments)
     if parameter.param_type_name == "argument":
         wrong = find_input(error)
         origin += f" {wrong}" if wrong else ""
-    return f"{title}: {origin}: {say_reason(error.message)}; see: {title} --help"
+    return in_one_line(f"{title}: {origin}: {say_reason(error.message)}; see: {title} --help")
 
 
 def find_input(error: BaseException | None) -> str:
@@ -228,19 +322,20 @@ def say_origin(context: Any, parameter: Any, arguments: Sequence[str]) -> str:
             ]
             return found[-1] if found else f"{SETTINGS_FILE}: {parameter.name}"
         case "ENVIRONMENT":
-            return f"{parameter.envvar}={os.environ.get(parameter.envvar, '')}"
+            return in_one_line(f"{parameter.envvar}={os.environ.get(parameter.envvar, '')}")
         case _:
-            return say_typed(parameter.opts, arguments)
+            return in_one_line(say_typed(parameter.opts, arguments))
 
 
 def say_typed(names: Sequence[str], arguments: Sequence[str]) -> str:
-    """An option as it was typed, with its value."""
+    """An option as it was typed, with its value: the last one counts."""
+    found = names[0]
     for argument, following in pairwise([*arguments, ""]):
         if argument in names:
-            return f"{argument} {following or repr('')}"
-        if argument.partition("=")[0] in names:
-            return argument
-    return names[0]
+            found = f"{argument} {following or repr('')}"
+        elif argument.partition("=")[0] in names:
+            found = argument
+    return found
 
 
 def say_place(path: Path, *keys: str) -> str:

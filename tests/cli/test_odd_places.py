@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from agent.cli import places
+from agent.cli import app, drive, environment, places
 from agent.cli.drive import load_keys
 from agent.cli.environment import check_python, check_variables, refuse_typing_errors
+from agent.cli.settings import at_home
 from agent.cli.terminal import read_redactor
-from agent.edges.doctor.machine import check_cache
+from agent.edges.doctor.machine import check_cache, check_git
 from agent.errors import UsageError
 from tests.cli.conftest import Scientist
 from tests.paths import QUADRATIC
@@ -184,3 +186,117 @@ def test_a_colon_in_the_path_of_the_workspaces_is_refused_before_anything_is_mad
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert f"{folder}/12:30: has a colon in its path, and runs could not import sealed/" in done.stderr
     assert not list(folder.glob("12:30/*"))
+
+
+def test_a_leading_tilde_is_the_home_also_where_no_shell_sees_it(
+    scientist: Scientist, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(folder / "home"))
+    assert scientist("idea", "new", "Warm up", "--out=~/mine.json").returncode == 0
+    assert (folder / "home" / "mine.json").is_file() and not (folder / "~").exists()
+    (folder / "scientist.toml").write_text('[launch]\ndata = "~/no data"\n')
+    told = scientist("launch", "ideas.json", "--template", QUADRATIC).stderr
+    assert told.startswith('scientist: scientist.toml:2: [launch] data = "~/no data": is not a folder')
+    monkeypatch.setenv("SCIENTIST_CACHE", "~/cache")
+    assert places.environment_cache() == folder / "home" / "cache"
+    monkeypatch.chdir(folder)
+    (folder / "~draft").mkdir()
+    for path in ("~draft", "~no-such-user/x", "a~", "./~"):
+        assert at_home(path) == path
+
+
+def test_a_folder_that_was_removed_around_the_call_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for command in ("status", "doctor", "template check x", "init", "resume --all", ""):
+        assert app.run(command.split()) == 2
+        told = capsys.readouterr().err
+        assert told.startswith("scientist: the folder in which you stand: cannot be used: ") and told.count("\n") == 1
+    assert app.run(["--help"]) == 0
+
+
+def test_git_settings_that_do_not_parse_and_python_told_to_stay_do_no_harm(tmp_path: Path) -> None:
+    (tmp_path / ".gitconfig").write_text("[broken\n")
+    call = [sys.executable, "-c", "from agent.cli.app import main; main(['show', 'nothing'])"]
+    variables = os.environ | {"HOME": str(tmp_path), "PYTHONINSPECT": "1"}
+    done = subprocess.run(call, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr.startswith("scientist: nothing: is not a workspace"), done.stderr
+    assert done.stderr.count("\n") == 1 and not done.stdout
+    assert check_git().is_fault is False
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("folder", "is a folder"),
+        ("./plain", "is not executable (chmod +x)"),
+        ("plain", "is not executable (chmod +x)"),
+        ("pipe", "is no file"),
+        ("nowhere", "cannot be run: No such file or directory"),
+        ("none", "is no file here, and is not on PATH"),
+        ("./silent", "gave no answer within 0.2 s"),
+        ("./odd", "is not a Python interpreter"),
+    ],
+)
+def test_what_is_no_interpreter_is_called_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(environment, "ANSWER_S", 0.2 if name == "./silent" else 60.0)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "plain").write_text("#!/bin/sh\n")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "nowhere").symlink_to("gone")
+    for program, line in (("silent", "exec sleep 60"), ("odd", "printf '\\377'")):
+        (tmp_path / program).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / program).chmod(0o755)
+    with pytest.raises(UsageError) as raised:
+        check_python(Path(name))
+    assert str(raised.value).startswith(f"--python {Path(name)}: {said}")
+
+
+def test_a_name_that_is_too_long_is_refused_by_every_command(scientist: Scientist, folder: Path) -> None:
+    long = "n" * 300
+    for command in (
+        *(f"{name} {long}" for name in ("status", "show", "history", "logs", "stop", "resume", "verify", "unlock")),
+        *(f"{name} {long}" for name in ("init", "setup", "baseline", "template check", "ideas", "launch")),
+        f"tell {long} x",
+        f"diff {long} a b",
+        f"template new x --from {long}",
+        f"idea new x --out {long}",
+        *(f"launch ideas.json --template {QUADRATIC} {name} {long}" for name in ("--workspaces", "--data", "--python")),
+        f"launch ideas.json --template {long}",
+        f"launch ideas.json --template {QUADRATIC} --model replay/{long}",
+    ):
+        done = scientist(*command.split())
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, done
+        assert long in done.stderr and "unexpected" not in done.stderr, done
+    assert sorted(path.name for path in folder.iterdir()) == ["ideas.json"]
+
+
+def test_a_path_that_cannot_be_entered_is_named_with_its_origin(
+    scientist: Scientist, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(path: Path) -> bool:
+        if path in (QUADRATIC, Path("closed")):
+            raise PermissionError(13, "Permission denied", str(path))
+        return os.path.isdir(path)  # noqa: PTH112
+
+    monkeypatch.setattr(Path, "is_dir", look)  # as if the folders of two users were closed; root may enter each
+    told = scientist("launch", "ideas.json", "--template", QUADRATIC).stderr
+    assert told == f"scientist: --template {QUADRATIC}: cannot be used: Permission denied\n"
+    told = scientist("status", "closed").stderr
+    assert told == "scientist: DIR closed: cannot be used: Permission denied\n"
+
+
+def test_a_file_of_keys_that_cannot_be_read_is_named(scientist: Scientist, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(drive, "load_dotenv", refuse)
+    done = scientist("launch", "ideas.json", "--template", QUADRATIC)
+    assert done.returncode == 2
+    assert done.stderr == "scientist: .env: cannot be read: Permission denied; mend or remove it\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from enum import EnumType
 from pathlib import Path
@@ -143,3 +145,76 @@ def test_an_empty_path_as_of_an_unset_variable_is_refused(scientist: Scientist, 
 
 def test_an_argument_with_a_wrong_value_is_told(scientist: Scientist) -> None:
     assert_told(scientist("show", ".", "first"), '"first": is not a whole number', "show: run")
+
+
+def test_a_place_that_is_empty_is_refused_wherever_it_stands(scientist: Scientist, folder: Path) -> None:
+    (folder / "train.py").write_text("print('loss: 1')\n")
+    for title, command in (pair for name in COMMANDS for pair in leaves(name, app.load_command(name))):
+        for parameter in command.params:
+            is_argument, kind = parameter.param_type_name == "argument", str(parameter.type_descriptor.annotation)
+            name = (parameter.metavar or "").rstrip(".") if is_argument else parameter.opts[0]
+            if "Path" not in kind and name not in ("IDEAS", "TEMPLATE", "--template"):
+                continue
+            needs = {"tell": [["x"]], "diff": [["1"]], "idea new": [["Warm up"]]}.get(title, [[]])[0]
+            before = [word for word in NEEDS.get(title, []) if name != "--template" or word not in (name, TEMPLATE)]
+            given = ["", *needs] if is_argument else [*before, name, ""]
+            if not is_argument and title == "init":
+                continue  # --template of init names several
+            done = scientist(*title.split(), *given)
+            assert_told(done, f"{name} ''", "is empty")
+    for option in ("data", "python", "workspaces", "template"):
+        (folder / "scientist.toml").write_text(f'[launch]\n{option} = ""\n')
+        done = scientist("launch", "ideas.json", *([] if option == "template" else ["--template", TEMPLATE]))
+        assert_told(done, f'{option} = ""', "scientist.toml:2")
+    assert not list(folder.glob("*/*"))
+
+
+def test_a_value_with_line_breaks_is_told_in_one_line(scientist: Scientist, folder: Path) -> None:
+    launch = ("launch", "ideas.json", "--template", TEMPLATE)
+    for option in ("--template", "--model", "--python", "--data", "--profile", "--idea", "--sandbox", "--max-runs"):
+        assert_told(scientist(*launch, option, "a\nb\rc"), "a\\nb\\rc", option)
+    for name in ("SCIENTIST_MODEL", "SCIENTIST_SANDBOX", "SCIENTIST_PATIENCE_S", "SCIENTIST_PROFILE"):
+        assert_told(scientist(*launch, **{name: "a\nb"}), "a\\nb", f"{name}=")
+    for command in ("show", "status", "launch", "stop", "lau\nnch"):
+        done = scientist(command, "a\nb")
+        assert (done.returncode == 2 and done.stderr.count("\n") == 1) or command == "status", done
+
+
+def test_the_value_that_is_wrong_is_named_and_not_one_beside_it(scientist: Scientist, folder: Path) -> None:
+    shutil.copytree(QUADRATIC, folder / "mine")
+    for arguments, told in (
+        (("launch", "mine", "--template", "mine"), "mine: cannot be read: Is a directory"),
+        (("launch", "ideas.json", "--template", "mine", "--python", "mine"), "--python mine: is a folder"),
+        (("launch", "ideas.json", "--template", "mine", "--profile", "huge"), "--profile huge: template mine: has no"),
+        (("launch", "ideas.json", "--template", "mine", "--data", "ideas.json"), "--data ideas.json: is not a folder"),
+    ):
+        assert scientist(*arguments).stderr.startswith(f"scientist: {told}")
+    told = scientist("launch", "ideas.json", "--template", "mine", SCIENTIST_PROFILE="huge").stderr
+    assert told.startswith("scientist: SCIENTIST_PROFILE=huge: template mine: has no profile 'huge'")
+
+
+def test_a_name_that_is_nearly_right_is_proposed(scientist: Scientist, folder: Path) -> None:
+    for text, meant in (
+        ("[launch]\nmax_runz = 3", "did you mean max-runs?"),
+        ("[launch]\nmodle = 'x'", "did you mean model?"),
+        ("[lanch]\nmodel = 'x'", "did you mean [launch]?"),
+        ("[Launch]", "did you mean [launch]?"),
+        ("[launch]\nzzz = 3", "see: scientist launch --help"),
+    ):
+        (folder / "scientist.toml").write_text(text)
+        assert_told(scientist("launch", "ideas.json"), meant, "scientist.toml:")
+    (folder / "scientist.toml").write_bytes(b"\xef\xbb\xbf[launch]\r\nmax-runs = 0\r\n")
+    assert_told(scientist("launch", "ideas.json"), "max-runs = 0", "scientist.toml:2")
+
+
+def test_an_ideas_file_that_never_ends_is_refused(scientist: Scientist, folder: Path) -> None:
+    os.mkfifo(folder / "pipe.json")
+    (folder / "zero.json").symlink_to("/dev/zero")
+    with (folder / "large.json").open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    for name, told in (
+        ("pipe.json", "pipe.json:1:1: not JSON"),
+        ("zero.json", "zero.json: is no file"),
+        ("large.json", "large.json: is larger than 64 MiB"),
+    ):
+        assert_told(scientist("launch", name, "--template", TEMPLATE), told, name)

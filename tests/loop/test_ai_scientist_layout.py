@@ -29,7 +29,8 @@ PLOT = """import json, os
 folders = sorted(f for f in os.listdir(".") if f.startswith("run") and os.path.isdir(f))
 means = {f: json.load(open(f"{f}/final_info.json"))["toy"]["means"] for f in folders}
 with open("losses.svg", "w") as file:
-    file.write(json.dumps({"folders": folders, "baseline": means["run_0"]["val_loss"]}))
+    drawn = json.dumps({"folders": folders, "baseline": means["run_0"]["val_loss"]})
+    file.write(f"<svg><desc>{drawn}</desc></svg>")
 """
 CURVE = json.dumps([0.25] * 500_000)
 GIVEN = f'{{"toy": {{"means": {{"val_loss": 0.9, "steps": 3}}, "stderrs": {{"val_loss": 0.1}}, "curve": {CURVE}}}}}'
@@ -88,7 +89,8 @@ def test_an_idea_on_an_ai_scientist_folder(make_study: Callable[..., Study], fol
     stored = [p for p in (path / ".agent").rglob("*") if p.is_file() and "attempts" not in p.parts]
     assert sum(p.stat().st_size for p in stored) < 500_000, "curves stay out of journal and blobs"
 
-    figure = json.loads((path / "plots" / "losses.svg").read_text())
+    drawn = (path / "plots" / "losses.svg").read_text()
+    figure = json.loads(drawn.removeprefix("<svg><desc>").removesuffix("</desc></svg>"))
     assert figure == {"folders": ["run_0", "run_1", "run_2"], "baseline": pytest.approx(baseline)}
 
 

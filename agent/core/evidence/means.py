@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -53,8 +54,8 @@ def means_metrics(final_info: Mapping[str, object]) -> dict[str, float]:
 def means_problems(final_info: Mapping[str, object], known: Collection[str], file: str) -> tuple[str, ...]:
     """A sentence for each metric that is not usable.
 
-    Those are: what is NaN or infinite, also in words; a name of `known` that is missing or no number. If none is known,
-    null is a problem as well.
+    Those are: what is NaN or infinite, also in words or in a list; a name of `known` that is missing or no number. If
+    none is known, null and a number in a string are problems as well.
     """
     names: set[str] = set()
     problems: list[str] = []
@@ -65,7 +66,7 @@ def means_problems(final_info: Mapping[str, object], known: Collection[str], fil
         problem = finite_number(node.value)
         if not isinstance(problem, str):
             has_number = True
-        elif own.intersection(known) or _is_not_finite(node.value) or (node.value is None and not known):
+        elif own.intersection(known) or _is_not_finite(node.value) or (not known and _is_lost(node.value)):
             problems.append(f"{plain_line(node.name, NAME_CHARS)} ({file}: {list(node.path)}) {problem}")
     problems += [
         f"{name}, which the baseline has under `means` of {file}, is missing" for name in known if name not in names
@@ -80,8 +81,21 @@ def _is_not_finite(value: object) -> bool:
     """Whether the value stands for a number that is not finite: as a number, or as a string such as "-inf"."""
     if isinstance(value, str):
         return value.strip().lstrip("+-").lower() in _NOT_FINITE
+    if isinstance(value, list):
+        return any(isinstance(item, float) and not math.isfinite(item) for item in value)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and isinstance(finite_number(value), str)
+
+
+def _is_lost(value: object) -> bool:
+    """Whether the value would be a metric if it were written as a number: null, or a string such as "1.5"."""
+    if not isinstance(value, str):
+        return value is None
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _find_means(final_info: Mapping[str, object]) -> Iterator[_Node]:

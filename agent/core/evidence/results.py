@@ -12,6 +12,7 @@ from agent.core.evidence.means import means_problems
 from agent.core.evidence.numbers import ABSENT, Absent, finite_number, name_type, read_number, read_path
 from agent.core.inputs.spec import Metric, Source
 from agent.core.text.plain import plain_line
+from agent.core.text.wording import say_not_json
 
 __all__ = [
     "ABSENT",
@@ -78,13 +79,19 @@ def parse_results(
     except RecursionError:
         return ResultsProblem(source, (f"{name} cannot be used: it is nested too deeply",))
     except ValueError as error:
-        return ResultsProblem(source, (f"{name} is not valid JSON: {error}",))
+        return ResultsProblem(source, (f"{name} is not valid JSON: {_say_why(error, text)}",))
     if not isinstance(data, dict):
         return ResultsProblem(source, (f"{name} holds {name_type(data)}, not an object",))
     values, problems = _read_metrics(raw, [metric for metric in metrics if metric.source == source], name)
     if known_means is not None:
         problems += means_problems(raw, known_means, name)
     return ResultsProblem(source, problems) if problems else Results(source, values, data)
+
+
+def _say_why(error: ValueError, text: str) -> str:
+    if not text.strip("\0 \t\r\n"):
+        return "it holds zeros alone" if text.strip() else "it is empty"
+    return str(error) if isinstance(error, json.JSONDecodeError) else f"it {say_not_json(error)}"
 
 
 def _read_metrics(raw: object, metrics: Sequence[Metric], name: str) -> tuple[dict[str, float], tuple[str, ...]]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from agent.core.model.messages import scrub
 from agent.core.text.plain import plain_line
-from agent.core.text.wording import say_field
+from agent.core.text.wording import say_field, say_not_json
 from agent.errors import UsageError
 
 NAME_CHARS = 60
@@ -87,7 +87,7 @@ def parse_ideas(text: str, where: str) -> list[Idea]:
         place = f"{where}:{error.lineno}:{error.colno}" + (f": idea {number}" if number else "")
         raise UsageError(place, f"not JSON: {error.msg}", "an idea file is a JSON object or a list of them") from error
     except (ValueError, RecursionError) as error:
-        raise UsageError(where, f"cannot be read: {error}") from error
+        raise UsageError(where, f"cannot be read: it {say_not_json(error)}") from error
     items = raw if isinstance(raw, list) else [raw]
     if not items:
         raise UsageError(where, "holds no idea")
@@ -102,7 +102,10 @@ def _parse_idea(item: object, where: str) -> Idea:
         return Idea.model_validate({k: _as_text(k, v) for k, v in item.items() if v is not None})
     except ValidationError as error:
         first = error.errors()[0]
-        problem = f"field {first['loc'][0]} is missing" if first["type"] == "missing" else f"field {say_field(first)}"
+        problem = f"field {say_field(first)}"
+        if first["type"] == "missing":
+            there = plain_line(", ".join(map(str, item)), TITLE_CHARS)
+            problem = f"field {first['loc'][0]} is missing" + (f" (it has: {there})" if there else "")
         raise UsageError(where, problem, 'give every idea a "Title" and an "Experiment"') from error
 
 

@@ -18,6 +18,6 @@ def parse_toml(text: str) -> dict[str, Any]:
     if len(text) > MOST_CHARS:
         raise ValueError(f"it has {len(text):,} characters, more than {MOST_CHARS:,}")
     try:
-        return loads(text)
+        return loads(text.removeprefix("\ufeff"))  # some editors begin a file with a byte-order mark
     except RecursionError:
         raise ValueError("it is nested too deeply") from None

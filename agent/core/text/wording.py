@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, Final
 
 from agent.core.text.plain import plain_line
 
-__all__ = ["find_toml_line", "say_field", "say_not_toml", "say_reason", "show_value", "without_echoes"]
+__all__ = [
+    "find_near",
+    "find_toml_line",
+    "say_field",
+    "say_not_json",
+    "say_not_toml",
+    "say_reason",
+    "show_value",
+    "without_echoes",
+]
 
 VALUE_CHARS: Final = 60
 # "[metrics.x]", "[[metrics]]  # comment"
@@ -91,6 +101,20 @@ def say_not_toml(error: ValueError) -> str:
     return f"is not TOML: {error}"
 
 
+def find_near(written: str, known: Iterable[str]) -> str:
+    """The known name that was probably meant. Empty if none is near."""
+    return next(iter(get_close_matches(written.lower()[:VALUE_CHARS], list(known), 1)), "")
+
+
+def say_not_json(error: ValueError | RecursionError) -> str:
+    """Why a text is not JSON that can be used."""
+    if isinstance(error, RecursionError):
+        return "is nested too deeply"
+    if not isinstance(error, json.JSONDecodeError) and "digits" in str(error):  # Python's limit of a whole number
+        return "holds a whole number of more digits than can be read"
+    return f"is not JSON: {error}"
+
+
 def say_reason(message: str) -> str:
     """A reason in pydantic's words, in ours."""
     for pattern, words in _REASONS:
@@ -116,7 +140,7 @@ def find_toml_line(text: str, path: Sequence[str | int]) -> int | None:
     table: list[str] = []
     seen: dict[tuple[str, ...], int] = {}
     best, depth = None, 0
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         bare = line.strip()
         if header := _HEADER.match(bare):
             table = _split(header[1])

@@ -63,7 +63,7 @@ def check_env_file(path: Path) -> Remark:
 
 def check_git() -> Remark:
     """Check the version of git. An identity is not needed, because commits bring their own."""
-    said = _say("git", "--version")
+    said = _say("env", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "git", "--version")
     if said is None:
         return Remark("FAIL", "git", "is not installed, or not on PATH", "install it: every edit becomes a commit")
     version = re.search(r"(?<!\d)(\d{1,6})\.(\d{1,6})(?:\.[\d.]*)?", said)  # git version 2.39.5

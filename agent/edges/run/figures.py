@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -19,6 +20,8 @@ MOST_LOOKED_AT = 1_000
 NAME_CHARS = 50  # of a figure that is kept, from its end: a name has room for 255 bytes
 MOST_BYTES = 1 << 30  # that are read in all
 TOLD = 5
+PNG_HEAD = b"\x89PNG\r\n\x1a\n"
+SVG_TAIL_BYTES = 1000
 _SUFFIXES = (".png", ".pdf", ".svg")
 _OTHER_SUFFIXES = (".jpg", ".jpeg", ".gif", ".webp", ".eps", ".ps", ".bmp", ".tif", ".tiff", ".html")
 
@@ -81,11 +84,30 @@ def _say_damage(name: str, content: bytes) -> str:
     if not content.strip():
         return "is empty"
     if name.endswith(".png"):
-        if not content.startswith(b"\x89PNG\r\n\x1a\n"):
+        if not content.startswith(PNG_HEAD):
             return "is no PNG"
-        return "" if b"IEND" in content else "is cut short"
+        return "" if _is_whole_png(content) else "is cut short"
     if name.endswith(".pdf"):
         if b"%PDF-" not in content[:1024]:
             return "is no PDF"
         return "" if b"%%EOF" in content else "is cut short"
-    return ""
+    if not _SVG.search(content):
+        return "is no SVG"
+    return "" if _SVG_END.search(content[-SVG_TAIL_BYTES:]) else "is cut short"
+
+
+# "<svg xmlns=", "<svg:svg>"
+_SVG = re.compile(rb"<(?:[A-Za-z]{1,20}:)?svg[\s/>]")
+# "</svg>", "<svg/>"
+_SVG_END = re.compile(rb"</(?:[A-Za-z]{1,20}:)?svg\s{0,9}>|/>\s{0,9}\Z")
+
+
+def _is_whole_png(content: bytes) -> bool:
+    """Whether the parts of a PNG follow each other to the last one. Their lengths are read, no pixel is."""
+    place = len(PNG_HEAD)
+    while place + 8 <= len(content):
+        length, kind = int.from_bytes(content[place : place + 4], "big"), content[place + 4 : place + 8]
+        place += 12 + length  # length, kind, content, checksum
+        if kind == b"IEND":
+            return place <= len(content)
+    return False

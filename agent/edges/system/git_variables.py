@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 
-__all__ = ["forget_git_variables"]
+__all__ = ["forget_git_variables", "without_git_settings"]
 
 # What git needs to reach a server for pip, and what GitPython reads: "GIT_SSH_COMMAND", "GIT_CONFIG_KEY_0"
 _KEPT = re.compile(
@@ -25,3 +26,21 @@ def forget_git_variables(environment: MutableMapping[str, str]) -> None:
     """
     for name in [name for name in environment if name.startswith("GIT_") and not _KEPT.fullmatch(name)]:
         del environment[name]
+
+
+@contextlib.contextmanager
+def without_git_settings(environment: MutableMapping[str, str]) -> Iterator[None]:
+    """Meanwhile git reads no settings of user and system: with broken ones it does not even say its version, which
+    GitPython asks for when it is imported.
+    """
+    own = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
+    before = {name: environment.get(name) for name in own}
+    environment.update(own)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del environment[name]
+            else:
+                environment[name] = value

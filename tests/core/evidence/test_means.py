@@ -108,7 +108,18 @@ def test_a_metric_of_the_baseline_that_is_missing_is_a_problem(text: str) -> Non
 
 
 def test_without_a_baseline_only_what_is_no_finite_number_is_a_problem() -> None:
-    for value in ("NaN", "-Infinity", "1e999", '"nan"', '" -Inf "', '"+Infinity"', "null", "1" + "0" * 400):
+    for value in (
+        "NaN",
+        "-Infinity",
+        "1e999",
+        '"nan"',
+        '" -Inf "',
+        '"+Infinity"',
+        "null",
+        "1" + "0" * 400,
+        '"1.5"',
+        "[1, NaN]",
+    ):
         for layout in (*LAYOUTS.values(), NESTED, SET_IS_METRIC):
             assert isinstance(read_run(layout % value), ResultsProblem), value
     for value in ('"shakespeare"', "true", "[1, 2]", '{"note": "a"}'):
@@ -119,6 +130,14 @@ def test_a_metric_that_the_baseline_lacks_may_be_null_and_never_nan() -> None:
     assert isinstance(read_run('{"d": {"means": {"loss": 1, "fid": null}}}', "loss"), Results)
     read = read_run('{"d": {"means": {"loss": 1, "fid": NaN}}}', "loss")
     assert read == ResultsProblem("final_info", ("fid (final_info.json: ['d', 'means', 'fid']) is NaN",))
+
+
+def test_an_extra_value_may_be_a_text_of_digits_and_no_list_of_nan() -> None:
+    for value in ('"2024"', "[1, 2]", "[]", '["NaN"]', "[[0.5]]"):
+        assert isinstance(read_run('{"d": {"means": {"loss": 1, "extra": %s}}}' % value, "loss"), Results), value
+    for value in ("[NaN]", "[1, Infinity]", "[-1e999, 2]"):
+        read = read_run('{"d": {"means": {"loss": 1, "extra": %s}}}' % value, "loss")
+        assert isinstance(read, ResultsProblem) and read.problems[0].endswith("is a list, not a number"), value
 
 
 def test_a_name_counts_with_its_set_and_without() -> None:

@@ -142,3 +142,19 @@ def test_any_object_is_read_and_can_be_written_again(value: object) -> None:
 @given(st.text(max_size=30))
 def test_any_text_gives_a_value(text: str) -> None:
     assert isinstance(parse_results(text, [F1], "evaluation"), ResultsProblem | Results)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "it is empty"),
+        ("\n ", "it is empty"),
+        ("\0" * 4096, "it holds zeros alone"),
+        ('{"f1": 0.5, "n": ' + "7" * 5000 + "}", "it holds a whole number of more digits than can be read"),
+        ('{"f1": 0.5', "Expecting ',' delimiter: line 1 column 11 (char 10)"),
+    ],
+    ids=["empty", "blank", "zeros", "digits", "cut"],
+)
+def test_a_file_that_is_no_json_says_why_in_words(text: str, said: str) -> None:
+    read = parse_results(text, (), "final_info")
+    assert read == ResultsProblem("final_info", (f"final_info.json is not valid JSON: {said}",))

@@ -206,3 +206,18 @@ def test_a_revision_of_what_is_frozen_or_of_no_idea_is_refused(changes: dict[str
     with pytest.raises(UsageError) as caught:
         revise_idea(Idea.model_validate(ONE), changes, "f1")
     assert said in str(caught.value)
+
+
+def test_what_cannot_be_read_or_is_missing_is_told_in_words() -> None:
+    for text, told in (
+        ("[" * 5000, "ideas.json: cannot be read: it is nested too deeply"),
+        (
+            '{"n": ' + "9" * 5000 + "}",
+            "ideas.json: cannot be read: it holds a whole number of more digits than can be read",
+        ),
+        ('{"title": "t", "experiment": "e"}', "field Title is missing (it has: title, experiment)"),
+        ('{"ideas": []}', "field Title is missing (it has: ideas)"),
+    ):
+        with pytest.raises(UsageError) as raised:
+            parse_ideas(text, "ideas.json")
+        assert told in str(raised.value)

@@ -147,7 +147,7 @@ def test_what_an_experiment_planted_under_our_names_is_replaced(
     assert precious.read_text() == "mine" and not (tmp_path / "absent").exists()
 
 
-PNG = b"\x89PNG\r\n\x1a\n...IEND...."
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\x03IDATabcCRC.\0\0\0\0IENDCRC."
 
 
 def test_figures_are_collected_from_regular_files_alone(workspace: Workspace, tmp_path: Path) -> None:
@@ -188,6 +188,10 @@ def test_figures_of_sub_folders_are_collected_under_names_of_their_own(workspace
         ("a.svg", b" \n", "a.svg is empty"),
         ("a.png", b"x", "a.png is no PNG"),
         ("a.png", PNG[:-8], "a.png is cut short"),
+        ("a.png", PNG[:8] + b"IEND", "a.png is cut short"),
+        ("a.svg", b"x", "a.svg is no SVG"),
+        ("a.svg", b"<html><body>svg</body></html>", "a.svg is no SVG"),
+        ("a.svg", b'<?xml version="1.0"?>\n<svg xmlns="x"><path d="M 0 0', "a.svg is cut short"),
         ("a.pdf", b"hello", "a.pdf is no PDF"),
         ("a.pdf", b"%PDF-1.7", "a.pdf is cut short"),
         ("figs/a.jpeg", b"x", "figs/a.jpeg is none of .png, .pdf, .svg"),
