@@ -293,7 +293,7 @@ def test_a_path_that_cannot_be_entered_is_named_with_its_origin(
 
 
 def test_a_file_of_keys_that_cannot_be_read_is_named(scientist: Scientist, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path) -> None:
+    def refuse(path: Path, **_: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(drive, "load_dotenv", refuse)

@@ -133,10 +133,11 @@ def test_a_metric_that_the_baseline_lacks_may_be_null_and_never_nan() -> None:
 
 
 def test_an_extra_value_may_be_a_text_of_digits_and_no_list_of_nan() -> None:
+    extra = '{"d": {"means": {"loss": 1, "extra": ?}}}'
     for value in ('"2024"', "[1, 2]", "[]", '["NaN"]', "[[0.5]]"):
-        assert isinstance(read_run('{"d": {"means": {"loss": 1, "extra": %s}}}' % value, "loss"), Results), value
+        assert isinstance(read_run(extra.replace("?", value), "loss"), Results), value
     for value in ("[NaN]", "[1, Infinity]", "[-1e999, 2]"):
-        read = read_run('{"d": {"means": {"loss": 1, "extra": %s}}}' % value, "loss")
+        read = read_run(extra.replace("?", value), "loss")
         assert isinstance(read, ResultsProblem) and read.problems[0].endswith("is a list, not a number"), value
 
 
