@@ -21,6 +21,10 @@ LARGE_BYTES = 1 << 20  # a smaller file is read again each time
 MOST_REMEMBERED = 20_000
 SETTLED_NS = 2_000_000_000  # a file that changed later than this before it was read may change unseen
 
+# Traces of editors, of file managers, of network filesystems and of downloads, which come and go beside the data.
+_TRACES = (".swp", ".swo", ".DS_Store")
+_TRACE_HEADS = (".#", ".nfs", ".fuse_hidden")
+
 # By path: size, time of the last change of its contents, of the last change at all, inode, device, digest.
 _Known = dict[str, tuple[int, int, int, int, int, str]]
 _KNOWN: TypeAdapter[_Known] = TypeAdapter(_Known)
@@ -38,9 +42,14 @@ def walk_files(folder: Path, *, hidden: bool = False) -> Iterator[Path]:
             folders.clear()
             continue
         above[place] = (*outer, real)
-        folders[:] = sorted(n for n in folders if n not in SKIPPED_FOLDERS and (hidden or not n.startswith(".")))
-        paths = (Path(place, name) for name in sorted(names) if hidden or not name.startswith("."))
+        passed = SKIPPED_FOLDERS | {".cache"}
+        folders[:] = sorted(n for n in folders if n not in passed and (hidden or not n.startswith(".")))
+        paths = (Path(place, n) for n in sorted(names) if not n.startswith(".") or (hidden and not _is_trace(n)))
         yield from (path for path in paths if path.is_file())
+
+
+def _is_trace(name: str) -> bool:
+    return name.endswith(_TRACES) or name.startswith(_TRACE_HEADS)
 
 
 def digest_files(base: Path, paths: Iterable[Path]) -> str:

@@ -46,6 +46,11 @@ def test_hidden_files_count_where_a_run_can_read_them(data: Path) -> None:
     (data / ".hidden").mkdir()
     (data / ".hidden" / "x").write_text("x")
     assert len(list(walk_files(data))) == 3 and len(list(walk_files(data, hidden=True))) == 4
+    before = digest_place(data)
+    (data / ".cache").mkdir()
+    for name in (".cache/lock", ".train.csv.swp", ".DS_Store", ".#train.csv", ".nfs0001"):
+        (data / name).write_text("comes and goes")
+    assert digest_place(data) == before
 
 
 @pytest.mark.parametrize("at", [0, 777_777, LARGE_BYTES * 3 - 1])
