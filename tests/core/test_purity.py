@@ -6,7 +6,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -32,6 +32,7 @@ PURE: dict[str, set[str] | None] = {
     "enum": None,
     "functools": None,
     "hashlib": {"sha256"},
+    "html": {"unescape"},
     "io": {"StringIO"},
     "itertools": None,
     "json": {"JSONDecodeError", "JSONDecoder", "dumps", "loads"},
@@ -64,9 +65,9 @@ def parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text("utf-8"))
 
 
-def imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    """Every import at any depth: the module, and the name taken of it or "" for the module itself."""
-    for node in ast.walk(tree):
+def imports(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, str]]:
+    """Every import among them: the module, and the name taken of it or "" for the module itself."""
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -77,7 +78,8 @@ def impurities(tree: ast.Module, allowed: dict[str, set[str] | None]) -> list[st
     """What a module uses beyond what is allowed: imports, names taken of them, calls of impure builtins."""
     found = []
     modules = {}
-    for module, taken in imports(tree):
+    nodes = list(ast.walk(tree))
+    for module, taken in imports(nodes):
         if module.split(".")[0] == "agent":
             if not module.startswith(("agent.core", "agent.errors")):
                 found.append(f"import {module}")
@@ -87,7 +89,7 @@ def impurities(tree: ast.Module, allowed: dict[str, set[str] | None]) -> list[st
             modules[module] = allowed[module]
         elif (names := allowed[module]) is not None and taken not in names:
             found.append(f"from {module} import {taken}")
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.Attribute(value=ast.Name(id=module), attr=attr) if modules.get(module) is not None:
                 if attr not in (modules[module] or ()):
@@ -152,16 +154,19 @@ def test_the_walk_sees_the_whole_of_core() -> None:
 
 def test_no_module_of_the_orchestrator_imports_an_experiments_library() -> None:
     suspects = [path for path in MODULES if any(name in path.read_text("utf-8") for name in EXPERIMENTS)]
-    users = [name_of(p) for p in suspects if EXPERIMENTS & {name.split(".")[0] for name, _ in imports(parse(p))}]
+    users = [
+        name_of(p) for p in suspects if EXPERIMENTS & {name.split(".")[0] for name, _ in imports(ast.walk(parse(p)))}
+    ]
     assert suspects and users == []
 
 
 def reads_environment(tree: ast.Module) -> bool:
-    taken = {f"{module}.{name}" for module, name in imports(tree)}
-    set_only = {id(n.value.func.value) for n in ast.walk(tree) if is_setdefault(n)}
+    nodes = list(ast.walk(tree))
+    taken = {f"{module}.{name}" for module, name in imports(nodes)}
+    set_only = {id(n.value.func.value) for n in nodes if is_setdefault(n)}
     read = {
         f"os.{n.attr}"
-        for n in ast.walk(tree)
+        for n in nodes
         if isinstance(n, ast.Attribute) and getattr(n.value, "id", "") == "os" and id(n) not in set_only
     }
     return bool((taken | read) & {"os.environ", "os.environb", "os.getenv", "os.getenvb"})
@@ -177,7 +182,7 @@ def is_setdefault(node: ast.AST) -> bool:
 
 
 def test_environment_variables_are_read_by_the_command_line_alone() -> None:
-    suspects = [path for path in MODULES if re.search("environ|getenv", path.read_text("utf-8"))]
+    suspects = [path for path in MODULES if re.search(r"environb?\b|getenvb?\b", path.read_text("utf-8"))]
     readers = [name_of(path) for path in suspects if reads_environment(parse(path))]
     assert readers and [name for name in readers if not name.startswith("agent.cli")] == []
 

@@ -6,7 +6,8 @@ import ast
 
 import pytest
 
-from agent.core.authoring.seeds import SEED, find_generators, seed_added, seed_given
+from agent.core.authoring.seeds import SEED, SeedChange, find_generators, seed_added, seed_given
+from tests.core.timing import takes_at_most
 
 GENERATORS = {
     "import numpy as np\nrng = np.random.RandomState(cfg['seed'])": f"np.random.RandomState({SEED})",
@@ -88,9 +89,11 @@ def test_shared_generators_are_seeded_below_the_imports_of_the_libraries_that_ar
 
 
 def test_thousands_of_calls_are_read_in_one_pass() -> None:
-    code = "import random\n" + "random.seed(1)\n" * 3000
-    change = seed_given({"experiment.py": code})
-    assert change is not None and change.files["experiment.py"].count("SCIENTIST_SEED") == 3000
+    code = "import random\n" + "random.seed(1)\n" * 1000
+    found: list[SeedChange | None] = []
+    assert takes_at_most(2, lambda: found.append(seed_given({"experiment.py": code})))
+    change = found[0]
+    assert change is not None and change.files["experiment.py"].count("SCIENTIST_SEED") == 1000
 
 
 @pytest.mark.parametrize("text", ["# a\rimport random\nrandom.seed(1)\n", "import random\r\rrandom.seed(1)\n"])
