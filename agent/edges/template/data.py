@@ -164,8 +164,8 @@ def _run(
 
 def _last_line(output: IO[bytes]) -> str:
     output.seek(max(0, output.seek(0, os.SEEK_END) - ANSWER_CAP_BYTES))
-    lines = output.read().decode("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else ""
+    lines = output.read().decode("utf-8", "replace").strip().split("\n")
+    return lines[-1]
 
 
 def _command(template: Template, store: Path) -> str:

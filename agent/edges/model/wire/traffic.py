@@ -24,6 +24,7 @@ __all__ = ["Exchange", "Traffic", "record", "wrap_httpx"]
 READ_BYTES = 2000
 TOLD_CHARS = 200
 MOST_REDIRECTS = 5
+MOST_BYTES = 50_000_000  # of an answer: a reply has less than one of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ def _exchange(ask: Callable[..., httpx.Response], request: httpx.Request, seen: 
     seen.begun += 1
     response = ask(request)
     try:
-        response.read()
+        _read(response)
     except BaseException:
         seen.answers.append(Exchange(response.status_code, is_whole=False))
         response.close()
@@ -137,6 +138,22 @@ def _exchange(ask: Callable[..., httpx.Response], request: httpx.Request, seen: 
     is_whole = bool(response.content) or not response.num_bytes_downloaded  # what was packed may have been cut
     seen.answers.append(Exchange(response.status_code, response.content, is_whole=is_whole))
     return response
+
+
+def _read(response: httpx.Response) -> None:
+    """Read the whole answer, as `response.read` does, but no more than MOST_BYTES: a few packed ones can become many.
+
+    Raises: httpx.RemoteProtocolError if there are more.
+    """
+    import httpx
+
+    parts, size = [], 0
+    for part in response.iter_bytes():
+        parts.append(part)
+        size += len(part)
+        if size > MOST_BYTES:
+            raise httpx.RemoteProtocolError(f"the answer has more than {MOST_BYTES:,} bytes", request=response.request)
+    response._content = b"".join(parts)
 
 
 def _check_redirect(request: httpx.Request, following: httpx.Request, seen: Traffic) -> None:

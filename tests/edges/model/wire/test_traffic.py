@@ -11,6 +11,7 @@ from agent.core.model.faults import FaultAction, FaultKind
 from agent.core.model.messages import Message
 from agent.core.model.rules import ModelRules
 from agent.edges.model.call import Call, CallFailed
+from agent.edges.model.wire import traffic
 from tests.provider.server import Provider, Response, serve
 
 CANARY = "sk-canary-0123456789abcdef"
@@ -104,3 +105,12 @@ def test_a_packed_answer_that_was_cut_may_have_been_billed(provider: Provider) -
     with pytest.raises(CallFailed) as caught:
         ask("openai/gpt-4o")
     assert caught.value.answer and caught.value.answer.paid.uncounted == 1
+
+
+def test_of_an_answer_without_end_only_so_much_is_read(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traffic, "MOST_BYTES", 100_000)
+    packed = gzip.compress(b" " * 10_000_000)
+    provider.answers.append(Response(200, packed, (("Content-Encoding", "gzip"),)))
+    with pytest.raises(CallFailed) as caught:
+        ask("deepseek/deepseek-chat")
+    assert caught.value.fault.kind is FaultKind.OUTAGE
