@@ -116,5 +116,5 @@ def _range_of(line: str) -> SearchRange | None:
 def _is_setting(value: object) -> bool:
     """Whether prompts, notes and the journal can hold the value: a finite number, or a short text in one line."""
     if isinstance(value, str):
-        return len(value) <= LONGEST_SETTING and value.isprintable()
+        return len(value) <= LONGEST_SETTING and len(value.splitlines()) <= 1
     return isinstance(value, int | float) and -_LARGEST_SETTING < value < _LARGEST_SETTING

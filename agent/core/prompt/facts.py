@@ -12,6 +12,7 @@ from agent.core.journal.action_results import Reviewed
 from agent.core.journal.kinds import Measured
 from agent.core.journal.state import State, say_trust
 from agent.core.prompt.render import number
+from agent.core.text.plain import plain_line
 
 
 def run_facts(
@@ -39,7 +40,7 @@ def run_facts(
     if verdict:
         lines += ["", f"Verdict: {verdict.kind.value}. {verdict.reason}"]
     if settings:
-        lines += ["", "Settings: " + ", ".join(f"{k}={v}" for k, v in settings.items())]
+        lines += ["", "Settings: " + plain_line(", ".join(f"{k}={v}" for k, v in settings.items()))]
     lines += [f"Failed before: {failure.summary}" for failure in state.run.failures]
     return "\n".join(lines) + "\n"
 
