@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from agent.core.code.source import parse
@@ -18,21 +19,50 @@ ROUNDING: Final = 1e-9  # of a number
 
 def doubt_seed(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     """Why a run of the code `after` is no draw like the baseline's, which was made by the code `before`; else ""."""
-    if not _reads_seed(before) or _reads_seed(after):
-        return ""
-    return f"the code no longer reads {SEED}, so its seed was chosen and not drawn"
+    had, has = _find_uses(before), _find_uses(after)
+    if has.sets and not had.sets:
+        return f"the code sets {SEED} itself, so its seed was chosen and not drawn"
+    if had.reads and not has.reads:
+        return f"the code no longer reads {SEED}, so its seed was chosen and not drawn"
+    return ""
 
 
-def _reads_seed(files: Mapping[str, str]) -> bool:
-    """Whether Python code names the variable. Comments and docstrings do not count."""
-    return any(SEED in text and _names_seed(text) for name, text in files.items() if name.endswith(".py"))
+@dataclass(frozen=True, slots=True)
+class _Uses:
+    """Whether Python code reads the variable, and whether it sets it. Comments and docstrings do not count."""
+
+    reads: bool
+    sets: bool
 
 
-def _names_seed(text: str) -> bool:
-    tree = parse(text)
-    if not isinstance(tree, ast.Module):
-        return True
-    return any(isinstance(node, ast.Constant) and node.value == SEED for node in ast.walk(tree))
+def _find_uses(files: Mapping[str, str]) -> _Uses:
+    named, setting = 0, 0
+    for name, text in files.items():
+        if not name.endswith(".py") or SEED not in text:
+            continue
+        tree = parse(text)
+        if not isinstance(tree, ast.Module):
+            return _Uses(reads=True, sets=False)
+        nodes = list(ast.walk(tree))
+        named += sum(isinstance(node, ast.Constant) and node.value == SEED for node in nodes)
+        setting += sum(map(_sets_seed, nodes))
+    return _Uses(reads=named > setting, sets=setting > 0)
+
+
+def _sets_seed(node: ast.AST) -> bool:
+    """Whether it is os.environ["SCIENTIST_SEED"] = "7", os.putenv("SCIENTIST_SEED", "7") or os.environ.update of it."""
+    if isinstance(node, ast.Subscript):
+        return isinstance(node.ctx, ast.Store) and _is_seed(node.slice)
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    first = node.args[0] if node.args else None
+    if node.func.attr == "putenv":
+        return _is_seed(first)
+    return node.func.attr == "update" and isinstance(first, ast.Dict) and any(map(_is_seed, first.keys))
+
+
+def _is_seed(node: ast.AST | None) -> bool:
+    return isinstance(node, ast.Constant) and node.value == SEED
 
 
 def doubt_repeat(spec: TemplateSpec, values: Mapping[str, float], earlier: Mapping[int, Mapping[str, float]]) -> str:

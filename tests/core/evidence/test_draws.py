@@ -25,6 +25,10 @@ SPEC = TemplateSpec(name="t", metrics=(LOSS, HITS), controls=(Control(name="step
         ({"experiment.py": READS}, {"experiment.py": "seed = 3\n", "seeds.py": READS}, False),
         ({"experiment.py": READS}, {"experiment.py": "seed = 3\n", "notes.txt": READS}, True),
         ({"experiment.py": "seed = 1\n"}, {"experiment.py": "seed = 2\n"}, False),
+        ({"experiment.py": READS}, {"experiment.py": 'os.environ["SCIENTIST_SEED"] = "7"\n' + READS}, True),
+        ({"experiment.py": READS}, {"experiment.py": READS, "m.py": 'os.putenv("SCIENTIST_SEED", "7")\n'}, True),
+        ({"experiment.py": READS}, {"experiment.py": 'os.environ.update({"SCIENTIST_SEED": "7"})\n' + READS}, True),
+        ({"experiment.py": READS}, {"experiment.py": 'seed = int(os.environ.get("SCIENTIST_SEED", "0"))\n'}, False),
         ({"experiment.py": CHOSEN}, {"experiment.py": "seed = 2\n"}, False),
     ],
 )
