@@ -16,7 +16,7 @@ from typer.exceptions import Abort, TyperException
 
 from agent.cli.settings import CALL, read_settings, say_misuse, say_refusal, say_unusable, watch
 from agent.cli.table import COMMANDS, DEFAULT_WORKSPACES, make_typer
-from agent.cli.terminal import STDOUT, VOICE, clean_streams, describe_surprise, say
+from agent.cli.terminal import STDOUT, VOICE, clean_streams, describe_surprise, raise_end_behind, say
 from agent.edges.system.faults import is_machine_fault, say_fault
 from agent.edges.system.git_variables import forget_git_variables, without_git_settings
 from agent.edges.system.large_imports import import_large
@@ -38,6 +38,9 @@ ENDING = (
     signal.SIGIO,
     signal.SIGPWR,
 )
+
+
+END_S = 20
 
 
 class LazyGroup(TyperGroup):
@@ -142,6 +145,9 @@ def heed_signals() -> None:
 
 def end(number: int, _frame: object) -> None:
     """Exit after a request to end, or if the terminal closed: locks are given back, runs go on."""
+    if number != signal.SIGALRM:  # if what is raised here is swallowed, as in a destructor, or an end of work hangs
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(128 + number))
+        signal.alarm(END_S)
     with contextlib.suppress(OSError, RuntimeError):  # the second: it came while another line was printed
         name = signal.Signals(number).name
         say(f"scientist: ended by {name}; a run that is going goes on; go on: scientist resume --all")
@@ -168,11 +174,20 @@ def run(arguments: list[str], age_s: float = 0.0) -> int:
         return answer(arguments)
 
 
+def run_app(arguments: list[str]) -> object:
+    """What the command returns."""
+    try:
+        return app(arguments, prog_name="scientist", standalone_mode=False)
+    except Exception as error:
+        raise_end_behind(error)
+        raise
+
+
 def answer(arguments: list[str]) -> int:
     CALL.context, CALL.arguments = None, arguments
     try:
         require_folder(arguments)
-        code = app(arguments, prog_name="scientist", standalone_mode=False)
+        code = run_app(arguments)
     except TyperException as error:
         say(say_misuse(error, arguments))
         return 2

@@ -15,7 +15,7 @@ from agent.cli.display import open_foot
 from agent.cli.environment import announce_sandbox, prepare
 from agent.cli.models import ModelSettings, make_models, read_model_settings
 from agent.cli.places import digest_store
-from agent.cli.terminal import VOICE, describe_surprise, detail, note, put, say, show_activity
+from agent.cli.terminal import VOICE, describe_surprise, detail, note, put, raise_end_behind, say, show_activity
 from agent.core.journal.events import Event, Resumed, Started
 from agent.core.journal.fold import fold
 from agent.core.journal.kinds import PauseKind, Stage
@@ -102,6 +102,7 @@ def drive_all(
         try:
             code = drive(workspace, ledger, settings, resumed=resumed, discards_edits=discards_edits, place=place)
         except Exception as error:  # one idea's surprise must not cost the others their night
+            raise_end_behind(error)
             code = say_trouble(workspace, error)
         at_work.remove(workspace)
         return code

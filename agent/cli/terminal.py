@@ -169,6 +169,12 @@ def put(message: str) -> None:
         typer.echo(message, file=stream)
 
 
+def raise_end_behind(error: Exception) -> None:
+    """Raise the request to end that Python 3.11 wraps in a RuntimeError, if it comes while a class is made."""
+    if isinstance(error.__cause__, SystemExit | KeyboardInterrupt):
+        raise error.__cause__
+
+
 def describe_surprise(error: Exception, folder: Path) -> str:
     """One line for an unexpected error. Its traceback is kept in `folder`, without keys."""
     redact = read_redactor()

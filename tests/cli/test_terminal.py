@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agent.cli.terminal import VOICE, clean, clean_streams, describe_surprise, put, say, show_activity
+from agent.cli.terminal import VOICE, clean, clean_streams, describe_surprise, put, raise_end_behind, say, show_activity
 
 KEY = "canary-5e8f2a71c0"
 
@@ -110,3 +110,17 @@ def test_threads_print_their_lines_one_after_another(
             printed.result()
     assert hidden == [1, -1] * 16
     assert sorted("".join(capsys.readouterr()).splitlines()) == sorted(f"line {n}" for n in [*range(8)] * 2)
+
+
+@pytest.mark.parametrize("end", [SystemExit(143), KeyboardInterrupt()])
+def test_a_request_to_end_that_comes_while_a_class_is_made_ends_the_work(end: BaseException) -> None:
+    class Interrupted:
+        def __set_name__(self, owner: object, name: str) -> None:
+            raise end
+
+    with pytest.raises(type(end)):
+        try:
+            type("Made", (), {"field": Interrupted()})
+        except RuntimeError as error:  # of Python 3.11
+            raise_end_behind(error)
+    raise_end_behind(RuntimeError("another"))

@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,7 +24,7 @@ from agent.edges.system.files import clock_of, fsync_folder, write_durably
 from agent.edges.template.frozen import check_frozen
 from agent.edges.template.load import Template, load_template, withhold
 from agent.edges.workspace.journal import Journal
-from agent.edges.workspace.litter import MAKER, remove_litter, write_maker
+from agent.edges.workspace.litter import MAKER, remove_litter, remove_unfinished, write_maker
 from agent.edges.workspace.refs import write_refs
 from agent.errors import IntegrityError, JournalCorrupt, UsageError
 
@@ -149,7 +148,7 @@ def create_batch(
         problem = f"cannot be made: {error.strerror}"
         raise UsageError(str(workspaces / name), problem, "launch again, or elsewhere") from error
     finally:
-        shutil.rmtree(building, ignore_errors=True)
+        remove_unfinished(building)
     (final / MAKER).unlink(missing_ok=True)
     fsync_folder(workspaces)
     return [Workspace(final / idea.slug) for idea in ideas]

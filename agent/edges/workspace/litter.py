@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
 from agent.edges.system.deep_folders import remove_tree
 from agent.edges.system.processes import Identity, boot_id, is_running, read_process
 
-__all__ = ["MAKER", "remove_litter", "write_maker"]
+__all__ = ["MAKER", "remove_litter", "remove_unfinished", "write_maker"]
 
 MAKER = ".maker.json"
 DAY_S = 86400.0
@@ -24,6 +25,19 @@ def write_maker(folder: Path) -> None:
     process = read_process(os.getpid())
     assert process
     (folder / MAKER).write_text(json.dumps([*_place(), process.pid, process.start_ticks]), "ascii")
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove a batch that this process does not finish. If a git that was interrupted still writes there, what is left
+    keeps the name of its maker, and a later launch removes it.
+    """
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != MAKER:
+            path.unlink(missing_ok=True)
+    if folder.is_dir() and {path.name for path in folder.iterdir()} <= {MAKER}:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_litter(workspaces: Path) -> None:

@@ -32,7 +32,7 @@ from agent.edges.workspace.layout import (
     template_store,
     withdraw_stop,
 )
-from agent.edges.workspace.litter import DAY_S, MAKER, remove_litter, write_maker
+from agent.edges.workspace.litter import DAY_S, MAKER, remove_litter, remove_unfinished, write_maker
 from agent.errors import IntegrityError, UsageError
 from tests.paths import QUADRATIC
 
@@ -145,6 +145,22 @@ def test_a_request_to_stop_that_came_after_the_command_began_stays(
     withdraw_stop(batch[0], 5.0)
     assert batch[0].stop_file.exists() != is_withdrawn
     assert not list((batch[0].agent / "tmp").iterdir())
+
+
+def test_what_an_interrupted_git_still_writes_into_keeps_its_makers_name(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = root / ".20261129-101500-ideas.4711"
+    (folder / "momentum" / ".git").mkdir(parents=True)
+    (folder / "batch.json").write_text("{}")
+    write_maker(folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", lambda path, **_: None)
+        remove_unfinished(folder)
+    assert sorted(path.name for path in folder.iterdir()) == [MAKER, "momentum"]
+    remove_unfinished(folder)
+    assert not folder.exists()
+    remove_unfinished(folder)
 
 
 @pytest.mark.parametrize("name", ["tmp", "attempts"])
