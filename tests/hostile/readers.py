@@ -29,6 +29,7 @@ from agent.core.edit.formats.names import find_info_name, find_name, is_heading,
 from agent.core.edit.from_texts import Unwritable, blocks_of
 from agent.core.edit.seen import carry, reveal
 from agent.core.evidence.curve import summarise_curves
+from agent.core.evidence.draws import doubt_seed
 from agent.core.evidence.means import means_metrics
 from agent.core.evidence.results import parse_results
 from agent.core.evidence.variants import set_constants
@@ -229,6 +230,7 @@ SOURCES: Final[dict[str, Reader]] = {
     ),
     "digest_code": lambda text: digest_code({"experiment.py": text}, ("experiment.py",)),
     "imported_modules": imported_modules,
+    "doubt_seed": lambda text: doubt_seed({"a.py": f"SCIENTIST_SEED\n{text}"}, {"a.py": f"SCIENTIST_SEED\n{text}"}),
     "describe_switches": lambda text: describe_switches([text], [text]),
     "describe_switches, a value": lambda text: describe_switches([f"LR = {text}\n"], ["LR"]),
     "choose_lines": lambda text: render_excerpt(
