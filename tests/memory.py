@@ -34,7 +34,12 @@ def begin() -> Callable[[], None]:
 
 
 def remember(key: tuple[object, ...], compute: Callable[[], R]) -> R:
-    """The result of `compute`, computed once. It depends on the key alone, whose repr tells it from others."""
+    """The result of `compute`, computed once. It depends on the key alone, whose repr tells it from others.
+
+    A process that pytest did not start, as one of a benchmark, has no place to remember it in.
+    """
+    if not (_places or _NAME in os.environ):
+        return compute()
     path = _place_of(key)
     if not path.exists():
         aside = path.with_suffix(f".{os.getpid()}")
@@ -58,4 +63,5 @@ def copy_made(key: tuple[object, ...], make: Callable[[Path], object], target: P
 
 
 def _place_of(key: tuple[object, ...]) -> Path:
-    return _places[-1] / sha256(repr(key).encode("utf-8", "backslashreplace")).hexdigest()
+    place = _places[-1] if _places else Path(os.environ[_NAME])  # the second: a program that a test started
+    return place / sha256(repr(key).encode("utf-8", "backslashreplace")).hexdigest()
