@@ -16,6 +16,7 @@ __all__ = [
     "Provenance",
     "compare",
     "find_move",
+    "is_whole",
     "say_doubt",
     "say_given",
     "say_moved",
@@ -41,6 +42,7 @@ PARTS: Final = {
     "precision": "another NVIDIA_TF32_OVERRIDE",
     "clock": "another machine or load, though the metric is a time or a size of memory",
 }
+_FOLDER: Final = frozenset({"sealed", "files", "profile", "settings"})
 MOST_TOLD: Final = 6
 MISNAMED: Final = "another run than the name of their file says"
 COPIED: Final = "a run that another file holds too"
@@ -100,6 +102,11 @@ def compare(recorded: Mapping[str, object], now: Mapping[str, str]) -> tuple[str
         for part in PARTS
         if part in recorded and part in now and str(recorded[part]) != now[part]
     )
+
+
+def is_whole(recorded: object) -> bool:
+    """Whether a row records all parts that the template's folder holds."""
+    return isinstance(recorded, Mapping) and recorded.keys() >= _FOLDER
 
 
 def find_move(recorded: Mapping[str, object], now: Mapping[str, str]) -> str:

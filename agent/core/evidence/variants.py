@@ -14,7 +14,7 @@ from typing import Final
 
 from agent.core.code.source import BadPython, constants_in, parse
 from agent.core.evidence.baseline import say_setting
-from agent.core.evidence.origin import COPIED, HELD, MISNAMED, PARTS, Provenance, compare, find_move
+from agent.core.evidence.origin import COPIED, HELD, MISNAMED, PARTS, Provenance, compare, find_move, is_whole
 from agent.core.inputs.spec import BaselineVariant, Constant
 from agent.errors import UsageError
 
@@ -118,7 +118,7 @@ def trace_row(raw: Mapping[str, object], task: BaselineTask | None, here: Bearin
         differs.append(PARTS["code"])
     differs += compare(held, here.origin) if isinstance(held, dict) else ()
     moved = find_move(held, here.origin) if isinstance(held, dict) else ""
-    return Provenance(tuple(dict.fromkeys(differs)), incomplete=not isinstance(held, dict), moved=moved)
+    return Provenance(tuple(dict.fromkeys(differs)), incomplete=not is_whole(held), moved=moved)
 
 
 def trace_rows(

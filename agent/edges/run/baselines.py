@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from agent.core.evidence.origin import HELD, MISNAMED, PARTS, Lineage, compare, say_doubt
+from agent.core.evidence.origin import HELD, MISNAMED, PARTS, Lineage, compare, is_whole, say_doubt
 from agent.core.evidence.variants import BaselineTask, Bearings, hash_code, hash_with, plan_tasks, set_constants
 from agent.core.text.remark import Remark
 from agent.edges.run.choose_runner import runner_for
@@ -73,7 +73,7 @@ class Row:
             raise UsageError(str(self.path), f"cannot be read: {error}", "delete it; it is made again") from error
         if self._compare(stored):
             return RowState.STALE
-        return RowState.THERE if isinstance(stored.get(HELD), dict) else RowState.UNRECORDED
+        return RowState.THERE if is_whole(stored.get(HELD)) else RowState.UNRECORDED
 
     def differs(self) -> str:
         """The parts in which a stale row differs, in words."""
@@ -189,14 +189,15 @@ def vouch(template: Template, brought: Mapping[str, str]) -> list[Path]:
     here = Bearings(template.files, template.spec.run_files, template.profile, {})
     for path in sorted((template.folder / "baselines" / template.profile).glob("*.json")):
         raw = json.loads(path.read_bytes())
-        if HELD in raw:
+        if is_whole(raw.get(HELD)):
             continue
         code = hash_with(raw.get("constants", {}), here)
         if raw.get("code", code) != code or raw.get("profile", here.profile) != here.profile:
             raise UsageError(str(path), "came of other code or another profile", "make it again with --redo")
         held = origin_of(template) | dict(brought) | {"vouched": "a person said so"}
         first = [key for key in ("name", "setting", "seed", "profile", "constants") if key in raw]
-        changed.append((path, {key: raw[key] for key in first} | {"code": code, HELD: held} | raw))
+        rest = {key: value for key, value in raw.items() if key != HELD}
+        changed.append((path, {key: raw[key] for key in first} | {"code": code, HELD: held} | rest))
     for path, row in changed:
         write_durably(path, json.dumps(row, indent=1).encode() + b"\n")
     return [path for path, _ in changed]

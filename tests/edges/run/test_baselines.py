@@ -102,6 +102,7 @@ def test_rows_of_what_is_here_judge_runs(place: Path) -> None:
         ("template.toml", "middle_seeds = 2", "middle_seeds = 4", "2 of the declared baselines are not made yet"),
         ("baselines/small/plain-seed1002.json", '"seed": 1002', '"seed": 1001', "another run than the name"),
         ("baselines/small/plain-seed1002.json", '"made_with"', '"made"', "1 of 2 baselines record their code alone"),
+        ("baselines/small/plain-seed1002.json", '"sealed"', '"seal"', "1 of 2 baselines record their code alone"),
     ],
 )
 def test_rows_of_something_else_judge_nothing(place: Path, file: str, old: str, new: str, said: str) -> None:
