@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from agent.core.model.variables import address_variable, provider_prefixes
 
-__all__ = ["ADDRESS", "OPENAI", "foreign_request", "leads_away", "say_unread", "unread_address"]
+__all__ = ["ADDRESS", "OPENAI", "foreign_request", "leads_away", "proxy_variable", "say_unread", "unread_address"]
 
 # "OPENAI_API_BASE", "OPENAI_BASE_URL", "AWS_BEDROCK_RUNTIME_ENDPOINT"
 ADDRESS: Final = re.compile(r"_(?:API_BASE|BASE_URL|API_URL|ENDPOINT)$")
@@ -62,6 +62,18 @@ def leads_away(name: str, proxy: str, provider: str, environment: Mapping[str, s
     proxy_host = _host_in(proxy if "://" in proxy else f"http://{proxy}")
     is_away = not _is_loopback(proxy_host)
     return is_away and any(_is_loopback(host) and host not in excepted and "*" not in excepted for host in hosts)
+
+
+def proxy_variable(address: str, environment: Mapping[str, str]) -> str:
+    """The variable with the proxy that is asked for an address, "" if none is."""
+    scheme, host = address.partition("://")[0].lower(), _host_in(address)
+    excepted = [
+        part.strip().lstrip(".") for name in ("NO_PROXY", "no_proxy") for part in environment.get(name, "").split(",")
+    ]
+    if "*" in excepted or any(part and (host == part or host.endswith(f".{part}")) for part in excepted):
+        return ""
+    names = (f"{scheme}_proxy", f"{scheme}_proxy".upper(), "all_proxy", "ALL_PROXY")
+    return next((name for name in names if environment.get(name, "").strip()), "")
 
 
 def _is_loopback(host: str) -> bool:

@@ -171,11 +171,17 @@ _SIGNS: Final = (
         "the proxy {found} is of an unknown scheme",
         "correct or unset ALL_PROXY, HTTPS_PROXY and HTTP_PROXY",
     ),
-    # "407 Proxy Authentication Required"
+    # "407 Proxy Authentication Required", "ProxyError: 407 authenticationrequired"
     _Sign(
-        re.compile(r"(407 Proxy Authentication|Proxy Authentication Required)", re.I),
+        re.compile(r"(407 Proxy Authentication|Proxy Authentication Required|ProxyError: 407)", re.I),
         "the proxy asks for a name and a password",
         "write them into HTTPS_PROXY, as http://NAME:PASSWORD@HOST:PORT",
+    ),
+    # "ProxyError: 403 Forbidden"
+    _Sign(
+        re.compile(r"ProxyError: (4\d\d[\w ]{0,60})"),
+        "the proxy does not let through to {host}: {found}",
+        "correct HTTPS_PROXY, or name {host} in NO_PROXY",
     ),
     # "Google Cloud SDK not found. Install it with: pip install 'litellm[google]'"
     _Sign(
@@ -236,17 +242,20 @@ _UNRESOLVED: Final = re.compile(
 )
 # "[Errno 111] Connection refused"
 _REASON: Final = re.compile(
-    r"Connection refused|Connection reset|Network is unreachable|No route to host|Server disconnected|timed out", re.I
+    r"ProxyError: (5\d\d)|Connection refused|Connection reset|Network is unreachable|No route to host"
+    r"|Server disconnected|timed out",
+    re.I,
 )
 
 
 def local_fault(
-    causes: Sequence[str], model: str, host: str, variable: str, redact: Redactor | None = None
+    causes: Sequence[str], model: str, host: str, variable: str, redact: Redactor | None = None, proxy: str = ""
 ) -> Fault | None:
     """The fault of this machine that an error's causes tell, or an outage whose cause they tell. None for any other.
 
     causes: class and words of the error and of those behind it. host: where the request was to go, and `variable` names
     it. If no variable does, and it does not resolve, then this machine is offline.
+    proxy: variable with the proxy that is asked for it.
     """
     told = "\n".join(cause[:2000] for cause in causes)
     key, address = key_variable(model), address_variable(model)
@@ -257,13 +266,14 @@ def local_fault(
             names = {"found": word, "host": host or "the provider", "key": key, "address": address}
             text = f"{sign.words.format(**names)} ({sign.remedy.format(**names)})"
             return Fault(FaultKind.MACHINE, printable((redact or Redactor()).in_error(text)))
+    variable = proxy or variable
     if _UNRESOLVED.search(told):
+        named = f"the proxy of {proxy}" if proxy else f"the address {host or 'of the provider'}"
         if variable and "Temporary failure" not in told:
-            return Fault(FaultKind.MACHINE, f"the address {host} does not resolve (correct {variable})")
-        return Fault(
-            FaultKind.OUTAGE, f"the address {host or 'of the provider'} does not resolve: is this machine online?"
-        )
+            return Fault(FaultKind.MACHINE, f"{named} does not resolve (correct {variable})")
+        return Fault(FaultKind.OUTAGE, f"{named} does not resolve: is this machine online?")
     reason = _REASON.search(told)
-    if reason and ("Connection error." in told or "ConnectError" in told):
-        return Fault(FaultKind.OUTAGE, f"{host or 'the provider'}: {reason[0].lower()}")
+    if reason and any(sign in told for sign in ("Connection error.", "ConnectError", "ProxyError")):
+        named = f"the proxy of {proxy}" if proxy else host or "the provider"
+        return Fault(FaultKind.OUTAGE, f"{named}: {f'answered {reason[1]}' if reason[1] else reason[0].lower()}")
     return None

@@ -15,7 +15,7 @@ from agent.core.model.answer.ends import BROKEN, end_of
 from agent.core.model.answer.reply_fault import fault_in
 from agent.core.model.answer.response import complete, see_response
 from agent.core.model.answer.usage import Usage
-from agent.core.model.destinations import foreign_request
+from agent.core.model.destinations import foreign_request, proxy_variable
 from agent.core.model.faults import Fault, FaultKind, classify, printable
 from agent.core.model.local_fault import local_fault, variable_of
 from agent.core.model.messages import Message, to_dicts
@@ -180,7 +180,8 @@ class Call:
         chain = list(_chain(error))
         host = next((host for link in chain if (host := _host_of(link))), "")
         causes = [f"{type(link).__name__}: {link}" for link in chain]
-        found = local_fault(causes, model, host, variable_of(host, self.environment), self.redact)
+        proxy = proxy_variable(seen.address, self.environment)
+        found = local_fault(causes, model, host, variable_of(host, self.environment), self.redact, proxy)
         if found or seen.begun or any(isinstance(link, OSError) for link in chain):
             return found
         fault = self._classify(error, seen)

@@ -7,7 +7,9 @@ import importlib.util
 import logging
 import os
 import re
+import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -88,6 +90,7 @@ def check_model(name: str, environment: Mapping[str, str], option: str = "--mode
 
     Raises: UsageError if litellm knows no such provider, or the provider's key is not set.
     """
+    _check_certificates(environment)
     litellm = load_litellm()
     try:
         model, provider, key, address = litellm.get_llm_provider(name)
@@ -125,6 +128,18 @@ def _nearest(litellm: Any, name: str) -> str:
         return f"write {plain}"
     known = [known for known in litellm.model_cost if known.endswith(f"/{name}")] if "/" not in name else []
     return f"write {' or '.join(sorted(known, key=len)[:2])}" if known else ""
+
+
+def _check_certificates(environment: Mapping[str, str]) -> None:
+    """Raises: UsageError if a file of certificates holds none. litellm could not even be loaded."""
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        path = environment.get(name, "").strip()
+        try:
+            if path and Path(path).exists():
+                ssl.create_default_context(cafile=path)
+        except OSError as error:
+            problem = f"holds no certificates: {getattr(error, 'reason', None) or error.strerror}"
+            raise UsageError(f"{name}={path}", problem, "correct it, or unset it") from error
 
 
 def _check_keys(name: str, provider: str, environment: Mapping[str, str], option: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.core.model.destinations import foreign_request, unread_address
+from agent.core.model.destinations import foreign_request, proxy_variable, unread_address
 from agent.core.model.local_fault import wrong_variables
 
 
@@ -47,3 +47,13 @@ def test_no_prompt_for_a_server_on_this_machine_leaves_it_for_a_proxy(
 ) -> None:
     wrong = list(wrong_variables(model, environment))
     assert bool(wrong) is is_wrong and all("NO_PROXY=localhost" in one.remedy for one in wrong)
+
+
+def test_the_proxy_that_is_asked_is_known_by_its_variable() -> None:
+    both = {"HTTPS_PROXY": "http://p.example:1", "all_proxy": "http://q.example:1", "NO_PROXY": "gpu.example, .lab"}
+    assert proxy_variable("https://api.openai.com/v1", both) == "HTTPS_PROXY"
+    assert proxy_variable("http://api.openai.com/v1", both) == "all_proxy"
+    assert [proxy_variable(f"https://{host}/v1", both) for host in ("gpu.example", "a.gpu.example", "x.lab")] == [
+        ""
+    ] * 3
+    assert proxy_variable("https://gpu.example.org/v1", both | {"no_proxy": "*"}) == ""

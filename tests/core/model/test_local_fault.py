@@ -115,3 +115,24 @@ def test_values_that_cannot_be_meant_are_told(model: str, name: str, value: str,
     (wrong,) = wrong_variables(model, {name: value})
     assert wrong.problem.startswith(told) and ("sk-" not in wrong.where)
     assert not list(wrong_variables("hosted_vllm/m", {"HOSTED_VLLM_API_BASE": "http://h/v1/chat/completions"}))
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind", "told"),
+    [
+        ("ProxyError: 407 authenticationrequired", FaultKind.MACHINE, "the proxy asks for a name and a password"),
+        ("ProxyError: 403 Forbidden", FaultKind.MACHINE, "does not let through to api.openai.com: 403 Forbidden"),
+        ("ProxyError: 502 Bad Gateway", FaultKind.OUTAGE, "the proxy of HTTPS_PROXY: answered 502"),
+        (
+            "ConnectError: [Errno 111] Connection refused",
+            FaultKind.OUTAGE,
+            "the proxy of HTTPS_PROXY: connection refused",
+        ),
+        ("gaierror: [Errno -2] Name or service not known", FaultKind.MACHINE, "does not resolve (correct HTTPS_PROXY)"),
+        ("gaierror: [Errno -3] Temporary failure in name resolution", FaultKind.OUTAGE, "is this machine online?"),
+    ],
+)
+def test_a_fault_of_the_proxy_is_told_as_the_proxys(cause: str, kind: FaultKind, told: str) -> None:
+    causes = ["InternalServerError: Connection error.", cause]
+    fault = local_fault(causes, MODEL, "api.openai.com", "", None, "HTTPS_PROXY")
+    assert fault and fault.kind is kind and told in fault.text

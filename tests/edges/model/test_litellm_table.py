@@ -145,3 +145,11 @@ def test_a_name_that_cannot_be_used_is_one_short_line_with_the_right_one(model: 
     with pytest.raises(UsageError, match=told) as caught:
         check_model(model, {"OPENAI_API_KEY": CANARY})
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
+def test_a_file_without_certificates_is_told_before_litellm_fails_to_load(name: str, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "none.pem").write_text("nothing")
+    for path in (tmp_path / "none.pem", tmp_path):
+        with pytest.raises(UsageError, match=f"^{name}={path}: holds no certificates: .*; correct it, or unset it"):
+            check_model("openai/m", {"OPENAI_API_KEY": CANARY, name: str(path)})
