@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli.commands.show import copy_inputs, find_prepared
+from agent.core.journal.kinds import Step
+from agent.edges.template.load import load_template
+from agent.edges.workspace.layout import Workspace
 from tests.cli.conftest import Launched, Scientist, only_workspace
 from tests.paths import QUADRATIC
 
@@ -98,6 +102,23 @@ def test_the_line_that_repeats_a_run_gives_its_numbers(workspace: Path, scientis
     again = json.loads((tmp_path / "repeat/run_1/final_info.json").read_text())
     assert again["final_loss"] == run["metrics"]["final_loss"]
     assert json.loads((tmp_path / "repeat/evaluation.json").read_text())["score"] == run["metrics"]["score"]
+    assert json.loads((tmp_path / "repeat/baselines.json").read_text())[0]["name"] == "plain"
+
+
+def test_a_repeated_run_sees_the_profile_and_data_that_a_run_sees(tmp_path: Path) -> None:
+    folder = shutil.copytree(QUADRATIC, tmp_path / "it's a quadratic")
+    profile = folder / "profiles" / "small.json"
+    profile.write_text(json.dumps({"it's": 1, "hidden": {"target": 3.0}}))
+    template, workspace = load_template(folder, "small"), Workspace(tmp_path)
+    (run,) = copy_inputs(workspace, template, Step.RUN, 1)
+    subprocess.run(["bash", "-ec", run], cwd=tmp_path, check=True)
+    assert json.loads((tmp_path / "profile.json").read_text()) == {"it's": 1} and "\n" not in run
+    (evaluation,) = copy_inputs(workspace, template, Step.EVALUATE, 1)
+    subprocess.run(["bash", "-ec", evaluation], cwd=tmp_path, check=True)
+    assert (tmp_path / "profile.json").read_text() == profile.read_text()
+    (tmp_path / "store" / "small" / "abc").mkdir(parents=True)
+    assert find_prepared(tmp_path / "store", "training", "abc") == tmp_path / "store" / "small" / "abc"
+    assert find_prepared(tmp_path / "store", "training", "gone") == tmp_path / "store" / "training" / "gone"
 
 
 def test_a_batch_runs_one_idea_after_another_and_keeps_an_index(

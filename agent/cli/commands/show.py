@@ -185,19 +185,39 @@ def repeat_line(workspace: Workspace, state: State, template: Template, row: Run
         f"git -C {quoted(str(workspace.path))} archive {row.commit[:12]} | tar -x -C repeat",
         "cd repeat",
     ]
-    if template.profile_text:
-        parts.append(f"cp {quoted(str(template.folder / 'profiles' / (template.profile + '.json')))} profile.json")
     if state.launched.data:
         parts.append(f"ln -s {quoted(state.launched.data)} data")
     if state.launched.training:
         store = store_of(data_cache(), template)
-        variables["SCIENTIST_TRAINING_DATA"] = str(store / "training" / state.launched.training)
-        variables["SCIENTIST_EVALUATION_DATA"] = str(store / "evaluation" / state.launched.evaluation)
+        variables["SCIENTIST_TRAINING_DATA"] = str(find_prepared(store, "training", state.launched.training))
+        variables["SCIENTIST_EVALUATION_DATA"] = str(find_prepared(store, "evaluation", state.launched.evaluation))
     setting = " ".join(f"{name}={quoted(value)}" for name, value in variables.items())
     for step in (Step.RUN, Step.EVALUATE) if template.spec.evaluate else (Step.RUN,):
         command = resolve_command(command_of(template, step, row.run), Path(state.launched.python))
+        parts += copy_inputs(workspace, template, step, row.run)
         parts.append(f"env {setting} {shlex.join(command)}")
     return " && ".join(parts)
+
+
+def copy_inputs(workspace: Workspace, template: Template, step: Step, run: int) -> list[str]:
+    """Commands that put the files beside the code that the step finds there: its view of the profile, the baselines."""
+    copies = []
+    profile = template.folder / "profiles" / f"{template.profile}.json"
+    if template.profile_text and step is Step.RUN and template.public_profile != template.profile_text:
+        shown = json.dumps(json.loads(template.public_profile))  # in one line
+        copies.append(f"printf %s {shlex.quote(shown)} > profile.json")
+    elif template.profile_text:
+        copies.append(f"cp {shlex.quote(str(profile))} profile.json")
+    known = sorted(workspace.attempts.glob(f"run_{run}.*/work/baselines.json"))
+    if step is Step.EVALUATE and known:
+        copies.append(f"cp {shlex.quote(str(known[-1]))} baselines.json")
+    return copies
+
+
+def find_prepared(store: Path, kind: str, name: str) -> Path:
+    """The folder of that name in a template's store, whose layout is the template's own."""
+    places = [store / kind / name, store / name, *sorted(store.glob(f"*/{name}")), *sorted(store.glob(f"*/*/{name}"))]
+    return next((place for place in places if place.is_dir()), places[0])
 
 
 def print_fields(found: dict[str, Any]) -> None:
