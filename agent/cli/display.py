@@ -21,7 +21,7 @@ class Foot:
     """One line below all others that changes in place, with the time since its text changed."""
 
     def __init__(self, console: Console) -> None:
-        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        columns = (SpinnerColumn(choose_spinner()), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
         # Nothing is redirected: rich would take what `clean_streams` put in place of the streams, and print around it.
         self._progress = Progress(
             *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
@@ -53,6 +53,12 @@ class Foot:
     def stop(self) -> None:
         with contextlib.suppress(RuntimeError):
             self._progress.stop()
+
+
+def choose_spinner() -> str:
+    """Name of one that the terminal has letters for."""
+    bare = getattr(sys.stderr, "rich_proxied_file", sys.stderr)
+    return "dots" if (bare.encoding or "").lower().startswith("utf") else "line"
 
 
 def is_live() -> bool:

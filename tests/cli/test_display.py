@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from agent.cli.display import Foot, is_live
+from agent.cli.display import Foot, choose_spinner, is_live
 from agent.cli.terminal import VOICE, clean_streams, put, say
 from tests.cli.conftest import LIMIT_S, SCIENTIST, Launched, Scientist, environment, only_workspace
 from tests.paths import QUADRATIC
@@ -99,7 +99,17 @@ def test_a_line_moves_on_a_terminal_that_is_not_dumb_and_not_of_ci(
     assert is_live() is live
 
 
-@pytest.mark.slow  # quick: the test before it
+@pytest.mark.parametrize(("encoding", "spinner"), [("utf-8", "dots"), ("latin-1", "line"), ("ascii", "line")])
+def test_the_line_moves_in_letters_that_the_terminal_has(
+    encoding: str, spinner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BytesIO(), encoding))
+    assert choose_spinner() == spinner
+    with clean_streams():
+        assert choose_spinner() == spinner
+
+
+@pytest.mark.slow  # quick: test_a_line_moves_on_a_terminal_that_is_not_dumb_and_not_of_ci
 @pytest.mark.parametrize("variables", [{"CI": "true"}, {"TERM": "dumb"}])
 def test_ci_and_a_dumb_terminal_see_plain_lines(folder: Path, variables: dict[str, str]) -> None:
     assert "\x1b" not in on_a_terminal(folder, *LAUNCH, **variables)
