@@ -203,11 +203,12 @@ def copy_inputs(workspace: Workspace, template: Template, step: Step, run: int) 
     """Commands that put the files beside the code that the step finds there: its view of the profile, the baselines."""
     copies = []
     profile = template.folder / "profiles" / f"{template.profile}.json"
-    if template.profile_text and step is Step.RUN and template.public_profile != template.profile_text:
+    has_hidden = template.public_profile != template.profile_text
+    if has_hidden and step is Step.RUN:
         shown = json.dumps(json.loads(template.public_profile))  # in one line
         copies.append(f"printf %s {shlex.quote(shown)} > profile.json")
-    elif template.profile_text:
-        copies.append(f"cp {shlex.quote(str(profile))} profile.json")
+    elif template.profile_text and (has_hidden or step is Step.RUN):
+        copies.append(f"cp -f {shlex.quote(str(profile))} profile.json")
     known = sorted(workspace.attempts.glob(f"run_{run}.*/work/baselines.json"))
     if step is Step.EVALUATE and known:
         copies.append(f"cp {shlex.quote(str(known[-1]))} baselines.json")
