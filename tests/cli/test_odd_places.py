@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from agent.cli import app, drive, environment, places
+from agent.cli.commands.launch import announce_given_run
 from agent.cli.drive import load_keys
 from agent.cli.environment import check_python, check_variables, refuse_typing_errors
 from agent.cli.settings import at_home
 from agent.cli.terminal import read_redactor
 from agent.edges.doctor.machine import check_cache, check_git
+from agent.edges.template.load import load_template
 from agent.errors import UsageError
 from tests.cli.conftest import Scientist
 from tests.paths import QUADRATIC
@@ -300,3 +302,32 @@ def test_a_file_of_keys_that_cannot_be_read_is_named(scientist: Scientist, monke
     done = scientist("launch", "ideas.json", "--template", QUADRATIC)
     assert done.returncode == 2
     assert done.stderr == "scientist: .env: cannot be read: Permission denied; mend or remove it\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ('{"d": {"means": {"loss": 1}}}', ""),
+        ('{"loss": 1}', "final_info.json has no number under `means`; the code as it is runs as run 0 instead"),
+        ("[1]", "final_info.json: holds no object; the code as it is runs as run 0 instead"),
+        ('{"d": {"means": {"loss": NaN, "acc": 1}}}', "loss (final_info.json: ['d', 'means', 'loss']) is NaN"),
+        ('{"d": {"means": {"loss": "0.5", "acc": 1}}}', 'is the string "0.5", not a number'),
+    ],
+)
+def test_a_launch_says_what_it_cannot_use_of_a_given_run(
+    given: str, told: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "old" / "run_0").mkdir(parents=True)
+    (folder / "old" / "experiment.py").write_text("LR = 1\n")
+    (folder / "old" / "run_0" / "final_info.json").write_text(given)
+    announce_given_run(load_template(folder / "old"))
+    said = capsys.readouterr().err
+    assert said.endswith(f"{told}\n") if told else not said
+
+
+def test_a_description_that_is_a_folder_is_named(scientist: Scientist, folder: Path) -> None:
+    shutil.copytree(QUADRATIC, folder / "mine")
+    (folder / "mine" / "template.toml").unlink()
+    (folder / "mine" / "template.toml").mkdir()
+    told = scientist("launch", "ideas.json", "--template", "mine").stderr
+    assert told == f"scientist: {folder}/mine/template.toml: cannot be read: Is a directory\n"

@@ -37,6 +37,7 @@ from agent.edges.model.replay import replay_name
 from agent.edges.sandbox.choose import choose_sandbox
 from agent.edges.template.data import Prepared
 from agent.edges.template.frozen import freeze_template
+from agent.edges.template.inspect import check_given_run
 from agent.edges.template.load import Template, find_template, load_template
 from agent.edges.workspace.layout import Workspace, create_batch, template_store
 from agent.edges.workspace.refs import find_refs
@@ -70,6 +71,8 @@ def launch(ideas: IdeasArg, settings: LaunchSettings) -> None:
     again = Chosen(settings.template, settings.profile, settings.python, settings.data)
     found = weigh_baselines(frozen, give(interpreter, data, prepared), again)
     announce_baselines(found)
+    if source.foreign:
+        announce_given_run(source)
     launched = describe_launch(asked, frozen, interpreter, prepared)
     launched = replace(launched, doubt=found.doubt, caveat=found.caveat)
     if found.doubt:  # the code as it is runs once, as run 0, since nothing else shows what it gives
@@ -92,6 +95,14 @@ def announce_baselines(found: Weighed) -> None:
         say(f"no verdicts: {found.doubt}")
     elif found.remark:
         note(f"baselines: {found.remark}")
+
+
+def announce_given_run(template: Template) -> None:
+    """Print what cannot be used of the run_0 that an AI-Scientist folder brings."""
+    instead = "" if template.baselines else "; the code as it is runs as run 0 instead"
+    for remark in check_given_run(template.folder):
+        if remark.level == "mend":
+            say(f"{remark.text}{instead}")
 
 
 def describe_launch(asked: Launched, template: Template, python: Path, prepared: Prepared | None) -> Launched:

@@ -91,6 +91,8 @@ def parse_results(
 def _say_why(error: ValueError, text: str) -> str:
     if not text.strip("\0 \t\r\n"):
         return "it holds zeros alone" if text.strip() else "it is empty"
+    if text.startswith("\ufffd"):  # as its reader has bytes that are none
+        return "it is not UTF-8"
     return str(error) if isinstance(error, json.JSONDecodeError) else f"it {say_not_json(error)}"
 
 

@@ -19,6 +19,7 @@ from agent.errors import IntegrityError, UsageError
 __all__ = ["SKIPPED_FOLDERS", "check_frozen", "freeze_template", "hash_folder", "unplant", "walk_template"]
 
 MOST_FILES = 100_000
+MOST_GIB = 16
 
 SKIPPED_FOLDERS = frozenset({"__pycache__", ".git", ".ipynb_checkpoints", ".venv"})
 _EDITOR_LOCK = ".#"  # Emacs marks a file that is being edited with a link that leads nowhere
@@ -147,12 +148,18 @@ def walk_template(folder: Path) -> Iterator[Path]:
     """Every file of the template, also below links to folders. Names of SKIPPED_FOLDERS are passed over.
 
     Raises: UsageError naming a link that leads nowhere or back to a folder in which it lies, a pipe, socket or device,
-    and what cannot be read. A template may not hold more than MOST_FILES files, nor folders deeper than MAX_DEPTH.
+    and what cannot be read. A template may not hold more than MOST_FILES files or MOST_GIB, nor folders deeper than
+    MAX_DEPTH.
     """
+    size, remedy = 0, "keep data elsewhere, and name it with --data"
     for count, path in enumerate(_walk(folder, folder, ())):
         if count == MOST_FILES:
-            remedy = "keep data elsewhere, and name it with --data"
             raise UsageError(f"template {folder}", f"holds more than {MOST_FILES:,} files", remedy)
+        with reading(folder, path):
+            size += path.stat().st_size
+        if size > MOST_GIB << 30:
+            problem = f"holds more than {MOST_GIB} GiB, as {path.relative_to(folder)}"
+            raise UsageError(f"template {folder}", problem, remedy)
         yield path
 
 

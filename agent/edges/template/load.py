@@ -18,7 +18,7 @@ from agent.core.evidence.origin import HELD, Lineage, say_doubt, say_remedy, sum
 from agent.core.evidence.variants import Bearings, plan_tasks, trace_rows
 from agent.core.inputs.spec import Control, Environment, Metric, TemplateSpec
 from agent.core.inputs.toml import parse_toml
-from agent.core.text.wording import find_toml_line, say_field, say_not_json, say_not_toml
+from agent.core.text.wording import find_toml_line, say_field, say_not_toml
 from agent.edges.template.frozen import hash_folder
 from agent.edges.template.origin import template_origin
 from agent.edges.template.variables import resolve_command
@@ -102,7 +102,7 @@ def read_spec(folder: Path) -> TemplateSpec:
     Raises: UsageError naming file and field.
     """
     path = folder / TEMPLATE_FILE
-    if not path.is_file():
+    if not path.exists():
         return _foreign_spec(folder)
     text = ""
     try:
@@ -256,7 +256,7 @@ def _read_json(path: Path) -> object:
     except OSError as error:
         raise UsageError(str(path), f"cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise UsageError(str(path), say_not_json(error)) from error
+        raise UsageError(str(path), f"is not JSON: {error}") from error
 
 
 def _read_profile(folder: Path, profile: str) -> str:

@@ -149,11 +149,12 @@ def test_any_text_gives_a_value(text: str) -> None:
     [
         ("", "it is empty"),
         ("\n ", "it is empty"),
+        ('{"f1": 0.5}'.encode("utf-16").decode("utf-8", "replace"), "it is not UTF-8"),
         ("\0" * 4096, "it holds zeros alone"),
         ('{"f1": 0.5, "n": ' + "7" * 5000 + "}", "it holds a whole number of more digits than can be read"),
         ('{"f1": 0.5', "Expecting ',' delimiter: line 1 column 11 (char 10)"),
     ],
-    ids=["empty", "blank", "zeros", "digits", "cut"],
+    ids=["empty", "blank", "utf-16", "zeros", "digits", "cut"],
 )
 def test_a_file_that_is_no_json_says_why_in_words(text: str, said: str) -> None:
     read = parse_results(text, (), "final_info")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.edges.template import frozen
-from agent.edges.template.frozen import check_frozen, freeze_template, hash_folder, unplant
+from agent.edges.template.frozen import MOST_GIB, check_frozen, freeze_template, hash_folder, unplant, walk_template
 from agent.edges.template.load import load_template
 from agent.errors import IntegrityError, UsageError
 from tests.paths import QUADRATIC
@@ -271,3 +271,13 @@ def test_a_pipe_in_the_template_leaves_nothing(folder: Path, tmp_path: Path) -> 
     with pytest.raises(UsageError, match="pipe: is a pipe, socket or device"):
         freeze_template(folder, tmp_path / "store")
     assert not (tmp_path / "store").exists()
+
+
+def test_data_of_many_gibibytes_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    (tmp_path / "tpl" / "data").mkdir(parents=True)
+    with (tmp_path / "large.bin").open("wb") as file:
+        file.truncate((MOST_GIB << 30) + 1)  # a hole: it takes no room
+    (tmp_path / "tpl" / "data" / "train.bin").symlink_to(tmp_path / "large.bin")
+    with pytest.raises(UsageError, match=r"holds more than 16 GiB, as data/train\.bin; keep data elsewhere") as raised:
+        list(walk_template(tmp_path / "tpl"))
+    assert raised.value.where == f"template {tmp_path / 'tpl'}"
