@@ -24,7 +24,7 @@ from agent.core.text.redact import names_a_secret
 from agent.edges.model.wire.traffic import wrap_httpx
 from agent.edges.system.large_imports import import_large
 from agent.edges.system.library_warnings import ignore_library_warnings
-from agent.errors import UsageError
+from agent.errors import UsageError, in_one_line
 
 __all__ = ["check_model", "full_name", "known_window", "load_litellm", "price_of"]
 
@@ -95,7 +95,7 @@ def check_model(name: str, environment: Mapping[str, str], option: str = "--mode
     try:
         model, provider, key, address = litellm.get_llm_provider(name)
     except litellm.exceptions.BadRequestError as error:
-        shown = f"{option} {printable(name)[:TOLD_CHARS]}"
+        shown = f"{option} {printable(in_one_line(name))[:TOLD_CHARS]}"
         if name.partition("/")[0] in _providers(litellm):
             words = " ".join(str(error).partition(" - ")[2].split())
             raise UsageError(shown, f"litellm cannot use it: {printable(words)[:TOLD_CHARS]}") from error
