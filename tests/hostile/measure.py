@@ -2,7 +2,7 @@
 
     python -m tests.hostile.measure GROUP [CHARS] [STRIDE] [FIRST]
 
-GROUP: replies, edits, failures, sources or others. CHARS: about the length of each text. STRIDE: one of how many
+GROUP: replies, edits, failures, sources, others or turns. CHARS: about the length of each text. STRIDE: one of how many
 families a reader gets; each reader begins one family further, the first with number FIRST. Prints the worst text of
 each reader. A text that takes longer than its limit ends the process (SIGXCPU), so that a reader that hangs is seen.
 """

@@ -69,7 +69,7 @@ class Row:
             stored = json.loads(self.path.read_text("utf-8"))
         except FileNotFoundError:
             return RowState.MISSING
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UsageError(str(self.path), f"cannot be read: {error}", "delete it; it is made again") from error
         if self._compare(stored):
             return RowState.STALE
