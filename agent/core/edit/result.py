@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
-__all__ = ["Block", "EditResult", "Reason", "Rejected"]
+__all__ = ["NOTES", "Block", "EditResult", "Reason", "Rejected"]
+
+
+NOTES: Final = "notes.txt"
 
 
 class Reason(StrEnum):
@@ -58,6 +62,11 @@ class Rejected:
     reason: Reason
     line: int | None
     hint: str
+
+    @property
+    def is_note(self) -> bool:
+        """Whether it is about notes.txt alone, so that the rest of the reply may be applied."""
+        return self.path == NOTES and self.reason is not Reason.OTHER_FILE
 
 
 @dataclass(frozen=True, slots=True)

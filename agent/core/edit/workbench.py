@@ -22,14 +22,12 @@ from agent.core.edit.hints import (
 )
 from agent.core.edit.lines import losing_lines, split_body, split_lines
 from agent.core.edit.match import Ambiguous, Match, Missing, Outcome, match_block, places
-from agent.core.edit.result import Block, EditResult, Reason, Rejected
+from agent.core.edit.result import NOTES, Block, EditResult, Reason, Rejected
 from agent.core.edit.seen import Ranges, carry, hidden_in_match, hidden_in_text, move
 from agent.core.edit.settle import divide_block, edit_text, locate_hunk, with_tail_of
 from agent.core.text.placeholders import find_doubtful, find_placeholders
 
-__all__ = ["NOTES", "AppliedBlock", "Workbench", "as_block", "resolve_path"]
-
-NOTES = "notes.txt"
+__all__ = ["AppliedBlock", "Workbench", "as_block", "resolve_path"]
 
 
 def resolve_path(name: str, editable: Collection[str]) -> str | Reason:
@@ -291,7 +289,7 @@ class Workbench:
             self._gate_python(path)
         if any(r.path == NOTES and r.block.exact for r in self._rejected):
             self._take_back(NOTES)
-        clean = all(r.path == NOTES for r in self._rejected)
+        clean = all(r.is_note for r in self._rejected)
         files = self.staged if clean else self._original
         applied = [s.block for s in self._steps]
         rejected = sorted(self._rejected, key=lambda r: r.block.line)

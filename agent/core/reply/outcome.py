@@ -153,7 +153,7 @@ def _read(state: State, turn: Turn) -> Edit | Handover | Refusal:
     parsed = parse_reply(reply) if planner else ParsedReply(None, False, False)
     result = _edit(state, turn)
     plan = _merge(state, parsed)
-    fatal = [r for r in result.rejected if state.stage is Stage.NOTES or r.path != "notes.txt"]
+    fatal = [r for r in result.rejected if state.stage is Stage.NOTES or not r.is_note]
     if fatal:
         staged = turn.changes_in(result.staged)
         return Refusal(_count_rejected(fatal), tuple(fatal), len(result.applied), staged, plan)

@@ -99,6 +99,13 @@ def test_a_name_further_up_than_the_line_above_names_the_file(head: str):
     assert set(changed(RATE + head + APPEND)) == {"experiment.py", "notes.txt"}
 
 
+@pytest.mark.parametrize("head", ["", "notes.txt\n"])
+def test_a_block_of_code_under_the_name_of_the_notes_is_not_dropped_as_a_note(head: str):
+    notes = block("first words\n=======\nlast words\n", "notes.txt\n")
+    told = refused(notes + RATE + "notes.txt\n" + APPEND + block("WIDTH = 64\n=======\nWIDTH = 32\n", head))
+    assert told.startswith("SEARCH is in another file")
+
+
 def test_a_heading_counts_for_a_block_that_would_fit_the_file_before_too():
     reply = RATE + "### plot.py\n\nTables too.\n\n" + block("import json\n=======\nimport csv\nimport json\n", "")
     assert changed(reply)["plot.py"].startswith("import csv\n") and "csv" not in changed(reply)["experiment.py"]

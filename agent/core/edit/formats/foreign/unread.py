@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, takewhile
+from itertools import groupby, pairwise, takewhile
+from textwrap import dedent
 from typing import Any, Final
 
 from agent.core.code.source import find_bad_python
@@ -24,6 +25,16 @@ from agent.core.text.placeholders import is_elision
 __all__ = ["UnreadChange", "find_unread"]
 
 SHORTEST: Final = 8  # characters of a line that is enough to know its file by
+_FEWEST_NEW: Final = 3  # lines of a fence of Python
+_MOST_BELOW: Final = 6  # lines below a name
+# Words above a fence that is no edit.
+_EXAMPLES: Final = frozenset(
+    (
+        *("alternative", "alternatively", "call", "called", "concept", "example", "formula", "idea", "instance"),
+        *("later", "math", "otherwise", "pseudo", "pseudocode", "sketch", "usage", "use", "used"),
+    )
+)
+_SHORTEST_NAME: Final = 4
 FEWEST_BARE: Final = 4  # lines of a file that stand without a fence
 _DEEPEST: Final = 6
 # Fences of these hold commands, output or data.
@@ -86,12 +97,15 @@ class _Known:
         self.lines = {line.strip() for _, text in texts for line in text.split("\n")}
         self.code: dict[str, str] = {}  # a line of some Python file that says much, and its file
         self.defined: dict[str, str] = {}  # a function or class, and its file
+        self.targets: dict[str, str] = {}  # a name that is given a value, and its file
         for name, text in texts:
             for line in text.split("\n") if name.endswith(".py") else ():
                 if _says_much(line.strip()):
                     self.code.setdefault(line.strip(), name)
                 if found := _DEFINED.match(line):
                     self.defined.setdefault(found[1], name)
+                if target := _target(line):
+                    self.targets.setdefault(target, name)
 
     def is_held(self, line: str) -> bool:
         return line.strip() in self.lines
@@ -102,7 +116,10 @@ class _Known:
             return ""
         mine = (self.code.get(line.strip(), "") for line in body)
         named = (self.defined.get(found[1], "") for line in body if (found := _DEFINED.match(line)))
-        return next((name for name in (*mine, *named) if name), "")
+        if name := next((name for name in (*mine, *named) if name), ""):
+            return name
+        set_anew = [self.targets.get(_target(line), "") for line in body if not self.is_held(line)]
+        return set_anew[0] if all(set_anew) else ""
 
 
 def _says_much(line: str) -> bool:
@@ -128,6 +145,14 @@ def _is_argument(text: str, name: str) -> bool:
     return at >= 0 and after in ('"', "'", "<", ">", "=") and (at == 0 or text[at - 1] in "\"'<>=(, ")
 
 
+def _target(line: str) -> str:
+    """The name that a line gives a value, as an argument or by itself: "rate" of `rate = 3`, "" if it is short."""
+    name, sign, value = line.strip().partition("=")
+    name = name.partition(":")[0].strip()
+    is_name = sign and value and value[0] != "=" and name.replace(".", "_").isidentifier()
+    return name if is_name and (len(name) >= _SHORTEST_NAME or name.isupper()) else ""
+
+
 # fences
 
 
@@ -137,7 +162,7 @@ def _fences(lines: Sequence[Line], read: Collection[int], known: _Known) -> Iter
         fence = list(part)
         if not number or lines[number - 1].kind is not Kind.FENCE:
             continue
-        has_blocks = any(line.block for line in fence)
+        has_blocks = any(line.kind in (Kind.BLOCK, Kind.PATCH) for line in fence)
         if number not in paired and (has_blocks or not any(line.number in read for line in fence)):
             body = [line.text for line in fence[1:] if line.kind is Kind.CODE and line.text.strip()]
             body = [line for line in body if not find_name(line, known.names)] if has_blocks else body
@@ -154,7 +179,8 @@ def _judge_fence(
         return None
     if language in _NOT_CODE:
         return _writes_by_program(number, body, known) if language not in ("output", "log", "csv") else None
-    if language in _DIFFS and any(line[:1] in ("+", "-") for line in body):
+    signs = {line[:1] for line in body}
+    if {"+", "-"} <= signs <= {"+", "-", " ", "@"} or (language in _DIFFS and not signs.isdisjoint(("+", "-"))):
         new = [line[1:] for line in body if line[:1] == "+"]
         return None if all(map(known.is_held, new)) else UnreadChange(number, "a diff that is not read")
     what = "lines outside of its edits" if has_blocks else "code"
@@ -168,7 +194,19 @@ def _judge_fence(
         )
         if is_code and not all(map(known.is_held, body)):
             return UnreadChange(number, "code that the words above it put into a file")
+    if language in _PYTHON and not has_blocks and _is_new_code(lines, number - 1, body, known):
+        return UnreadChange(number, "code that is in no file")
     return _writes_by_program(number, body, known)
+
+
+def _is_new_code(lines: Sequence[Line], end: int, body: Sequence[str], known: _Known) -> bool:
+    """Whether several lines of code are in no file, and the words above index `end` do not call them an example."""
+    new = [line for line in body if not known.is_held(line) and not line.lstrip().startswith("#")]
+    is_code = len(new) >= _FEWEST_NEW and sum(map(_looks_like_code, new)) >= _FEWEST_NEW - 1
+    if not is_code or find_bad_python(dedent("\n".join(body))) is not None:
+        return False
+    above = next((line.text for line in reversed(lines[max(0, end - 3) : end]) if line.text.strip()), "")
+    return _EXAMPLES.isdisjoint(_WORD.findall(above[:400].lower()))
 
 
 def _is_introduced(lines: Sequence[Line], end: int, known: _Known) -> bool:
@@ -197,8 +235,9 @@ def _bare(lines: Sequence[Line], free: Sequence[Line], known: _Known) -> Iterato
         if form := _looks_like_patch(line):
             yield UnreadChange(line.number, f"a line of {form} that is not read")
     for part in json_parts(free):
-        name = next((known.code[text] for text in _texts(parse_json(part)) if text in known.code), "")
-        if name and not _is_read(part, known):
+        texts = [text for text in _texts(parse_json(part)) if len(text) >= SHORTEST]
+        if any(map(known.is_held, texts)) and not all(map(known.is_held, texts)):
+            name = next((known.code[text] for text in texts if text in known.code), "a file")
             yield UnreadChange(part[0].number, f"JSON that would change {name}")
     numbers = {line.number for line in free}
     for is_prose, group in groupby(lines, key=lambda line: line.kind is Kind.PROSE and line.number in numbers):
@@ -218,6 +257,21 @@ def _looks_like_patch(line: Line) -> str:
     return "a unified diff" if head and head.counts else ""
 
 
+def _is_code_below(below: Sequence[Line], known: _Known) -> bool:
+    """Whether most lines below a name look like code, and not all of them are the file's."""
+    held = [known.is_held(line.text) for line in below]
+    code = [_looks_like_code(line.text) or line.text.lstrip().startswith("#") for line in below]
+    is_new = any(_looks_like_code(line.text) and not has for line, has in zip(below, held, strict=True))
+    return is_new and sum(a or b for a, b in zip(held, code, strict=True)) * 2 > len(below)
+
+
+def _looks_like_code(line: str) -> bool:
+    """Whether a line gives a value or calls something."""
+    text = line.strip()
+    calls = any(before.isalnum() and sign == "(" for before, sign in pairwise(text[:200]))
+    return bool(_target(text)) or (calls and text.endswith((")", ",", ":", "(", "]", "}")))
+
+
 def _texts(value: Any, depth: int = 0) -> Iterator[str]:
     """The lines of all strings of a JSON value."""
     if isinstance(value, str):
@@ -225,10 +279,6 @@ def _texts(value: Any, depth: int = 0) -> Iterator[str]:
     elif depth < _DEEPEST and isinstance(value, list | dict):
         for inner in value.values() if isinstance(value, dict) else value:
             yield from _texts(inner, depth + 1)
-
-
-def _is_read(part: Sequence[Line], known: _Known) -> bool:
-    return all(known.is_held(text) for text in _texts(parse_json(part)) if _says_much(text))
 
 
 def _judge_bare(run: Sequence[Line], known: _Known) -> UnreadChange | None:
@@ -251,6 +301,9 @@ def _judge_bare(run: Sequence[Line], known: _Known) -> UnreadChange | None:
 def _find_indented(lines: Sequence[Line], run: Sequence[Line], known: _Known) -> UnreadChange | None:
     """Indented code under words that announce a change of a file."""
     for k, line in enumerate(run):
+        above = find_name(run[k - 1].text, known.names) if k else None
+        if above in known.names and _is_code_below(run[k : k + _MOST_BELOW], known):
+            return UnreadChange(line.number, f"code without a fence below the name {above}")
         if not line.text.startswith(_INDENTS) or not k or run[k - 1].text.startswith(_INDENTS):
             continue
         code = list(takewhile(lambda other: other.text.startswith(_INDENTS), run[k:]))
