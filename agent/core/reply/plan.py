@@ -9,11 +9,12 @@ from itertools import groupby, pairwise, takewhile
 from typing import Final
 
 from agent.core.edit.apply import lines_of
+from agent.core.edit.formats.foreign.tool_calls import read_calls
 from agent.core.journal.kinds import PlanItem
 from agent.core.reply.expectation import begins_label, read_labels
 from agent.core.reply.plan_table import is_row, read_table
 from agent.core.text.lexer import Kind, Line
-from agent.core.text.markers import read_fence
+from agent.core.text.markers import INVISIBLE, read_fence
 from agent.core.text.plain import plain
 
 __all__ = ["ParsedReply", "Plan", "PlanItem", "bare_plan_line", "merge_plan", "parse_reply", "without_plan"]
@@ -58,13 +59,15 @@ _DONE_MARK: Final = re.compile(r"\((?:done|completed?)\)|\[(?:done|completed?|x)
 # "learning"
 _LETTERS: Final = re.compile(r"[^\W_]+")
 _WRAP: Final = "*_`\"'“”‘’"
+_BLANK: Final = " \t\r\f\v\u00a0" + INVISIBLE
 _TAB_WIDTH: Final = 4
 
 
 def parse_reply(text: str) -> ParsedReply:
     """Read a reply. Reasoning, code fences, SEARCH/REPLACE blocks and quoted lines count for nothing."""
     lines = lines_of(text)
-    prose = [_prose_of(line) for line in lines]
+    calls = _lines_of_calls(lines)
+    prose = [None if line.number in calls else _prose_of(line) for line in lines]
     return ParsedReply(
         plan=_find_plan(_plan_lines(lines)),
         replicate=any(_says(line, "REPLICATE") for line in prose),
@@ -122,6 +125,19 @@ def _prose_of(line: Line) -> str | None:
     return line.text if is_prose else None
 
 
+def _lines_of_calls(lines: Sequence[Line]) -> set[int]:
+    """Numbers of the lines in calls of tools and in comments of HTML: they say nothing, as those in a fence do not."""
+    _, taken = read_calls([line for line in lines if line.kind is Kind.PROSE], ())
+    is_inside = False
+    for line in lines:
+        if line.kind is Kind.PROSE and line.text.lstrip().startswith("<!--"):
+            is_inside = True
+        if is_inside:
+            taken.add(line.number)
+        is_inside = is_inside and line.kind is Kind.PROSE and "-->" not in line.text
+    return taken
+
+
 def _plan_lines(lines: Sequence[Line]) -> list[str | None]:
     """The prose lines, and with them those of a fence of text that begins with the header of a plan."""
     prose = [_prose_of(line) for line in lines]
@@ -147,7 +163,7 @@ def _says(line: str | None, word: str) -> bool:
     """Whether the word stands alone on the line, perhaps emphasised, quoted or with a full stop."""
     if line is None or _indent(line) > 3:
         return False
-    return line.strip().strip(_WRAP).removesuffix(".").strip(_WRAP).replace("\\_", "_") == word
+    return line.strip(_BLANK).strip(_WRAP).removesuffix(".").strip(_WRAP).replace("\\_", "_") == word
 
 
 def _match_header(line: str | None) -> re.Match[str] | None:

@@ -62,6 +62,8 @@ _WORDS: Final = r"(?:supported|refuted|untestable(?: here)?|revised?)"
 _JUDGED: Final = re.compile(rf"({_WORDS})\b", re.IGNORECASE)
 # ", or refuted" in "supported, or refuted"
 _CHOICE: Final = re.compile(rf"[\s*_`]*(?:[,/|]|or\b|and\b)[\s*_`]*(?:(?:or|and)\b[\s*_`]*)?{_WORDS}\b", re.IGNORECASE)
+# "?", ", but not really", " (but hardly)"
+_DOUBT: Final = re.compile(r"[*_`\"']{0,4}\?|[ ,;(]{1,4}but (?:not|hardly|barely)\b", re.IGNORECASE)
 # "I am done.", "**I'm done**"
 _DONE: Final = re.compile(r"[\W_]*I(?: am|['’]m) done\b(?:[\W_]*|[.,;:!–—-].*)", re.IGNORECASE)
 # "...", "2. …"
@@ -135,7 +137,7 @@ def _plain_name(name: str) -> str:
 def _judge(part: _Part, lines: Sequence[str]) -> Judgement | Miss:
     said = next((line.strip(" \t*_`'\"") for line in part.lines if line.strip()), "")
     found = _JUDGED.match(said)
-    if found is None or _CHOICE.match(said, found.end()):
+    if found is None or _CHOICE.match(said, found.end()) or _DOUBT.match(said, found.end()):
         words = ", ".join(Judgement)
         return Miss(f"the judgement must be one of: {words}", part.line, lines[part.line - 1])
     return next(judgement for judgement in Judgement if judgement.startswith(found[1].lower()[:6]))

@@ -131,6 +131,8 @@ def test_the_last_plan_counts() -> None:
         "ALL\\_COMPLETED",
         "“ALL_COMPLETED”",
         "ALL_COMPLETED\r",
+        "\ufeffALL_COMPLETED",
+        "\u200bALL_COMPLETED\u00a0",
     ],
 )
 def test_all_completed_alone_on_a_line(line: str) -> None:
@@ -162,6 +164,9 @@ def test_all_completed_alone_on_a_line(line: str) -> None:
         "<<<<<<<SEARCH\nALL_COMPLETED\n=======\n>>>>>>>REPLACE",
         "<think>\nALL_COMPLETED\n</think>\nNo.",
         "<think>\nALL_COMPLETED",
+        "<path>notes.txt</path>\n<old_str>\nx\n</old_str>\n<new_str>\nALL_COMPLETED\n</new_str>",
+        '{"path": "notes.txt", "old_str": "x", "new_str": "\nALL_COMPLETED\n"\n}',
+        "<!-- later:\nALL_COMPLETED\n-->",
         "<THINKING>is it\nALL_COMPLETED\n</THINKING> no",
         "so it is\nALL_COMPLETED\n</think>\nNo: run 2 is missing.",
         "<reasoning>\n```\n</reasoning>\nNo.\n```\nALL_COMPLETED\n```",
