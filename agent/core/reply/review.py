@@ -63,7 +63,7 @@ _JUDGED: Final = re.compile(rf"({_WORDS})\b", re.IGNORECASE)
 # ", or refuted" in "supported, or refuted"
 _CHOICE: Final = re.compile(rf"[\s*_`]*(?:[,/|]|or\b|and\b)[\s*_`]*(?:(?:or|and)\b[\s*_`]*)?{_WORDS}\b", re.IGNORECASE)
 # "?", ", but not really", " (but hardly)"
-_DOUBT: Final = re.compile(r"[*_`\"']{0,4}\?|[ ,;(]{1,4}but (?:not|hardly|barely)\b", re.IGNORECASE)
+_DOUBT: Final = re.compile(r"[*_`\"' ,;(]{0,8}(?:\?|but (?:not|hardly|barely)\b)", re.IGNORECASE)
 # "I am done.", "**I'm done**"
 _DONE: Final = re.compile(r"[\W_]*I(?: am|['’]m) done\b(?:[\W_]*|[.,;:!–—-].*)", re.IGNORECASE)
 # "...", "2. …"
