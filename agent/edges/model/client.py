@@ -32,7 +32,7 @@ ROUND_S = 30.0
 REASON_CHARS = 200  # of the reason for a wait
 # Replies without text that one question is paid for.
 MOST_TEXTLESS = 3
-# Answers of no use for one question that may have been billed: a provider that spoils each is not paid all night.
+# Answers of no use for one question that were billed: a provider that spoils each is not paid all night.
 MOST_WASTED = 20
 TEXTLESS = frozenset({FaultKind.GARBLED, FaultKind.NO_TEXT})
 
@@ -57,7 +57,7 @@ class _Effort:
     changed: Counter[tuple[str, FaultKind]] = field(default_factory=Counter)
     # Replies without text, by model.
     textless: Counter[str] = field(default_factory=Counter)
-    # Answers of no use that may have been billed.
+    # Answers of no use that were billed, by the provider's own count.
     wasted: int = 0
     # Kind of the last fault; None before there was one.
     seen: FaultKind | None = None
@@ -182,7 +182,7 @@ class LiteLLMModel:
     def _describe(self, effort: _Effort) -> str:
         minutes = (self._clock() - effort.started) / 60
         asks = f", told to wait {effort.asks_s / 60:.0f} min" if effort.asks_s >= 60 else ""
-        paid = f", {effort.wasted} answers may be billed" if effort.wasted > 1 else ""
+        paid = f", {effort.wasted} answers were billed" if effort.wasted > 1 else ""
         return f"{effort.last} (asked {effort.requests} times in {minutes:.0f} min{asks}{paid})"
 
     def _converse(self, candidate: Responder, messages: Sequence[Message], effort: _Effort, *, alone: bool) -> Answer:
@@ -319,7 +319,7 @@ class LiteLLMModel:
                 except CallFailed as failed:
                     if failed.answer:
                         effort.answers.append(failed.answer)
-                        effort.wasted += 1
+                        effort.wasted += failed.answer.paid.is_counted
                         self._throttle.settle(candidate.name, ticket, failed.answer.paid)
                     self._throttle.learn(candidate.name, ticket, failed.limits)
                     if failed.fault.kind is FaultKind.TIMEOUT:
