@@ -67,6 +67,7 @@ SHARED = ("launched", "finished", "whole", "undisturbed", "rows_made")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(memory.begin())
+    config.addinivalue_line("markers", "xdist_group(name): has a worker for itself")  # known without xdist, too
 
 
 @pytest.hookimpl(tryfirst=True)  # before that of xdist, which looks for the marks

@@ -75,6 +75,8 @@ def read_curves(text: str) -> dict[str, LearningCurve]:
 
 
 def _read_point(line: str) -> tuple[str, float, float] | None:
+    if not line.rstrip().endswith("}"):  # most lines that are no points are words, or cut short
+        return None
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 
 from agent.core.edit.apply import EditResult, apply_reply
 from agent.core.edit.formats.foreign.tool_calls import TOOL_CALLS
 from agent.core.text.lexer import read_lines
-from tests.core.timing import takes_at_most
+from tests.core.timing import is_linear
 
 FILES = {"experiment.py": "A = 1\nB = 2\nC = 3\n", "notes.txt": "# Study\n", "plot.py": ""}
 AFTER = "A = 1\nB = 4\nC = 3\n"
@@ -85,5 +86,4 @@ def test_commands_that_write_no_editable_file_are_prose():
     "line", ["<old_str>", "<path>a</path>\n<old_str>a</old_str>\n<new_str>", '{"old_str": [', "[", '"old_str": 1']
 )
 def test_calls_are_found_in_time_linear_in_the_reply(line: str):
-    lines = read_lines(f"{line}\n" * 5_000)
-    assert takes_at_most(0.22, lambda: TOOL_CALLS.find(lines, FILES))
+    assert is_linear(0.14, lambda size: partial(TOOL_CALLS.find, read_lines(f"{line}\n" * size), FILES), 4_000)

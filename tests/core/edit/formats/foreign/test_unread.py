@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -11,6 +12,7 @@ from agent.core.edit.apply import FORMATS, TAUGHT, apply_reply
 from agent.core.edit.formats.foreign.unread import find_unread
 from agent.core.edit.result import Reason
 from agent.core.text.lexer import read_lines
+from tests.core.timing import is_linear
 
 CODE = (
     "import json\n\nRATE = 0.3\nEPOCHS = 40\n\n\ndef measure(model):\n    score = model.score()\n"
@@ -113,7 +115,7 @@ def test_a_command_that_would_change_a_file_refuses_the_reply(command: str):
     "part", ["```python\nx = f(3)\n```\nThen:\n", "RATE = 0.3\nx.y = 1\n", '{"a": "b"}\n', "    x = f(3)\n\n", "Add:\n"]
 )
 def test_it_takes_linear_time(part: str):
-    lines = read_lines(part * (12_000 // part.count("\n")))
-    begun = time.process_time()
-    find_unread(lines, (), FILES, FILES)
-    assert time.process_time() - begun < 1.5
+    def prepare(size: int) -> Callable[[], object]:
+        return partial(find_unread, read_lines(part * size), (), FILES, FILES)
+
+    assert is_linear(0.16, prepare, 4_000 // part.count("\n"))
