@@ -201,6 +201,9 @@ def answer(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        if "--install-completion" in arguments and isinstance(error, OSError):
+            say(f"scientist: HOME={os.environ.get('HOME', '')}: {error.filename} cannot be written: {error.strerror}")
+            return UsageError.exit_code
         if refusal := say_unusable(error):
             say(f"scientist: {refusal}")
             return UsageError.exit_code

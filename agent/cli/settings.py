@@ -292,8 +292,7 @@ def say_misuse(error: TyperException, arguments: Sequence[str]) -> str:
         return in_one_line(f"{title}: {error.format_message()}")
     origin = say_origin(context, parameter, arguments)
     if parameter.param_type_name == "argument":
-        wrong = find_input(error)
-        origin += f" {wrong}" if wrong else ""
+        origin = f"{name_of(parameter)} {find_input(error)}".rstrip()
     return in_one_line(f"{title}: {origin}: {say_reason(error.message)}; see: {title} --help")
 
 

@@ -331,3 +331,11 @@ def test_a_description_that_is_a_folder_is_named(scientist: Scientist, folder: P
     (folder / "mine" / "template.toml").mkdir()
     told = scientist("launch", "ideas.json", "--template", "mine").stderr
     assert told == f"scientist: {folder}/mine/template.toml: cannot be read: Is a directory\n"
+
+
+def test_completion_that_cannot_be_written_is_one_line(scientist: Scientist, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHELL", "/bin/bash")
+    monkeypatch.setenv("HOME", "/dev/null")
+    done = scientist("--install-completion", "bash")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done
+    assert done.stderr.startswith("scientist: HOME=/dev/null: /dev/null") and "cannot be written" in done.stderr

@@ -88,5 +88,6 @@ def _commit(repo: Repo, name: str, first: str) -> str:
     is_run = name.isdigit() and len(name) < SHORTEST_HASH  # a commit's hash may be all digits
     found = repo.resolve(f"run/{name}" if is_run else name)
     if found is None:
-        raise UsageError(name, "is no completed run, tag or commit of this workspace", "see: scientist history")
+        problem = "is no completed run, tag or commit of this workspace"
+        raise UsageError(name or repr(name), problem, "see: scientist history")
     return found

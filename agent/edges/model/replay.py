@@ -89,6 +89,7 @@ def _open(model: str) -> Journal:
     """
     try:
         return open_workspace(Path(model.removeprefix(PREFIX))).journal()
-    except (UsageError, IntegrityError, OSError) as error:
-        problem = error.problem if isinstance(error, UsageError | IntegrityError) else str(error)
-        raise ProviderRefused(model, problem) from error
+    except (UsageError, IntegrityError) as error:
+        raise ProviderRefused(model, error.problem) from error
+    except OSError as error:
+        raise ProviderRefused(model, f"cannot be read: {error.strerror}") from error
