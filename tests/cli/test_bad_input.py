@@ -196,6 +196,9 @@ def test_runs_and_commits_that_do_not_exist(scientist: Scientist, launched: Laun
     for arguments, said in [
         (("show", workspace, 7), "run 7: is not over"),
         (("logs", workspace, 7), "has no log"),
+        (("logs", workspace, "/etc"), "run /etc: has no log"),
+        (("logs", workspace, "**x"), "run **x: has no log"),
+        (("diff", workspace, ""), "'': is no completed run"),
         (("diff", workspace, "start", "--output=x"), "No such option"),
         (("diff", workspace, "start", "nowhere"), "is no completed run, tag or commit"),
     ]:

@@ -12,6 +12,7 @@ import typer
 from agent.cli.options import WorkspaceArg
 from agent.cli.terminal import read_redactor
 from agent.core.failure.folding import last_states
+from agent.core.text.wording import say_known
 from agent.edges.run.choose_runner import runner_for
 from agent.edges.run.runner import Runner, Running
 from agent.edges.workspace.layout import Workspace, open_workspace, read_state
@@ -77,10 +78,11 @@ def _find_log(workspace: Path, run: str) -> Path:
     attempts = workspace / ".agent" / "attempts"
     if run and (workspace / f"run_{run}" / "log.txt").is_file():
         return workspace / f"run_{run}" / "log.txt"
-    pattern = f"run_{run}.*/log.txt" if run.isdigit() else f"{run or '*'}/log.txt"
-    found = sorted(attempts.glob(pattern), key=lambda p: p.stat().st_mtime)
+    logs = {path.parent.name: path for path in attempts.glob("*/log.txt")}
+    fitting = [name for name in logs if name == run or not run or (run.isdigit() and name.startswith(f"run_{run}."))]
+    found = sorted((logs[name] for name in fitting), key=lambda p: p.stat().st_mtime)
     if not found:
-        known = ", ".join(sorted(p.name for p in attempts.iterdir() if (p / "log.txt").exists())) or "none yet"
+        known = say_known(sorted(logs)) or "none yet"
         place = f"{workspace}: run {run}" if run else str(workspace)
         raise UsageError(place, "has no log", f"there are: {known}")
     return found[-1]

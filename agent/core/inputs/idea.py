@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from agent.core.model.messages import scrub
 from agent.core.text.plain import plain_line
-from agent.core.text.wording import say_field, say_not_json
+from agent.core.text.wording import find_near, say_field, say_known, say_not_json
 from agent.errors import UsageError
 
 NAME_CHARS = 60
@@ -216,6 +216,9 @@ def choose_ideas(ideas: Sequence[Idea], wanted: Sequence[str], where: str) -> li
     for name in wanted:
         match = [i for n, i in enumerate(ideas, start=1) if name in (i.slug, i.Name, i.Title, str(n))]
         if not match:
-            raise UsageError(where, f"holds no idea {name!r}", "it has: " + ", ".join(i.slug for i in ideas))
+            names = [i.slug for i in ideas]
+            near = find_near(name, names)
+            known = f"did you mean {near}? " if near else ""
+            raise UsageError(where, f"holds no idea {name!r}", f"{known}it has: {say_known(names)}")
         chosen += [i for i in match if i not in chosen]
     return chosen

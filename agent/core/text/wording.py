@@ -14,6 +14,7 @@ __all__ = [
     "find_near",
     "find_toml_line",
     "say_field",
+    "say_known",
     "say_not_json",
     "say_not_toml",
     "say_reason",
@@ -22,6 +23,7 @@ __all__ = [
 ]
 
 VALUE_CHARS: Final = 60
+MOST_NAMES: Final = 30
 # "[metrics.x]", "[[metrics]]  # comment"
 _HEADER: Final = re.compile(r"\[\[?([^\]#]+)\]")
 # "run_s = 20", '"a b".c = 1'
@@ -104,6 +106,12 @@ def say_not_toml(error: ValueError) -> str:
 def find_near(written: str, known: Iterable[str]) -> str:
     """The known name that was probably meant. Empty if none is near."""
     return next(iter(get_close_matches(written.lower()[:VALUE_CHARS], list(known), 1)), "")
+
+
+def say_known(names: Sequence[str]) -> str:
+    """The names that there are, in one line that does not run on."""
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def say_not_json(error: ValueError | RecursionError) -> str:

@@ -221,3 +221,13 @@ def test_what_cannot_be_read_or_is_missing_is_told_in_words() -> None:
         with pytest.raises(UsageError) as raised:
             parse_ideas(text, "ideas.json")
         assert told in str(raised.value)
+
+
+def test_many_names_are_cut_and_the_nearest_is_proposed() -> None:
+    ideas = [Idea(Name=f"idea_{number}", Title="t", Experiment="e") for number in range(1, 1001)]
+    with pytest.raises(UsageError) as raised:
+        choose_ideas(ideas, ["idee_7"], "ideas.json")
+    assert str(raised.value).startswith("ideas.json: holds no idea 'idee_7'; did you mean idea_7")
+    assert str(raised.value).endswith("idea_29, idea_30 and 970 more") and len(str(raised.value)) < 500
+    with pytest.raises(UsageError, match=r"holds no idea 'zzz'; it has: idea_1, idea_2, idea_3$"):
+        choose_ideas(ideas[:3], ["zzz"], "ideas.json")
