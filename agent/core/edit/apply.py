@@ -5,8 +5,8 @@ SEARCH must fit exactly one place (match.py compares). Whole files and functions
 of notes.txt fail, the rest applies. Python that parsed before must parse after: the block that breaks a file is
 refused, or all blocks of that file if no single one does. `staged` never holds such a text.
 
-Two blocks change nothing and count as applied: one whose SEARCH equals its REPLACE, and one whose SEARCH is gone
-because an earlier block of the same reply made exactly this change. A block is refused if its REPLACE merely stands
+Some blocks change nothing and count as applied: those whose SEARCH equals their REPLACE, and those that repeat exactly
+the change of an earlier block of the same reply. A block is refused if its REPLACE merely stands
 somewhere in the file. The hint shows that line, because in half of such logs the model meant another one.
 
 An empty line just above ======= or >>>>>>> REPLACE is layout if the other half of the block lacks it.
@@ -91,10 +91,12 @@ def apply_reply(
     for found in edits:
         if isinstance(found, FoundText):
             whole.add(put_text(bench, found, editable))
+        elif _is_pair(found) and bench.shows_no_change(found):
+            continue
         elif found.name is not None and resolve_path(found.name, editable) in whole:
             hint = "The same reply gives this file or its functions whole; put this change in there."
             bench.reject(as_block(found, found.name), Reason.NOT_WHOLE, None, hint)
-        elif not _is_pair(found) or not bench.shows_no_change(found):
+        else:
             bench.apply(found)
     result = bench.result()
     if OTHER_TOOLS in formats and result.applied and not result.rejected:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
+from typing import Final
 
 from agent.core.code.source import find_bad_python
 from agent.core.edit.formats.found import FoundBlock, HunkPlace, Split
@@ -13,9 +16,10 @@ from agent.core.edit.match import Ambiguous, Match, Missing, Outcome, match_bloc
 from agent.core.edit.result import Block
 from agent.core.text.markers import divider_width
 
-__all__ = ["divide_block", "edit_text", "locate_hunk", "with_tail_of"]
+__all__ = ["adds_again", "divide_block", "edit_text", "locate_hunk", "with_tail_of"]
 
 _Lines = Sequence[str]
+_MOST_ALIKE: Final = 8  # earlier blocks with the same new lines that one is compared with
 
 
 def edit_text(text: str | None, block: Block) -> str | Outcome:
@@ -31,6 +35,23 @@ def edit_text(text: str | None, block: Block) -> str | Outcome:
         return splice(lines, [Splice(end, end, replace)]).join() if replace else text
     found = match_block(block.path, lines.text, search, with_tail_of(block, search, replace))
     return splice(lines, found.splices).join() if isinstance(found, Match) else found
+
+
+def adds_again(block: Block, steps: Sequence[tuple[Block, str | None, str]]) -> bool:
+    """Whether a block would add lines that an earlier one added in the same place.
+
+    steps: the earlier blocks of its file, with the text before and after each.
+    """
+    added = _added(block)
+    alike = [step for step in steps if added and _added(step[0]) == added]
+    return any(edit_text(before, block) == after for _, before, after in alike[-_MOST_ALIKE:] if before is not None)
+
+
+@lru_cache(maxsize=512)
+def _added(block: Block) -> Counter[str]:
+    """The lines that REPLACE has and SEARCH has not, without their indents. Empty if it lacks one of SEARCH's."""
+    search, new = (Counter(line.strip() for line in split_body(half)) for half in (block.search, block.replace))
+    return new - search if search <= new else Counter()
 
 
 def with_tail_of(block: Block, search: Sequence[str], replace: Sequence[str]) -> Sequence[str]:

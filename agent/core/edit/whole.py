@@ -144,7 +144,8 @@ def _whole_text(path: str, before: str | None, text: str, is_asked: bool) -> str
         return _Unusable(f"As a whole file this would lose most of its functions and classes ({lost}).")
     still_used = sorted((had - has) & _free_names(new_tree))
     if still_used and len(has) < len(had):  # else it gives them other names, and lint finds what it missed
-        return _Unusable(f"It uses {still_used[0]}, which the file defines and this text does not.")
+        advice = "Send all of the file, or SEARCH/REPLACE blocks."
+        return _Unusable(f"It uses {still_used[0]}, which the file defines and this text does not. {advice}")
     if (not had or not is_asked) and (lost_lines := _lost_lines(before, text, _GROWN[is_asked] if is_python else None)):
         return _Unusable(f"As a whole file this would lose {lost_lines} of its lines.")
     return _in_the_manner_of(before, text)

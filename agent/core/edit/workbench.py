@@ -24,7 +24,7 @@ from agent.core.edit.lines import losing_lines, split_body, split_lines
 from agent.core.edit.match import Ambiguous, Match, Missing, Outcome, match_block, places
 from agent.core.edit.result import NOTES, Block, EditResult, Reason, Rejected
 from agent.core.edit.seen import Ranges, carry, hidden_in_match, hidden_in_text, move
-from agent.core.edit.settle import divide_block, edit_text, locate_hunk, with_tail_of
+from agent.core.edit.settle import adds_again, divide_block, edit_text, locate_hunk, with_tail_of
 from agent.core.text.placeholders import find_doubtful, find_placeholders
 
 __all__ = ["AppliedBlock", "Workbench", "as_block", "resolve_path"]
@@ -123,7 +123,8 @@ class Workbench:
         block = read
         if self.refuse_placeholder(block):
             return None
-        after = edit_text(text, block)
+        steps = [(s.block, s.before, s.after) for s in self._steps if s.block.path == block.path]
+        after = text if text is not None and adds_again(block, steps) else edit_text(text, block)
         if isinstance(after, Missing) and text is not None and self._is_done(block):
             after = text
         if isinstance(after, str) and text is not None and self._refuse_unseen(block, text):

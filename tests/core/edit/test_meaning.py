@@ -364,6 +364,30 @@ def test_no_mark_of_ours_is_written_into_a_file(line: str):
     assert refused(block(f"first words\n=======\n{line}\n", "notes.txt\n")).startswith("placeholder")
 
 
+# the same edit again
+
+MORE = block("RATE = 3\n=======\nRATE = 3\nDECAY = 2\n")
+HUNK = "```diff\n--- a/experiment.py\n+++ b/experiment.py\n@@ -3 +3,2 @@\n RATE = 3\n+DECAY = 2\n```\n"
+CALL = '```json\n{"path": "experiment.py", "old_str": "\\nRATE = 3", "new_str": "\\nRATE = 3\\nDECAY = 2"}\n```\n'
+
+
+@pytest.mark.parametrize("again", [MORE, MORE + MORE, HUNK, CALL, "So:\n\n" + MORE + HUNK + CALL])
+@pytest.mark.parametrize("first", [MORE, HUNK, CALL])
+def test_lines_that_are_added_twice_by_one_reply_are_added_once(first: str, again: str):
+    assert changed(first + again) == {"experiment.py": FILES["experiment.py"].replace("= 3\n", "= 3\nDECAY = 2\n")}
+
+
+def test_an_append_that_is_written_twice_is_made_once_and_two_appends_are_two():
+    one = "notes.txt\n" + APPEND
+    assert changed(one + RATE + one)["notes.txt"].count("Run 1: done") == 1
+    assert changed(one + one.replace("done", "done\nRun 2: done"))["notes.txt"].count("Run 1: done") == 2
+
+
+def test_the_same_line_may_be_added_in_two_places():
+    two = MORE + block("WIDTH = 64\n=======\nWIDTH = 64\nDECAY = 2\n")
+    assert changed(two)["experiment.py"].count("DECAY = 2\n") == 2
+
+
 # small things
 
 

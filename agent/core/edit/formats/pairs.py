@@ -37,6 +37,7 @@ class _Fence:
     last: int
     label: tuple[str, ...]
     body: tuple[str, ...]
+    is_closed: bool
 
 
 class Pairs:
@@ -55,7 +56,8 @@ class Pairs:
             name = name_above(lines, head, floor, editable)
             mentions = mentioned_above(lines, head, floor, editable)
             name = name or (mentions[0] if len(mentions) == 1 else None)
-            found.append(FoundBlock(old.number, name, mentions, ((old.body, new.body),), "", HunkPlace(FORM)))
+            problem = "" if new.is_closed else "its second fence is not closed"
+            found.append(FoundBlock(old.number, name, mentions, ((old.body, new.body),), problem, HunkPlace(FORM)))
             floor = new.last
         return found
 
@@ -82,14 +84,14 @@ def _pairs(lines: Sequence[Line]) -> Iterator[tuple[_Fence, _Fence]]:
 
 
 def _fences(lines: Sequence[Line]) -> Iterator[_Fence]:
-    """The fences that are closed and hold no edit."""
+    """The fences that hold no edit."""
     for number, part in groupby(lines, key=lambda line: line.fence):
         fence = list(part)
         if not number or fence[0].kind is not Kind.FENCE or any(line.block for line in fence):
             continue
-        if fence[-1].kind is Kind.FENCE and len(fence) > 2:
-            body = tuple(line.text for line in fence[1:-1])
-            yield _Fence(number, fence[-1].number, _label(lines, number - 1), body)
+        is_closed = fence[-1].kind is Kind.FENCE and len(fence) > 1
+        body = tuple(line.text for line in (fence[1:-1] if is_closed else fence[1:]))
+        yield _Fence(number, fence[-1].number, _label(lines, number - 1), body, is_closed)
 
 
 def _label(lines: Sequence[Line], end: int) -> tuple[str, ...]:

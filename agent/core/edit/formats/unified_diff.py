@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from typing import Final
@@ -19,6 +20,9 @@ FORM: Final = "unified diff"
 NOWHERE: Final = "/dev/null"
 _INFOS: Final = ("diff", "patch", "udiff", "unified", "unidiff")
 _PREFIXES: Final = ("a/", "b/", "i/", "w/", "c/", "o/")
+_COPIES: Final = (".orig", ".old", ".bak", "~")
+# " 2025-01-31 12:00:00"
+_DATE: Final = re.compile(r" \d{4}-\d\d-\d\d\b")
 NOT_OF_HUNK: Final = "it begins with neither a blank nor + nor -"
 _SHAPES: Final = ("@@", "@@ ... @@", "@@ @@")
 
@@ -154,7 +158,7 @@ def is_diff(opening: str, texts: Sequence[str]) -> bool:
 def _path(head: str) -> str:
     """The name behind --- or +++, without time, quotes and remarks."""
     name = head.lstrip(INVISIBLE)[4:].split("\t", 1)[0].strip().strip("\"'`*")
-    return name.partition(" (")[0].strip()
+    return _DATE.split(name.partition(" (")[0], maxsplit=1)[0].strip()
 
 
 def _name_of(old: str, new: str, editable: Collection[str]) -> tuple[str, str]:
@@ -163,6 +167,8 @@ def _name_of(old: str, new: str, editable: Collection[str]) -> tuple[str, str]:
         return old.removeprefix("a/"), "it deletes a file"
     if new.startswith(_PREFIXES) and (old == NOWHERE or old.startswith(_PREFIXES)):
         old, new = old if old == NOWHERE else old[2:], new[2:]
+    if old.startswith(new) and old[len(new) :] in _COPIES:
+        return new, ""
     if old not in (NOWHERE, new):
         last = new.rpartition("/")[2]
         is_copy = last == old.rpartition("/")[2] and not named_files(old, editable) and not named_files(new, editable)

@@ -48,6 +48,11 @@ def test_a_pair_that_does_not_fit_refuses_the_reply_by_its_form(old: str, new: s
     assert "pair of fences" in result.rejected[0].hint or "no longer Python" in result.rejected[0].hint
 
 
+def test_a_pair_whose_second_fence_is_cut_refuses_the_reply():
+    result = edit(EDIT + "experiment.py\n\n" + pair("Before:", "After:").removesuffix("\n```\n"))
+    assert not result.changed and "its second fence is not closed" in result.rejected[0].hint
+
+
 @pytest.mark.parametrize(
     "words",
     [

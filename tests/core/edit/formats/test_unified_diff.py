@@ -44,6 +44,8 @@ def refused(reply: str) -> str:
         f"diff --git a/experiment.py b/experiment.py\nindex 1a..2b 100644\n{HEAD}{HUNK}",
         "```diff\n--- experiment.py\n+++ experiment.py\n@@ ... @@\n-N = 2\n+N = 3\n```\n",
         "```diff\n--- experiment.py (old)\n+++ experiment.py (new)\n@@\n-N = 2\n+N = 3\n```\n",
+        "```diff\n--- experiment.py.orig\n+++ experiment.py\n@@ -14 +14 @@\n-N = 2\n+N = 3\n```\n",
+        "```diff\n--- experiment.py 2024-01-01 10:00\n+++ experiment.py 2024-01-02\n@@ @@\n-N = 2\n+N = 3\n```\n",
         "```diff\n--- experiment.py\t2024-01-01\n+++ experiment.py\t2024-01-02\n@@ -14 +14 @@\n-N = 2\n+N = 3\n```\n",
         "```diff\n--- old/experiment.py\n+++ new/experiment.py\n@@ -70,9 +99,2 @@\n-N = 2\n+N = 3\n```\n",
         "experiment.py\n```diff\n-N = 2\n+N = 3\n```\n",
