@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -26,12 +27,34 @@ def _check_name(name: str) -> str:
     return name
 
 
-def _check_placeholders(command: str) -> str:
+def _check_command(command: str) -> str:
     unknown = set(_PLACEHOLDER.findall(command)) - PLACEHOLDERS
     if unknown:
         known = ", ".join(f"{{{name}}}" for name in sorted(PLACEHOLDERS))
         raise ValueError(f"{{{min(unknown)}}} is unknown; there are {known}")
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ValueError(f"cannot be divided into words: {error}") from error
+    if not words:
+        raise ValueError("is empty")
     return command
+
+
+def _check_plot(command: str) -> str:
+    return _check_command(command) if command else ""
+
+
+def _check_variable(name: str) -> str:
+    if not name or "=" in name or "\0" in name:
+        raise ValueError(f"{name!r} is no name of a variable")
+    return name
+
+
+def _check_text(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("holds a zero byte")
+    return value
 
 
 def _check_absolute(path: str) -> str:
@@ -75,7 +98,7 @@ def _check_label(name: str) -> str:
 
 
 FileName = Annotated[str, AfterValidator(_check_name)]
-Command = Annotated[str, AfterValidator(_check_placeholders)]
+Command = Annotated[str, AfterValidator(_check_command)]
 ConstantName = Annotated[str, AfterValidator(_check_constant)]
 KeyPath = Annotated[tuple[str, ...], Field(min_length=1)]
 Label = Annotated[str, AfterValidator(_check_label)]
@@ -183,7 +206,7 @@ class Environment(_Strict):
     python: str = ">=3.11"
     install: tuple[tuple[str, ...], ...] = ()
     check: str = ""
-    variables: dict[str, str] = {}
+    variables: dict[Annotated[str, AfterValidator(_check_variable)], Annotated[str, AfterValidator(_check_text)]] = {}
 
 
 class Evaluation(_Strict):
@@ -256,7 +279,7 @@ class TemplateSpec(_Strict):
     # Whether a short smoke run comes before each run.
     smoke: bool = False
     # Makes the figures, "" for none.
-    plot: str = "python plot.py"
+    plot: Annotated[str, AfterValidator(_check_plot)] = "python plot.py"
     # Used if launch names no profile.
     default_profile: str = ""
     # Time, memory and disk of each supervised step.
