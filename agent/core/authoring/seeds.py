@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from agent.core.authoring.proposals import SeedLine, seed_line
@@ -17,6 +18,7 @@ __all__ = ["GeneratorCall", "SeedChange", "find_generators", "propose_seeds", "s
 
 SEED: Final = 'int(os.environ["SCIENTIST_SEED"])'
 MOST_SHOWN: Final = 6
+MOST_CHARS: Final = 200_000  # of a script, whose tree is walked several times
 APART: Final = 1000  # between the seeds of two runs: else the workers or folds of one share most of the other's
 
 # "\r" in "a\rb", not in "a\r\n"
@@ -104,9 +106,12 @@ def find_generators(files: Mapping[str, str]) -> list[GeneratorCall]:
     return sorted(found, key=lambda call: (list(files).index(call.file), call.node.lineno))
 
 
+@lru_cache(maxsize=2)  # each change looks at the same few texts again
 def _read(text: str) -> ast.Module | BadPython:
-    """The tree of a file. One with a lone carriage return, a line end for Python alone, is left as it is."""
-    return BadPython(1, "it has a lone carriage return") if _LONE_RETURN.search(text) else parse(text)
+    """The tree of a file. One that is very long, or has a line end for Python alone, is left as it is."""
+    if len(text) > MOST_CHARS or _LONE_RETURN.search(text):
+        return BadPython(1, "it is left as it is")
+    return parse(text)
 
 
 def _imported(tree: ast.Module) -> dict[str, str]:
