@@ -40,7 +40,7 @@ ENDING = (
 )
 
 
-END_S = 20
+END_S = 10
 
 
 class LazyGroup(TyperGroup):
