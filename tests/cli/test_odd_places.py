@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli import app, drive, environment, places
+from agent.cli.commands import launch
 from agent.cli.commands.launch import announce_given_run
 from agent.cli.drive import load_keys
 from agent.cli.environment import check_python, check_variables, refuse_typing_errors
@@ -280,18 +281,20 @@ def test_a_name_that_is_too_long_is_refused_by_every_command(scientist: Scientis
 
 
 def test_a_path_that_cannot_be_entered_is_named_with_its_origin(
-    scientist: Scientist, folder: Path, monkeypatch: pytest.MonkeyPatch
+    scientist: Scientist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def look(path: Path) -> bool:
-        if path in (QUADRATIC, Path("closed")):
-            raise PermissionError(13, "Permission denied", str(path))
-        return os.path.isdir(path)  # noqa: PTH112
+    def find(name: str, _: object) -> Path:  # as of a folder of another user; root may enter each
+        raise PermissionError(13, "Permission denied", name + below[0])
 
-    monkeypatch.setattr(Path, "is_dir", look)  # as if the folders of two users were closed; root may enter each
-    told = scientist("launch", "ideas.json", "--template", QUADRATIC).stderr
-    assert told == f"scientist: --template {QUADRATIC}: cannot be used: Permission denied\n"
-    told = scientist("status", "closed").stderr
-    assert told == "scientist: DIR closed: cannot be used: Permission denied\n"
+    monkeypatch.setattr(launch, "find_template", find)
+    below = [""]
+    for file, told in (("", ""), ("/template.toml", "closed/template.toml ")):
+        below[0] = file
+        done = scientist("launch", "ideas.json", "--template", "closed")
+        assert done.stderr == f"scientist: --template closed: {told}cannot be used: Permission denied\n"
+        assert done.returncode == 2
+    done = scientist("launch", "ideas.json", SCIENTIST_TEMPLATE="closed")
+    assert done.stderr.startswith("scientist: SCIENTIST_TEMPLATE=closed: closed/template.toml cannot be used")
 
 
 def test_a_file_of_keys_that_cannot_be_read_is_named(scientist: Scientist, monkeypatch: pytest.MonkeyPatch) -> None:

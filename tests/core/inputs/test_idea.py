@@ -210,7 +210,7 @@ def test_a_revision_of_what_is_frozen_or_of_no_idea_is_refused(changes: dict[str
 
 def test_what_cannot_be_read_or_is_missing_is_told_in_words() -> None:
     for text, told in (
-        ("[" * 5000, "ideas.json: cannot be read: it is nested too deeply"),
+        ("[" * 100_000, "ideas.json: cannot be read: it is nested too deeply"),
         (
             '{"n": ' + "9" * 5000 + "}",
             "ideas.json: cannot be read: it holds a whole number of more digits than can be read",
