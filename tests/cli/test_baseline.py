@@ -188,7 +188,7 @@ def test_rows_are_listed_in_words_and_as_json_and_nothing_runs(
         (("LR = 0.02", "RATE = 0.02"), (), "experiment.py: assigns no LR at its top level; add a line LR = 0.01"),
         (None, ("--only", "none"), "--only none: is no baseline of this profile; there are: plain, heavy"),
         (None, ("--profile", "huge"), "has no profile 'huge'"),
-        (None, ("--python", "/dev/null"), "--python /dev/null: cannot be run"),
+        (None, ("--python", "/dev/null"), "--python /dev/null: is no file"),
     ],
 )
 def test_what_cannot_be_made_is_refused_before_anything_runs(

@@ -44,6 +44,7 @@ PURE: dict[str, set[str] | None] = {
     "statistics": None,
     "symtable": None,
     "tokenize": {"COMMENT", "ENDMARKER", "OP", "STRING", "TokenError", "TokenInfo", "generate_tokens"},
+    "textwrap": {"dedent"},
     "tomllib": {"loads"},
     "typing": None,
     "urllib.parse": {"quote", "quote_plus", "urlsplit"},
