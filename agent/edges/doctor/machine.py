@@ -64,7 +64,7 @@ def check_env_file(path: Path) -> Remark:
 
 def check_git() -> Remark:
     """Check the version of git. An identity is not needed, because commits bring their own."""
-    said = _say("git", "--version", GIT_CONFIG_GLOBAL="/dev/null", GIT_CONFIG_NOSYSTEM="1")
+    said = _say("/bin/sh", "-c", "GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 exec git --version")
     if said is None:
         return Remark("FAIL", "git", "is not installed, or not on PATH", "install it: every edit becomes a commit")
     version = re.search(r"(?<!\d)(\d{1,6})\.(\d{1,6})(?:\.[\d.]*)?", said)  # git version 2.39.5
@@ -238,10 +238,10 @@ def _nearest(folder: Path) -> Path:
     return next(place for place in (folder.absolute(), *folder.absolute().parents) if place.is_dir())
 
 
-def _say(*command: str, **variables: str) -> str | None:
-    """The output of a command, with variables of its own. None if it is not there or fails."""
-    options: dict[str, Any] = {"env": os.environ | variables} if variables else {}
-    options |= {"capture_output": True, "text": True, "errors": "replace", "timeout": COMMAND_S, "check": False}
+def _say(*command: str) -> str | None:
+    """The output of a command. None if it is not there or fails."""
+    options: dict[str, Any] = {"capture_output": True, "text": True, "errors": "replace"}
+    options |= {"timeout": COMMAND_S, "check": False}
     try:
         done = subprocess.run(command, **options)
     except (OSError, subprocess.TimeoutExpired):
