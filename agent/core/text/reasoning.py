@@ -223,8 +223,9 @@ class _Rest:
         return not self.has_text and tag.start() <= self._first
 
     def mentions(self, tag: re.Match[str], closing: int) -> bool:
-        """Whether the tag and the one that closes it at that column are only spoken of."""
-        return not self.is_blank_before(tag) and is_mention(self.text[tag.end() : max(0, closing)])
+        """Whether the tag and the one that closes it at that column, on the same line, are only spoken of."""
+        is_inside = not self.is_blank_before(tag) and closing <= len(self.text)
+        return is_inside and is_mention(self.text[tag.end() : closing])
 
     def pass_over(self, column: int) -> None:
         """Look for the next tag behind the column."""

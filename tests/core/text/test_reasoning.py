@@ -208,3 +208,9 @@ def test_words_that_only_speak_of_reasoning_are_text(text: str) -> None:
 def test_a_fence_of_thoughts_in_code_is_code() -> None:
     block = BODY.replace("a = 2", 'a = """\n```think\nx\n```\n"""')
     assert strip_reasoning(block) == block
+
+
+@pytest.mark.parametrize("tail", ["...", "…", " to", " and"])
+def test_reasoning_that_begins_behind_words_and_ends_below_is_no_mention(tail: str) -> None:
+    text = f"I have edited it.\nNow: <think>{tail}\nALL_COMPLETED\n</think>\n{FINAL}"
+    assert strip_reasoning(text) == f"I have edited it.\nNow: \n\n\n{FINAL}"
