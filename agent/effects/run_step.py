@@ -152,7 +152,7 @@ class Steps:
         spec, launched = self.template.spec, self.repo.read(state.launched.commit)
         if not spec.deterministic and (doubt := doubt_seed(launched, code)):
             return doubt
-        ran = {name: code.get(name) for name in spec.run_files}
+        ran = {name: text for name, text in code.items() if name in spec.run_files}
         same = {
             row.run: row.values
             for row in state.rows[-MOST_COMPARED:]
@@ -174,6 +174,8 @@ class Steps:
             return weigh(self.template, given)[1]
         except UsageError as error:
             return str(error)
+        except OSError as error:  # as a package whose folder somebody is just changing
+            return f"its baselines cannot be held against this machine: {error}"
 
 
 def _lost(action: AwaitStep, reason: str) -> Closed:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from agent.core.evidence.baseline import verdict_of
+from agent.core.evidence.origin import Lineage
 from agent.core.evidence.verdict import VerdictKind
 from agent.core.journal.action_results import Published
 from agent.core.journal.events import Event, Finished
 from agent.core.journal.state import State
 from agent.edges.run.baselines import vouch
+from agent.edges.run.local_runner import LocalRunner
 from agent.edges.template.load import load_template
 from agent.edges.template.origin import Given, given_origin
+from agent.effects.run_step import Steps
+from tests.core.journal_by_hand import Story
 from tests.fakes import ScriptedModel, block
 from tests.loop.conftest import Study
 from tests.loop.lines import DONE, FASTER, NO_PLOT_EDIT, NOTES, PLAN
@@ -52,3 +59,16 @@ def test_a_chosen_seed_and_data_that_change_in_the_night_get_no_verdict(
     assert verdicts[2] and "5 of 5 baselines came of other data (--data)" in verdicts[2].reason
     assert "Verdict: no verdict. the code no longer reads" in model.requests[2].messages[-1].content
     assert "came of other data (--data)" in (study.workspace.path / "notes.txt").read_text()
+
+
+def test_a_package_that_vanishes_while_it_is_read_costs_a_verdict_and_no_night(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def vanish(*_: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory", "/src/kit/net.py")
+
+    monkeypatch.setattr("agent.effects.run_step.weigh", vanish)
+    template = replace(study.template, lineage=Lineage(rows=5, recorded=5))
+    steps = Steps(study.workspace, study.workspace.repo(), template, LocalRunner(), {}, lambda _: None)
+    doubt = steps._weigh(Story().state)
+    assert doubt.startswith("its baselines cannot be held against this machine: ") and "/src/kit/net.py" in doubt
