@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from agent.core.evidence.baseline import Baseline, doubt_of, primary_metric, verdict_of
-from agent.core.evidence.verdict import Verdict, VerdictKind, judge_best
+from agent.core.evidence.verdict import COMPARED, Verdict, judge_best
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.kinds import Stage
 from agent.core.journal.state import RunRow, State
@@ -233,8 +233,7 @@ def best_run(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) ->
 
 def _comparable(rows: Sequence[RunRow], verdicts: Mapping[int, Verdict | None]) -> Sequence[RunRow]:
     """The runs that compare with the baseline, or all if none does."""
-    kinds = {run: verdict.kind if verdict else None for run, verdict in verdicts.items()}
-    return [row for row in rows if kinds[row.run] is not VerdictKind.NOT_COMPARABLE] or rows
+    return [row for row in rows if (verdict := verdicts[row.run]) and verdict.kind in COMPARED] or rows
 
 
 def is_verified(row: RunRow, state: State) -> bool:

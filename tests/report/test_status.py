@@ -192,6 +192,15 @@ def test_a_verified_run_is_best_before_any_that_is_self_reported() -> None:
     assert best and (best.run, best.verified) == (2, False)
 
 
+def test_a_run_in_doubt_is_best_only_if_no_run_compares_with_the_baseline() -> None:
+    state = after(0.6, 0.9, 0.7).state
+    doubted = [replace(row, measured=replace(row.measured, doubt="it sets its seed")) for row in state.rows]
+    best = best_run(replace(state, rows=(state.rows[0], *doubted[1:])), spec(), BASELINES)
+    assert best and (best.run, best.verdict) == (1, "better")
+    best = best_run(replace(state, rows=tuple(doubted)), spec(), BASELINES)
+    assert best and (best.run, best.verdict, best.reason) == (2, "no verdict", "it sets its seed")
+
+
 def test_along_a_frontier_the_best_run_is_the_one_farthest_from_it() -> None:
     score = Metric(name="score", path=("score",), direction="higher")
     along = TemplateSpec(name="t", frontier="l0", metrics=(score, Metric(name="l0", path=("l0",))))
