@@ -115,4 +115,4 @@ def _parse_line(line: str, sources: Mapping[str, Sequence[str]]) -> LintFinding 
 
 
 def _line_of(lines: Sequence[str], line: int) -> str:
-    return lines[line - 1] if 0 < line <= len(lines) else ""
+    return lines[line - 1].strip() if 0 < line <= len(lines) else ""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agent.core.code.findings import LintFinding, check_calls, new_findings
+from agent.core.code.source import python_lines
 from agent.core.failure.diagnose import lint_failure
 from agent.core.failure.folding import cut_line
 from agent.core.journal.action_results import Linted
@@ -26,7 +27,7 @@ def lint(edges: Edges, state: State, commit: str) -> Linted:
     found = (*edges.linter.check(changed, interpreter), *_check_calls(edges, changed))
     old = (*edges.linter.check(known, interpreter), *_check_calls(edges, known)) if found else ()
     fresh = new_findings(old, found)
-    lines = {name: text.split("\n") for name, text in changed.items()}  # as Python counts them: not at form feeds
+    lines = {name: python_lines(text) for name, text in changed.items()}
     shown = [_show(finding, lines[finding.path]) for finding in fresh[:SHOWN]]
     return Linted(failure=lint_failure(shown, more=len(fresh) - len(shown)) if shown else None)
 

@@ -79,7 +79,7 @@ def check_calls(files: Mapping[str, str]) -> tuple[LintFinding, ...]:
             continue
         lines = python_lines(text)
         for call, message in calls:
-            line = lines[call.lineno - 1] if call.lineno <= len(lines) else ""
+            line = lines[call.lineno - 1].strip() if call.lineno <= len(lines) else ""
             found.append(LintFinding(path, call.lineno, call.col_offset + 1, BAD_CALL, message, line))
     return tuple(found)
 

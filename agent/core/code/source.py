@@ -70,8 +70,8 @@ _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 
 
 def python_lines(text: str) -> list[str]:
-    """The lines of a source as Python counts them, without their indentation."""
-    return [line.strip() for line in _LINE_END.split(text)]
+    """The lines of a source as Python counts them, without their ends."""
+    return _LINE_END.split(text)
 
 
 def show_code(node: ast.expr) -> str:

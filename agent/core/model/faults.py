@@ -199,20 +199,20 @@ def _kind_by_text(said: str, status: int | None, name: str) -> FaultKind | None:
     return found or (FaultKind.RATE_LIMIT if limited and words.RATE.search(said) else None)
 
 
-def _message_in(words: str) -> str:
+def _message_in(whole: str) -> str:
     """The provider's own words, taken out of the JSON or the web page around them."""
-    page = _TITLE.search(words)
+    page = _TITLE.search(whole)
     if page:
         return f"answered with a web page: {page[1]}"
-    start, end = words.find("{"), words.rfind("}")
+    start, end = whole.find("{"), whole.rfind("}")
     try:
-        said = loads(words[start : end + 1]) if 0 <= start < end else None
+        said = loads(whole[start : end + 1]) if 0 <= start < end else None
     except (ValueError, RecursionError):  # a number of 5,000 digits is a ValueError too
         said = None
     for key in ("error", "message", "detail"):
         if isinstance(said, dict):
             said = said.get(key, said)
-    return " ".join(said.split()) if isinstance(said, str) and said.strip() else words
+    return " ".join(said.split()) if isinstance(said, str) and said.strip() else whole
 
 
 def _without_traceback(text: str) -> str:

@@ -42,7 +42,7 @@ def test_constants_are_assignments_to_one_name_at_the_top_level() -> None:
 
 def test_lines_are_counted_as_python_counts_them() -> None:
     text = "a = 1\r\nb = '\u2028\x85'\r  c = 1\x0c\x0cd\n"
-    assert python_lines(text) == ["a = 1", "b = '\u2028\x85'", "c = 1\x0c\x0cd", ""]
+    assert python_lines(text) == ["a = 1", "b = '\u2028\x85'", "  c = 1\x0c\x0cd", ""]
     fault = parse(text)
     assert isinstance(fault, BadPython) and fault.line == 3  # the indented line
 
