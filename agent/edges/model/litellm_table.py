@@ -101,7 +101,7 @@ def check_model(name: str, environment: Mapping[str, str], option: str = "--mode
             raise UsageError(shown, f"litellm cannot use it: {printable(words)[:TOLD_CHARS]}") from error
         example = "write provider/model, for example deepseek/deepseek-reasoner, or offline/sweep"
         raise UsageError(shown, "litellm knows no such provider", _nearest(litellm, name) or example) from error
-    _check_keys(name, provider, environment, option)
+    _check_keys(name, provider, environment, option, has_key=bool(key) and key in environment.values())
     if address and (unread := unread_address(provider, urlsplit(address).hostname or "", environment)):
         raise UsageError(f"{unread}={environment[unread]}", f"litellm does not read it for {name}", say_unread(unread))
     if not key and address:
@@ -120,7 +120,7 @@ def _providers(litellm: Any) -> set[str]:
 
 def _nearest(litellm: Any, name: str) -> str:
     """The names that may be meant: with the provider in front, in small letters, or divided by a slash."""
-    provider, _, model = name.strip().replace(":", "/", "/" not in name).partition("/")
+    provider, _, model = name.strip().partition("/" if "/" in name else ":")
     if model and provider.lower() in _providers(litellm):
         return f"write {printable(f'{provider.lower()}/{model}')[:TOLD_CHARS]}"
     plain = name.strip().lower()
@@ -131,23 +131,25 @@ def _nearest(litellm: Any, name: str) -> str:
 
 
 def _check_certificates(environment: Mapping[str, str]) -> None:
-    """Raises: UsageError if a file of certificates holds none. litellm could not even be loaded."""
-    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
-        path = environment.get(name, "").strip()
-        try:
-            if path and Path(path).exists():
-                ssl.create_default_context(cafile=path)
-        except OSError as error:
-            problem = f"holds no certificates: {getattr(error, 'reason', None) or error.strerror}"
-            raise UsageError(f"{name}={path}", problem, "correct it, or unset it") from error
+    """Raises: UsageError if the file of certificates holds none. litellm could not even be loaded."""
+    path = environment.get("SSL_CERT_FILE", "").strip()
+    try:
+        if path and Path(path).exists():
+            ssl.create_default_context(cafile=path)
+    except OSError as error:
+        problem = f"holds no certificates: {getattr(error, 'reason', None) or error.strerror}"
+        raise UsageError(f"SSL_CERT_FILE={path}", problem, "correct it, or unset it") from error
 
 
-def _check_keys(name: str, provider: str, environment: Mapping[str, str], option: str) -> None:
-    """Raises: UsageError if the provider's key, or the address of a server of one's own, is not set."""
+def _check_keys(name: str, provider: str, environment: Mapping[str, str], option: str, *, has_key: bool) -> None:
+    """Check what the provider needs. has_key: litellm found its key, perhaps by a name that its own check lacks.
+
+    Raises: UsageError if the key, or the address of a server of one's own, is not set.
+    """
     if provider in NAMED_SERVERS and not environment.get(address_variable(f"{provider}/")):
         address = address_variable(f"{provider}/")
         raise UsageError(f"{option} {name}", f"{address} not set", f"export it, as {address}=http://localhost:8000/v1")
-    if provider in KEYLESS:
+    if has_key or provider in KEYLESS:
         return
     checked = load_litellm().validate_environment(name)
     missing = [key for key in checked.get("missing_keys", []) if not environment.get(key)]
@@ -165,10 +167,11 @@ def _check_own_key(name: str, provider: str, environment: Mapping[str, str], opt
     if provider in OPENAI or not (listed or provider in litellm.openai_compatible_providers):
         return
     word = re.split(r"[-_]", provider)[0].upper()
-    if any(name.startswith(word) and names_a_secret(name) for name in environment):
+    if any(variable.startswith(word) and names_a_secret(variable) for variable in environment):
         return
     if listed is None:
-        raise UsageError(f"{option} {name}", f"no key of {provider} is set", "export it by the name that litellm reads")
+        remedy = "export it by the name that docs.litellm.ai/docs/providers gives"
+        raise UsageError(f"{option} {name}", f"no key of {provider} is set", remedy)
     if not environment.get(listed.api_key_env):
         raise UsageError(f"{option} {name}", f"{listed.api_key_env} not set", "export the key or put it into .env")
 
@@ -177,14 +180,16 @@ def _check_region(name: str, environment: Mapping[str, str], option: str) -> Non
     """Raises: UsageError if neither the name, nor a variable, nor the profile says in which region the model is."""
     if REGION.search(name) or any(environment.get(variable) for variable in (*REGION_VARIABLES, *ADDRESS_VARIABLES)):
         return
-    boto3 = importlib.import_module("boto3") if importlib.util.find_spec("boto3") else None
-    try:
-        region = boto3.Session().region_name if boto3 else None
-    except Exception as error:
-        raise UsageError(f"{option} {name}", f"{error}", "correct AWS_PROFILE, or unset it") from error
-    if not region:
-        remedy = "export AWS_REGION_NAME, for example us-east-1: prompts are sent to no region of litellm's choice"
-        raise UsageError(f"{option} {name}", "no region is named", remedy)
+    if importlib.util.find_spec("boto3"):
+        faults = importlib.import_module("botocore.exceptions")
+        try:
+            if importlib.import_module("boto3").Session().region_name:
+                return
+        except faults.BotoCoreError as error:
+            remedy = "correct AWS_PROFILE or the file of profiles"
+            raise UsageError(f"{option} {name}", f"{error}", remedy) from error
+    remedy = "export AWS_REGION_NAME, for example us-east-1: prompts are sent to no region of litellm's choice"
+    raise UsageError(f"{option} {name}", "no region is named", remedy)
 
 
 def price_of(model: str, rules: RuleTable) -> Price | None:

@@ -147,9 +147,31 @@ def test_a_name_that_cannot_be_used_is_one_short_line_with_the_right_one(model: 
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
 
 
-@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
-def test_a_file_without_certificates_is_told_before_litellm_fails_to_load(name: str, tmp_path: pathlib.Path) -> None:
+def test_a_file_without_certificates_is_told_before_litellm_fails_to_load(tmp_path: pathlib.Path) -> None:
     (tmp_path / "none.pem").write_text("nothing")
     for path in (tmp_path / "none.pem", tmp_path):
-        with pytest.raises(UsageError, match=f"^{name}={path}: holds no certificates: .*; correct it, or unset it"):
-            check_model("openai/m", {"OPENAI_API_KEY": CANARY, name: str(path)})
+        with pytest.raises(UsageError, match=f"^SSL_CERT_FILE={path}: holds no certificates: .*; correct it, or"):
+            check_model("openai/m", {"OPENAI_API_KEY": CANARY, "SSL_CERT_FILE": str(path)})
+
+
+def test_a_folder_of_certificates_for_other_programs_is_let_alone(tmp_path: pathlib.Path) -> None:
+    """Neither litellm nor httpx reads REQUESTS_CA_BUNDLE, and whoever does takes a folder too."""
+    check_model("openai/m", {"OPENAI_API_KEY": CANARY, "REQUESTS_CA_BUNDLE": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    ("model", "variable"), [("perplexity/m", "PERPLEXITY_API_KEY"), ("together_ai/m", "TOGETHER_API_KEY")]
+)
+def test_a_key_by_another_name_that_litellm_reads_is_enough(
+    monkeypatch: pytest.MonkeyPatch, model: str, variable: str
+) -> None:
+    monkeypatch.setenv(variable, CANARY)
+    check_model(model, {variable: CANARY})
+
+
+def test_a_profile_of_amazons_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in (*REGION_VARIABLES, *ADDRESS_VARIABLES):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("AWS_PROFILE", "absent")
+    with pytest.raises(UsageError, match=r"profile \(absent\) could not be found; correct AWS_PROFILE"):
+        check_model("bedrock/anthropic.claude-v2", {"AWS_PROFILE": "absent"})
