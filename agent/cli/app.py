@@ -39,8 +39,7 @@ ENDING = (
     signal.SIGPWR,
 )
 
-
-END_S = 10
+END_S = 10  # after a request to end, until this process is ended as it stands
 
 
 class LazyGroup(TyperGroup):
@@ -175,7 +174,7 @@ def run(arguments: list[str], age_s: float = 0.0) -> int:
 
 
 def run_app(arguments: list[str]) -> object:
-    """What the command returns."""
+    """Run one command of the app and return its result."""
     try:
         return app(arguments, prog_name="scientist", standalone_mode=False)
     except Exception as error:

@@ -12,6 +12,7 @@ import pytest
 
 import agent.cli
 from agent.cli.app import load_command
+from agent.cli.environment import VARIABLES
 from agent.cli.table import COMMANDS
 from tests.test_rooms import cycle_in, imported
 
@@ -37,6 +38,14 @@ def test_every_option_and_argument_has_a_help(name: str) -> None:
     for title, command in commands_below(name, load_command(name)):
         assert command.help, title
         assert [p.name for p in command.params if not p.help and p.name != "help"] == [], title
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_variable_of_every_option_is_known_to_the_check_of_variables(name: str) -> None:
+    """Else it is refused as one that no option has."""
+    for title, command in commands_below(name, load_command(name)):
+        named = {variable for p in command.params if (variable := getattr(p, "envvar", None))}
+        assert named <= set(VARIABLES), title
 
 
 READING = {"status", "show", "history", "ideas", "templates", "doctor", "verify", "baseline"}

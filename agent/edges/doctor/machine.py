@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -240,10 +239,8 @@ def _nearest(folder: Path) -> Path:
 
 def _say(*command: str) -> str | None:
     """The output of a command. None if it is not there or fails."""
-    options: dict[str, Any] = {"capture_output": True, "text": True, "errors": "replace"}
-    options |= {"timeout": COMMAND_S, "check": False}
     try:
-        done = subprocess.run(command, **options)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=COMMAND_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -26,7 +26,7 @@ def read_branch(repository: Path, name: str) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        if path.is_symlink():
+        if path.is_symlink() or not path.is_file():  # a pipe would be waited for
             return b""
         with path.open("rb") as file:
             return file.read(_MOST_BYTES)

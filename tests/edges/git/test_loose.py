@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +52,13 @@ def test_git_is_asked_for_what_is_not_plain(change: Callable[[Path], None], repo
 def test_what_is_broken_is_no_commit(name: str, content: str, repo: Repo) -> None:
     (repo.folder / ".git" / name).write_text(content)
     assert read_branch(repo.folder / ".git", BRANCH) == "" == repo.head()
+
+
+@pytest.mark.parametrize("name", ["HEAD", BRANCH])
+def test_a_pipe_in_the_place_of_a_branch_is_not_waited_for(name: str, repo: Repo) -> None:
+    (repo.folder / ".git" / name).unlink()
+    os.mkfifo(repo.folder / ".git" / name)
+    assert read_branch(repo.folder / ".git", BRANCH) == ""
 
 
 def test_where_there_is_no_repository_there_is_no_branch(tmp_path: Path) -> None:
