@@ -40,6 +40,7 @@ PURE: dict[str, set[str] | None] = {
     "pathlib": {"PurePosixPath"},
     "pydantic": None,
     "re": None,
+    "shlex": {"split"},
     "signal": {"SIGBUS", "SIGKILL", "SIGTERM", "SIGXCPU", "Signals"},
     "statistics": None,
     "symtable": None,
