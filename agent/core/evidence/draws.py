@@ -44,13 +44,17 @@ def _find_uses(files: Mapping[str, str]) -> _Uses:
         if not isinstance(tree, ast.Module):
             return _Uses(reads=True, sets=False)
         nodes = list(ast.walk(tree))
-        named += sum(isinstance(node, ast.Constant) and node.value == SEED for node in nodes)
+        named += sum(_is_seed(node) for node in nodes)
         setting += sum(map(_sets_seed, nodes))
     return _Uses(reads=named > setting, sets=setting > 0)
 
 
 def _sets_seed(node: ast.AST) -> bool:
-    """Whether it is os.environ["SCIENTIST_SEED"] = "7", os.putenv("SCIENTIST_SEED", "7") or os.environ.update of it."""
+    """Whether it gives the variable a value: os.environ["SCIENTIST_SEED"] = "7", os.environ |= {"SCIENTIST_SEED": "7"},
+    os.putenv("SCIENTIST_SEED", "7"), or os.environ.update of either form.
+    """
+    if isinstance(node, ast.AugAssign):
+        return isinstance(node.value, ast.Dict) and any(map(_is_seed, node.value.keys))
     if isinstance(node, ast.Subscript):
         return isinstance(node.ctx, ast.Store) and _is_seed(node.slice)
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
@@ -58,11 +62,14 @@ def _sets_seed(node: ast.AST) -> bool:
     first = node.args[0] if node.args else None
     if node.func.attr == "putenv":
         return _is_seed(first)
-    return node.func.attr == "update" and isinstance(first, ast.Dict) and any(map(_is_seed, first.keys))
+    keys = first.keys if isinstance(first, ast.Dict) else []
+    return node.func.attr == "update" and any(map(_is_seed, [*keys, *node.keywords]))
 
 
 def _is_seed(node: ast.AST | None) -> bool:
-    return isinstance(node, ast.Constant) and node.value == SEED
+    """Whether it names the variable: in quotes, or as a keyword."""
+    named = node.value if isinstance(node, ast.Constant) else node.arg if isinstance(node, ast.keyword) else None
+    return named == SEED
 
 
 def doubt_repeat(spec: TemplateSpec, values: Mapping[str, float], earlier: Mapping[int, Mapping[str, float]]) -> str:

@@ -28,6 +28,13 @@ SPEC = TemplateSpec(name="t", metrics=(LOSS, HITS), controls=(Control(name="step
         ({"experiment.py": READS}, {"experiment.py": 'os.environ["SCIENTIST_SEED"] = "7"\n' + READS}, True),
         ({"experiment.py": READS}, {"experiment.py": READS, "m.py": 'os.putenv("SCIENTIST_SEED", "7")\n'}, True),
         ({"experiment.py": READS}, {"experiment.py": 'os.environ.update({"SCIENTIST_SEED": "7"})\n' + READS}, True),
+        ({"experiment.py": READS}, {"experiment.py": 'os.environ.update(SCIENTIST_SEED="7")\n' + READS}, True),
+        ({"experiment.py": READS}, {"experiment.py": 'os.environ |= {"SCIENTIST_SEED": "7"}\n' + READS}, True),
+        (
+            {"experiment.py": READS},
+            {"experiment.py": READS + "child = dict(os.environ, SCIENTIST_SEED=str(seed))\n"},
+            False,
+        ),
         ({"experiment.py": READS}, {"experiment.py": 'seed = int(os.environ.get("SCIENTIST_SEED", "0"))\n'}, False),
         ({"experiment.py": CHOSEN}, {"experiment.py": "seed = 2\n"}, False),
     ],
