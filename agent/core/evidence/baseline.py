@@ -167,8 +167,8 @@ def _say_gap(names: Sequence[str], runs: Sequence[Baseline], axis: str = "") -> 
     Empty if all have the numbers, or none has one of them. On `axis` a number has to be positive.
     """
     for name in names:
-        kind = "positive" if name == axis else "finite"
-        bad = [b for b in runs if not _is_usable(b.values.get(name, math.nan), kind)]
+        kind, least = ("positive", 0.0) if name == axis else ("finite", -math.inf)
+        bad = [b for b in runs if not least < b.values.get(name, math.nan) < math.inf]
         if bad and len(bad) < len(runs):
             seeds = ", ".join(f"{b.setting} seed {b.seed}".strip() for b in bad[:3]) + (", ..." if bad[3:] else "")
             return f"{len(bad)} of {len(runs)} runs of baseline {bad[0].name} report no {kind} {name} ({seeds})"
@@ -210,10 +210,6 @@ def _say_gaps(metric: Metric, axis: str, baselines: Sequence[Baseline]) -> str:
         points.setdefault((b.name, b.setting), []).append(b)
     gaps = [] if metric.optional else [_say_gap([axis, metric.name], runs, axis) for runs in points.values()]
     return next(filter(None, gaps), "")
-
-
-def _is_usable(value: float, kind: str) -> bool:
-    return math.isfinite(value) and (kind != "positive" or value > 0)
 
 
 def _farthest(value: float | None, known: Sequence[float | None]) -> float | None:

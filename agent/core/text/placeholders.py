@@ -132,7 +132,7 @@ def _says_all_stays(said: str) -> bool:
 def is_elision(line: str) -> bool:
     """Whether a line is a comment with dots that stands for lines left out, as "# ... existing code ..."."""
     said = _words_of(line)
-    return said is not None and ("..." in said or "…" in said) and (_says_all_stays(said) or _is_placeholder(line))
+    return said is not None and ("..." in said or "…" in said) and _is_placeholder(line)
 
 
 def find_doubtful(lines: Sequence[str]) -> list[int]:
