@@ -17,7 +17,9 @@ _FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, err
 # "fatal: unable to write new index file"
 _WRITING = re.compile(r"unable to (write|create)|couldn't write|write error|diskspace|failed to write|cannot mkdir")
 _IN_THE_WAY = (errno.EISDIR, errno.EEXIST, errno.ENOTDIR, errno.ENOTEMPTY, errno.ELOOP)
+_FORBIDDEN = (errno.EACCES, errno.EPERM)
 _REMEDIES = {
+    **dict.fromkeys(_FORBIDDEN, "give yourself the right to it (chmod, chown), then resume"),
     **dict.fromkeys(_IN_THE_WAY, "move what stands there away, then resume"),
     errno.ENOENT: "put it back, then resume",
     errno.EBUSY: "then resume",
@@ -29,7 +31,7 @@ _REMEDIES = {
     errno.EAGAIN: "allow more processes (ulimit -u) or end others, then resume",
     errno.ENOMEM: "free memory, then resume",
 }
-_MACHINE = {*_FAULTS, *_REMEDIES} - {errno.EACCES, errno.ENOENT, *_IN_THE_WAY}
+_MACHINE = {*_FAULTS, *_REMEDIES} - {errno.ENOENT, *_FORBIDDEN, *_IN_THE_WAY}
 _PROBE_BYTES = 1 << 16
 
 

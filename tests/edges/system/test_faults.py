@@ -56,6 +56,9 @@ def test_a_fault_is_told_with_file_and_remedy(tmp_path: Path) -> None:
     busy = OSError(errno.EBUSY, "is held by process 7 (git): let it end, or end it", "/w/.git/index.lock")
     late = TimeoutError(errno.ETIMEDOUT, "does not answer", "squeue")
     assert say_fault(late, tmp_path) == "squeue: does not answer; then resume"
+    closed = PermissionError(errno.EACCES, "Permission denied", "/w/notes.txt")
+    assert say_fault(closed, tmp_path).endswith("denied; give yourself the right to it (chmod, chown), then resume")
+    assert not is_machine_fault(closed)
     assert "disk" not in say_fault(busy, tmp_path) and say_fault(busy, tmp_path).endswith("or end it; then resume")
 
 
