@@ -16,6 +16,8 @@ ADDRESS: Final = re.compile(r"_(?:API_BASE|BASE_URL|API_URL|ENDPOINT)$")
 # Providers that are asked with OpenAI's key and at its address.
 OPENAI: Final = frozenset({"openai", "text-completion-openai", "aiohttp_openai", "custom_openai"})
 OPENAI_HOST: Final = "api.openai.com"
+# Variables of other programs that begin like a provider's: of GitHub's runners, and of the client of wandb.
+_OF_OTHERS: Final = frozenset({"GITHUB_API_URL", "WANDB_BASE_URL"})
 # Providers that litellm looks for on this machine.
 _AT_HOME: Final = frozenset({"ollama", "ollama_chat", "llamafile", "docker_model_runner", "lemonade", "langflow"})
 
@@ -23,7 +25,8 @@ _AT_HOME: Final = frozenset({"ollama", "ollama_chat", "llamafile", "docker_model
 def unread_address(provider: str, host: str, environment: Mapping[str, str]) -> str:
     """The variable with an address of the provider that litellm does not read: it asks another host. "" if none."""
     prefixes = provider_prefixes(f"{provider}/")
-    named = {n: v for n, v in environment.items() if n.startswith(prefixes) and ADDRESS.search(n) and "://" in v}
+    own = {n: v for n, v in environment.items() if n.startswith(prefixes) and n not in _OF_OTHERS}
+    named = {name: value for name, value in own.items() if ADDRESS.search(name) and "://" in value}
     is_read = any(name.startswith("AWS_") or _host_in(value) in (host, "") for name, value in named.items())
     return "" if is_read else min(named, default="")
 

@@ -39,6 +39,8 @@ TOLD_CHARS = 200
 LOGGERS = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router")
 # Providers that may find their rights elsewhere (profile, role), and those that need none.
 KEYLESS = frozenset({"bedrock", "bedrock_converse", "sagemaker", "sagemaker_chat", "ollama", "ollama_chat"})
+# Keys that litellm reads by a second name, which its own check does not know.
+OTHER_NAMES = {"HUGGINGFACE_API_KEY": "HF_TOKEN"}
 # Providers without an address of their own, of which litellm would send prompts to api.openai.com.
 NAMED_SERVERS = frozenset({"hosted_vllm", "lm_studio", "litellm_proxy"})
 # How providers in a region of Amazon's begin, which litellm would choose by itself.
@@ -152,7 +154,11 @@ def _check_keys(name: str, provider: str, environment: Mapping[str, str], option
     if has_key or provider in KEYLESS:
         return
     checked = load_litellm().validate_environment(name)
-    missing = [key for key in checked.get("missing_keys", []) if not environment.get(key)]
+    missing = [
+        key
+        for key in checked.get("missing_keys", [])
+        if not environment.get(key) and not environment.get(OTHER_NAMES.get(key, key))
+    ]
     if missing and not checked.get("keys_in_environment"):
         raise UsageError(f"{option} {name}", f"{' and '.join(missing)} not set", "export the key or put it into .env")
 

@@ -26,6 +26,7 @@ def test_an_address_that_litellm_does_not_read_is_told_before_the_prompt_goes_el
     assert foreign_request("mistral", "127.0.0.1", "Bearer sk-a", own) == ""
     assert unread_address("openai", "api.openai.com", {"OPENAI_API_URL": "http://a.example/v1"}) == "OPENAI_API_URL"
     assert unread_address("openai", "api.openai.com", {"OPENAI_API_BASE": "http://[bad/v1"}) == ""
+    assert unread_address("github", "models.example", {"GITHUB_API_URL": "https://api.github.com"}) == ""
     assert unread_address("bedrock", "bedrock.example", {"AWS_STS_ENDPOINT": "https://sts.example"}) == ""
 
 

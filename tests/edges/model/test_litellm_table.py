@@ -160,7 +160,8 @@ def test_a_folder_of_certificates_for_other_programs_is_let_alone(tmp_path: path
 
 
 @pytest.mark.parametrize(
-    ("model", "variable"), [("perplexity/m", "PERPLEXITY_API_KEY"), ("together_ai/m", "TOGETHER_API_KEY")]
+    ("model", "variable"),
+    [("perplexity/m", "PERPLEXITY_API_KEY"), ("together_ai/m", "TOGETHER_API_KEY"), ("huggingface/a/m", "HF_TOKEN")],
 )
 def test_a_key_by_another_name_that_litellm_reads_is_enough(
     monkeypatch: pytest.MonkeyPatch, model: str, variable: str
