@@ -54,6 +54,7 @@ __all__ = [
 ]
 
 MOST_EDITS: Final = 200  # in one reply
+MOST_FENCES: Final = 1_000  # in one reply: each is looked at for a file's name
 
 FORMATS: Final[Sequence[Format]] = (
     *(SEARCH_REPLACE, UNIFIED_DIFF, BEGIN_PATCH, TOOL_CALLS, OTHER_TOOLS, PAIRS),
@@ -82,6 +83,10 @@ def apply_reply(
     """
     lines = lines_of(reply, formats)
     bench = Workbench(files, editable, shown)
+    if (fences := len({line.fence for line in lines if line.fence})) > MOST_FENCES:
+        hint = f"The reply holds {fences:,} fences; at most {MOST_FENCES:,} are read. Write the edits alone."
+        bench.reject(Block("", "", "", 1), Reason.MALFORMED, None, hint)
+        return bench.result()
     whole: set[str | Reason] = set()
     edits = _in_order(found for each in formats for found in each.find(lines, editable))
     if len(edits) > MOST_EDITS:
@@ -101,10 +106,19 @@ def apply_reply(
     result = bench.result()
     if OTHER_TOOLS in formats and result.applied and not result.rejected:
         read = {found.line for found in edits if isinstance(found, FoundBlock) or found.name}
-        before, after = ({n: t for n, t in held.items() if n in editable} for held in (files, result.staged))
-        if unread := find_unread(lines, read, before, after):
-            bench.reject(Block("", "", "", unread.line), Reason.UNREAD, None, unread_hint(unread.line, unread.what))
-            return bench.result()
+        return _refuse_unread(bench, lines, read, files, editable)
+    return result
+
+
+def _refuse_unread(
+    bench: Workbench, lines: Sequence[Line], read: set[int], files: Mapping[str, str], editable: Collection[str]
+) -> EditResult:
+    """The result, or a refusal if the reply holds a change that no format read. read: first lines of those that were."""
+    result = bench.result()
+    before, after = ({n: t for n, t in held.items() if n in editable} for held in (files, result.staged))
+    if unread := find_unread(lines, read, before, after):
+        bench.reject(Block("", "", "", unread.line), Reason.UNREAD, None, unread_hint(unread.line, unread.what))
+        return bench.result()
     return result
 
 

@@ -441,3 +441,9 @@ def test_a_reply_of_very_many_edits_is_refused_whole():
     result = edit(reply)
     assert (reasons(result), result.changed, result.applied) == ([Reason.MALFORMED], False, [])
     assert "201 edits; at most 200" in result.rejected[0].hint
+
+
+def test_a_reply_of_thousands_of_fences_is_refused_before_they_are_looked_at() -> None:
+    fences = "".join(f"Before:\n```python\ny{n} = {n}\n```\n" for n in range(1_001))
+    result = apply_reply({"a.py": "x = 1\n"}, fences, editable=["a.py"])
+    assert result.applied == [] and "1,001 fences; at most 1,000" in result.rejected[0].hint
