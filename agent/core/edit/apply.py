@@ -113,7 +113,7 @@ def apply_reply(
 def _refuse_unread(
     bench: Workbench, lines: Sequence[Line], read: set[int], files: Mapping[str, str], editable: Collection[str]
 ) -> EditResult:
-    """The result, or a refusal if the reply holds a change that no format read. read: first lines of those that were."""
+    """The result, or a refusal if the reply holds a change that no format read. read: first lines of edits."""
     result = bench.result()
     before, after = ({n: t for n, t in held.items() if n in editable} for held in (files, result.staged))
     if unread := find_unread(lines, read, before, after):
