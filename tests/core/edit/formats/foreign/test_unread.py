@@ -118,4 +118,4 @@ def test_it_takes_linear_time(part: str):
     def prepare(size: int) -> Callable[[], object]:
         return partial(find_unread, read_lines(part * size), (), FILES, FILES)
 
-    assert is_linear(0.16, prepare, 4_000 // part.count("\n"))
+    assert is_linear(0.16, prepare, 2_000 // part.count("\n"))
