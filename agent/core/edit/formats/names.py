@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from pathlib import PurePosixPath
 
 from agent.core.text.markers import INVISIBLE
 
@@ -58,7 +57,11 @@ def named_files(name: str, editable: Collection[str]) -> tuple[str, ...]:
     path = _relative(name)
     if is_unsafe(name):
         return ()
-    return (path,) if path in editable else tuple({e: None for e in editable if PurePosixPath(e).name == path})
+    return (path,) if path in editable else tuple({e: None for e in editable if _last_part(e) == path})
+
+
+def _last_part(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _relative(name: str) -> str:
@@ -76,7 +79,7 @@ def _is_name(token: str, editable: Collection[str]) -> bool:
         return False
     parts = token.replace("\\", "/").split("/")
     stem, dot, extension = parts[-1].rpartition(".")
-    if parts[-1] in _BARE_NAMES or any(PurePosixPath(e).name == parts[-1] for e in editable):
+    if parts[-1] in _BARE_NAMES or any(_last_part(e) == parts[-1] for e in editable):
         return True
     if dot and (_EXTENSION.match(extension) if stem else len(parts) > 1):
         return True
