@@ -218,7 +218,7 @@ _MASKS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     # "tmpab12cd_3"
     (re.compile(r"\btmp[A-Za-z0-9_]{6,10}\b"), "tmp#"),
     # "9f86d081", "123e4567-e89b-12d3-a456-426614174000"
-    (re.compile(r"\b(?!\d+e?\d*\b)(?=[a-f]*\d)[0-9a-f]{8,}(?:-[0-9a-f]{4,}){0,4}\b"), "#"),
+    (re.compile(r"\b(?!\d+(?:e\d*)?\b)(?=[a-f]*\d)[0-9a-f]{8,}(?:-[0-9a-f]{4,}){0,4}\b"), "#"),
     # "64x512", "64 x 512"
     (re.compile(r"(?<![A-Za-z_\d])\d+(?:\s?[x×]\s?\d+)+\b"), "#"),
     # "-1.5e-3", "2.00 GiB"
