@@ -59,6 +59,7 @@ WITH_LITELLM = (
     "tests/cli/test_hostile.py",
     "tests/cli/test_models.py",
     "tests/cli/test_secrets.py",
+    "tests/cli/test_wrong_values.py",
     "tests/loop/test_context_loop.py::test_a_real_server",
 )
 # Fixtures that take seconds and are made once a worker: one worker has the quick tests that share them.
