@@ -37,13 +37,15 @@ def edit_text(text: str | None, block: Block) -> str | Outcome:
     return splice(lines, found.splices).join() if isinstance(found, Match) else found
 
 
-def adds_again(block: Block, steps: Sequence[tuple[Block, str | None, str]]) -> bool:
-    """Whether a block would add lines that an earlier one added in the same place.
+def adds_again(block: Block, text: str, steps: Sequence[tuple[Block, str | None, str]]) -> bool:
+    """Whether a block would add lines to `text` that an earlier one added in the same place, and that are still in it.
 
     steps: the earlier blocks of its file, with the text before and after each.
     """
     added = _added(block)
     alike = [step for step in steps if added and _added(step[0]) == added]
+    if not alike or not added <= Counter(line.strip() for line in text.split("\n")):
+        return False
     return any(edit_text(before, block) == after for _, before, after in alike[-_MOST_ALIKE:] if before is not None)
 
 

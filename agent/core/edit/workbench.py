@@ -124,7 +124,7 @@ class Workbench:
         if self.refuse_placeholder(block):
             return None
         steps = [(s.block, s.before, s.after) for s in self._steps if s.block.path == block.path]
-        after = text if text is not None and adds_again(block, steps) else edit_text(text, block)
+        after = text if text is not None and adds_again(block, text, steps) else edit_text(text, block)
         if isinstance(after, Missing) and text is not None and self._is_done(block):
             after = text
         if isinstance(after, str) and text is not None and self._refuse_unseen(block, text):

@@ -42,6 +42,7 @@ def test_a_new_file_is_created_as_it_is(new: str) -> None:
 
 
 @given(TEXT, TEXT)
+@example("\n\n", "\t\n\n")  # two changes, each by way of the same last line
 def test_line_ends_of_the_old_file_are_kept(old: str, new: str) -> None:
     """The editor may have written newlines in place of them."""
     windows = old.replace("\n", "\r\n")
