@@ -60,23 +60,27 @@ def leads_away(name: str, proxy: str, provider: str, environment: Mapping[str, s
     named = [v for n, v in environment.items() if n.startswith(prefixes) and ADDRESS.search(n) and "://" in v]
     own = named or (["http://localhost"] if provider in _AT_HOME else [])
     passed = {"HTTP_PROXY": "http://", "HTTPS_PROXY": "https://"}.get(name, "")
-    excepted = f"{environment.get('NO_PROXY', '')},{environment.get('no_proxy', '')}"
     hosts = [_host_in(address) for address in own if address.lower().startswith(passed)]
     proxy_host = _host_in(proxy if "://" in proxy else f"http://{proxy}")
     is_away = not _is_loopback(proxy_host)
-    return is_away and any(_is_loopback(host) and host not in excepted and "*" not in excepted for host in hosts)
+    return is_away and any(_is_loopback(host) and not _is_excepted(host, environment) for host in hosts)
 
 
 def proxy_variable(address: str, environment: Mapping[str, str]) -> str:
     """The variable with the proxy that is asked for an address, "" if none is."""
     scheme, host = address.partition("://")[0].lower(), _host_in(address)
-    excepted = [
-        part.strip().lstrip(".") for name in ("NO_PROXY", "no_proxy") for part in environment.get(name, "").split(",")
-    ]
-    if "*" in excepted or any(part and (host == part or host.endswith(f".{part}")) for part in excepted):
+    if _is_excepted(host, environment):
         return ""
     names = (f"{scheme}_proxy", f"{scheme}_proxy".upper(), "all_proxy", "ALL_PROXY")
     return next((name for name in names if environment.get(name, "").strip()), "")
+
+
+def _is_excepted(host: str, environment: Mapping[str, str]) -> bool:
+    """Whether a host, or a domain above it, stands in NO_PROXY."""
+    given = f"{environment.get('NO_PROXY', '')},{environment.get('no_proxy', '')}".split(",")
+    parts = [part.strip().lstrip(".") for part in given if part.strip()]
+    names = [_host_in(part if "://" in part else f"//{part}") or part for part in parts]  # "localhost:8000" has a port
+    return "*" in names or any(host == name or host.endswith(f".{name}") for name in names)
 
 
 def _is_loopback(host: str) -> bool:

@@ -58,3 +58,4 @@ def test_the_proxy_that_is_asked_is_known_by_its_variable() -> None:
         ""
     ] * 3
     assert proxy_variable("https://gpu.example.org/v1", both | {"no_proxy": "*"}) == ""
+    assert proxy_variable("https://gpu.example.org/v1", both | {"no_proxy": "gpu.example.org:443"}) == ""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
-from agent.core.edit.formats.foreign.tool_calls import TEXTS, holds_call, json_parts, parse_json, plain_key
+from agent.core.edit.formats.foreign.tool_calls import OLD, TEXTS, holds_call, json_parts, parse_json, plain_key
 from agent.core.edit.formats.found import FoundBlock, HunkPlace
 from agent.core.edit.formats.names import find_name, mentioned, named_files
 from agent.core.text.hunks import BEGIN
@@ -36,7 +36,6 @@ _TAG: Final = re.compile(r"<(?:parameter name=\"?)?(\w{1,40})(?=[\s\">])|\[(\w{1
 _NEAR: Final = 3  # lines between a path and its text
 # How a line begins that calls a tool in the tokens of a model.
 _RAW: Final = ("<function=", "<tool_call>", "<arg_key>", "[TOOL_CALLS]")
-_OLD: Final = ("old_string", "old_str")
 _FAR: Final = 8  # lines of such a call in which its file and the key of a text come
 _DEEPEST: Final = 6
 _PYTHON: Final = ("python", "py", "python3")
@@ -132,7 +131,7 @@ def _raw_calls(lines: Sequence[Line], editable: Collection[str]) -> Iterator[Fou
         if far > 0:
             far -= bool(text)
             name = name or next(iter(mentioned(text, editable)), "")
-            has_text = has_text or any(key in text for key in (*TEXTS, *_OLD))
+            has_text = has_text or any(key in text for key in (*TEXTS, *OLD))
         if far > 0 and name and has_text:
             yield _write(number, name)
             far = 0

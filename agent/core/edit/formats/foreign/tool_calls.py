@@ -11,7 +11,17 @@ from agent.core.edit.formats.found import FoundBlock, HunkPlace, Split
 from agent.core.edit.formats.names import named_files
 from agent.core.text.lexer import Kind, Line
 
-__all__ = ["TEXTS", "TOOL_CALLS", "ToolCalls", "holds_call", "json_parts", "parse_json", "plain_key", "read_calls"]
+__all__ = [
+    "OLD",
+    "TEXTS",
+    "TOOL_CALLS",
+    "ToolCalls",
+    "holds_call",
+    "json_parts",
+    "parse_json",
+    "plain_key",
+    "read_calls",
+]
 
 FORM: Final = "str_replace call"
 PATH: Final = ("file_path", "path", "file", "filename")
@@ -20,15 +30,15 @@ NEW: Final = ("new_string", "new_str")
 ARGUMENTS: Final = ("arguments", "input", "parameters", "function")
 # Keys of JSON, all of them as `plain_key` gives them.
 _PATHS: Final = ("filepath", "path", "file", "filename", "targetfile", "relativepath", "absolutepath")
-_OLD: Final = ("oldstring", "oldstr", "oldtext", "oldcode", "oldcontent", "oldlines")
-_NEW: Final = ("newstring", "newstr", "newtext", "newcode", "newcontent", "newlines")
+_OLD_KEYS: Final = ("oldstring", "oldstr", "oldtext", "oldcode", "oldcontent", "oldlines")
+_NEW_KEYS: Final = ("newstring", "newstr", "newtext", "newcode", "newcontent", "newlines")
 # Words that other JSON has too: such a call must name an editable file.
 _ANY_OLD: Final = (
-    *(*_OLD, "search", "searchtext", "searchstring", "searchblock", "find", "findtext", "old", "before"),
+    *(*_OLD_KEYS, "search", "searchtext", "searchstring", "searchblock", "find", "findtext", "old", "before"),
     *("original", "originaltext", "originalcode", "target", "targetcontent"),
 )
 _ANY_NEW: Final = (
-    *(*_NEW, "replace", "replacetext", "replacestring", "replaceblock", "replacewith", "new", "after"),
+    *(*_NEW_KEYS, "replace", "replacetext", "replacestring", "replaceblock", "replacewith", "new", "after"),
     *("updated", "updatedtext", "updatedcode", "replacement", "replacementcontent"),
 )
 # The element or key with the text of a file.
@@ -155,8 +165,8 @@ def _calls_in(value: Any, name: str, editable: Collection[str], depth: int = 0) 
     held = {plain_key(key): inner for key, inner in value.items()}
     name = next((held[key] for key in _PATHS if isinstance(held.get(key), str)), name)
     is_known = bool(named_files(name, editable))
-    old = next((held[key] for key in (_ANY_OLD if is_known else _OLD) if isinstance(held.get(key), str)), None)
-    new = next((held[key] for key in (_ANY_NEW if is_known else _NEW) if isinstance(held.get(key), str)), None)
+    old = next((held[key] for key in (_ANY_OLD if is_known else _OLD_KEYS) if isinstance(held.get(key), str)), None)
+    new = next((held[key] for key in (_ANY_NEW if is_known else _NEW_KEYS) if isinstance(held.get(key), str)), None)
     if name and old is not None and new is not None:
         yield name, old, new, bool(held.get("replaceall"))
         return
