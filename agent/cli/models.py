@@ -238,6 +238,11 @@ def check_roles(asked: Launched, template: Template) -> None:
     )
 
 
+def titles_of(model: str) -> str:
+    """How edits of a replay are titled: as those of its recording. Every other workspace has its own titles."""
+    return read_launch(model).titles if is_replay(model) else ""
+
+
 def to_launched(settings: LaunchSettings) -> Launched:
     """The settings as a journal stores them. The fields that the template fills are still empty."""
     return Launched(

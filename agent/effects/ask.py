@@ -115,7 +115,7 @@ def _ask_with(edges: Edges, question: _Question, prompt: Prompt, before: Paid) -
         purpose=turn.purpose,
         request=request,
         reply=edges.journal.put(without_surrogates(answer.text)),
-        model=answer.model,
+        model=answer.asked or answer.model,
         tokens_in=paid.tokens_in,
         tokens_out=paid.tokens_out,
         cost_usd=paid.cost_usd,
@@ -128,4 +128,5 @@ def _ask_with(edges: Edges, question: _Question, prompt: Prompt, before: Paid) -
         finish_reason=answer.finish_reason,
         reasoning=edges.journal.put(without_surrogates(answer.reasoning)) if answer.reasoning else "",
         uncounted=paid.uncounted,
+        served=answer.model if answer.asked not in ("", answer.model) else "",
     )

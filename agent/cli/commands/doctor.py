@@ -27,6 +27,7 @@ from agent.cli.places import (
 )
 from agent.cli.terminal import RemarkPrinter
 from agent.core.inputs.idea import choose_ideas
+from agent.core.inputs.judged import say_stand_in
 from agent.core.inputs.spec import Profile
 from agent.core.text.remark import Remark
 from agent.edges.doctor.machine import (
@@ -45,7 +46,7 @@ from agent.edges.doctor.machine import (
 )
 from agent.edges.doctor.provider import Probe, check_provider
 from agent.edges.template.interpreters import python_places
-from agent.edges.template.load import Template, find_template, load_template
+from agent.edges.template.load import Template, find_template, load_template, read_spec
 from agent.edges.template.origin import Given
 from agent.errors import ScientistError
 
@@ -139,6 +140,8 @@ def find(asked: LaunchSettings) -> Template:
 
 def examine_template(template: Template, asked: LaunchSettings) -> Iterator[Remark]:
     """Environment, data, disk and GPU for a template's profile."""
+    if stand_in := say_stand_in(read_spec(template.folder), template.spec, template.profile):
+        yield Remark("warn", "metrics", stand_in)
     try:
         cache, data = environment_cache(), data_cache()
     except ScientistError as error:

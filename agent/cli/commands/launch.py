@@ -26,20 +26,21 @@ from agent.cli.environment import (
     require_git,
     weigh_baselines,
 )
-from agent.cli.models import check_roles, control_of, to_launched
+from agent.cli.models import check_roles, control_of, titles_of, to_launched
 from agent.cli.options import Chosen, IdeasArg, LaunchSettings, spread_settings
 from agent.cli.places import find_ideas, ideas_roots, read_ideas, template_roots
 from agent.cli.terminal import note, read_redactor, say
 from agent.core.evidence.baseline import primary_metric
 from agent.core.inputs.idea import NAME_CHARS, Idea, choose_ideas
+from agent.core.inputs.judged import say_stand_in
 from agent.core.journal.events import Launched
 from agent.edges.model.replay import replay_name
 from agent.edges.sandbox.choose import choose_sandbox
 from agent.edges.template.data import Prepared
 from agent.edges.template.frozen import freeze_template
 from agent.edges.template.inspect import check_given_run
-from agent.edges.template.load import Template, find_template, load_template
-from agent.edges.workspace.layout import Workspace, create_batch, template_store
+from agent.edges.template.load import Template, find_template, load_template, read_spec
+from agent.edges.workspace.layout import Workspace, create_batch, template_store, with_name
 from agent.edges.workspace.refs import find_refs
 
 
@@ -66,11 +67,14 @@ def launch(ideas: IdeasArg, settings: LaunchSettings) -> None:
     announce_sandbox(sandbox)
     interpreter = interpreter or choose_interpreter(source)
     workspaces = settings.workspaces.absolute()
-    frozen = load_template(freeze_template(source.folder, template_store(workspaces)), source.profile)
+    copy = freeze_template(source.folder, template_store(workspaces))
+    frozen = with_name(load_template(copy, source.profile), source.spec.name)
     prepared = prepare(frozen, interpreter)
     again = Chosen(settings.template, settings.profile, settings.python, settings.data)
     found = weigh_baselines(frozen, give(interpreter, data, prepared), again)
     announce_baselines(found)
+    if stand_in := say_stand_in(read_spec(source.folder), source.spec, source.profile):
+        say(f"warning: {stand_in}")
     if source.foreign:
         announce_given_run(source)
     launched = describe_launch(asked, frozen, interpreter, prepared)
@@ -118,6 +122,7 @@ def describe_launch(asked: Launched, template: Template, python: Path, prepared:
         template_hash=template.hash,
         profile=template.profile,
         control=control_of(asked.model),
+        titles=titles_of(asked.model),
         python=str(python),
         smoke=spec.smoke,
         evaluates=spec.evaluate is not None,

@@ -25,7 +25,7 @@ class Asked:
     request: str = ""
     # Blob of the reply.
     reply: str = ""
-    # Name of the model that answered, as its provider gives it.
+    # Name of the model that answered, as it was asked. Journals of version 0.1 hold the provider's name for it.
     model: str = ""
     # Includes tokens_cached.
     tokens_in: int = 0
@@ -51,6 +51,8 @@ class Asked:
     reasoning: str = ""
     # Answers whose tokens the provider did not count.
     uncounted: int = 0
+    # The provider's own name for the model, if it is another one; else empty, and left out of the JSON.
+    served: str = ""
 
     @property
     def paid(self) -> Paid:

@@ -11,7 +11,7 @@ from agent.core.journal.events import JOURNAL_VERSION, Ended, Event, Finished, L
 __all__ = ["NewerJournal", "UnknownEvent", "from_json", "to_json"]
 
 # Fields of results that are written only if they differ from this: older programs do not know them.
-_LEFT_OUT: dict[str, object] = {"uncounted": 0, "doubt": ""}
+_LEFT_OUT: dict[str, object] = {"uncounted": 0, "doubt": "", "served": ""}
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(Event, config=ConfigDict(extra="forbid"))
 
 
@@ -30,7 +30,7 @@ def to_json(event: Launched | Started | Finished | Paused | Resumed | Told | End
     if isinstance(result, dict):
         value["result"] = {name: v for name, v in result.items() if name not in _LEFT_OUT or v != _LEFT_OUT[name]}
     if isinstance(event, Launched):
-        value = {name: v for name, v in value.items() if v or name not in ("doubt", "caveat")}
+        value = {name: v for name, v in value.items() if v or name not in ("doubt", "caveat", "titles")}
     return value
 
 

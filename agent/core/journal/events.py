@@ -88,6 +88,8 @@ class Launched:
     doubt: str = ""
     # Remark on baselines of another machine, whose numbers may differ; else empty, and left out of the JSON.
     caveat: str = ""
+    # "plan" if edits are titled by their plan item. Empty in older journals and in their replays.
+    titles: str = ""
 
     @property
     def separate_editor(self) -> bool:
@@ -95,9 +97,14 @@ class Launched:
         return bool(self.editor_model) or self.editor != "blocks"
 
     @property
+    def is_replay(self) -> bool:
+        """Whether the replies are those of another workspace."""
+        return self.model.startswith("replay/")
+
+    @property
     def remark(self) -> str:
         """The remark that every line about this idea must carry: it is a control, or a replay of another workspace."""
-        replayed = f"replay of {self.model.removeprefix('replay/')}" if self.model.startswith("replay/") else ""
+        replayed = f"replay of {self.model.removeprefix('replay/')}" if self.is_replay else ""
         return "; ".join(part for part in (self.control, replayed) if part)
 
 

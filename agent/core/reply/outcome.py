@@ -284,12 +284,18 @@ def _count_rejected(rejected: Collection[Rejected]) -> str:
 
 
 def subject_of(state: State, item: PlanItem | None, words: str) -> str:
-    """First line of the commit message: the failure that it mends, else the plan item, else the first words."""
-    if state.run.failures:
-        text = f"mend {state.run.failures[-1].summary}"
+    """First line of the commit message: the plan item, else the first words. A repair adds the number of its attempt.
+
+    In journals that began with version 0.1 a repair names the failure instead.
+    """
+    run, repairs = state.run, f" (attempt {state.run.attempt})" if state.run.subject else ""
+    if run.failures and not state.launched.titles:
+        text, repairs = f"mend {run.failures[-1].summary}", ""
     elif item:
         text = headline(item.text)
+    elif run.subject:
+        text = run.subject.partition(": ")[2]
     else:
         lines = (line.strip(" #*`>-") for line in strip_reasoning(words).splitlines())
         text = next((line for line in lines if len(line) > 3 and "SEARCH" not in line), "edit")
-    return plain_line(f"Run {state.run.number}: {text.replace('*', '')}", SUBJECT_WIDTH)
+    return plain_line(f"Run {run.number}: {text.replace('*', '')}", SUBJECT_WIDTH - len(repairs)) + repairs

@@ -341,7 +341,7 @@ def _reply_of(answer: Answer, candidate: Responder, effort: _Effort) -> ModelRep
     text = answer.text
     if candidate.rules.send_reasoning and answer.reasoning:
         text = f"<think>\n{answer.reasoning}\n</think>\n\n{text}"
-    return ModelReply(text, answer.model, effort.paid, answer.finish_reason, answer.reasoning)
+    return ModelReply(text, answer.model, effort.paid, answer.finish_reason, answer.reasoning, candidate.name)
 
 
 def _is_waited_out(error: BaseException) -> bool:

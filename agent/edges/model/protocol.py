@@ -41,14 +41,18 @@ class Request:
 class ModelReply:
     """A reply, with the payment for all requests of the question."""
 
+    # As it stands in the answer.
     text: str
     # The name that the provider gives the model.
     model: str
+    # Tokens, requests and cost of all requests.
     paid: Paid = UNCOUNTED
     # "stop", or "length" if the reply is cut even after the model was asked to go on and to say less.
     finish_reason: str = ""
     # The model's thoughts, if the provider keeps them apart from the reply.
     reasoning: str = ""
+    # The name by which it was asked: of several models the one that answered. Empty if it is `model`.
+    asked: str = ""
 
 
 class Model(Protocol):

@@ -105,13 +105,18 @@ def frozen_template(workspace: Workspace, launched: Launched) -> Template:
         copy = folder / TEMPLATES / launched.template_hash
         if copy.is_dir():
             check_frozen(copy)
-            template = load_template(copy, launched.profile)
+            template = with_name(load_template(copy, launched.profile), launched.template)
             return withhold(template, launched.doubt) if launched.doubt else template
     raise IntegrityError(
         f"template {launched.template_hash}",
         f"no frozen copy above {workspace.path}",
         f"put {TEMPLATES} back; to a copy of a workspace belongs a copy of the {TEMPLATES} above the original",
     )
+
+
+def with_name(template: Template, name: str) -> Template:
+    """The template under the name that it had where it was launched: a copy of an AI-Scientist folder lost it."""
+    return replace(template, spec=template.spec.model_copy(update={"name": name})) if template.foreign else template
 
 
 def create_batch(
@@ -138,8 +143,10 @@ def create_batch(
             str(workspaces), f"cannot be written: {error.strerror}", "name another with --workspaces"
         ) from error
     try:
+        titles = launched.titles if launched.is_replay else "plan"
         for idea in ideas:
-            _create(building / idea.slug, idea, template, replace(launched, workspace=idea.slug, title=idea.Title))
+            own = replace(launched, workspace=idea.slug, title=idea.Title, titles=titles)
+            _create(building / idea.slug, idea, template, own)
             write_refs(building / idea.slug / ".agent", (refs or {}).get(idea.slug, ()))
         index = {"schema_version": BATCH_SCHEMA, "workspaces": [idea.slug for idea in ideas]}
         write_durably(building / BATCH_FILE, json.dumps(index, indent=2).encode() + b"\n")

@@ -376,8 +376,22 @@ def test_the_notes_turn_takes_notes_alone_and_must_edit_them() -> None:
 def test_a_subject_names_the_item_else_the_failure_else_the_first_words() -> None:
     assert edit(after_run(), FASTER).subject == "Run 2: Add momentum"
     assert edit(after_failure(), MOMENTUM).subject == f"Run 2: mend {failure().summary}"
+    state = after_failure()
+    state = replace(state, launched=replace(state.launched, titles="plan"))
+    assert edit(state, MOMENTUM).subject == "Run 2: Add momentum (attempt 2)"
     assert edit(fresh(), "## **Faster** steps\n\n" + FASTER).subject == "Run 1: Faster steps"
     assert edit(fresh(), "<think>\nHidden thoughts\n</think>\nFaster steps\n" + FASTER).subject == "Run 1: Faster steps"
+
+
+def test_a_first_edit_that_comes_after_refused_replies_is_titled_by_its_item() -> None:
+    state = fresh()
+    run = replace(state.run, attempts_spent=1, failures=(failure(),))
+    refused = replace(state, run=run, launched=replace(state.launched, titles="plan"))
+    assert subject_of(refused, PlanItem(1, "Raise LR to 0.1. Expected: more"), "x") == "Run 1: Raise LR to 0.1"
+    again = replace(refused, run=replace(run, subject="Run 1: A title", attempts_spent=2))
+    assert subject_of(again, None, "Repair it.") == "Run 1: A title (attempt 3)"
+    assert len(subject_of(again, PlanItem(1, "long " * 50), "")) <= SUBJECT_WIDTH
+    assert subject_of(again, PlanItem(1, "long " * 50), "").endswith(" (attempt 3)")
 
 
 @given(text=st.text(max_size=200), item=st.none() | st.text(min_size=1, max_size=200).filter(str.strip))

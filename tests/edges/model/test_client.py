@@ -143,7 +143,7 @@ def test_a_reply_comes_with_tokens_and_cost(provider: Provider, slept: list[floa
     reply = model_with(slept).ask(Request(MESSAGES, VIEW))
     assert reply.text == provider.text
     assert (reply.paid.tokens_in, reply.paid.tokens_out) == (1000, 50)
-    assert reply.model == "deepseek-chat"
+    assert (reply.model, reply.asked) == ("deepseek-chat", "deepseek/deepseek-chat")
     assert reply.paid.cost_usd is not None and 1e-5 < reply.paid.cost_usd < 1e-2
     assert len(provider.received) == 1 and slept == []
 

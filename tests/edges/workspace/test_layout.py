@@ -30,6 +30,7 @@ from agent.edges.workspace.layout import (
     open_workspace,
     read_state,
     template_store,
+    with_name,
     withdraw_stop,
 )
 from agent.edges.workspace.litter import DAY_S, MAKER, remove_litter, remove_unfinished, write_maker
@@ -51,6 +52,25 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def template(root: Path) -> Template:
     return load_template(freeze_template(QUADRATIC, template_store(root)))
+
+
+def test_an_ai_scientist_folder_keeps_its_name(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "toy lite"
+    folder.mkdir()
+    (folder / "experiment.py").write_text("LR = 1\n")
+    copy = with_name(load_template(freeze_template(folder, template_store(root))), "toy lite")
+    launched = Launched(template=copy.spec.name, template_hash=copy.hash)
+    (workspace,) = create_batch(root, "batch", IDEAS[:1], copy, launched)
+    assert workspace.repo().log()[0].subject == "Start from template toy lite"
+    assert frozen_template(workspace, read_state(workspace).launched).spec.name == "toy lite"
+
+
+def test_workspaces_title_edits_by_the_plan_and_a_replay_as_its_recording(root: Path, template: Template) -> None:
+    launched = launched_from(template)
+    (own,) = create_batch(root, "own", IDEAS[:1], template, launched)
+    assert read_state(own).launched.titles == "plan"
+    (old,) = create_batch(root, "old", IDEAS[:1], template, replace(launched, model="replay/x"))
+    assert read_state(old).launched.titles == ""
 
 
 def launched_from(template: Template) -> Launched:
