@@ -12,7 +12,7 @@ from agent.core.journal.roles import chat_of, role_of
 from agent.core.journal.state import State
 from agent.core.prompt.conversation import ChatRequest, load_request
 from agent.core.prompt.excerpt import changed_lines
-from agent.core.prompt.fit import show_parts
+from agent.core.prompt.parts import show_parts
 from agent.core.prompt.view import Study, TurnTexts, TurnView, view_turn
 from agent.core.reply.turn import Turn, editable_at
 from agent.edges.run.prepare_step import limits_of
@@ -56,8 +56,8 @@ def show_turn(edges: Edges, state: State, turn: Turn) -> TurnView:
     texts = TurnTexts(turn.feedback, turn.instruction, failed_diff, _set_aside_diff(edges, state))
     view = view_turn(_with_detail(edges, state), study, turn.purpose, turn.files, texts)
     view = add_feedback(view, edges.workspace, turn.files)
-    takes_files = edges.models.of(role_of(state, turn.purpose)).takes_files
-    return view if takes_files else show_parts(view, changed)
+    model = edges.models.of(role_of(state, turn.purpose))
+    return view if model.takes_files else show_parts(view, changed, model.window_tokens)
 
 
 def _with_detail(edges: Edges, state: State) -> State:

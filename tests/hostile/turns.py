@@ -17,7 +17,7 @@ from agent.core.journal.kinds import PauseKind, PlanItem, Purpose
 from agent.core.journal.state import State
 from agent.core.model.messages import Message
 from agent.core.prompt.conversation import continue_chat, excerpt_staged, open_chat
-from agent.core.prompt.fit import show_parts
+from agent.core.prompt.parts import show_parts
 from agent.core.prompt.render import render_no_change, render_refusal
 from agent.core.prompt.view import Study, TurnTexts, TurnView, view_turn
 from agent.core.reply.outcome import Refusal, read_reply

@@ -14,7 +14,8 @@ from agent.core.journal.state import State
 from agent.core.model.messages import Message, to_dicts
 from agent.core.model.tokens import count_tokens
 from agent.core.prompt.excerpt import render_excerpt
-from agent.core.prompt.fit import FILE_CHARS, fit, fit_conversation, fits
+from agent.core.prompt.fit import fit, fit_conversation, fits
+from agent.core.prompt.parts import FILE_CHARS, room_of
 from agent.core.prompt.render import render_opening, render_repair
 from agent.core.prompt.view import TurnView
 from agent.core.reply.outcome import Refusal
@@ -108,7 +109,8 @@ def continue_chat(turn: Turn, view: TurnView, budget_tokens: int | None, reopen:
         texts = {name: base[name] for name in shown if name in turn.files}
         whole = Message("user", render_repair(replace(view, shown={}, whole=texts)))
         grown = fit_conversation([*exchanged, whole], budget_tokens)
-        if max(map(len, texts.values())) <= FILE_CHARS and fits(grown, budget_tokens):
+        is_short = max(map(len, texts.values())) <= FILE_CHARS or count_tokens(grown) <= room_of(budget_tokens)
+        if is_short and fits(grown, budget_tokens):
             told, shown, is_whole = whole, {}, True
     messages = fit_conversation([*exchanged, told], budget_tokens)
     if budget_tokens is None or fits(messages, budget_tokens):

@@ -1,9 +1,10 @@
 """Excerpts of a Python file: whole definitions that matter, and only the signatures of the others.
 
 As far as the room goes, module docstring, imports, constants and all other lines outside definitions are shown. Then
-come the definitions in focus, their callers and callees and, with `fill`, those whose words are nearest to the plan.
-A comment stands for the lines left out: `# ... 12 lines not shown (30-41) ...`. If both halves of a block hold that
-comment, it stands for these lines. Alone in a REPLACE it is refused as a placeholder.
+come the vital definitions (vital.py), those in focus, their callers and callees and, with `fill`, those whose words are
+nearest to the plan. If not all vital ones have room, the longest is shown by its head. A comment stands for the lines
+left out: `# ... 12 lines not shown (30-41) ...`. If both halves of a block hold that comment, it stands for these
+lines. Alone in a REPLACE it is refused as a placeholder.
 """
 
 from __future__ import annotations
@@ -18,13 +19,24 @@ from agent.core.code.source import BadPython, parse
 from agent.core.edit.lines import split_lines
 from agent.core.edit.seen import Ranges, lines_of, ranges_of
 
-__all__ = ["Focus", "changed_lines", "choose_lines", "find_focus", "quoted_lines", "render_excerpt"]
+__all__ = [
+    "Focus",
+    "Unit",
+    "changed_lines",
+    "choose_lines",
+    "find_focus",
+    "needed_chars",
+    "quoted_lines",
+    "read_units",
+    "render_excerpt",
+]
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _LEAST_TRIED = 20  # definitions that are tried for room, and more of them if they have few lines
 _MOST_LINES = 400_000
 _SHORTEST_GAP = 3  # a shorter one takes as much room as its marker
 _WINDOW = 8  # lines around one in focus, if its definition has no room
+_TOP_SHARE = 2
 _MARKER_CHARS = 52
 _QUOTED_CHARS = 12
 _LINES, _NAMED, _NEAR = 1000.0, 800.0, 400.0  # how much a definition matters: it has a line in focus, its name, a call
@@ -41,15 +53,19 @@ _HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 
 @dataclass(frozen=True, slots=True)
 class Focus:
-    """Places of a file that matter at a turn: 1-based lines, names of definitions, and words of a plan or an idea."""
+    """Places of a file that matter at a turn: 1-based lines, names of definitions, and words of a plan or an idea.
+
+    vital: first lines of the definitions that are shown before all others, in that order.
+    """
 
     lines: frozenset[int] = frozenset()
     names: frozenset[str] = frozenset()
     words: frozenset[str] = frozenset()
+    vital: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class _Unit:
+class Unit:
     """A function, a method, or a class without its methods. Lines are 1-based."""
 
     # Name of the function, method or class.
@@ -66,6 +82,8 @@ class _Unit:
     body: frozenset[int]
     # Names that it reads or calls.
     uses: frozenset[str]
+    # Whether it is a class.
+    is_class: bool
 
 
 def find_focus(
@@ -88,6 +106,7 @@ def find_focus(
         names |= {*re.findall(r"['\"`](\w+)['\"`]", said), *re.findall(r"\b(\w+)\(\)", said)}
     count = len(split_lines(text).text)
     names |= {word for word in _WORD.findall(about) if "_" in word or not word.islower()}
+    names |= {*re.findall(r"`(\w+)(?:\(\))?`", about), *re.findall(r"\b(\w+)\(\)", about)}
     words = {part.lower() for part in _PART.findall(about)} - _COMMON
     return Focus(frozenset(n for n in lines if 0 < n <= count), frozenset(names), frozenset(words))
 
@@ -124,12 +143,16 @@ def choose_lines(name: str, text: str, focus: Focus, max_chars: int, *, fill: bo
     fill: show further definitions, the nearest to the focus first, while there is room.
     """
     lines = split_lines(text).text
-    units = _units(text) if name.endswith(".py") else None
+    units = read_units(text) if name.endswith(".py") else None
     if units is None:
         return _windows(lines, focus, max_chars) if len(text) > max_chars else ()
-    shown = set(range(1, len(lines) + 1)) - {i for u in units for i in u.body}
+    shown = _outside(units, len(lines))
+    vital = _vital_units(units, focus)
     if _cost(lines, shown) > max_chars:
-        return _windows(lines, focus, max_chars)
+        return _squeeze(lines, shown, vital, focus, max_chars) if vital else _windows(lines, focus, max_chars)
+    for unit in vital:
+        grown = shown | unit.body
+        shown = grown if _cost(lines, grown) <= max_chars else _grow(lines, shown, _in_order(unit, focus), max_chars)
     scores = _score(units, focus, lines)
     for unit in sorted(units, key=lambda u: -scores[u])[: max(_LEAST_TRIED, _MOST_LINES // len(lines))]:
         if scores[unit] < _NEAR and not fill:
@@ -142,6 +165,61 @@ def choose_lines(name: str, text: str, focus: Focus, max_chars: int, *, fill: bo
             shown = shown | near if _cost(lines, shown | near) <= max_chars else shown
     shown = _without_short_gaps(lines, shown)
     return ranges_of(shown) if len(shown) < len(lines) else ()
+
+
+def needed_chars(name: str, text: str, focus: Focus) -> int:
+    """Characters that all vital definitions and all lines outside definitions take."""
+    lines = split_lines(text).text
+    units = read_units(text) if name.endswith(".py") else None
+    if not units:
+        return 0
+    return _cost(lines, _outside(units, len(lines)).union(*(unit.body for unit in _vital_units(units, focus))))
+
+
+def _outside(units: Sequence[Unit], count: int) -> set[int]:
+    """The lines outside bodies of definitions."""
+    return set(range(1, count + 1)) - {i for unit in units for i in unit.body}
+
+
+def _vital_units(units: Sequence[Unit], focus: Focus) -> list[Unit]:
+    """In their order, but the longest comes last, because it is the one to be shown in part."""
+    at = {unit.first: unit for unit in units}
+    found = [at[first] for first in focus.vital if first in at]
+    longest = max(found, key=lambda unit: len(unit.body), default=None)
+    return sorted(found, key=lambda unit: unit is longest)
+
+
+def _in_order(unit: Unit, focus: Focus) -> list[int]:
+    """The lines of a definition in the order in which they matter: signature, lines around the focus, body."""
+    own = unit.signature | unit.body
+    near = [j for i in sorted(focus.lines & own) for j in range(i - _WINDOW, i + _WINDOW + 1) if j in own]
+    return [*sorted(unit.signature), *near, *sorted(unit.body)]
+
+
+def _grow(lines: Sequence[str], shown: set[int], order: Iterable[int], max_chars: int) -> set[int]:
+    """The lines shown and further ones in order, as far as the room goes."""
+    left = max_chars - _cost(lines, shown) - 3 * _MARKER_CHARS
+    grown = set(shown)
+    for number in order:
+        if number not in grown:
+            left -= len(lines[number - 1]) + 1
+            if left < 0:
+                break
+            grown.add(number)
+    return grown
+
+
+def _squeeze(lines: Sequence[str], outside: set[int], vital: Sequence[Unit], focus: Focus, max_chars: int) -> Ranges:
+    """The lines to show if there is no room for all lines outside definitions.
+
+    Those are the lines in focus, the first lines outside definitions in a part of the room, because constants stand
+    there, and the vital definitions.
+    """
+    shown = _grow(lines, set(), [*sorted(focus.lines), *sorted(outside)], max_chars // _TOP_SHARE)
+    order = [i for unit in vital for i in _in_order(unit, focus)]
+    order += [j for d in range((len(lines) + 1) // 2) for j in (1 + d, len(lines) - d)]
+    shown = _without_short_gaps(lines, _grow(lines, shown, order, max_chars))
+    return ranges_of(shown) if shown and len(shown) < len(lines) else _windows(lines, focus, max_chars)
 
 
 def render_excerpt(text: str, ranges: Ranges) -> str:
@@ -169,12 +247,12 @@ def _indent_at(lines: Sequence[str], first: int) -> str:
 
 
 @lru_cache(maxsize=8)
-def _units(text: str) -> tuple[_Unit, ...] | None:
+def read_units(text: str) -> tuple[Unit, ...] | None:
     """The definitions of a Python text at its top level and in classes there, or None if it does not parse."""
     tree = parse("\n".join(split_lines(text).text))
     if isinstance(tree, BadPython):
         return None
-    units: list[_Unit] = []
+    units: list[Unit] = []
     for node in tree.body:
         if isinstance(node, _FUNCTIONS):
             units.append(_unit(node, "", ()))
@@ -184,7 +262,7 @@ def _units(text: str) -> tuple[_Unit, ...] | None:
     return tuple(units)
 
 
-def _unit(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, owner: str, methods: Sequence[_Unit]) -> _Unit:
+def _unit(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, owner: str, methods: Sequence[Unit]) -> Unit:
     first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
     last = node.end_lineno or node.lineno
     body = node.body[0]
@@ -193,7 +271,7 @@ def _unit(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, owner: st
     theirs = {line for method in methods for line in range(method.first, method.last + 1)}
     own = [n for n in ast.walk(node) if getattr(n, "lineno", 0) not in theirs]
     uses = {n.id for n in own if isinstance(n, ast.Name)} | {n.attr for n in own if isinstance(n, ast.Attribute)}
-    return _Unit(
+    return Unit(
         node.name,
         owner,
         first,
@@ -201,19 +279,20 @@ def _unit(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, owner: st
         frozenset(range(first, head + 1)),
         frozenset(range(head + 1, last + 1)) - theirs,
         frozenset(uses),
+        isinstance(node, ast.ClassDef),
     )
 
 
-def _score(units: Sequence[_Unit], focus: Focus, lines: Sequence[str]) -> dict[_Unit, float]:
+def _score(units: Sequence[Unit], focus: Focus, lines: Sequence[str]) -> dict[Unit, float]:
     """Weights of definitions: lines or a name in focus count most, then a call from or to one of those, then words."""
-    direct: dict[_Unit, float] = {}
+    direct: dict[Unit, float] = {}
     for unit in units:
         named = unit.name in focus.names and not unit.name.startswith("__")
         direct[unit] = _LINES if (unit.signature | unit.body) & focus.lines else _NAMED if named else 0.0
     chosen = {u.name for u, score in direct.items() if score}
     owners = {u.owner for u, score in direct.items() if score and u.owner}
     used = {name for u, score in direct.items() if score for name in u.uses}
-    scores: dict[_Unit, float] = {}
+    scores: dict[Unit, float] = {}
     for unit, score in direct.items():
         is_near = bool(unit.uses & chosen) or (unit.name in used and not unit.name.startswith("__"))
         is_near = is_near or (unit.name == "__init__" and unit.owner in owners)  # its attributes come from there

@@ -1,4 +1,4 @@
-"""Prompts that fit a model's window, and files shown in part.
+"""Prompts that fit a model's window.
 
 If a prompt is too long, its parts are shortened or left out in this order, each only as far as it must be:
 
@@ -11,7 +11,7 @@ If a prompt is too long, its parts are shortened or left out in this order, each
 7  helps to mend a failure beside its own text: its diff, curves, diagnostics
 8  the present files, down to half of their text
 9  the brief's task, from its end (it holds the rules)
-10 the present files, except the definitions that matter
+10 the present files, except the definitions that matter, of which the longest is cut first
 
 The system text, the failure and something of every present file are never left out.
 """
@@ -19,28 +19,21 @@ The system text, the failure and something of every present file are never left 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 from agent.core.edit.lines import split_lines
-from agent.core.edit.seen import Ranges
-from agent.core.failure.diagnose import FailureKind
 from agent.core.failure.folding import cut_middle
 from agent.core.inputs.refs import REFS_TOKENS, shorten_refs
-from agent.core.journal.kinds import Purpose
 from agent.core.model.messages import Message
 from agent.core.model.tokens import count_tokens, estimate_tokens
-from agent.core.prompt.excerpt import Focus, choose_lines, find_focus, quoted_lines, render_excerpt
+from agent.core.prompt.excerpt import Focus, choose_lines, render_excerpt
 from agent.core.prompt.render import render_opening
 from agent.core.prompt.view import Traces, TurnView
 
-__all__ = ["budget_of", "fit", "fit_conversation", "fits", "show_parts", "smaller_budget"]
+__all__ = ["budget_of", "fit", "fit_conversation", "fits", "smaller_budget"]
 
-FILE_CHARS: Final = 12_000  # a larger file is shown in part at every turn
-FIX_LINES: Final = 150  # and one with more lines, if a failure names those that matter
-FIX_CHARS: Final = 8_000
-WORTH: Final = 0.75  # an excerpt longer than this share of its file saves too little for what it hides
 LEAST_FILE_CHARS: Final = 1_200
 REPLY_TOKENS: Final = 8_192
 TENTHS: Final = 10
@@ -69,52 +62,6 @@ def smaller_budget(budget_tokens: int | None, used_tokens: int, told_tokens: int
     """The budget after a prompt of `used_tokens` was too long: that of the window that was told, else half of them."""
     used = min(used_tokens, used_tokens if budget_tokens is None else budget_tokens)
     return told_tokens if told_tokens is not None and told_tokens < SHORTER * used else used // 2
-
-
-# Files shown in part, whatever the window
-
-
-def show_parts(view: TurnView, changed: Mapping[str, frozenset[int]] | None = None) -> TurnView:
-    """The view with large files, and in a repair of code the failing file, shown by the definitions that matter.
-
-    changed: lines of the files that the failed edit touched.
-    """
-    focus = {
-        name: _focus(view, name, text, (changed or {}).get(name, frozenset())) for name, text in view.files.items()
-    }
-    shown = {name: _choose(view, name, text, focus[name]) for name, text in view.files.items()}
-    return replace(view, focus=focus, shown={name: ranges for name, ranges in shown.items() if ranges})
-
-
-def _focus(view: TurnView, name: str, text: str, changed: frozenset[int]) -> Focus:
-    changed |= quoted_lines(text, view.texts.instruction)
-    item = view.due.text if view.due else ""
-    failures = (view.state.run.failure, view.code_failure)
-    told = [f"{f.summary}\n{f.detail}" for f in failures if f and f.kind is not FailureKind.EDIT]
-    idea = " ".join(str(value) for value in view.idea.details().values())
-    about = view.texts.instruction or f"{item}\n{idea}"
-    found = find_focus(name, text, told=[*told, view.texts.instruction], changed=changed, about=about)
-    return replace(found, names=found.names | ({view.function} if view.function else set()))
-
-
-def _choose(view: TurnView, name: str, text: str, focus: Focus) -> Ranges:
-    """The lines of a file to show. Those around a failure suffice for its first repair, and then all are shown again.
-
-    A failure that came twice was not understood from a part.
-    """
-    lines = split_lines(text).text
-    if view.purpose is Purpose.EDIT and name.endswith(".py") and len(lines) > FIX_LINES:
-        ranges = choose_lines(name, text, focus, FIX_CHARS, fill=False) if focus.lines else ()
-        if ranges and len(render_excerpt(text, ranges)) <= WORTH * len(text):
-            return ranges
-    mends = view.purpose is Purpose.FIX and view.state.run.repeats < 2 and not view.restored
-    if mends and name.endswith(".py") and len(lines) > FIX_LINES and focus.lines:
-        failure = view.state.run.failure
-        if failure and not failure.is_edit:
-            ranges = choose_lines(name, text, focus, FIX_CHARS, fill=False)
-            if ranges and len(render_excerpt(text, ranges)) <= WORTH * len(text):
-                return ranges
-    return choose_lines(name, text, focus, FILE_CHARS, fill=True) if name.endswith(".py") else ()
 
 
 # Parts left out for a window

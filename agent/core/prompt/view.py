@@ -277,9 +277,12 @@ def view_row(row: RunRow, spec: TemplateSpec, primary: Metric | None, baselines:
 
 
 def shown_files(stage: Stage, spec: TemplateSpec) -> tuple[str, ...]:
-    """The files of this stage, whose text a request carries. All others would cost tokens at every turn."""
+    """The files of this stage, whose text a request carries. All others would cost tokens at every turn.
+
+    Files that a run uses and nobody may edit are shown when the model asks for them.
+    """
     if stage is Stage.PLOT:
         return ("plot.py",)
     if stage is Stage.NOTES:
         return ("notes.txt",)
-    return spec.run_files
+    return tuple(name for name in spec.run_files if name in spec.editable)

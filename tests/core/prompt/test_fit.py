@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from agent.core.edit.lines import split_lines
 from agent.core.edit.seen import lines_of
 from agent.core.evidence.baseline import BaselineRow
-from agent.core.failure.diagnose import Failure, FailureKind, Location
 from agent.core.inputs.brief import Brief
 from agent.core.inputs.idea import Idea
 from agent.core.inputs.refs import Reference
@@ -20,16 +19,15 @@ from agent.core.journal.kinds import Measured, PlanItem, Purpose
 from agent.core.journal.state import RunRow
 from agent.core.model.messages import Message
 from agent.core.model.tokens import count_tokens, estimate_tokens
-from agent.core.prompt.excerpt import Focus, render_excerpt
+from agent.core.prompt.excerpt import render_excerpt
 from agent.core.prompt.fit import (
-    FILE_CHARS,
     budget_of,
     fit,
     fit_conversation,
     fits,
-    show_parts,
     smaller_budget,
 )
+from agent.core.prompt.parts import show_parts
 from agent.core.prompt.render import render_opening
 from agent.core.prompt.view import RowView, Study, Traces, TurnTexts, TurnView, view_turn
 from tests.core.journal_by_hand import Story, failure
@@ -193,66 +191,6 @@ def test_more_room_never_shows_less(budget: int, more: int) -> None:
     assert len(small.rows) <= len(large.rows) and len(small.brief.task) <= len(large.brief.task)
     assert len(small.brief.background) <= len(large.brief.background)
     assert sum(left_out(small)) >= sum(left_out(large))
-
-
-# Files shown in part, whatever the window
-
-
-def test_a_repair_of_code_shows_the_function_that_failed() -> None:
-    view = make_view(Purpose.FIX)
-    text = text_of(view)
-    assert "* 3" in text and "def part_9(x):" in text and "y_5 = x + 5 * 9" not in text
-    assert "Of experiment.py only the parts that matter now are shown" in text
-    assert size_of(view) < 0.75 * size_of(replace(view, shown={}))
-
-
-def test_other_turns_show_the_whole_file_unless_it_is_large() -> None:
-    assert make_view(Purpose.NEXT).shown == {}
-    large = make_view(Purpose.NEXT, CODE + "".join(FUNCTION.format(n=100 + n) for n in range(60)))
-    ranges = large.shown["experiment.py"]
-    assert len(render_excerpt(large.files["experiment.py"], ranges)) <= FILE_CHARS
-    assert "y_5 = x + 5 * 3" in text_of(large)  # the plan names what it works on
-
-
-def with_failures(view: TurnView, *failures: Failure, clean: bool = False) -> TurnView:
-    """The view, all of its files whole, of a state in which these failures struck."""
-    state = view.state
-    state = replace(state, run=replace(state.run, failures=failures), code=replace(state.code, clean=clean))
-    return replace(view, state=state, shown={})
-
-
-@pytest.mark.parametrize(
-    ("failures", "clean"),
-    [((FAULT, FAULT), False), ((FAULT,), True), ((replace(FAULT, kind=FailureKind.EDIT),), False)],
-    ids=["twice", "restored", "edit"],
-)
-def test_a_repair_that_needs_more_than_a_place_shows_the_whole_file(failures: tuple[Failure, ...], clean: bool) -> None:
-    view = make_view(Purpose.FIX)
-    assert show_parts(with_failures(view, FAULT)).shown != {}, "one failure shows a part"
-    assert show_parts(with_failures(view, *failures, clean=clean)).shown == {}
-
-
-def test_a_failure_without_a_place_and_a_short_file_are_shown_whole() -> None:
-    nowhere = Failure(FailureKind.TIMED_OUT, "timed out", "ran too long", None, "t")
-    view = with_failures(make_view(Purpose.FIX), nowhere)
-    assert show_parts(view).shown == {}
-    assert make_view(Purpose.FIX, code="RATE = 1\n\n\ndef part_3():\n    pass\n" + "# x\n" * 60).shown == {}
-
-
-def test_the_lines_of_the_failed_edit_are_shown() -> None:
-    nowhere = Failure(FailureKind.TIMED_OUT, "timed out", "ran too long", Location("experiment.py", 1, ""), "t")
-    changed = next(n for n, line in enumerate(split_lines(CODE).text, start=1) if line == "    y_5 = x + 5 * 9")
-    view = show_parts(with_failures(make_view(Purpose.FIX), nowhere), {"experiment.py": frozenset([changed])})
-    assert changed in lines_of(view.shown["experiment.py"]) and view.focus["experiment.py"] != Focus()
-
-
-def test_an_editor_is_shown_what_the_instruction_quotes_or_names() -> None:
-    quoted = "In part_7 replace\n```\n    y_3 = x + 3 * 7\n```\nand call `part_11` there."
-    view = show_parts(replace(make_view(Purpose.EDIT), shown={}, texts=TurnTexts(instruction=quoted)))
-    text = text_of(view)
-    assert "y_5 = x + 5 * 7" in text and "y_5 = x + 5 * 11" in text and "y_5 = x + 5 * 9" not in text
-    vague = show_parts(replace(make_view(Purpose.EDIT), shown={}, texts=TurnTexts(instruction="Make it better.")))
-    assert vague.shown == {}
 
 
 # Budgets and conversations

@@ -47,7 +47,7 @@ def at(stage: Stage) -> State:
 @pytest.mark.parametrize(
     ("stage", "shown", "editable"),
     [
-        (Stage.EXPERIMENTS, {"experiment.py", "model.py"}, ("experiment.py", "plot.py", "notes.txt")),
+        (Stage.EXPERIMENTS, {"experiment.py"}, ("experiment.py", "plot.py", "notes.txt")),
         (Stage.PLOT, {"plot.py"}, ("plot.py", "notes.txt")),
         (Stage.NOTES, {"notes.txt"}, ("notes.txt",)),
     ],
