@@ -57,9 +57,10 @@ class Loop:
 
         resumed: the changes that a person made. Words that were told before join the journal before them.
         """
-        self._listen()
         resumed = resumed or Resumed()
-        if (resumed != Resumed() or self.journal.count > 1) and not self.state.ended:
+        goes_on = resumed.more_runs or not self.state.ended
+        self._listen(ended=resumed.more_runs)
+        if goes_on and (resumed != Resumed() or self.journal.count > 1):
             self._append(resumed)
         while not self.state.ended:
             self._listen()
@@ -111,9 +112,9 @@ class Loop:
             return
         self._append(Finished(key, result))
 
-    def _listen(self) -> None:
-        """Add the words that a person told meanwhile to the journal, once."""
-        if not self.state.ended:
+    def _listen(self, *, ended: bool = False) -> None:
+        """Add the words that a person told meanwhile to the journal, once. ended: also to an idea that has ended."""
+        if ended or not self.state.ended:
             take_in(self._edges.workspace.agent, {word.id for word in self.state.words}, self._append)
 
     def _append(self, event: Event) -> None:

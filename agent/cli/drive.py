@@ -154,20 +154,22 @@ def drive(
         if resumed:
             withdraw_stop(workspace, VOICE.age_s())
         if discards_edits:
-            say_discarded(workspace)
+            say_discarded(workspace, resumed)
         loop, change = open_loop(workspace, ledger, settings, resumed, place, heeds=not discards_edits)
-        if loop.state.ended:
+        if loop.state.ended and not (change and change.more_runs):
+            quoted = shlex.quote(str(workspace.path))
             say(f"{workspace.path}: has ended already: {loop.state.ended.summary.splitlines()[0]}")
+            say(f"  more runs: scientist resume {quoted} --max-runs {len(loop.state.rows) + 3}")
             return exit_code(loop.state)
         state = loop.run(change)
     report(workspace, state)
     return exit_code(state)
 
 
-def say_discarded(workspace: Workspace) -> None:
-    """Bring a workspace back to its journal, and print the git refs that keep the edits."""
+def say_discarded(workspace: Workspace, resumed: Callable[[State], Resumed] | None) -> None:
+    """Bring a workspace back to its journal, if the idea goes on, and print the git refs that keep the edits."""
     state = read_state(workspace)
-    if state.ended:
+    if state.ended and not (resumed and resumed(state).more_runs):
         return
     for name in discard_edits(workspace, workspace.repo(), state):
         say(f"{workspace.path}: kept as {name}")
@@ -200,7 +202,7 @@ def open_loop(
     sandbox = (change and change.sandbox) or state.launched.sandbox
     models = make_models(state.launched, state.limits, workspace, settings)
     runner, prepared = runner_for(state.launched), None
-    if not state.ended:
+    if not state.ended or (change and change.more_runs):
         works_here = choose_sandbox(sandbox)
         check_workspace(workspace, repo, state, change, heeds)
         check_interpreter(state, template)

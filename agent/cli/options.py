@@ -200,6 +200,13 @@ class LaunchSettings(Budgets):
 class ResumeSettings(Budgets):
     """Options of a resume, also read from [resume]. None leaves a setting as the launch had it."""
 
+    max_runs: Annotated[
+        int | None,
+        typer.Option("--max-runs", min=1, max=9999, help="New total of runs; an idea that has ended goes on."),
+    ] = None
+    tell: Annotated[
+        str, typer.Option("--tell", metavar="TEXT", help="Words for the model, as those of scientist tell.")
+    ] = ""
     pause_before: Annotated[
         PauseBefore | None, typer.Option("--pause-before", help="From now on, wait for a person there, or nowhere.")
     ] = None

@@ -13,13 +13,15 @@ from agent.core.journal.state import State
 from agent.core.prompt.conversation import ChatRequest, load_request
 from agent.core.prompt.excerpt import changed_lines
 from agent.core.prompt.parts import show_parts
-from agent.core.prompt.view import Study, TurnTexts, TurnView, view_turn
+from agent.core.prompt.view import Study, TurnTexts, TurnView, goes_on, view_turn
 from agent.core.reply.turn import Turn, editable_at
+from agent.core.text.reasoning import strip_reasoning
 from agent.edges.run.prepare_step import limits_of
 from agent.effects.edges import Edges
 from agent.effects.feedback import add_feedback
 
 DIFF_CHARS = 1500
+LAST_WORDS_CHARS = 1500
 
 
 def take_turn(edges: Edges, state: State, purpose: Purpose) -> Turn:
@@ -53,7 +55,8 @@ def show_turn(edges: Edges, state: State, turn: Turn) -> TurnView:
     failed_diff, changed = _failed_diff(edges, state, turn)
     idea = edges.workspace.idea(edges.repo, state.code.head)
     study = Study(template.spec, idea, template.brief, template.baselines, limits_of(template))
-    texts = TurnTexts(turn.feedback, turn.instruction, failed_diff, _set_aside_diff(edges, state))
+    last_words = _last_words(edges, state, turn.purpose)
+    texts = TurnTexts(turn.feedback, turn.instruction, failed_diff, _set_aside_diff(edges, state), last_words)
     view = view_turn(_with_detail(edges, state), study, turn.purpose, turn.files, texts)
     view = add_feedback(view, edges.workspace, turn.files)
     model = edges.models.of(role_of(state, turn.purpose))
@@ -67,6 +70,13 @@ def _with_detail(edges: Edges, state: State) -> State:
         return state
     told = replace(failure, detail=cut_middle(edges.journal.get(failure.detail), DETAIL_CHARS))
     return replace(state, run=replace(state.run, failures=(*state.run.failures[:-1], told)))
+
+
+def _last_words(edges: Edges, state: State, purpose: Purpose) -> str:
+    """The planner's reply at the end of the study, if that goes on now."""
+    if not state.last_words or not goes_on(state, purpose):
+        return ""
+    return cut_middle(strip_reasoning(edges.journal.get(state.last_words)).strip(), LAST_WORDS_CHARS)
 
 
 def _failed_diff(edges: Edges, state: State, turn: Turn) -> tuple[str, dict[str, frozenset[int]]]:

@@ -30,6 +30,8 @@ def describe(event: Event, state: State) -> str | None:
             return _describe_result(event, state)
         case Paused():
             return f"paused: {event.reason}"
+        case Resumed(more_runs=True):
+            return f"goes on: up to {state.limits.max_runs} runs in all, {len(state.rows)} of them over"
         case Resumed():
             return "resumed"
         case Told():

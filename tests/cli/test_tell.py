@@ -64,7 +64,8 @@ def test_a_word_is_told_at_once_and_shown_by_every_reading_command(scientist: Sc
 
     refused = scientist("tell", waiting, "too late")
     assert refused.returncode == 2 and refused.stdout == ""
-    assert refused.stderr == f"scientist: {waiting}: has ended; nobody would hear\n"
+    way = f"add runs and say it at once: scientist resume {shlex.quote(str(waiting))} --max-runs N --tell ..."
+    assert refused.stderr == f"scientist: {waiting}: has ended; nobody would hear; {way}\n"
 
 
 def test_a_word_told_while_somebody_works_waits_in_the_inbox(scientist: Scientist, waiting: Path) -> None:

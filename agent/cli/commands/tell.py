@@ -42,9 +42,9 @@ def tell(
             typer.echo(f"{workspace.path}: {said}")
             heard += 1
     if not heard and not damaged:
-        raise UsageError(
-            str(path), "has ended" if len(found) == 1 else "all of its ideas have ended", "nobody would hear"
-        )
+        way = f"add runs and say it at once: scientist resume {shlex.quote(str(path))} --max-runs N --tell ..."
+        problem = "has ended" if len(found) == 1 else "all of its ideas have ended"
+        raise UsageError(str(path), problem, f"nobody would hear; {way}")
     raise typer.Exit(6 if damaged else 0)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from agent.core.journal.events import Paused, Resumed
 from agent.core.journal.kinds import PauseKind, Stage
-from agent.core.journal.state import Approval, Attempt, Candidate, State
+from agent.core.journal.state import Approval, Attempt, Candidate, RunAtWork, State
 
 RUN = "run"
 PLAN = "plan"
@@ -36,9 +36,10 @@ def wait_for_plan(state: State) -> Paused | None:
 def go_on(state: State, resumed: Resumed) -> State:
     """The state after a resume: new settings count, and the candidate that waited is approved.
 
-    If the researcher told something while it waited, it is set aside instead.
+    If the researcher told something while it waited, it is set aside instead. Runs that were added open an idea again.
     """
     launched = state.launched
+    state = replace(state, reopens=state.reopens or (resumed.more_runs and is_closing(state)))
     if resumed.limits is not None:
         launched = replace(launched, limits=resumed.limits)
     if resumed.pause_before is not None:
@@ -56,6 +57,50 @@ def go_on(state: State, resumed: Resumed) -> State:
     if objected:
         return _set_aside(state, candidate)
     return replace(state, attempt=replace(state.attempt, candidate=replace(candidate, approved=True)))
+
+
+def is_closing(state: State) -> bool:
+    """Whether the experiments are over: the idea has ended, or its figures and notes are made."""
+    return state.ended is not None or state.stage in (Stage.PLOT, Stage.NOTES)
+
+
+def refuse_runs(state: State, max_runs: int) -> str:
+    """Why the idea cannot have this total of runs, with what to do; empty if it can."""
+    spent = len(state.rows)
+    if state.ended and state.stage is Stage.BASELINE:
+        return "the template's own code fails, so runs cannot be added; mend the template, then launch the idea again"
+    if is_closing(state) and max_runs < spent + (state.ended is not None):
+        return f"{max_runs} is the total of all runs, and it has {spent} already; name more than {spent}"
+    if not is_closing(state) and max_runs < state.run.number:
+        return f"{max_runs} is the total of all runs, and it is at run {state.run.number}; name at least that"
+    return ""
+
+
+def open_again(state: State) -> State:
+    """The state in which experiments go on at the next run number, if runs were added and nothing of the end is open.
+
+    A figure that is being drawn, an unread reply, a commit under way and code that is to be restored come first.
+    """
+    writes = state.pending is not None and state.pending.kind != "AskModel"
+    is_open = state.opened is not None or state.reply is not None or writes
+    if not state.reopens or is_open or not (state.code.clean or state.ended):
+        return state
+    number = len(state.rows) + 1
+    return replace(
+        state,
+        reopens=False,
+        ended=None,
+        stage=Stage.EXPERIMENTS,
+        code=replace(state.code, good=state.code.head),  # with plot.py as the end left it
+        run=RunAtWork(number),
+        attempt=Attempt(state.attempt.serial + 1 if state.run.number == number else 1),
+        pending=None,
+        approval=Approval(),
+        given_up_in_row=0,
+        lost_in_row=0,
+        warnings=tuple(text for text in state.warnings if not text.startswith(("no figures:", "no closing notes:"))),
+        went_on_at=number,
+    )
 
 
 def _set_aside(state: State, candidate: Candidate) -> State:

@@ -31,6 +31,8 @@ def to_json(event: Launched | Started | Finished | Paused | Resumed | Told | End
         value["result"] = {name: v for name, v in result.items() if name not in _LEFT_OUT or v != _LEFT_OUT[name]}
     if isinstance(event, Launched):
         value = {name: v for name, v in value.items() if v or name not in ("doubt", "caveat", "titles")}
+    if isinstance(event, Resumed) and not event.more_runs:
+        del value["more_runs"]
     return value
 
 

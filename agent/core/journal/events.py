@@ -4,7 +4,7 @@ Launched            once, first
 Started, Finished   around every effect, with the same key
 Paused, Resumed     work stopped for a reason that time or a person can remove
 Told                a word of the researcher for the model, at any time
-Ended               once, last
+Ended               last, unless a resume adds runs after it
 """
 
 from __future__ import annotations
@@ -149,12 +149,14 @@ class Paused:
 class Resumed:
     """Work goes on after a pause or a crash, and a candidate that waited is approved.
 
-    A setting that is None stays as it was.
+    A setting that is None stays as it was. more_runs: runs were added to an idea that had ended or was about to, so
+    that its experiments go on. It is left out of the JSON if it is false.
     """
 
     limits: Limits | None = None
     pause_before: str | None = None
     sandbox: str | None = None
+    more_runs: bool = False
     type: Literal["resumed"] = "resumed"
 
 

@@ -22,7 +22,7 @@ from agent.core.journal.action_results import (
     Reviewed,
     Voided,
 )
-from agent.core.journal.approval import go_on
+from agent.core.journal.approval import go_on, open_again
 from agent.core.journal.events import Ended, Event, Finished, Launched, Paused, Resumed, Started, Told
 from agent.core.journal.kinds import Intent, PauseKind, Role, Stage, Step
 from agent.core.journal.roles import begin_review, hand_over, hear, miss_review, refuse_reply, take_review
@@ -58,11 +58,11 @@ def advance(state: State, event: Event) -> State:
         case Started():
             return replace(state, pending=event)
         case Finished():
-            return _after(replace(state, pending=None, steps=state.steps + 1), event)
+            return open_again(_after(replace(state, pending=None, steps=state.steps + 1), event))
         case Paused():
             return replace(state, pause=event, lost_in_row=0)
         case Resumed():
-            return go_on(state, event)
+            return open_again(go_on(state, event))
         case Told():
             return _told(state, event)
         case Ended():
@@ -95,7 +95,8 @@ def _after(state: State, event: Finished) -> State:
             assert failure
             return spend_attempt(state, failure)
         case Opened():
-            return replace(state, opened=result)
+            plots = state.attempt.serial if result.step is Step.PLOT else state.plots
+            return replace(state, opened=result, plots=plots)
         case Voided():
             return _next_serial(state)
         case Closed():
@@ -147,10 +148,11 @@ def _applied(state: State, applied: Applied) -> State:
             run = replace(state.run, replicates=applied.item is None)
             return try_code(replace(state, code=code, run=run), replace(trial, linted=True))
         case Intent.FINISH:
-            return _finish(state)
+            return _finish(replace(state, last_words=state.attempt.conversation.reply))
         case Intent.PLOT:
             return try_code(state, replace(trial, linted=True))
         case Intent.NOTES:
+            state = replace(state, last_words=state.attempt.conversation.reply)
             return replace(new_attempt(state), stage=Stage.NOTES, run=replace(state.run, attempts_spent=1))
         case _:
             assert_never(applied.intent)
@@ -160,7 +162,8 @@ def _finish(state: State) -> State:
     """The state once the model is done. A run number left in the middle is named, with its last failure."""
     left = f"run {state.run.number} was left after {state.run.attempts_spent} failed attempts"
     warnings = (*state.warnings, f"{left}: {state.run.failures[-1].summary}") if state.run.failures else state.warnings
-    return replace(_end_attempts(state), stage=_closing(state), warnings=warnings)
+    serial = max(state.attempt.serial, state.plots) + 1
+    return replace(_end_attempts(state), stage=_closing(state), attempt=Attempt(serial), warnings=warnings)
 
 
 def _closing(state: State) -> Stage:
@@ -325,7 +328,7 @@ def _next_run(state: State, row: RunRow) -> State:
         warnings=(*state.warnings, warning) if hopeless else state.warnings,
         done_items=state.done_items if due is None else (*state.done_items, due),
         run=RunAtWork(row.run + (not last)),
-        attempt=Attempt(),
+        attempt=Attempt(state.plots + 1 if last else 1),
         reply=None,
         stage=_closing(state) if last else state.stage,
     )

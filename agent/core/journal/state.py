@@ -254,8 +254,16 @@ class State:
     pending: Started | None = None
     # Why work stopped; None while it goes on.
     pause: Paused | None = None
-    # How the idea ended; None before that.
+    # How the idea ended; None before that, and once it goes on.
     ended: Ended | None = None
+    # Runs were added; the experiments go on as soon as nothing of the study's end is open.
+    reopens: bool = False
+    # Run number at which the experiments went on after an end; 0 if they never did.
+    went_on_at: int = 0
+    # Blob of the planner's last reply about the whole study: its notes, or that it is done.
+    last_words: str = ""
+    # Number of the last attempt folder in which figures were drawn.
+    plots: int = 0
     # Results of run 0, the template's own code.
     baseline: Measured = field(default_factory=Measured)
     # Lines for a person about parts that were left out.

@@ -58,6 +58,8 @@ class TurnTexts:
     failed_diff: str = ""
     # Diff of an edit that a word of the researcher kept from running.
     set_aside_diff: str = ""
+    # The planner's last reply about the whole study, if it had ended and now goes on.
+    last_words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +201,11 @@ class TurnView:
         return self.state.stage in (Stage.PLOT, Stage.NOTES)
 
     @property
+    def goes_on(self) -> bool:
+        """Whether this turn is the first after runs were added to a study that had ended."""
+        return goes_on(self.state, self.purpose)
+
+    @property
     def revised(self) -> bool:
         """Whether the last review changed the idea."""
         rows = self.state.rows
@@ -246,6 +253,11 @@ def view_turn(
         texts=texts or TurnTexts(),
     )
     return replace(view, brief=_brief_of(view, study.brief))
+
+
+def goes_on(state: State, purpose: Purpose) -> bool:
+    """Whether a request for this purpose is the first after runs were added to a study that had ended."""
+    return purpose in (Purpose.PLAN, Purpose.NEXT) and 0 < state.went_on_at == state.run.number
 
 
 def _brief_of(view: TurnView, text: str) -> Brief:
