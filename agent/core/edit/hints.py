@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from agent.core.code.comments import without_comment
 from agent.core.code.source import BadPython
+from agent.core.code.trailing import target_of
 from agent.core.edit.formats.found import FoundBlock
 from agent.core.edit.lines import common_runs, differing_runs, shorten, split_body
 from agent.core.edit.match import places
@@ -34,6 +36,7 @@ _CONTEXT = 2
 _UNSEEN_CONTEXT = 12
 _MAX_DIFFERENCES = 8
 _MIN_RATIO = 0.6
+_SHORTEST_BEGIN = 6  # characters of a line that may be the begin of another
 _MAX_NUMBERS = 20
 _MAX_COMPARED = 20_000  # pairs of lines that are compared to find the most similar one
 _MAX_RATIOS = 100  # and how many of them letter by letter
@@ -87,8 +90,26 @@ def _votes(file: Sequence[str], search: Sequence[str]) -> Counter[int]:
     return votes
 
 
+def _same_begin(file: Sequence[str], search: Sequence[str]) -> tuple[int, int] | None:
+    """(file line, SEARCH line) of a pair of which the first begins with the second, or that give one name a value."""
+    targets: dict[str, int] = {}
+    for j, line in enumerate(file):
+        targets.setdefault(target_of(line), j)
+    for i in sorted((i for i, line in enumerate(search) if line), key=lambda i: -len(search[i]))[:4]:
+        code = without_comment(search[i]).strip()
+        if len(code) >= _SHORTEST_BEGIN:
+            for j, line in enumerate(file):
+                if line.startswith(code):
+                    return j, i
+        if (target := target_of(search[i])) and target in targets:
+            return targets[target], i
+    return None
+
+
 def _likest_line(file: Sequence[str], search: Sequence[str]) -> tuple[int, int] | None:
     """(file line, SEARCH line) of the most similar pair among the longest lines of SEARCH."""
+    if begins := _same_begin(file, search):
+        return begins
     best, ratio, ratios = None, _MIN_RATIO, 0
     wanted = sorted((i for i, line in enumerate(search) if line), key=lambda i: -len(search[i]))[:4]
     for i in wanted:

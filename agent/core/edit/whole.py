@@ -24,11 +24,11 @@ from dataclasses import dataclass
 
 from agent.core.code.source import BadPython, dump_tree, find_bad_python, parse
 from agent.core.edit.formats.found import FoundText
-from agent.core.edit.gates import as_in_file
 from agent.core.edit.hints import path_hint, show_lines, syntax_hint
 from agent.core.edit.lines import Splice, splice, split_body, split_lines
 from agent.core.edit.match import places
 from agent.core.edit.result import Block, Reason
+from agent.core.edit.settle import as_in_file
 from agent.core.edit.workbench import Workbench, resolve_path
 
 __all__ = ["put_text"]

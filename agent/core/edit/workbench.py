@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from agent.core.code.source import find_bad_python
 from agent.core.edit.formats.found import FoundBlock, Split
 from agent.core.edit.formats.names import is_unsafe, named_files
-from agent.core.edit.gates import as_in_file
 from agent.core.edit.hints import (
     ambiguous_hint,
     find_nearest,
@@ -24,7 +23,7 @@ from agent.core.edit.lines import losing_lines, split_body, split_lines
 from agent.core.edit.match import Ambiguous, Match, Missing, Outcome, match_block, places
 from agent.core.edit.result import NOTES, Block, EditResult, Reason, Rejected
 from agent.core.edit.seen import Ranges, carry, hidden_in_match, hidden_in_text, move
-from agent.core.edit.settle import adds_again, divide_block, edit_text, locate_hunk, with_tail_of
+from agent.core.edit.settle import adds_again, as_in_file, divide_block, edit_text, locate_hunk, with_tail_of
 from agent.core.text.placeholders import find_doubtful, find_placeholders
 
 __all__ = ["AppliedBlock", "Workbench", "as_block", "resolve_path"]
