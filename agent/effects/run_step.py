@@ -129,7 +129,7 @@ class Steps:
         if failure and self.prepared and not self.prepared.is_there() and not record.stopped:
             return _lost(action, "the data that it read was removed from the store")
         if action.step is Step.PLOT and not failure:
-            collect_figures(self.workspace, folder, self.template.files)
+            collect_figures(self.workspace, folder, self.template.given)
         return Closed(
             step=action.step,
             folder=action.folder,

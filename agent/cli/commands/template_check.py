@@ -328,7 +328,7 @@ class Runs:
         plot = self.run("plot", run.seed, (Step.PLOT,))
         if plot.failure:
             return [Remark("mend", f"{command}: {plot.failure.summary}")]
-        figures = find_figures(plot.outputs.parent, self.template.files)
+        figures = find_figures(plot.outputs.parent, self.template.given)
         return [Remark("ok", f"{command} drew {', '.join(figures.paths.values())}")]
 
 

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from agent.core.code.digest import imported_modules
 from agent.core.text.remark import Level, Remark
 from agent.edges.sandbox.choose import choose_sandbox
 from agent.edges.template.data import prepare_data, store_of, store_size
 from agent.edges.template.environment import environment_for
 from agent.edges.template.interpreters import PythonPlaces, find_python
 from agent.edges.template.load import Template
+from agent.edges.template.origin import needed_modules
 from agent.edges.template.requirements import find_requirements
 from agent.errors import StopRequested, UsageError
 
@@ -173,14 +173,8 @@ def check_environment(
 
 def check_modules(template: Template, python: Path) -> Remark:
     """Whether an interpreter that was not made for the template has the modules that its runs import."""
-    spec = template.spec
-    own = {Path(name).parts[0].removesuffix(".py") for name in template.files}
-    if template.sealed:
-        own |= {path.name.removesuffix(".py") for path in template.sealed.iterdir()}
-    texts = [template.files[name] for name in spec.run_files if name.endswith(".py") and name in template.files]
-    wanted = {module for text in texts for module in imported_modules(text)} - own - {"__future__"}
     try:
-        _, found = find_requirements(sorted(wanted), python)
+        _, found = find_requirements(needed_modules(template.folder, template.spec, template.files), python)
     except UsageError as error:
         return Remark.of("modules", error, "warn")
     if missing := [one.module for one in found if not one.version]:

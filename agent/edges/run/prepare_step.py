@@ -13,6 +13,7 @@ from typing import assert_never
 from agent.core.evidence.baseline import Baseline, without_doubt
 from agent.core.inputs.spec import StepLimits
 from agent.core.journal.kinds import Step
+from agent.edges.run.companions import put_companions
 from agent.edges.run.step_folder import StepSpec
 from agent.edges.sandbox.walls import Bounds, WantedWalls
 from agent.edges.system.untrusted import Untrusted, read_untrusted
@@ -68,6 +69,7 @@ def prepare_step(workspace: Workspace, template: Template, request: StepRequest,
     _write_inputs(work, template, request.step, request.code)
     run = None if request.step is Step.PLOT else request.run
     _link_inputs(workspace, template, work, run, equipment.data)
+    opened = put_companions(template, work, request.step, request.code)
     if request.run_outputs:
         _link(work / f"run_{request.run}", request.run_outputs)
     environment = run_environment(
@@ -86,30 +88,34 @@ def prepare_step(workspace: Workspace, template: Template, request: StepRequest,
         deadline_s=deadline_of(limits, request.step),
         log_cap_mib=limits.log_mib,
         stop_file=workspace.stop_file,
-        walls=_walls_of(template, request, equipment, place),
+        walls=_walls_of(template, request, equipment, place, opened),
         bounds=Bounds(limits.memory_gib or 0.0, limits.processes, limits.file_gib, limits.disk_gib),
     )
 
 
-def _walls_of(template: Template, request: StepRequest, equipment: Equipment, place: Path) -> WantedWalls:
+def _walls_of(
+    template: Template, request: StepRequest, equipment: Equipment, place: Path, opened: Sequence[str]
+) -> WantedWalls:
     """Walls around a step whose folder is `place`: of workspace and home it reads only files that it is given.
+
+    opened: those of the template that it finds by links.
 
     An evaluator that runs none of the model's code may put code that it serves into a sandbox inside its own.
     """
     attempts, own, home = place.parent, template.spec.sandbox.read, equipment.inherited.get("HOME", "")
     given = [*([template.sealed] if template.sealed else []), *([request.run_outputs] if request.run_outputs else [])]
     given += [*_linked_in(place / "work"), *_folders_of(request.step, equipment.prepared)]
-    data = attempts / "data"
+    data = [name for name in _data_names(attempts) if name.is_symlink()]
     evaluate = template.spec.evaluate
     serves = request.step is Step.EVALUATE and evaluate is not None and not evaluate.runs_experiment_code
     return WantedWalls(
         sandbox=equipment.sandbox,
         search=equipment.inherited.get("PATH", ""),
         interpreter=str(equipment.interpreter),
-        read=(*map(str, given), *own),
+        read=tuple(dict.fromkeys((*map(str, given), *opened, *own))),
         served=tuple(own),
         write=(str(place / "work"), str(place / "home")),
-        links=((str(data), str(data.readlink())),) if data.is_symlink() else (),
+        links=tuple((str(name), str(name.readlink())) for name in data),
         network=template.spec.sandbox.network,
         closed=(*([home] if home else []), str(attempts.parent.parent), str(template.folder)),
         inner_plan=str(place / PLAN) if serves and equipment.sandbox != "off" else "",
@@ -209,8 +215,15 @@ def _link_inputs(workspace: Workspace, template: Template, work: Path, run: int 
     if template.foreign and run != 0 and (template.folder / "run_0").is_dir():
         _link(work / "run_0", template.folder / "run_0")  # AI-Scientist's plot.py draws it as the baseline
     if data:
-        _link(work / "data", data)
-        _link(workspace.attempts / "data", data)  # AI-Scientist's experiments read ../../data
+        for name in (work / "data", *_data_names(workspace.attempts)):
+            _link(name, data)
+
+
+def _data_names(attempts: Path) -> tuple[Path, ...]:
+    """Names beyond a step's folder under which AI-Scientist's experiments look for data: ../../data from the template's
+    own folder, ../../../data from an idea's.
+    """
+    return attempts / "data", attempts.parent / "data"
 
 
 def _link(name: Path, target: Path) -> None:

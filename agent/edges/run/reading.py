@@ -86,7 +86,7 @@ def read_step(
         tell = partial(diagnose, own_files=files, edited_imports=edited_imports, gpu_expected=gpu)
         return _fail(ended, tell, record, stdout, stderr)
     if step is Step.PLOT:
-        figures = find_figures(ended.folder / "work", template.files)
+        figures = find_figures(ended.folder / "work", template.given)
         return StepReading() if figures.paths else fail(figures.say_none(template.spec.plot))
     parts = (EVALUATION,) if step is Step.EVALUATE else (f"run_{ended.run}", "final_info.json")
     name = "/".join(parts)

@@ -53,12 +53,13 @@ def _is_trace(name: str) -> bool:
 
 
 def digest_files(base: Path, paths: Iterable[Path]) -> str:
-    """Digest of the names below `base` and of the contents of small files."""
+    """Digest of the names below `base` and of the contents of files."""
     total = hashlib.sha256()
     for path in paths:
         if path.is_file():
             total.update(os.fsencode(path.relative_to(base)) + b"\0")
-            total.update(hashlib.sha256(path.read_bytes()).digest())
+            with path.open("rb") as file:
+                total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()[:16]
 
 

@@ -147,8 +147,8 @@ def reading(folder: Path, path: Path) -> Iterator[None]:
 def walk_template(folder: Path) -> Iterator[Path]:
     """Every file of the template, also below links to folders. Names of SKIPPED_FOLDERS are passed over.
 
-    Raises: UsageError naming a link that leads nowhere or back to a folder in which it lies, a pipe, socket or device,
-    and what cannot be read. A template may not hold more than MOST_FILES files or MOST_GIB, nor folders deeper than
+    Raises: UsageError naming a link that leads nowhere, back to a folder in which it lies or to a place of keys and
+    settings, a pipe, socket or device, and what cannot be read. A template may not hold more than MOST_FILES files or MOST_GIB, nor folders deeper than
     MAX_DEPTH.
     """
     size, remedy = 0, "keep data elsewhere, and name it with --data"
@@ -177,6 +177,8 @@ def _walk(top: Path, folder: Path, above: tuple[tuple[int, int], ...]) -> Iterat
     for path in (folder / name for name in names):
         with reading(top, path):
             kind = _kind_of(path)
+            if kind in ("file", "folder") and path.is_symlink() and (place := _closed_place(top, path)):
+                kind = f"a link to {place}, where keys and settings are kept, and runs would read it"
         if kind == "folder":
             if path.name not in SKIPPED_FOLDERS:
                 yield from _walk(top, path, (*above, here))
@@ -184,6 +186,21 @@ def _walk(top: Path, folder: Path, above: tuple[tuple[int, int], ...]) -> Iterat
             yield path
         elif path.name not in SKIPPED_FOLDERS and not path.name.startswith(_EDITOR_LOCK):
             raise UsageError(str(path), f"is {kind}", "remove it, or put a file in its place")
+
+
+# Hidden folders in which data sets and programs are kept.
+_OPEN = frozenset({".cache", ".local"})
+_SYSTEM = ("/etc", "/proc", "/sys", "/dev", "/run", "/var/run")
+
+
+def _closed_place(top: Path, link: Path) -> str:
+    """The end of a link that leads out of the template to a hidden place, as ~/.ssh, or one of the system; else ""."""
+    end, own = Path(os.path.realpath(link)), Path(os.path.realpath(top))
+    if end.is_relative_to(own):
+        return ""
+    shared = os.path.commonpath([end, own])
+    is_hidden = any(part.startswith(".") and part not in _OPEN for part in end.relative_to(shared).parts)
+    return str(end) if is_hidden or any(end.is_relative_to(place) for place in _SYSTEM) else ""
 
 
 def _kind_of(path: Path) -> str:

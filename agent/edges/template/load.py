@@ -16,10 +16,12 @@ from agent.core.evidence.means import means_metrics
 from agent.core.evidence.numbers import read_number
 from agent.core.evidence.origin import HELD, Lineage, say_doubt, say_remedy, sum_up
 from agent.core.evidence.variants import Bearings, plan_tasks, trace_rows
+from agent.core.inputs.companions import select_companions
+from agent.core.inputs.foreign import describe_foreign
 from agent.core.inputs.spec import Control, Environment, Metric, TemplateSpec
 from agent.core.inputs.toml import parse_toml
 from agent.core.text.wording import find_toml_line, say_field, say_not_toml
-from agent.edges.template.frozen import hash_folder
+from agent.edges.template.frozen import hash_folder, walk_template
 from agent.edges.template.origin import template_origin
 from agent.edges.template.variables import resolve_command
 from agent.errors import UsageError
@@ -54,11 +56,18 @@ class Template:
     lineage: Lineage
     # An AI-Scientist folder, without template.toml.
     foreign: bool
+    # Paths of other files in the folder, which steps find beside the code.
+    companions: tuple[str, ...] = ()
 
     @property
     def sealed(self) -> Path | None:
         folder = self.folder / "sealed"
         return folder if folder.is_dir() else None
+
+    @property
+    def given(self) -> frozenset[str]:
+        """Paths of files that a step finds, and has not written."""
+        return frozenset({*self.files, *self.companions})
 
     @property
     def public_profile(self) -> str:
@@ -103,7 +112,7 @@ def read_spec(folder: Path) -> TemplateSpec:
     """
     path = folder / TEMPLATE_FILE
     if not path.exists():
-        return _foreign_spec(folder)
+        return describe_foreign(folder.name, [one.name for one in folder.glob("*") if one.is_file()])
     text = ""
     try:
         text = path.read_text("utf-8")
@@ -157,6 +166,7 @@ def load_template(folder: Path, profile: str = "", brought: Mapping[str, str] | 
         baselines=baselines,
         lineage=lineage,
         foreign=foreign,
+        companions=_find_companions(folder, spec, files),
     )
     doubt = say_doubt(lineage, strict=False)
     return withhold(template, f"{doubt}; {_say_remedy(template)}") if doubt else template
@@ -236,6 +246,11 @@ def _read_code(folder: Path, spec: TemplateSpec) -> dict[str, str]:
     names = {*spec.editable, *spec.run_files} | {p.name for p in folder.glob("*.py")}
     found = {n: _read_text(folder / n) for n in sorted(names - _NOT_CODE) if (folder / n).is_file()}
     return {"notes.txt": "# Notes\n"} | found
+
+
+def _find_companions(folder: Path, spec: TemplateSpec, files: Mapping[str, str]) -> tuple[str, ...]:
+    code = (text for name, text in files.items() if name.endswith(".py") and name not in spec.plot.split())
+    return select_companions((str(path.relative_to(folder)) for path in walk_template(folder)), files, code)
 
 
 def _read_brief(folder: Path, profile: str) -> str:
@@ -324,21 +339,6 @@ def _to_baseline(raw: Mapping[str, object], spec: TemplateSpec) -> Baseline:
     seed = raw.get("seed", 0)
     assert isinstance(seed, int)
     return Baseline(str(raw["name"]), seed, values, setting=str(raw.get("setting", "")))
-
-
-def _foreign_spec(folder: Path) -> TemplateSpec:
-    """Description of an AI-Scientist folder: fixed names, and as metrics all that its final_info.json has under
-    `means`.
-    """
-    requirements = folder / "requirements.txt"
-    install = (("-r", "requirements.txt"),) if requirements.is_file() else ()
-    return TemplateSpec(
-        name=folder.name,
-        summary="AI-Scientist folder",
-        editable=(*(n for n in ("experiment.py", "plot.py") if (folder / n).is_file()), "notes.txt"),
-        environment=Environment(install=install),
-        plot="python plot.py" if (folder / "plot.py").is_file() else "",
-    )
 
 
 def _foreign_baseline(folder: Path) -> tuple[Baseline, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,13 +13,14 @@ from pathlib import Path
 from agent.core.code.digest import imported_modules
 from agent.core.evidence.baseline import primary_metric
 from agent.core.evidence.numbers import is_cost
+from agent.core.inputs.companions import is_run_folder, select_companions
 from agent.core.inputs.spec import TemplateSpec
 from agent.edges.sandbox.gpus import name_gpus
 from agent.edges.template.contents import digest_files, digest_place, digest_text, walk_files
 from agent.edges.template.requirements import Requirement, find_requirements
 from agent.errors import UsageError
 
-__all__ = ["Given", "data_digest", "given_origin", "modules_of", "template_origin"]
+__all__ = ["Given", "data_digest", "given_origin", "modules_of", "needed_modules", "template_origin"]
 
 _SKIPPED = frozenset({"baselines", "profiles", "sealed", "latex", "refs"})
 _WORDS = frozenset({"template.toml", "prompt.json", "notes.txt", "seed_ideas.json", "ideas.json"})
@@ -75,9 +76,9 @@ def _others(folder: Path, spec: TemplateSpec, files: Mapping[str, str]) -> Itera
     for path in walk_files(folder):
         name = path.relative_to(folder)
         top = name.parts[0]
-        if len(name.parts) > 1 and (top in _SKIPPED or top.startswith("run_")):
+        if len(name.parts) > 1 and (top in _SKIPPED or is_run_folder(top)):
             continue
-        is_words = len(name.parts) == 1 and name.suffix == ".md"
+        is_words = len(name.parts) == 1 and name.suffix == ".md" and not any(top in text for text in files.values())
         is_other_list = name.name.startswith("requirements") and str(name) not in wanted
         if not (str(name) in passed or is_words or is_other_list):
             yield path
@@ -179,8 +180,42 @@ def data_digest(place: Path, store: Path | None = None, origin: str = "--data") 
 def modules_of(folder: Path, spec: TemplateSpec, files: Mapping[str, str]) -> list[str]:
     """Top-level names of the modules that runs and evaluations import, but for the template's own."""
     texts = [text for name, text in files.items() if name.endswith(".py") and name not in _plots(spec, files)]
+    beside = _packages_beside(folder, files)
+    texts += _imported_texts(texts, beside)
     sealed = [path for path in walk_files(folder / "sealed") if path.suffix == ".py" and path.is_file()]
     texts += [path.read_bytes().decode("utf-8", "replace") for path in sealed]
-    own = {Path(name).parts[0].removesuffix(".py") for name in files}
+    own = {Path(name).parts[0].removesuffix(".py") for name in files} | beside.keys()
     own |= {path.relative_to(folder / "sealed").parts[0].removesuffix(".py") for path in sealed}
     return sorted({module for text in texts for module in imported_modules(text)} - own - {"__future__"})
+
+
+def needed_modules(folder: Path, spec: TemplateSpec, files: Mapping[str, str]) -> list[str]:
+    """Top-level names of the modules that `run_files` import, also by modules of the folder, but for those modules."""
+    texts = [files[name] for name in spec.run_files if name.endswith(".py") and name in files]
+    beside = _packages_beside(folder, files)
+    own = {name.removesuffix(".py"): [text] for name, text in files.items() if name.endswith(".py")} | beside
+    texts += _imported_texts(texts, own)
+    sealed = {path.name.removesuffix(".py") for path in (folder / "sealed").glob("*")}
+    return sorted({module for text in texts for module in imported_modules(text)} - own.keys() - sealed)
+
+
+def _packages_beside(folder: Path, files: Mapping[str, str]) -> dict[str, list[str]]:
+    """Texts of Python files in the folder's sub-folders that runs find, by the sub-folder."""
+    inside = (str(path.relative_to(folder)) for path in walk_files(folder) if path.suffix == ".py")
+    found: dict[str, list[str]] = {}
+    for name in select_companions((name for name in inside if "/" in name), files, ()):
+        text = (folder / name).read_bytes().decode("utf-8", "replace")
+        found.setdefault(Path(name).parts[0], []).append(text)
+    return found
+
+
+def _imported_texts(texts: Sequence[str], packages: Mapping[str, Sequence[str]]) -> list[str]:
+    """Code of the packages that the texts import, and of those that these import."""
+    found: list[str] = []
+    waiting, seen = list(texts), set[str]()
+    while waiting:
+        for name in sorted((imported_modules(waiting.pop()) & packages.keys()) - seen):
+            seen.add(name)
+            found += packages[name]
+            waiting += packages[name]
+    return found

@@ -156,6 +156,7 @@ def test_data_is_found_where_either_kind_of_experiment_looks(
         _, work = prepare(workspace, template, Step.RUN, folder, data=tmp_path / "datasets")
         assert (work / "data" / "train.bin").read_bytes() == b"1"
         assert (work / ".." / ".." / "data" / "train.bin").read_bytes() == b"1"
+        assert (work / ".." / ".." / ".." / "data" / "train.bin").read_bytes() == b"1"
 
 
 def test_an_ai_scientist_plot_finds_the_run_that_came_with_the_template(

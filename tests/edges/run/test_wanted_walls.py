@@ -166,7 +166,8 @@ def test_a_data_folder_is_found_where_ai_scientist_looks_for_it(
     data = tmp_path / "data"
     data.mkdir()
     walls, _ = found_of(spec_of(workspace, template, Step.RUN, data=data))
-    assert str(data) in walls.read and walls.links == ((str(workspace.attempts / "data"), str(data)),)
+    places = (workspace.attempts / "data", workspace.agent / "data")
+    assert str(data) in walls.read and walls.links == tuple((str(place), str(data)) for place in places)
 
 
 def test_a_spec_survives_its_file(workspace: Workspace, template: Template) -> None:

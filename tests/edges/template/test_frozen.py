@@ -281,3 +281,20 @@ def test_data_of_many_gibibytes_are_refused_before_they_are_read(tmp_path: Path)
     with pytest.raises(UsageError, match=r"holds more than 16 GiB, as data/train\.bin; keep data elsewhere") as raised:
         list(walk_template(tmp_path / "tpl"))
     assert raised.value.where == f"template {tmp_path / 'tpl'}"
+
+
+@pytest.mark.parametrize("target", ["{}/.ssh/id_rsa", "{}/.config", "/etc/hostname", "/proc/self", "chain"])
+def test_a_link_to_keys_or_settings_is_refused(folder: Path, tmp_path: Path, target: str) -> None:
+    for name in (".ssh/id_rsa", ".config/hub/token", ".cache/hub/train.bin"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("k")
+    (tmp_path / "chain").symlink_to(tmp_path / ".ssh")
+    (folder / "datasets").symlink_to(tmp_path / ".cache" / "hub")
+    (folder / "notes").mkdir()
+    hash_folder(folder)
+    (folder / "notes" / "x").symlink_to(tmp_path / "chain" if target == "chain" else target.format(tmp_path))
+    with pytest.raises(
+        UsageError, match="where keys and settings are kept, and runs would read it; remove it"
+    ) as caught:
+        freeze_template(folder, tmp_path / "store")
+    assert caught.value.where == str(folder / "notes" / "x") and not list((tmp_path / "store").glob("*"))
