@@ -148,8 +148,8 @@ def walk_template(folder: Path) -> Iterator[Path]:
     """Every file of the template, also below links to folders. Names of SKIPPED_FOLDERS are passed over.
 
     Raises: UsageError naming a link that leads nowhere, back to a folder in which it lies or to a place of keys and
-    settings, a pipe, socket or device, and what cannot be read. A template may not hold more than MOST_FILES files or MOST_GIB, nor folders deeper than
-    MAX_DEPTH.
+    settings, a pipe, socket or device, and what cannot be read. A template may not hold more than MOST_FILES files or
+    MOST_GIB, nor folders deeper than MAX_DEPTH.
     """
     size, remedy = 0, "keep data elsewhere, and name it with --data"
     for count, path in enumerate(_walk(folder, folder, ())):

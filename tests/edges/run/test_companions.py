@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -75,7 +74,7 @@ def test_data_of_the_option_and_edited_files_come_before_companions(tmp_path: Pa
     (tmp_path / "given").mkdir()
     template = template_of(tmp_path / "t", {"data/train.csv": "own", "deep/data/x.csv": "x"})
     _, work = prepare(template, tmp_path / "ws", data=tmp_path / "given")
-    assert os.readlink(work / "data") == str(tmp_path / "given") and (work / "deep/data/x.csv").read_text() == "x"
+    assert (work / "data").readlink() == tmp_path / "given" and (work / "deep/data/x.csv").read_text() == "x"
     edited = replace(template, companions=(*template.companions, "experiment.py"))
     _, work = prepare(edited, tmp_path / "other")
     assert (work / "data/train.csv").read_text() == "own"
