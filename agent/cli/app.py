@@ -97,7 +97,7 @@ def show_version(wanted: bool) -> None:
 def begin(
     context: typer.Context,
     _version: Annotated[
-        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")
+        bool, typer.Option("--version", "-V", callback=show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Take the options that stand before the command. Without a command, say what to do next."""
@@ -155,7 +155,7 @@ def end(number: int, _frame: object) -> None:
 
 def require_folder(arguments: list[str]) -> None:
     """Raises: UsageError if the folder in which the call stands was removed. Help is given all the same."""
-    if {"--help", "-h", "--version"}.isdisjoint(arguments):
+    if {"--help", "-h", "--version", "-V"}.isdisjoint(arguments):
         try:
             Path.cwd().stat()
         except OSError as error:
@@ -183,6 +183,8 @@ def run_app(arguments: list[str]) -> object:
 
 
 def answer(arguments: list[str]) -> int:
+    if arguments[:1] == ["help"]:
+        arguments = [*(word for word in arguments[1:] if not word.startswith("-")), "--help"]
     CALL.context, CALL.arguments = None, arguments
     try:
         require_folder(arguments)

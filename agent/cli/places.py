@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import pwd
+import shlex
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,13 +17,14 @@ from agent.cli.table import DEFAULT_WORKSPACES
 from agent.cli.terminal import read_redactor
 from agent.core.inputs.idea import Idea, parse_ideas
 from agent.edges.template.load import list_templates
-from agent.edges.workspace.layout import BATCH_FILE, Workspace, find_workspaces
+from agent.edges.workspace.layout import BATCH_FILE, Workspace, find_workspaces, open_workspace
 from agent.errors import UsageError
 
 PACKAGE = Path(agent.__file__).parent
 TEMPLATES = Path("templates")
 IDEAS = Path("ideas")
 IDEAS_CAP_BYTES = 64 << 20
+MOST_IDEAS = 6  # that a line names
 _UNWRITABLE = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP}
 )
@@ -130,6 +132,20 @@ def choose_workspaces(command: str, paths: Sequence[Path] | None, all_: bool, fo
         if not workspaces and not all_:
             raise UsageError(str(root), "holds no workspace", "see: scientist status")
     return list({workspace.path: workspace for workspaces in found.values() for workspace in workspaces}.values())
+
+
+def open_idea(path: Path, command: str, *rest: str) -> Workspace:
+    """The workspace at a path, or the only one of the batch there. command, rest: what is to be done with it.
+
+    Raises: UsageError that names the ideas of a batch which has several.
+    """
+    listed = find_workspaces(path) if (path / BATCH_FILE).is_file() else []
+    if len(listed) < 2:
+        return listed[0] if listed else open_workspace(path)
+    ways = [f"scientist {command} {shlex.join([str(path / one.path.name), *rest])}" for one in listed]
+    more = f", and {len(ways) - MOST_IDEAS} more; see: scientist show {shlex.quote(str(path))}"
+    named = " or: ".join(ways[:MOST_IDEAS]) + (more if len(ways) > MOST_IDEAS else "")
+    raise UsageError(str(path), f"is a batch of {len(ways)} ideas", f"name one: {named}")
 
 
 def without_lists(paths: Sequence[Path]) -> list[Path]:

@@ -50,6 +50,15 @@ def test_ideas_are_a_path_or_a_name_and_ones_own_come_first(package: Path, scien
         assert "1. rates" in scientist("ideas", name).stdout, name
 
 
+def test_version_and_help_have_the_names_that_people_try(scientist: Scientist) -> None:
+    assert scientist("-V").stdout == scientist("--version").stdout != ""
+    assert scientist("help").stdout == scientist("--help").stdout != ""
+    for command in (["show"], ["template", "new"]):
+        told = scientist("help", *command)
+        assert told.returncode == 0 and told.stdout == scientist(*command, "--help").stdout != ""
+    assert "No such command 'nothing'" in scientist("help", "nothing").stderr
+
+
 def test_an_unknown_name_lists_what_there_is(package: Path, scientist: Scientist) -> None:
     refused = scientist("launch", "nothing")
     assert refused.returncode == 2

@@ -65,13 +65,14 @@ def test_a_word_is_told_at_once_and_shown_by_every_reading_command(scientist: Sc
     refused = scientist("tell", waiting, "too late")
     assert refused.returncode == 2 and refused.stdout == ""
     way = f"add runs and say it at once: scientist resume {shlex.quote(str(waiting))} --max-runs N --tell ..."
-    assert refused.stderr == f"scientist: {waiting}: has ended; nobody would hear; {way}\n"
+    assert refused.stderr == f"scientist: {waiting}: has ended; no model will be asked again; {way}\n"
 
 
 def test_a_word_told_while_somebody_works_waits_in_the_inbox(scientist: Scientist, waiting: Path) -> None:
     with hold_lock(waiting / ".agent"):
         done = scientist("tell", waiting, WORD)
-        assert done.returncode == 0 and "whoever works on it takes it in before the next step" in done.stdout
+        assert done.returncode == 0
+        assert "told; the next prompt shows it; but offline/sweep reads no instructions\n" in done.stdout
         assert told(waiting) == []
     assert len(list((waiting / ".agent/inbox").iterdir())) == 1
     assert scientist("resume", waiting).returncode == 3

@@ -9,16 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from agent.cli.options import Json, WorkspaceArg
+from agent.cli.places import open_idea
 from agent.core.journal.events import Launched, Told
 from agent.edges.git.repo import Repo
-from agent.edges.workspace.layout import open_workspace, read_state
+from agent.edges.workspace.layout import read_state
 from agent.errors import UsageError
 from agent.report.history import EditRow, edit_rows, outcomes
 
 
 def history(path: WorkspaceArg, as_json: Json = False) -> None:
     """Show every edit of an idea and its outcome."""
-    workspace = open_workspace(path)
+    workspace = open_idea(path, "history")
     journal = workspace.journal()
     events = journal.events
     words = [(line.time, line.event) for line in journal.lines if isinstance(line.event, Told)]
@@ -76,7 +77,7 @@ def diff(
     b: Annotated[str, typer.Argument(metavar="B", help="The same; by default the newest commit.")] = "HEAD",
 ) -> None:
     """Show the code difference between two runs or commits."""
-    workspace = open_workspace(path)
+    workspace = open_idea(path, "diff", a, *([b] if b != "HEAD" else []))
     repo = workspace.repo()
     first = read_state(workspace).launched.commit
     typer.echo(repo.diff(_commit(repo, a, first), _commit(repo, b, first)), nl=False)

@@ -1,25 +1,39 @@
-"""scientist logs: print the output of a run."""
+"""scientist logs: print the output of a run, or follow an idea from step to step."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from agent.cli.next_step import state_of
 from agent.cli.options import WorkspaceArg
-from agent.cli.terminal import read_redactor
+from agent.cli.places import open_idea
+from agent.cli.terminal import read_redactor, say
 from agent.core.failure.folding import last_states
 from agent.core.text.wording import say_known
 from agent.edges.run.choose_runner import runner_for
-from agent.edges.run.runner import Runner, Running
-from agent.edges.workspace.layout import Workspace, open_workspace, read_state
+from agent.edges.run.runner import Queued, Runner, Running
+from agent.edges.workspace.layout import Workspace, read_state
 from agent.errors import IntegrityError, UsageError
+from agent.report.steps import StepName, order_steps
 
 CHUNK = 1 << 16
 LONGEST_LINE = 1 << 20
+POLL_S = 0.3
+LATEST = 8  # steps whose logs may still grow
+# Why nothing more comes from an idea for now, and what a person can do about it.
+WAITS = {
+    "paused": "it is paused: see scientist status; go on: scientist resume",
+    "interrupted": "nobody works on it; go on: scientist resume",
+    "pending": "it has not begun: other ideas of its batch come first",
+}
+Put = Callable[[bytes], None]
 
 
 def logs(
@@ -27,18 +41,29 @@ def logs(
     run: Annotated[
         str, typer.Argument(metavar="RUN", help="Run number or attempt folder, as 3 or run_3.2.smoke.")
     ] = "",
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as the log grows.")] = False,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", help="Go on as logs grow, from step to step, until the idea ends.")
+    ] = False,
     raw: Annotated[bool, typer.Option("--raw", help="As the run wrote it, with what a terminal obeys.")] = False,
 ) -> None:
-    """Print the log of a run, by default of the newest step."""
-    workspace = open_workspace(path)
-    log = _find_log(workspace.path, run)
-    runner = _runner_of(workspace) if follow else None
+    """Print the log of a run, by default of the newest step that printed something."""
+    workspace = open_idea(path, "logs")
     put = _put_raw if raw else _put_lines
+    if not follow or (run and not _is_number(run)):  # of one step: the folder says that it has ended
+        print_log(_find_log(workspace, run), put, _runner_of(workspace) if follow else None)
+        return
+    try:
+        follow_idea(Tail(workspace, int(run) if _is_number(run) else None, put))
+    except KeyboardInterrupt:  # the way to leave
+        raise typer.Exit(130) from None
+
+
+def print_log(log: Path, put: Put, runner: Runner | None) -> None:
+    """Print a log to its end. With a runner, to the end of its step."""
     with log.open("rb") as file:
         rest = b""
         while True:
-            is_going = runner is not None and isinstance(runner.poll(log.parent), Running)
+            is_going = runner is not None and isinstance(runner.poll(log.parent), Queued | Running)
             chunk = file.read(CHUNK)
             lines, newline, rest = (rest + chunk).rpartition(b"\n")
             put(lines + newline)
@@ -48,7 +73,101 @@ def logs(
             if not chunk:
                 if not is_going:
                     return
-                time.sleep(0.3)
+                time.sleep(POLL_S)
+
+
+@dataclass(slots=True)
+class Tail:
+    """The logs of an idea's steps in their order, each read once as it grows, under a header with its name."""
+
+    # The idea.
+    workspace: Workspace
+    # Only the steps of this run; None: those of all.
+    run: int | None
+    # Prints whole lines.
+    put: Put
+    # Bytes that were read of each log.
+    read: dict[str, int] = field(default_factory=dict)
+    # The last line of the step at work, which is not whole yet.
+    rest: bytes = b""
+    # The step whose lines were printed last.
+    shown: str = ""
+
+    def steps(self) -> list[StepName]:
+        found = order_steps(p.parent.name for p in self.workspace.attempts.glob("*/log.txt"))
+        return found if self.run is None else [step for step in found if step.run == self.run]
+
+    def skip_old(self) -> None:
+        """Leave out steps that lie before the newest that printed something."""
+        steps = self.steps()
+        sizes = {step.folder: self._log(step).stat().st_size for step in steps}
+        newest = max((n for n, step in enumerate(steps) if sizes[step.folder]), default=0)
+        self.read = {step.folder: sizes[step.folder] for step in steps[:newest]}
+
+    def print_new(self) -> bool:
+        """Print what came since the last call. False if there was nothing."""
+        came = False
+        for step in self.steps()[-LATEST:]:
+            for chunk in self._new_of(step):
+                came = True
+                self._print(step, chunk)
+        return came
+
+    def end(self) -> None:
+        """Print a last line without its end."""
+        if self.rest:
+            self.put(self.rest + b"\n")
+        self.rest = b""
+
+    def _log(self, step: StepName) -> Path:
+        return self.workspace.step_folder(step.folder) / "log.txt"
+
+    def _new_of(self, step: StepName) -> Iterator[bytes]:
+        with self._log(step).open("rb") as file:
+            file.seek(self.read.get(step.folder, 0))
+            while chunk := file.read(CHUNK):
+                self.read[step.folder] = file.tell()
+                yield chunk
+
+    def _print(self, step: StepName, chunk: bytes) -> None:
+        if step.folder != self.shown:
+            self.end()
+            typer.echo(f"{chr(10) if self.shown else ''}==> {step.folder}: {step.title} <==")
+            self.shown = step.folder
+        lines, newline, self.rest = (self.rest + chunk).rpartition(b"\n")
+        self.put(lines + newline)
+        if len(self.rest) > LONGEST_LINE:
+            self.put(self.rest)
+            self.rest = b""
+
+
+def follow_idea(tail: Tail) -> None:
+    """Print the logs of all steps as they grow, until the idea ends, or the run that was named."""
+    workspace, told = tail.workspace, ""
+    tail.skip_old()
+    if not tail.steps():
+        say("waits for the first step; Ctrl-C leaves")
+    while True:
+        state = state_of(workspace.agent)
+        is_last = state == "ended" or (tail.run is not None and is_past(workspace, tail.run))
+        if tail.print_new():
+            sys.stdout.flush()
+            continue
+        if is_last:
+            tail.end()
+            if not tail.shown:
+                say("no step has printed anything")
+            return
+        if state != told and state in WAITS:
+            say(f"waits: {WAITS[state]} (Ctrl-C leaves)")
+        told = state
+        time.sleep(POLL_S)
+
+
+def is_past(workspace: Workspace, run: int) -> bool:
+    """Whether a run is published, or a later step than its own has begun."""
+    later = order_steps(path.name for path in workspace.attempts.glob("*"))
+    return workspace.run_folder(run).is_dir() or any(step.run is None or step.run > run for step in later)
 
 
 def _runner_of(workspace: Workspace) -> Runner:
@@ -74,15 +193,34 @@ def _put_raw(content: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def _find_log(workspace: Path, run: str) -> Path:
-    attempts = workspace / ".agent" / "attempts"
-    if run and (workspace / f"run_{run}" / "log.txt").is_file():
-        return workspace / f"run_{run}" / "log.txt"
-    logs = {path.parent.name: path for path in attempts.glob("*/log.txt")}
-    fitting = [name for name in logs if name == run or not run or (run.isdigit() and name.startswith(f"run_{run}."))]
-    found = sorted((logs[name] for name in fitting), key=lambda p: p.stat().st_mtime)
-    if not found:
-        known = say_known(sorted(logs)) or "none yet"
-        place = f"{workspace}: run {run}" if run else str(workspace)
-        raise UsageError(place, "has no log", f"there are: {known}")
-    return found[-1]
+def _find_log(workspace: Workspace, run: str) -> Path:
+    """The log of a run or a step, else of the newest step that printed something.
+
+    Raises: UsageError if there is none.
+    """
+    published = workspace.run_folder(int(run)) / "log.txt" if _is_number(run) else None
+    if published and published.is_file():
+        return published
+    steps = order_steps(path.parent.name for path in workspace.attempts.glob("*/log.txt"))
+    fitting = [s for s in steps if not run or s.folder == run or (_is_number(run) and s.run == int(run))]
+    logs = [workspace.step_folder(step.folder) / "log.txt" for step in fitting]
+    if not logs:
+        raise UsageError(*_say_missing(workspace, run, steps))
+    newest = next((log for log in reversed(logs) if log.stat().st_size), logs[-1])
+    step = next(s for s in fitting if s.folder == newest.parent.name)
+    if not newest.stat().st_size:
+        say(f"{step.folder} ({step.title}) has printed nothing" if run else "no step has printed anything")
+    elif not run:
+        say(f"{step.folder}: {step.title}")
+    return newest
+
+
+def _say_missing(workspace: Workspace, run: str, steps: Sequence[StepName]) -> tuple[str, str, str]:
+    if run:
+        known = say_known([step.folder for step in steps])
+        return f"{workspace.path}: run {run}", "has no log", f"there are: {known}" if known else "no step has begun"
+    return str(workspace.path), "has no log: no step has begun", "wait for the first: scientist logs -f WS"
+
+
+def _is_number(run: str) -> bool:
+    return run.isdecimal() and run.isascii() and len(run) < 10

@@ -44,7 +44,7 @@ def tell(
     if not heard and not damaged:
         way = f"add runs and say it at once: scientist resume {shlex.quote(str(path))} --max-runs N --tell ..."
         problem = "has ended" if len(found) == 1 else "all of its ideas have ended"
-        raise UsageError(str(path), problem, f"nobody would hear; {way}")
+        raise UsageError(str(path), problem, f"no model will be asked again; {way}")
     raise typer.Exit(6 if damaged else 0)
 
 
@@ -54,13 +54,15 @@ def deliver(workspace: Workspace, text: str) -> str:
     Returns how it will be read, or "" if the idea has ended.
     Raises: UsageError if the text cannot be used or the folder cannot be written; IntegrityError.
     """
-    if read_state(workspace).ended:
+    state = read_state(workspace)
+    if state.ended:
         return ""
+    deaf = f"; but {state.launched.model} reads no instructions" if state.launched.is_deaf else ""
     try:
         word = put_word(workspace.agent, text, now=time.time(), token=secrets.token_hex(4))
     except OSError as error:
         raise UsageError(
-            str(workspace.path), f"cannot be written: {error.strerror}", "mend it, then tell again"
+            str(workspace.path), f"cannot be written: {error.strerror}", "make it writable, then tell again"
         ) from error
     try:
         with hold_lock(workspace.agent):
@@ -70,8 +72,8 @@ def deliver(workspace: Workspace, text: str) -> str:
                 return ""
             take_in(workspace.agent, {w.id for w in state.words}, workspace.journal(read_redactor()).append)
     except Locked:
-        return "told; whoever works on it takes it in before the next step"
+        return f"told; the next prompt shows it{deaf}"
     resume = f"scientist resume {shlex.quote(str(workspace.path))}"
     if state.attempt.candidate and state.pause and state.pause.kind is PauseKind.APPROVAL:
         return f"told; this sets the waiting edit aside and asks anew: {resume}"
-    return f"told; the next prompt shows it; go on: {resume}"
+    return f"told; the next prompt shows it{deaf}; go on: {resume}"

@@ -102,6 +102,11 @@ class Launched:
         return self.model.startswith("replay/")
 
     @property
+    def is_deaf(self) -> bool:
+        """Whether the planner reads no prompt: a search at random, or recorded replies."""
+        return self.is_replay or self.model == "offline/sweep"
+
+    @property
     def remark(self) -> str:
         """The remark that every line about this idea must carry: it is a control, or a replay of another workspace."""
         replayed = f"replay of {self.model.removeprefix('replay/')}" if self.is_replay else ""

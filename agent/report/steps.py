@@ -1,0 +1,48 @@
+"""The steps of an idea by the names of their folders: in the order in which they ran, and in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from agent.core.journal.kinds import Step
+
+__all__ = ["StepName", "order_steps", "read_step"]
+
+# "run_3.2.smoke", "run_3.2", "plot.1"
+_NAME = re.compile(r"(?:run_(?P<run>[0-9]{1,9})|plot)\.(?P<attempt>[0-9]{1,9})(?:\.(?P<step>smoke|evaluate))?")
+_WORDS = {Step.SMOKE: "smoke test", Step.RUN: "training", Step.EVALUATE: "evaluation", Step.PLOT: "figures"}
+_ORDER = (Step.SMOKE, Step.RUN, Step.EVALUATE, Step.PLOT)
+
+
+@dataclass(frozen=True, slots=True)
+class StepName:
+    """A step, as the name of its folder tells it."""
+
+    folder: str
+    run: int | None  # None: the figures, which come last
+    attempt: int
+    step: Step
+
+    @property
+    def title(self) -> str:
+        """As "smoke test of run 3, attempt 2"."""
+        of_run = "" if self.run is None else f" of run {self.run}"
+        return f"{_WORDS[self.step]}{of_run}" + (f", attempt {self.attempt}" if self.attempt > 1 else "")
+
+
+def read_step(folder: str) -> StepName | None:
+    """None if no step has such a folder."""
+    found = _NAME.fullmatch(folder)
+    if found is None:
+        return None
+    run = int(found["run"]) if found["run"] else None
+    step = Step(found["step"]) if found["step"] else Step.RUN if found["run"] else Step.PLOT
+    return StepName(folder, run, int(found["attempt"]), step)
+
+
+def order_steps(folders: Iterable[str]) -> list[StepName]:
+    """The steps, those that ran first at the front. Other names are left out."""
+    steps = [step for folder in folders if (step := read_step(folder))]
+    return sorted(steps, key=lambda s: (s.run is None, s.run or 0, s.attempt, _ORDER.index(s.step)))
