@@ -46,7 +46,10 @@ def logs(
     ] = False,
     raw: Annotated[bool, typer.Option("--raw", help="As the run wrote it, with what a terminal obeys.")] = False,
 ) -> None:
-    """Print the log of a run, by default of the newest step that printed something."""
+    """Print the log of a run, by default of the newest step.
+
+    Steps that printed nothing are passed over.
+    """
     workspace = open_idea(path, "logs")
     put = _put_raw if raw else _put_lines
     if not follow or (run and not _is_number(run)):  # of one step: the folder says that it has ended
