@@ -49,7 +49,6 @@ def refuse(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         ('{"Experiment": "x"}', "idea 1: field Title is missing"),
         ('[{"Title": "a", "Experiment": "b"}, {"Title": "c"}]', "idea 2: field Experiment is missing"),
         ('{"Title": "a", "Experiment": "  "}', "field Experiment"),
-        ('[{"Title": "a", "Experiment": "b"}, {"Title": "A", "Experiment": "c"}]', "same name as idea 1"),
     ],
 )
 def test_an_ideas_file_that_cannot_be_used(refuse: Refuse, folder: Path, content: str | None, said: str) -> None:

@@ -69,7 +69,12 @@ def new(
             raise UsageError(str(path), "is there already", "add to it with --append, or name another file with --out")
         before = read_raw(path)
     text = json.dumps([*before, idea.model_dump(exclude_unset=True)], indent=2, ensure_ascii=False) + "\n"
-    number = len(parse_ideas(text, str(path)))
+    *others, last = parse_ideas(text, str(path))
+    number = len(others) + 1
+    if last.slug != idea.slug:
+        like = next((n for n, other in enumerate(others, start=1) if other.slug == idea.slug), 1)
+        problem = f"has the same name as idea {like}: {idea.slug}"
+        raise UsageError(f"{path}: idea {number}", problem, "write another sentence, or name another file with --out")
     write_ideas(path, text)
     typer.echo(f"wrote idea {number} of {path}: {idea.slug}")
     typer.echo(f"next: scientist launch {shlex.quote(str(path))} --idea {idea.slug} --template TEMPLATE")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -17,6 +17,7 @@ from agent.errors import UsageError
 
 NAME_CHARS = 60
 TITLE_CHARS = 80
+MOST_TOLD = 20
 REVISED_CHARS = 6_000  # or twice the idea before: it stands in every prompt, and no window makes it shorter
 # "Overall_Score", "Novelty", "novel"
 _ASSESSMENT = re.compile(r"Interestingness|Feasibility|Novelty|Research_Impact|Overall_Score|novel$", re.IGNORECASE)
@@ -54,27 +55,28 @@ class Idea(BaseModel):
     @property
     def slug(self) -> str:
         """The name as a folder name: letters of any script, digits and underscores, at most NAME_CHARS characters."""
-        return self._whole_slug[:NAME_CHARS] or "idea"
+        return _slug(self.Name or self.Title)[:NAME_CHARS] or "idea"
 
     @property
     def is_name_cut(self) -> bool:
         """Whether the folder's name holds only the beginning of the name."""
-        return len(self._whole_slug) > NAME_CHARS
-
-    @property
-    def _whole_slug(self) -> str:
-        return _BETWEEN.sub("_", (self.Name or self.Title).lower()).strip("_")
+        return len(_slug(self.Name or self.Title)) > NAME_CHARS
 
     def to_json(self) -> str:
         return json.dumps(self.model_dump(), indent=2, ensure_ascii=False) + "\n"
 
     def details(self) -> Mapping[str, Any]:
-        """The fields that instruct a reader, without scores and self-assessments."""
-        return {k: v for k, v in self.model_dump().items() if v not in ("", None) and not _ASSESSMENT.search(k)}
+        """The fields that instruct a reader, without scores and self-assessments. Lists and objects are lines."""
+        fields = {k: v for k, v in self.model_dump().items() if v not in ("", None) and not _ASSESSMENT.search(k)}
+        return {k: _say_lines(v) if isinstance(v, list | dict) else v for k, v in fields.items() if v not in ([], {})}
+
+
+def _slug(name: str) -> str:
+    return _BETWEEN.sub("_", name.lower()).strip("_")
 
 
 def parse_ideas(text: str, where: str) -> list[Idea]:
-    """All ideas of a file. Errors name it as `where`.
+    """All ideas of a file. Errors name it as `where`. Of several with one name the second gets "_2", and so on.
 
     Raises: UsageError naming the idea and the field.
     """
@@ -92,12 +94,14 @@ def parse_ideas(text: str, where: str) -> list[Idea]:
     if not items:
         raise UsageError(where, "holds no idea")
     ideas = [_parse_idea(item, f"{where}: idea {number}") for number, item in enumerate(items, start=1)]
-    return _with_unique_names(ideas, where)
+    return _with_unique_names(ideas)
 
 
 def _parse_idea(item: object, where: str) -> Idea:
     if not isinstance(item, dict):
         raise UsageError(where, f"is {_KINDS.get(type(item), 'null')}, not an object with Title and Experiment")
+    if "Experiments" in item and not item.get("Experiment"):  # as AI-Scientist-v2 has it
+        item = {"Experiment" if name == "Experiments" else name: v for name, v in item.items() if name != "Experiment"}
     try:
         return Idea.model_validate({k: _as_text(k, v) for k, v in item.items() if v is not None})
     except ValidationError as error:
@@ -167,23 +171,52 @@ def _count_items(text: str) -> int:
 
 def _as_text(field: str, value: object) -> object:
     """Steps given as a list become lines: people write Experiment both ways."""
-    if field in Idea.model_fields and isinstance(value, list):
-        return "\n".join(str(v) for v in value)
-    return value
+    if field not in Idea.model_fields:
+        return value
+    if isinstance(value, list):
+        return "\n".join(_say_item(item) for item in value)
+    return _say_lines(value) if isinstance(value, dict) and field not in ("Name", "Title") else value
 
 
-def _with_unique_names(ideas: Sequence[Idea], where: str) -> list[Idea]:
-    seen: dict[str, int] = {}
-    for number, idea in enumerate(ideas, start=1):
-        if idea.slug in seen:
-            cut = f", in its first {NAME_CHARS} characters" if len(idea.slug) == NAME_CHARS else ""
-            raise UsageError(
-                f"{where}: idea {number}",
-                f"has the same name as idea {seen[idea.slug]}: {idea.slug}",
-                f"give each a Name of its own{cut}",
-            )
-        seen[idea.slug] = number
-    return list(ideas)
+def _say_lines(value: list[Any] | dict[str, Any]) -> str:
+    """A list or an object as people write them: an item a line."""
+    if isinstance(value, list):
+        return "\n".join(f"- {_say_item(item)}" for item in value)
+    return "\n".join(f"{name}: {_say_item(item)}" for name, item in value.items())
+
+
+def _say_item(item: object) -> str:
+    if isinstance(item, str):
+        return item
+    if isinstance(item, dict) and not any(isinstance(value, list | dict) for value in item.values()):
+        return "; ".join(f"{name}: {_say_item(value)}" for name, value in item.items())
+    if isinstance(item, list) and not any(isinstance(value, list | dict) for value in item):
+        return ", ".join(_say_item(value) for value in item)
+    return json.dumps(item, ensure_ascii=False)
+
+
+def _with_unique_names(ideas: Sequence[Idea]) -> list[Idea]:
+    """The ideas, each with a name that no other has: "k", "k_2", "k_3"."""
+    taken, counts = {idea.slug for idea in ideas}, Counter[str]()
+    found: list[Idea] = []
+    for idea in ideas:
+        base = idea.slug
+        counts[base] += 1
+        if counts[base] > 1:
+            idea = idea.model_copy(update={"Name": _next_name(base, counts, taken)})
+            taken.add(idea.slug)
+        found.append(idea)
+    return found
+
+
+def _next_name(base: str, counts: Counter[str], taken: Collection[str]) -> str:
+    """The first numbered name that is free. `counts` remembers the last number of each."""
+    while True:
+        end = f"_{counts[base]}"
+        name = f"{base[: NAME_CHARS - len(end)]}{end}"
+        if name not in taken:
+            return name
+        counts[base] += 1
 
 
 def new_idea(sentence: str) -> Idea:
@@ -206,15 +239,20 @@ def new_idea(sentence: str) -> Idea:
 
 
 def choose_ideas(ideas: Sequence[Idea], wanted: Sequence[str], where: str) -> list[Idea]:
-    """The ideas named in `wanted`, by name or by number counted from 1, or all if none is named.
+    """The ideas named in `wanted`, by number counted from 1, by name or by title, or all if none is named.
 
-    Raises: UsageError listing the names there are.
+    A number is the idea's place in the file, whatever others are called.
+
+    Raises: UsageError listing the names there are, or the numbers of those with one title.
     """
     if not wanted:
         return list(ideas)
     chosen: list[Idea] = []
     for name in wanted:
-        match = [i for n, i in enumerate(ideas, start=1) if name in (i.slug, i.Name, i.Title, str(n))]
+        match = _find_named(ideas, name)
+        if len(match) > 1:
+            numbers = ", ".join(str(ideas.index(idea) + 1) for idea in match[:MOST_TOLD])
+            raise UsageError(where, f"has several ideas with the title {name!r}", f"name one by its number: {numbers}")
         if not match:
             names = [i.slug for i in ideas]
             near = find_near(name, names)
@@ -222,3 +260,12 @@ def choose_ideas(ideas: Sequence[Idea], wanted: Sequence[str], where: str) -> li
             raise UsageError(where, f"holds no idea {name!r}", f"{known}it has: {say_known(names)}")
         chosen += [i for i in match if i not in chosen]
     return chosen
+
+
+def _find_named(ideas: Sequence[Idea], name: str) -> list[Idea]:
+    """Ideas that `name` means: the one of that number, else of that name, else those of that title."""
+    numbers = {str(number): idea for number, idea in enumerate(ideas, start=1)}
+    if name in numbers:
+        return [numbers[name]]
+    named = [idea for idea in ideas if name in (idea.slug, idea.Name)] or [i for i in ideas if _slug(name) == i.slug]
+    return named[:1] or [idea for idea in ideas if name == idea.Title]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -63,8 +64,6 @@ def test_an_idea_is_read_as_it_was_written(extra: dict[str, str]) -> None:
         (json.dumps(ONE | {"Title": " \n"}), 'idea 1: field Title = " \\n": must not be blank'),
         (json.dumps(ONE | {"Title": 5}), "idea 1: field Title = 5: is no text"),
         (json.dumps(ONE | {"Experiment": []}), 'idea 1: field Experiment = "": must not be blank'),
-        (json.dumps([ONE, TWO, {**TWO, "Name": "adaptive K"}]), "idea 3: has the same name as idea 1: adaptive_k"),
-        (json.dumps([ONE | {"Name": "n" * 60 + end} for end in "ab"]), "a Name of its own, in its first 60 characters"),
     ],
 )
 def test_a_bad_file_is_refused_with_the_idea_and_the_field(text: str, said: str) -> None:
@@ -231,3 +230,55 @@ def test_many_names_are_cut_and_the_nearest_is_proposed() -> None:
     assert str(raised.value).endswith("idea_29, idea_30 and 970 more") and len(str(raised.value)) < 500
     with pytest.raises(UsageError, match=r"holds no idea 'zzz'; it has: idea_1, idea_2, idea_3$"):
         choose_ideas(ideas[:3], ["zzz"], "ideas.json")
+
+
+def slugs(names: Sequence[str]) -> list[str]:
+    return [idea.slug for idea in parse_ideas(json.dumps([ONE | {"Name": name} for name in names]), "f")]
+
+
+def test_a_name_that_stands_several_times_gets_a_number() -> None:
+    assert slugs(["k", "m", "k", "K!", "m"]) == ["k", "m", "k_2", "k_3", "m_2"]
+    assert slugs(["k", "k", "k_2", "k_3", "k"]) == ["k", "k_4", "k_2", "k_3", "k_5"], "no given name changes"
+    long = slugs(["n" * 70, "n" * 65, "n" * 60])
+    assert long == ["n" * 60, "n" * 58 + "_2", "n" * 58 + "_3"] and slugs(long) == long
+    assert len(set(slugs(["x"] * 5000))) == 5000
+    untitled = parse_ideas(json.dumps([{"Title": "Same", "Experiment": step} for step in "ab"]), "f")
+    assert [(idea.slug, idea.Experiment) for idea in untitled] == [("same", "a"), ("same_2", "b")]
+
+
+def test_an_idea_is_chosen_without_doubt() -> None:
+    names = ["two", "Fast rates", "fast rates", "3"]
+    ideas = parse_ideas(json.dumps([{**ONE, "Name": n, "Title": t} for n, t in zip(names, "1AAB", strict=True)]), "f")
+    chosen = {
+        w: [i.slug for i in choose_ideas(ideas, [w], "f")] for w in ("1", "2", "3", "4", "fast rates", "B", "two")
+    }
+    assert chosen == {
+        "1": ["two"], "2": ["fast_rates"], "3": ["fast_rates_2"], "4": ["3"], "fast rates": ["fast_rates"], "B": ["3"],
+        "two": ["two"],
+    }  # fmt: skip
+    with pytest.raises(UsageError, match=r"several ideas with the title 'A'; name one by its number: 2, 3"):
+        choose_ideas(ideas, ["A"], "f")
+
+
+V2 = {
+    "Name": "pests",
+    "Title": "Pests in the field",
+    "Short Hypothesis": "Data quality decides.",
+    "Related Work": ["Agarwal (2023)", {"by": "Dong", "year": 2024}],
+    "Experiments": ["1. Label noise: count it.", {"name": "Shift", "metric": "F1", "rates": [1, 2]}],
+    "Risk Factors and Limitations": {"data": "may be small", "cost": ["GPU", "time"]},
+    "Code": [],
+}
+
+
+def test_fields_of_ai_scientist_v2_are_read_and_lists_stand_as_lines() -> None:
+    (idea,) = parse_ideas(json.dumps(V2), "f")
+    assert idea.Experiment == '1. Label noise: count it.\n{"name": "Shift", "metric": "F1", "rates": [1, 2]}'
+    details = dict(idea.details())
+    assert details["Short Hypothesis"] == "Data quality decides." and "Code" not in details
+    assert details["Related Work"] == "- Agarwal (2023)\n- by: Dong; year: 2024"
+    assert details["Risk Factors and Limitations"] == "data: may be small\ncost: GPU, time"
+    assert not any("['" in str(value) or "{'" in str(value) for value in details.values())
+    assert parse_ideas(idea.to_json(), "f") == [idea]
+    both = parse_ideas(json.dumps(V2 | {"Experiment": "As it says."}), "f")[0]
+    assert both.Experiment == "As it says." and "1. Label noise" in both.details()["Experiments"]
