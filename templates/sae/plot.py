@@ -12,12 +12,13 @@ model, and ce_score for a larger one.
     training_curves.png   metrics.jsonl
     firing_density.png    latents by the share of rows on which they fire, best runs only
 
-Missing numbers of a run are left out. A figure without data is not written.
+Each figure is titled by the idea. Missing numbers of a run are left out. A figure without data is not written.
 """
 
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,15 @@ import numpy as np
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 from scipy import stats
 
 QUALITY = {"f1": "F1", "explained_variance": "explained variance", "ce_score": "loss recovered"}  # higher is better
 CURVES = ("loss", "sparsity_loss", "aux_loss", "explained_variance", "l0", "dead_fraction")
 END_SLACK = 0.05  # a curve goes on this far beyond its end points, relative, as it does in verdicts
 BEST = 4  # runs in the density figure
+NEAR_PT = 9.0  # labels of runs that lie nearer together are one
+TITLE_CHARS = 90
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,15 @@ def numbers(content: dict[str, Any]) -> dict[str, float]:
     return {k: float(v) for k, v in content.items() if isinstance(v, int | float) and np.isfinite(v)}
 
 
+def read_title() -> str:
+    """The idea's title. If its runs are a control, that is said too."""
+    title = str(read_json(Path("idea.json"), {}).get("Title", ""))
+    notes = Path("notes.txt")
+    lines = notes.read_text(errors="replace").splitlines() if notes.is_file() else []
+    control = " (control)" if any(line.startswith("control: ") for line in lines) else ""
+    return title[: TITLE_CHARS - len(control)] + control
+
+
 def read_curves(path: Path) -> dict[str, tuple[list[float], list[float]]]:
     """metrics.jsonl as name -> (steps, values). Lines that do not parse are skipped."""
     curves: dict[str, tuple[list[float], list[float]]] = {}
@@ -178,9 +190,25 @@ def panels(count: int, width: float, height: float) -> tuple[plt.Figure, list[pl
 
 
 def save(figure: plt.Figure, name: str) -> None:
+    width_chars = int(figure.get_figwidth() * 11)
+    figure.suptitle(textwrap.fill(read_title(), width_chars).replace("$", r"\$"), fontsize=10)
     figure.tight_layout()
     figure.savefig(name, dpi=120)
     plt.close(figure)
+
+
+def label_runs(axis: plt.Axes, runs: list[Run], metric: str) -> None:
+    """Write the runs' numbers beside their points. Runs whose points lie together share a label. Limits must be set."""
+    at = {run.number: axis.transData.transform((run.metrics["l0"], run.metrics[metric])) for run in runs}
+    near = NEAR_PT * axis.figure.dpi / 72
+    labels: list[list[int]] = []
+    for number, place in at.items():
+        found = next((label for label in labels if np.hypot(*(at[label[0]] - place)) < near), None)
+        labels.append([number]) if found is None else found.append(number)
+    for label in labels:
+        place = axis.transData.inverted().transform(at[label[0]])
+        text = ", ".join(map(str, label))
+        axis.annotate(text, place, xytext=(4, 4), textcoords="offset points", fontsize=8)
 
 
 def plot_frontier(runs: list[Run], curves: dict[str, list[BaselineCurve]]) -> None:
@@ -195,19 +223,19 @@ def plot_frontier(runs: list[Run], curves: dict[str, list[BaselineCurve]]) -> No
             spread = [values.std(ddof=1) if len(values) > 1 else 0.0 for values in curve.seeds]
             style = {"color": f"C{index}", "marker": ".", "lw": 1.2, "capsize": 2, "label": curve.name}
             axis.errorbar(np.exp(curve.log_l0), curve.means, spread, **style)
-        for run in placed[metric]:
-            point = (run.metrics["l0"], run.metrics[metric])
-            axis.plot(*point, "o", color="black", ms=4)
-            axis.annotate(str(run.number), point, xytext=(4, 4), textcoords="offset points", fontsize=8)
+        points = [(run.metrics["l0"], run.metrics[metric]) for run in placed[metric]]
+        if points:
+            axis.plot(*zip(*points, strict=True), "o", color="black", ms=4, clip_on=False, label="runs, by number")
         axis.set_xscale("log")
-        axis.xaxis.set_major_locator(MaxNLocator(12, steps=[1, 2, 5, 10]))
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 7)))
         axis.xaxis.set_minor_locator(NullLocator())
         axis.xaxis.set_major_formatter("{x:g}")
         axis.set_xlabel("L0, active latents per token (log)")
         axis.set_ylabel(QUALITY[metric])
         axis.margins(0.1)
-        if curves.get(metric):
-            axis.legend(frameon=False, fontsize=8)
+        axis.set_ylim(top=min(axis.get_ylim()[1], 1.0))  # each of QUALITY is 1 at best
+        label_runs(axis, placed[metric], metric)
+        axis.legend(frameon=False, fontsize=8)
     save(figure, "frontier.png")
 
 

@@ -1,12 +1,15 @@
 """Draw each metric by run against the baseline, one SVG a metric; needs nothing but Python."""
 
 import json
+import math
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
-WIDTH, HEIGHT, MARGIN = 640, 360, 56
+WIDTH, HEIGHT, MARGIN = 640, 380, 64
 MOST = 12  # figures where no baseline says which numbers count
+TITLE_CHARS = 76
+BASELINE, RUN = "#888", "#06c"
 
 
 def numbers(value: object, path: str = "") -> Iterator[tuple[str, float]]:
@@ -49,30 +52,56 @@ def value_of(run: dict[str, float], metric: str) -> float | None:
     return None
 
 
-def draw(metric: str, groups: dict[str, list[float]], first_run: int) -> str:
-    """An SVG: one column of points a group; those from `first_run` on are runs, those before baselines."""
-    values = [value for column in groups.values() for value in column]
+def read_title() -> str:
+    """The idea's title. If its runs are a control, that is said too."""
+    idea, notes = Path("idea.json"), Path("notes.txt")
+    title = json.loads(idea.read_text("utf-8")).get("Title", "") if idea.is_file() else ""
+    lines = notes.read_text("utf-8", "replace").splitlines() if notes.is_file() else []
+    control = " (control)" if any(line.startswith("control: ") for line in lines) else ""
+    return title[: TITLE_CHARS - len(control)] + control
+
+
+def choose_ticks(values: list[float]) -> list[float]:
+    """Round numbers from below all values to above them. An axis of shares ends at 0 and 1."""
     low, high = min(values), max(values)
-    pad = (high - low) * 0.1 or abs(high) * 0.1 or 1.0
-    low, high = low - pad, high + pad
+    span = (high - low) * 1.2 or abs(high) * 0.2 or 1.0
+    rough = span / 5
+    unit = 10.0 ** math.floor(math.log10(rough))
+    step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough * 0.999)
+    middle = (low + high) / 2
+    first, last = math.floor((middle - span / 2) / step), math.ceil((middle + span / 2) / step)
+    if low >= 0:
+        first = max(first, 0)
+    if low >= 0 and high <= 1:
+        last = min(last, math.ceil(1 / step - 1e-9))
+    return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
+
+
+def draw(metric: str, groups: dict[str, list[float]], first_run: int, title: str = "") -> str:
+    """An SVG: one column of points a group; those from `first_run` on are runs, those before baselines."""
+    ticks = choose_ticks([value for column in groups.values() for value in column])
 
     def y_of(value: float) -> float:
-        return HEIGHT - MARGIN - (value - low) / (high - low) * (HEIGHT - 2 * MARGIN)
+        return HEIGHT - MARGIN - (value - ticks[0]) / (ticks[-1] - ticks[0]) * (HEIGHT - 2 * MARGIN)
 
     step = (WIDTH - 2 * MARGIN) / len(groups)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif" '
         f'font-size="12"><rect width="100%" height="100%" fill="white"/>',
-        f'<text x="{MARGIN}" y="24" font-size="15">{escape(metric)}</text>',
+        f'<text x="{MARGIN}" y="22" font-size="15">{escape(title or metric)}</text>',
+        f'<text x="{MARGIN}" y="44">{escape(metric) if title else ""}</text>',
     ]
-    for tick in range(5):
-        value = low + (high - low) * tick / 4
+    named = [("baseline", BASELINE)] * (first_run > 0) + [("run", RUN)] * (first_run < len(groups))
+    for number, (label, colour) in enumerate(named):
+        x = WIDTH - MARGIN - 150 + 90 * number
+        parts.append(f'<circle cx="{x}" cy="40" r="4" fill="{colour}"/><text x="{x + 9}" y="44">{label}</text>')
+    for value in ticks:
         y = y_of(value)
         parts.append(f'<line x1="{MARGIN}" x2="{WIDTH - MARGIN}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>')
         parts.append(f'<text x="{MARGIN - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.4g}</text>')
     for number, (name, column) in enumerate(groups.items()):
         x = MARGIN + step * (number + 0.5)
-        colour = "#888" if number < first_run else "#06c"
+        colour = BASELINE if number < first_run else RUN
         for value in column:
             title = f"<title>{escape(name)}: {value:.6g}</title>"
             parts.append(f'<circle cx="{x:.1f}" cy="{y_of(value):.1f}" r="4" fill="{colour}">{title}</circle>')
@@ -84,6 +113,7 @@ def draw(metric: str, groups: dict[str, list[float]], first_run: int) -> str:
 def main() -> None:
     runs, baselines = read_runs(), read_baselines()
     names = list(baselines) or list(dict.fromkeys(name for run in runs.values() for name in run))[:MOST]
+    title = read_title()
     for metric in names:
         groups = dict(baselines.get(metric, {}))
         first = len(groups)
@@ -93,7 +123,7 @@ def main() -> None:
                 groups[run] = [value]
         if groups:
             name = "".join(c if c.isalnum() or c in "-_" else "_" for c in metric)
-            Path(f"{name}.svg").write_text(draw(metric, groups, first), "utf-8")
+            Path(f"{name}.svg").write_text(draw(metric, groups, first, title), "utf-8")
 
 
 if __name__ == "__main__":
