@@ -251,10 +251,14 @@ def plot_distances(runs: list[Run], curves: dict[str, list[BaselineCurve]]) -> N
         for place, at in enumerate(found[metric]):
             if at:
                 axis.bar(place, at[0], 0.6, color="C0" if at[0] > 0 else "C3")
-                axis.errorbar(place, 0, at[1], color="0.5", capsize=3)
+                label = "95 % of baseline runs" if not axis.get_legend_handles_labels()[1] else None
+                axis.errorbar(place, 0, at[1], color="0.5", capsize=3, label=label)
             else:
-                axis.text(place, 0, "not compared", rotation=90, ha="center", va="bottom", fontsize=7, color="0.5")
+                style = {"rotation": 90, "ha": "center", "va": "bottom", "fontsize": 7, "color": "0.5"}
+                axis.text(place, 0.02, "not compared", transform=axis.get_xaxis_transform(), **style)
         axis.set_xticks(range(len(runs)), [str(run.number) for run in runs])
+        axis.set_xlim(-0.6, len(runs) - 0.4)
+        axis.legend(frameon=False, fontsize=7)
         axis.set_xlabel("run")
         axis.set_ylabel(f"{QUALITY[metric]} over the best baseline at its L0", fontsize=8)
     save(figure, "distance_by_run.png")
