@@ -93,8 +93,8 @@ def draw(metric: str, groups: dict[str, list[float]], first_run: int, title: str
     ]
     named = [("baseline", BASELINE)] * (first_run > 0) + [("run", RUN)] * (first_run < len(groups))
     for number, (label, colour) in enumerate(named):
-        x = WIDTH - MARGIN - 150 + 90 * number
-        parts.append(f'<circle cx="{x}" cy="40" r="4" fill="{colour}"/><text x="{x + 9}" y="44">{label}</text>')
+        at = WIDTH - MARGIN - 150 + 90 * number
+        parts.append(f'<circle cx="{at}" cy="40" r="4" fill="{colour}"/><text x="{at + 9}" y="44">{label}</text>')
     for value in ticks:
         y = y_of(value)
         parts.append(f'<line x1="{MARGIN}" x2="{WIDTH - MARGIN}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>')
