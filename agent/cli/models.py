@@ -25,6 +25,7 @@ from agent.edges.model.protocol import Model, Models
 from agent.edges.model.replay import ReplayModel, is_replay, read_launch
 from agent.edges.model.sweep import CONTROL, SWEEP, SweepModel, ranges_in
 from agent.edges.model.throttle import Throttle
+from agent.edges.model.wire.own_server import check_server
 from agent.edges.template.environment import environment_for
 from agent.edges.template.interpreters import python_places
 from agent.edges.template.load import Template
@@ -105,6 +106,8 @@ def _check_language_model(option: str, name: str) -> None:
         remedy = "write provider/model, as deepseek/deepseek-reasoner, or offline/sweep"
         raise UsageError(f"{option} {name or repr(name)}", "is unknown", remedy)
     check_model(name, os.environ, option)
+    if option != "--fallback-model":
+        check_server(name, os.environ, option)
 
 
 def make_models(launched: Launched, limits: Limits, workspace: Workspace, settings: ModelSettings) -> Models:

@@ -45,7 +45,8 @@ from agent.core.inputs.spec import Metric, TemplateSpec
 from agent.core.inputs.toml import parse_toml
 from agent.core.model.answer.body import read_body
 from agent.core.model.answer.reply_fault import fault_in
-from agent.core.model.cut_reply import ask_for_rest, has_answer, join_rest
+from agent.core.model.answer.server_words import ServerWords, read_server
+from agent.core.model.cut_reply import ask_for_rest, ends_in_loop, has_answer, join_rest
 from agent.core.model.fault_words import read_seconds
 from agent.core.model.faults import classify
 from agent.core.model.local_fault import local_fault
@@ -151,6 +152,8 @@ REPLIES: Final[dict[str, Reader]] = {
     ),
     "find_unreadable": find_unreadable,
     "has_answer": has_answer,
+    "ends_in_loop": ends_in_loop,
+    "read_server": lambda text: read_server("m", ServerWords(text, text, text, text, text)),
     "ask_for_rest": ask_for_rest,
     "join_rest": lambda text: join_rest(f"{text}\n", text),
     "normalise": lambda text: normalise([Message("assistant", text)] * 2, Rules(system=False, single=True)),

@@ -172,12 +172,14 @@ class StrictServer:
 
     def _respond(self, path: str, headers: dict[str, str], raw: bytes) -> Answer:
         began = time.monotonic()
+        if not raw:  # a look at the server, which asks no model
+            return Answer(Response(404, b'{"detail":"Not Found"}'))
         with self._lock:
             self._open += 1
             self.busiest = max(self.busiest, self._open)
             fault = self._faults.popleft() if self._faults else None
         try:
-            body = json.loads(raw) if raw else {}
+            body = json.loads(raw)
             answer = self._answer(path, headers, body, fault)
         finally:
             with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,9 +11,15 @@ from agent.core.text.lexer import find_unreadable, read_lines
 from agent.core.text.markers import read_fence
 from agent.core.text.reasoning import strip_reasoning
 
-__all__ = ["ask_for_less", "ask_for_rest", "ask_for_text", "has_answer", "join_rest", "whole_lines"]
+__all__ = ["ask_for_less", "ask_for_rest", "ask_for_text", "ends_in_loop", "has_answer", "join_rest", "whole_lines"]
 
 TELLING_CHARS: Final = 20
+# A reply whose last characters are the same ones so many times over would go on so.
+LOOP_CHARS: Final = 400
+LOOP_TIMES: Final = 4
+LOOKED_AT_CHARS: Final = 8000
+# "12" in "Step 12", so that steps that are counted are alike
+_DIGITS: Final = re.compile(r"\d+")
 GO_ON: Final = (
     "Your reply was cut off at the limit of its length. Go on with the line that follows the last one above: "
     "no greeting, no comment, no code fence opened again, nothing repeated."
@@ -64,6 +71,21 @@ def join_rest(text: str, rest: str) -> str:
     if mark and mark.info and _ends_in_fence(begun):
         more = more[1:]
     return begun + "".join(more[_count_repeated(lines, more) :])
+
+
+def ends_in_loop(text: str) -> bool:
+    """Whether the end of a text says the same thing again and again, numbers aside."""
+    end = _DIGITS.sub("0", text[-LOOKED_AT_CHARS:].rstrip())[::-1]
+    # The border of a beginning of the reversed text tells its shortest period (Knuth, Morris and Pratt).
+    borders, size = [0], 0
+    for at in range(1, len(end)):
+        while size and end[at] != end[size]:
+            size = borders[size - 1]
+        size += end[at] == end[size]
+        borders.append(size)
+        if at + 1 >= LOOP_CHARS and at + 1 >= LOOP_TIMES * (at + 1 - size):
+            return True
+    return False
 
 
 def _count_repeated(lines: Sequence[str], more: Sequence[str]) -> int:

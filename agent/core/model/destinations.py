@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
+from agent.core.model.own_servers import place_of
 from agent.core.model.variables import address_variable, provider_prefixes
 
 __all__ = ["ADDRESS", "OPENAI", "foreign_request", "leads_away", "proxy_variable", "say_unread", "unread_address"]
@@ -18,8 +19,6 @@ OPENAI: Final = frozenset({"openai", "text-completion-openai", "aiohttp_openai",
 OPENAI_HOST: Final = "api.openai.com"
 # Variables of other programs that begin like a provider's: of GitHub's runners, and of the client of wandb.
 _OF_OTHERS: Final = frozenset({"GITHUB_API_URL", "WANDB_BASE_URL"})
-# Providers that litellm looks for on this machine.
-_AT_HOME: Final = frozenset({"ollama", "ollama_chat", "llamafile", "docker_model_runner", "lemonade", "langflow"})
 
 
 def unread_address(provider: str, host: str, environment: Mapping[str, str]) -> str:
@@ -58,7 +57,8 @@ def leads_away(name: str, proxy: str, provider: str, environment: Mapping[str, s
     """Whether prompts for a server on this machine would leave it for the proxy."""
     prefixes = provider_prefixes(f"{provider}/")
     named = [v for n, v in environment.items() if n.startswith(prefixes) and ADDRESS.search(n) and "://" in v]
-    own = named or (["http://localhost"] if provider in _AT_HOME else [])
+    place = place_of(provider, environment)
+    own = named or ([place.address] if place else [])
     passed = {"HTTP_PROXY": "http://", "HTTPS_PROXY": "https://"}.get(name, "")
     hosts = [_host_in(address) for address in own if address.lower().startswith(passed)]
     proxy_host = _host_in(proxy if "://" in proxy else f"http://{proxy}")

@@ -96,6 +96,8 @@ def advice(kind: FaultKind) -> str:
         FaultKind.DROPPED: "raise the server's window (OLLAMA_CONTEXT_LENGTH), or give window_tokens in scientist.toml",
         FaultKind.MACHINE: "a setting of this machine is wrong, and the prompt went nowhere",
         FaultKind.NO_TEXT: "the model does not answer in text: name another one with --model or --fallback-model",
+        FaultKind.TIMEOUT: "ask for shorter replies (max_output_tokens) or give them longer (timeout_s) in "
+        '[models."PREFIX"] of scientist.toml',
         FaultKind.LENGTH: "shorten the idea or its references, or name a model with a larger window",
     }.get(kind, "")
 

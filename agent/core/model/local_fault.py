@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from agent.core.model.destinations import ADDRESS, OPENAI, leads_away
 from agent.core.model.faults import Fault, FaultKind, printable
+from agent.core.model.own_servers import shown_address
 from agent.core.model.variables import address_variable, key_variable, provider_prefixes
 from agent.core.text.redact import Redactor
 
@@ -56,20 +57,22 @@ def wrong_variables(
         if _KEY.search(name) and (problem := _problem_of_key(value)):
             yield WrongVariable(name, "", problem, "copy the key again, without blanks and line breaks")
         if ADDRESS.search(name) and (problem := _problem_of_address(value)):
-            yield WrongVariable(name, _shown(value), problem, "write it as http://HOST:PORT/v1 or https://HOST/v1")
+            yield WrongVariable(
+                name, shown_address(value), problem, "write it as http://HOST:PORT/v1 or https://HOST/v1"
+            )
         elif ADDRESS.search(name) and (added := _added_twice(value, model.partition("/")[0])):
             problem = f"ends with {added}, which litellm adds by itself"
-            yield WrongVariable(name, _shown(value), problem, f"leave {added} out")
+            yield WrongVariable(name, shown_address(value), problem, f"leave {added} out")
     for name, value in environment.items():
         if name.upper() in _PROXIES and value.strip():
             problem, remedy = _problem_of_proxy(value, has_socks=has_socks)
             if problem:
-                yield WrongVariable(name, _shown(value), problem, remedy)
+                yield WrongVariable(name, shown_address(value), problem, remedy)
             elif leads_away(name.upper(), value, model.partition("/")[0], environment):
                 problem = "is a proxy on another machine, which would be asked for a server on this one"
-                yield WrongVariable(name, _shown(value), problem, "export NO_PROXY=localhost,127.0.0.1")
+                yield WrongVariable(name, shown_address(value), problem, "export NO_PROXY=localhost,127.0.0.1")
         if name in _FILES and value.strip() and not exists(value):
-            yield WrongVariable(name, _shown(value), "there is no such file", "correct it, or unset it")
+            yield WrongVariable(name, shown_address(value), "there is no such file", "correct it, or unset it")
 
 
 def _problem_of_key(value: str) -> str:
@@ -116,13 +119,6 @@ def _problem_of_proxy(value: str, *, has_socks: bool) -> tuple[str, str]:
     if scheme.startswith("socks") and not has_socks:
         return "is a SOCKS proxy, for which the package socksio is missing", "pip install socksio, or unset it"
     return "", ""
-
-
-def _shown(value: str) -> str:
-    """The value without a password."""
-    head, at, tail = value.rpartition("@")
-    scheme = head.partition("://")[0] + "://" if "://" in head else ""
-    return printable((f"{scheme}...@{tail}" if at else value)[:200])
 
 
 def variable_of(host: str, environment: Mapping[str, str]) -> str:

@@ -82,6 +82,8 @@ BUILT_IN: Final[tuple[tuple[str, ModelRules], ...]] = (
     ("o1", _O_SERIES),
     ("o3", _O_SERIES),
     ("o4", _O_SERIES),
+    ("llamafile/", _OWN_MACHINE),
+    ("lm_studio/", _OWN_MACHINE),
     ("ollama/", _OWN_MACHINE),
     ("ollama_chat/", _OWN_MACHINE),
 )

@@ -7,7 +7,15 @@ from collections.abc import Iterable
 
 from agent.core.model.messages import Message
 
-__all__ = ["CHARS_PER_TOKEN", "LEAST_REPLY_TOKENS", "count_tokens", "drops_front", "estimate_tokens", "room_for_reply"]
+__all__ = [
+    "CHARS_PER_TOKEN",
+    "LEAST_REPLY_TOKENS",
+    "count_tokens",
+    "drops_front",
+    "estimate_tokens",
+    "own_reply_tokens",
+    "room_for_reply",
+]
 
 # Characters of code and English in a token. Tokenizers in use put 3.1 to 4.2 of them into one. Budgets and rate limits
 # are forecast with this mean until a provider has counted a request of the same kind.
@@ -25,6 +33,8 @@ SUSPECT_CHARS_PER_TOKEN = 5.0
 UNLIKE = 1.05  # lengths of two prompts that differ
 # A reply of fewer tokens holds no edit.
 LEAST_REPLY_TOKENS = 512
+# Of a server whose window is unknown.
+OWN_REPLY_TOKENS = 8192
 
 
 def estimate_tokens(text: str) -> int:
@@ -49,6 +59,11 @@ def drops_front(chars: int, counted: int, before: tuple[int, int] | None = None)
         return True
     unlike = before is not None and max(before[0], chars) > UNLIKE * min(before[0], chars)
     return unlike and before is not None and before[1] == counted and chars > SUSPECT_CHARS_PER_TOKEN * counted
+
+
+def own_reply_tokens(window_tokens: int | None) -> int:
+    """Most tokens of a reply where nobody set them: a quarter of the window, as a prompt leaves."""
+    return OWN_REPLY_TOKENS if window_tokens is None else max(LEAST_REPLY_TOKENS, window_tokens // 4)
 
 
 def room_for_reply(window_tokens: int | None, prompt_tokens: int, output_tokens: int | None) -> int | None:

@@ -19,8 +19,9 @@ from agent.core.model.destinations import foreign_request, proxy_variable
 from agent.core.model.faults import Fault, FaultKind, classify, printable
 from agent.core.model.local_fault import local_fault, variable_of
 from agent.core.model.messages import Message, to_dicts
+from agent.core.model.own_servers import PASSED, place_of
 from agent.core.model.rules import DEFAULT_TIMEOUT_S, ModelRules, RuleTable
-from agent.core.model.variables import address_variable
+from agent.core.model.variables import address_variable, key_variable
 from agent.core.text.redact import Redactor
 from agent.edges.model.litellm_table import full_name, load_litellm, price_of
 from agent.edges.model.wire.headers import RateLimits, lower_names, read_limits, retry_after_s
@@ -36,6 +37,7 @@ _BARE = re.compile(r"Error code: \d{3}$")
 DEEPEST_CAUSE = 20
 CONNECT_TIMEOUT_S = 30.0
 POLL_S = 0.2
+NO_KEY = "none"  # sent to a server that asks for none: litellm refuses to send nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class Call:
         Raises: CallFailed, and the exception of `check_stop`.
         """
         litellm = load_litellm()
-        parameters = _parameters(model, rules, dropped)
+        parameters = _parameters(model, rules, dropped) | _passed(model, self.environment)
         timeout = _read_timeout(rules.timeout_s or DEFAULT_TIMEOUT_S)
         provider = full_name(model).partition("/")[0]
         seen = Traffic(lambda host, key: foreign_request(provider, host, key, self.environment))
@@ -143,7 +145,7 @@ class Call:
         while not done.wait(max(0.0, min(POLL_S, deadline - time.monotonic()))):
             self.check_stop()
             if time.monotonic() >= deadline:
-                fault = Fault(FaultKind.TIMEOUT, f"no complete answer within {deadline_s:g} s")
+                fault = Fault(FaultKind.TIMEOUT, f"no complete answer within {round(deadline_s, 1):g} s")
                 raise CallFailed(fault, answer=_uncounted(""))  # the provider may have counted it
         if errors:
             raise _LibraryError(errors[0])
@@ -238,6 +240,17 @@ def _parameters(model: str, rules: ModelRules, dropped: Collection[str]) -> dict
         parameters["num_ctx"] = rules.window_tokens
     parameters = {name: value for name, value in parameters.items() if name not in left_out}
     return parameters | ({"additional_drop_params": left_out} if left_out else {})
+
+
+def _passed(model: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Address and key of a server whose own variables litellm does not read: it would take OpenAI's."""
+    provider = model.partition("/")[0]
+    place = place_of(provider, environment) if provider in PASSED else None
+    if place is None:
+        return {}
+    names = ("OPENAI_API_KEY",) if place.variable.startswith("OPENAI_") else ()
+    key = next((value for name in (key_variable(model), *names) if (value := environment.get(name))), "")
+    return {"api_base": place.address, "api_key": key or NO_KEY}
 
 
 def _headers_of(error: Exception) -> Mapping[str, object] | None:

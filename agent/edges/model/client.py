@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import tenacity
 
-from agent.core.journal.budget import Paid
-from agent.core.model.cut_reply import ask_for_less, ask_for_rest, ask_for_text, has_answer, join_rest
+from agent.core.model.cut_reply import ask_for_less, ask_for_rest, ask_for_text, ends_in_loop, has_answer, join_rest
 from agent.core.model.faults import Fault, FaultAction, FaultKind, advice
 from agent.core.model.messages import Message, normalise, rules_for
+from agent.core.model.own_servers import place_of
 from agent.core.model.responder import MOST_CHANGES, OF_ORDER, Responder
 from agent.core.model.rules import DEFAULT_TIMEOUT_S, RuleTable
 from agent.core.text.redact import Redactor
 from agent.edges.model.call import Answer, Call, CallFailed
 from agent.edges.model.litellm_table import known_window
-from agent.edges.model.patience import TELL_EVERY_S, TOLD_WAIT_S, ProviderPatience
+from agent.edges.model.patience import TELL_EVERY_S, TOLD_WAIT_S, TURN_S, Effort, ProviderPatience
 from agent.edges.model.protocol import ModelReply, Request
 from agent.edges.model.throttle import Held, Throttle
+from agent.edges.model.wire.own_server import Sight, look_at
 from agent.errors import BudgetSpent, ContextTooLong, ProviderError, ProviderRefused, ProviderUnavailable
 
 SHORTEST_TIMEOUT_S = 10.0
-# How long a model's fault of one kind is waited out if another model may be asked.
-TURN_S = {FaultKind.RATE_LIMIT: 600.0, FaultKind.OUTAGE: 300.0, FaultKind.TIMEOUT: 0.0, FaultKind.GARBLED: 120.0}
 REST_S = 900.0
 # Faults that belong to this question alone.
 OF_THIS_TEXT = frozenset({FaultKind.LENGTH, FaultKind.CONTENT, FaultKind.CUT})
@@ -34,60 +32,9 @@ REASON_CHARS = 200  # of the reason for a wait
 MOST_TEXTLESS = 3
 # Answers of no use for one question that were billed: a provider that spoils each is not paid all night.
 MOST_WASTED = 20
+# Requests of one question that a server of one's own does not end in time: what it writes has no end.
+MOST_TIMEOUTS = 3
 TEXTLESS = frozenset({FaultKind.GARBLED, FaultKind.NO_TEXT})
-
-
-@dataclass(slots=True)
-class _Effort:
-    """The requests and waits of one question so far. Times are those of the clock, in seconds."""
-
-    # When the question was asked.
-    started: float
-    # When its patience ends.
-    deadline: float
-    # Called with the payment so far before another request. Raises BudgetSpent.
-    check_room: Callable[[Paid], None]
-    # HTTP requests that were sent.
-    requests: int = 0
-    # All answers that were paid for, of use or not.
-    answers: list[Answer] = field(default_factory=list)
-    # By model, the reason why it will not answer.
-    refusals: dict[str, str] = field(default_factory=dict)
-    # How often a request was changed, by model and kind of fault.
-    changed: Counter[tuple[str, FaultKind]] = field(default_factory=Counter)
-    # Replies without text, by model.
-    textless: Counter[str] = field(default_factory=Counter)
-    # Answers of no use that were billed, by the provider's own count.
-    wasted: int = 0
-    # Kind of the last fault; None before there was one.
-    seen: FaultKind | None = None
-    # Time of the first fault in an unbroken row of that kind.
-    since: float = 0.0
-    # Kind and words of the last fault.
-    last: str = ""
-    # The wait that the last fault named.
-    asks_s: float = 0.0
-    # When a wait was last told.
-    told: float = float("-inf")
-
-    @property
-    def paid(self) -> Paid:
-        """One unknown cost makes the sum unknown."""
-        return sum((answer.paid for answer in self.answers), Paid(requests=self.requests))
-
-    def turn_end(self, *, alone: bool, brief: FaultKind | None) -> float:
-        """Time at which this model's turn ends, given the kind of fault that it meets.
-
-        alone: there are no other models. Such a model has all the time, except for the kind `brief`.
-        """
-        if self.seen is None or (alone and self.seen is not brief):
-            return self.deadline
-        return min(self.deadline, self.since + TURN_S.get(self.seen, 0.0))
-
-    def note(self, fault: Fault, now: float) -> None:
-        if fault.kind is not self.seen:
-            self.seen, self.since = fault.kind, now
-        self.last, self.asks_s = f"{fault.kind}: {fault.text}", fault.wait_s or 0.0
 
 
 class LiteLLMModel:
@@ -112,6 +59,8 @@ class LiteLLMModel:
         self.name = name
         table = table or RuleTable()
         self._candidates = [Responder(n, table.find(n), rules_for(n, table)) for n in (name, *fallbacks)]
+        for candidate in self._candidates:
+            candidate.place = place_of(candidate.name.partition("/")[0], patience.environment)
         self._patience, self._clock = patience, patience.clock
         self._throttle = throttle or Throttle(clock=patience.clock)
         self._call = Call(patience.check_stop, redact or Redactor(), environment=patience.environment)
@@ -123,12 +72,21 @@ class LiteLLMModel:
         A model to fall back on may have a smaller one.
         """
         first = self._candidates[0]
+        self._look_at(first)
         return first.window_tokens or known_window(first.name)
 
     @property
     def output_tokens(self) -> int | None:
-        """Most tokens of a reply of the first model, by its rules."""
-        return self._candidates[0].rules.max_output_tokens
+        """Most tokens of a reply of the first model, None if only its provider knows."""
+        return self._candidates[0].reply_tokens
+
+    def _look_at(self, candidate: Responder) -> Sight:
+        """Ask a server of one's own what it is, until it has said so once."""
+        if candidate.place is None or candidate.facts is not None:
+            return Sight()
+        sight = look_at(candidate.place, candidate.name, self._patience.environment)
+        candidate.facts = sight.facts if sight.is_there else None
+        return sight
 
     def ask(self, request: Request) -> ModelReply:
         """The first usable answer of the model or of one to fall back on.
@@ -137,14 +95,14 @@ class LiteLLMModel:
         and the exception of the request's `check_room`.
         """
         now = self._clock()
-        effort = _Effort(now, now + self._patience.limit_s, request.check_room)
+        effort = Effort(now, now + self._patience.limit_s, request.check_room)
         try:
             return self._ask(request, effort)
         except (ProviderError, BudgetSpent) as error:
             error.paid = effort.paid
             raise
 
-    def _ask(self, request: Request, effort: _Effort) -> ModelReply:
+    def _ask(self, request: Request, effort: Effort) -> ModelReply:
         left = sorted(self._candidates, key=lambda c: c.rests_until > effort.started)  # stable: the order of the user
         while True:
             for candidate in list(left):
@@ -153,8 +111,9 @@ class LiteLLMModel:
                 except CallFailed as failed:
                     if failed.fault.kind not in OF_THIS_TEXT:
                         candidate.rests_until = self._clock() + REST_S
-                    self._give_up_on(candidate, failed.fault, effort)
-                    if failed.fault.kind.action is not FaultAction.WAIT:
+                    ends = failed.fault.kind.action is not FaultAction.WAIT or _is_hopeless(candidate, effort)
+                    self._give_up_on(candidate, failed.fault, effort, ends=ends)
+                    if ends:
                         left.remove(candidate)
                 else:
                     candidate.rests_until = float("-inf")
@@ -166,8 +125,8 @@ class LiteLLMModel:
                 raise ProviderUnavailable(self.name, self._describe(effort))
             self._patience.sleep(min(ROUND_S, remains))
 
-    def _give_up_on(self, candidate: Responder, fault: Fault, effort: _Effort) -> None:
-        """Note why the model did not answer.
+    def _give_up_on(self, candidate: Responder, fault: Fault, effort: Effort, *, ends: bool) -> None:
+        """Note why the model did not answer. ends: nor will it.
 
         Raises: ContextTooLong if a shorter prompt may be answered.
         """
@@ -175,17 +134,18 @@ class LiteLLMModel:
         if fault.kind is FaultKind.LENGTH:
             candidate.told_window = fault.window_tokens or candidate.told_window
             raise ContextTooLong(candidate.name, text, fault.window_tokens)
-        if fault.kind.action is not FaultAction.WAIT:
+        if ends:
             effort.refusals[candidate.name] = text if candidate.name == self.name else f"{candidate.name}: {text}"
         effort.last = f"{fault.kind}: {fault.text}" if candidate.name == self.name else f"{candidate.name}: {text}"
 
-    def _describe(self, effort: _Effort) -> str:
+    def _describe(self, effort: Effort) -> str:
         minutes = (self._clock() - effort.started) / 60
         asks = f", told to wait {effort.asks_s / 60:.0f} min" if effort.asks_s >= 60 else ""
         paid = f", {effort.wasted} answers were billed" if effort.wasted > 1 else ""
-        return f"{effort.last} (asked {effort.requests} times in {minutes:.0f} min{asks}{paid})"
+        remedy = f"; {advice(effort.seen)}" if effort.seen is FaultKind.TIMEOUT else ""
+        return f"{effort.last} (asked {effort.requests} times in {minutes:.0f} min{asks}{paid}{remedy})"
 
-    def _converse(self, candidate: Responder, messages: Sequence[Message], effort: _Effort, *, alone: bool) -> Answer:
+    def _converse(self, candidate: Responder, messages: Sequence[Message], effort: Effort, *, alone: bool) -> Answer:
         """One model's whole answer. If it was cut, it is joined with its rest, or a shorter one takes its place.
 
         Raises: CallFailed.
@@ -193,7 +153,7 @@ class LiteLLMModel:
         first = self._ask_for_text(candidate, messages, effort, alone=alone)
         if not candidate.is_cut(first.finish_reason):
             return first
-        if has_answer(first.text):
+        if has_answer(first.text) and not ends_in_loop(first.text):
             more = [*messages, *ask_for_rest(first.text)]
             try:
                 rest = self._persist(candidate, more, effort, alone=alone, brief=FaultKind.GARBLED)
@@ -212,7 +172,7 @@ class LiteLLMModel:
         return less
 
     def _ask_for_text(
-        self, candidate: Responder, messages: Sequence[Message], effort: _Effort, *, alone: bool
+        self, candidate: Responder, messages: Sequence[Message], effort: Effort, *, alone: bool
     ) -> Answer:
         """One answer with text in it. After one without, the model is told so.
 
@@ -236,7 +196,7 @@ class LiteLLMModel:
         self,
         candidate: Responder,
         messages: Sequence[Message],
-        effort: _Effort,
+        effort: Effort,
         *,
         alone: bool,
         brief: FaultKind | None = None,
@@ -259,7 +219,7 @@ class LiteLLMModel:
 
         def stop(state: tenacity.RetryCallState) -> bool:
             left = left_s()
-            return left <= 0 or state.upcoming_sleep > left or effort.wasted >= MOST_WASTED
+            return left <= 0 or state.upcoming_sleep > left or _is_over(candidate, effort)
 
         retry = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_is_waited_out),
@@ -273,7 +233,7 @@ class LiteLLMModel:
         effort.answers.append(answer)
         return answer
 
-    def _tell_wait(self, candidate: Responder, effort: _Effort, wait_s: float) -> None:
+    def _tell_wait(self, candidate: Responder, effort: Effort, wait_s: float) -> None:
         """Tell a long wait now and then, so that nobody wonders about a launch that does nothing for hours."""
         now = self._clock()
         if wait_s >= TOLD_WAIT_S and now - effort.told >= TELL_EVERY_S:
@@ -281,7 +241,7 @@ class LiteLLMModel:
             asked = f"asked {effort.requests} times, again in {wait_s:.0f} s"
             self._patience.on_wait(f"waiting for {candidate.name}: {effort.last[:REASON_CHARS]}; {asked}")
 
-    def _send(self, candidate: Responder, messages: Sequence[Message], effort: _Effort, *, alone: bool) -> Answer:
+    def _send(self, candidate: Responder, messages: Sequence[Message], effort: Effort, *, alone: bool) -> Answer:
         """One request, and for each kind of refusal that a change may lift, changed requests.
 
         Raises: CallFailed.
@@ -301,12 +261,14 @@ class LiteLLMModel:
                     raise
                 effort.changed[changes] += 1
 
-    def _send_once(self, candidate: Responder, messages: Sequence[Message], effort: _Effort, *, alone: bool) -> Answer:
+    def _send_once(self, candidate: Responder, messages: Sequence[Message], effort: Effort, *, alone: bool) -> Answer:
         if effort.answers:
             effort.check_room(effort.paid)
         sent = normalise(messages, candidate.shape)
+        self._look_at(candidate)
         rules, left = candidate.fit_reply(sent), effort.deadline - self._clock()
-        deadline_s = min(rules.timeout_s or DEFAULT_TIMEOUT_S, max(SHORTEST_TIMEOUT_S, left))
+        timeout_s = rules.timeout_s or DEFAULT_TIMEOUT_S
+        deadline_s = min(timeout_s, max(SHORTEST_TIMEOUT_S, left))
         chars = sum(len(message.content) for message in sent)
         patience_s = left if alone else min(left, TURN_S[FaultKind.RATE_LIMIT])
         try:
@@ -323,7 +285,9 @@ class LiteLLMModel:
                         self._throttle.settle(candidate.name, ticket, failed.answer.paid)
                     self._throttle.learn(candidate.name, ticket, failed.limits)
                     if failed.fault.kind is FaultKind.TIMEOUT:
+                        effort.timeouts[candidate.name] += deadline_s == timeout_s
                         self._throttle.keep(ticket)
+                    self._check_is_there(candidate, failed)
                     if failed.fault.kind is FaultKind.RATE_LIMIT:
                         self._throttle.refuse(
                             candidate.name, ticket, failed.fault, failed.fault.wait_s or self._patience.jitter()
@@ -335,8 +299,28 @@ class LiteLLMModel:
         except Held as held:
             raise CallFailed(Fault(FaultKind.RATE_LIMIT, str(held), wait_s=held.seconds)) from held
 
+    def _check_is_there(self, candidate: Responder, failed: CallFailed) -> None:
+        """Raises: CallFailed if nobody is at the address of a server that never answered: no wait will mend that."""
+        if failed.fault.kind is not FaultKind.OUTAGE or self._throttle.has_answered(candidate.name):
+            return
+        sight = self._look_at(candidate)
+        if sight.problem:
+            fault = Fault(FaultKind.MACHINE, f"{candidate.place}: {sight.problem} ({sight.remedy})")
+            raise CallFailed(fault) from failed
 
-def _reply_of(answer: Answer, candidate: Responder, effort: _Effort) -> ModelReply:
+
+def _is_over(candidate: Responder, effort: Effort) -> bool:
+    """Whether more requests of the same question would only be paid for."""
+    return effort.wasted >= MOST_WASTED or _is_hopeless(candidate, effort)
+
+
+def _is_hopeless(candidate: Responder, effort: Effort) -> bool:
+    """Whether a server of one's own would go on writing, however often it is asked."""
+    is_own = candidate.place is not None and candidate.place.needs_bound
+    return is_own and effort.timeouts[candidate.name] >= MOST_TIMEOUTS
+
+
+def _reply_of(answer: Answer, candidate: Responder, effort: Effort) -> ModelReply:
     """The answer, with the tokens and the cost of all requests of the question."""
     text = answer.text
     if candidate.rules.send_reasoning and answer.reasoning:

@@ -18,6 +18,7 @@ from agent.core.model.answer.usage import read_count
 from agent.core.model.destinations import OPENAI, say_unread, unread_address
 from agent.core.model.faults import printable
 from agent.core.model.local_fault import wrong_variables
+from agent.core.model.own_servers import EXAMPLES, needs_address
 from agent.core.model.rules import RuleTable
 from agent.core.model.variables import address_variable
 from agent.core.text.redact import names_a_secret
@@ -41,8 +42,11 @@ LOGGERS = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router")
 KEYLESS = frozenset({"bedrock", "bedrock_converse", "sagemaker", "sagemaker_chat", "ollama", "ollama_chat"})
 # Keys that litellm reads by a second name, which its own check does not know.
 OTHER_NAMES = {"HUGGINGFACE_API_KEY": "HF_TOKEN"}
-# Providers without an address of their own, of which litellm would send prompts to api.openai.com.
-NAMED_SERVERS = frozenset({"hosted_vllm", "lm_studio", "litellm_proxy"})
+# Names that people give to servers, with the provider by which litellm asks them.
+SERVERS = dict.fromkeys(
+    ("llamacpp", "llamaserver", "vllm", "sglang", "tgi", "koboldcpp", "localai", "jan", "mlx", "local", "openailike"),
+    "hosted_vllm",
+) | {"lmstudio": "lm_studio"}
 # How providers in a region of Amazon's begin, which litellm would choose by itself.
 IN_REGION = ("bedrock", "sagemaker")
 REGION_VARIABLES = ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION", "BEDROCK_MANTLE_REGION")
@@ -98,11 +102,15 @@ def check_model(name: str, environment: Mapping[str, str], option: str = "--mode
         model, provider, key, address = litellm.get_llm_provider(name)
     except litellm.exceptions.BadRequestError as error:
         shown = f"{option} {printable(in_one_line(name))[:TOLD_CHARS]}"
+        if remedy := _say_server(name):
+            raise UsageError(shown, "litellm knows no such provider", remedy) from error
         if name.partition("/")[0] in _providers(litellm):
             words = " ".join(str(error).partition(" - ")[2].split())
             raise UsageError(shown, f"litellm cannot use it: {printable(words)[:TOLD_CHARS]}") from error
         example = "write provider/model, for example deepseek/deepseek-reasoner, or offline/sweep"
         raise UsageError(shown, "litellm knows no such provider", _nearest(litellm, name) or example) from error
+    if provider == "openai_like" or (provider == "vllm" and not importlib.util.find_spec("vllm")):
+        raise UsageError(f"{option} {name}", "litellm asks no server by this name", _say_server(name))
     _check_keys(name, provider, environment, option, has_key=bool(key) and key in environment.values())
     if address and (unread := unread_address(provider, urlsplit(address).hostname or "", environment)):
         raise UsageError(f"{unread}={environment[unread]}", f"litellm does not read it for {name}", say_unread(unread))
@@ -118,6 +126,16 @@ def check_model(name: str, environment: Mapping[str, str], option: str = "--mode
 
 def _providers(litellm: Any) -> set[str]:
     return {str(getattr(provider, "value", provider)) for provider in litellm.provider_list}
+
+
+def _say_server(name: str) -> str:
+    """How a model of a server is named, if the name begins with that server's, else ""."""
+    server, _, model = name.strip().partition("/")
+    provider = SERVERS.get(re.sub(r"[^a-z]", "", server.lower()), "")
+    if not provider or not model:
+        return ""
+    variable = address_variable(f"{provider}/")
+    return f"write {printable(f'{provider}/{model}')[:TOLD_CHARS]}, and export {variable}={EXAMPLES[provider]}"
 
 
 def _nearest(litellm: Any, name: str) -> str:
@@ -148,9 +166,8 @@ def _check_keys(name: str, provider: str, environment: Mapping[str, str], option
 
     Raises: UsageError if the key, or the address of a server of one's own, is not set.
     """
-    if provider in NAMED_SERVERS and not environment.get(address_variable(f"{provider}/")):
-        address = address_variable(f"{provider}/")
-        raise UsageError(f"{option} {name}", f"{address} not set", f"export it, as {address}=http://localhost:8000/v1")
+    if address := needs_address(provider, environment):
+        raise UsageError(f"{option} {name}", f"{address} not set", f"export it, as {address}={EXAMPLES[provider]}")
     if has_key or provider in KEYLESS:
         return
     checked = load_litellm().validate_environment(name)

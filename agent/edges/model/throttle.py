@@ -175,6 +175,11 @@ class Throttle:
                 lane.chars_per_token += NEWS * (seen - lane.chars_per_token)
                 lane.tokens_out += NEWS * (paid.tokens_out - lane.tokens_out)
 
+    def has_answered(self, model: str) -> bool:
+        """Whether any request to a model was answered."""
+        with self._lock:
+            return model in self._lanes and self._lanes[model].allowed > FIRST_IN_FLIGHT
+
     def keep(self, ticket: Ticket) -> None:
         """Note that no answer came, and that the provider may have counted the request."""
         ticket.used = ticket.tokens

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.model.cut_reply import ask_for_rest, has_answer, join_rest, whole_lines
+from agent.core.model.cut_reply import ask_for_rest, ends_in_loop, has_answer, join_rest, whole_lines
 
 CODE = "Here it is.\nx.py\n```python\n<<<<<<< SEARCH\nalpha = 1\n=======\nalpha = 2\nbeta_of_the_model = 3\n"
 
@@ -81,3 +81,36 @@ def test_a_rest_of_very_many_equal_lines_is_joined_in_linear_time() -> None:
     text = "return x\n" * 40_000
     assert join_rest(f"begin\n{text}", text) == f"begin\n{text}"
     assert join_rest("begin\n" + "\n" * 40_000, "\n" * 40_000 + "end\n") == "begin\n" + "\n" * 80_000 + "end\n"
+
+
+# Loops
+
+SAID = "The learning rate is too low, so that training stops before it converges. "
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        SAID * 6,
+        "Intro.\n" + SAID * 6 + SAID[:30],
+        "".join(f"Step {number}: raise LR and run it again.\n" for number in range(8, 30)),
+        "ha" * 300,
+        "x = 1\n" + "\n" * 500 + SAID * 20,
+    ],
+)
+def test_an_end_that_repeats_itself_is_seen(end: str) -> None:
+    assert ends_in_loop(end)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "",
+        SAID * 3,
+        SAID * 6 + "Then something else was said, which nobody had said before in this reply.",
+        "\n".join(f"def {name}_{other}(x):\n    return {name}(x, {other})" for name in "abcdefg" for other in "uvwxyz"),
+        "| a | b |\n|---|---|\n" * 3,
+    ],
+)
+def test_an_end_that_goes_on_is_none(end: str) -> None:
+    assert not ends_in_loop(end)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 
 import pytest
 
-from agent.core.model.rules import RuleTable, read_model_rules
+from agent.core.model.rules import ModelRules, RuleTable, read_model_rules
 from agent.core.text.redact import Redactor
 from agent.core.text.remark import Remark
 from agent.edges.doctor.provider import Probe, check_provider
-from tests.provider.server import KEY, StrictServer
+from tests.provider.listener import Answer, Listener
+from tests.provider.server import KEY, Response, StrictServer, says
 
 Examine = Callable[..., dict[str, Remark]]
 
@@ -39,7 +41,8 @@ def test_a_model_in_good_order_is_asked_three_times(mode: str, examine: Examine)
     with StrictServer(mode, ["ready"]) as server:
         found = examine(server)
         assert len(server.requests) == 3
-    assert list(found) == ["key", "answers", "two user turns", "price", "window"]
+    own = ["server"] if mode in ("openai-o", "vllm-gemma2") else []
+    assert list(found) == ["key", *own, "answers", "two user turns", "price", "window"]
     assert {name: f.level for name, f in found.items() if name in ("key", "answers", "two user turns")} == {
         "key": "ok",
         "answers": "ok",
@@ -123,3 +126,30 @@ def test_price_and_window_are_known_registered_or_said_to_be_unknown(examine: Ex
     with StrictServer("deepseek", ["ready"]) as server:
         found = examine(server)
     assert (found["price"].level, found["window"].level) == ("ok", "ok")
+
+
+def test_a_server_of_ones_own_is_named_with_its_variable_and_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    def respond(path: str, headers: dict[str, str], raw: bytes) -> Answer:
+        model = {"id": "/models/q.gguf", "owned_by": "llamacpp", "meta": {"n_ctx": 16384}}
+        return Answer(says("ready") if raw else Response(200, json.dumps({"data": [model]}).encode()))
+
+    def examine(table: RuleTable | None = None) -> dict[str, str]:
+        found = check_provider(Probe("--model", "hosted_vllm/q"), table or RuleTable(), named, Redactor(), 5.0)
+        return {remark.what.partition(" ")[2]: str(remark) for remark in found}
+
+    listener = Listener(respond)
+    base = f"http://127.0.0.1:{listener.port}/v1"
+    named = {"HOSTED_VLLM_API_BASE": base}
+    monkeypatch.setenv("HOSTED_VLLM_API_BASE", base)
+    said = examine()
+    assert list(said) == ["key", "server", "answers", "two user turns", "price", "window"]
+    assert f"HOSTED_VLLM_API_BASE={base}; it has /models/q.gguf" in said["server"]
+    assert "16,384 tokens, as the server says" in said["window"]
+    wrong = examine(RuleTable((("hosted_vllm/", ModelRules(window_tokens=32768)),)))
+    assert (
+        "warn" in wrong["window"] and "32,768 tokens by scientist.toml, and the server says 16,384" in wrong["window"]
+    )
+    listener.close()
+    said = examine()
+    assert list(said) == ["key", "server"] and "FAIL" in said["server"]
+    assert f"{base}: nothing listens at 127.0.0.1:{listener.port}" in said["server"]

@@ -34,6 +34,9 @@ from agent.errors import BudgetSpent, ContextTooLong, ProviderRefused, ProviderU
 from tests.fakes import FakeClock, block
 from tests.loop.conftest import Study, make_study
 from tests.provider.cells import VIEW
+from tests.provider.faults import Act
+from tests.provider.listener import Answer as Heard
+from tests.provider.listener import Listener
 from tests.provider.server import Provider, Response, StrictServer, fails, says, serve
 
 __all__ = ["make_study"]
@@ -578,6 +581,12 @@ def test_a_cut_reply_whose_rest_is_empty_is_soon_asked_for_again_shorter(
     assert reply.text == "short" and sum(slept) < 200
 
 
+def test_a_reply_that_was_cut_in_a_loop_is_not_gone_on_with(provider: Provider, slept: list[float]) -> None:
+    provider.answers.extend([cut("A plan.\n" + "The loss is too high, so that LR is raised. " * 20), says("short")])
+    reply = model_with(slept).ask(Request(MESSAGES, VIEW))
+    assert (reply.text, reply.paid.requests) == ("short", 2)
+
+
 def test_a_reply_that_stays_cut_says_so(provider: Provider, slept: list[float]) -> None:
     provider.answers.extend([cut("one\n"), cut("two\n"), cut("three\n")])
     assert model_with(slept).ask(Request(MESSAGES, VIEW)).finish_reason == "length"
@@ -855,6 +864,55 @@ def test_a_fault_of_this_machine_is_not_waited_for(
     with pytest.raises(ProviderRefused, match=told) as caught:
         ask(model_with(slept))
     assert slept == [] and "sk-0" not in str(caught.value)
+
+
+# Servers of one's own
+
+
+def own_model(slept: list[float], url: str, **rules: Any) -> LiteLLMModel:
+    name = "hosted_vllm/m"
+    patience = ProviderPatience(
+        60, sleep=slept.append, clock=lambda: sum(slept), environment={"HOSTED_VLLM_API_BASE": url}
+    )
+    return LiteLLMModel(name, patience, table=RuleTable(((name, ModelRules(**rules)),)))
+
+
+@pytest.mark.parametrize(("rules", "lengths"), [({}, [8192, 4096, 2048]), ({"max_output_tokens": 3000}, [3000] * 3)])
+def test_a_reply_that_never_ends_is_asked_for_thrice_and_not_all_night(
+    slept: list[float], monkeypatch: pytest.MonkeyPatch, rules: dict[str, int], lengths: list[int]
+) -> None:
+    asked = []
+
+    def hang(path: str, headers: dict[str, str], raw: bytes) -> Heard:
+        asked.extend([json.loads(raw)["max_tokens"]] if raw else [])
+        return Heard(None, Act.HANG, 5.0) if raw else Heard(Response(404, b"{}"))
+
+    listener = Listener(hang)
+    url = f"http://127.0.0.1:{listener.port}/v1"
+    monkeypatch.setenv("HOSTED_VLLM_API_BASE", url)
+    with pytest.raises(ProviderRefused, match=r"within 0\.3 s .*\(max_output_tokens\).*\(timeout_s\) in \[models\."):
+        ask(own_model(slept, url, timeout_s=0.3, **rules))
+    listener.close()
+    assert asked == lengths and sum(slept) < 60
+
+
+def test_nobody_at_the_address_of_a_server_is_waited_for_only_if_it_answered_before(
+    provider: Provider, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Listener(provider.respond)
+    url = f"http://127.0.0.1:{other.port}/v1"
+    monkeypatch.setenv("HOSTED_VLLM_API_BASE", url)
+    lost, known = own_model(slept, url), own_model(slept, url)
+    assert ask(known) == "A reply."
+    other.close()
+    with pytest.raises(
+        ProviderRefused, match=f"HOSTED_VLLM_API_BASE={url}: nothing listens at .*; start the|correct H"
+    ):
+        ask(lost)
+    assert slept == []
+    with pytest.raises(ProviderUnavailable, match=r"outage: 127\.0\.0\.1: connection refused"):
+        ask(known)
+    assert 10 < sum(slept) <= 60
 
 
 # Ollama

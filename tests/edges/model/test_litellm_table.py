@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import socket
+from collections import defaultdict
 
 import pytest
 
 from agent.core.journal.budget import Price
-from agent.core.model.rules import RuleTable, read_model_rules
-from agent.edges.model.litellm_table import ADDRESS_VARIABLES, REGION_VARIABLES, check_model, full_name, price_of
+from agent.core.model.messages import Message
+from agent.core.model.own_servers import EXAMPLES
+from agent.core.model.rules import ModelRules, RuleTable, read_model_rules
+from agent.edges.model.call import Call, CallFailed
+from agent.edges.model.litellm_table import (
+    ADDRESS_VARIABLES,
+    REGION_VARIABLES,
+    check_model,
+    full_name,
+    load_litellm,
+    price_of,
+)
 from agent.errors import UsageError
 from tests.provider.server import serve
 
@@ -117,9 +130,45 @@ def test_the_key_of_openai_is_no_key_of_a_provider_that_speaks_its_protocol(
     check_model(model, {"OPENAI_API_KEY": CANARY, variable: CANARY})
 
 
-def test_a_proxy_of_litellm_needs_its_address() -> None:
-    with pytest.raises(UsageError, match="LITELLM_PROXY_API_BASE not set"):
-        check_model("litellm_proxy/m", {"OPENAI_API_KEY": CANARY})
+@pytest.mark.parametrize("provider", EXAMPLES)
+def test_a_server_of_ones_own_needs_an_address(provider: str) -> None:
+    """litellm would ask some of them at api.openai.com, and others nowhere."""
+    variable = f"{provider.upper()}_API_BASE"
+    with pytest.raises(UsageError) as caught:
+        check_model(f"{provider}/m", {"OPENAI_API_KEY": CANARY})
+    told = f"--model {provider}/m: {variable} not set; export it, as {variable}={EXAMPLES[provider]}"
+    assert str(caught.value) == told
+
+
+@pytest.mark.slow  # quick: the test before it
+def test_no_prompt_goes_to_openai_for_want_of_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all providers that litellm has: each is refused, or asked elsewhere."""
+    asked: dict[str, set[str]] = defaultdict(set)
+
+    def look_up(host: object, *more: object, **named: object) -> None:
+        asked[provider].add(str(host))
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    for name in [name for name in os.environ if name.endswith(("_API_KEY", "_API_BASE", "_BASE_URL"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
+    environment = {"OPENAI_API_KEY": CANARY}
+    passed = 0
+    for listed in load_litellm().provider_list:
+        provider = str(getattr(listed, "value", listed))
+        if provider in ("chatgpt", "github_copilot"):  # they ask for a login while the name is looked at
+            continue
+        try:
+            check_model(f"{provider}/m", environment)
+            passed += 1
+            call = Call(lambda: None, environment=environment)
+            call.send(f"{provider}/m", [Message("user", "What next?")], ModelRules(), (), 20.0)
+        except (UsageError, CallFailed):
+            continue
+    assert passed > 20
+    of_openai = {provider for provider, hosts in asked.items() if "api.openai.com" in hosts}
+    assert of_openai == {"openai", "text-completion-openai", "aiohttp_openai"}
 
 
 def test_an_address_that_litellm_does_not_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,6 +186,10 @@ def test_an_address_that_litellm_does_not_read_is_refused(monkeypatch: pytest.Mo
         ("deepseek:deepseek-chat", "knows no such provider; write deepseek/deepseek-chat$"),
         ("GPT-4o", "knows no such provider; write gpt-4o$"),
         ("gpt-4o\n", "knows no such provider; write gpt-4o$"),
+        ("llama.cpp/qwen", "write hosted_vllm/qwen, and export HOSTED_VLLM_API_BASE=http://localhost:8000/v1$"),
+        ("LMStudio/qwen", "write lm_studio/qwen, and export LM_STUDIO_API_BASE=http://localhost:1234/v1$"),
+        ("vllm/a/m", "litellm asks no server by this name; write hosted_vllm/a/m, and export HOSTED_VLLM_API_BASE="),
+        ("openai_like/m", "litellm asks no server by this name; write hosted_vllm/m, and export"),
         ("ragflow/m", "litellm cannot use it: .*RAGFlow"),
         ("x" * 5000, "^--model x{200}: "),
     ],

@@ -114,3 +114,18 @@ def test_of_an_answer_without_end_only_so_much_is_read(provider: Provider, monke
     with pytest.raises(CallFailed) as caught:
         ask("deepseek/deepseek-chat")
     assert caught.value.fault.kind is FaultKind.OUTAGE
+
+
+@pytest.mark.parametrize("model", ["xinference/m", "custom_openai/m"])
+def test_a_server_is_asked_at_its_own_address_and_with_its_own_key(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    """litellm reads neither variable, and would take OpenAI's."""
+    own = model.partition("/")[0].upper()
+    openai = {"OPENAI_API_BASE": "http://127.0.0.1:9/v1", "OPENAI_API_KEY": "sk-of-openai-0123456789"}
+    for name, value in openai.items():
+        monkeypatch.setenv(name, value)
+    named = openai | {f"{own}_API_BASE": provider.url + "/v1"}
+    assert ask(model, **named) == ask(model, **named, **{f"{own}_API_KEY": CANARY}) == "A reply."
+    assert [r.headers["authorization"] for r in provider.received] == ["Bearer none", f"Bearer {CANARY}"]
+    assert {received.path for received in provider.received} == {"/v1/chat/completions"}
