@@ -16,6 +16,7 @@ from agent.cli.environment import announce_sandbox, prepare
 from agent.cli.models import ModelSettings, make_models, read_model_settings
 from agent.cli.places import digest_store
 from agent.cli.terminal import VOICE, describe_surprise, detail, note, put, raise_end_behind, say, show_activity
+from agent.core.journal.approval import change_step_limits
 from agent.core.journal.events import Event, Resumed, Started
 from agent.core.journal.fold import fold
 from agent.core.journal.kinds import PauseKind, Stage
@@ -197,8 +198,9 @@ def open_loop(
     """
     journal, repo = workspace.journal(settings.redact), workspace.repo()
     state = fold(journal.events)
-    template = frozen_template(workspace, state.launched)
     change = resumed(state) if resumed else None
+    launched = change_step_limits(state.launched, change) if change else state.launched
+    template = frozen_template(workspace, launched)
     sandbox = (change and change.sandbox) or state.launched.sandbox
     models = make_models(state.launched, state.limits, workspace, settings)
     runner, prepared = runner_for(state.launched), None

@@ -259,4 +259,7 @@ def to_launched(settings: LaunchSettings) -> Launched:
         sandbox=settings.sandbox.value,
         data=str(settings.data.absolute()) if settings.data else "",
         limits=settings.change(Limits(max_runs=settings.max_runs, patience_s=settings.patience_s)),
+        run_s=settings.run_s or 0.0,
+        smoke_s=settings.smoke_s or 0.0,
+        memory_gib=settings.memory_gib or 0.0,
     )

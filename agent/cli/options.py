@@ -130,6 +130,15 @@ class Budgets:
     batch_max_cost_usd: Annotated[
         float | None, typer.Option("--batch-max-cost-usd", min=0, help="USD for all ideas of the batch; 0: no limit.")
     ] = None
+    run_s: Annotated[
+        float | None, typer.Option("--run-s", min=0, help="Seconds that a run may take; 0: the template's limit.")
+    ] = None
+    smoke_s: Annotated[
+        float | None, typer.Option("--smoke-s", min=0, help="Seconds that a smoke test may take; 0: the template's.")
+    ] = None
+    memory_gib: Annotated[
+        float | None, typer.Option("--memory-gib", min=0, help="GiB of memory that a step may use; 0: the template's.")
+    ] = None
 
     def change(self, limits: Limits) -> Limits:
         """The limits with those that were given in place of the old ones."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
+from agent.core.failure.remedy import remedy_for
 from agent.core.journal.approval import wait_for_plan, wait_for_run
 from agent.core.journal.budget import Limits
 from agent.core.journal.events import Paused
@@ -108,7 +109,9 @@ def decide(state: State, limits: Limits) -> Action:
         return AskModel(Purpose.REFLECT if state.reviewing.draft else Purpose.REVIEW)
     match state.stage:
         case Stage.BASELINE:
-            return GiveUp(f"the template's own experiment fails: {state.run.failures[-1].summary}")
+            failure = state.run.failures[-1]
+            remedy = remedy_for(failure)
+            return GiveUp(f"the template's own experiment fails: {failure.summary}" + (remedy and f"; {remedy}"))
         case Stage.EXPERIMENTS:
             return _experiment(state, limits)
         case Stage.PLOT | Stage.NOTES if not state.completed_runs:

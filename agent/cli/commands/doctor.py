@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -45,6 +46,7 @@ from agent.edges.doctor.machine import (
     kept_gib,
 )
 from agent.edges.doctor.provider import Probe, check_provider
+from agent.edges.run.prepare_step import limits_of
 from agent.edges.template.interpreters import python_places
 from agent.edges.template.load import Template, find_template, load_template, read_spec
 from agent.edges.template.origin import Given
@@ -159,6 +161,10 @@ def examine_template(template: Template, asked: LaunchSettings) -> Iterator[Rema
     if python:
         yield from examine_runs(template, python, asked)
     profile = template.spec.profiles.get(template.profile, Profile())
+    spec = template.spec.with_limits(
+        run_s=asked.run_s or 0.0, smoke_s=asked.smoke_s or 0.0, memory_gib=asked.memory_gib or 0.0
+    )
+    yield Remark("ok", "limits", limits_of(replace(template, spec=spec)).describe(smoke=spec.smoke))
     yield check_disk("disk for runs", asked.workspaces)
     if template.spec.prepare:
         yield check_disk("disk for data", data, profile.disk_gib, kept_gib(template, data))

@@ -33,8 +33,9 @@ from agent.cli.terminal import note, read_redactor, say
 from agent.core.evidence.baseline import primary_metric
 from agent.core.inputs.idea import NAME_CHARS, Idea, choose_ideas
 from agent.core.inputs.judged import say_stand_in
-from agent.core.journal.events import Launched
+from agent.core.journal.events import STEP_LIMITS, Launched
 from agent.edges.model.replay import replay_name
+from agent.edges.run.prepare_step import limits_of
 from agent.edges.sandbox.choose import choose_sandbox
 from agent.edges.template.data import Prepared
 from agent.edges.template.frozen import freeze_template
@@ -77,6 +78,7 @@ def launch(ideas: IdeasArg, settings: LaunchSettings) -> None:
         say(f"warning: {stand_in}")
     if source.foreign:
         announce_given_run(source)
+    announce_limits(frozen, asked)
     launched = describe_launch(asked, frozen, interpreter, prepared)
     launched = replace(launched, doubt=found.doubt, caveat=found.caveat)
     if found.doubt:  # the code as it is runs once, as run 0, since nothing else shows what it gives
@@ -107,6 +109,15 @@ def announce_given_run(template: Template) -> None:
     for remark in check_given_run(template.folder):
         if remark.level == "mend":
             say(f"{remark.text}{instead}")
+
+
+def announce_limits(template: Template, asked: Launched) -> None:
+    """Print the limits of steps, if no template.toml sets them or an option changes them."""
+    given = {name: getattr(asked, name) for name in STEP_LIMITS}
+    if template.foreign or any(given.values()):
+        limits = limits_of(replace(template, spec=template.spec.with_limits(**given)))
+        more = "" if given["run_s"] else "; --run-s N gives a run more"
+        note(f"limits: {limits.describe(smoke=template.spec.smoke)}{more}")
 
 
 def describe_launch(asked: Launched, template: Template, python: Path, prepared: Prepared | None) -> Launched:

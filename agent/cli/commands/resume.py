@@ -69,6 +69,9 @@ def change(settings: ResumeSettings, state: State) -> Resumed:
         pause_before=None if settings.pause_before is None else settings.pause_before.setting,
         sandbox=None if wanted is None or wanted.value == state.launched.sandbox else wanted.value,
         more_runs=more_runs,
+        run_s=settings.run_s,
+        smoke_s=settings.smoke_s,
+        memory_gib=settings.memory_gib,
     )
 
 

@@ -21,7 +21,7 @@ from agent.core.journal.state import RunRow, State, say_trust
 from agent.core.journal.words import say_word
 from agent.core.prompt.render import number
 from agent.core.prompt.view import reference_of, view_row
-from agent.edges.run.prepare_step import command_of
+from agent.edges.run.prepare_step import command_of, limits_of
 from agent.edges.template.data import store_of
 from agent.edges.template.load import Template
 from agent.edges.template.variables import resolve_command
@@ -96,6 +96,7 @@ def describe_idea(workspace: Workspace, state: State, template: Template) -> dic
         "idea": f"version {state.idea_version}, revised by the reviewer" if state.idea_version > 1 else "",
         "control": launched.remark,
         "results": say_trust(launched, Measured()),
+        "limits": limits_of(template).describe(smoke=launched.smoke),
         "outcome": ended.summary if ended else (state.pause.reason if state.pause else "not over"),
         "next": [f"{purpose}: {command}" for purpose, command in ways_on(str(workspace.path), state)],
         "spent": ", ".join(part for part in spent if part),

@@ -8,7 +8,7 @@ from typing import Final
 
 from agent.core.failure.traceback import DURING_HANDLING, Chain, own_name
 
-__all__ = ["NETWORK", "find_infrastructure", "ran_out_of_memory", "relevant_headlines"]
+__all__ = ["NETWORK", "OFFLINE", "find_infrastructure", "ran_out_of_memory", "relevant_headlines"]
 
 # "torch.cuda.OutOfMemoryError: CUDA out of memory", "std::bad_alloc"
 _OUT_OF_MEMORY: Final = re.compile(
@@ -21,6 +21,7 @@ _OUT_OF_MEMORY: Final = re.compile(
 )
 
 NETWORK: Final = "the network or a hub cannot be reached"
+OFFLINE: Final = "runs have no network"
 _MACHINE: Final[tuple[tuple[str, re.Pattern[str]], ...]] = tuple(
     (label, re.compile(pattern))
     for label, pattern in (
@@ -38,7 +39,8 @@ _MACHINE: Final[tuple[tuple[str, re.Pattern[str]], ...]] = tuple(
             r"|LocalEntryNotFoundError|OfflineModeIsEnabled|[Cc]ouldn't connect to ['\"]?https?://|Max retries exceeded"
             r"|Network is unreachable|No route to host|couldn't reach .*hub|Couldn't reach ['\"]?https?://"
             r"|Couldn't reach .* on the Hub|50[0234] (?:Server Error|Bad Gateway|Service Unavailable)"
-            r"|urlopen error (?:\[Errno|timed out|<)",
+            r"|urlopen error (?:\[Errno|timed out|<)|[Cc]ould not resolve host|unable to resolve host"
+            r"|Error downloading |NLTK Downloader to obtain",
         ),
         # "RuntimeError: No CUDA GPUs are available"
         (

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
-from agent.core.failure.cause import NETWORK, find_infrastructure, ran_out_of_memory, relevant_headlines
+from agent.core.failure.cause import NETWORK, OFFLINE, find_infrastructure, ran_out_of_memory, relevant_headlines
 from agent.core.failure.folding import cut_line, cut_middle, is_progress, mask
 from agent.core.failure.memory import advise_on_memory
 from agent.core.failure.output import Location, Output, last_errors, last_word, read_output, say_streams, sign_chain
@@ -199,12 +199,17 @@ def _classify(
     if machine := find_infrastructure(evidence, edited_imports, gpu_expected=gpu_expected, online=not exit.offline):
         where = f" ({_ELSEWHERE})" if "the module" in machine and exit.sandbox not in ("", "off") else ""
         return FailureKind.INFRASTRUCTURE, f"{machine}{where}: {what}"
+    if exit.offline and not died and find_infrastructure(evidence, (), gpu_expected=False) == NETWORK:
+        return FailureKind.EXCEPTION, f"{OFFLINE}: {what}"
     if exit.exit_code in (126, 127) and not output.chain:
         return FailureKind.INFRASTRUCTURE, f"the command was not found: {what}"
     return (FailureKind.KILLED if died else FailureKind.EXCEPTION), what
 
 
-_ELSEWHERE: Final = "one that is installed as editable has to stand in [sandbox] read of template.toml"
+_ELSEWHERE: Final = (
+    "a module of your own belongs into the template's folder; one that is installed as editable has to stand in "
+    "[sandbox] read of template.toml"
+)
 _OUTSIDE: Final = (signal.SIGKILL, signal.SIGTERM, signal.SIGXCPU)  # sent to the process, never raised by its own error
 
 

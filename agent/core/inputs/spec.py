@@ -192,6 +192,12 @@ class StepLimits(_Strict):
     # Of all files that the step writes, temporary ones included.
     disk_gib: Positive = 64.0
 
+    def describe(self, *, smoke: bool) -> str:
+        """The limits that are met most, in a few words. smoke: whether there is a smoke test."""
+        memory = f"{self.memory_gib:g} GiB" if self.memory_gib else "nine tenths of the machine's"
+        tests = f", smoke test {self.smoke_s:,.0f} s" if smoke else ""
+        return f"run {self.run_s:,.0f} s{tests}, memory {memory}"
+
 
 class Reach(_Strict):
     """Things beyond its own folder that a step may reach: the network, and absolute paths to read."""
@@ -304,6 +310,15 @@ class TemplateSpec(_Strict):
     diagnostics: Annotated[tuple[Diagnostic, ...], Sections] = ()
     # By name.
     profiles: dict[str, Profile] = {}
+
+    def with_limits(self, **given: float) -> TemplateSpec:
+        """The description with limits of steps by name, for each profile too. 0 leaves one as it is."""
+        changes = {name: value for name, value in given.items() if value}
+        profiles = {
+            name: one.model_copy(update={"limits": one.limits.model_copy(update=changes)}) if one.limits else one
+            for name, one in self.profiles.items()
+        }
+        return self.model_copy(update={"limits": self.limits.model_copy(update=changes), "profiles": profiles})
 
     def metric(self, name: str) -> Metric | None:
         """The declared metric of that name."""

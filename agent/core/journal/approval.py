@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.core.journal.events import Paused, Resumed
+from agent.core.journal.events import STEP_LIMITS, Launched, Paused, Resumed
 from agent.core.journal.kinds import PauseKind, Stage
 from agent.core.journal.state import Approval, Attempt, Candidate, RunAtWork, State
 
@@ -33,6 +33,12 @@ def wait_for_plan(state: State) -> Paused | None:
     return Paused(PauseKind.APPROVAL, f"the planner's turn for run {state.run.number} waits for approval{item}")
 
 
+def change_step_limits(launched: Launched, resumed: Resumed) -> Launched:
+    """The launch with the limits of steps that a resume sets."""
+    given = {name: value for name in STEP_LIMITS if (value := getattr(resumed, name)) is not None}
+    return replace(launched, **given)
+
+
 def go_on(state: State, resumed: Resumed) -> State:
     """The state after a resume: new settings count, and the candidate that waited is approved.
 
@@ -46,6 +52,7 @@ def go_on(state: State, resumed: Resumed) -> State:
         launched = replace(launched, pause_before=resumed.pause_before)
     if resumed.sandbox is not None:
         launched = replace(launched, sandbox=resumed.sandbox)
+    launched = change_step_limits(launched, resumed)
     waited = state.pause is not None and state.pause.kind is PauseKind.APPROVAL
     objected = state.approval.objected
     state = replace(state, launched=launched, pause=None, approval=replace(state.approval, objected=False))

@@ -6,12 +6,25 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from agent.core.journal.events import JOURNAL_VERSION, Ended, Event, Finished, Launched, Paused, Resumed, Started, Told
+from agent.core.journal.events import (
+    JOURNAL_VERSION,
+    STEP_LIMITS,
+    Ended,
+    Event,
+    Finished,
+    Launched,
+    Paused,
+    Resumed,
+    Started,
+    Told,
+)
 
 __all__ = ["NewerJournal", "UnknownEvent", "from_json", "to_json"]
 
 # Fields of results that are written only if they differ from this: older programs do not know them.
 _LEFT_OUT: dict[str, object] = {"uncounted": 0, "doubt": "", "served": ""}
+# Fields of a launch that are left out if they are empty, and of a resume if they change nothing.
+_LATER = frozenset({"doubt", "caveat", "titles", "more_runs", *STEP_LIMITS})
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(Event, config=ConfigDict(extra="forbid"))
 
 
@@ -30,9 +43,9 @@ def to_json(event: Launched | Started | Finished | Paused | Resumed | Told | End
     if isinstance(result, dict):
         value["result"] = {name: v for name, v in result.items() if name not in _LEFT_OUT or v != _LEFT_OUT[name]}
     if isinstance(event, Launched):
-        value = {name: v for name, v in value.items() if v or name not in ("doubt", "caveat", "titles")}
-    if isinstance(event, Resumed) and not event.more_runs:
-        del value["more_runs"]
+        value = {name: v for name, v in value.items() if v or name not in _LATER}
+    if isinstance(event, Resumed):
+        value = {name: v for name, v in value.items() if name not in _LATER or (v is not None and v is not False)}
     return value
 
 

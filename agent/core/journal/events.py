@@ -20,6 +20,8 @@ from agent.core.journal.budget import Limits
 from agent.core.journal.kinds import PauseKind, Role
 
 JOURNAL_VERSION = 1
+# Fields of a launch and of a resume that change the template's limits of a step.
+STEP_LIMITS = ("run_s", "smoke_s", "memory_gib")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,12 @@ class Launched:
     doubt: str = ""
     # Remark on baselines of another machine, whose numbers may differ; else empty, and left out of the JSON.
     caveat: str = ""
+    # Seconds that a run may take, in place of the template's limit; 0: the template's. Left out of the JSON if 0.
+    run_s: float = 0.0
+    # The same of a smoke test.
+    smoke_s: float = 0.0
+    # GiB of memory that a step may use, likewise.
+    memory_gib: float = 0.0
     # "plan" if edits are titled by their plan item. Empty in older journals and in their replays.
     titles: str = ""
 
@@ -154,14 +162,24 @@ class Paused:
 class Resumed:
     """Work goes on after a pause or a crash, and a candidate that waited is approved.
 
-    A setting that is None stays as it was. more_runs: runs were added to an idea that had ended or was about to, so
-    that its experiments go on. It is left out of the JSON if it is false.
+    A setting that is None stays as it was. Later settings are left out of the JSON if they change nothing.
     """
 
+    # Budgets.
     limits: Limits | None = None
+    # "run" or "plan" if a person is asked first, "" if not.
     pause_before: str | None = None
+    # The sandbox that is asked for.
     sandbox: str | None = None
+    # Whether runs were added to an idea that had ended or was about to, so that its experiments go on.
     more_runs: bool = False
+    # Limits of steps, as in Launched.
+    run_s: float | None = None
+    # Of a smoke test.
+    smoke_s: float | None = None
+    # Of any step.
+    memory_gib: float | None = None
+    # Tells the kinds of events apart.
     type: Literal["resumed"] = "resumed"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from agent.core.code.digest import digest_code
 from agent.core.inputs.idea import Idea
 from agent.core.inputs.refs import Reference
-from agent.core.journal.events import Launched
+from agent.core.journal.events import STEP_LIMITS, Launched
 from agent.core.journal.fold import fold
 from agent.core.journal.state import State
 from agent.core.text.redact import Redactor
@@ -97,7 +97,7 @@ def template_store(workspaces: Path) -> Path:
 
 
 def frozen_template(workspace: Workspace, launched: Launched) -> Template:
-    """The copy of the template that the workspace was launched with.
+    """The copy of the template that the workspace was launched with, with the limits of steps that the launch gave.
 
     Raises: IntegrityError if it is gone or was changed.
     """
@@ -106,6 +106,8 @@ def frozen_template(workspace: Workspace, launched: Launched) -> Template:
         if copy.is_dir():
             check_frozen(copy)
             template = with_name(load_template(copy, launched.profile), launched.template)
+            given = {name: getattr(launched, name) for name in STEP_LIMITS}
+            template = replace(template, spec=template.spec.with_limits(**given))
             return withhold(template, launched.doubt) if launched.doubt else template
     raise IntegrityError(
         f"template {launched.template_hash}",

@@ -25,6 +25,7 @@ from agent.core.failure.diagnose import (
     no_results,
 )
 from agent.core.failure.record import LOST_OUTPUT, ExitRecord
+from agent.core.failure.remedy import remedy_for
 from tests.examples import examples
 
 BARS = "".join(
@@ -687,3 +688,22 @@ def test_a_command_whose_output_was_lost_is_the_machines_failure() -> None:
     found = diagnose(exit, "", "")
     assert found.kind is FailureKind.INFRASTRUCTURE
     assert found.summary == "its output could not be kept: stderr.txt: No space left on device"
+
+
+@pytest.mark.parametrize(
+    "headline",
+    [
+        "urllib.error.URLError: <urlopen error [Errno -3] Temporary failure in name resolution>",
+        "RuntimeError: Error downloading train-images-idx3-ubyte.gz:",
+        "OSError: We couldn't connect to 'https://huggingface.co' to load the files",
+        "subprocess.CalledProcessError: curl: (6) Could not resolve host: example.org",
+    ],
+)
+def test_a_download_that_fails_is_told_as_a_run_without_network(headline: str) -> None:
+    told = crash(headline)
+    offline = diagnose(ended(offline=True), "", told)
+    assert offline.kind is FailureKind.EXCEPTION and offline.summary.startswith("runs have no network: ")
+    assert remedy_for(offline).startswith("download what it needs first and give the folder with --data")
+    online = diagnose(ended(), "", told)
+    assert online.kind is FailureKind.INFRASTRUCTURE and remedy_for(online) == ""
+    assert remedy_for(diagnose(ended(None, 9, timed_out=True), "", "")) == "launch with a longer --run-s"

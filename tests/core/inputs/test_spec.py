@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from agent.core.inputs.spec import TemplateSpec
+from agent.core.inputs.spec import Profile, StepLimits, TemplateSpec
 from agent.core.text.wording import say_field, without_echoes
 
 METRIC: dict[str, Any] = {"name": "f1", "path": ["f1"]}
@@ -76,3 +76,14 @@ def test_what_a_baseline_may_vary_keeps_its_kind() -> None:
     read = TemplateSpec.model_validate(variant(vary="K", values=[True, 1, 1.0, "1"], constants={"A": False}))
     assert [type(v) for v in read.profiles["small"].baselines[0].values] == [bool, int, float, str]
     assert TemplateSpec.model_validate(variant(vary="")).profiles["small"].baselines[0].vary == ""
+
+
+def test_limits_that_a_launch_gives_count_before_those_of_template_and_profile() -> None:
+    spec = TemplateSpec(
+        name="t", profiles={"small": Profile(limits=StepLimits(run_s=20, plot_s=3)), "large": Profile(gpus=1)}
+    )
+    given = spec.with_limits(run_s=7200.0, smoke_s=0.0, memory_gib=4.0)
+    assert given.limits == StepLimits(run_s=7200.0, memory_gib=4.0)
+    assert given.profiles["small"].limits == StepLimits(run_s=7200.0, plot_s=3, memory_gib=4.0)
+    assert given.profiles["large"] == spec.profiles["large"] and spec.with_limits(run_s=0.0) == spec
+    assert given.limits.describe(smoke=True) == "run 7,200 s, smoke test 120 s, memory 4 GiB"

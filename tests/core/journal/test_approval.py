@@ -8,8 +8,10 @@ import pytest
 
 from agent.core.decide import AskModel, GiveUp, Pause, StartStep
 from agent.core.journal.action_results import Asked, Linted, Refused
+from agent.core.journal.approval import change_step_limits
 from agent.core.journal.budget import Limits
-from agent.core.journal.events import Paused, Resumed, Told
+from agent.core.journal.codec import from_json, to_json
+from agent.core.journal.events import Launched, Paused, Resumed, Told
 from agent.core.journal.kinds import Intent, PauseKind, Purpose, Step
 from tests.core.journal_by_hand import PLAN, Story, failure
 
@@ -208,3 +210,14 @@ def test_giving_up_goes_before_waiting() -> None:
     story.hear(Resumed())
     story.give_up_run()
     assert isinstance(story.action, GiveUp)
+
+
+def test_a_resume_changes_the_limits_of_steps_that_it_names() -> None:
+    launched = Launched(run_s=60.0, smoke_s=5.0)
+    assert change_step_limits(launched, Resumed()) == launched
+    assert change_step_limits(launched, Resumed(run_s=7200.0, memory_gib=8.0)) == Launched(
+        run_s=7200.0, smoke_s=5.0, memory_gib=8.0
+    )
+    assert change_step_limits(launched, Resumed(run_s=0.0)).run_s == 0.0, "the template's own again"
+    assert to_json(Resumed(run_s=0.0))["run_s"] == 0.0 and "smoke_s" not in to_json(Resumed(run_s=0.0))
+    assert "run_s" not in to_json(Launched()) and from_json(to_json(launched)) == launched

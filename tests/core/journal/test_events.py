@@ -29,7 +29,18 @@ from agent.core.journal.action_results import (
 )
 from agent.core.journal.budget import Limits, Paid
 from agent.core.journal.codec import UnknownEvent, from_json, to_json
-from agent.core.journal.events import JOURNAL_VERSION, Ended, Event, Finished, Launched, Paused, Resumed, Started, Told
+from agent.core.journal.events import (
+    JOURNAL_VERSION,
+    STEP_LIMITS,
+    Ended,
+    Event,
+    Finished,
+    Launched,
+    Paused,
+    Resumed,
+    Started,
+    Told,
+)
 from agent.core.journal.kinds import Intent, Measured, PauseKind, PlanItem, Purpose, Role, Step
 from tests.examples import examples
 
@@ -221,6 +232,7 @@ def test_an_event_names_its_type_and_all_its_fields(kind: type) -> None:
     @settings(max_examples=1, deadline=None)
     def check(event: Event) -> None:
         later = {n for n in ("doubt", "caveat", "titles", "more_runs") if not getattr(event, n, True)}
+        later |= {n for n in STEP_LIMITS if getattr(event, n, 1.0) == (0.0 if kind is Launched else None)}
         assert set(to_json(event)) == {f.name for f in fields(event)} - later
         assert to_json(event)["type"] == kind.__name__.lower()
 
