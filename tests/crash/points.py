@@ -37,10 +37,6 @@ _GIT_LOCKS = {
     "read-tree": "index.lock",
     "tag": "refs/tags/{tag}.lock",
     "init": "",
-    "commit-tree": "",
-    "hash-object": "",
-    "update-index": "",
-    "write-tree": "",
 }
 
 
@@ -126,6 +122,9 @@ class Points:
             return ""
         below = re.sub(r"[0-9a-f]{12,}", "*", text.removeprefix(self._root))  # b6a1c9d07e22
         below = re.sub(r"blobs/[0-9a-f]{2}", "blobs/*", below)  # blobs/3f
+        if re.fullmatch(r"\S*/\.git/objects/[0-9a-f]{2}", below):  # there already, or not, by the hash of a commit
+            return ""
+        below = re.sub(r"objects/[0-9a-f]{2}", "objects/*", below)  # objects/3f
         return re.sub(r"\d{3,}", "#", below)  # a pid: 40213
 
 

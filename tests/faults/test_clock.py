@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.edges.git.repo import Repo
 from agent.edges.run import step_folder as step
 from agent.edges.run.local_runner import LocalRunner
 from agent.edges.run.runner import Running
@@ -27,23 +28,15 @@ DAY_S = 86_400.0
 
 @pytest.fixture
 def backwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let every look at the clock be a day before the last one, for git too."""
+    """Let every look at the clock be a day before the last one, for commits too."""
     looks = count(1)
     begun = time.time()
 
     def now() -> float:
         return begun - DAY_S * next(looks)
 
-    monkeypatch.setattr(Journal.__init__, "__kwdefaults__", {**Journal.__init__.__kwdefaults__, "clock": now})
-    stamp = Journal.append
-
-    def append(journal: Journal, event: object) -> object:
-        when = f"{int(now())} +0000"
-        monkeypatch.setenv("GIT_AUTHOR_DATE", when)
-        monkeypatch.setenv("GIT_COMMITTER_DATE", when)
-        return stamp(journal, event)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Journal, "append", append)
+    for reader in (Journal, Repo):
+        monkeypatch.setattr(reader.__init__, "__kwdefaults__", {**reader.__init__.__kwdefaults__, "clock": now})
     yield
 
 

@@ -18,6 +18,8 @@ __all__ = ["find_broken", "move_broken", "set_aside"]
 _REFERENCE = re.compile(rb"(?:[0-9a-f]{40}|ref: [^\s]+)\s?")
 # "fatal: bad config line 1 in file .git/config"
 _BAD_CONFIG = re.compile(r"bad (?:numeric |boolean )?config|bad repository|unknown repository|invalid value")
+# "[core]\n\tbare = false\n", as git writes it into a new repository
+_PLAIN_CONFIG = re.compile(rb"\[core\]\n(?:\t[a-z]+ = (?:true|false|0)\n)*")
 _MOST_BYTES = 4096
 _PLAIN = {"HEAD": "ref: refs/heads/main\n", "config": "[core]\n\trepositoryformatversion = 0\n\tbare = false\n"}
 
@@ -27,7 +29,8 @@ def find_broken(work_tree: Path) -> list[str]:
     repository = work_tree / ".git"
     found = [repository / "HEAD", *sorted(path for path in (repository / "refs").rglob("*") if not path.is_dir())]
     broken = [path for path in found if path.suffix != ".lock" and not _is_reference(path)]
-    if not broken or broken[0].name != "HEAD":  # else git takes it for no repository at all
+    is_plain = _PLAIN_CONFIG.fullmatch(_read(repository / "config"))
+    if not is_plain and (not broken or broken[0].name != "HEAD"):  # else git takes it for no repository at all
         try:
             SafeGit(work_tree).run("config", "--local", "--list")
         except IntegrityError as error:
@@ -58,10 +61,14 @@ def set_aside(work_tree: Path, name: str, why: str) -> None:
 
 
 def _is_reference(path: Path) -> bool:
+    return _REFERENCE.fullmatch(_read(path)) is not None
+
+
+def _read(path: Path) -> bytes:
     try:
         if not path.is_file():  # a pipe would be waited for
-            return False
+            return b""
         with path.open("rb") as file:
-            return _REFERENCE.fullmatch(file.read(_MOST_BYTES)) is not None
+            return file.read(_MOST_BYTES)
     except OSError:
-        return False
+        return b""

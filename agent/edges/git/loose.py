@@ -1,11 +1,12 @@
-"""A branch read from its own file, in which git keeps it until it packs it: no process is started to ask."""
+"""References read from their own files, in which git keeps them until it packs them: no process is started to ask."""
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
-__all__ = ["read_branch"]
+__all__ = ["read_branch", "read_reference"]
 
 # "3f2c...", 40 hex digits and a line end
 _COMMIT = re.compile(rb"[0-9a-f]{40}\n")
@@ -19,9 +20,17 @@ def read_branch(repository: Path, name: str) -> str:
 
     name: as "refs/heads/main".
     """
-    head, branch = (_read(repository / part) for part in ("HEAD", name))
-    is_plain = _HEAD.fullmatch(head) and _COMMIT.fullmatch(branch) and (repository / "objects").is_dir()
-    return branch.decode("ascii").strip() if is_plain else ""
+    return read_reference(repository, name) or ""
+
+
+def read_reference(repository: Path, name: str) -> str | None:
+    """The object that the file of a reference names, empty if there is no such reference. None: git has to be asked."""
+    if not _HEAD.fullmatch(_read(repository / "HEAD")) or not (repository / "objects").is_dir():
+        return None
+    if not os.path.lexists(repository / name) and not os.path.lexists(repository / "packed-refs"):
+        return ""
+    held = _read(repository / name)
+    return held.decode("ascii").strip() if _COMMIT.fullmatch(held) else None
 
 
 def _read(path: Path) -> bytes:

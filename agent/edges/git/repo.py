@@ -1,7 +1,7 @@
 """The git repository of a workspace: commits that are found again after a crash, tags, diffs.
 
-Commits are made from objects, a private index and a compare-and-swap of the branch, so that a kill at any moment
-leaves either the old commit or the new one.
+Commits are made from objects and a compare-and-swap of the branch, so that a kill at any moment leaves either the old
+commit or the new one.
 """
 
 from __future__ import annotations
@@ -9,23 +9,23 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
 from unicodedata import category
 
+from agent.edges.git.commit_files import CommitFiles
 from agent.edges.git.locks import move_locks
 from agent.edges.git.log import LOG_OPTIONS, Commit, parse_log
-from agent.edges.git.loose import read_branch
-from agent.edges.git.safe import SafeGit
+from agent.edges.git.loose import read_branch, read_reference
+from agent.edges.git.objects import Objects, bytes_of, make_commit, text_of
+from agent.edges.git.safe import ADDRESS, NAME, SafeGit
 from agent.edges.system.files import make_way, write_durably
 from agent.errors import IntegrityError
 
 BRANCH = "refs/heads/main"
 RESCUE = "refs/rescue/"
-COMMITS_KEPT = 8
+STEPS_SEARCHED = 50
 MOST_BYTES = 1 << 28  # of a file that somebody wrote into the work tree
 EXCLUDED = ("run_*/", ".agent/", "plots/")
 
@@ -35,11 +35,13 @@ _NO_COMMIT = "0" * 40
 class Repo:
     """The repository whose work tree is `folder`. Scratch files go under `folder`/.agent/tmp."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
         self.folder = folder
+        self._clock = clock
         self._scratch = folder / ".agent" / "tmp"
+        self._objects = Objects(folder / ".git", self._scratch)
         self._run = SafeGit(folder).run
-        self._read: dict[str, dict[str, str]] = {}  # by commit, which never changes
+        self._files = CommitFiles(folder, self._objects, self._run)
 
     def create(self, files: Mapping[str, str], message: str) -> str:
         """Make the repository with a first commit, and return the commit."""
@@ -71,9 +73,8 @@ class Repo:
         return sha
 
     def _commit_tree(self, tree: str, parent: str, message: str) -> str:
-        options = ["-p", parent] if parent else []
-        with self._message_file(_printable(message)) as path:
-            return self._run("commit-tree", tree, *options, "-F", str(path))
+        content = make_commit(tree, parent, _printable(message), f"{NAME} <{ADDRESS}>", self._clock())
+        return self._objects.write("commit", content)
 
     def _set_ref(self, name: str, commit: str, before: str = "") -> None:
         """Raises: IntegrityError if the reference is not at `before` any more."""
@@ -107,7 +108,7 @@ class Repo:
             path = self.folder / name
             make_way(path, self.folder, self.folder / ".agent" / "rescue")
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(path, _bytes(text), scratch=self._scratch)
+            write_durably(path, bytes_of(text), scratch=self._scratch)
         index = self.folder / ".git" / "index"
         if index.is_symlink():  # git would write where it leads
             index.unlink()
@@ -159,25 +160,18 @@ class Repo:
     ) -> str:
         """Write the parent's tree with these texts, None for a file that is gone. Modes are 100644 unless given."""
         self._make_scratch()
-        texts = {name: text for name, text in changes.items() if text is not None}
-        index = self._scratch / f"index.{time.monotonic_ns()}"
-        private = {"GIT_INDEX_FILE": str(index)}
+        files = self._files.list(parent) if parent else {}
+        for name, text in changes.items():
+            if text is not None:
+                files[name] = (modes or {}).get(name, "100644"), self._objects.write("blob", bytes_of(text))
+            else:
+                files.pop(name, None)
         try:
-            if parent:
-                self._run("read-tree", parent, env=private)
-            with ExitStack() as stack:
-                paths = [str(stack.enter_context(self._message_file(text))) for text in texts.values()]
-                blobs = self._run("hash-object", "-w", "--no-filters", *paths).split() if paths else []
-            entries = [
-                ("--cacheinfo", f"{(modes or {}).get(name, '100644')},{blob},{name}")
-                for blob, name in zip(blobs, texts, strict=True)
-            ]
-            self._run("update-index", "--add", *chain.from_iterable(entries), env=private)
-            if gone := [name for name in changes if name not in texts]:
-                self._run("update-index", "--force-remove", "--", *gone, env=private)
-            return self._run("write-tree", env=private)
-        finally:
-            index.unlink(missing_ok=True)
+            return self._objects.write_tree(files)
+        except ValueError as error:
+            raise IntegrityError(
+                str(self.folder), f"cannot be committed: {error}", "move it away, then resume"
+            ) from None
 
     def _make_scratch(self) -> None:
         """Raises: OSError if somebody removed the work tree, which is not made again."""
@@ -188,18 +182,23 @@ class Repo:
     def _message_file(self, text: str) -> Iterator[Path]:
         self._make_scratch()
         path = self._scratch / f"text.{time.monotonic_ns()}"
-        path.write_bytes(_bytes(text))
+        path.write_bytes(bytes_of(text))
         try:
             yield path
         finally:
             path.unlink(missing_ok=True)
 
     def find_step(self, step_id: str) -> str | None:
-        """The commit of the branch that carries this Step-Id, among the newest fifty."""
+        """The commit of the branch that carries this Step-Id, among the newest."""
+        head = self.head()
+        found = self._objects.find_trailer(head, f"Step-Id: {step_id}", STEPS_SEARCHED) if head else None
+        if found is not None:
+            return found or None
+        form = "--format=%H %(trailers:key=Step-Id,valueonly,separator=%x2C)"
         try:
-            log = self._run("log", "-n", "50", "--format=%H %(trailers:key=Step-Id,valueonly,separator=%x2C)", BRANCH)
+            log = self._run("log", "-n", str(STEPS_SEARCHED), form, BRANCH)
         except IntegrityError:
-            if self.head():
+            if head:
                 raise
             return None
         for line in log.split("\n"):
@@ -210,34 +209,8 @@ class Repo:
 
     def read(self, commit: str, names: tuple[str, ...] | None = None) -> dict[str, str]:
         """Texts of the commit's files, or of those named that it has. Bytes that are not UTF-8 become surrogates."""
-        if commit not in self._read:
-            while len(self._read) >= COMMITS_KEPT:
-                self._read.pop(next(iter(self._read)))
-            self._read[commit] = self._read_tree(commit)
-        files = self._read[commit]
+        files = self._files.read(commit)
         return {name: text for name, text in files.items() if names is None or name in names}
-
-    def _read_tree(self, commit: str) -> dict[str, str]:
-        entries = [e.partition("\t") for e in self._run("ls-tree", "-r", "-z", commit).split("\0") if e]
-        blobs = {name: about.split()[2] for about, _, name in entries}
-        with TemporaryFile() as wanted:  # outside the workspace: reading changes nothing there
-            wanted.write("".join(f"{blob}\n" for blob in blobs.values()).encode())
-            wanted.seek(0)
-            out = self._run("cat-file", "--batch", stdin=wanted.fileno(), strip=False).encode(
-                "utf-8", "surrogateescape"
-            )
-        texts: dict[str, str] = {}
-        at = 0
-        for name in blobs:  # "<sha> blob <size>", the content, a newline
-            begin = out.index(b"\n", at) + 1
-            header = out[at : begin - 1]
-            if header.endswith(b" missing"):
-                problem = f"{name} of commit {commit[:10]} is missing from .git"
-                raise IntegrityError(str(self.folder), problem, "restore .git from a copy")
-            end = begin + int(header.split()[2])
-            texts[name] = out[begin:end].decode("utf-8", "surrogateescape")
-            at = end + 1
-        return texts
 
     def tag(self, name: str, commit: str, message: str) -> None:
         """Make an annotated tag. One that exists is left if it names the same commit.
@@ -260,6 +233,9 @@ class Repo:
                     raise
 
     def tag_message(self, name: str) -> str:
+        sha = read_reference(self.folder / ".git", f"refs/tags/{name}")
+        if sha and (content := self._objects.read(sha, "tag")):
+            return text_of(content).partition("\n\n")[2]
         return self._run("for-each-ref", "--format=%(contents)", f"refs/tags/{name}")
 
     def refs(self) -> dict[str, str]:
@@ -278,7 +254,7 @@ class Repo:
         path = self.folder / name
         if text is None:
             return not os.path.lexists(path)
-        content = _bytes(text)
+        content = bytes_of(text)
         try:
             if path.lstat().st_size != len(content):  # however large it is
                 return False
@@ -311,6 +287,11 @@ class Repo:
         """The full commit that a revision names, or None."""
         if revision.startswith("-"):
             return None
+        named = read_reference(self.folder / ".git", revision) if revision.startswith("refs/") else revision
+        if named == "":
+            return None
+        if commit := self._objects.peel(named or ""):
+            return commit
         try:
             return self._run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
         except IntegrityError:
@@ -328,10 +309,6 @@ def _one_line(value: str) -> str:
 def _printable(message: str) -> str:
     """The message without control characters. Git refuses some, and others separate the fields of `log`."""
     return "".join("\ufffd" if c not in "\n\t" and category(c) in ("Cc", "Cs") else c for c in message)
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
 
 
 def metrics_message(title: str, values: Mapping[str, object]) -> str:

@@ -19,7 +19,10 @@ from agent.edges.system.child import ChildEnd
 from agent.edges.system.faults import find_fault
 from agent.errors import IntegrityError
 
-__all__ = ["SafeGit"]
+__all__ = ["ADDRESS", "NAME", "SafeGit"]
+
+NAME = "scientist"
+ADDRESS = "scientist@localhost"
 
 _CONFIG = (
     "core.hooksPath=/dev/null",
@@ -100,10 +103,10 @@ class SafeGit:
             GIT_CONFIG_GLOBAL="/dev/null",
             GIT_CONFIG_SYSTEM="/dev/null",
             GIT_TERMINAL_PROMPT="0",
-            GIT_AUTHOR_NAME="scientist",
-            GIT_AUTHOR_EMAIL="scientist@localhost",
-            GIT_COMMITTER_NAME="scientist",
-            GIT_COMMITTER_EMAIL="scientist@localhost",
+            GIT_AUTHOR_NAME=NAME,
+            GIT_AUTHOR_EMAIL=ADDRESS,
+            GIT_COMMITTER_NAME=NAME,
+            GIT_COMMITTER_EMAIL=ADDRESS,
             LC_ALL="C.UTF-8",
         )
 
