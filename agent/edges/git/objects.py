@@ -26,6 +26,8 @@ MOST_BYTES = 1 << 28  # of one object
 _CHUNK_BYTES = 1 << 16
 _HASH_BYTES = 20
 _NO_NAMES = (b"", b".", b"..", b".git")  # of a part of a path
+# "3f2c...", 40 hex digits
+_SHA = re.compile(r"[0-9a-f]{40}")
 # "object 3f2c...", 40 hex digits, and "type commit", the first lines of a tag
 _TAGGED = re.compile(rb"object ([0-9a-f]{40})\ntype commit\n")
 # "Step-Id: 3-apply", one line at the end of a commit's message
@@ -41,6 +43,8 @@ class Objects:
 
     def read(self, sha: str, kind: str) -> bytes | None:
         """The content of an object of this kind. None: git has to be asked."""
+        if not _SHA.fullmatch(sha):
+            return None
         try:
             descriptor = os.open(self._path(sha), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
         except OSError:
