@@ -22,8 +22,8 @@ from agent.cli.commands import template_check
 from agent.core.code.search_marks import search_ranges
 from agent.core.inputs.idea import parse_ideas
 from agent.edges.lint import Linter
+from agent.edges.template.authoring.new import SCRIPT_CAP_BYTES, make_template
 from agent.edges.template.load import load_template, read_spec
-from agent.edges.template.new import SCRIPT_CAP_BYTES, make_template
 from tests.cli.conftest import Scientist
 from tests.paths import QUADRATIC
 

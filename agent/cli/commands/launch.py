@@ -37,9 +37,9 @@ from agent.core.journal.events import STEP_LIMITS, Launched
 from agent.edges.model.replay import replay_name
 from agent.edges.run.prepare_step import limits_of
 from agent.edges.sandbox.choose import choose_sandbox
+from agent.edges.template.authoring.inspect import check_given_run
 from agent.edges.template.data import Prepared
 from agent.edges.template.frozen import freeze_template
-from agent.edges.template.inspect import check_given_run
 from agent.edges.template.load import Template, find_template, load_template, read_spec
 from agent.edges.workspace.layout import Workspace, create_batch, template_store, with_name
 from agent.edges.workspace.refs import find_refs

@@ -28,6 +28,7 @@ from agent.cli.environment import (
 from agent.cli.options import Chosen
 from agent.cli.places import short_name, template_roots
 from agent.cli.terminal import RemarkPrinter, say
+from agent.core.authoring.arguments import mend_out_dir, refuses_out_dir
 from agent.core.authoring.check import (
     check_bands,
     check_repeats,
@@ -40,14 +41,8 @@ from agent.core.authoring.check import (
     lack_baselines,
     numbers_in,
 )
-from agent.core.authoring.proposals import (
-    SeedLine,
-    mend_import,
-    mend_out_dir,
-    mend_results,
-    mend_smoke,
-    refuses_out_dir,
-)
+from agent.core.authoring.proposals import SeedLine, mend_import, mend_smoke
+from agent.core.authoring.records import mend_results
 from agent.core.authoring.seeds import SeedChange, propose_seeds
 from agent.core.failure.diagnose import NO_WORKERS
 from agent.core.inputs.spec import TemplateSpec
@@ -59,7 +54,7 @@ from agent.edges.run.figures import find_figures
 from agent.edges.run.prepare_step import Equipment, deadline_of, limits_of
 from agent.edges.run.trial import Trial, run_trial
 from agent.edges.system.untrusted import read_untrusted
-from agent.edges.template.inspect import check_files, check_given_run, check_marks, find_bad_file, spec_faults
+from agent.edges.template.authoring.inspect import check_files, check_given_run, check_marks, find_bad_file, spec_faults
 from agent.edges.template.load import (
     TEMPLATE_FILE,
     Template,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -18,11 +17,13 @@ from agent.cli.options import Chosen, DataOption, Json, PythonOption
 from agent.cli.places import environment_cache, template_roots
 from agent.cli.table import make_typer, require_command
 from agent.core.inputs.spec import Environment
+from agent.edges.template.authoring.new import make_template
 from agent.edges.template.environment import environment_for
 from agent.edges.template.interpreters import python_places
 from agent.edges.template.load import list_templates, read_spec
-from agent.edges.template.new import make_template
 from agent.errors import UsageError
+
+MOST_NAMED = 12  # files of a list
 
 
 def templates(as_json: Json = False) -> None:
@@ -83,16 +84,20 @@ def new(
     typer.echo(f"made {made.folder} from {source}; versions are those of {interpreter}")
     pins = [f"{r.name}=={r.version}" if r.version else f"{r.name} (no version found)" for r in made.requirements]
     typer.echo(f"  requirements  {', '.join(pins) or 'none beyond Python'}")
-    if made.modules:
-        typer.echo(f"  copied        {', '.join(made.modules)}")
-    if made.generators:
-        typer.echo(f"  draws with    {'; '.join(made.generators)}: give it SCIENTIST_SEED, as check proposes")
+    if made.copied:
+        named = ", ".join(made.copied[:MOST_NAMED]) + (", ..." if len(made.copied) > MOST_NAMED else "")
+        typer.echo(f"  copied        {named}: an idea may not change these, unless you add one to editable")
+    for title, words in made.findings:
+        typer.echo(f"  {title:<13} {words}")
+    for line in made.notes:
+        typer.echo(f"  opens         {line}")
     if not all(r.version for r in made.requirements):
         typer.echo("  --python PATH names the interpreter with which the script works: its versions are then pinned")
     typer.echo(f"to fill: {len(made.fills)}")
     for line in made.fills:
         typer.echo(f"  {line}")
-    typer.echo(f"and for the lines that the script lacks: scientist template check {shlex.quote(str(made.folder))}")
+    again = Chosen(str(made.folder), python=python, data=made.data).say("template check")
+    typer.echo(f"and for the lines that the script lacks: {again}")
 
 
 def current_python() -> Path:

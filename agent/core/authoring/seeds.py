@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from agent.core.authoring.proposals import SeedLine, seed_line
-from agent.core.code.source import BadPython, constants_in, parse, show_code
+from agent.core.authoring.script import below_imports, full_name, imported, read_tree
+from agent.core.code.source import constants_in, show_code
 from agent.core.text.remark import Remark
 
-__all__ = ["GeneratorCall", "SeedChange", "find_generators", "propose_seeds", "seed_added", "seed_given"]
+__all__ = [
+    "GeneratorCall",
+    "SeedChange",
+    "below_imports",
+    "find_generators",
+    "propose_seeds",
+    "seed_added",
+    "seed_given",
+]
 
 SEED: Final = 'int(os.environ["SCIENTIST_SEED"])'
 MOST_SHOWN: Final = 6
-MOST_CHARS: Final = 200_000  # of a script, whose tree is walked several times
 APART: Final = 1000  # between the seeds of two runs: else the workers or folds of one share most of the other's
 
-# "\r" in "a\rb", not in "a\r\n"
-_LONE_RETURN: Final = re.compile(r"\r(?!\n)")
 # Calls that begin a sequence of random numbers, by their full names.
 _MAKERS: Final = frozenset(
     {
@@ -98,50 +102,16 @@ def find_generators(files: Mapping[str, str]) -> list[GeneratorCall]:
     """Every call that takes a seed for the script's random numbers, in order."""
     found: list[GeneratorCall] = []
     for file, text in files.items():
-        tree = _read(text)
+        tree = read_tree(text)
         if isinstance(tree, ast.Module):
-            names = _imported(tree)
+            names = imported(tree)
             calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
             found += [call for node in calls if (call := _read_call(file, node, names))]
     return sorted(found, key=lambda call: (list(files).index(call.file), call.node.lineno))
 
 
-@lru_cache(maxsize=2)  # each change looks at the same few texts again
-def _read(text: str) -> ast.Module | BadPython:
-    """The tree of a file. One that is very long, or has a line end for Python alone, is left as it is."""
-    if len(text) > MOST_CHARS or _LONE_RETURN.search(text):
-        return BadPython(1, "it is left as it is")
-    return parse(text)
-
-
-def _imported(tree: ast.Module) -> dict[str, str]:
-    """Full names by the names that imports give: np -> numpy, default_rng -> numpy.random.default_rng."""
-    names: dict[str, str] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.asname or alias.name.split(".")[0]: _module(alias) for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
-    return names
-
-
-def _module(alias: ast.alias) -> str:
-    return alias.name if alias.asname else alias.name.split(".")[0]
-
-
-def _full_name(node: ast.expr, names: Mapping[str, str]) -> str:
-    """The dotted name that an expression means. Empty if it is none."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if not isinstance(node, ast.Name):
-        return f"?.{'.'.join(reversed(parts))}" if parts else ""
-    return ".".join([names.get(node.id, node.id), *reversed(parts)])
-
-
 def _read_call(file: str, node: ast.Call, names: Mapping[str, str]) -> GeneratorCall | None:
-    full = _full_name(node.func, names)
+    full = full_name(node.func, names)
     last = full.rpartition(".")[2]
     keywords = {keyword.arg: keyword.value for keyword in node.keywords}
     if full in _MAKERS or (last in _SEEDERS and (node.args or keywords)):
@@ -183,7 +153,7 @@ class _Scope:
 
 
 def _read_scope(text: str) -> _Scope:
-    tree = _read(text)
+    tree = read_tree(text)
     if not isinstance(tree, ast.Module):
         return _Scope({}, frozenset())
     nodes = list(ast.walk(tree))
@@ -226,7 +196,7 @@ def seed_added(files: Mapping[str, str]) -> SeedChange | None:
     None if the script imports none of them.
     """
     file = next(iter(files), "")
-    tree = _read(files.get(file, ""))
+    tree = read_tree(files.get(file, ""))
     if not isinstance(tree, ast.Module):
         return None
     modules = {name for text in files.values() for name in _modules_in(text)}
@@ -234,7 +204,7 @@ def seed_added(files: Mapping[str, str]) -> SeedChange | None:
     if not calls:
         return None
     new = [f"import {call.split('.')[0]}; {call}({SEED})" for call in calls]
-    at = _below_imports(tree)
+    at = below_imports(tree)
     lines = files[file].split("\n")
     changed = "\n".join([*lines[:at], *_os(files[file]), *new, *lines[at:]])
     shown = tuple((f"{file}:{at + 1}", line) for line in (*_os(files[file]), *new))
@@ -242,24 +212,13 @@ def seed_added(files: Mapping[str, str]) -> SeedChange | None:
 
 
 def _modules_in(text: str) -> Iterator[str]:
-    tree = _read(text)
-    for full in _imported(tree).values() if isinstance(tree, ast.Module) else ():
+    tree = read_tree(text)
+    for full in imported(tree).values() if isinstance(tree, ast.Module) else ():
         yield full.split(".")[0]
 
 
-def _below_imports(tree: ast.Module) -> int:
-    """The number of lines up to the end of the imports at the top."""
-    ends = [0]
-    for node in tree.body:
-        is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        if not (is_docstring or isinstance(node, ast.Import | ast.ImportFrom)):
-            break
-        ends.append(node.end_lineno or 0)
-    return ends[-1]
-
-
 def _os(text: str) -> list[str]:
-    tree = _read(text)
+    tree = read_tree(text)
     top = tree.body if isinstance(tree, ast.Module) else []
     has = any(isinstance(node, ast.Import) and any(a.name == "os" and not a.asname for a in node.names) for node in top)
     return [] if has else ["import os"]
@@ -276,7 +235,7 @@ def _apply(files: Mapping[str, str], edits: Mapping[str, Mapping[_Span, str]]) -
         shown += [(f"{file}:{number}", lines[number - 1]) for number in sorted({number for number, _, _ in places})]
         added = _os(files[file])
         if added:
-            tree = _read(files[file])
+            tree = read_tree(files[file])
             at = _os_place(tree.body if isinstance(tree, ast.Module) else [])
             lines[at:at] = added
             shown.insert(0, (f"{file}:{at + 1}", added[0]))

@@ -11,19 +11,25 @@ from pathlib import Path
 from agent.edges.system.child import run_probe
 from agent.errors import UsageError
 
-__all__ = ["Requirement", "find_requirements", "requirements_text"]
+__all__ = ["Requirement", "find_requirements", "known_distribution", "requirements_text"]
 
 TIME_LIMIT_S = 60.0
 
+# Distributions that are named otherwise than the module that they bring. "-" and "_" are the same on an index.
 _KNOWN = {
-    "PIL": "pillow",
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python-headless",
-    "dateutil": "python-dateutil",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "yaml": "PyYAML",
-}
+    "Box2D": "box2d-py", "Crypto": "pycryptodome", "Levenshtein": "python-Levenshtein", "OpenSSL": "pyOpenSSL",
+    "PIL": "pillow", "absl": "absl-py", "antlr4": "antlr4-python3-runtime", "attr": "attrs", "bs4": "beautifulsoup4",
+    "community": "python-louvain", "cv2": "opencv-python-headless", "dateutil": "python-dateutil",
+    "docx": "python-docx", "dotenv": "python-dotenv", "faiss": "faiss-cpu", "fitz": "PyMuPDF", "git": "GitPython",
+    "haiku": "dm-haiku", "hydra": "hydra-core", "hydra_plugins": "hydra-core", "ignite": "pytorch-ignite",
+    "imblearn": "imbalanced-learn", "jose": "python-jose", "jwt": "PyJWT", "lightning_fabric": "lightning-fabric",
+    "magic": "python-magic", "mpl_toolkits": "matplotlib", "open_clip": "open-clip-torch", "osgeo": "GDAL",
+    "pkg_resources": "setuptools", "pl_bolts": "lightning-bolts", "pywt": "PyWavelets", "serial": "pyserial",
+    "simple_parsing": "simple-parsing", "skbio": "scikit-bio", "skimage": "scikit-image", "sklearn": "scikit-learn",
+    "skopt": "scikit-optimize", "sksurv": "scikit-survival", "skvideo": "scikit-video", "slugify": "python-slugify",
+    "stable_baselines3": "stable-baselines3", "tap": "typed-argument-parser", "tree": "dm-tree", "umap": "umap-learn",
+    "yaml": "PyYAML", "zmq": "pyzmq",
+}  # fmt: skip
 
 # Run by the interpreter in question; answers its version and for each module "standard" or the distributions it is of.
 _ASK = """
@@ -105,7 +111,7 @@ def find_requirements(modules: Sequence[str], python: Path) -> tuple[str, list[R
 
 def _requirement(module: str, answer: list[tuple[str, str, str, str, list[str]]]) -> Requirement:
     if not answer:
-        name = _KNOWN.get(module, module)
+        name = known_distribution(module)
         return Requirement(name, "", module, f"which version, as {name}==1.0; imported as {module}")
     name, version, origin, folder, below = answer[0]
     note = f"it was installed from {origin}: say how others get it" if origin else ""
@@ -113,6 +119,11 @@ def _requirement(module: str, answer: list[tuple[str, str, str, str, list[str]]]
         note = f"{module} comes with {', '.join(dist for dist, *_ in answer)}: which is it"
     pinned = version.partition("+")[0]  # "+cpu" names a build that an index may lack
     return Requirement(name, pinned, module, note, version, folder, tuple(below))
+
+
+def known_distribution(module: str) -> str:
+    """The distribution that brings a module which is not installed, as far as it is known."""
+    return _KNOWN.get(module, module)
 
 
 def requirements_text(requirements: Sequence[Requirement]) -> str:

@@ -6,14 +6,9 @@ from textwrap import dedent
 
 import pytest
 
-from agent.core.authoring.proposals import (
-    mend_import,
-    mend_out_dir,
-    mend_results,
-    mend_smoke,
-    refuses_out_dir,
-    seed_line,
-)
+from agent.core.authoring.arguments import mend_out_dir, refuses_out_dir
+from agent.core.authoring.proposals import mend_import, mend_smoke, seed_line
+from agent.core.authoring.records import mend_results
 from agent.core.inputs.spec import TemplateSpec
 
 ARGPARSE = dedent(
@@ -83,7 +78,7 @@ def test_a_script_that_reads_arguments_in_another_way_gets_no_line_of_code() -> 
         ('print(f"test accuracy: {acc:.4f}")', "test accuracy: 0.8759", 3, '{"test_accuracy": float(acc)}'),
         ('print("val loss", loss)', "2026-01-01 INFO val loss 0.25", 3, '{"val_loss": float(loss)}'),
         ('log({"eval_loss": x})', "{'eval_loss': 0.5, 'epoch': 3}", 3, '{"eval_loss": float(x)}'),
-        ('print(f"acc {100 * acc:.1f}")', "acc 87.5", 3, '{"acc": float(acc)}'),
+        ('print(f"acc {100 * acc:.1f}")', "acc 87.5", 3, '{"acc": float(100 * acc)}'),
         ('print("done")', "epoch 3", 0, '{"accuracy": float(accuracy)}'),
     ],
 )
@@ -97,7 +92,7 @@ def test_results_are_written_below_the_line_that_prints_them(code: str, printed:
 
 def test_a_script_without_arguments_takes_the_folder_from_the_command_line() -> None:
     remark = mend_results(files("x = 1\n"), "t", SPEC, "")
-    assert remark.lines[:2] == ("import json, pathlib, sys", 'out = pathlib.Path(sys.argv[-1].partition("=")[2])')
+    assert remark.lines[:2] == ("import json, pathlib, sys", 'out = pathlib.Path(sys.argv[-1].rpartition("=")[2])')
 
 
 def test_declared_metrics_name_the_results() -> None:

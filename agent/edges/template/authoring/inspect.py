@@ -18,9 +18,9 @@ from agent.core.inputs.spec import TemplateSpec
 from agent.core.inputs.toml import parse_toml
 from agent.core.text.remark import Remark
 from agent.core.text.wording import say_not_toml, without_echoes
+from agent.edges.template.authoring.new import FILL, find_fills
 from agent.edges.template.frozen import walk_template
 from agent.edges.template.load import GIVEN_RUN, TEMPLATE_FILE, place_fault
-from agent.edges.template.new import FILL, find_fills
 from agent.errors import UsageError
 
 __all__ = ["check_files", "check_given_run", "check_marks", "find_bad_file", "spec_faults"]
