@@ -22,7 +22,8 @@ from agent.cli.commands import template_check
 from agent.core.code.search_marks import search_ranges
 from agent.core.inputs.idea import parse_ideas
 from agent.edges.lint import Linter
-from agent.edges.template.authoring.new import SCRIPT_CAP_BYTES, make_template
+from agent.edges.template.authoring.gather import SCRIPT_CAP_BYTES
+from agent.edges.template.authoring.new import make_template
 from agent.edges.template.load import load_template, read_spec
 from tests.cli.conftest import Scientist
 from tests.paths import QUADRATIC
@@ -342,7 +343,7 @@ def walk(folder: Path, good: Path) -> Path:
         ("experiment.py", "error = abs(", "error = abs((", "E999"),
         ("template.toml", "run_files = ", "run_file = ", "field run_file: is unknown"),
         ("template.toml", "run_s = 1800", "run_s = -1", "field limits.run_s"),
-        ("template.toml", '"steps.py", "plot.py"', '"net.py", "plot.py"', "editable names net.py, which is not there"),
+        ("template.toml", '"experiment.py", "plot.py"', '"net.py", "plot.py"', "editable names net.py, which is not there"),
         pytest.param(
             "template.toml", 'direction = "lower"', 'direction = "unknown"', 'add: direction = "higher"',
             marks=pytest.mark.slow,  # test_independent_faults_are_told_in_one_go

@@ -54,7 +54,9 @@ class Arguments:
 
     # "argparse", "hydra", "tyro", ..., or "" if it reads none.
     kind: str
+    # The file that reads them.
     file: str = "experiment.py"
+    # The line that does.
     line: int = 0
     # The variable of argparse's parser, or the class or function whose fields are the options.
     name: str = ""

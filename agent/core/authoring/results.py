@@ -37,8 +37,9 @@ class Results:
 
     # "experiment.py"
     file: str
-    # The first and the last line of the statement.
+    # The first line of the statement.
     line: int
+    # Its last line.
     end: int
     # "printed", "a dictionary printed", "written as JSON", "logged", "of the trainer", "of keras", "a variable".
     kind: str

@@ -37,6 +37,7 @@ Loop = ast.For | ast.AsyncFor | ast.While
 class Site:
     """A node of a script and what stands around it."""
 
+    # The node itself.
     node: ast.AST
     # The statement that holds it, which may be the node itself.
     statement: ast.stmt

@@ -25,14 +25,17 @@ class Setting:
 
     # As a variable is named: "weight_decay".
     name: str
+    # At present.
     value: int | float
     # "constant", "option", "field" or "keyword".
     kind: str
     # "experiment.py"
     file: str
-    # The line and the columns of the number, in bytes.
+    # The line of the number, counted from 1.
     line: int
+    # The column where the number begins, in bytes.
     start: int
+    # The column behind it.
     stop: int
     # Options: as it is typed. Empty for the others.
     option: str = ""

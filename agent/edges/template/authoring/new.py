@@ -43,6 +43,7 @@ _SHIPPED = frozenset({"__future__", "__main__"})
 class NewTemplate:
     """What was made of a script."""
 
+    # The template's own.
     folder: Path
     # Copied files that an idea may not change, by their place in the template.
     copied: tuple[str, ...]
