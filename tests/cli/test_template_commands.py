@@ -343,7 +343,7 @@ def walk(folder: Path, good: Path) -> Path:
         ("experiment.py", "error = abs(", "error = abs((", "E999"),
         ("template.toml", "run_files = ", "run_file = ", "field run_file: is unknown"),
         ("template.toml", "run_s = 1800", "run_s = -1", "field limits.run_s"),
-        ("template.toml", '"experiment.py", "plot.py"', '"net.py", "plot.py"', "editable names net.py, which is not there"),
+        ("template.toml", '"experiment.py", "pl', '"net.py", "pl', "editable names net.py, which is not there"),
         pytest.param(
             "template.toml", 'direction = "lower"', 'direction = "unknown"', 'add: direction = "higher"',
             marks=pytest.mark.slow,  # test_independent_faults_are_told_in_one_go

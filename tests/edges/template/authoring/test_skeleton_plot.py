@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.edges.template.skeleton import plot
+from agent.edges.template.authoring.skeleton import plot
 
 
 @pytest.mark.parametrize(
