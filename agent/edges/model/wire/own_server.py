@@ -76,10 +76,10 @@ def _ask_on(asker: _Asker, models: str, model: str, *, is_ollama: bool) -> Serve
     if is_ollama or '"library"' in models:
         shown = asker.get(f"{root}/api/show", {"model": model})[1]
         return ServerWords("" if is_ollama else models, show=shown, loaded=asker.get(f"{root}/api/ps")[1])
+    if '"llamacpp"' in models:  # its list names the window of all requests at once
+        return ServerWords(models, props=asker.get(f"{root}/props")[1])
     if read_server(model, ServerWords(models)).window_tokens:
         return ServerWords(models)
-    if '"llamacpp"' in models:
-        return ServerWords(models, props=asker.get(f"{root}/props")[1])
     return ServerWords(models, studio=asker.get(f"{root}/api/v0/models")[1])
 
 
