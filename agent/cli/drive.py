@@ -202,7 +202,8 @@ def open_loop(
     launched = change_step_limits(state.launched, change) if change else state.launched
     template = frozen_template(workspace, launched)
     sandbox = (change and change.sandbox) or state.launched.sandbox
-    models = make_models(state.launched, state.limits, workspace, settings)
+    warn = partial(print_line, workspace, say)
+    models = make_models(state.launched, state.limits, workspace, settings, on_wait=warn)
     runner, prepared = runner_for(state.launched), None
     if not state.ended or (change and change.more_runs):
         works_here = choose_sandbox(sandbox)
@@ -213,7 +214,6 @@ def open_loop(
             announce_model(state.launched.model)
             announce_sandbox(works_here)
     detail_launch(workspace, state, template, sandbox)
-    warn = partial(print_line, workspace, say)
     inherited, digests = dict(os.environ), digest_store()
     steps = Steps(workspace, repo, template, runner, inherited, workspace.sleep, prepared, sandbox, warn, digests)
     edges = Edges(workspace, journal, repo, template, models, Linter(), steps, ledger)

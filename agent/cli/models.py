@@ -110,14 +110,32 @@ def _check_language_model(option: str, name: str) -> None:
         check_server(name, os.environ, option)
 
 
-def make_models(launched: Launched, limits: Limits, workspace: Workspace, settings: ModelSettings) -> Models:
+def make_models(
+    launched: Launched,
+    limits: Limits,
+    workspace: Workspace,
+    settings: ModelSettings,
+    *,
+    on_wait: Callable[[str], None] = say,
+) -> Models:
     """The models of a workspace. A request to stop ends the wait of a model for its provider.
+
+    on_wait: prints which provider is waited for, and why.
 
     Raises: UsageError if the aider command is asked for and not there.
     """
 
     def model_named(name: str) -> Model | None:
-        return _make(name, launched.fallbacks, limits, workspace.is_stopped, settings) if name else None
+        if name in ("", SWEEP) or is_replay(name):
+            return (SweepModel() if name == SWEEP else ReplayModel(name)) if name else None
+        patience = ProviderPatience(
+            limits.patience_s,
+            sleep=lambda seconds: sleep_unless_stopped(seconds, workspace.is_stopped),
+            check_stop=lambda: check_stop(workspace.is_stopped),
+            on_wait=on_wait,
+            environment=dict(os.environ),
+        )
+        return _make(name, launched.fallbacks, patience, settings)
 
     editor = model_named(launched.editor_model)
     if launched.editor == "aider":
@@ -127,23 +145,10 @@ def make_models(launched: Launched, limits: Limits, workspace: Workspace, settin
     return Models(planner, editor, model_named(launched.reviewer_model))
 
 
-def _make(
-    name: str, fallbacks: tuple[str, ...], limits: Limits, is_stopped: Callable[[], bool], settings: ModelSettings
-) -> Model:
-    if name == SWEEP:
-        return SweepModel()
-    if is_replay(name):
-        return ReplayModel(name)
-
+def _make(name: str, fallbacks: tuple[str, ...], patience: ProviderPatience, settings: ModelSettings) -> Model:
     return LiteLLMModel(
         name,
-        ProviderPatience(
-            limits.patience_s,
-            sleep=lambda seconds: sleep_unless_stopped(seconds, is_stopped),
-            check_stop=lambda: check_stop(is_stopped),
-            on_wait=say,
-            environment=dict(os.environ),
-        ),
+        patience,
         fallbacks=[other for other in fallbacks if other != name],
         table=settings.rules,
         throttle=settings.throttle,

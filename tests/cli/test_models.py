@@ -22,7 +22,7 @@ from agent.edges.workspace.layout import Workspace
 from agent.errors import StopRequested, UsageError
 from tests.paths import QUADRATIC
 from tests.provider.cells import VIEW, environment
-from tests.provider.server import StrictServer
+from tests.provider.server import Fault, StrictServer
 
 MODEL = "deepseek/deepseek-chat"
 
@@ -120,3 +120,19 @@ def test_a_stop_file_ends_a_call_at_once(tmp_path: Path, fault: str) -> None:
             model.ask(Request((Message("user", "Go."),), VIEW))
         assert time.monotonic() - began < 2
         timer.join()
+
+
+def test_a_wait_is_told_to_whoever_asked(tmp_path: Path) -> None:
+    workspace, told = Workspace(tmp_path), list[str]()
+    workspace.agent.mkdir()
+
+    def tell(line: str) -> None:
+        told.append(line)
+        workspace.stop_file.touch()
+
+    slow = Fault("rate_limit_retry_after", retry_after_s=60)
+    with StrictServer("deepseek", faults=[slow]) as server, environment(server.environment()):
+        model = make_models(Launched(model=MODEL), Limits(), workspace, ModelSettings(), on_wait=tell).planner
+        with pytest.raises(StopRequested):
+            model.ask(Request((Message("user", "Go."),), VIEW))
+    assert len(told) == 1 and told[0].startswith(f"waiting for {MODEL}: rate limit: ")
