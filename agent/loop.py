@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import astuple
 from subprocess import SubprocessError
+from types import UnionType
 from typing import assert_never
 
 from agent.core.decide import (
@@ -19,20 +20,24 @@ from agent.core.decide import (
     Pause,
     Publish,
     ReadReview,
+    RecordSeeds,
     Restore,
+    SeedAction,
     StartStep,
     decide,
+    decide_seed,
 )
 from agent.core.journal.events import Ended, Event, Finished, Paused, Resumed, Started
 from agent.core.journal.fold import advance, fold
 from agent.core.journal.kinds import PauseKind
+from agent.core.journal.replications import Replicate
 from agent.core.journal.state import State
-from agent.core.prompt.facts import summarise_attempts
+from agent.core.prompt.facts import summarise_attempts, summarise_rows
 from agent.edges.system.faults import say_fault
 from agent.edges.workspace.inbox import take_in
 from agent.edges.workspace.journal import Journal
 from agent.effects.edges import Edges
-from agent.effects.perform import perform
+from agent.effects.perform import perform, perform_seed
 from agent.errors import StopRequested, UsageError
 
 Watcher = Callable[[Event, State], None]
@@ -62,6 +67,7 @@ class Loop:
         self._listen(ended=resumed.more_runs)
         if goes_on and (resumed != Resumed() or self.journal.count > 1):
             self._append(resumed)
+        self._do_seeds(RecordSeeds)  # a crash may have left their commit
         while not self.state.ended:
             self._listen()
             action = decide(self.state, self.state.limits)
@@ -71,7 +77,7 @@ class Loop:
                         self._append(action.pause)
                     return self.state
                 case Finish():
-                    self._append(Ended(True, self._summary(), self.state.warnings))
+                    self._append(Ended(True, summarise_rows(self.state), self.state.warnings))
                 case GiveUp():
                     self._append(Ended(False, f"{action.reason}\n{summarise_attempts(self.state)}".strip()))
                 case (
@@ -88,6 +94,23 @@ class Loop:
                 case _:
                     assert_never(action)
         return self.state
+
+    def replicate(self, asked: Replicate | None = None) -> State:
+        """Run the replications that are asked for and not over, until the machine fails one. No model is asked.
+
+        Raises: StopRequested; OSError or UsageError of the machine. A later call goes on.
+        """
+        if asked:
+            self._append(asked)
+        self._do_seeds(SeedAction)
+        return self.state
+
+    def _do_seeds(self, kinds: type | UnionType) -> None:
+        """Carry out actions of these kinds that are due for replications."""
+        while (action := decide_seed(self.state)) and isinstance(action, kinds):
+            self._append(perform_seed(self._edges, action, self.state))
+            if self.state.replications.halt:
+                return
 
     def _act(self, action: Effect) -> None:
         if self._edges.workspace.is_stopped() and not isinstance(action, AwaitStep):
@@ -121,12 +144,6 @@ class Loop:
         event = self.journal.append(event).event  # as stored: a later fold comes to the same state
         self.state = advance(self.state, event)
         self._watch(event, self.state)
-
-    def _summary(self) -> str:
-        state = self.state
-        given_up = len(state.rows) - state.completed_runs
-        runs = "run" if state.completed_runs == 1 else "runs"
-        return f"{state.completed_runs} {runs} completed" + (f", {given_up} given up" if given_up else "")
 
 
 def step_key(action: Effect, state: State) -> str:

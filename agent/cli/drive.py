@@ -306,8 +306,11 @@ def report(workspace: Workspace, state: State) -> None:
             put(f"  {purpose}: {command}")
 
 
-def interrupt(workspaces: Sequence[Workspace]) -> None:
-    """After Ctrl-C, for the ideas at work: runs go on, unless a second Ctrl-C follows at once."""
+def interrupt(workspaces: Sequence[Workspace], command: str = "") -> None:
+    """After Ctrl-C, for the ideas at work: runs go on, unless a second Ctrl-C follows at once.
+
+    command: goes on with them. Empty: a resume.
+    """
     going: list[tuple[Runner, Path, str]] = []
     for workspace in workspaces:
         quoted = shlex.quote(str(workspace.path))
@@ -316,23 +319,24 @@ def interrupt(workspaces: Sequence[Workspace]) -> None:
         except (ScientistError, OSError, KeyboardInterrupt):
             continue
         if found is None:
-            say(f"interrupted; nothing is running; go on: scientist resume {quoted}")
+            say(f"interrupted; nothing is running; go on: scientist {command or f'resume {quoted}'}")
             continue
         going.append((*found, quoted))
         say(f"interrupted; {found[1].name} goes on. Ctrl-C again within {SECOND_INTERRUPT_S:g} s kills it.")
-        say(f"  go on: scientist resume {quoted}    stop it: scientist stop {quoted}")
+        say(f"  go on: scientist {command or f'resume {quoted}'}    stop it: scientist stop {quoted}")
     try:
         time.sleep(SECOND_INTERRUPT_S if going else 0)
     except KeyboardInterrupt:
         for runner, folder, quoted in going:
             runner.kill(folder)
-            say(f"killed {folder.name}; go on: scientist resume {quoted}")
+            say(f"killed {folder.name}; go on: scientist {command or f'resume {quoted}'}")
 
 
 def find_going(workspace: Workspace) -> tuple[Runner, Path] | None:
     """The runner and the folder of the step that is going or waits, None if there is none."""
     state = read_state(workspace)
-    folder = workspace.step_folder(state.opened.folder) if state.opened else None
+    opened = state.opened or (state.replications.next and state.replications.next.opened)
+    folder = workspace.step_folder(opened.folder) if opened else None
     if folder is None and state.pending and state.pending.kind == "StartStep":
         folder = max(workspace.attempts.glob("*.*"), key=lambda p: p.stat().st_mtime, default=None)
     runner = runner_for(state.launched)

@@ -24,6 +24,7 @@ COMMANDS = {
     "init": CommandEntry(_AT + "init", "Copy the templates and ideas that ship, to edit them."),
     "launch": CommandEntry(_AT + "launch", "Launch a batch of ideas."),
     "resume": CommandEntry(_AT + "resume", "Go on with ideas that paused, crashed or wait for you."),
+    "replicate": CommandEntry(_AT + "replicate", "Run a run's code again with fresh seeds."),
     "status": CommandEntry(_AT + "status", "Show how ideas stand."),
     "show": CommandEntry(_AT + "show", "Show an idea's plan and runs, or one run in full."),
     "history": CommandEntry(_AT + "history", "Show every edit of an idea and its outcome."),

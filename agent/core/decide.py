@@ -10,6 +10,7 @@ from agent.core.journal.approval import wait_for_plan, wait_for_run
 from agent.core.journal.budget import Limits
 from agent.core.journal.events import Paused
 from agent.core.journal.kinds import Purpose, Role, Stage, Step
+from agent.core.journal.replications import Replication, folder_of_seed
 from agent.core.journal.state import Candidate, State
 
 
@@ -91,8 +92,24 @@ class GiveUp:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class PublishSeed:
+    """Copy the outputs of a replication beside the others of its run."""
+
+    one: Replication
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSeeds:
+    """Write the facts of the replications under a key into notes.txt."""
+
+    run: int
+    key: str
+
+
 Effect = AskModel | ApplyReply | ReadReview | Lint | StartStep | AwaitStep | Publish | Restore
 Action = Effect | Pause | Finish | GiveUp
+SeedAction = StartStep | AwaitStep | PublishSeed | RecordSeeds
 
 
 def decide(state: State, limits: Limits) -> Action:
@@ -172,3 +189,27 @@ def steps_of(state: State) -> tuple[Step, ...]:
 def folder_of(run: int, serial: int, step: Step) -> str:
     """The step's folder under .agent/attempts: run_3.2 for the run itself, run_3.2.smoke for its smoke test."""
     return f"run_{run}.{serial}" + ("" if step is Step.RUN else f".{step}")
+
+
+def decide_seed(state: State) -> SeedAction | None:
+    """The next action for the replications that a person asked for. None if they are over and recorded.
+
+    The code is the run's own, so that it is neither linted nor tried in a smoke test again.
+    """
+    one = state.replications.next
+    for key, run in state.replications.unrecorded:
+        if all(asked.is_over for asked in state.replications.under(key)):
+            return RecordSeeds(run, key)
+    if one is None:
+        return None
+    if one.opened:
+        return AwaitStep(one.opened.step, one.opened.folder)
+    for step in steps_of(state):
+        if step not in (*one.passed, Step.SMOKE):
+            return StartStep(step, folder_of_seed(one, step), commit_of(state, one.run))
+    return PublishSeed(one)
+
+
+def commit_of(state: State, run: int) -> str:
+    """The commit that a completed run's code is in; that of run 0 is the template's."""
+    return next((row.commit for row in state.rows if row.run == run and row.completed), state.launched.commit)

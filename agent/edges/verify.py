@@ -37,7 +37,7 @@ from agent.edges.system.untrusted import Untrusted
 from agent.edges.template.load import Template
 from agent.edges.workspace.hand_edits import find_edits, has_repository
 from agent.edges.workspace.journal import Journal
-from agent.edges.workspace.layout import Workspace, frozen_template
+from agent.edges.workspace.layout import REPLICATIONS, Workspace, frozen_template
 from agent.edges.workspace.refs import read_refs
 from agent.errors import IntegrityError, UsageError
 
@@ -114,7 +114,7 @@ def _verify_once(workspace: Workspace) -> Report:
         events=len(check.events),
         blobs=len(named_blobs(check.events)),
         commits=len(named_commits(check.events)),
-        runs=len(check.runs),
+        runs=sum(run.seed is None for run in check.runs),
         disagreements=tuple(dict.fromkeys(found)),
         remarks=tuple(check.remarks),
     )
@@ -169,7 +169,8 @@ class _Check:
         self.template_read: Template | None = None
         pending = self.state.pending
         publishing = [self.state.run.number] if pending and pending.kind == "Publish" else []
-        self.published = {*(run.published.run for run in self.runs), *publishing}  # run numbers, an open one too
+        first = [run.published.run for run in self.runs if run.seed is None]
+        self.published = {*first, *publishing}  # run numbers, an open one too
         if tail := self.journal.path.read_bytes().rpartition(b"\n")[2]:
             problem = f"a torn tail, {len(tail)} B that no event acknowledged: no fault"
             self.remarks.append(f".agent/journal.jsonl has {problem}")
@@ -216,7 +217,7 @@ class _Check:
     def tags(self) -> Iterator[Disagreement]:
         if not self.has_git:
             return
-        for run in self.runs:
+        for run in (run for run in self.runs if run.seed is None):
             tag = run.published.tag
             commit = self.repo.resolve(f"refs/tags/{tag}")
             yield from compare_tag(run, commit, self.repo.tag_message(tag) if commit else "")
@@ -264,16 +265,15 @@ class _Check:
 
     def outputs(self, run: PublishedRun) -> Iterator[Disagreement]:
         """Compare the results files of a published run with the values recorded when its steps ended."""
-        number = run.published.run
-        if not self.workspace.run_folder(number).is_dir():
+        if not (self.workspace.path / run.place).is_dir():
             problem = f"is missing, though event {run.seq} published it"
-            yield Disagreement(f"run_{number}", problem, "put it back from a copy")
+            yield Disagreement(run.place, problem, "put it back from a copy", is_past=run.seed is not None)
             return
         for step, source, name in _RESULTS:
             if step not in run.closed:
                 continue
-            where = f"run_{number}/{name}"
-            text = read_output(self.workspace.path, f"run_{number}", name)
+            where = f"{run.place}/{name}"
+            text = read_output(self.workspace.path, *run.place.split("/"), name)
             if not isinstance(text, str):
                 problem = text.problem if isinstance(text, Untrusted) else "is missing"
                 remedy = f"put it back as it was published; event {run.seq} has its values"
@@ -303,3 +303,9 @@ class _Check:
                 number = int(path.name.removeprefix("run_"))  # that of a later run would be in its way
                 is_past = number < self.state.run.number
                 yield Disagreement(path.name, "was published by no event", remedy, is_past)
+        one, places = self.state.replications.next, [run.place for run in self.runs]
+        for path in sorted((self.workspace.path / REPLICATIONS).glob("*")):
+            is_open = one and path == self.workspace.replication_folder(one.run, one.seed)
+            if f"{REPLICATIONS}/{path.name}" not in places and not is_open:
+                remedy = "move it out of the workspace"
+                yield Disagreement(f"{REPLICATIONS}/{path.name}", "was published by no event", remedy, is_past=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from agent.core.code.search_marks import settings_of
+from agent.core.decide import RecordSeeds
 from agent.core.evidence.baseline import primary_metric, verdict_of
 from agent.core.journal.action_results import Published
 from agent.core.journal.kinds import Step
+from agent.core.journal.replications import Replicated, Replication
 from agent.core.journal.state import State
-from agent.core.prompt.facts import run_facts
+from agent.core.prompt.facts import run_facts, seed_facts
 from agent.core.prompt.notes import append_facts
 from agent.core.prompt.view import reference_of
 from agent.edges.git.repo import metrics_message
@@ -55,3 +57,32 @@ def publish(edges: Edges, state: State, key: str) -> Published:
         sandbox=measured.sandbox,
         doubt=measured.doubt,
     )
+
+
+def publish_seed(edges: Edges, one: Replication) -> Published:
+    """Copy the outputs of a replication to a folder of its own. It has no tag: its code is that of the run's."""
+    folders = {step: edges.workspace.step_folder(name) for step, name in one.folders.items()}
+    key = f"{one.key}-{one.seed}"
+    publish_run(edges.workspace, one.run, folders[Step.RUN], folders.get(Step.EVALUATE), key, seed=one.seed)
+    found = one.measured
+    return Published(
+        run=one.run,
+        values=found.values,
+        seed=one.seed,
+        self_reported=found.self_reported,
+        sandbox=found.sandbox,
+        doubt=found.doubt,
+    )
+
+
+def record_seeds(edges: Edges, state: State, action: RecordSeeds) -> Replicated:
+    """Write mean, spread and verdict of the run's replications into notes.txt."""
+    facts = seed_facts(state, edges.template.spec, edges.template.baselines, action.run)
+    notes = append_facts(edges.repo.read(state.code.head, ("notes.txt",)).get("notes.txt", ""), facts)
+    count = len(state.replications.under(action.key))
+    subject = f"Run {action.run} again: record {count} replication{'' if count == 1 else 's'} in notes.txt"
+    trailers = {"Run": str(action.run), "Replications": str(count)}
+    if state.launched.control:
+        trailers["Control"] = state.launched.control.removeprefix("control: ")
+    made = commit(edges.repo, {"notes.txt": notes}, subject, trailers | {"Step-Id": action.key})
+    return Replicated(action.run, action.key, made)

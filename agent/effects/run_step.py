@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.core.code.digest import imported_modules
-from agent.core.decide import AwaitStep, StartStep
+from agent.core.decide import AwaitStep, StartStep, commit_of
 from agent.core.evidence.draws import doubt_repeat, doubt_seed
 from agent.core.failure.diagnose import Failure, FailureKind
 from agent.core.failure.record import ExitRecord
 from agent.core.journal.action_results import Closed, Opened, Result, Voided
-from agent.core.journal.kinds import Step
+from agent.core.journal.kinds import Measured, Step
 from agent.core.journal.state import State
 from agent.core.prompt.view import reference_of
 from agent.edges.git.repo import Repo
@@ -79,17 +79,16 @@ class Steps:
             if isinstance(status, Taken) or (isinstance(status, Unclaimed) and self.runner.take_claim(folder)):
                 return Voided(step=action.step, folder=action.folder, reason="no supervisor had begun")
             return Opened(step=action.step, folder=action.folder)
-        assert state.attempt.candidate
-        outputs = None
+        place, outputs = place_of(state, action.folder), None
         if action.step is Step.EVALUATE:
-            run_step = self.workspace.step_folder(state.attempt.candidate.folders[Step.RUN])
-            outputs = run_step / "work" / f"run_{state.run.number}"
+            outputs = self.workspace.step_folder(place.folders[Step.RUN]) / "work" / f"run_{place.run}"
         data = Path(state.launched.data) if state.launched.data else None
         if data and not data.is_dir():
             raise UsageError(str(data), "the folder of --data is gone", "put it or a link to it back, then resume")
         check_frozen(self.template.folder)  # an earlier step could write there
         unplant(self.template.folder)
-        request = StepRequest(action.step, action.folder, state.run.number, self.repo.read(action.commit), outputs)
+        code = self.repo.read(action.commit)
+        request = StepRequest(action.step, action.folder, place.run, code, outputs, place.seed)
         equipment = Equipment(
             Path(state.launched.python),
             self.inherited,
@@ -116,10 +115,11 @@ class Steps:
         return self._close(state, action, folder, end.record) if isinstance(end, Exited) else _lost(action, end.reason)
 
     def _close(self, state: State, action: AwaitStep, folder: Path, record: ExitRecord) -> Result:
-        code = self.repo.read(state.attempt.candidate.commit if state.attempt.candidate else state.code.head)
+        place = place_of(state, action.folder)
+        code = self.repo.read(place.commit)
         reading = read_step(
             self.runner,
-            EndedStep(folder, action.step, state.run.number, record, self.workspace.is_stopped),
+            EndedStep(folder, action.step, place.run, record, self.workspace.is_stopped),
             self.template,
             own=[name for name in code if name.endswith(".py")],
             known={name for row in reference_of(state, self.template.baselines) for name in row.values},
@@ -139,27 +139,31 @@ class Steps:
             values=reading.measured.values,
             seconds=record.wall_s,
             self_reported=reading.measured.self_reported,
-            doubt="" if failure else self._doubt(state, action.step, code, reading.measured.values),
+            doubt="" if failure else self._doubt(state, place, action.step, code, reading.measured.values),
         )
 
-    def _doubt(self, state: State, step: Step, code: Mapping[str, str], values: Mapping[str, float]) -> str:
+    def _doubt(
+        self, state: State, place: RunPlace, step: Step, code: Mapping[str, str], values: Mapping[str, float]
+    ) -> str:
         """Why the run compares with no baseline, known at the end of its last step: its seed, or what changed since
         the launch.
         """
         last = Step.EVALUATE if state.launched.evaluates else Step.RUN
-        if step is not last or state.run.number == 0 or not state.attempt.candidate:
+        if step is not last or place.seed == 0:
             return ""
         spec, launched = self.template.spec, self.repo.read(state.launched.commit)
         if not spec.deterministic and (doubt := doubt_seed(launched, code)):
             return doubt
-        ran = {name: text for name, text in code.items() if name in spec.run_files}
-        same = {
-            row.run: row.values
-            for row in state.rows[-MOST_COMPARED:]
-            if row.completed and self.repo.read(row.commit, spec.run_files) == ran
-        }
-        measured = {**state.attempt.candidate.measured.values, **values}
-        return doubt_repeat(spec, measured, same) or self._weigh(state)
+        if place.seed == place.run:
+            ran = {name: text for name, text in code.items() if name in spec.run_files}
+            same = {
+                row.run: row.values
+                for row in state.rows[-MOST_COMPARED:]
+                if row.completed and self.repo.read(row.commit, spec.run_files) == ran
+            }
+        else:
+            same = {place.run: known} if (known := _values_of(state, place.run)) else {}
+        return doubt_repeat(spec, {**place.measured.values, **values}, same) or self._weigh(state)
 
     def _weigh(self, state: State) -> str:
         """Why the baselines judge none any more, as they did at the launch: data or packages may have changed."""
@@ -176,6 +180,34 @@ class Steps:
             return str(error)
         except OSError as error:  # as a package whose folder somebody is just changing
             return f"its baselines cannot be held against this machine: {error}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlace:
+    """The run that a step belongs to: the one at work, or a replication."""
+
+    run: int
+    seed: int
+    commit: str  # its code
+    folders: Mapping[Step, str]  # of its steps that ended
+    measured: Measured  # by those
+
+
+def place_of(state: State, folder: str) -> RunPlace:
+    """The run that the step in this folder belongs to."""
+    one, candidate, number = state.replications.next, state.attempt.candidate, state.run.number
+    if one and folder.startswith(f"run_{one.run}.seed_{one.seed}."):
+        return RunPlace(one.run, one.seed, commit_of(state, one.run), one.folders, one.measured)
+    if candidate is None:
+        return RunPlace(number, number, state.code.head, {}, Measured())
+    return RunPlace(number, number, candidate.commit, candidate.folders, candidate.measured)
+
+
+def _values_of(state: State, run: int) -> dict[str, float]:
+    """Results of a run, or else of its first replication: a template with baselines never made run 0 itself."""
+    own = state.baseline.values if run == 0 else next((row.values for row in state.rows if row.run == run), {})
+    again = state.replications.results_of(run).values()
+    return own or next((measured.values for measured in again), {})
 
 
 def _lost(action: AwaitStep, reason: str) -> Closed:

@@ -17,6 +17,7 @@ from agent.core.journal.action_results import (
     Voided,
 )
 from agent.core.journal.events import Ended, Event, Finished, Launched, Paused, Resumed, Started, Told
+from agent.core.journal.replications import Replicate, Replicated, Seeded
 from agent.core.journal.state import State
 from agent.core.prompt.render import number
 
@@ -40,7 +41,13 @@ def describe(event: Event, state: State) -> str | None:
             control = f" ({state.launched.remark})" if state.launched.remark else ""
             lines = [("completed: " if event.completed else "failed: ") + event.summary + control]
             return "\n".join(lines + [f"warning: {warning}" for warning in event.warnings])
-        case Launched() | Started():
+        case Replicate(run, seeds):
+            return f"run {run} again with {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+        case Seeded(run, seed, Published() as published):
+            return f"run {run}, seed {seed}: completed: {_say_values(published, state)}"
+        case Seeded():
+            return _describe_result(Finished("", event.result), state)
+        case Launched() | Started() | Replicated():
             return None
 
 
@@ -77,9 +84,12 @@ def _describe_result(event: Finished, state: State) -> str | None:
                 return f"{result.folder}: {result.failure.summary}"
             return f"{result.folder}: {result.step.value} ended well in {result.seconds:.1f} s"
         case Published():
-            names = sorted(result.values, key=lambda name: name != state.launched.primary)[:METRICS_SHOWN]
-            values = " ".join(f"{name}={number(result.values[name])}" for name in names)
-            return f"run {result.run} completed: {values}"
+            return f"run {result.run} completed: {_say_values(result, state)}"
         case Restored():
             what = "given up" if result.gives_up else "restored"
             return f"{what}, back to the code of {result.restores[:10]}"
+
+
+def _say_values(published: Published, state: State) -> str:
+    names = sorted(published.values, key=lambda name: name != state.launched.primary)[:METRICS_SHOWN]
+    return " ".join(f"{name}={number(published.values[name])}" for name in names)

@@ -33,7 +33,7 @@ def stop(
     for workspace in choose_workspaces("stop", paths, all_, workspaces):
         try:
             state: State | None = read_state(workspace)
-            if state and state.ended:
+            if state and state.ended and not state.replications.next:
                 if not all_:
                     typer.echo(f"{workspace.path}: has ended already")
                 continue

@@ -6,11 +6,13 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from agent.core.decide import commit_of
 from agent.core.inputs.idea import Idea
 from agent.core.journal.action_results import Applied, Asked, Closed, Handed, Published, Refused, Restored, Reviewed
 from agent.core.journal.events import Event, Finished, Launched
 from agent.core.journal.fold import advance, begin
 from agent.core.journal.kinds import Measured, Step
+from agent.core.journal.replications import Replicated, Seeded
 from agent.core.journal.state import State
 from agent.core.model.messages import scrub
 
@@ -84,6 +86,13 @@ class PublishedRun:
     commit: str
     published: Published
     closed: Mapping[Step, Closed]
+    seed: int | None = None  # of a replication of that run
+
+    @property
+    def place(self) -> str:
+        """Its folder in the workspace."""
+        run = f"run_{self.published.run}"
+        return run if self.seed is None else f"replications/{run}.seed_{self.seed}"
 
 
 def named_blobs(events: Iterable[Event]) -> list[NamedBlob]:
@@ -118,13 +127,15 @@ def named_commits(events: Iterable[Event]) -> list[NamedCommit]:
                 found.setdefault(sha, NamedCommit(seq, sha, ""))
             case Finished(result=Applied() | Reviewed() | Published() | Restored() as result) if result.commit:
                 found.setdefault(result.commit, NamedCommit(seq, result.commit, event.key))
+            case Replicated(commit=sha, key=key) if sha:
+                found.setdefault(sha, NamedCommit(seq, sha, key))
             case _:
                 pass
     return list(found.values())
 
 
 def published_runs(events: Sequence[Event]) -> list[PublishedRun]:
-    """Every completed run, with the code and the steps that it was published from."""
+    """Every completed run and replication, with the code and the steps that it was published from."""
     first = events[0]
     assert isinstance(first, Launched)
     state, closed, runs = begin(first), dict[str, Closed](), list[PublishedRun]()
@@ -135,12 +146,17 @@ def published_runs(events: Sequence[Event]) -> list[PublishedRun]:
             candidate = state.attempt.candidate
             steps = {step: closed[folder] for step, folder in candidate.folders.items() if folder in closed}
             runs.append(PublishedRun(seq, candidate.commit, event.result, steps))
+        if isinstance(event, Seeded) and isinstance(event.result, Closed):
+            closed[event.result.folder] = event.result
+        if isinstance(event, Seeded) and isinstance(event.result, Published) and (one := state.replications.next):
+            steps = {step: closed[folder] for step, folder in one.folders.items() if folder in closed}
+            runs.append(PublishedRun(seq, commit_of(state, one.run), event.result, steps, one.seed))
         state = advance(state, event)
     return runs
 
 
 def is_writing(state: State) -> bool:
-    """Whether an effect is open that makes a commit."""
+    """Whether an effect of the loop is open that makes a commit."""
     return state.pending is not None and state.pending.kind in _WRITING_EFFECTS
 
 
@@ -153,8 +169,8 @@ def compare_branch(
     """
     by_sha = {commit.sha: commit for commit in branch}
     known = {commit.sha for commit in named}
-    key = state.pending.key if state.pending and is_writing(state) else ""
-    in_flight = {commit.sha for commit in branch[-1:] if key and commit.step_id == key}
+    keys = [key for key in state.open_keys if is_writing(state) or not state.pending or key != state.pending.key]
+    in_flight = {commit.sha for commit in branch[-1:] if commit.step_id in keys}
     back = f"git branch mine main, then git update-ref refs/heads/main {state.code.head}"
     checked = [c for c in named if branch or c.sha not in existing]  # with no branch at all that is one disagreement
     found = [problem for commit in checked if (problem := _compare_commit(commit, by_sha, existing))]

@@ -1,20 +1,59 @@
-"""Signs that the seed of a run did not reach the random draws of its code."""
+"""Several draws of one code: their summary, and signs that the seed did not reach them."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from agent.core.code.source import parse
+from agent.core.evidence.baseline import Baseline, verdict_of
 from agent.core.evidence.numbers import is_cost
-from agent.core.inputs.spec import TemplateSpec
+from agent.core.evidence.verdict import Verdict
+from agent.core.inputs.spec import Metric, TemplateSpec
+from agent.core.journal.kinds import Measured
 
-__all__ = ["doubt_repeat", "doubt_seed"]
+__all__ = ["Draws", "doubt_repeat", "doubt_seed", "summarise_draws"]
 
 SEED: Final = "SCIENTIST_SEED"
 ROUNDING: Final = 1e-9  # of a number
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """Results of one code with several seeds, in one metric. deviation: None for a single seed.
+
+    verdicts: of each seed. verdict: of the mean, held against the band of one more run.
+    """
+
+    mean: float
+    deviation: float | None
+    verdicts: Mapping[int, Verdict | None]
+    verdict: Verdict | None
+
+
+def summarise_draws(
+    spec: TemplateSpec, metric: Metric, results: Mapping[int, Measured], baselines: Sequence[Baseline]
+) -> Draws | None:
+    """The summary of results by seed. None if none has the metric."""
+    scored = {seed: measured for seed, measured in results.items() if metric.name in measured.values}
+    if not scored:
+        return None
+    shared = set.intersection(*(set(measured.values) for measured in scored.values()))
+    mean = Measured(
+        {name: statistics.fmean(m.values[name] for m in scored.values()) for name in shared},
+        next((m.self_reported for m in scored.values() if m.self_reported), ""),
+        doubt=next((m.doubt for m in scored.values() if m.doubt), ""),
+    )
+    values = [measured.values[metric.name] for measured in scored.values()]
+    return Draws(
+        mean.values[metric.name],
+        statistics.stdev(values) if len(values) > 1 else None,
+        {seed: verdict_of(spec, metric, measured, baselines) for seed, measured in scored.items()},
+        verdict_of(spec, metric, mean, baselines),
+    )
 
 
 def doubt_seed(before: Mapping[str, str], after: Mapping[str, str]) -> str:

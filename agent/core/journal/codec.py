@@ -6,18 +6,7 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from agent.core.journal.events import (
-    JOURNAL_VERSION,
-    STEP_LIMITS,
-    Ended,
-    Event,
-    Finished,
-    Launched,
-    Paused,
-    Resumed,
-    Started,
-    Told,
-)
+from agent.core.journal.events import JOURNAL_VERSION, STEP_LIMITS, AnyEvent, Event, Launched, Resumed
 
 __all__ = ["NewerJournal", "UnknownEvent", "from_json", "to_json"]
 
@@ -36,7 +25,7 @@ class NewerJournal(UnknownEvent):
     """A launch written by a later version of this program."""
 
 
-def to_json(event: Launched | Started | Finished | Paused | Resumed | Told | Ended) -> Any:
+def to_json(event: AnyEvent) -> Any:
     """The event as JSON values, every field named but those that version 1 began without."""
     value = _ADAPTER.dump_python(event, mode="json")
     result = value.get("result")
@@ -49,14 +38,14 @@ def to_json(event: Launched | Started | Finished | Paused | Resumed | Told | End
     return value
 
 
-def from_json(value: object) -> Launched | Started | Finished | Paused | Resumed | Told | Ended:
+def from_json(value: object) -> AnyEvent:
     """The event. Fields that an older version did not write get their defaults.
 
     Raises: UnknownEvent if the value is no event of this version, or has a field that this version does not know.
     """
     if isinstance(value, dict) and isinstance(version := value.get("version"), int) and version > JOURNAL_VERSION:
         raise NewerJournal(f"the journal has version {version}, and this program reads up to {JOURNAL_VERSION}")
-    event: Launched | Started | Finished | Paused | Resumed | Told | Ended
+    event: AnyEvent
     try:
         event = _ADAPTER.validate_python(value, strict=False)
     except ValidationError as error:

@@ -5,6 +5,7 @@ Started, Finished   around every effect, with the same key
 Paused, Resumed     work stopped for a reason that time or a person can remove
 Told                a word of the researcher for the model, at any time
 Ended               last, unless a resume adds runs after it
+Replicate, Seeded, Replicated   a run again with fresh seeds, at any time: replications.py has them
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pydantic import Field
 from agent.core.journal.action_results import Asked, Result
 from agent.core.journal.budget import Limits
 from agent.core.journal.kinds import PauseKind, Role
+from agent.core.journal.replications import Replicate, Replicated, Seeded
 
 JOURNAL_VERSION = 1
 # Fields of a launch and of a resume that change the template's limits of a step.
@@ -202,7 +204,8 @@ class Ended:
     type: Literal["ended"] = "ended"
 
 
-Event = Annotated[Launched | Started | Finished | Paused | Resumed | Told | Ended, Field(discriminator="type")]
+AnyEvent = Launched | Started | Finished | Paused | Resumed | Told | Ended | Replicate | Seeded | Replicated
+Event = Annotated[AnyEvent, Field(discriminator="type")]
 
 
 def replies_of(events: Iterable[object], role: Role) -> list[Asked]:

@@ -25,6 +25,7 @@ from agent.core.journal.action_results import (
 from agent.core.journal.approval import go_on, open_again
 from agent.core.journal.events import Ended, Event, Finished, Launched, Paused, Resumed, Started, Told
 from agent.core.journal.kinds import Intent, PauseKind, Role, Stage, Step
+from agent.core.journal.replications import Replicate, Replicated, Seeded, advance_replications
 from agent.core.journal.roles import begin_review, hand_over, hear, miss_review, refuse_reply, take_review
 from agent.core.journal.spending import spend_call, spend_failure
 from agent.core.journal.state import Attempt, Candidate, CodeState, RunAtWork, RunRow, State
@@ -67,6 +68,10 @@ def advance(state: State, event: Event) -> State:
             return _told(state, event)
         case Ended():
             return replace(state, ended=event)
+        case Replicate() | Seeded() | Replicated():
+            head = event.commit if isinstance(event, Replicated) and event.commit else state.code.head
+            replications = advance_replications(state.replications, event, state.limits.lost_steps)
+            return replace(state, replications=replications, code=replace(state.code, head=head))
         case _:
             assert_never(event)
 

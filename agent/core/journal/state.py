@@ -9,6 +9,7 @@ from agent.core.journal.action_results import Opened, Reviewed
 from agent.core.journal.budget import Limits, Paid, Tally
 from agent.core.journal.events import Ended, Launched, Paused, Started
 from agent.core.journal.kinds import Measured, PlanItem, Purpose, Role, Stage, Step
+from agent.core.journal.replications import Replications
 from agent.core.journal.words import Word
 
 
@@ -264,6 +265,8 @@ class State:
     last_words: str = ""
     # Number of the last attempt folder in which figures were drawn.
     plots: int = 0
+    # Runs again with fresh seeds, as a person asked for them.
+    replications: Replications = field(default_factory=Replications)
     # Results of run 0, the template's own code.
     baseline: Measured = field(default_factory=Measured)
     # Lines for a person about parts that were left out.
@@ -278,6 +281,12 @@ class State:
     @property
     def limits(self) -> Limits:
         return self.launched.limits
+
+    @property
+    def open_keys(self) -> tuple[str, ...]:
+        """Keys of commits that may be on the branch already, though no event names them."""
+        pending = (self.pending.key,) if self.pending else ()
+        return (*pending, *(key for key, _ in self.replications.unrecorded))
 
     @property
     def tries(self) -> int:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from agent.core.evidence.baseline import Baseline, summarise, verdict_of
+from agent.core.evidence.baseline import RUN_0, Baseline, primary_metric, summarise, verdict_of
+from agent.core.evidence.draws import summarise_draws
 from agent.core.evidence.verdict import Verdict
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.action_results import Reviewed
 from agent.core.journal.kinds import Measured
 from agent.core.journal.state import State, say_trust
 from agent.core.prompt.render import number
+from agent.core.prompt.view import reference_of
 from agent.core.text.plain import plain_line
 
 
@@ -64,6 +66,40 @@ def _against_first(baselines: Sequence[Baseline], name: str) -> str:
     return f" (baseline {reference.name}: {number(reference.means[name])}{spread}, {seeds})"
 
 
+def seed_facts(state: State, spec: TemplateSpec, stored: Sequence[Baseline], run: int) -> str:
+    """The section of a run's replications."""
+    control = [state.launched.control, ""] if state.launched.control else []
+    lines = [f"## Run {run} again", "", *control, *say_replications(state, spec, stored, run)]
+    return "\n".join(lines) + "\n"
+
+
+def say_replications(state: State, spec: TemplateSpec, stored: Sequence[Baseline], run: int) -> list[str]:
+    """A run's replications in words: mean and spread, each seed, and the verdict. Empty if nobody asked for any.
+
+    stored: the template's baselines. Run 0 is not held against its own replications, if those are the baseline.
+    """
+    asked, results = state.replications.of(run), state.replications.results_of(run)
+    reference = reference_of(state, stored)
+    reference = () if run == 0 and any(b.name == RUN_0 for b in reference) else reference
+    metric = primary_metric(spec, next((measured.values for measured in results.values()), None))
+    draws = summarise_draws(spec, metric, results, reference) if metric else None
+    lines = []
+    if draws and metric:
+        spread = f" ± {number(draws.deviation)}" if draws.deviation is not None else ""
+        of = f"mean and standard deviation over {len(draws.verdicts)} fresh seeds" if spread else "one fresh seed"
+        lines.append(f"{metric.name} = {number(draws.mean)}{spread} ({of} of the code of run {run})")
+    for one in asked:
+        verdict = draws.verdicts.get(one.seed) if draws else None
+        value = one.measured.values.get(metric.name) if metric else None
+        said = f"{metric.name} = {number(value)}" if metric and value is not None else "its results lie in the folder"
+        judged = f" ({verdict.kind.value})" if verdict else ""
+        told = f"failed: {one.failure}" if one.failure else f"{said}{judged}" if one.published else "is not over"
+        lines.append(f"- seed {one.seed}: {plain_line(told)}")
+    if draws and draws.verdict:
+        lines.append(f"Verdict of the mean: {draws.verdict.kind.value}. {draws.verdict.reason}")
+    return lines
+
+
 def review_facts(review: Reviewed, *, revised: bool) -> str:
     """The section of a review of the idea."""
     lines = [f"## Review after run {review.run}: {review.judgement}", "", review.reason]
@@ -76,6 +112,13 @@ def failure_facts(state: State) -> str:
     """The section of a run number that was given up."""
     lines = [f"## Run {state.run.number}: given up", "", f"Failed attempts: {state.run.attempts_spent}.", ""]
     return "\n".join(lines + [f"- {told}" for told in _counted([f.summary for f in state.run.failures])]) + "\n"
+
+
+def summarise_rows(state: State) -> str:
+    """How many run numbers came to which end."""
+    given_up = len(state.rows) - state.completed_runs
+    runs = "run" if state.completed_runs == 1 else "runs"
+    return f"{state.completed_runs} {runs} completed" + (f", {given_up} given up" if given_up else "")
 
 
 def summarise_attempts(state: State) -> str:

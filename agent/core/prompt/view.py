@@ -280,8 +280,11 @@ def reference_of(state: State, baselines: Sequence[Baseline]) -> tuple[Baseline,
     """
     usable = state.baseline.values and not state.baseline.self_reported
     doubt = doubt_of(baselines)
-    own = (Baseline(RUN_0, 0, state.baseline.values, doubt=doubt),) if usable else ()
-    return own if own and (doubt or not baselines) else tuple(baselines)
+    if not usable or (baselines and not doubt):
+        return tuple(baselines)
+    again = [(seed, m.values) for seed, m in state.replications.results_of(0).items() if not m.self_reported]
+    runs = [(0, state.baseline.values), *again]  # with fresh seeds of the same code it has a band
+    return tuple(Baseline(RUN_0, seed, values, doubt=doubt) for seed, values in runs)
 
 
 def view_row(row: RunRow, spec: TemplateSpec, primary: Metric | None, baselines: Sequence[Baseline]) -> RowView:

@@ -27,7 +27,7 @@ BRANCH = "refs/heads/main"
 RESCUE = "refs/rescue/"
 STEPS_SEARCHED = 50
 MOST_BYTES = 1 << 28  # of a file that somebody wrote into the work tree
-EXCLUDED = ("run_*/", ".agent/", "plots/")
+EXCLUDED = ("run_*/", "replications/", ".agent/", "plots/")
 
 _NO_COMMIT = "0" * 40
 

@@ -30,14 +30,20 @@ RESULTS_CAP_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class StepRequest:
-    """Step to prepare: its kind, the name of its new folder, the number of its run, and the code."""
+    """Step to prepare."""
 
+    # Its kind.
     step: Step
+    # Name of its new folder.
     folder: str
+    # Number of its run.
     run: int
+    # Texts of the files of its commit.
     code: Mapping[str, str]
     # Folder of the run that an evaluation reads.
     run_outputs: Path | None = None
+    # Seed of a replication. None: the number of the run.
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ def prepare_step(workspace: Workspace, template: Template, request: StepRequest,
         interpreter=equipment.interpreter,
         sealed=template.sealed,
         home=place / "home",
-        seed=request.run,
+        seed=request.run if request.seed is None else request.seed,
         smoke=request.step is Step.SMOKE,
         extra=template.spec.environment.variables,
         inherited=equipment.inherited,

@@ -26,15 +26,20 @@ LISTED = 20
 _FILE_MODE, _FOLDER_MODE = 0o444, 0o755  # later runs find it linked into their folders
 
 
-def publish_run(workspace: Workspace, run: int, run_step: Path, evaluate_step: Path | None, key: str) -> Path:
+def publish_run(
+    workspace: Workspace, run: int, run_step: Path, evaluate_step: Path | None, key: str, *, seed: int | None = None
+) -> Path:
     """Move a completed run's outputs to run_N/, with its log and evaluation. A second call changes nothing.
+
+    seed: of a replication of the run, whose outputs go to a folder of its own.
 
     Only plain files, folders and links that stay inside are published. All else is left out, and named at the log's
     end.
 
     Raises: IntegrityError if a folder of that name came from elsewhere, or the outputs are no folder.
     """
-    final = workspace.run_folder(run)
+    final = workspace.run_folder(run) if seed is None else workspace.replication_folder(run, seed)
+    final.parent.mkdir(exist_ok=True)
     building = workspace.agent / "tmp" / f"publish-{key}"
     noted = building.with_name(f"{building.name}.left-out")
     source = run_step / "work" / f"run_{run}"
@@ -58,7 +63,7 @@ def publish_run(workspace: Workspace, run: int, run_step: Path, evaluate_step: P
     _make_read_only(building)
     fsync_tree(building)
     building.rename(final)
-    fsync_folder(workspace.path)
+    fsync_folder(final.parent)
     noted.unlink(missing_ok=True)
     return final
 

@@ -42,8 +42,8 @@ def find_edits(repo: Repo, state: State) -> HandEdits:
     While an effect is open, its commit may be on top already, and its files may not be in the work tree yet.
     """
     head, at = repo.head(), state.code.head
-    open_commit = repo.find_step(state.pending.key) if state.pending else None
-    expected = open_commit if open_commit and open_commit == head else at
+    open_commits = [repo.find_step(key) for key in state.open_keys]
+    expected = head if head in open_commits else at
     dirty = repo.dirty_files() if head else []
     if dirty and head == expected != at:
         before = repo.read(at)

@@ -32,6 +32,7 @@ BATCH_FILE = "batch.json"
 GONE = f"is gone, though {BATCH_FILE} lists it; put it back, or take its name out there"
 TEMPLATES = ".templates"
 BATCH_SCHEMA = 1
+REPLICATIONS = "replications"
 CLOCK_S = 1.0  # a filesystem's clock goes in steps
 
 
@@ -74,6 +75,9 @@ class Workspace:
 
     def run_folder(self, run: int) -> Path:
         return self.path / f"run_{run}"
+
+    def replication_folder(self, run: int, seed: int) -> Path:
+        return self.path / REPLICATIONS / f"run_{run}.seed_{seed}"
 
     def journal(self, redact: Redactor | None = None) -> Journal:
         """Open the journal. `redact` takes keys out of everything that is written.

@@ -42,6 +42,7 @@ from agent.core.journal.events import (
     Told,
 )
 from agent.core.journal.kinds import Intent, Measured, PauseKind, PlanItem, Purpose, Role, Step
+from agent.core.journal.replications import Replicate, Replicated, Seeded
 from tests.examples import examples
 
 text = st.text(max_size=8)
@@ -162,6 +163,14 @@ EVENTS: dict[type, st.SearchStrategy[object]] = {
         pause_before=st.none() | text,
     ),
     Told: st.builds(Told, id=text, text=text),
+    Replicate: st.builds(Replicate, run=count, seeds=st.lists(count, max_size=3).map(tuple), key=text),
+    Seeded: st.builds(
+        Seeded,
+        run=count,
+        seed=count,
+        result=st.one_of(*(RESULTS[kind] for kind in (Opened, Voided, Closed, Published))),
+    ),
+    Replicated: st.builds(Replicated, run=count, key=text, commit=text),
     Ended: st.builds(Ended, completed=st.booleans(), summary=text, warnings=st.lists(text, max_size=2).map(tuple)),
 }
 
