@@ -43,14 +43,19 @@ def state_of(agent: Path) -> str:
     if holder is not None and holder.is_alive() is not False:
         return "at work"
     try:
-        last = json.loads(last_line(agent / "journal.jsonl"))["event"]["type"]
+        last = last_type(agent / "journal.jsonl")
     except (OSError, ValueError, LookupError, TypeError):
         return "unreadable"
     return {"ended": "ended", "paused": "paused", "launched": "pending"}.get(last, "interrupted")
 
 
-def last_line(path: Path) -> bytes:
-    """The last whole line of a journal. What a crash tore off after it does not count: a resume mends that.
+# Events that tell nothing of how the idea stands: replications of a run, and words of a person, at any time.
+APART = ("replicate", "seeded", "replicated", "told")
+
+
+def last_type(path: Path) -> str:
+    """Type of the last event of a journal that tells how the idea stands. What a crash tore off after the last whole
+    line does not count: a resume mends that.
 
     Raises: ValueError if there is none.
     """
@@ -60,9 +65,10 @@ def last_line(path: Path) -> bytes:
         while True:
             begin = max(0, size - wanted)
             file.seek(begin)
-            lines = file.read(size - begin).split(b"\n")[:-1]
-            if len(lines) > 1 or (lines and begin == 0):
-                return lines[-1]
+            lines = file.read(size - begin).split(b"\n")[:-1][begin > 0 :]  # the first may lack its beginning
+            kinds = (str(json.loads(line)["event"]["type"]) for line in reversed(lines))
+            if kind := next((kind for kind in kinds if kind not in APART), ""):
+                return kind
             if begin == 0:
-                raise ValueError(f"{path} has no line")
+                raise ValueError(f"{path} has no such line")
             wanted *= 4

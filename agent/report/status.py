@@ -161,7 +161,8 @@ def stand(path: str, state: State, spec: TemplateSpec, baselines: Sequence[Basel
 def _work_state(state: State, activity: Activity) -> tuple[WorkState, str]:
     if state.ended:
         work = WorkState.COMPLETED if state.ended.completed else WorkState.FAILED
-        return work, state.ended.summary.partition("\n")[0]
+        said = (state.ended.summary.partition("\n")[0], say_again(state))
+        return work, "; ".join(part for part in said if part)
     silence = activity.silence
     if activity.is_held:
         return (WorkState.STALLED, silence) if silence else (WorkState.RUNNING, "")
@@ -174,6 +175,13 @@ def _work_state(state: State, activity: Activity) -> tuple[WorkState, str]:
         return WorkState.STALLED, f"{cause}; {silence}"
     step = f"{state.opened.folder} goes on" if state.opened and activity.step_goes_on else "nothing is running"
     return WorkState.INTERRUPTED, f"{cause}; {step}"
+
+
+def say_again(state: State) -> str:
+    """Which runs have replications, with how many of their seeds are over. Empty if none has."""
+    runs = sorted({one.run for one in state.replications.all})
+    counts = [(run, [one.is_over for one in state.replications.of(run)]) for run in runs]
+    return ", ".join(f"run {run} again with {sum(over)} of {len(over)} seeds" for run, over in counts)
 
 
 def phase_of(state: State) -> str:

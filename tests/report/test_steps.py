@@ -47,3 +47,10 @@ def test_a_step_is_named_in_words(folder: str, step: Step, title: str) -> None:
 def test_other_folders_are_no_steps() -> None:
     names = ("run_3", "run_3.", "run_3.1.", "run_3.1.plot", "plot", "run_\uff13.1")
     assert [read_step(name) for name in names] == [None] * 6
+
+
+def test_a_replication_is_named_by_its_seed_and_comes_last() -> None:
+    again = "run_3.seed_10001.1.evaluate"
+    assert [step.folder for step in order_steps([again, "plot.1", "run_4.1"])] == ["run_4.1", "plot.1", again]
+    found = read_step(again)
+    assert found and (found.run, found.seed, found.title) == (3, 10001, "evaluation of run 3 again, seed 10001")

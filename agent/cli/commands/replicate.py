@@ -30,7 +30,14 @@ from agent.edges.sandbox.choose import choose_sandbox
 from agent.edges.template.load import Template
 from agent.edges.verify import check_agreement
 from agent.edges.workspace.hand_edits import check_untouched
-from agent.edges.workspace.layout import Workspace, frozen_template, mend_folders, open_workspace, withdraw_stop
+from agent.edges.workspace.layout import (
+    Workspace,
+    frozen_template,
+    mend_folders,
+    open_workspace,
+    read_state,
+    withdraw_stop,
+)
 from agent.edges.workspace.lock import hold_lock
 from agent.effects.edges import Edges
 from agent.effects.run_step import Steps
@@ -61,8 +68,9 @@ def replicate(
     try:
         with open_foot(), hold_lock(workspace.agent):
             withdraw_stop(workspace, VOICE.age_s())
+            before = read_state(workspace)
+            number = choose_run(workspace, before, frozen_template(workspace, before.launched), run)
             loop = open_seeds(workspace)
-            number = choose_run(workspace, loop.state, frozen_template(workspace, loop.state.launched), run)
             asked = plan_seeds(workspace, loop, number, seeds)
             state = loop.replicate(asked)
     except KeyboardInterrupt:

@@ -19,6 +19,7 @@ from agent.core.journal.events import Event, Finished
 from agent.core.journal.kinds import Measured, Stage, Step
 from agent.core.journal.state import RunRow, State, say_trust
 from agent.core.journal.words import say_word
+from agent.core.prompt.facts import say_replications
 from agent.core.prompt.render import number
 from agent.core.prompt.view import reference_of, view_row
 from agent.edges.run.prepare_step import command_of, limits_of
@@ -107,8 +108,18 @@ def describe_idea(workspace: Workspace, state: State, template: Template) -> dic
         "plan": [f"{i.number}. {'[over] ' if i.number in state.done_items else ''}{i.text}" for i in state.plan],
         "baselines": _baseline_lines(state, template),
         "runs": [_row_line(row, state, template) for row in state.rows],
+        "replications": _replication_lines(state, template),
         "luck": _luck_line(state, template),
     }
+
+
+def _replication_lines(state: State, template: Template) -> list[str]:
+    """Of each run that was run again with fresh seeds, mean, spread and verdict."""
+    runs = sorted({one.run for one in state.replications.all})
+    return [
+        "\n".join([f"run {run} again:", *say_replications(state, template.spec, template.baselines, run)])
+        for run in runs
+    ]
 
 
 def _luck_line(state: State, template: Template) -> str:
@@ -164,6 +175,7 @@ def describe_run(workspace: Workspace, state: State, template: Template, row: Ru
         "settings": row.settings,
         "verdict": f"{verdict.kind.value}: {verdict.reason}" if verdict else "no verdict",
         "results": say_trust(state.launched, row.measured),
+        "replications": say_replications(state, template.spec, template.baselines, row.run),
         "sandbox": row.measured.sandbox,
         "hypothesis": row.item.hypothesis if row.item else "",
         "expected": row.item.expected if row.item else "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -138,8 +139,19 @@ def row_line(judged: RowView, view: TurnView) -> str:
     remarks = [judged.verdict.kind.value] if judged.verdict else []
     remarks += ["self-reported"] if row.measured.self_reported else []
     remarks += [f"idea {row.review.judgement}"] if row.review else []
+    remarks += _again(view, row.run, primary)
     verdict = f" ({', '.join(remarks)})" if remarks else ""
     return f"run {row.run} | {numbers}{verdict} | {plain_line(aim, SUBJECT_CHARS)}"
+
+
+def _again(view: TurnView, run: int, primary: str) -> list[str]:
+    """Mean and spread of the run's replications, which a person asked for."""
+    found = view.state.replications.results_of(run).values()
+    values = [measured.values[primary] for measured in found if primary in measured.values]
+    if not values:
+        return []
+    spread = f" ± {number(statistics.stdev(values))}" if len(values) > 1 else ""
+    return [f"again with {len(values)} other seeds: {number(statistics.fmean(values))}{spread}"]
 
 
 def frontier_curves(rows: Sequence[BaselineRow], primary: Metric | None, axis: str) -> list[str]:
