@@ -289,7 +289,7 @@ class _Check:
                 remedy = f"put it back as it was published; event {run.seq} has its values"
                 yield Disagreement(where, problem, remedy)
             return
-        if self.template_read.foreign:  # names that an older version did not read are no disagreement
+        if self.template_read.reads_means:  # names that an older version did not read are no disagreement
             recorded = run.closed[step].values
             results = replace(results, values={n: v for n, v in results.values.items() if n in recorded})
         trust = read_self_report(results.data) if step is Step.EVALUATE else ""

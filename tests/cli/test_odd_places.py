@@ -326,6 +326,8 @@ def test_a_launch_says_what_it_cannot_use_of_a_given_run(
     announce_given_run(load_template(folder / "old"))
     said = capsys.readouterr().err
     assert said.endswith(f"{told}\n") if told else not said
+    how = """it holds loss; have them read by template.toml: [[metrics]], name = "loss", path = ["loss"]"""
+    assert (how in said) == (given == '{"loss": 1}')
 
 
 def test_a_description_that_is_a_folder_is_named(scientist: Scientist, folder: Path) -> None:

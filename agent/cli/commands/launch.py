@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,19 +31,23 @@ from agent.cli.models import check_roles, control_of, titles_of, to_launched
 from agent.cli.options import Chosen, IdeasArg, LaunchSettings, spread_settings
 from agent.cli.places import find_ideas, ideas_roots, read_ideas, template_roots
 from agent.cli.terminal import note, read_redactor, say
+from agent.core.authoring.check import numbers_in
 from agent.core.evidence.baseline import primary_metric
+from agent.core.evidence.numbers import read_number
 from agent.core.inputs.idea import NAME_CHARS, Idea, choose_ideas
 from agent.core.inputs.judged import say_stand_in
 from agent.core.journal.events import STEP_LIMITS, Launched
 from agent.edges.model.replay import replay_name
 from agent.edges.run.prepare_step import limits_of
 from agent.edges.sandbox.choose import choose_sandbox
-from agent.edges.template.authoring.inspect import check_given_run
+from agent.edges.template.authoring.inspect import check_given_run, read_given_run
 from agent.edges.template.data import Prepared
 from agent.edges.template.frozen import freeze_template
 from agent.edges.template.load import Template, find_template, load_template, read_spec
 from agent.edges.workspace.layout import Workspace, create_batch, template_store, with_name
 from agent.edges.workspace.refs import find_refs
+
+MOST_NAMED = 5
 
 
 @spread_settings
@@ -76,7 +81,7 @@ def launch(ideas: IdeasArg, settings: LaunchSettings) -> None:
     announce_baselines(found)
     if stand_in := say_stand_in(read_spec(source.folder), source.spec, source.profile):
         say(f"warning: {stand_in}")
-    if source.foreign:
+    if source.reads_means:
         announce_given_run(source)
     announce_limits(frozen, asked)
     launched = describe_launch(asked, frozen, interpreter, prepared)
@@ -104,11 +109,26 @@ def announce_baselines(found: Weighed) -> None:
 
 
 def announce_given_run(template: Template) -> None:
-    """Print what cannot be used of the run_0 that an AI-Scientist folder brings."""
+    """Print what cannot be used of the run_0 that a folder without declared metrics brings."""
+    info = read_given_run(template.folder)
+    if info and not template.baselines:
+        announce_other_numbers(info)
+    elif not (template.foreign or info or template.spec.evaluate):
+        note("template.toml declares no metric: numbers under `means` of final_info.json are read, and no others")
     instead = "" if template.baselines else "; the code as it is runs as run 0 instead"
     for remark in check_given_run(template.folder):
         if remark.level == "mend":
             say(f"{remark.text}{instead}")
+
+
+def announce_other_numbers(info: Mapping[str, object]) -> None:
+    """Print the numbers of results in which nothing counts as a metric, and how to have them read."""
+    names = list(numbers_in(info))
+    shown = ", ".join(names[:MOST_NAMED]) + (", ..." if names[MOST_NAMED:] else "")
+    paths = [name.split(".") for name in names if read_number(info, name.split(".")) is not None]
+    if paths:
+        line = f'[[metrics]], name = "{paths[0][-1]}", path = {json.dumps(paths[0])}, direction = "lower"'
+        say(f"runs like run_0 report no metric: it holds {shown}; have them read by template.toml: {line}")
 
 
 def announce_limits(template: Template, asked: Launched) -> None:

@@ -11,12 +11,13 @@ from typing import Final
 from agent.core.evidence.numbers import finite_number, read_number
 from agent.core.text.plain import plain_line
 
-__all__ = ["means_metrics", "means_paths", "means_problems"]
+__all__ = ["NO_MEANS", "means_metrics", "means_paths", "means_problems"]
 
 MOST_MEANS: Final = 100
 MOST_PROBLEMS: Final = 20
 NAME_CHARS: Final = 80
 KEY_CHARS: Final = 200
+NO_MEANS: Final = "has no number under `means`"
 _NOT_FINITE: Final = frozenset({"nan", "inf", "infinity"})
 
 
@@ -72,7 +73,7 @@ def means_problems(final_info: Mapping[str, object], known: Collection[str], fil
         f"{name}, which the baseline has under `means` of {file}, is missing" for name in known if name not in names
     ]
     if not has_number:
-        problems.insert(0, f"{file} has no number under `means`")
+        problems.insert(0, f"{file} {NO_MEANS}")
     more = len(problems) - MOST_PROBLEMS
     return (*problems[:MOST_PROBLEMS], *([f"{more} more metrics are not usable"] if more > 0 else []))
 

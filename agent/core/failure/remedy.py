@@ -8,6 +8,7 @@ from agent.core.failure.diagnose import Failure, FailureKind
 __all__ = ["remedy_for"]
 
 _DOWNLOADS = "download what it needs first and give the folder with --data, or set [sandbox] network = true"
+_NO_METRIC = "has no number under `means`"  # as core/evidence/means.py says it
 
 
 def remedy_for(failure: Failure) -> str:
@@ -16,4 +17,6 @@ def remedy_for(failure: Failure) -> str:
         return "launch with a longer --run-s"
     if failure.kind is FailureKind.OUT_OF_MEMORY and "memory" in failure.summary and ">" in failure.summary:
         return "launch with a larger --memory-gib"
+    if failure.kind is FailureKind.BAD_RESULTS and _NO_METRIC in failure.summary:
+        return "name its numbers as [[metrics]] in template.toml"
     return f"{_DOWNLOADS} in template.toml" if OFFLINE in failure.summary else ""

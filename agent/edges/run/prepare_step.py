@@ -218,7 +218,7 @@ def _link_inputs(workspace: Workspace, template: Template, work: Path, run: int 
     for published in sorted(workspace.path.glob("run_*")):
         if published.is_dir() and published.name != f"run_{run}":
             _link(work / published.name, published)
-    if template.foreign and run != 0 and (template.folder / "run_0").is_dir():
+    if template.reads_means and run != 0 and (template.folder / "run_0").is_dir():
         _link(work / "run_0", template.folder / "run_0")  # AI-Scientist's plot.py draws it as the baseline
     if data:
         for name in (work / "data", *_data_names(workspace.attempts)):

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import ParamSpec
 
-from agent.core.evidence.means import means_metrics
+from agent.core.evidence.means import NO_MEANS, means_metrics
 from agent.core.evidence.numbers import read_number
 from agent.core.evidence.results import Results, ResultsProblem, parse_results
 from agent.core.failure.diagnose import (
@@ -116,9 +116,9 @@ def read_values(
         return ResultsProblem(source, (f"{name} {results.why}",))
     if isinstance(results, ResultsProblem):
         return results
-    means = means_metrics(results.data) if template.foreign else {}
-    if template.foreign and not means:
-        return ResultsProblem(source, (f"{name} has no number under `means`",))
+    means = means_metrics(results.data) if template.reads_means and source == "final_info" else {}
+    if template.foreign and not means and source == "final_info":
+        return ResultsProblem(source, (f"{name} {NO_MEANS}",))
     controls = ((c.name, read_number(results.data, c.path)) for c in template.spec.controls if c.source == source)
     known = {control: value for control, value in controls if value is not None}
     return replace(results, values=results.values | means | known)

@@ -18,6 +18,7 @@ from agent.core.evidence.origin import HELD, Lineage, say_doubt, say_remedy, sum
 from agent.core.evidence.variants import Bearings, plan_tasks, trace_rows
 from agent.core.inputs.companions import select_companions
 from agent.core.inputs.foreign import describe_foreign
+from agent.core.inputs.named import check_frontier, check_profiles
 from agent.core.inputs.spec import Control, Environment, Metric, TemplateSpec
 from agent.core.inputs.toml import parse_toml
 from agent.core.text.wording import find_toml_line, say_field, say_not_toml
@@ -63,6 +64,11 @@ class Template:
     def sealed(self) -> Path | None:
         folder = self.folder / "sealed"
         return folder if folder.is_dir() else None
+
+    @property
+    def reads_means(self) -> bool:
+        """Whether all numbers under `means` of final_info.json are metrics, since none is declared."""
+        return not self.spec.metrics
 
     @property
     def given(self) -> frozenset[str]:
@@ -147,14 +153,14 @@ def load_template(folder: Path, profile: str = "", brought: Mapping[str, str] | 
     for command in (whole.command, whole.plot, *(step.command for step in steps if step)):
         if command:
             resolve_command(command, Path("python"))
-    _check_profile_names(folder, whole)
+    check_profiles(whole, profile_names(folder), str(folder / TEMPLATE_FILE))
     foreign = not (folder / TEMPLATE_FILE).is_file()
     profile = profile or whole.default_profile
     spec = at_profile(whole, profile)
-    _check_frontier(folder, spec)
+    check_frontier(spec, str(folder / TEMPLATE_FILE))
     files, profile_text = _read_code(folder, spec), _read_profile(folder, profile)
     parts = _Parts(folder, spec, profile, files, profile_text, brought or {})
-    baselines, lineage = (_foreign_baseline(folder), Lineage()) if foreign else _read_baselines(parts)
+    baselines, lineage = _read_baselines(parts)
     template = Template(
         spec=spec,
         folder=folder,
@@ -203,34 +209,6 @@ def at_profile(spec: TemplateSpec, profile: str) -> TemplateSpec:
             "environment": environment_of(spec, profile),
         }
     )
-
-
-def _check_profile_names(folder: Path, spec: TemplateSpec) -> None:
-    """Raises: UsageError if template.toml names a profile that has no file."""
-    known = profile_names(folder)
-    fields: list[tuple[str, tuple[str, ...]]] = [(f"profiles.{name}", (name,)) for name in spec.profiles]
-    fields += [(f"metrics.{i}.profiles", m.profiles) for i, m in enumerate(spec.metrics)]
-    fields += [(f"controls.{i}.profiles", c.profiles) for i, c in enumerate(spec.controls)]
-    fields += [(f"diagnostics.{i}.profiles", d.profiles) for i, d in enumerate(spec.diagnostics)]
-    for field, names in fields:
-        unknown = [name for name in names if name not in known]
-        if unknown:
-            raise UsageError(
-                str(folder / TEMPLATE_FILE),
-                f"field {field}: there is no profile {unknown[0]!r}",
-                "there are: " + (", ".join(known) or "none"),
-            )
-
-
-def _check_frontier(folder: Path, spec: TemplateSpec) -> None:
-    """Raises: UsageError if the axis of the frontier is no number that runs of this profile report."""
-    known = [m.name for m in spec.metrics] + [c.name for c in spec.controls]
-    if spec.frontier and spec.frontier not in known:
-        raise UsageError(
-            str(folder / TEMPLATE_FILE),
-            f"field frontier: there is no metric {spec.frontier!r}",
-            "there are: " + (", ".join(dict.fromkeys(known)) or "none"),
-        )
 
 
 def profile_names(folder: Path) -> list[str]:
@@ -308,9 +286,11 @@ class _Parts:
 def _read_baselines(parts: _Parts) -> tuple[tuple[Baseline, ...], Lineage]:
     """The stored rows of a profile, and what is known of their making."""
     folder, spec, profile = parts.folder, parts.spec, parts.profile
+    if not (folder / TEMPLATE_FILE).is_file():
+        return _given_baseline(folder), Lineage()
     rows = {path.stem: _read_row(path) for path in sorted((folder / "baselines" / profile).glob("*.json"))}
     if not rows:
-        return (), Lineage()
+        return () if spec.metrics else _given_baseline(folder), Lineage()
     variants = spec.profiles[profile].baselines if profile in spec.profiles else ()
     try:
         tasks, problem = {task.stem: task for task in plan_tasks(variants, str(folder / TEMPLATE_FILE))}, ""
@@ -341,7 +321,7 @@ def _to_baseline(raw: Mapping[str, object], spec: TemplateSpec) -> Baseline:
     return Baseline(str(raw["name"]), seed, values, setting=str(raw.get("setting", "")))
 
 
-def _foreign_baseline(folder: Path) -> tuple[Baseline, ...]:
+def _given_baseline(folder: Path) -> tuple[Baseline, ...]:
     path = folder / GIVEN_RUN
     if not path.is_file():
         return ()

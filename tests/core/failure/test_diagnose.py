@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from agent.core.evidence.means import NO_MEANS
 from agent.core.failure.diagnose import (
     Failure,
     FailureKind,
@@ -707,3 +708,5 @@ def test_a_download_that_fails_is_told_as_a_run_without_network(headline: str) -
     online = diagnose(ended(), "", told)
     assert online.kind is FailureKind.INFRASTRUCTURE and remedy_for(online) == ""
     assert remedy_for(diagnose(ended(None, 9, timed_out=True), "", "")) == "launch with a longer --run-s"
+    no_metric = bad_results(ended(0), "", "", [f"final_info.json {NO_MEANS}"])
+    assert remedy_for(no_metric) == "name its numbers as [[metrics]] in template.toml"

@@ -164,7 +164,7 @@ def test_an_ai_scientist_plot_finds_the_run_that_came_with_the_template(
 ) -> None:
     (template.folder / "run_0").mkdir()
     (template.folder / "run_0" / "final_info.json").write_text("{}")
-    foreign = replace(template, foreign=True)
+    foreign = replace(template, spec=template.spec.model_copy(update={"metrics": ()}))
     assert (prepare(workspace, foreign, Step.PLOT, "plot.1")[1] / "run_0" / "final_info.json").exists()
     assert not (prepare(workspace, foreign, Step.RUN, "run_0.1", run=0)[1] / "run_0").exists()
     assert not (prepare(workspace, template, Step.PLOT, "plot.2")[1] / "run_0").exists()

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from agent.core.evidence.baseline import Baseline
+from agent.core.evidence.results import Results, ResultsProblem
+from agent.edges.run.reading import read_values
 from agent.edges.template.load import (
     environment_of,
     find_template,
@@ -296,3 +298,30 @@ def test_results_without_a_number_are_no_baseline(foreign: Path, content: str) -
 
 def test_an_ai_scientist_folder_has_no_profiles(foreign: Path) -> None:
     assert "has no profile 'small'; it has: none" in refusal(lambda: load_template(foreign, "small"))
+
+
+MINIMAL = 'name = "toy"\ndeterministic = true\nplot = ""\n[limits]\nrun_s = 7200\n'
+
+
+def test_a_template_toml_without_metrics_leaves_means_and_the_given_run_as_they_are(foreign: Path) -> None:
+    (foreign / "template.toml").write_text(MINIMAL)
+    template = load_template(foreign)
+    assert template.reads_means and not template.foreign and template.spec.limits.run_s == 7200
+    assert template.baselines == (Baseline("run_0", 0, {"loss": 0.5, "seconds": 2.0}),)
+    declared = '[[metrics]]\nname = "loss"\npath = ["toy", "means", "loss"]\n'
+    (foreign / "template.toml").write_text(MINIMAL + declared)
+    assert not load_template(foreign).reads_means and load_template(foreign).baselines == ()
+
+
+def test_a_run_of_a_template_without_metrics_gives_the_numbers_under_means(foreign: Path) -> None:
+    nested = '{"toy": {"means": {"loss": 0.25, "val": {"acc": 0.5}}}}'
+    known = {"loss", "val.acc"}
+    for toml in ("", MINIMAL):
+        (foreign / "template.toml").unlink(missing_ok=True)
+        if toml:
+            (foreign / "template.toml").write_text(toml)
+        template = load_template(foreign)
+        results = read_values(nested, template, "final_info", "final_info.json", known)
+        assert isinstance(results, Results) and results.values == {"loss": 0.25, "val.acc": 0.5}
+        bare = read_values('{"loss": 1}', template, "final_info", "final_info.json", known)
+        assert isinstance(bare, ResultsProblem) == (not toml), "who writes a template.toml may declare a metric later"

@@ -23,7 +23,7 @@ from agent.edges.template.frozen import walk_template
 from agent.edges.template.load import GIVEN_RUN, TEMPLATE_FILE, place_fault
 from agent.errors import UsageError
 
-__all__ = ["check_files", "check_given_run", "check_marks", "find_bad_file", "spec_faults"]
+__all__ = ["check_files", "check_given_run", "check_marks", "find_bad_file", "read_given_run", "spec_faults"]
 
 # "# search: log 1e-4..1e-2"
 _MARK = re.compile(r"#\s*search:")
@@ -91,9 +91,9 @@ def check_files(folder: Path, spec: TemplateSpec, profile: str) -> Iterator[Rema
 
 
 def check_given_run(folder: Path) -> Iterator[Remark]:
-    """Metrics of an AI-Scientist folder's own run_0/final_info.json that cannot be a baseline."""
+    """Metrics of a folder's own run_0/final_info.json that cannot be a baseline. Its template.toml declares none."""
     path = folder / GIVEN_RUN
-    if (folder / TEMPLATE_FILE).is_file() or not path.is_file():
+    if not path.is_file():
         return
     try:
         info = json.loads(path.read_bytes())
@@ -105,6 +105,15 @@ def check_given_run(folder: Path) -> Iterator[Remark]:
         return
     for problem in means_problems(info, (), path.name):
         yield Remark("note" if problem.endswith("is null") else "mend", f"{path.parent}: {problem}")
+
+
+def read_given_run(folder: Path) -> dict[str, object] | None:
+    """The results that a folder's own run_0 holds. None if there are none that can be read."""
+    try:
+        info = json.loads((folder / GIVEN_RUN).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return info if isinstance(info, dict) else None
 
 
 def _check_brief(path: Path) -> Iterator[Remark]:
