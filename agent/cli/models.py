@@ -86,8 +86,9 @@ def check_models(
 
 def _check_planner(name: str, template: Template) -> None:
     if name == SWEEP:
-        if not ranges_in({n: template.files[n] for n in template.spec.run_files if n in template.files}):
-            files = ", ".join(template.spec.run_files)
+        changeable = [name for name in template.spec.run_files if name in template.spec.editable]
+        if not ranges_in({n: template.files[n] for n in changeable if n in template.files}):
+            files = ", ".join(changeable) or "no file of run_files"
             raise UsageError(
                 f"--model {SWEEP}",
                 f"{files} of template {template.spec.name} marks no search range",

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli import app
-from agent.cli.commands import template_check
+from agent.cli.commands import template_trial
 from agent.core.code.search_marks import search_ranges
 from agent.core.inputs.idea import parse_ideas
 from agent.edges.lint import Linter
@@ -288,7 +288,7 @@ def test_a_seed_that_reaches_no_generator_is_not_proposed(scientist: Scientist, 
 def test_a_smoke_test_as_long_as_a_run_is_told(
     scientist: Scientist, walk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(template_check, "SMOKE_S", 0.0)
+    monkeypatch.setattr(template_trial, "SMOKE_S", 0.0)
     code = (walk / "experiment.py").read_text().replace("SCIENTIST_SMOKE", "SMOKE")
     (walk / "experiment.py").write_text(code.replace("def main():", "def main():\n    import time; time.sleep(0.4)"))
     code, report = check(scientist, "walk")
@@ -348,7 +348,7 @@ def walk(folder: Path, good: Path) -> Path:
             "template.toml", 'direction = "lower"', 'direction = "unknown"', 'add: direction = "higher"',
             marks=pytest.mark.slow,  # test_independent_faults_are_told_in_one_go
         ),
-        ("template.toml", "primary = true", 'source = "evaluation"', "add: [evaluate] command ="),
+        ("template.toml", "primary = true", 'source = "evaluation"', "and there is none; add a section [evaluate]"),
         ("plot.py", "def main() -> None:", "def main() -> None:\n    1 / 0", "python plot.py: "),
         ("prompt.md", "Walk to the minimum.", "# Task", "prompt.md: is empty"),
     ],
@@ -407,7 +407,14 @@ def test_a_folder_of_ai_scientist_is_tried_as_it_is(scientist: Scientist, folder
     code += "json.dump({'a': {'means': {'loss': 1.0}}}, open(out + '/final_info.json', 'w'))\n"
     (folder / "old" / "experiment.py").write_text(code)
     status, report = check(scientist, "old")
-    assert status == 1 and "SCIENTIST_SEED is read nowhere" in report and "no template.toml" in report
+    assert status == 0 and "SCIENTIST_SEED is read nowhere" in report and "no template.toml" in report
+    lines = [line[10:] for line in report.splitlines() if line.startswith(" " * 10)]
+    whole = tomllib.loads("\n".join(lines))
+    assert whole["deterministic"] and whole["plot"] == "" and whole["metrics"][0]["path"] == ["a", "means", "loss"]
+    (folder / "old" / "template.toml").write_text("\n".join(lines))
+    (folder / "old" / "prompt.md").write_text("Lower the loss.\n")
+    assert check(scientist, "old")[0] == 0
+    (folder / "old" / "template.toml").unlink()
     (folder / "old" / "run_0").mkdir()
     given = {"a": {"means": {"loss": math.nan, "acc": 1.0, "fid": None}}}
     (folder / "old" / "run_0" / "final_info.json").write_text(json.dumps(given))

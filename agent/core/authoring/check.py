@@ -36,8 +36,8 @@ CHANCE_SHARE = 0.05  # of the distance between seeds: more than that is no round
 def check_spec(spec: TemplateSpec, where: str) -> Iterator[Remark]:
     """Remarks on gaps and contradictions of the description. `where` names its file."""
     if not spec.metrics:
-        line = '[[metrics]] name = "accuracy", path = ["accuracy"], direction = "higher", primary = true'
-        yield Remark("mend", f"{where}: declares no metric; add: {line}")
+        text = f"{where}: declares no metric; add a section [[metrics]] with a name that final_info.json holds, as"
+        yield Remark("mend", text, lines=_metric_lines(("accuracy",)))
     primaries = [m.name for m in spec.metrics if m.primary]
     if len(primaries) > 1:
         names = " and ".join(primaries)
@@ -56,8 +56,10 @@ def check_spec(spec: TemplateSpec, where: str) -> Iterator[Remark]:
     declared: list[Metric | Control] = [*spec.metrics, *spec.controls]
     evaluated = [m.name for m in declared if m.source == "evaluation"]
     if evaluated and spec.evaluate is None:
-        line = '[evaluate] command = "python {sealed}/evaluate.py --run_dir={out_dir} --out={evaluation}"'
-        yield Remark("mend", f'{where}: {evaluated[0]} is of source "evaluation", and there is none; add: {line}')
+        command = "python {sealed}/evaluate.py --run_dir={out_dir} --out={evaluation}"
+        lines = ("[evaluate]", f'command = "{command}"', "runs_experiment_code = false")
+        text = f'{where}: {evaluated[0]} is of source "evaluation", and there is none; add a section [evaluate], as'
+        yield Remark("mend", text, lines=lines)
     if spec.evaluate and not evaluated:
         yield Remark("mend", f'{where}: no metric reads the evaluation; add to one: source = "evaluation"')
     if spec.frontier and spec.frontier not in {m.name for m in declared}:
@@ -80,9 +82,9 @@ def check_results(spec: TemplateSpec, final_info: Mapping[str, object], where: s
     extra = [path for path in _number_paths(final_info) if path not in declared]
     if extra:
         shown = ", ".join(".".join(path) for path in extra[:_SHOWN]) + (", ..." if len(extra) > _SHOWN else "")
-        line = f'[[metrics]] name = "{"_".join(extra[0])}", path = {json.dumps(list(extra[0]))}'
         if spec.metrics:
-            yield Remark("note", f"{where}: final_info.json also holds {shown}; to show one add: {line}")
+            lines = (line for line in _metric_lines(extra[0]) if not line.startswith("primary"))
+            yield Remark("note", f"{where}: final_info.json also holds {shown}; to show one add", lines=tuple(lines))
         else:
             yield Remark(
                 "note", f"{where}: final_info.json holds {shown}; for a metric add", lines=_metric_lines(extra[0])
@@ -139,6 +141,7 @@ def check_repeats(
     a, b = seeds
     line = 'seed = int(os.environ["SCIENTIST_SEED"]), given to all that draws at random'
     unread = f"SCIENTIST_SEED is read nowhere; add: {line}"
+    yield from _say_timed(spec, first, other)
     if not names:
         return
     if spec.deterministic:
@@ -158,6 +161,15 @@ def check_repeats(
             yield Remark("mend", f"{what}, and seed {b} {other[name]:.6g}: something random is not seeded; add: {line}")
         else:
             yield _say_jitter(what, size / (abs(first[name]) or 1.0))
+
+
+def _say_timed(spec: TemplateSpec, first: Mapping[str, float], other: Mapping[str, float]) -> Iterator[Remark]:
+    """Say that the primary metric is a time or a speed, if it is one."""
+    primary = primary_metric(spec, first)
+    if primary and is_cost(primary.name, spec.metrics) and first.get(primary.name) != other.get(primary.name):
+        what = f"{primary.name} is a time, a speed or a size of memory"
+        why = "it differs with the machine and its load whatever the seed, so verdicts by it hold on one machine alone"
+        yield Remark("note", f"{what}: {why}")
 
 
 def _check_sameness(differing: Sequence[str], runs: Sequence[Mapping[str, float]]) -> Remark:
@@ -205,8 +217,10 @@ def lack_baselines(spec: TemplateSpec, profile: str, command: str, *, is_foreign
         return Remark("note", "no baseline results: the code as it is runs first, as run 0")
     here, how = spec.profiles.get(profile), f"make them: {command}"
     if not here or not here.baselines:
-        how = f'declare them: [[profiles.{profile or "NAME"}.baselines]] name = "plain", seeds = 5'
-        how += "" if profile else " (and profiles/NAME.json, which may be {})"
+        lines = (f"[[profiles.{profile or 'full'}.baselines]]", 'name = "plain"', "seeds = 5")
+        how = "declare them in template.toml" if profile else "write {} into profiles/full.json, and into template.toml"
+        first = () if profile else ('default_profile = "full"  # above all sections',)
+        return Remark("note", f"no baseline results, so no verdicts; {how}", lines=(*first, *lines))
     return Remark("note", f"no baseline results, so no verdicts; {how}")
 
 

@@ -19,8 +19,8 @@ LARGEST: Final = 1e100  # squares and sums of such numbers can still be computed
 
 # train_seconds, mfu, tokens_per_sec
 _TIME = re.compile(
-    r"(^|_)(time|seconds|secs|elapsed|duration|throughput|memory|rss|gib|mib|mfu|fps|tflops|it_s)(_|$)"
-    r"|per_(second|sec|minute|min|hour)|_per_s$"
+    r"(^|_)(time|seconds|secs|elapsed|duration|throughput|memory|rss|gib|mib|mfu|fps|sps|tflops|it_s|latency|wall)(_|$)"
+    r"|per_(second|sec|minute|min|hour)|_per_s$|\w/(s|sec|second)$"
 )
 _TIME_UNITS = frozenset({"s", "ms", "min", "h", "seconds", "gib", "mib"})
 

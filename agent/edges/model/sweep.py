@@ -51,7 +51,7 @@ def ranges_in(files: Mapping[str, str]) -> dict[str, tuple[SearchRange, ...]]:
 
 
 def _next_trial(view: TurnView) -> str:
-    by_file = ranges_in(view.files)
+    by_file = ranges_in({name: text for name, text in view.files.items() if name in view.spec.editable})
     if not by_file:
         raise ProviderRefused(SWEEP, f"no search range is marked in {', '.join(view.spec.run_files)}")
     ranges = {r.name: r for found in by_file.values() for r in found}

@@ -74,7 +74,11 @@ def test_a_varied_baseline_without_a_frontier_is_remarked() -> None:
 def test_numbers_that_nobody_declared_are_named() -> None:
     info = {"acc": 0.5, "test": {"loss": 1.0}, "note": "x", "curve": [1, 2], "flag": True}
     (remark,) = check_results(spec(), info, "t.toml")
-    assert "holds test.loss;" in remark.text and 'path = ["test", "loss"]' in remark.text
+    assert "holds test.loss;" in remark.text and remark.lines[:3] == (
+        "[[metrics]]",
+        'name = "test_loss"',
+        'path = ["test", "loss"]',
+    )
     assert list(check_results(spec(), {"acc": 0.5}, "t.toml")) == []
 
 

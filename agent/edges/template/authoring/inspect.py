@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from agent.core.authoring.ranges import offer_ranges
 from agent.core.code.search_marks import search_ranges
 from agent.core.evidence.means import means_problems
 from agent.core.inputs.spec import TemplateSpec
@@ -150,18 +151,31 @@ def _requirement_files(spec: TemplateSpec) -> Iterator[str]:
 
 
 def check_marks(folder: Path, spec: TemplateSpec) -> Iterator[Remark]:
-    """Name the search ranges for offline/sweep, and the marks that cannot be read."""
-    found = []
+    """Name the search ranges for offline/sweep, the marks that cannot be read, or settings that could be marked."""
+    found: list[str] = []
+    texts: dict[str, str] = {}
     for name in spec.run_files:
         text = (folder / name).read_bytes().decode("utf-8", "replace") if (folder / name).is_file() else ""
+        texts |= {name: text} if name in spec.editable else {}
         for number, line in enumerate(text.split("\n"), start=1):
             ranges = search_ranges(line)
-            found += [r.name for r in ranges]
-            if not ranges and _MARK.search(line) and not line.lstrip().startswith("#"):
+            found += [r.name for r in ranges] if name in spec.editable else []
+            if ranges and name not in spec.editable:
+                how = f"take {name} into editable, if ideas may change it"
+                yield Remark(
+                    "mend", f"{folder / name}:{number}: this search range is of a file that may not change; {how}"
+                )
+            elif not ranges and _MARK.search(line) and not line.lstrip().startswith("#"):
                 how = "write: LR = 1e-3  # search: log 1e-4..1e-2"
                 yield Remark("mend", f"{folder / name}:{number}: this search range cannot be read; {how}")
     if found:
         yield Remark("ok", f"offline/sweep can vary {', '.join(found)}")
-    else:
-        how = "mark one at the module's first level: LR = 1e-3  # search: log 1e-4..1e-2"
-        yield Remark("note", f"{folder}: offline/sweep has nothing to vary; {how}")
+        return
+    offers = list(offer_ranges(texts, str(folder)))
+    how = (
+        "mark a constant, as below"
+        if offers
+        else "mark one at the module's first level: LR = 1e-3  # search: log 1e-4..1e-2"
+    )
+    yield Remark("note", f"{folder}: offline/sweep has nothing to vary; {how}")
+    yield from offers
