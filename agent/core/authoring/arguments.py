@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agent.core.authoring.script import Function, Script, full_name, read_scripts
+from agent.core.authoring.reading.script import Function, Script, full_name, read_scripts
 from agent.core.code.source import constants_in
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.text.remark import Remark

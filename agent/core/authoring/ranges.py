@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from agent.core.authoring.script import below_imports, read_tree
-from agent.core.authoring.settings import Setting, find_settings
+from agent.core.authoring.reading.script import below_imports, read_tree
+from agent.core.authoring.reading.settings import Setting, find_settings
 from agent.core.text.remark import Remark
 
 __all__ = ["find_length", "offer_ranges", "range_of"]

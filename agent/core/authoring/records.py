@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from agent.core.authoring.arguments import find_arguments
-from agent.core.authoring.labels import Labelled, slug
-from agent.core.authoring.results import Results, best_results, curve_of, find_results
-from agent.core.authoring.script import Function, read_scripts
+from agent.core.authoring.reading.labels import Labelled, slug
+from agent.core.authoring.reading.results import Results, best_results, curve_of, find_results
+from agent.core.authoring.reading.script import Function, read_scripts
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.text.remark import Remark
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent.core.authoring.proposals import SeedLine, seed_line
-from agent.core.authoring.script import below_imports, full_name, imported, read_tree
+from agent.core.authoring.reading.script import below_imports, full_name, imported, read_tree
 from agent.core.code.source import constants_in, show_code
 from agent.core.text.remark import Remark
 

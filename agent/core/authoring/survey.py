@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent.core.authoring.arguments import Arguments, find_arguments, own_command
-from agent.core.authoring.labels import direction_of, is_held_out
 from agent.core.authoring.ranges import find_length, range_of
-from agent.core.authoring.results import Results, best_results, curve_of, find_results
+from agent.core.authoring.reading.labels import direction_of, is_held_out
+from agent.core.authoring.reading.results import Results, best_results, curve_of, find_results
+from agent.core.authoring.reading.settings import Setting, find_settings
 from agent.core.authoring.seeds import find_generators
-from agent.core.authoring.settings import Setting, find_settings
 from agent.core.text.plain import plain_line
 
 __all__ = ["Survey", "survey_scripts"]

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from agent.core.authoring.opened import OWN_FOLDER, NamedPath, find_downloads, find_paths
-from agent.core.authoring.script import read_scripts
+from agent.core.authoring.reading.opened import OWN_FOLDER, NamedPath, find_downloads, find_paths
+from agent.core.authoring.reading.script import read_scripts
 from agent.core.code.digest import imported_modules
 from agent.core.code.source import parse
 from agent.core.text.plain import plain_line

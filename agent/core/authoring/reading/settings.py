@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from agent.core.authoring.script import Function, Script, read_scripts
+from agent.core.authoring.reading.script import Function, Script, read_scripts
 from agent.core.code.source import constants_in
 
 __all__ = ["Setting", "find_settings"]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from agent.core.authoring.script import Script, Site, full_name
+from agent.core.authoring.reading.script import Script, Site, full_name
 
 __all__ = ["OWN_FOLDER", "NamedPath", "find_downloads", "find_paths"]
 

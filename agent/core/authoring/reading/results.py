@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from agent.core.authoring.labels import Labelled, is_held_out, is_metric, is_progress, labelled, slug
-from agent.core.authoring.script import Script, Site, full_name, read_scripts
+from agent.core.authoring.reading.labels import Labelled, is_held_out, is_metric, is_progress, labelled, slug
+from agent.core.authoring.reading.script import Script, Site, full_name, read_scripts
 from agent.core.code.source import show_code
 
 __all__ = ["Results", "best_results", "curve_of", "find_results"]

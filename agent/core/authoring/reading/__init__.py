@@ -1,0 +1,1 @@
+"""A training script, read: results, settings and paths that its text tells."""
