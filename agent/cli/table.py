@@ -33,6 +33,7 @@ COMMANDS = {
     "tell": CommandEntry(_AT + "tell", "Tell the model something: the next prompt shows it."),
     "stop": CommandEntry(_AT + "stop", "Stop the orchestrators and runs of workspaces."),
     "unlock": CommandEntry(_AT + "stop", "Forget the holder of a lock, if its host is gone."),
+    "export": CommandEntry(_AT + "export", "Pack an idea or a batch into one file, to send to somebody."),
     "verify": CommandEntry(_AT + "verify", "Check that journals, commits and results agree."),
     "doctor": CommandEntry(_AT + "doctor", "Check whether a launch with these options would work."),
     "setup": CommandEntry(_AT + "setup", "Build a template's environment and prepare its data."),

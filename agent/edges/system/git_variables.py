@@ -8,10 +8,11 @@ from collections.abc import Iterator, MutableMapping
 
 __all__ = ["forget_git_variables", "without_git_settings"]
 
-# What git needs to reach a server for pip, and what GitPython reads: "GIT_SSH_COMMAND", "GIT_CONFIG_KEY_0"
+# What git needs to reach a server for pip, what GitPython reads, and a person's pager.
+# "GIT_SSH_COMMAND", "GIT_CONFIG_KEY_0"
 _KEPT = re.compile(
     r"""
-    GIT_(SSH(_COMMAND|_VARIANT)? | ASKPASS | TERMINAL_PROMPT | EXEC_PATH | PROXY_COMMAND)
+    GIT_(SSH(_COMMAND|_VARIANT)? | ASKPASS | PAGER | TERMINAL_PROMPT | EXEC_PATH | PROXY_COMMAND)
     | GIT_(HTTP|SSL|CURL|TRACE|PYTHON)_[A-Z0-9_]+
     | GIT_CONFIG_(GLOBAL|SYSTEM|NOSYSTEM|PARAMETERS|COUNT | (KEY|VALUE)_[0-9]+)
     """,

@@ -101,23 +101,28 @@ def template_store(workspaces: Path) -> Path:
 
 
 def frozen_template(workspace: Workspace, launched: Launched) -> Template:
-    """The copy of the template that the workspace was launched with, with the limits of steps that the launch gave.
+    """The template that the workspace was launched with, from its copy, with the limits of steps that the launch gave.
 
     Raises: IntegrityError if it is gone or was changed.
     """
-    for folder in workspace.path.parents:
-        copy = folder / TEMPLATES / launched.template_hash
-        if copy.is_dir():
-            check_frozen(copy)
-            template = with_name(load_template(copy, launched.profile), launched.template)
-            given = {name: getattr(launched, name) for name in STEP_LIMITS}
-            template = replace(template, spec=template.spec.with_limits(**given))
-            return withhold(template, launched.doubt) if launched.doubt else template
-    raise IntegrityError(
-        f"template {launched.template_hash}",
-        f"no frozen copy above {workspace.path}",
-        f"put {TEMPLATES} back; to a copy of a workspace belongs a copy of the {TEMPLATES} above the original",
-    )
+    copy = find_template_copy(workspace, launched)
+    check_frozen(copy)
+    template = with_name(load_template(copy, launched.profile), launched.template)
+    given = {name: getattr(launched, name) for name in STEP_LIMITS}
+    template = replace(template, spec=template.spec.with_limits(**given))
+    return withhold(template, launched.doubt) if launched.doubt else template
+
+
+def find_template_copy(workspace: Workspace, launched: Launched) -> Path:
+    """The folder that holds the copy of the template that the workspace was launched with.
+
+    Raises: IntegrityError if it is gone.
+    """
+    copies = (folder / TEMPLATES / launched.template_hash for folder in workspace.path.parents)
+    if copy := next((copy for copy in copies if copy.is_dir()), None):
+        return copy
+    remedy = f"put {TEMPLATES} back; scientist export WS makes a copy of a workspace with all that belongs to it"
+    raise IntegrityError(f"template {launched.template_hash}", f"no frozen copy above {workspace.path}", remedy)
 
 
 def with_name(template: Template, name: str) -> Template:
