@@ -149,7 +149,8 @@ def _experiment(state: State, limits: Limits) -> Action:
     if state.run.attempts_spent >= limits.attempts:
         return Restore(gives_up=True)
     if state.attempt.conversation.refusals:
-        last = state.attempt.conversation.refusals > limits.repairs
+        chat = state.attempt.conversation
+        last = chat.refusals > limits.repairs or bool(chat.stuck)
         return AskModel(Purpose.WHOLE if last else Purpose.REPAIR)
     if state.attempt.conversation.role is Role.EDITOR:
         return AskModel(Purpose.EDIT)

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from agent.core.edit.apply import has_blocks
 from agent.core.journal.action_results import Applied, Handed, Refused
-from agent.core.journal.kinds import Role
+from agent.core.journal.kinds import Role, Stage
 from agent.core.journal.state import State
 from agent.core.prompt.conversation import excerpt_staged
 from agent.core.prompt.render import render_no_change, render_refusal
@@ -57,6 +57,7 @@ def _refuse(edges: Edges, state: State, turn: Turn, refusal: Refusal) -> Refused
         feedback=edges.journal.put(feedback),
         plan=refusal.plan,
         staged=_put_staged(edges, refusal.staged),
+        stuck=refusal.stuck if state.stage is Stage.EXPERIMENTS else "",
     )
 
 

@@ -83,7 +83,7 @@ def _prompt(edges: Edges, question: _Question, budget: int | None) -> Prompt:
     """The request within a budget of tokens: a new chat, or the last one after a reply of no use."""
     state, turn = question.state, question.turn
 
-    def reopen(room: int) -> Prompt:
+    def reopen(room: int | None) -> Prompt:
         opening = take_turn(edges, state, opening_purpose(state))
         return open_chat(show_turn(edges, state, opening), room)
 

@@ -14,6 +14,7 @@ from agent.core.prompt.conversation import ChatRequest, load_request
 from agent.core.prompt.excerpt import changed_lines
 from agent.core.prompt.parts import show_parts
 from agent.core.prompt.view import Study, TurnTexts, TurnView, goes_on, view_turn
+from agent.core.reply.example import example_of
 from agent.core.reply.turn import Turn, editable_at
 from agent.core.text.reasoning import strip_reasoning
 from agent.edges.run.prepare_step import limits_of
@@ -28,6 +29,7 @@ def take_turn(edges: Edges, state: State, purpose: Purpose) -> Turn:
     """The turn as repository and journal hold it, with the keys that were taken out of texts of the journal."""
     spec = edges.template.spec
     files = edges.repo.read(state.code.head)
+    first = files if state.code.head == state.launched.commit else edges.repo.read(state.launched.commit)
     with_keys = edges.journal.redact.undo_in(files.values())
 
     def text_of(blob: str) -> str:
@@ -46,6 +48,7 @@ def take_turn(edges: Edges, state: State, purpose: Purpose) -> Turn:
         reply=with_keys(text_of(chat.reply)),
         feedback=with_keys(text_of(chat.feedback)),
         instruction=text_of(chat.instruction),
+        example=example_of(first, spec.run_files),
     )
 
 
@@ -58,7 +61,7 @@ def show_turn(edges: Edges, state: State, turn: Turn) -> TurnView:
     last_words = _last_words(edges, state, turn.purpose)
     texts = TurnTexts(turn.feedback, turn.instruction, failed_diff, _set_aside_diff(edges, state), last_words)
     view = view_turn(_with_detail(edges, state), study, turn.purpose, turn.files, texts)
-    view = add_feedback(view, edges.workspace, turn.files)
+    view = replace(add_feedback(view, edges.workspace, turn.files), example=turn.example)
     model = edges.models.of(role_of(state, turn.purpose))
     return view if model.takes_files else show_parts(view, changed, model.window_tokens)
 

@@ -159,9 +159,11 @@ class Story:
         self.tell(Applied(intent=intent, commit=commit, subject=subject, code=code, plan=plan, item=item))
         return commit
 
-    def refuse(self, summary: str = "experiment.py: SEARCH not found", staged: str | None = None) -> Purpose:
+    def refuse(
+        self, summary: str = "experiment.py: SEARCH not found", staged: str | None = None, stuck: str = ""
+    ) -> Purpose:
         purpose = self.ask()
-        self.tell(Refused(summary=summary, feedback="feedback", staged=staged))
+        self.tell(Refused(summary=summary, feedback="feedback", staged=staged, stuck=stuck))
         return purpose
 
     def run_step(self, values: dict[str, float] | None = None, failed: Failure | None = None) -> StartStep:

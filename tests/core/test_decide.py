@@ -145,6 +145,22 @@ def test_a_reply_has_two_repairs_and_a_whole_turn_before_it_spends_an_attempt() 
     assert story.action == AskModel(Purpose.FIX)
 
 
+def test_a_reply_that_shows_the_request_to_be_of_no_use_is_followed_by_the_whole_turn_at_once() -> None:
+    story = Story()
+    asked = [story.refuse(stuck=why) for why in ("example", "", "", "repeat", "")]
+    assert asked == [Purpose.PLAN, Purpose.WHOLE, Purpose.FIX, Purpose.REPAIR, Purpose.WHOLE]
+    assert story.state.run.attempts_spent == 2 and story.state.attempt.conversation.stuck == ""
+
+
+def test_a_planner_hears_nothing_of_what_held_the_editor_up() -> None:
+    story = Story(editor_model="e/m")
+    story.hand()
+    assert [story.refuse(stuck="loop"), story.refuse()] == [Purpose.EDIT, Purpose.WHOLE]
+    chat = story.state.attempt.conversation
+    assert (chat.role, chat.refusals, chat.stuck) == (Role.PLANNER, 1, "")
+    assert story.action == AskModel(Purpose.REPAIR)
+
+
 def test_a_repair_that_applies_spends_nothing() -> None:
     story = Story()
     for _ in range(3):

@@ -136,7 +136,7 @@ def test_what_was_shown_survives_a_crash_between_reply_and_edit(long_study: Call
 
 def test_the_last_repair_shows_the_whole_file(long_study: Callable[..., Study]) -> None:
     study = long_study(limits=Limits(max_runs=1))
-    gone = block("experiment.py", "    nowhere = 1\n", "    nowhere = 2\n")
+    gone = [block("experiment.py", f"    nowhere = {n}\n", "    nowhere = 9\n") for n in range(3)]
 
     def whole(request: Request) -> str:
         text = request.messages[-1].content
@@ -144,7 +144,25 @@ def test_the_last_repair_shows_the_whole_file(long_study: Callable[..., Study]) 
         code = text.partition("All of experiment.py as it stands:\n```python\n")[2].partition("\n```")[0]
         return "experiment.py\n```python\n" + code.replace("return missing_name", "return 1") + "\n```\n"
 
-    model = ScriptedModel([PLAN + BROKEN, gone, gone, gone, whole, NO_PLOT_EDIT, NOTES])
+    model = ScriptedModel([PLAN + BROKEN, *gone, whole, NO_PLOT_EDIT, NOTES])
+    state = study.loop(model, runner=instant_runner()).run()
+    assert state.ended and state.ended.completed and state.rows[0].attempts == 2
+
+
+def test_a_reply_that_comes_twice_is_followed_by_a_new_chat_that_asks_for_whole_texts(
+    long_study: Callable[..., Study],
+) -> None:
+    study = long_study(limits=Limits(max_runs=1))
+    gone = block("experiment.py", "    nowhere = 1\n", "    nowhere = 2\n")
+
+    def whole(request: Request) -> str:
+        system, user = request.messages
+        assert "asks again for what was refused" in user.content and "nowhere = 2" not in user.content
+        assert "whole files or functions" in system.content and "<<<<<<<" not in system.content
+        code = user.content.partition("All of experiment.py as it stands:\n```python\n")[2].partition("\n```")[0]
+        return "experiment.py\n```python\n" + code.replace("return missing_name", "return 1") + "\n```\n"
+
+    model = ScriptedModel([PLAN + BROKEN, gone, gone, whole, NO_PLOT_EDIT, NOTES])
     state = study.loop(model, runner=instant_runner()).run()
     assert state.ended and state.ended.completed and state.rows[0].attempts == 2
 

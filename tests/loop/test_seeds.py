@@ -232,5 +232,5 @@ def test_half_an_edit_is_never_run_with_a_word_for_the_notes_in_place_of_its_oth
 def test_a_crash_is_still_told_after_replies_that_could_not_be_used(study: Study) -> None:
     crashing = block("experiment.py", OUT, OUT + "    raise IndexError('seven')\n")
     mend = block("experiment.py", "    raise IndexError('seven')\n", "") + FASTER
-    model = play(study, [PLAN + crashing, *["thinking"] * 4, mend, *ENDING])
+    model = play(study, [PLAN + crashing, *[f"thinking {n}" for n in range(4)], mend, *ENDING])
     assert "still to be mended" in said(model, 5) and "IndexError: seven" in said(model, 5)

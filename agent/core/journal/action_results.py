@@ -123,12 +123,18 @@ class Applied:
 class Refused:
     """A reply led to no attempt."""
 
+    # Tells the kinds of results apart.
     type: Literal["refused"] = "refused"
+    # The reason in one line.
     summary: str = ""
-    # Blobs: the text for the model, and the files with the accepted blocks applied.
+    # Blob: the text for the model.
     feedback: str = ""
+    # Blob: the files with the accepted blocks applied; None if there is none.
     staged: str | None = None
+    # The new plan; None if the reply had none.
     plan: tuple[PlanItem, ...] | None = None
+    # Why the same request would get the same reply, as "repeat". Empty if it may not, and then left out of the JSON.
+    stuck: str = ""
 
 
 @dataclass(frozen=True, slots=True)

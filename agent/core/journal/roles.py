@@ -66,17 +66,21 @@ def hand_over(state: State, handed: Handed) -> State:
 
 
 def refuse_reply(chat: Conversation, refused: Refused, tries: int) -> Conversation:
-    """The chat that goes on: the editor's while it has tries left, then the planner's."""
+    """The chat that goes on: the editor's while it has tries left, then the planner's.
+
+    The request for whole functions is the last one of a chat, also if it came early.
+    """
     told = replace(
         chat,
-        refusals=chat.refusals + 1,
+        refusals=max(tries, chat.refusals + 1) if chat.purpose is Purpose.WHOLE else chat.refusals + 1,
+        stuck=refused.stuck,
         feedback=refused.feedback,
         staged=refused.staged,
         summary=refused.summary,
     )
     if chat.asked_by is None or told.refusals < tries:
         return told
-    return refuse_reply(chat.asked_by, replace(refused, staged=chat.asked_by.staged), tries)
+    return refuse_reply(chat.asked_by, replace(refused, staged=chat.asked_by.staged, stuck=""), tries)
 
 
 def begin_review(state: State, run: int) -> State:

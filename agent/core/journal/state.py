@@ -61,6 +61,7 @@ class Conversation(Chat):
     refusals: int = 0  # replies that led to no attempt
     summary: str = ""  # the last refusal in one line
     staged: str | None = None  # blob: texts of files after the accepted blocks of refused replies
+    stuck: str = ""  # why a longer request would get the last refused reply again, as "repeat"
     asked_by: Conversation | None = None  # the planner's chat, which goes on if the editor makes no edit
 
 

@@ -94,11 +94,14 @@ def open_chat(view: TurnView, budget_tokens: int | None) -> Prompt:
     return Prompt(tuple(render_opening(fitted)), fitted.shown, view=fitted)
 
 
-def continue_chat(turn: Turn, view: TurnView, budget_tokens: int | None, reopen: Callable[[int], Prompt]) -> Prompt:
+def continue_chat(turn: Turn, view: TurnView, budget_tokens: int | None, reopen: Reopen) -> Prompt:
     """The chat with its last reply and the reason why that was refused.
 
-    reopen: renders the opening of the chat anew within a budget, for a chat that has grown too long.
+    reopen: renders the opening of the chat anew within a budget, for a chat that has grown too long. If the last reply
+    shows that more of the same leads nowhere, the chat begins anew.
     """
+    if view.purpose is Purpose.WHOLE and view.state.attempt.conversation.stuck:
+        return _begin_anew(turn, view, budget_tokens, reopen)
     reply = cut_middle(turn.reply, UNREAD_CHARS) if find_unreadable(turn.reply) else turn.reply
     exchanged = [*turn.past, Message("assistant", reply)]
     shown = reveal(turn.seen, view.texts.feedback, turn.files, turn.base)
@@ -119,3 +122,31 @@ def continue_chat(turn: Turn, view: TurnView, budget_tokens: int | None, reopen:
     kept = {} if is_whole else opening.shown
     shown = reveal(kept, view.texts.feedback, turn.files, turn.base)
     return Prompt((*opening.messages, *messages[-2:]), shown, view=view)
+
+
+def _begin_anew(turn: Turn, view: TurnView, budget_tokens: int | None, reopen: Reopen) -> Prompt:
+    """The opening of the chat, which holds none of its replies, with the reason against the last one at its end."""
+    told = render_repair(view)
+    room = None if budget_tokens is None else max(0, budget_tokens - count_tokens([Message("user", told)]))
+    opening = reopen(room)
+    *first, last = opening.messages
+    shown = reveal(opening.shown, view.texts.feedback, turn.files, turn.base)
+    begun = (*first, Message("user", f"{last.content}\n\n{told}"))
+    if shown and (whole := _with_whole_files(turn, replace(view, shown=shown))):
+        grown = (*first, Message("user", f"{last.content}\n\n{whole.content}"))
+        if fits(grown, budget_tokens):
+            begun, shown = grown, {}
+    return Prompt(begun, shown, view=replace(view, shown=shown))
+
+
+def _with_whole_files(turn: Turn, view: TurnView) -> Message | None:
+    """The repair's request with all of each file that the chat shows in part, None if one is too long for that."""
+    base = turn.base
+    texts = {name: base[name] for name in view.shown if name in turn.files}
+    if max(map(len, texts.values()), default=0) > FILE_CHARS:
+        return None
+    return Message("user", render_repair(replace(view, shown={}, whole=texts)))
+
+
+# Renders the opening of a chat within a budget of tokens, if there is one.
+Reopen = Callable[[int | None], Prompt]

@@ -19,6 +19,7 @@ from agent.core.journal.kinds import PlanItem, Purpose
 from agent.core.model.messages import Message
 from agent.core.prompt.excerpt import render_excerpt
 from agent.core.prompt.view import RowView, TurnView
+from agent.core.reply.example import HYPOTHESIS, example_of
 from agent.core.reply.expectation import Reading, headline
 from agent.core.reply.outcome import Refusal
 from agent.core.text.plain import plain, plain_line
@@ -99,7 +100,7 @@ def _environment() -> Environment:
     }
     environment.globals |= {"Purpose": Purpose, "Reason": Reason}
     environment.globals |= {"LAST_FORMATS": LAST_FORMATS, "explain_edits": explain_edits}
-    environment.globals |= {"name_edits": name_edits}
+    environment.globals |= {"name_edits": name_edits, "example_of": example_of, "HYPOTHESIS": HYPOTHESIS}
     return environment
 
 

@@ -28,6 +28,7 @@ from agent.core.journal.words import earlier_words, fresh_words
 from agent.core.prompt.excerpt import Focus
 from agent.core.prompt.last_run import LastRun, read_last
 from agent.core.prompt.notes import end_of_notes
+from agent.core.reply.example import Example
 from agent.core.reply.turn import editable_at
 
 NOTES_END_CHARS = 1500
@@ -121,6 +122,8 @@ class TurnView:
     notes: str = ""
     # Feedback, diffs and instructions that this turn shows.
     texts: TurnTexts = field(default_factory=TurnTexts)
+    # The example in the rules, which stays for the whole idea.
+    example: Example | None = None
     # How many "rows", "baselines" and plan "items" are left out for the model's window.
     left_out: dict[str, int] = field(default_factory=dict)
 

@@ -20,9 +20,11 @@ from agent.core.edit.apply import (
 )
 from agent.core.journal.kinds import Intent, PlanItem, Purpose, Role, Stage
 from agent.core.journal.state import State
+from agent.core.reply.example import Example, copies_example, without_example
 from agent.core.reply.expectation import headline
 from agent.core.reply.misses import CUT, Miss, find_misses, is_missed_command
 from agent.core.reply.plan import ParsedReply, Plan, merge_plan, parse_reply, without_plan
+from agent.core.reply.stuck import EXAMPLE, find_stuck
 from agent.core.reply.turn import Turn
 from agent.core.text.lexer import find_unreadable
 from agent.core.text.plain import plain_line
@@ -82,12 +84,21 @@ class Refusal:
     cut: bool = False
     # It could not be read, so none of its words is quoted.
     is_unread: bool = False
+    # Why the same request would get the same reply, as "repeat"; empty if it may not.
+    stuck: str = ""
 
 
 def read_reply(state: State, turn: Turn) -> Edit | Handover | Refusal:
     """Read the reply of a turn, and decide on its outcome."""
     if problem := find_unreadable(turn.reply):
         return refuse_unread(problem)
+    outcome = _judge(state, turn)
+    if isinstance(outcome, Refusal) and not outcome.stuck:
+        return replace(outcome, stuck=find_stuck(turn.reply, turn.past))
+    return outcome
+
+
+def _judge(state: State, turn: Turn) -> Edit | Handover | Refusal:
     outcome = _read(state, turn)
     if not state.attempt.conversation.cut:
         return outcome
@@ -151,8 +162,12 @@ class _ReplyParts:
 def _read(state: State, turn: Turn) -> Edit | Handover | Refusal:
     reply, planner = turn.reply, state.attempt.conversation.role is Role.PLANNER
     parsed = parse_reply(reply) if planner else ParsedReply(None, False, False)
+    example = turn.shown_example
+    parsed = replace(parsed, plan=without_example(parsed.plan, example))
     result = _edit(state, turn)
     plan = _merge(state, parsed)
+    if state.stage is Stage.EXPERIMENTS and _is_example(state, turn, result, example):
+        return _refuse_example(example, plan)
     fatal = [r for r in result.rejected if state.stage is Stage.NOTES or not r.is_note]
     if fatal:
         staged = turn.changes_in(result.staged)
@@ -172,6 +187,22 @@ def _read(state: State, turn: Turn) -> Edit | Handover | Refusal:
             return _hand_over(parts) if _is_for_editor(parts) else _experiment(parts)
         case _:
             assert_never(state.stage)
+
+
+def _is_example(state: State, turn: Turn, result: EditResult, example: Example) -> bool:
+    """Whether a reply makes the change that the rules show as an example, or asks the editor for it."""
+    if _plans_only(state) and example.aim in without_plan(turn.reply):
+        return True
+    given: dict[str, list[str]] = {}
+    for block in (*result.applied, *(r.block for r in result.rejected)):
+        given.setdefault(block.path or example.path, []).extend(block.replace.split("\n"))
+    return copies_example(example, given, turn.base)
+
+
+def _refuse_example(example: Example, plan: tuple[PlanItem, ...] | None) -> Refusal:
+    said = f"the reply is the example of the rules ({example.aim}), which shows the form alone"
+    advice = "send the change that the idea needs, with a name and a value of your own choice"
+    return Refusal(said, plan=plan, misses=(Miss(advice),), stuck=EXAMPLE)
 
 
 def _edit(state: State, turn: Turn) -> EditResult:

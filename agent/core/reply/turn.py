@@ -9,6 +9,7 @@ from typing import assert_never
 from agent.core.edit.seen import Ranges, carry
 from agent.core.journal.kinds import Purpose, Stage
 from agent.core.model.messages import Message
+from agent.core.reply.example import Example, example_of
 
 __all__ = ["Turn", "editable_at"]
 
@@ -37,6 +38,8 @@ class Turn:
     feedback: str = ""
     # The planner's words, if the editor is asked.
     instruction: str = ""
+    # The example in the rules, if they hold one. None: it is made of `files`.
+    example: Example | None = None
 
     @property
     def base(self) -> dict[str, str]:
@@ -55,6 +58,11 @@ class Turn:
         if self.purpose in (Purpose.REVIEW, Purpose.REFLECT):
             return bool(self.past)
         return self.purpose in (Purpose.REPAIR, Purpose.WHOLE)
+
+    @property
+    def shown_example(self) -> Example:
+        """The example in the rules of this chat."""
+        return self.example or example_of(self.files, self.run_files)
 
     def edits_code(self, names: Collection[str]) -> bool:
         """Whether one of the files is used by the run command."""

@@ -298,6 +298,12 @@ def test_results_of_several_steps_keep_the_last_reason_and_the_weakest_sandbox()
     assert Measured(sandbox="off").join(run).sandbox == "off" and Measured().join(run).sandbox == "bwrap"
 
 
+def test_what_held_a_model_up_is_written_only_if_something_did() -> None:
+    assert "stuck" not in to_json(Finished("key", Refused()))["result"]
+    event = Finished("key", Refused(stuck="repeat"))
+    assert from_json(to_json(event)) == event and to_json(event)["result"]["stuck"] == "repeat"
+
+
 def test_a_doubt_is_written_only_if_there_is_one() -> None:
     """Older programs do not know the field."""
     for result in (Published(), Closed()):

@@ -109,3 +109,25 @@ def test_good_blocks_are_told_by_the_parts_that_were_shown() -> None:
     told = excerpt_staged(refusal, turn_after(prompt)).staged["experiment.py"]
     assert "RATE = 0.2\nMORE = 1\n" in told and LINE not in told and "lines not shown (" in told
     assert excerpt_staged(refusal, replace(turn_after(prompt), staged=refusal.staged)) == refusal
+
+
+def test_a_chat_that_led_nowhere_begins_anew_in_another_form() -> None:
+    prompt = opening()
+    state = make_view(Purpose.FIX).state
+    chat = replace(state.attempt.conversation, stuck="repeat")
+    stuck = replace(state, attempt=replace(state.attempt, conversation=chat))
+    view = replace(make_view(Purpose.WHOLE), state=stuck, texts=TurnTexts("It asks again for this."), shown={})
+    for budget in (None, 6000, 1500):
+        asked: list[int | None] = []
+
+        def reopen(room: int | None, asked: list[int | None] = asked) -> Prompt:
+            asked.append(room)
+            return open_chat(replace(make_view(Purpose.FIX), state=stuck), room)
+
+        anew = continue_chat(turn_after(prompt, Purpose.WHOLE, reply=BLIND), view, budget, reopen)
+        system, user = anew.messages
+        assert "whole files" in system.content
+        assert "<<<<<<< SEARCH" not in system.content and "A reply, for example" not in system.content
+        assert BLIND not in user.content and "Do not send SEARCH/REPLACE blocks" in user.content
+        assert "asks again for this" in user.content and len(asked) == 1
+        assert budget is None or count_tokens(anew.messages) <= budget

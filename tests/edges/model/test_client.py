@@ -312,7 +312,7 @@ def test_no_conversation_of_the_loop_is_refused_for_its_order(
     study = make_study(limits=Limits(max_runs=1, attempts=2))
     bad = block("experiment.py", "no such line\n", "x = 1\n")
     ends = fails(402, "Insufficient Balance")
-    odd = bad + "half a pair: \ud83d \0 \x07"
+    odd = bad.replace("such", "other") + "half a pair: \ud83d \0 \x07"
     provider.answers.extend(says(text) for text in ("PLAN:\n1. \ud83d\n", bad, odd, ".", bad, "x", "y"))
     provider.answers.append(ends)
     state = study.loop(model_with(slept)).run()
