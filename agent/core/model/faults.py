@@ -82,8 +82,9 @@ class Fault:
     parameter: str = ""
 
 
-def advice(kind: FaultKind) -> str:
+def advice(kind: FaultKind, model: str = "PREFIX") -> str:
     """The remedy for the user in a few words, or "" if only time helps."""
+    rules = f'[models."{model}"] in scientist.toml'
     return {
         FaultKind.KEY: "check the provider's API key and its rights: export it or put it into .env",
         FaultKind.QUOTA: "top up or wait for the quota to renew, or name another model with --fallback-model",
@@ -91,13 +92,12 @@ def advice(kind: FaultKind) -> str:
         FaultKind.CONTENT: "the provider declines this text: name another model with --fallback-model",
         FaultKind.SEQUENCE: "the provider refuses the request's form: name another model with --fallback-model",
         FaultKind.REFUSED: "the provider does not take this request: name another model with --fallback-model",
-        FaultKind.PARAMETER: 'list the parameter in drop_params of [models."PREFIX"] in scientist.toml',
-        FaultKind.CUT: 'raise max_output_tokens of [models."PREFIX"] in scientist.toml',
+        FaultKind.PARAMETER: f"list the parameter in drop_params of {rules}",
+        FaultKind.CUT: f"raise max_output_tokens of {rules}",
         FaultKind.DROPPED: "raise the server's window (OLLAMA_CONTEXT_LENGTH), or give window_tokens in scientist.toml",
         FaultKind.MACHINE: "a setting of this machine is wrong, and the prompt went nowhere",
         FaultKind.NO_TEXT: "the model does not answer in text: name another one with --model or --fallback-model",
-        FaultKind.TIMEOUT: "ask for shorter replies (max_output_tokens) or give them longer (timeout_s) in "
-        '[models."PREFIX"] of scientist.toml',
+        FaultKind.TIMEOUT: f"ask for shorter replies (max_output_tokens), or wait longer (timeout_s), in {rules}",
         FaultKind.LENGTH: "shorten the idea or its references, or name a model with a larger window",
     }.get(kind, "")
 

@@ -123,7 +123,7 @@ class _Asker:
         waits = fault.kind is FaultKind.RATE_LIMIT
         level: Level = "warn" if self.probe.spare or waits else "FAIL"
         longer = "name a longer --deadline-s" if fault.kind is FaultKind.TIMEOUT else ""
-        remedy = longer or advice(fault.kind) or ("launch waits for its turn" if waits else "")
+        remedy = longer or advice(fault.kind, self.probe.model) or ("launch waits for its turn" if waits else "")
         if not remedy and fault.kind.action is FaultAction.WAIT:
             remedy = "see the provider's status page and the address it is reached at; a launch would wait for it"
         return Remark(level, what, f"{fault.kind}: {plain_line(fault.text, TOLD_CHARS)}", remedy)

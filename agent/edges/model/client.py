@@ -130,7 +130,8 @@ class LiteLLMModel:
 
         Raises: ContextTooLong if a shorter prompt may be answered.
         """
-        text = f"{fault.text}" + (f" ({remedy})" if (remedy := advice(fault.kind)) else "")
+        remedy = advice(fault.kind, candidate.name)
+        text = fault.text + (f" ({remedy})" if remedy else "")
         if fault.kind is FaultKind.LENGTH:
             candidate.told_window = fault.window_tokens or candidate.told_window
             raise ContextTooLong(candidate.name, text, fault.window_tokens)
@@ -142,7 +143,7 @@ class LiteLLMModel:
         minutes = (self._clock() - effort.started) / 60
         asks = f", told to wait {effort.asks_s / 60:.0f} min" if effort.asks_s >= 60 else ""
         paid = f", {effort.wasted} answers were billed" if effort.wasted > 1 else ""
-        remedy = f"; {advice(effort.seen)}" if effort.seen is FaultKind.TIMEOUT else ""
+        remedy = f"; {advice(effort.seen, self.name)}" if effort.seen is FaultKind.TIMEOUT else ""
         return f"{effort.last} (asked {effort.requests} times in {minutes:.0f} min{asks}{paid}{remedy})"
 
     def _converse(self, candidate: Responder, messages: Sequence[Message], effort: Effort, *, alone: bool) -> Answer:
@@ -254,7 +255,8 @@ class LiteLLMModel:
                 effort.note(failed.fault, self._clock())
                 kind = failed.fault.kind
                 changes = (candidate.name, kind)
-                spent = effort.changed[changes] >= MOST_CHANGES.get(kind, 0)
+                late = kind is FaultKind.TIMEOUT and self._clock() >= effort.deadline
+                spent = late or effort.changed[changes] >= MOST_CHANGES.get(kind, 0)
                 if spent or not candidate.change(failed.fault, messages):
                     if kind in OF_ORDER:  # it was not the shape
                         candidate.shape = usual

@@ -45,6 +45,11 @@ def look_at(place: Place, name: str, environment: Mapping[str, str]) -> Sight:
     provider, _, model = name.partition("/")
     asker = _Asker(place.address.rstrip("/"), environment.get(key_variable(name), ""))
     status, models = asker.get(f"{asker.base}/api/tags" if provider in OLLAMA else f"{asker.base}/models")
+    if status == 0 and asker.base.lower().startswith("https:"):
+        plain = f"http:{asker.base.partition(':')[2]}"
+        if asker.get(plain + "/models")[0]:
+            remedy = f"export {place.variable}={shown_address(plain)}"
+            return Sight(problem="the server does not speak https", remedy=remedy, is_there=True)
     if status == 0:
         is_known = bool(asker.error) and not proxy_variable(place.address, environment)
         return Sight(problem=asker.error, remedy=_start(place)) if is_known else Sight()

@@ -99,6 +99,12 @@ def test_nobody_at_the_address_is_named_with_the_variable(server: Servers) -> No
     check_server("deepseek/deepseek-chat", {"DEEPSEEK_API_BASE": f"http://127.0.0.1:{port}"}, "--model")
 
 
+def test_a_server_that_does_not_speak_https_is_told_so(server: Servers) -> None:
+    named = {VARIABLE: server.url.replace("http:", "https:") + "/v1"}
+    with pytest.raises(UsageError, match=f"/v1: the server does not speak https; export {VARIABLE}={server.url}/v1$"):
+        check_server("hosted_vllm/q", named, "--model")
+
+
 def test_a_model_list_that_is_too_long_is_not_read(server: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.edges.model.wire.own_server.MOST_BYTES", 10_000)
     server["/v1/models"] = {"data": [{"id": "q" * 20_000, "max_model_len": 8192}]}
