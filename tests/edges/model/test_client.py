@@ -21,10 +21,12 @@ from agent.core.journal.action_results import Asked, AskFailed
 from agent.core.journal.budget import Limits, Paid
 from agent.core.journal.events import Finished
 from agent.core.journal.kinds import PauseKind
+from agent.core.model.faults import Fault, FaultKind
 from agent.core.model.messages import Message, Rules, normalise, to_dicts
 from agent.core.model.rules import ModelRules, RuleTable
 from agent.core.text.redact import Redactor
 from agent.edges.model import litellm_table
+from agent.edges.model.call import Call, CallFailed
 from agent.edges.model.client import LiteLLMModel
 from agent.edges.model.litellm_table import WITHOUT_REQUESTS, check_model, known_window, load_litellm, price_of
 from agent.edges.model.patience import ProviderPatience
@@ -34,8 +36,6 @@ from agent.errors import BudgetSpent, ContextTooLong, ProviderRefused, ProviderU
 from tests.fakes import FakeClock, block
 from tests.loop.conftest import Study, make_study
 from tests.provider.cells import VIEW
-from tests.provider.faults import Act
-from tests.provider.listener import Answer as Heard
 from tests.provider.listener import Listener
 from tests.provider.server import Provider, Response, StrictServer, fails, says, serve
 
@@ -879,22 +879,18 @@ def own_model(slept: list[float], url: str, **rules: Any) -> LiteLLMModel:
 
 @pytest.mark.parametrize(("rules", "lengths"), [({}, [8192, 4096, 2048]), ({"max_output_tokens": 3000}, [3000] * 3)])
 def test_a_reply_that_never_ends_is_asked_for_thrice_and_not_all_night(
-    slept: list[float], monkeypatch: pytest.MonkeyPatch, rules: dict[str, int], lengths: list[int]
+    provider: Provider, slept: list[float], monkeypatch: pytest.MonkeyPatch, rules: dict[str, int], lengths: list[int]
 ) -> None:
     asked = []
 
-    def hang(path: str, headers: dict[str, str], raw: bytes) -> Heard:
-        asked.extend([json.loads(raw)["max_tokens"]] if raw else [])
-        return Heard(None, Act.HANG, 5.0) if raw else Heard(Response(404, b"{}"))
+    def send(call: Call, model: str, messages: object, rules: ModelRules, dropped: object, deadline_s: float) -> None:
+        asked.append(rules.max_output_tokens)
+        raise CallFailed(Fault(FaultKind.TIMEOUT, f"no complete answer within {deadline_s:g} s"))
 
-    listener = Listener(hang)
-    url = f"http://127.0.0.1:{listener.port}/v1"
-    monkeypatch.setenv("HOSTED_VLLM_API_BASE", url)
-    with pytest.raises(
-        ProviderRefused, match=r'0\.3 s .*max_output_tokens.*\(timeout_s\), in \[models\."hosted'
-    ):
-        ask(own_model(slept, url, timeout_s=0.3, **rules))
-    listener.close()
+    monkeypatch.setattr(Call, "send", send)
+    told = r'no complete answer within 40 s .*max_output_tokens.*\(timeout_s\), in \[models\."hosted_vllm/m"\]'
+    with pytest.raises(ProviderRefused, match=told):
+        ask(own_model(slept, provider.url, timeout_s=40.0, **rules))
     assert asked == lengths and sum(slept) < 60
 
 
