@@ -1,50 +1,112 @@
-"""The line at the foot of a terminal that says what a command is doing. A pipe and CI get plain lines alone."""
+"""How launches and tables look: the line at a terminal's foot, coloured lines, results, a screen that is drawn anew."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shlex
+import shutil
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task
+from rich.text import Text
 
-from agent.cli.terminal import VOICE, clean
-from agent.core.text.plain import plain_line
+from agent.cli.terminal import VOICE, CleanStream, Printable, clean, put, say
+from agent.core.journal.events import Event
+from agent.core.journal.state import State
+from agent.edges.run.step_folder import LOG
+from agent.edges.workspace.layout import Workspace
+from agent.report.cells import wrap
+from agent.report.foot import Pace, ShownWork, describe_activity, draw_line, last_words
+from agent.report.overview import sum_up
+from agent.report.pause import ways_on
+from agent.report.progress import Yardstick
+from agent.report.standings import nearby, read_standings
+from agent.report.status import Best, best_run
+from agent.report.table import STYLES, describe_best
 
-LINE_CHARS = 100
+SPINNER_CELLS = 2
+LOG_EVERY_S = 0.5
+TAIL_BYTES = 4096
+INTERRUPTED = 130  # exit code after Ctrl-C
+
+
+@dataclass(frozen=True, slots=True)
+class Coloured:
+    """A line with colours, for `say`, `note` and `put`."""
+
+    text: Text
+
+    def write_to(self, stream: Any) -> None:
+        write_lines([self.text], stream)
 
 
 class Foot:
     """One line below all others that changes in place, with the time since its text changed."""
 
-    def __init__(self, console: Console) -> None:
-        columns = (SpinnerColumn(choose_spinner()), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         # Nothing is redirected: rich would take what `clean_streams` put in place of the streams, and print around it.
         self._progress = Progress(
-            *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
+            SpinnerColumn(choose_spinner()),
+            _Line(self),
+            console=console,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
-        self._task = self._progress.add_task("", total=None)
-        self._text = ""
+        self._progress.add_task("", total=None)
+        self._clock, self._began_s = clock, clock()
+        self._work = ShownWork("")
+        self._read_log: Callable[[], str] | None = None
+        self._log, self._log_read_s = "", float("-inf")
+        self._hidden = 0
 
-    def update(self, text: str) -> None:
-        """Show another text. The clock begins anew unless the text is the same."""
-        width = min(LINE_CHARS, max(self._progress.console.width - 12, 10))
-        shown = plain_line(clean(text), width)
-        if shown != self._text:
-            self._text = shown
-            self._progress.reset(self._task, description=shown)
+    @property
+    def is_hidden(self) -> bool:
+        return self._hidden > 0
+
+    def update(self, work: ShownWork | str, read_log: Callable[[], str] | None = None) -> None:
+        """Show another activity. The clock begins anew unless it has the same words.
+
+        read_log: gives the last line of the step's log, and is asked now and then.
+        """
+        shown = ShownWork(work) if isinstance(work, str) else work
+        if (shown.name, shown.run, shown.what) != (self._work.name, self._work.run, self._work.what):
+            self._began_s = self._clock()
+            self._work, self._read_log = shown, read_log
+            self._log, self._log_read_s = "", float("-inf")
+
+    def draw(self) -> Text:
+        """The line as it is now."""
+        width = self._progress.console.width - SPINNER_CELLS - 1  # the last column makes some terminals go on below
+        now = self._clock()
+        if self._read_log and now - self._log_read_s >= LOG_EVERY_S:
+            self._log_read_s = now
+            with contextlib.suppress(OSError):  # it is not there yet
+                self._log = clean(self._read_log())
+        line = draw_line(self._work, now - self._began_s, self._log, max(width, 10))
+        return Text(_in_letters_of(self._progress.console, clean(line)), no_wrap=True, overflow="crop")
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
-        """Erase the line while a whole line is printed, then draw it again below."""
-        self.stop()
+        """Erase the line while whole lines are printed, then draw it again below."""
+        self._hidden += 1
+        if self._hidden == 1:
+            self.stop()
         try:
             yield
         finally:
-            self.start()
+            self._hidden -= 1
+            if not self._hidden:
+                self.start()
 
     def start(self) -> None:
         with contextlib.suppress(RuntimeError):  # no thread can be started that would move it
@@ -55,16 +117,38 @@ class Foot:
             self._progress.stop()
 
 
+class _Line(ProgressColumn):
+    """The foot's words, as wide as there is room."""
+
+    def __init__(self, foot: Foot) -> None:
+        super().__init__()
+        self._foot = foot
+
+    def render(self, task: Task) -> Text:
+        return self._foot.draw()
+
+
+def _in_letters_of(console: Console, line: str) -> str:
+    """The line in letters that the terminal has, each in the place of one."""
+    encoding = console.encoding or "utf-8"
+    return line if line.isascii() else line.encode(encoding, "replace").decode(encoding, "replace")
+
+
 def choose_spinner() -> str:
     """Name of one that the terminal has letters for."""
     bare = getattr(sys.stderr, "rich_proxied_file", sys.stderr)
     return "dots" if (bare.encoding or "").lower().startswith("utf") else "line"
 
 
-def is_live() -> bool:
-    """Whether standard error is a terminal that a person watches."""
+def is_screen(stream: Any) -> bool:
+    """Whether the stream is a terminal that a person watches, and lines on it can be drawn anew."""
     dumb = os.environ.get("TERM", "") in ("", "dumb") or bool(os.environ.get("CI"))
-    return sys.stderr.isatty() and not dumb and not VOICE.quiet
+    return bool(stream.isatty()) and not dumb
+
+
+def is_live() -> bool:
+    """Whether a line may move on standard error."""
+    return is_screen(sys.stderr) and not VOICE.quiet
 
 
 @contextmanager
@@ -81,3 +165,131 @@ def open_foot() -> Iterator[Foot | None]:
     finally:
         VOICE.foot = None
         foot.stop()
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, CleanStream):
+                stream.release()
+
+
+@dataclass(slots=True)
+class Watch:
+    """Prints what happens to one idea, and shows at the foot what it does."""
+
+    # The idea's folder.
+    workspace: Workspace
+    # Its place among those of the command, from 1.
+    number: int = 1
+    # What is known of all of them.
+    pace: Pace = field(default_factory=lambda: Pace(1))
+    # When the command began to work on them, by time.monotonic.
+    began_s: float = field(default_factory=time.monotonic)
+    # What its results are judged by; None until its template is read.
+    by: Yardstick | None = None
+    # Seconds, as time.monotonic counts them.
+    clock: Callable[[], float] = time.monotonic
+
+    def tell(self, printer: Callable[[str | Printable], None], text: str, style: str = "") -> None:
+        """Print a line with the idea's name and the time. On a terminal it is broken between words."""
+        head = f"[{self.workspace.path.name}] {time.strftime('%H:%M:%S')} "
+        for number, line in enumerate(wrap(text, columns_of(sys.stderr), head, "    ")):
+            begun = len(head) if number == 0 else 0
+            printer(Coloured(Text(line[:begun], "dim").append(line[begun:], style)))
+
+    def place(self, work: ShownWork) -> ShownWork:
+        """The activity with the idea's place in its batch."""
+        return replace(work, idea=(self.number, self.pace.ideas) if self.pace.ideas > 1 else None)
+
+    def follow(self, event: Event, state: State) -> ShownWork:
+        """The activity after an event, with the times that can be guessed."""
+        since_s = self.clock() - self.began_s
+        self.pace.see(event, state, since_s)
+        return self.place(self.pace.guess(describe_activity(state), state, self.number, since_s))
+
+    def read_log(self, state: State) -> Callable[[], str] | None:
+        """Reads the last line that the step at work printed. None if no step is."""
+        if not state.opened:
+            return None
+        log = self.workspace.step_folder(state.opened.folder) / LOG
+        return lambda: last_words(read_tail(log, TAIL_BYTES))
+
+    def best(self, state: State) -> Best | None:
+        """The idea's best run."""
+        return best_run(state, self.by.spec, self.by.baselines) if self.by else None
+
+
+def read_tail(path: Path, most: int) -> bytes:
+    """The end of a file. Raises: OSError."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - most))
+        return file.read(most)
+
+
+def columns_of(stream: Any) -> int | None:
+    """Width of the terminal; None for a pipe or a file, whose lines are not broken."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
+def write_lines(lines: Sequence[Text], stream: Any) -> None:
+    """Print lines, in colours if the stream is a terminal that has them and NO_COLOR is not set."""
+    plain = "".join(f"{line.plain}\n" for line in lines)
+    console = Console(file=stream, soft_wrap=True, highlight=False, markup=False, emoji=False)
+    # Somebody may have put a key or a control character into a line: then nothing is coloured.
+    if not isinstance(stream, CleanStream) or console.color_system is None or clean(plain) != plain:
+        stream.write(plain)
+    else:
+        with console.capture() as captured:
+            for line in lines:
+                console.print(line)
+        stream.steer(captured.get())
+    stream.flush()
+
+
+def report(workspace: Workspace, state: State, watch: Watch) -> None:
+    """Print the state of the idea, and the commands to go on with. Of a batch, `say_batch` says the rest."""
+    control = f" ({state.launched.remark})" if state.launched.remark and watch.pace.ideas == 1 else ""
+    path = nearby(workspace.path)
+    if state.ended:
+        how = "completed" if state.ended.completed else "failed"
+        plural = "" if state.completed_runs == 1 else "s"
+        best = watch.best(state)
+        result = f"; best: {describe_best(best)}" if best else ""
+        words = f"{path}: {how}, {state.completed_runs} completed run{plural}{control}{result}"
+        put_prose(words, STYLES.get(best.verdict if best else how, ""))
+        if not VOICE.quiet and watch.pace.ideas == 1:
+            put(f"  look: scientist show {shlex.quote(path)}\n  edits: scientist history {shlex.quote(path)}")
+    else:
+        reason = state.pause.reason if state.pause else "interrupted"
+        put_prose(f"{path}: paused: {reason}{control}", STYLES["paused"])
+        for purpose, command in ways_on(path, state):
+            put(f"  {purpose}: {command}")
+
+
+def put_prose(text: str, style: str) -> None:
+    """Print a result, on a terminal broken between words."""
+    for line in wrap(text, columns_of(sys.stdout), rest="    "):
+        put(Coloured(Text(line, style)))
+
+
+def say_batch(workspaces: Sequence[Workspace], code: int) -> int:
+    """Print how all ideas of a launch stand, the best first, unless it was interrupted or was of one idea.
+
+    code: the exit code of the launch, which is returned.
+    """
+    if len(workspaces) < 2 or code == INTERRUPTED:
+        return code
+    standings, damaged = read_standings(workspaces, nearby)
+    for line in damaged:
+        say(f"scientist: {line}")
+    batches = {workspace.path.parent for workspace in workspaces}
+    where = shlex.quote(nearby(batches.pop() if len(batches) == 1 else workspaces[0].path.parent.parent))
+    for shown in sum_up(standings, columns_of(sys.stdout), where):
+        put(Coloured(shown))
+    return code
+
+
+@contextmanager
+def open_screen() -> Iterator[Callable[[RenderableType], None]]:
+    """A screen of its own above the terminal's, for something that is drawn anew. It is gone at the end."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    with Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
+        yield lambda drawn: live.update(drawn, refresh=True)

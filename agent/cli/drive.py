@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,15 +12,15 @@ from pathlib import Path
 
 from dotenv import load_dotenv
 
-from agent.cli.display import open_foot
+from agent.cli.display import INTERRUPTED, Watch, open_foot, report
 from agent.cli.environment import announce_sandbox, prepare
 from agent.cli.models import ModelSettings, make_models, read_model_settings
 from agent.cli.places import digest_store
-from agent.cli.terminal import VOICE, describe_surprise, detail, note, put, raise_end_behind, say, show_activity
+from agent.cli.terminal import VOICE, describe_surprise, detail, note, raise_end_behind, say, show_activity
 from agent.core.journal.approval import change_step_limits
 from agent.core.journal.events import Event, Resumed, Started
 from agent.core.journal.fold import fold
-from agent.core.journal.kinds import PauseKind, Stage
+from agent.core.journal.kinds import PauseKind
 from agent.core.journal.state import State
 from agent.edges.git.repo import Repo
 from agent.edges.lint import Linter
@@ -42,23 +43,13 @@ from agent.effects.edges import Edges
 from agent.effects.run_step import Steps
 from agent.errors import ScientistError, UsageError
 from agent.loop import Loop
-from agent.report.pause import ways_on
-from agent.report.progress import describe
-from agent.report.status import phase_of
+from agent.report.foot import Pace, ShownWork
+from agent.report.progress import Yardstick, describe, style_of
+from agent.report.standings import nearby
 
 SECOND_INTERRUPT_S = 1.5
-ACTIVITIES = {
-    "ask": "asking the model",
-    "edit": "editing",
-    "check": "checking the edit",
-    "smoke": "smoke test",
-    "run": "training",
-    "evaluate": "evaluating",
-    "review": "reviewing",
-    "plot": "plotting",
-}
 # Worst first: a batch exits with the worst of its workspaces.
-SEVERITY = (130, 6, 5, 2, 1, 4, 3, 0)
+SEVERITY = (INTERRUPTED, 6, 5, 2, 1, 4, 3, 0)
 
 
 def announce_model(name: str) -> None:
@@ -95,13 +86,14 @@ def drive_all(
     settings = read_model_settings()
     ledger = Ledger(lambda model: price_of(model, settings.rules))
     at_work: list[Workspace] = []
+    pace, began_s = Pace(len(workspaces)), time.monotonic()
 
     def work(number: int, workspace: Workspace) -> int:
-        place = f"[{number}/{len(workspaces)}] " if len(workspaces) > 1 else ""
         at_work.append(workspace)
-        show_activity(f"{place}{workspace.path.name}: starting")
+        watch = Watch(workspace, number, pace, began_s)
+        show_activity(watch.place(ShownWork("starting", workspace.path.name)))
         try:
-            code = drive(workspace, ledger, settings, resumed=resumed, discards_edits=discards_edits, place=place)
+            code = drive(workspace, ledger, settings, resumed=resumed, discards_edits=discards_edits, watch=watch)
         except Exception as error:  # one idea's surprise must not cost the others their night
             raise_end_behind(error)
             code = say_trouble(workspace, error)
@@ -113,7 +105,7 @@ def drive_all(
             return worst([work(number, workspace) for number, workspace in enumerate(workspaces, start=1)])
     except KeyboardInterrupt:
         interrupt(at_work)
-        return 130
+        return INTERRUPTED
 
 
 def say_trouble(workspace: Workspace, error: Exception) -> int:
@@ -142,11 +134,11 @@ def drive(
     *,
     resumed: Callable[[State], Resumed] | None = None,
     discards_edits: bool = False,
-    place: str = "",
+    watch: Watch | None = None,
 ) -> int:
     """Run one workspace under its lock, and return its exit code.
 
-    place: number of the idea in its batch, as "[2/5] ".
+    watch: prints what happens; None: that of an idea by itself.
     Raises: Locked; IntegrityError; KeyboardInterrupt, and the run goes on.
     """
     if resumed:
@@ -156,14 +148,15 @@ def drive(
             withdraw_stop(workspace, VOICE.age_s())
         if discards_edits:
             say_discarded(workspace, resumed)
-        loop, change = open_loop(workspace, ledger, settings, resumed, place, heeds=not discards_edits)
+        watch = watch or Watch(workspace)
+        loop, change = open_loop(workspace, ledger, settings, resumed, watch, heeds=not discards_edits)
         if loop.state.ended and not (change and change.more_runs):
-            quoted = shlex.quote(str(workspace.path))
-            say(f"{workspace.path}: has ended already: {loop.state.ended.summary.splitlines()[0]}")
-            say(f"  more runs: scientist resume {quoted} --max-runs {len(loop.state.rows) + 3}")
+            path = nearby(workspace.path)
+            say(f"{path}: has ended already: {loop.state.ended.summary.splitlines()[0]}")
+            say(f"  more runs: scientist resume {shlex.quote(path)} --max-runs {len(loop.state.rows) + 3}")
             return exit_code(loop.state)
         state = loop.run(change)
-    report(workspace, state)
+    report(workspace, state, watch)
     return exit_code(state)
 
 
@@ -173,7 +166,7 @@ def say_discarded(workspace: Workspace, resumed: Callable[[State], Resumed] | No
     if state.ended and not (resumed and resumed(state).more_runs):
         return
     for name in discard_edits(workspace, workspace.repo(), state):
-        say(f"{workspace.path}: kept as {name}")
+        say(f"{nearby(workspace.path)}: kept as {name}")
 
 
 def exit_code(state: State) -> int:
@@ -187,7 +180,7 @@ def open_loop(
     ledger: Ledger,
     settings: ModelSettings,
     resumed: Callable[[State], Resumed] | None,
-    place: str,
+    watch: Watch,
     *,
     heeds: bool = True,
 ) -> tuple[Loop, Resumed | None]:
@@ -202,12 +195,12 @@ def open_loop(
     launched = change_step_limits(state.launched, change) if change else state.launched
     template = frozen_template(workspace, launched)
     sandbox = (change and change.sandbox) or state.launched.sandbox
-    warn = partial(print_line, workspace, say)
+    warn = partial(watch.tell, say)
     models = make_models(state.launched, state.limits, workspace, settings, on_wait=warn)
     runner, prepared = runner_for(state.launched), None
     if not state.ended or (change and change.more_runs):
         works_here = choose_sandbox(sandbox)
-        check_workspace(workspace, repo, state, change, heeds)
+        check_workspace(workspace, repo, state, change, heeds, warn)
         check_interpreter(state, template)
         prepared = find_data(workspace, state, template)
         if change:
@@ -217,27 +210,27 @@ def open_loop(
     inherited, digests = dict(os.environ), digest_store()
     steps = Steps(workspace, repo, template, runner, inherited, workspace.sleep, prepared, sandbox, warn, digests)
     edges = Edges(workspace, journal, repo, template, models, Linter(), steps, ledger)
-    return Loop(edges, watch=partial(show_event, workspace, place)), change
+    watch.by = Yardstick(template.spec, template.baselines)
+    return Loop(edges, watch=partial(show_event, watch)), change
 
 
-def check_workspace(workspace: Workspace, repo: Repo, state: State, change: Resumed | None, heeds: bool) -> None:
+def check_workspace(
+    workspace: Workspace, repo: Repo, state: State, change: Resumed | None, heeds: bool, warn: Callable[[str], None]
+) -> None:
     """Raises: IntegrityError if the workspace was changed by hand or, on a resume, is not what its journal says."""
     check_untouched(workspace, repo, state)
     if change:
-        check_agreement(workspace, partial(print_line, workspace, say), heeds=heeds)
+        check_agreement(workspace, warn, heeds=heeds)
 
 
-def print_line(workspace: Workspace, printer: Callable[[str], None], text: str) -> None:
-    printer(f"[{workspace.path.name}] {time.strftime('%H:%M:%S')} {text}")
-
-
-def show_event(workspace: Workspace, place: str, event: Event, state: State) -> None:
+def show_event(watch: Watch, event: Event, state: State) -> None:
     """Print an event that was just stored, and show at the foot what comes next."""
-    for part in (describe(event, state) or "").splitlines():
-        print_line(workspace, note, part)
+    style = style_of(event, state, watch.by)
+    for part in (describe(event, state, watch.by) or "").splitlines():
+        watch.tell(note, part, style)
     if isinstance(event, Started):
-        print_line(workspace, detail, f"begins {event.kind} ({event.key})")
-    show_activity(f"{place}{workspace.path.name}: {describe_activity(state)}")
+        watch.tell(detail, f"begins {event.kind} ({event.key})")
+    show_activity(watch.follow(event, state), watch.read_log(state))
 
 
 def check_interpreter(state: State, template: Template) -> None:
@@ -270,13 +263,6 @@ def find_data(workspace: Workspace, state: State, template: Template) -> Prepare
     return found
 
 
-def describe_activity(state: State) -> str:
-    """The current activity of an idea, in a few words."""
-    run = state.run.number
-    number = f"run {run} of {state.limits.max_runs}, " if run and state.stage is Stage.EXPERIMENTS else ""
-    return number + ACTIVITIES.get(phase_of(state), phase_of(state))
-
-
 def detail_launch(workspace: Workspace, state: State, template: Template, sandbox: str) -> None:
     """Print with --verbose the template, interpreter, data and limits of a workspace."""
     launched, head = state.launched, f"[{workspace.path.name}]"
@@ -289,23 +275,6 @@ def detail_launch(workspace: Workspace, state: State, template: Template, sandbo
     detail(f"{head} limits: {limits.max_runs} runs, {limits.max_tokens or 'no limit of'} tokens per idea")
 
 
-def report(workspace: Workspace, state: State) -> None:
-    """Print the state of the idea, and the commands to go on with."""
-    control = f" ({state.launched.remark})" if state.launched.remark else ""
-    quoted = shlex.quote(str(workspace.path))
-    if state.ended:
-        how = "completed" if state.ended.completed else "failed"
-        plural = "" if state.completed_runs == 1 else "s"
-        put(f"{workspace.path}: {how}, {state.completed_runs} completed run{plural}{control}")
-        if not VOICE.quiet:
-            put(f"  look: scientist show {quoted}    edits: scientist history {quoted}")
-    else:
-        reason = state.pause.reason if state.pause else "interrupted"
-        put(f"{workspace.path}: paused: {reason}{control}")
-        for purpose, command in ways_on(str(workspace.path), state):
-            put(f"  {purpose}: {command}")
-
-
 def interrupt(workspaces: Sequence[Workspace], command: str = "") -> None:
     """After Ctrl-C, for the ideas at work: runs go on, unless a second Ctrl-C follows at once.
 
@@ -313,7 +282,7 @@ def interrupt(workspaces: Sequence[Workspace], command: str = "") -> None:
     """
     going: list[tuple[Runner, Path, str]] = []
     for workspace in workspaces:
-        quoted = shlex.quote(str(workspace.path))
+        quoted = shlex.quote(nearby(workspace.path))
         try:
             found = find_going(workspace)
         except (ScientistError, OSError, KeyboardInterrupt):
@@ -327,6 +296,8 @@ def interrupt(workspaces: Sequence[Workspace], command: str = "") -> None:
     try:
         time.sleep(SECOND_INTERRUPT_S if going else 0)
     except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            say("")  # the terminal wrote ^C at the begin of the line
         for runner, folder, quoted in going:
             runner.kill(folder)
             say(f"killed {folder.name}; go on: scientist {command or f'resume {quoted}'}")

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from agent.cli.display import LINE_CHARS, open_foot
+from agent.cli.display import open_foot
 from agent.cli.options import Chosen, LaunchSettings, SandboxChoice
 from agent.cli.places import data_cache, data_limit_gib, digest_store, environment_cache, template_roots, writing_cache
 from agent.cli.terminal import note, say
@@ -33,6 +33,7 @@ from agent.edges.template.origin import Given, data_digest, given_origin
 from agent.errors import UsageError
 
 ANSWER_S = 60.0
+LINE_CHARS = 100  # of a line of pip's, where none moves
 
 
 def check_python(path: Path) -> Path:

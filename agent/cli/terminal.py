@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,8 @@ from agent.edges.system.streams import LossyStream, name_faults
 
 ENV_FILE = Path(".env")
 STDOUT = "standard output"
+LOCK_S = 2.0  # a thread that draws the moving line may wait for another that prints
+HELD_CHARS = 8000
 
 
 class CleanStream:
@@ -34,17 +36,39 @@ class CleanStream:
 
     def __init__(self, stream: TextIO | LossyStream, redact: Redactor, lossy: CleanStream | None = None) -> None:
         self.bare, self.redact, self.lossy = stream, redact, lossy
+        self._held = ""  # the begin of a line that is not whole yet, while a line moves below
 
     def write(self, text: str) -> int:
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        clean = self.clean(text)
-        encoding = getattr(self.bare, "encoding", None)
-        if encoding and not clean.isascii():  # a terminal that has no such letter is no reason to die
-            clean = clean.encode(encoding, "backslashreplace").decode(encoding)
-        with name_faults(STDOUT):  # standard error loses what it does not take
-            self.bare.write(clean)
+        foot = VOICE.foot
+        if foot is None or foot.is_hidden or not self.bare.isatty() or not PRINTING.acquire(timeout=LOCK_S):
+            self.steer(self.clean(text))
+            return len(text)
+        try:  # a library prints: its lines stand above the one that moves
+            whole, newline, self._held = (self._held + text).rpartition("\n")
+            if len(self._held) > HELD_CHARS:
+                whole, newline, self._held = whole + newline + self._held, "\n", ""
+            if newline:
+                with foot.hidden():
+                    self.steer(self.clean(whole + newline))
+        finally:
+            PRINTING.release()
         return len(text)
+
+    def release(self) -> None:
+        """Print the line that was not whole, once nothing moves below."""
+        held, self._held = self._held, ""
+        if held:
+            self.write(held + "\n")
+
+    def steer(self, text: str) -> None:
+        """Write clean text, or what steers the terminal."""
+        encoding = getattr(self.bare, "encoding", None)
+        if encoding and not text.isascii():  # a terminal that has no such letter is no reason to die
+            text = text.encode(encoding, "backslashreplace").decode(encoding)
+        with name_faults(STDOUT):  # standard error loses what it does not take
+            self.bare.write(text)
 
     def flush(self) -> None:
         with name_faults(STDOUT):
@@ -103,12 +127,21 @@ def read_redactor() -> Redactor:
     return Redactor(secrets)
 
 
+class Printable(Protocol):
+    """A line that knows how it looks on a terminal."""
+
+    def write_to(self, stream: Any) -> None: ...
+
+
 class MovingLine(Protocol):
     """A line that changes in place and must not be printed over."""
 
+    @property
+    def is_hidden(self) -> bool: ...
+
     def hidden(self) -> AbstractContextManager[None]: ...
 
-    def update(self, text: str) -> None: ...
+    def update(self, work: Any, read_log: Callable[[], str] | None = None) -> None: ...
 
 
 @dataclass(slots=True)
@@ -137,36 +170,43 @@ VOICE = Voice()
 PRINTING = threading.RLock()  # threads print whole lines, and the line that moves is redrawn once for each
 
 
-def say(message: str) -> None:
+def say(message: str | Printable) -> None:
     """Print a message for the person at the terminal, also with --quiet. Data goes to standard output."""
     with PRINTING, VOICE.foot.hidden() if VOICE.foot else contextlib.nullcontext():
-        typer.echo(message, err=True)
+        _print(message, sys.stderr)
 
 
-def note(message: str) -> None:
+def note(message: str | Printable) -> None:
     """Print progress, unless --quiet was given."""
     if not VOICE.quiet:
         say(message)
 
 
-def detail(message: str) -> None:
+def detail(message: str | Printable) -> None:
     """Print something that only --verbose asks for."""
     if VOICE.verbose:
         say(message)
 
 
-def show_activity(text: str) -> None:
-    """Show the current activity in the moving line, if there is one."""
+def show_activity(work: Any, read_log: Callable[[], str] | None = None) -> None:
+    """Show the current activity in the moving line, if there is one. read_log: as `Foot.update` has it."""
     with PRINTING:
         if VOICE.foot:
-            VOICE.foot.update(text)
+            VOICE.foot.update(work, read_log)
 
 
-def put(message: str) -> None:
+def put(message: str | Printable) -> None:
     """Print a result on standard output while a command goes on, whether or not it can be written."""
     stream: Any = sys.stdout.lossy if isinstance(sys.stdout, CleanStream) else sys.stdout
     with PRINTING, VOICE.foot.hidden() if VOICE.foot else contextlib.nullcontext(), contextlib.suppress(OSError):
+        _print(message, stream)
+
+
+def _print(message: str | Printable, stream: Any) -> None:
+    if isinstance(message, str):
         typer.echo(message, file=stream)
+    else:
+        message.write_to(stream)
 
 
 def raise_end_behind(error: Exception) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import PurePath
 
 from agent.core.evidence.baseline import Baseline, doubt_of, primary_metric, verdict_of
 from agent.core.evidence.verdict import COMPARED, Verdict, judge_best
-from agent.core.inputs.spec import TemplateSpec
+from agent.core.inputs.spec import Metric, TemplateSpec
 from agent.core.journal.kinds import Stage
 from agent.core.journal.state import RunRow, State
 from agent.core.prompt.view import reference_of
@@ -68,6 +69,10 @@ class Best:
     reason: str = field(default="", compare=False)
     # How many runs it was chosen from, if that took the word "better" from it; else 0.
     chosen_from: int = 0
+    # Value less baseline, in the metric's own unit; None without a baseline.
+    delta: float | None = field(default=None, compare=False)
+    # Whether a higher or a lower value is better: "higher" or "lower".
+    direction: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,15 @@ class Standing:
     no_verdicts: str = ""
     # Remark on baselines of another machine; empty if there is none.
     caveat: str = ""
+    # Name of the batch's folder.
+    batch: str = ""
+    # Whether an orchestrator or a run is at work on it, and gives signs of life.
+    at_work: bool = False
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether it goes on only if a person does something."""
+        return self.state in (WorkState.STALLED, WorkState.INTERRUPTED, WorkState.PAUSED)
 
 
 def stand(path: str, state: State, spec: TemplateSpec, baselines: Sequence[Baseline], activity: Activity) -> Standing:
@@ -155,6 +169,8 @@ def stand(path: str, state: State, spec: TemplateSpec, baselines: Sequence[Basel
         next=tuple(command for _, command in ways_on(path, state)) if waits else (),
         no_verdicts=doubt_of(baselines),
         caveat=state.launched.caveat,
+        batch=PurePath(path).parent.name,
+        at_work=not activity.silence and not state.ended and (activity.is_held or activity.step_goes_on),
     )
 
 
@@ -223,19 +239,26 @@ def best_run(state: State, spec: TemplateSpec, baselines: Sequence[Baseline]) ->
         return -difference if metric.direction == "lower" else difference
 
     row = max(fair, key=lead)
-    own = verdicts[row.run]
-    verdict = own and judge_best(own, row.values[metric.name], len(fair))
+    return _judge_best(row, metric, verdicts[row.run], len(fair), is_verified=row in verified)
+
+
+def _judge_best(row: RunRow, metric: Metric, own: Verdict | None, runs: int, *, is_verified: bool) -> Best:
+    """The run as the best of `runs`. own: its verdict by itself."""
+    verdict = own and judge_best(own, row.values[metric.name], runs)
+    value, bar = row.values[metric.name], verdict.baseline_mean if verdict else None
     return Best(
         row.run,
         metric.name,
-        row.values[metric.name],
-        verdict.baseline_mean if verdict else None,
+        value,
+        bar,
         verdict.kind.value if verdict else "no verdict",
-        row in verified,
+        is_verified,
         verdict.reference if verdict else "",
         row.measured.sandbox,
         verdict.reason if verdict else "",
-        len(fair) if verdict != own else 0,
+        runs if verdict != own else 0,
+        None if bar is None else value - bar,
+        metric.direction,
     )
 
 

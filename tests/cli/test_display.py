@@ -3,85 +3,122 @@
 from __future__ import annotations
 
 import io
-import os
-import pty
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from agent.cli.display import Foot, choose_spinner, is_live
-from agent.cli.terminal import VOICE, clean_streams, put, say
+from agent.cli.display import choose_spinner, is_live
+from agent.cli.terminal import clean_streams
 from tests.cli.conftest import LIMIT_S, SCIENTIST, Launched, Scientist, environment, only_workspace
+from tests.cli.screens import terminal
+from tests.overlays import held_quadratic
 from tests.paths import QUADRATIC
 
 LAUNCH = ("launch", "ideas.json", "--idea", "momentum", "--template", QUADRATIC, "--max-runs", "1")
-ERASE_LINE = "\x1b[2K"
+SPINNER = re.compile("[\u2801-\u28ff] ")
+TALKS = """
+        for step in range(int(profile.get("pause_s", 0.0) * 10)):
+            print(f"step {step} \\x1b[2J\\u202eloss 0.5 " + "\U0001f600" * 99, flush=True)
+            time.sleep(0.1)
+"""
 
 
-def on_a_terminal(folder: Path, *arguments: object, **variables: str) -> str:
-    """All that a command writes to a terminal of 100 columns."""
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [SCIENTIST, *map(str, arguments)],
-        cwd=folder,
-        env=environment(TERM="xterm", COLUMNS="100", CI="") | variables,
-        stdin=follower,
-        stdout=follower,
-        stderr=follower,
+@pytest.fixture
+def talking(folder: Path) -> Path:
+    """A template whose run prints a line of odd letters ten times a second, for 1.5 s."""
+    template = shutil.copytree(QUADRATIC, folder / "talking")
+    script, profile = template / "experiment.py", template / "profiles" / "slow.json"
+    pause = '        time.sleep(profile.get("pause_s", 0.0))\n'
+    script.write_text(script.read_text().replace(pause, TALKS.lstrip("\n")))
+    profile.write_text(profile.read_text().replace("4.0", "1.5"))
+    return template
+
+
+@pytest.mark.parametrize(
+    "columns", [80, pytest.param(100, marks=pytest.mark.slow), pytest.param(160, marks=pytest.mark.slow)]
+)
+def test_a_launch_has_one_moving_line_below_whole_ones_and_ends_with_a_table(
+    columns: int, folder: Path, talking: Path
+) -> None:
+    with terminal(columns, 40) as seen:
+        seen.start(folder, "launch", "ideas.json", "--template", talking, "--profile", "slow", "--max-runs", 1)
+        assert seen.end() == 0
+        left, frames, moved = seen.everything(), seen.frames, seen.written.count(b"\x1b[2K")
+        colours = {line.partition(" ")[0]: seen.colours(row) for row, line in enumerate(seen.lines())}
+    assert moved > 20 and not [line for line in left if SPINNER.match(line)], "no frame of the spinner stays"
+    moving = [[line for line in frame if SPINNER.match(line)] for frame in frames]
+    assert all(len(lines) <= 1 for lines in moving), "it is one line at every time"
+    words = {line[2:] for lines in moving for line in lines}
+    place, run = ("{}/2", "run 1/1") if columns < 90 else ("idea {} of 2", "run 1 of 1")
+    assert any(
+        re.match(rf"{place.format(1)} momentum: {run}, training 0:0\d \| step \d+ loss 0.5 \U0001f600", line)
+        for line in words
     )
-    os.close(follower)
-    written = b""
-    while True:
-        try:
-            chunk = os.read(leader, 1 << 16)
-        except OSError:  # Linux: the last writer closed the terminal
-            break
-        if not chunk:
-            break
-        written += chunk
-    os.close(leader)
-    assert process.wait(LIMIT_S) == 0
-    return written.decode()
+    left_in = re.compile(rf"{place.format(2)} rates: {run}, training 0:0\d, (~|about )\d+ s left.* \| step \d+ loss")
+    assert any(map(left_in.match, words)), "time left is known once a run has ended"
+    text = "\n".join(left)
+    verdict = r"run 1 completed: score=\S+ \((better|worse|no difference), [+-]\S+ from 0.6782\)"
+    assert re.search(verdict, " ".join(text.split()))
+    assert str(folder) not in text.partition("batch ")[2], "paths are relative"
+    table = left[left.index("2 ideas: 2 completed") :]
+    assert sum(line.endswith(("/momentum", "/rates")) for line in table[2:-2]) == 2
+    assert table[-2].startswith("look: scientist show workspaces/") and table[-1].endswith("-ideas")
+    assert colours["2"] == {"default"} and "default" in colours["look:"]
 
 
-# A newline, a return to the line's start, a control sequence such as ESC[2K or ESC[1A, or text.
-PIECES = re.compile(r"\n|\r|\x1b\[[0-9;?]*[A-Za-z]|[^\n\r\x1b]+")
+def test_ctrl_c_leaves_a_clean_screen_and_status_and_watch_tell_the_truth(folder: Path) -> None:
+    held_quadratic(folder / "held")
+    options = ("--idea", "1", "--template", "./held", "--profile", "slow", "--max-runs", 1)
+    with terminal(100) as launch, terminal(100, 12) as watch:
+        launch.start(folder, "launch", "ideas.json", *options)
+        launch.wait_for(lambda lines: any("training 0:0" in line for line in lines))
+        watch.start(folder, "status", "--watch")
+        (line,) = [line for line in watch.wait_for(lambda lines: any("1/1" in x for x in lines)) if "1/1" in line]
+        assert line.startswith("running  ") and line.endswith("/momentum")
+        launch.press(b"\x03")
+        said = launch.wait_for(lambda lines: any("Ctrl-C again" in line for line in lines))
+        assert any(line.startswith("interrupted; run_1.1 goes on") for line in said)
+        launch.press(b"\x03")
+        assert launch.end() == 130
+        told = launch.lines()
+        assert told[-1].startswith("killed run_1.1; go on: scientist resume workspaces/")
+        assert not [line for line in told if SPINNER.search(line)]
+        assert watch.end() == 0, "nothing is at work any more"
+        assert max(map(len, watch.frames)) <= 12 and watch.written.count(b"\x1b[?1049h") == 1
+        after = watch.everything()
+    assert after[1].startswith("interrupted") and "nothing is running" in " ".join(after)
+    assert sum("path" in line for line in after) == 1, "one table stays, below what stood there before"
+    with terminal(80) as seen:
+        seen.start(folder, "status")
+        assert seen.end() == 0 and "nothing is running" in " ".join(seen.lines())
+        assert "brown" in seen.colours(1), "yellow"
+    with terminal(80) as plain:
+        plain.start(folder, "status", NO_COLOR="1")
+        assert plain.end() == 0 and plain.lines() == seen.lines() and plain.colours(1) == {"default"}
 
 
-def lines_left(written: str) -> list[str]:
-    """Lines that a person sees at the end, on a terminal that knows the sequences of a moving line."""
-    rows, row, column = [""], 0, 0
-    for piece in PIECES.findall(written):
-        if piece == "\n":
-            row += 1
-            rows += [""] * (row == len(rows))
-        elif piece == "\r":
-            column = 0
-        elif piece == ERASE_LINE:
-            rows[row] = ""
-        elif piece.endswith("A"):
-            row = max(0, row - int(piece[2:-1] or 1))
-        elif not piece.startswith("\x1b"):
-            rows[row] = rows[row][:column].ljust(column) + piece + rows[row][column + len(piece) :]
-            column += len(piece)
-    return [line for line in rows if line.strip()]
-
-
-@pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, pytest.param({}, marks=pytest.mark.slow)])
-def test_a_terminal_has_one_moving_line_and_whole_lines_above_it(folder: Path, variables: dict[str, str]) -> None:
-    written = on_a_terminal(folder, *LAUNCH, **variables)
-    left = lines_left(written)
-    assert ERASE_LINE in written and "momentum: " in written
-    assert "run 1 of 1, training" in written
-    assert not [row for row in left if re.search("[⠁-⣿]", row)], "no frame of the spinner stays"
-    said = [row for row in left if re.match(r"\[momentum\] \d\d:\d\d:\d\d ", row)]
-    assert len(said) > 5 and "completed, 1 completed run" in "".join(left)
-    if "NO_COLOR" in variables:
-        assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", written)
+def test_a_watch_in_a_pipe_ends_and_status_shows_a_part_if_it_is_asked_for(
+    launched: Launched, scientist: Scientist, folder: Path
+) -> None:
+    launched("--idea", "momentum", "--max-runs", 2)
+    piped = scientist("status", "--watch")
+    assert piped.returncode == 0 and piped.stdout == scientist("status").stdout and "\x1b" not in piped.stdout
+    _, line, *_ = piped.stdout.splitlines()
+    assert line.startswith("completed ") and Path(folder, line.split()[-1]) == only_workspace(folder)
+    assert scientist("show", line.split()[-1]).returncode == 0
+    assert scientist("status", "--only", "completed", "--only", "waiting").stdout == piped.stdout
+    none = scientist("status", "--only", "waiting")
+    assert none.returncode == 0 and none.stdout == "workspaces: none of 1 ideas is waiting\n"
+    assert json.loads(scientist("status", "--json", "--only", "waiting").stdout)["workspaces"] == []
+    (row,) = json.loads(scientist("status", "--json").stdout)["workspaces"]
+    assert row["best"]["delta"] == row["best"]["value"] - row["best"]["baseline"] and row["at_work"] is False
+    assert row["path"] == str(only_workspace(folder)) and row["batch"] == only_workspace(folder).parent.name
+    assert "'lost' is not one of" in scientist("status", "--only", "lost").stderr
 
 
 @pytest.mark.parametrize(
@@ -112,25 +149,42 @@ def test_the_line_moves_in_letters_that_the_terminal_has(
 @pytest.mark.slow  # quick: test_a_line_moves_on_a_terminal_that_is_not_dumb_and_not_of_ci
 @pytest.mark.parametrize("variables", [{"CI": "true"}, {"TERM": "dumb"}])
 def test_ci_and_a_dumb_terminal_see_plain_lines(folder: Path, variables: dict[str, str]) -> None:
-    assert "\x1b" not in on_a_terminal(folder, *LAUNCH, **variables)
+    with terminal(100) as seen:
+        seen.start(folder, *LAUNCH, **({"TERM": "xterm", "CI": ""} | variables))
+        assert seen.end() == 0 and b"\x1b" not in seen.written
 
 
-def test_whole_lines_are_printed_around_the_moving_one_also_in_clean_streams(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr(sys, "stdout", terminal)
-    monkeypatch.setenv("X_API_KEY", "canary-5e8f2a71c0")
-    with clean_streams():
-        foot = Foot(Console(stderr=True, force_terminal=True, width=60))
-        foot.start()
-        monkeypatch.setattr(VOICE, "foot", foot)
-        foot.update("at work with canary-5e8f2a71c0 \x1b[2J")
-        say("a line")
-        put("a result")
-        foot.stop()
-    written = terminal.getvalue()
-    assert "canary" not in written and "\x1b[2J" not in written
-    assert lines_left(written.replace("\n", "\r\n")) == ["a line", "a result"]
+LIBRARY = """
+import sys, time
+from agent.cli.display import open_foot
+from agent.cli.terminal import clean_streams, put, say
+with clean_streams(), open_foot() as foot:
+    foot.update("at work with canary-5e8f2a71c0 \\x1b[2J")
+    time.sleep(0.3)
+    say("a line")
+    print("a library", "prints", file=sys.stderr)
+    print("to standard output")
+    sys.stderr.write("half a line, ")
+    time.sleep(0.3)
+    sys.stderr.write("and the rest\\n")
+    put("a result")
+    sys.stdout.write("no end")
+    time.sleep(0.3)
+    foot.update("Collecting torch " * 40)
+    time.sleep(0.3)
+"""
+
+
+@pytest.mark.parametrize("columns", [40, 100])
+def test_lines_of_a_library_stand_above_the_moving_one(columns: int, folder: Path) -> None:
+    with terminal(columns) as seen:
+        seen.start(folder, "-c", LIBRARY, program=[sys.executable], X_API_KEY="canary-5e8f2a71c0")
+        assert seen.end() == 0
+    whole = ["a line", "a library prints", "to standard output", "half a line, and the rest", "a result", "no end"]
+    assert seen.everything() == whole
+    moving = [line for frame in seen.frames for line in frame if SPINNER.match(line)]
+    assert moving and all(len(frame) <= len(whole) + 1 for frame in seen.frames), "it takes one line at any width"
+    assert not any("canary" in line for line in moving) and any("Collecting torch" in line for line in moving)
 
 
 def test_quiet_leaves_the_last_line_and_verbose_says_more(

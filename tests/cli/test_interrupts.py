@@ -138,7 +138,7 @@ def test_stopping_a_batch_keeps_its_later_ideas_from_starting(begin: Begin, scie
 def test_an_idea_that_never_began_is_pending_and_begins_with_a_resume(
     scientist: Scientist, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def be_interrupted(workspace: Workspace, place: str, event: Event, state: State) -> None:
+    def be_interrupted(watch: object, event: Event, state: State) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -28,7 +28,7 @@ def waiting(scientist: Scientist, folder: Path) -> Path:
     done = scientist(*ONE, "--pause-before", "run")
     assert done.returncode == 3, done.stderr
     workspace = only_workspace(folder)
-    quoted = shlex.quote(str(workspace.resolve()))
+    quoted = shlex.quote(str(workspace.relative_to(folder)))
     assert "paused: run 1, attempt 1 waits for approval: Run 1: " in done.stdout
     assert f"  approve: scientist resume {quoted}\n" in done.stdout
     assert f'  set aside: scientist tell {quoted} "..." && scientist resume {quoted}\n' in done.stdout
@@ -106,7 +106,7 @@ def test_what_is_no_workspace_hears_nothing(scientist: Scientist, folder: Path) 
 def test_an_unknown_price_pauses_with_exit_code_4_and_a_way_on(scientist: Scientist, folder: Path) -> None:
     done = scientist(*ONE, *UNPRICED, "--max-cost-usd", 2, **NOWHERE)
     workspace = only_workspace(folder)
-    quoted = shlex.quote(str(workspace.resolve()))
+    quoted = shlex.quote(str(workspace.relative_to(folder)))
     assert done.returncode == 4, done.stderr
     assert "the price of openai/gpt-none is unknown" in done.stdout and '[models."openai/gpt-none"]' in done.stdout
     assert f"  go on: scientist resume {quoted} --max-cost-usd 0 --max-tokens 1000000\n" in done.stdout

@@ -101,7 +101,11 @@ def test_threads_print_their_lines_one_after_another(
             yield
             hidden.append(-1)
 
-        def update(self, text: str) -> None:
+        @property
+        def is_hidden(self) -> bool:
+            return sum(hidden) > 0
+
+        def update(self, work: object, read_log: object = None) -> None:
             assert sum(hidden) == 0
 
     monkeypatch.setattr(VOICE, "foot", Foot())

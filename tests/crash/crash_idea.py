@@ -141,14 +141,16 @@ def use_tellers(patch: pytest.MonkeyPatch, lines: Mapping[Role, Sequence[str]] =
         note(history, f"ack {line.seq} {line.sha256}{heard}")
         return line
 
-    def make_models(launched: Launched, limits: Limits, workspace: Workspace, settings: ModelSettings) -> Models:
+    def make_models(
+        launched: Launched, limits: Limits, workspace: Workspace, settings: ModelSettings, on_wait: object
+    ) -> Models:
         history = Tale(workspace).history
         return Models(*(Teller(role, history, lines[role]) for role in Role))
 
     patch.setattr(Journal, "append", append_and_note)
     patch.setattr(drive, "make_models", make_models)
     patch.setattr(drive, "Linter", RememberingLinter)
-    patch.setattr(drive, "report", lambda workspace, state: None)
+    patch.setattr(drive, "report", lambda workspace, state, watch: None)
     patch.setattr(drive, "check_agreement", lambda *_, **__: None)  # `check_nothing_lost` verifies at the end
     patch.setattr(drive, "announce_sandbox", lambda sandbox: None)
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from agent.cli.commands.status import lay_out
 from agent.core.edit.apply import apply_reply
 from agent.core.failure.diagnose import Failure, FailureKind
 from agent.core.inputs.idea import Idea
@@ -24,6 +23,7 @@ from agent.core.reply.outcome import Refusal, read_reply
 from agent.core.reply.turn import Turn
 from agent.edges.git.log import Commit
 from agent.report.history import edit_rows
+from agent.report.overview import survey
 from agent.report.progress import describe
 from agent.report.status import Activity, stand
 from tests.core.journal_by_hand import Story
@@ -98,7 +98,8 @@ def status(text: str) -> object:
     waits = replace(state, ended=None)
     standings = [stand("ws/a", shown, SPEC, (), Activity(is_held=False, fresh=False)) for shown in (state, waits)]
     events = [describe(event, state) for event in (paused, word, ended)]
-    return [*lay_out(standings, 80), *events, *(line for event in events for line in (event or "").splitlines())]
+    shown = [str(line) for width in (80, None) for line in survey(standings, width, "--all")]
+    return [*shown, *events, *(line for event in events for line in (event or "").splitlines())]
 
 
 def go_on(text: str, files: dict[str, str] | None = None) -> object:

@@ -46,7 +46,7 @@ ASKED = Asked(purpose=Purpose.FIX, model="m", tokens_in=100, tokens_out=20, seco
         (Linted(failure=FAILED), "lint failed: AError: no"),
         (Opened(step=Step.RUN, folder="run_1.1"), "run_1.1: started"),
         (Voided(folder="run_1.1", reason="no supervisor had begun"), "run_1.1: closed, no supervisor had begun"),
-        (Closed(step=Step.SMOKE, folder="run_1.1.smoke", seconds=2.04), "run_1.1.smoke: smoke ended well in 2.0 s"),
+        (Closed(step=Step.SMOKE, folder="run_1.1.smoke", seconds=2.04), "run_1.1.smoke: smoke test passed after 2.0 s"),
         (Closed(folder="run_1.1", failure=FAILED, seconds=2.0), "run_1.1: AError: no"),
         (Published(run=3, values={"f1": 0.123456, "loss": 2.0}), "run 3 completed: f1=0.1235 loss=2"),
         (Restored(restores="0123456789abcdef"), "restored, back to the code of 0123456789"),
@@ -61,7 +61,7 @@ def test_a_completed_run_shows_its_primary_metric_first_and_few_others() -> None
     state = replace(STATE, launched=replace(STATE.launched, primary="f1"))
     values = {"a": 1.0, "b": 2.0, "c": 3.0, "d": 4.0, "e": 5.0, "f1": 0.5}
     told = describe(Finished("key", Published(run=1, values=values)), state)
-    assert told == "run 1 completed: f1=0.5 a=1 b=2 c=3 d=4"
+    assert told == "run 1 completed: f1=0.5 a=1 b=2 c=3 and 2 more"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_completed_run_shows_its_primary_metric_first_and_few_others() -> None
         (Told("1", "Use\nless."), "told: Use less."),
         (
             Ended(True, "2 runs completed", ("no figures: KeyError",)),
-            "completed: 2 runs completed\nwarning: no figures: KeyError",
+            "warning: no figures: KeyError",
         ),
         (Ended(False, "no run was completed"), "failed: no run was completed"),
     ],

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import typer
 
+from agent.cli.display import say_batch
 from agent.cli.drive import announce_model, drive_all, load_keys
 from agent.cli.environment import (
     Weighed,
@@ -46,6 +47,7 @@ from agent.edges.template.frozen import freeze_template
 from agent.edges.template.load import Template, find_template, load_template, read_spec
 from agent.edges.workspace.layout import Workspace, create_batch, template_store, with_name
 from agent.edges.workspace.refs import find_refs
+from agent.report.standings import nearby
 
 MOST_NAMED = 5
 
@@ -90,14 +92,17 @@ def launch(ideas: IdeasArg, settings: LaunchSettings) -> None:
         launched = replace(launched, has_baseline=False)
     made = create_batch(workspaces, batch_name(file), chosen, frozen, launched, refs)
     announce_workspaces(chosen, made)
-    raise typer.Exit(drive_all(made))
+    raise typer.Exit(say_batch(made, drive_all(made)))
 
 
 def announce_workspaces(ideas: Sequence[Idea], made: Sequence[Workspace]) -> None:
-    """Print the folder of each idea, and whether it bears the whole name."""
+    """Print the folder of the idea, or of the batch, and which idea does not bear its whole name."""
+    if len(made) > 1:
+        note(f"batch {nearby(made[0].path.parent)}: {len(made)} ideas")
     for idea, workspace in zip(ideas, made, strict=True):
         cut = f" (its name is cut to {NAME_CHARS} characters)" if idea.is_name_cut else ""
-        note(f"workspace {workspace.path}{cut}")
+        if cut or len(made) == 1:
+            note(f"workspace {nearby(workspace.path)}{cut}")
 
 
 def announce_baselines(found: Weighed) -> None:

@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.display import open_foot
-from agent.cli.drive import check_interpreter, find_data, interrupt, print_line, show_event
+from agent.cli.display import Watch, open_foot
+from agent.cli.drive import check_interpreter, find_data, interrupt, show_event
 from agent.cli.environment import announce_sandbox, check_variables, require_git
 from agent.cli.models import read_model_settings
 from agent.cli.options import Json, Quiet, Verbose, WorkspaceArg
@@ -43,6 +43,7 @@ from agent.effects.edges import Edges
 from agent.effects.run_step import Steps
 from agent.errors import StopRequested, UsageError
 from agent.loop import Loop
+from agent.report.progress import Yardstick
 from agent.report.status import best_run
 
 
@@ -103,7 +104,9 @@ def open_seeds(workspace: Workspace) -> Loop:
         raise UsageError(str(workspace.path), f"{at} is under way, though nobody waits for it", f"first: {way}")
     works_here = choose_sandbox(state.launched.sandbox)
     check_untouched(workspace, repo, state)
-    check_agreement(workspace, partial(print_line, workspace, say))
+    watch = Watch(workspace, by=Yardstick(template.spec, template.baselines))
+    warn = partial(watch.tell, say)
+    check_agreement(workspace, warn)
     check_interpreter(state, template)
     prepared = find_data(workspace, state, template)
     announce_sandbox(works_here)
@@ -116,12 +119,12 @@ def open_seeds(workspace: Workspace) -> Loop:
         workspace.sleep,
         prepared,
         state.launched.sandbox,
-        partial(print_line, workspace, say),
+        warn,
         digest_store(),
     )
     asks_nobody = Models(SweepModel())
     edges = Edges(workspace, journal, repo, template, asks_nobody, Linter(), steps)
-    return Loop(edges, watch=partial(show_event, workspace, ""))
+    return Loop(edges, watch=partial(show_event, watch))
 
 
 def choose_run(workspace: Workspace, state: State, template: Template, run: str) -> int:

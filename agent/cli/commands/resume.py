@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from agent.cli.display import say_batch
 from agent.cli.drive import drive_all, load_keys, worst
 from agent.cli.environment import check_variables, require_git
 from agent.cli.options import ResumeSettings, spread_settings
@@ -50,6 +51,7 @@ def resume(
     if settings.tell:
         leave_word(found, settings)
     code = drive_all(found, resumed=lambda state: change(settings, state), discards_edits=settings.discard_edits)
+    say_batch(found, code)
     raise typer.Exit(worst([code, 6]) if missing else code)
 
 

@@ -6,29 +6,51 @@ import json
 import shlex
 import shutil
 import sys
-import textwrap
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Group
+from rich.text import Text
 
+from agent.cli.display import columns_of, is_screen, open_screen, write_lines
 from agent.cli.options import Json
 from agent.cli.places import data_cache
 from agent.cli.table import DEFAULT_WORKSPACES
-from agent.cli.terminal import say
-from agent.core.journal.fold import fold
-from agent.core.journal.state import UNHELD, State
-from agent.edges.run.choose_runner import runner_for
-from agent.edges.run.runner import HEARTBEAT_LIMIT_S, Queued, Running, StepStatus, say_silence
-from agent.edges.system.faults import say_fault
+from agent.cli.terminal import clean, say
 from agent.edges.template.data import store_size
-from agent.edges.workspace.layout import GONE, Workspace, find_missing, find_workspaces, frozen_template
-from agent.edges.workspace.lock import read_holder
-from agent.errors import IntegrityError, UsageError
-from agent.report.status import Activity, Standing, stand
+from agent.errors import UsageError
+from agent.report.overview import count_states, survey
+from agent.report.standings import find_standings, nearby
+from agent.report.status import Standing, WorkState
+
+EVERY_S = 2.0
+GLANCE_S = 0.2
+
+
+class Only(StrEnum):
+    """Ideas that `--only` can ask for: by state, by verdict, or those that wait for a person."""
+
+    WAITING = "waiting"
+    PENDING = "pending"
+    RUNNING = "running"
+    PAUSED = "paused"
+    INTERRUPTED = "interrupted"
+    STALLED = "stalled"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    BETTER = "better"
+    WORSE = "worse"
+    NO_DIFFERENCE = "no-difference"
+    NO_VERDICT = "no-verdict"
+
+    def fits(self, standing: Standing) -> bool:
+        verdict = standing.best.verdict.replace(" ", "-") if standing.best else ""
+        return self.value in (standing.state, verdict) or (self is Only.WAITING and standing.needs_person)
 
 
 def status(
@@ -37,31 +59,136 @@ def status(
         typer.Argument(metavar="DIR", envvar="SCIENTIST_WORKSPACES", help="Workspace, batch, or folder of batches."),
     ] = DEFAULT_WORKSPACES,
     as_json: Json = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Show again every two seconds until all have ended.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Draw it anew every two seconds until nothing is at work any more.")
+    ] = False,
+    only: Annotated[
+        list[Only] | None, typer.Option("--only", help="Only ideas of this state or verdict; may be repeated.")
+    ] = None,
 ) -> None:
     """Show how ideas stand."""
-    while True:
-        if folder != DEFAULT_WORKSPACES and not folder.is_dir():
-            raise UsageError(str(folder), "is no folder", "name a workspace, a batch, or the folder of all batches")
-        standings, damaged = read_standings(folder)
-        data = find_data()
-        size = store_size(data) if data else 0
-        if as_json:
-            found = {
-                "workspaces": [asdict(s) for s in standings],
-                "data": {"path": str(data) if data else None, "bytes": size},
-            }
-            typer.echo(json.dumps({"schema_version": 1} | found, indent=2))
-        elif not standings and not damaged:
-            say(f"{folder}: holds no workspace; begin with: scientist launch sae_synth")
+    show = Board(folder, as_json, tuple(only or ()))
+    found = show.read()
+    if watch and is_screen(sys.stdout) and not as_json:
+        found = show.redraw(found)
+    elif watch:
+        found = show.repeat(found)
+    show.put(found)
+    raise typer.Exit(6 if found.damaged else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How ideas stand at one time."""
+
+    standings: Sequence[Standing]
+    # A line for each workspace that is gone or cannot be read.
+    damaged: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """Reads how ideas stand, and shows it."""
+
+    folder: Path
+    as_json: bool
+    only: tuple[Only, ...]
+    sleep: Callable[[float], None] = time.sleep
+
+    def read(self) -> Found:
+        """Raises: UsageError if there is no such folder."""
+        if self.folder != DEFAULT_WORKSPACES and not self.folder.is_dir():
+            remedy = "name a workspace, a batch, or the folder of all batches"
+            raise UsageError(str(self.folder), "is no folder", remedy)
+        return Found(*find_standings(self.folder, str if self.as_json else nearby))
+
+    def lines(self, found: Found, width: int | None) -> list[Text]:
+        where = "--all" if self.folder == DEFAULT_WORKSPACES else shlex.quote(str(self.folder))
+        shown = [s for s in found.standings if not self.only or any(only.fits(s) for only in self.only)]
+        if found.standings and not shown:
+            return [Text(f"{self.folder}: none of {len(found.standings)} ideas is {' or '.join(self.only)}")]
+        return survey(shown, width, where) if shown else []
+
+    def put(self, found: Found) -> None:
+        """Print it once."""
+        for line in found.damaged:
+            say(f"scientist: {line}")
+        if self.as_json:
+            typer.echo(self.dump(found))
+        elif not found.standings and not found.damaged:
+            say(f"{self.folder}: holds no workspace; begin with: scientist launch sae_synth")
         else:
-            print_standings(standings)
-            say_next(standings, folder)
-        if size and not as_json:
-            say(f"prepared data: {size / 2**30:.2f} GiB in {data}")
-        if damaged or not watch or all(s.state in ("completed", "failed") for s in standings):
-            raise typer.Exit(6 if damaged else 0)
-        time.sleep(2)
+            write_lines(self.lines(found, columns_of(sys.stdout)), sys.stdout)
+
+    def dump(self, found: Found) -> str:
+        data = find_data()
+        shown = [s for s in found.standings if not self.only or any(only.fits(s) for only in self.only)]
+        fields = {
+            "workspaces": [asdict(s) for s in shown],
+            "data": {"path": str(data) if data else None, "bytes": store_size(data) if data else 0},
+        }
+        return json.dumps({"schema_version": 1} | fields, indent=2)
+
+    def repeat(self, found: Found) -> Found:
+        """Print it whenever it has changed, for a pipe. Return how ideas stand once nothing is at work any more."""
+        said = None
+        while not self.is_over(found):
+            if found != said:
+                said = found
+                self.put(found)
+                if not self.as_json:
+                    typer.echo("")
+            self.sleep(EVERY_S)
+            found = self.read()
+        return found
+
+    def redraw(self, found: Found) -> Found:
+        """Draw it on a screen of its own, anew if it changes. Return how ideas stand once nothing is at work any more.
+
+        Ctrl-C ends the watch, and nothing else.
+        """
+        try:
+            with open_screen() as draw:
+                while not self.is_over(found):
+                    self.draw(draw, found)
+                    found = self.read()
+        except KeyboardInterrupt:
+            pass
+        return found
+
+    def draw(self, draw: Callable[[Group], None], found: Found) -> None:
+        """Draw what is known, and wait. If the terminal changes its size meanwhile, draw again."""
+        drawn, left_s = (0, 0), EVERY_S
+        while left_s > 0:
+            size = shutil.get_terminal_size()
+            if size != drawn:
+                drawn = size
+                draw(Group(*self.page(found, size.columns, size.lines)))
+            self.sleep(GLANCE_S)
+            left_s -= GLANCE_S
+
+    def page(self, found: Found, columns: int, rows: int) -> list[Text]:
+        """As many lines as the screen has, the last of which says what is left out."""
+        head = f"{time.strftime('%H:%M:%S')}  {len(found.standings)} ideas: {count_states(found.standings)}"
+        texts = [Text(clean(head), "dim"), *(Text(clean(line), "red") for line in found.damaged)]
+        for line in self.lines(found, columns):
+            texts.append(line if clean(line.plain) == line.plain else Text(clean(line.plain)))
+        lines = [part for text in texts for part in text.split("\n", allow_blank=True)]
+        for line in lines:
+            line.no_wrap, line.overflow = True, "ellipsis"
+        if len(lines) > rows:
+            kept = max(rows - 1, 1)
+            lines = [*lines[:kept], Text(f"and {len(lines) - kept} lines below; scientist status | less", "dim")]
+        return lines[:rows]
+
+    def is_over(self, found: Found) -> bool:
+        """Whether nothing is at work. Between two ideas of a batch there is a moment in which none is."""
+        if found.damaged or any(s.at_work for s in found.standings):
+            return bool(found.damaged)
+        if all(s.state is not WorkState.PENDING for s in found.standings):
+            return True
+        self.sleep(1.0)
+        return not any(s.at_work for s in self.read().standings)
 
 
 def find_data() -> Path | None:
@@ -70,135 +197,3 @@ def find_data() -> Path | None:
         return data_cache()
     except UsageError:
         return None
-
-
-def read_standings(folder: Path) -> tuple[list[Standing], bool]:
-    """How the workspaces stand that can be read, and whether there are others, which are named."""
-    found, damaged = [], False
-    for missing in find_missing(folder):
-        say(f"scientist: {missing}: {GONE}")
-        damaged = True
-    for workspace in find_workspaces(folder):
-        try:
-            found.append(read_standing(workspace))
-        except IntegrityError as error:
-            say(f"scientist: {error}")
-            damaged = True
-        except OSError as error:
-            say(f"scientist: {say_fault(error, workspace.path)}")
-            damaged = True
-    return found, damaged
-
-
-def read_standing(workspace: Workspace) -> Standing:
-    events = workspace.journal().events
-    state = fold(events)
-    template = frozen_template(workspace, state.launched)
-    holder = read_holder(workspace.agent)
-    is_held = holder is not None and holder.is_alive() is not False
-    step = poll_step(workspace, state)
-    return stand(
-        str(workspace.path),
-        state,
-        template.spec,
-        template.baselines,
-        Activity(
-            is_held,
-            fresh=len(events) == 1,
-            silence=find_silence(workspace, state, step),
-            step_goes_on=isinstance(step, Queued | Running),
-        ),
-    )
-
-
-def poll_step(workspace: Workspace, state: State) -> StepStatus | None:
-    """The state of the step at work. None if there is none, or if it cannot be asked from here."""
-    if not state.opened:
-        return None
-    try:
-        return runner_for(state.launched).poll(workspace.step_folder(state.opened.folder))
-    except OSError:  # another host's, and nothing can be written here; or a batch system that does not answer
-        return None
-
-
-def find_silence(workspace: Workspace, state: State, step: StepStatus | None) -> str:
-    """Warning that the supervisor of the step at work is alive without a heartbeat, and the commands that help.
-
-    It is empty if the heartbeat is recent.
-    """
-    if not (state.opened and isinstance(step, Running) and step.heartbeat_age_s > HEARTBEAT_LIMIT_S):
-        return ""
-    ways = f"wake it: kill -CONT {step.pid}, or end it: scientist stop {shlex.quote(str(workspace.path))}"
-    return f"{state.opened.folder}: {say_silence(step)}; {ways}"
-
-
-def print_standings(standings: list[Standing]) -> None:
-    """Print a line for each idea. A terminal gets columns, and below each idea what its line has no room for."""
-    if not sys.stdout.isatty():
-        for s in standings:
-            typer.echo(
-                " ".join([s.path, s.state, s.phase, f"run {s.run}/{s.max_runs}", describe_best(s), s.reason]).rstrip()
-            )
-            if s.spent:
-                typer.echo(f"  used: {s.spent}")
-    else:
-        for line in lay_out(standings, shutil.get_terminal_size().columns):
-            typer.echo(line)
-    for doubt in sorted({s.no_verdicts for s in standings if s.no_verdicts}):
-        typer.echo(f"{name_all(s for s in standings if s.no_verdicts == doubt)}: no verdicts: {doubt}")
-    for caveat in sorted({s.caveat for s in standings if s.caveat}):
-        typer.echo(f"{name_all(s for s in standings if s.caveat == caveat)}: {caveat}")
-    for control in sorted({s.control for s in standings if s.control}):
-        typer.echo(f"{name_all(s for s in standings if s.control == control)}: {control}")
-
-
-def name_all(standings: Iterable[Standing]) -> str:
-    """The names of the ideas, each once."""
-    return ", ".join(dict.fromkeys(s.name for s in standings))
-
-
-def lay_out(standings: Sequence[Standing], width: int) -> Iterator[str]:
-    """Lines for a terminal of `width` columns. A line breaks between words alone."""
-    wrap = textwrap.TextWrapper(
-        width, initial_indent=" " * 4, subsequent_indent=" " * 6, break_long_words=False, break_on_hyphens=False
-    ).wrap
-    rows = [("idea", "state", "step", "run", "best")]
-    rows += [(s.name, s.state, s.phase, f"{s.run}/{s.max_runs}", describe_best(s)) for s in standings]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    for row, standing in zip(rows, (None, *standings), strict=True):
-        *cells, best = row
-        cells = [f"{cell:{length}}" for cell, length in zip(cells, widths, strict=True)]
-        line = "  ".join(cells)
-        below = [f"used: {standing.spent}"] if standing and standing.spent else []
-        below += [standing.reason] if standing and standing.reason else []
-        if len(line) + 2 + len(best) > width and standing:
-            below.insert(0, f"best: {best}")
-            best = ""
-        if len(line) > width:
-            yield cells[0].rstrip()
-            line = "    " + "  ".join(cells[1:])
-        yield f"{line}  {best}".rstrip()
-        together = wrap("; ".join(below))
-        for paragraph in [together] if len(together) < 2 else map(wrap, below):
-            yield from paragraph
-
-
-def say_next(standings: Sequence[Standing], folder: Path) -> None:
-    """Print the commands that go on with the ideas that nobody works on."""
-    waiting = [s for s in standings if s.next]
-    if len(waiting) == 1:
-        typer.echo("next: " + ", or: ".join(waiting[0].next))
-    elif waiting:
-        where = "--all" if folder == DEFAULT_WORKSPACES else shlex.quote(str(folder))
-        typer.echo(f"next: scientist resume {where} ({len(waiting)} ideas wait), or one by its path")
-
-
-def describe_best(standing: Standing) -> str:
-    best = standing.best
-    if best is None:
-        return "-"
-    where = f" {best.reference}" if best.reference else ""
-    against = f", baseline{where} {best.baseline:.4g}" if best.baseline is not None else ""
-    trust = ("verified" if best.verified else "self-reported") + (f", {UNHELD}" if best.sandbox == "off" else "")
-    verdict = best.verdict + (f" as the best of {best.chosen_from}" if best.chosen_from else "")
-    return f"run {best.run} {best.metric}={best.value:.4g} ({verdict}{against}; {trust})"

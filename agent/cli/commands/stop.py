@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.commands.status import poll_step
 from agent.cli.options import WorkspaceArg, WorkspacesDir
 from agent.cli.places import choose_workspaces
 from agent.cli.table import DEFAULT_WORKSPACES
@@ -18,6 +17,7 @@ from agent.edges.run.runner import Queued, Running
 from agent.edges.workspace.layout import Workspace, open_workspace, read_state
 from agent.edges.workspace.lock import break_lock, read_holder
 from agent.errors import IntegrityError, UsageError
+from agent.report.standings import nearby, poll_step
 
 
 def stop(
@@ -35,7 +35,7 @@ def stop(
             state: State | None = read_state(workspace)
             if state and state.ended and not state.replications.next:
                 if not all_:
-                    typer.echo(f"{workspace.path}: has ended already")
+                    typer.echo(f"{nearby(workspace.path)}: has ended already")
                 continue
         except (IntegrityError, OSError) as error:  # it may be at work all the same
             state = None
@@ -49,7 +49,8 @@ def stop(
             code = refused.exit_code
             continue
         idle = ", though nothing is at work on it" if state and is_idle(workspace, state) else ""
-        typer.echo(f"{workspace.path}: asked to stop{idle}; go on: scientist resume {shlex.quote(str(workspace.path))}")
+        path = nearby(workspace.path)
+        typer.echo(f"{path}: asked to stop{idle}; go on: scientist resume {shlex.quote(path)}")
     raise typer.Exit(code)
 
 
