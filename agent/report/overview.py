@@ -67,6 +67,7 @@ def _remarks(standings: Sequence[Standing], width: int | None, titles: Sequence[
         remarks.append(("", caveat, [s for s in standings if s.caveat == caveat]))
     for control in sorted({s.control for s in standings if s.control}):
         remarks.append(("", control, [s for s in standings if s.control == control]))
+    remarks += [("", s.again, [s]) for s in standings if s.again][:MOST_REASONS]
     if "trust" not in titles:
         remarks.append(("", f"run {UNHELD}", [s for s in standings if s.best and s.best.sandbox == "off"]))
         own = [s for s in standings if s.best and not s.best.verified]

@@ -131,6 +131,8 @@ class Standing:
     batch: str = ""
     # Whether an orchestrator or a run is at work on it, and gives signs of life.
     at_work: bool = False
+    # Runs that have replications, and how many of those are over; empty if none has.
+    again: str = ""
 
     @property
     def needs_person(self) -> bool:
@@ -170,6 +172,7 @@ def stand(path: str, state: State, spec: TemplateSpec, baselines: Sequence[Basel
         no_verdicts=doubt_of(baselines),
         caveat=state.launched.caveat,
         batch=PurePath(path).parent.name,
+        again=say_again(state),
         at_work=not activity.silence and not state.ended and (activity.is_held or activity.step_goes_on),
     )
 
