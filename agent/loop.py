@@ -29,7 +29,7 @@ from agent.core.decide import (
 )
 from agent.core.journal.events import Ended, Event, Finished, Paused, Resumed, Started
 from agent.core.journal.fold import advance, fold
-from agent.core.journal.kinds import PauseKind
+from agent.core.journal.kinds import PauseKind, say_action
 from agent.core.journal.replications import Replicate
 from agent.core.journal.state import State
 from agent.core.prompt.facts import summarise_attempts, summarise_rows
@@ -130,8 +130,7 @@ class Loop:
         except (OSError, MemoryError, SubprocessError, UsageError) as error:  # mended by hand, as a failing disk is
             place = self._edges.workspace.path
             cause = say_fault(error, place) if isinstance(error, OSError | MemoryError) else str(error)
-            words = "".join(f" {c.lower()}" if c.isupper() else c for c in type(action).__name__)  # " start step"
-            self._append(Paused(PauseKind.INFRASTRUCTURE, f"could not{words}: {cause}"))
+            self._append(Paused(PauseKind.INFRASTRUCTURE, f"could not {say_action(type(action).__name__)}: {cause}"))
             return
         self._append(Finished(key, result))
 

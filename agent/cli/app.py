@@ -150,7 +150,7 @@ def end(number: int, _frame: object) -> None:
     with contextlib.suppress(OSError, RuntimeError):  # the second: it came while another line was printed
         name = signal.Signals(number).name
         has_runs = {"launch", "resume", "replicate"} & set(sys.argv[1:])
-        more = "; a run that is going goes on; go on: scientist resume --all" if has_runs else ""
+        more = "; a run at work goes on by itself; to go on: scientist resume --all" if has_runs else ""
         say(f"scientist: ended by {name}{more}")
     sys.exit(128 + number)
 

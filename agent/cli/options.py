@@ -78,10 +78,10 @@ def choose_voice(context: typer.Context, parameter: typer.CallbackParam, wanted:
 
 
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", callback=choose_voice, help="Print problems and each idea's last line alone.")
+    bool, typer.Option("--quiet", "-q", callback=choose_voice, help="Print only problems and each idea's last line.")
 ]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", callback=choose_voice, help="Print more: template, interpreter, each effect.")
+    bool, typer.Option("--verbose", "-v", callback=choose_voice, help="Print more: template, interpreter, each step.")
 ]
 
 
@@ -156,7 +156,7 @@ class LaunchSettings(Budgets):
     """Options of a launch: read by launch and doctor, from the command line, SCIENTIST_* or [launch]."""
 
     idea: Annotated[
-        list[str] | None, typer.Option("--idea", help="Only this one, by name or number; may be repeated.")
+        list[str] | None, typer.Option("--idea", help="Only this idea, by name or number; may be repeated.")
     ] = None
     template: Annotated[
         str,
@@ -167,13 +167,15 @@ class LaunchSettings(Budgets):
             help="Name or folder of the template.",
         ),
     ] = "sae"
-    profile: Annotated[str, typer.Option("--profile", envvar="SCIENTIST_PROFILE", help="Scale to run at.")] = ""
+    profile: Annotated[
+        str, typer.Option("--profile", envvar="SCIENTIST_PROFILE", help="Profile: the scale of the runs.")
+    ] = ""
     model: Annotated[
         str, typer.Option("--model", envvar="SCIENTIST_MODEL", help="litellm name, offline/sweep, or replay/WS.")
     ] = "offline/sweep"
     fallback_model: Annotated[
         list[str] | None,
-        typer.Option("--fallback-model", help="Asked if the model cannot answer; may be repeated, the first first."),
+        typer.Option("--fallback-model", help="Asked if --model cannot answer; may be repeated, in their order."),
     ] = None
     editor_model: Annotated[
         str, typer.Option("--editor-model", help="Writes the edits that --model plans in prose.")
@@ -182,16 +184,21 @@ class LaunchSettings(Budgets):
         str, typer.Option("--reviewer-model", help="Judges the idea after each completed run, and may revise it.")
     ] = ""
     reflections: Annotated[
-        int, typer.Option("--reflections", min=0, max=9, help="How often the reviewer may look at a review again.")
+        int, typer.Option("--reflections", min=0, max=9, help="How often the reviewer may reconsider a review.")
     ] = 0
     editor: Annotated[
-        Editor, typer.Option("--editor", help="Program that makes edits of a model's words: our engine, or aider.")
+        Editor, typer.Option("--editor", help="What applies a model's edits: blocks (built in), or aider.")
     ] = Editor.BLOCKS
     max_runs: Annotated[int, typer.Option("--max-runs", min=1, max=9999, help="Runs an idea may use.")] = 10
     python: PythonOption = None
     patience_s: Annotated[
         float,
-        typer.Option("--patience-s", envvar="SCIENTIST_PATIENCE_S", min=0, help="How long to repeat a model call."),
+        typer.Option(
+            "--patience-s",
+            envvar="SCIENTIST_PATIENCE_S",
+            min=0,
+            help="Seconds for which a failed model call is tried again.",
+        ),
     ] = 6 * 3600.0
     data: DataOption = None
     pause_before: Annotated[
@@ -217,9 +224,10 @@ class ResumeSettings(Budgets):
         str, typer.Option("--tell", metavar="TEXT", help="Words for the model, as those of scientist tell.")
     ] = ""
     pause_before: Annotated[
-        PauseBefore | None, typer.Option("--pause-before", help="From now on, wait for a person there, or nowhere.")
+        PauseBefore | None,
+        typer.Option("--pause-before", help="From now on, wait for a person before each run or plan, or never."),
     ] = None
-    sandbox: Annotated[SandboxChoice | None, typer.Option("--sandbox", help="From now on, sandbox of the runs.")] = None
+    sandbox: Annotated[SandboxChoice | None, typer.Option("--sandbox", help="Sandbox of the runs from now on.")] = None
     discard_edits: Annotated[
         bool,
         typer.Option("--discard-edits", help="Go on without what was changed by hand; git keeps it under refs/rescue."),

@@ -146,7 +146,11 @@ def _collect(workspace: Workspace, part: Callable[[], Iterable[Disagreement]]) -
 
 def _tell(workspace: Workspace, error: IntegrityError | UsageError | OSError) -> Disagreement:
     if isinstance(error, OSError):
-        where, problem, remedy = error.filename or workspace.path, f"cannot be read: {error.strerror}", "mend that"
+        where, problem, remedy = (
+            error.filename or workspace.path,
+            f"cannot be read: {error.strerror}",
+            "make it readable",
+        )
     else:
         where, problem, remedy = error.where, error.problem, error.remedy
     return Disagreement(str(where).removeprefix(f"{workspace.path}/"), problem, remedy or "put it back as it was")

@@ -138,8 +138,11 @@ class SilentRunner(QueueRunner):
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (TimeoutError(errno.ETIMEDOUT, "does not answer", "squeue"), "could not await step: squeue: does not answer; "),
-        (subprocess.TimeoutExpired("squeue", 60), "could not await step: Command 'squeue' timed out"),
+        (
+            TimeoutError(errno.ETIMEDOUT, "does not answer", "squeue"),
+            "could not wait for the step: squeue: does not answer; ",
+        ),
+        (subprocess.TimeoutExpired("squeue", 60), "could not wait for the step: Command 'squeue' timed out"),
     ],
 )
 def test_an_idea_pauses_if_its_batch_system_does_not_answer(study: Study, error: Exception, said: str) -> None:

@@ -61,7 +61,9 @@ NOT_ASKED = "needs no provider; left out: key, answers, two user turns, price, w
 def doctor(
     settings: LaunchSettings,
     ideas: Annotated[str, typer.Argument(metavar="IDEAS", help="Ideas to launch: a file or a name.")] = "",
-    deadline_s: Annotated[float, typer.Option("--deadline-s", min=0.1, help="For each answer of a model.")] = 30.0,
+    deadline_s: Annotated[
+        float, typer.Option("--deadline-s", min=0.1, help="Seconds to wait for each answer of a model.")
+    ] = 30.0,
     as_json: Json = False,
 ) -> None:
     """Check whether a launch with these options would work.

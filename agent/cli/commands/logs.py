@@ -44,7 +44,9 @@ def logs(
     follow: Annotated[
         bool, typer.Option("-f", "--follow", help="Go on as logs grow, from step to step, until the idea ends.")
     ] = False,
-    raw: Annotated[bool, typer.Option("--raw", help="As the run wrote it, with what a terminal obeys.")] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Every byte as the run wrote it, with control characters.")
+    ] = False,
 ) -> None:
     """Print the log of a run, by default of the newest step.
 

@@ -16,7 +16,9 @@ from agent.errors import UsageError
 
 def setup(
     template: Annotated[str, typer.Argument(metavar="TEMPLATE", help="Name or folder of the template, or: aider.")],
-    profile: Annotated[str, typer.Option("--profile", envvar="SCIENTIST_PROFILE", help="Scale to run at.")] = "",
+    profile: Annotated[
+        str, typer.Option("--profile", envvar="SCIENTIST_PROFILE", help="Profile: the scale of the runs.")
+    ] = "",
     python: PythonOption = None,
 ) -> None:
     """Build a template's environment and prepare its data.

@@ -20,7 +20,7 @@ from agent.errors import IntegrityError, Locked, UsageError
 
 def tell(
     path: Annotated[Path, typer.Argument(metavar="WS|BATCH", help="One idea, or all of a batch that have not ended.")],
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="Words for the model: a fact, or a wish.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Words for the model.")],
 ) -> None:
     """Tell the model something: the next prompt shows it.
 

@@ -109,7 +109,9 @@ def current_python() -> Path:
 def check(
     path: Annotated[str, typer.Argument(metavar="TEMPLATE", help="Folder or name of the template.")],
     python: PythonOption = None,
-    profile: Annotated[str, typer.Option("--profile", help="Scale to run at; default: the template's.")] = "",
+    profile: Annotated[
+        str, typer.Option("--profile", help="Profile: the scale of the runs; default: the template's.")
+    ] = "",
     data: DataOption = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the folder of the runs, and say where it is.")] = False,
 ) -> None:

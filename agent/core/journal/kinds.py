@@ -80,6 +80,24 @@ class PlanItem:
     refuted_if: str = ""
 
 
+# Actions of the loop by the names that journals have for them, worded to follow "could not".
+_ACTIONS = {
+    "AskModel": "ask the model",
+    "ApplyReply": "apply the reply",
+    "ReadReview": "read the review",
+    "Lint": "check the code",
+    "StartStep": "start the step",
+    "AwaitStep": "wait for the step",
+    "Publish": "publish the run",
+    "Restore": "restore the last good code",
+}
+
+
+def say_action(kind: str) -> str:
+    """An action in words, as "start the step"."""
+    return _ACTIONS.get(kind, kind)
+
+
 _STRENGTH = ("off", "landlock", "bwrap")
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.core.decide import Effect
 from agent.core.failure.diagnose import Failure, FailureKind, Location
 from agent.core.failure.record import ExitRecord
 from agent.core.journal.action_results import (
@@ -41,7 +42,7 @@ from agent.core.journal.events import (
     Started,
     Told,
 )
-from agent.core.journal.kinds import Intent, Measured, PauseKind, PlanItem, Purpose, Role, Step
+from agent.core.journal.kinds import Intent, Measured, PauseKind, PlanItem, Purpose, Role, Step, say_action
 from agent.core.journal.replications import Replicate, Replicated, Seeded
 from tests.examples import examples
 
@@ -310,3 +311,8 @@ def test_a_doubt_is_written_only_if_there_is_one() -> None:
         assert "doubt" not in to_json(Finished("key", result))["result"]
     event = Finished("key", Published(doubt="chosen"))
     assert from_json(to_json(event)) == event and to_json(event)["result"]["doubt"] == "chosen"
+
+
+def test_every_action_of_the_loop_has_words_of_its_own() -> None:
+    words = [say_action(kind.__name__) for kind in get_args(Effect)]
+    assert len(set(words)) == len(words) > 7 and not any(word[0].isupper() for word in words)
