@@ -31,6 +31,7 @@ from agent.core.inputs.idea import choose_ideas
 from agent.core.inputs.judged import say_stand_in
 from agent.core.inputs.spec import Profile
 from agent.core.text.remark import Remark
+from agent.edges.doctor.demands import check_demands
 from agent.edges.doctor.machine import (
     check_cache,
     check_data,
@@ -47,6 +48,8 @@ from agent.edges.doctor.machine import (
 )
 from agent.edges.doctor.provider import Probe, check_provider
 from agent.edges.run.prepare_step import limits_of
+from agent.edges.sandbox.choose import choose_sandbox
+from agent.edges.template.authoring.inspect import check_given_run
 from agent.edges.template.interpreters import python_places
 from agent.edges.template.load import Template, find_template, load_template, read_spec
 from agent.edges.template.origin import Given
@@ -170,7 +173,20 @@ def examine_template(template: Template, asked: LaunchSettings) -> Iterator[Rema
     yield check_disk("disk for runs", asked.workspaces)
     if template.spec.prepare:
         yield check_disk("disk for data", data, profile.disk_gib, kept_gib(template, data))
-    yield check_gpus(profile.gpus)
+    wanted = list(examine_code(template, asked))
+    if profile.gpus or not any(remark.what == "GPU" for remark in wanted):
+        yield check_gpus(profile.gpus)
+    yield from wanted
+
+
+def examine_code(template: Template, asked: LaunchSettings) -> Iterator[Remark]:
+    """Whether runs would have what the code asks for, and whether results like those of a given run_0 hold a metric."""
+    with contextlib.suppress(ScientistError):  # told already
+        kind, data = choose_sandbox(asked.sandbox.value).kind, check_data_folder(asked.data)
+        yield from check_demands(template, template.folder, kind, data, os.environ)
+    if template.reads_means and not template.baselines:
+        for remark in check_given_run(template.folder):
+            yield replace(remark, level="warn")
 
 
 def examine_runs(template: Template, python: Path, asked: LaunchSettings) -> Iterator[Remark]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -38,9 +39,11 @@ from agent.core.evidence.numbers import read_number
 from agent.core.inputs.idea import NAME_CHARS, Idea, choose_ideas
 from agent.core.inputs.judged import say_stand_in
 from agent.core.journal.events import STEP_LIMITS, Launched
+from agent.edges.doctor.demands import check_demands
 from agent.edges.model.replay import replay_name
 from agent.edges.run.prepare_step import limits_of
 from agent.edges.sandbox.choose import choose_sandbox
+from agent.edges.sandbox.walls import SandboxKind
 from agent.edges.template.authoring.inspect import check_given_run, read_given_run
 from agent.edges.template.data import Prepared
 from agent.edges.template.frozen import freeze_template
@@ -81,11 +84,7 @@ def launch(ideas: IdeasArg, settings: LaunchSettings) -> None:
     again = Chosen(settings.template, settings.profile, settings.python, settings.data)
     found = weigh_baselines(frozen, give(interpreter, data, prepared), again)
     announce_baselines(found)
-    if stand_in := say_stand_in(read_spec(source.folder), source.spec, source.profile):
-        say(f"warning: {stand_in}")
-    if source.reads_means:
-        announce_given_run(source)
-    announce_limits(frozen, asked)
+    announce_template(source, asked, sandbox.kind, data)
     launched = describe_launch(asked, frozen, interpreter, prepared)
     launched = replace(launched, doubt=found.doubt, caveat=found.caveat)
     if found.doubt:  # the code as it is runs once, as run 0, since nothing else shows what it gives
@@ -93,6 +92,17 @@ def launch(ideas: IdeasArg, settings: LaunchSettings) -> None:
     made = create_batch(workspaces, batch_name(file), chosen, frozen, launched, refs)
     announce_workspaces(chosen, made)
     raise typer.Exit(say_batch(made, drive_all(made)))
+
+
+def announce_template(source: Template, asked: Launched, sandbox: SandboxKind, data: Path | None) -> None:
+    """Print what a person should know of the template's metrics, its limits and the wishes of its code."""
+    if stand_in := say_stand_in(read_spec(source.folder), source.spec, source.profile):
+        say(f"warning: {stand_in}")
+    if source.reads_means:
+        announce_given_run(source)
+    announce_limits(source, asked)
+    for remark in check_demands(source, source.folder, sandbox, data, os.environ):
+        say(remark.text)
 
 
 def announce_workspaces(ideas: Sequence[Idea], made: Sequence[Workspace]) -> None:

@@ -207,5 +207,5 @@ def find_downloads(script: Script) -> Iterator[tuple[int, str]]:
         flag = keywords.get("download", keywords.get("pretrained"))
         asks = isinstance(flag, ast.Constant) and flag.value is True
         last = full.rpartition(".")[2]
-        if asks or last in _DOWNLOADS or _FETCHES.fullmatch(full):
+        if asks or last in _DOWNLOADS or last.startswith("from_pretrained") or _FETCHES.fullmatch(full):
             yield call.lineno, full.removeprefix("?.")[:60] or "a call"
