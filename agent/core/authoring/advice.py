@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import posixpath
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Final
 
 from agent.core.evidence.means import means_paths
@@ -87,24 +87,35 @@ def _say_module(module: str, around: Surroundings) -> str:
 
 def _say_file(path: str, around: Surroundings) -> str:
     """Advice on a file that is not there, or not to be read."""
-    inside = posixpath.relpath(path, around.work) if path.startswith("/") else posixpath.normpath(path)
+    inside = _place_of(path, around.work)
     if path.startswith("/") and inside.startswith("../home/"):
         named = f"~/{inside.removeprefix('../home/')}"
         return f"{named}: a run has a home of its own; write the whole path there, and {_say_read('THAT PATH', around)}"
     if path.startswith("/") and inside.startswith("../"):
         return f"{path[:PATH_CHARS]} is not seen by a run; {_say_read(path[:PATH_CHARS], around)}"
-    alike = [name for name in sorted(around.names) if posixpath.basename(name) == posixpath.basename(inside)]
-    first = inside.split("/")[0]
+    alike = [name for name in sorted(around.names) if PurePosixPath(name).name == PurePosixPath(inside).name]
+    down = inside.lstrip("./")  # of ../../data, where AI-Scientist's runs look
+    first = down.split("/")[0]
     if first == "data" and not around.has_data:
-        return f"{inside}: give the folder that holds {inside.removeprefix('data/')} with --data FOLDER"
+        return f"{inside}: give the folder that holds {down.removeprefix('data/')} with --data FOLDER"
     if alike:
         return f"{inside} is not there, but {alike[0]} is: write that path"
     if first == "data":
         return f"{inside} is not in the folder of --data"
     if inside.startswith(".."):
         return f"{inside} lies outside a run's folder: copy it into {around.folder}, or read data/... of --data FOLDER"
-    how = f"copy it there, or give its folder with --data FOLDER and read data/{posixpath.basename(inside)}"
+    how = f"copy it there, or give its folder with --data FOLDER and read data/{PurePosixPath(inside).name}"
     return f"{inside} is not in {around.folder}: {how}"
+
+
+def _place_of(path: str, work: str) -> str:
+    """The path as it is seen from the folder `work`, "../..." if it lies elsewhere."""
+    if not path.startswith("/"):
+        return path.removeprefix("./")
+    parts, base = PurePosixPath(path).parts, PurePosixPath(work).parts
+    same = next((n for n, (one, other) in enumerate(zip(parts, base, strict=False)) if one != other), len(base))
+    same = min(same, len(parts))
+    return str(PurePosixPath(*[".."] * (len(base) - same), *parts[same:]))
 
 
 def _say_read(path: str, around: Surroundings) -> str:

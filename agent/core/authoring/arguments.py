@@ -117,6 +117,10 @@ def _readers(script: Script) -> Iterator[Arguments]:
             yield Arguments("LightningCLI", script.file, call.lineno, "" if asks else "fit")
         elif full.startswith(("absl.flags.DEFINE_", "flags.DEFINE_")):
             yield Arguments("absl", script.file, call.lineno, full_name_of(call), options=tuple(_defined_flags(script)))
+        elif full == "typer.Typer":
+            names = [node.name for node in script.tree.body if isinstance(node, Function) and node.decorator_list]
+            name = names[0] if names else ""
+            yield Arguments("typer", script.file, call.lineno, name, options=_fields(script, name))
         elif full == "click.option" or full.endswith(".OmegaConf.from_cli"):
             options = tuple(_OPTION.findall(script.text))
             kind = "click" if last == "option" else "OmegaConf"
@@ -191,6 +195,8 @@ def own_command(arguments: Arguments) -> str:
     match arguments.kind:
         case "hydra":
             return COMMAND.replace("--out_dir=", "hydra.run.dir=")
+        case "typer":
+            return COMMAND.replace("--out_dir=", "--out-dir=")
         case "OmegaConf":
             return COMMAND.replace("--out_dir=", "out_dir=")
         case "LightningCLI":

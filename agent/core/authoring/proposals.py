@@ -5,12 +5,14 @@ Their places are found by patterns, not by syntax. A person reads each proposal,
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from agent.core.authoring.arguments import find_arguments
 from agent.core.authoring.ranges import find_length
+from agent.core.authoring.reading.script import below_imports, read_tree
 from agent.core.authoring.records import import_lines
 from agent.core.text.remark import Remark
 
@@ -68,7 +70,11 @@ def mend_smoke(files: Mapping[str, str], folder: str) -> Iterator[Remark]:
     shorter = f'1 if os.environ.get("SCIENTIST_SMOKE") else {length.value}'
     new = raw[: length.start] + shorter.encode() + raw[length.stop :]
     shown = (*needs, new.decode("utf-8", "replace").strip())
-    said = "add the first line to the imports, and write the second instead" if needs else "write instead"
+    tree = read_tree(files[length.file])
+    at = 1 + (below_imports(tree) if isinstance(tree, ast.Module) else 0)
+    said = (
+        f"add the first line below the imports (line {at}), and write the second instead" if needs else "write instead"
+    )
     yield Remark("note", f"{folder}/{length.file}:{length.line}: for a smoke test {said}, {then}", lines=shown)
 
 

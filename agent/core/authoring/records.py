@@ -35,8 +35,8 @@ def mend_results(files: Mapping[str, str], folder: str, spec: TemplateSpec, outp
         "out.mkdir(parents=True, exist_ok=True)",
         f'(out / "final_info.json").write_text(json.dumps({found.expression()}))',
     )
-    place = f"{folder}/{found.file}:{found.end}" if found.end else f"{folder}/{found.file}"
-    said = "add below this line, where they are known" if found.end else "add where they are known, under their names"
+    place = f"{folder}/{found.file}:{found.line}" if found.line else f"{folder}/{found.file}"
+    said = f"{_below(found)}, where they are known" if found.line else "add where they are known, under their names"
     return Remark("mend", f"{place}: results are not written to final_info.json; {said}", lines=lines)
 
 
@@ -62,8 +62,14 @@ def offer_curve(files: Mapping[str, str], folder: str) -> Iterator[Remark]:
         'with curve.open("a") as rows:',
         f"    rows.writelines({row} for name, value in {found.expression()}.items())",
     )
-    place = f"{folder}/{found.file}:{found.end}"
-    yield Remark("note", f"{place}: for learning curves, which a model is told, add below this line", lines=lines)
+    place = f"{folder}/{found.file}:{found.line}"
+    yield Remark("note", f"{place}: for learning curves, which a model is told, {_below(found)}", lines=lines)
+
+
+def _below(found: Results) -> str:
+    if found.end == found.line:
+        return "add below this line"
+    return f"add below this statement, indented alike (its last line is {found.end})"
 
 
 def _needs(files: Mapping[str, str], found: Results) -> list[str]:

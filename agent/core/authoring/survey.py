@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -67,7 +68,7 @@ class Survey:
         names = _by_weight(self.results) or ["accuracy"]
         lines: list[str] = []
         for number, name in enumerate(names[:MOST_NAMES]):
-            lines += ["[[metrics]]", f'name = "{name}"', f'path = ["{name}"]']
+            lines += ["[[metrics]]", f"name = {json.dumps(name)}", f"path = {json.dumps([name])}"]
             guess = direction_of(name)
             lines.append(f'direction = "{guess or "higher"}"' + ("" if guess else '  # or "lower"'))
             if number == 0:

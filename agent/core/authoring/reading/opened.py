@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Final
 
 from agent.core.authoring.reading.script import Script, Site, full_name
@@ -158,7 +158,7 @@ def _join(parts: list[_Folded | None]) -> _Folded | None:
     for part in parts:
         if part is None:
             return path, False
-        path = posixpath.join(path, part[0])
+        path = str(PurePosixPath(path, part[0])) if path else part[0]
         if len(path) > MOST_CHARS or not part[1]:
             return path, False
     return path, True
@@ -168,7 +168,9 @@ def _above(folded: _Folded | None) -> _Folded | None:
     if folded is None or not folded[1]:
         return folded
     path = folded[0]
-    return (posixpath.join(path, "..") if path == OWN_FOLDER or path.endswith("..") else posixpath.dirname(path)), True
+    if path == OWN_FOLDER or path.endswith(".."):
+        return f"{path}/..", True
+    return str(PurePosixPath(path).parent), True
 
 
 def _unknown_parts(node: ast.expr) -> set[int]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from agent.core.authoring.reading.labels import Labelled, is_held_out, is_metric, is_progress, labelled, slug
-from agent.core.authoring.reading.script import Script, Site, full_name, read_scripts
+from agent.core.authoring.reading.script import Function, Script, Site, full_name, read_scripts
 from agent.core.code.source import show_code
+from agent.core.text.plain import plain_line
 
 __all__ = ["Results", "best_results", "curve_of", "find_results"]
 
@@ -100,8 +101,9 @@ def curve_of(found: list[Results], first: str) -> Results | None:
 
 
 def _results_in(script: Script) -> Iterator[Results]:
-    dicts = _dictionaries(script)
+    known = _dictionaries(script)
     for site, call, full in script.calls():
+        dicts = known.get(None, {}) | known.get(site.function, {})
         if site.call is not None and _PRINTS.fullmatch(full_name(site.call.func, script.names)):
             continue  # read with the print around it
         kind, values, whole = _read_call(script, site, call, full, dicts)
@@ -131,11 +133,13 @@ def _read_call(script: Script, site: Site, call: ast.Call, full: str, dicts: Map
 
 
 def _read_print(call: ast.Call, dicts: Mapping[str, list[str]], script: Script) -> _Told:
-    first = call.args[0]
+    first, is_json = call.args[0], False
     if isinstance(first, ast.Call) and full_name(first.func, script.names) in ("json.dumps", "pprint.pformat", "str"):
+        is_json = full_name(first.func, script.names) == "json.dumps"
         first = first.args[0] if first.args else first
     if isinstance(first, ast.Dict) or (isinstance(first, ast.Name) and first.id in dicts):
-        return _whole("a dictionary printed", first, dicts)
+        kind, values, whole = _whole("a dictionary printed", first, dicts)
+        return kind, values, whole if is_json or not whole else _numbers(whole)
     for part in call.args if script.modules & {"evaluate", "datasets"} else ():
         if isinstance(part, ast.Name) and re.search(
             rf"^[ \t]*{re.escape(part.id)} = \w+\.compute\(", script.text, re.M
@@ -153,33 +157,32 @@ def _whole(kind: str, node: ast.expr, dicts: Mapping[str, list[str]]) -> _Told:
         values = [v for v in values if not is_progress(v.name)]
         return (kind, values, "") if values else _NOTHING
     if isinstance(node, ast.Name) and node.id in dicts:
-        keys = [key for key in dicts[node.id] if not is_progress(slug(key))]
-        values = [Labelled(_key(key), f'{node.id}["{key}"]') for key in keys if '"' not in key]
-        if kind == "logged" and not values:
-            return _NOTHING
-        return kind, values, node.id if kind != "logged" else ""
+        keys = [key for key in dict.fromkeys(dicts[node.id]) if not is_progress(slug(key)) and '"' not in key]
+        if kind == "logged":
+            values = [Labelled(_key(key), f'{node.id}["{key}"]') for key in keys]
+            return (kind, values, "") if values else _NOTHING
+        return kind, [Labelled(plain_line(key, 60), "") for key in keys], node.id
     return _NOTHING
 
 
-def _dictionaries(script: Script) -> dict[str, list[str]]:
-    """Names that are assigned a dictionary, with the keys that the text tells."""
-    found: dict[str, list[str]] = {}
+def _dictionaries(script: Script) -> dict[Function | None, dict[str, list[str]]]:
+    """Names that are assigned a dictionary, with the keys that the text tells, by the function that assigns them."""
+    found: dict[Function | None, dict[str, list[str]]] = {}
     for site in script.sites:
+        own = found.setdefault(site.function, {})
         match site.node:
             case (
                 ast.Assign(targets=[ast.Name(id=name)], value=ast.Dict(keys=keys))
                 | ast.AnnAssign(target=ast.Name(id=name), value=ast.Dict(keys=keys))
             ):
-                found.setdefault(name, []).extend(text for key in keys if (text := _text(key)))
+                own.setdefault(name, []).extend(text for key in keys if (text := _text(key)))
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Name(id="dict"), keywords=keywords)):
-                found.setdefault(name, []).extend(k.arg for k in keywords if k.arg)
-            case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name), slice=key)]) if name in found and _text(
-                key
-            ):
-                found[name].append(_text(key))
+                own.setdefault(name, []).extend(k.arg for k in keywords if k.arg)
+            case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name), slice=key)]) if name in own and _text(key):
+                own[name].append(_text(key))
             case _:
                 pass
-    return {name: list(dict.fromkeys(keys)) for name, keys in found.items()}
+    return found
 
 
 def _key(text: str) -> str:
@@ -230,7 +233,7 @@ def _read_keras(last: str, call: ast.Call, target: str) -> _Told:
 
 
 def _numbers(name: str) -> str:
-    return f"{{k: float(v) for k, v in {name}.items() if isinstance(v, int | float)}}"
+    return f"{{k: float(v) for k, v in {name}.items() if hasattr(v, '__float__')}}"
 
 
 def _target(statement: ast.stmt, call: ast.Call) -> str:

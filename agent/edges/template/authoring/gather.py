@@ -221,8 +221,8 @@ def _weigh(found: Gathered, named: NamedPath, source: Path, own: Path, modules: 
     elif named.use == "hydra" and target.is_dir():
         _copy_folder(found, named, target, place)
     elif place.startswith(".."):
-        if named.is_whole and (named.use == "read" or target.name == "data") and (target.exists() or named.use):
-            words = f"reads {path}, outside the template: a run finds the folder of --data as data, and no other"
+        if named.is_whole and (target.name == "data" or (named.use == "read" and target.exists())):
+            words = f"reads {path}, outside the template: give the folder with --data, and write data in its place"
             found.note(named, path, words)
     elif target.is_file() and named.is_whole:
         if not found.take(place, target):
