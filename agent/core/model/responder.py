@@ -55,6 +55,8 @@ class Responder:
     place: Place | None = None
     # What that server says of itself, None before it was asked.
     facts: ServerFacts | None = None
+    # How often it said anything of itself.
+    looks: int = 0
     # Fewest tokens of a reply that were asked for after replies took too long.
     lowered: int | None = None
     # False after a reply whose end had no reason, and neither had its rest: this provider gives none.

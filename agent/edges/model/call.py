@@ -245,9 +245,11 @@ def _parameters(model: str, rules: ModelRules, dropped: Collection[str]) -> dict
 def _passed(model: str, environment: Mapping[str, str]) -> dict[str, Any]:
     """Address and key of a server whose own variables litellm does not read: it would take OpenAI's."""
     provider = model.partition("/")[0]
-    place = place_of(provider, environment) if provider in PASSED else None
+    place = place_of(provider, environment) if provider in PASSED or provider == "openai" else None
     if place is None:
         return {}
+    if provider == "openai":
+        return {} if environment.get("OPENAI_API_KEY") else {"api_key": NO_KEY}
     names = ("OPENAI_API_KEY",) if place.variable.startswith("OPENAI_") else ()
     key = next((value for name in (key_variable(model), *names) if (value := environment.get(name))), "")
     return {"api_base": place.address, "api_key": key or NO_KEY}

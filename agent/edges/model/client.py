@@ -19,7 +19,7 @@ from agent.edges.model.litellm_table import known_window
 from agent.edges.model.patience import TELL_EVERY_S, TOLD_WAIT_S, TURN_S, Effort, ProviderPatience
 from agent.edges.model.protocol import ModelReply, Request
 from agent.edges.model.throttle import Held, Throttle
-from agent.edges.model.wire.own_server import Sight, look_at
+from agent.edges.model.wire.own_server import look_at
 from agent.errors import BudgetSpent, ContextTooLong, ProviderError, ProviderRefused, ProviderUnavailable
 
 SHORTEST_TIMEOUT_S = 10.0
@@ -34,6 +34,8 @@ MOST_TEXTLESS = 3
 MOST_WASTED = 20
 # Requests of one question that a server of one's own does not end in time: what it writes has no end.
 MOST_TIMEOUTS = 3
+# At a server of one's own that says of no window.
+MOST_LOOKS = 5
 TEXTLESS = frozenset({FaultKind.GARBLED, FaultKind.NO_TEXT})
 
 
@@ -80,13 +82,13 @@ class LiteLLMModel:
         """Most tokens of a reply of the first model, None if only its provider knows."""
         return self._candidates[0].reply_tokens
 
-    def _look_at(self, candidate: Responder) -> Sight:
-        """Ask a server of one's own what it is, until it has said so once."""
-        if candidate.place is None or candidate.facts is not None:
-            return Sight()
+    def _look_at(self, candidate: Responder) -> None:
+        """Ask a server of one's own what it is, until its window is known: some know it once a model is loaded."""
+        if candidate.place is None or candidate.window_tokens or candidate.looks >= MOST_LOOKS:
+            return
         sight = look_at(candidate.place, candidate.name, self._patience.environment)
         candidate.facts = sight.facts if sight.is_there else None
-        return sight
+        candidate.looks += sight.is_there
 
     def ask(self, request: Request) -> ModelReply:
         """The first usable answer of the model or of one to fall back on.
@@ -303,9 +305,11 @@ class LiteLLMModel:
 
     def _check_is_there(self, candidate: Responder, failed: CallFailed) -> None:
         """Raises: CallFailed if nobody is at the address of a server that never answered: no wait will mend that."""
-        if failed.fault.kind is not FaultKind.OUTAGE or self._throttle.has_answered(candidate.name):
+        if candidate.place is None or failed.fault.kind is not FaultKind.OUTAGE:
             return
-        sight = self._look_at(candidate)
+        if self._throttle.has_answered(candidate.name):
+            return
+        sight = look_at(candidate.place, candidate.name, self._patience.environment)
         if sight.problem:
             fault = Fault(FaultKind.MACHINE, f"{candidate.place}: {sight.problem} ({sight.remedy})")
             raise CallFailed(fault) from failed

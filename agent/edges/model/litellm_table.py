@@ -18,7 +18,7 @@ from agent.core.model.answer.usage import read_count
 from agent.core.model.destinations import OPENAI, say_unread, unread_address
 from agent.core.model.faults import printable
 from agent.core.model.local_fault import wrong_variables
-from agent.core.model.own_servers import EXAMPLES, needs_address
+from agent.core.model.own_servers import EXAMPLES, needs_address, place_of
 from agent.core.model.rules import RuleTable
 from agent.core.model.variables import address_variable
 from agent.core.text.redact import names_a_secret
@@ -168,7 +168,7 @@ def _check_keys(name: str, provider: str, environment: Mapping[str, str], option
     """
     if address := needs_address(provider, environment):
         raise UsageError(f"{option} {name}", f"{address} not set", f"export it, as {address}={EXAMPLES[provider]}")
-    if has_key or provider in KEYLESS:
+    if has_key or provider in KEYLESS or (provider == "openai" and place_of(provider, environment)):
         return
     checked = load_litellm().validate_environment(name)
     missing = [

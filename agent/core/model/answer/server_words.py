@@ -28,6 +28,8 @@ class ServerWords:
     show: str = ""
     # GET /api/ps of Ollama
     loaded: str = ""
+    # GET /api/tags of Ollama
+    tags: str = ""
 
 
 # In an entry of /v1/models: vLLM and SGLang, LM Studio, gateways.
@@ -39,7 +41,8 @@ _NUM_CTX: Final = re.compile(r"^num_ctx[ \t]+(\d{1,9})[ \t]*$", re.MULTILINE)
 def read_server(model: str, words: ServerWords) -> ServerFacts:
     """What a server's answers say of a model. model: its name there, without the provider."""
     listed = [entry for entry in _list_in(words.models, "data") if isinstance(entry.get("id"), str)]
-    names = tuple(entry["id"] for entry in listed)
+    pulled = [entry["name"] for entry in _list_in(words.tags, "models") if isinstance(entry.get("name"), str)]
+    names = (*(entry["id"] for entry in listed), *pulled)
     studio = [entry for entry in _list_in(words.studio, "data") if entry.get("id") == model]
     named = [entry for entry in listed if entry["id"] == model]
     bases = [entry for entry in listed if entry["id"] in [adapter.get("parent") for adapter in named]]

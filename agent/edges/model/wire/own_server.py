@@ -13,6 +13,7 @@ from agent.core.model.answer.server_words import ServerWords, read_server
 from agent.core.model.destinations import proxy_variable
 from agent.core.model.own_servers import Place, ServerFacts, other_bases, place_of, shown_address
 from agent.core.model.variables import key_variable
+from agent.core.text.plain import plain_line
 from agent.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sight", "check_server", "look_at"]
 
+TOLD_CHARS = 200
 CONNECT_S = 3.0
 LOOK_S = 6.0  # for all of an answer
 MOST_BYTES = 4_000_000
@@ -59,7 +61,19 @@ def look_at(place: Place, name: str, environment: Mapping[str, str]) -> Sight:
                 problem = "the server answers at another path"
                 return Sight(problem=problem, remedy=f"export {place.variable}={shown_address(other)}", is_there=True)
     words = _ask_on(asker, models, model, is_ollama=provider in OLLAMA)
-    return Sight(read_server(model, words), is_there=True)
+    facts = read_server(model, words)
+    missing = _find_missing(facts, words, model)
+    return Sight(facts, *missing, is_there=True)
+
+
+def _find_missing(facts: ServerFacts, words: ServerWords, model: str) -> tuple[str, str]:
+    """Problem and remedy if the server answers for the models of its list alone, and this one is not among them."""
+    is_ollama = bool(words.tags) and not words.show
+    if model in facts.models or not (is_ollama or '"vllm"' in words.models):
+        return "", ""
+    has = f"name one that it has: {plain_line(', '.join(facts.models), TOLD_CHARS)}"
+    remedy = f"ollama pull {plain_line(model, TOLD_CHARS)}" if is_ollama else ""
+    return f"it has no model {plain_line(model, TOLD_CHARS)}", ", or ".join(filter(None, (remedy, has)))
 
 
 def check_server(name: str, environment: Mapping[str, str], option: str) -> None:
@@ -79,8 +93,9 @@ def _ask_on(asker: _Asker, models: str, model: str, *, is_ollama: bool) -> Serve
     parts = urlsplit(asker.base)
     root = asker.base if is_ollama else f"{parts.scheme}://{parts.netloc}"
     if is_ollama or '"library"' in models:
+        tags = models if is_ollama else asker.get(f"{root}/api/tags")[1]
         shown = asker.get(f"{root}/api/show", {"model": model})[1]
-        return ServerWords("" if is_ollama else models, show=shown, loaded=asker.get(f"{root}/api/ps")[1])
+        return ServerWords(show=shown, loaded=asker.get(f"{root}/api/ps")[1], tags=tags)
     if '"llamacpp"' in models:  # its list names the window of all requests at once
         return ServerWords(models, props=asker.get(f"{root}/props")[1])
     if read_server(model, ServerWords(models)).window_tokens:

@@ -99,6 +99,16 @@ def test_nobody_at_the_address_is_named_with_the_variable(server: Servers) -> No
     check_server("deepseek/deepseek-chat", {"DEEPSEEK_API_BASE": f"http://127.0.0.1:{port}"}, "--model")
 
 
+def test_a_model_that_the_server_does_not_have_is_told_with_those_that_it_has(server: Servers) -> None:
+    server["/v1/models"] = {"data": [{"id": "a", "owned_by": "vllm"}, {"id": "b", "owned_by": "vllm"}]}
+    with pytest.raises(UsageError, match=r": it has no model q; name one that it has: a, b$"):
+        check_server("hosted_vllm/q", {VARIABLE: server.url + "/v1"}, "--model")
+    check_server("hosted_vllm/b", {VARIABLE: server.url + "/v1"}, "--model")
+    server["/api/tags"] = {"models": [{"name": "a:7b"}, {"name": "b:latest"}]}
+    with pytest.raises(UsageError, match=r": it has no model q; ollama pull q, or name one that it has: a:7b, b:late"):
+        check_server("ollama_chat/q", {"OLLAMA_API_BASE": server.url}, "--model")
+
+
 def test_a_server_that_does_not_speak_https_is_told_so(server: Servers) -> None:
     named = {VARIABLE: server.url.replace("http:", "https:") + "/v1"}
     with pytest.raises(UsageError, match=f"/v1: the server does not speak https; export {VARIABLE}={server.url}/v1$"):

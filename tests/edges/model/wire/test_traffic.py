@@ -11,7 +11,9 @@ from agent.core.model.faults import FaultAction, FaultKind
 from agent.core.model.messages import Message
 from agent.core.model.rules import ModelRules
 from agent.edges.model.call import Call, CallFailed
+from agent.edges.model.litellm_table import check_model
 from agent.edges.model.wire import traffic
+from agent.errors import UsageError
 from tests.provider.server import Provider, Response, serve
 
 CANARY = "sk-canary-0123456789abcdef"
@@ -129,3 +131,13 @@ def test_a_server_is_asked_at_its_own_address_and_with_its_own_key(
     assert ask(model, **named) == ask(model, **named, **{f"{own}_API_KEY": CANARY}) == "A reply."
     assert [r.headers["authorization"] for r in provider.received] == ["Bearer none", f"Bearer {CANARY}"]
     assert {received.path for received in provider.received} == {"/v1/chat/completions"}
+
+
+def test_a_server_of_ones_own_needs_no_key_of_openai(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY")
+    named = {"OPENAI_API_BASE": provider.url + "/v1"}
+    check_model("openai/m", named)
+    assert ask("openai/m", **named) == "A reply."
+    assert provider.received[0].headers["authorization"] == "Bearer none"
+    with pytest.raises(UsageError, match="OPENAI_API_KEY not set"):
+        check_model("openai/m", {"OPENAI_API_BASE": "https://gateway.example.com/v1"})
