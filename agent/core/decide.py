@@ -136,9 +136,10 @@ def decide(state: State, limits: Limits) -> Action:
         case Stage.PLOT | Stage.NOTES if not state.code.clean:
             return Restore(gives_up=False)
         case Stage.PLOT:
-            return AskModel(Purpose.PLOT)
+            return AskModel(Purpose.REPAIR if state.attempt.conversation.answers else Purpose.PLOT)
         case Stage.NOTES:
-            return Finish() if state.run.attempts_spent else AskModel(Purpose.NOTES)
+            purpose = Purpose.REPAIR if state.attempt.conversation.answers else Purpose.NOTES
+            return Finish() if state.run.attempts_spent else AskModel(purpose)
         case _:
             assert_never(state.stage)
 
@@ -148,8 +149,8 @@ def _experiment(state: State, limits: Limits) -> Action:
         return GiveUp(f"{state.given_up_in_row} run numbers in a row were given up")
     if state.run.attempts_spent >= limits.attempts:
         return Restore(gives_up=True)
-    if state.attempt.conversation.refusals:
-        chat = state.attempt.conversation
+    chat = state.attempt.conversation
+    if chat.refusals or chat.answers:
         last = chat.refusals > limits.repairs or bool(chat.stuck)
         return AskModel(Purpose.WHOLE if last else Purpose.REPAIR)
     if state.attempt.conversation.role is Role.EDITOR:

@@ -1,4 +1,4 @@
-"""Apply a reply: commit its edit, hand it over to the editor, or refuse it with the reasons."""
+"""Apply a reply: commit its edit, hand it over to the editor, answer its question, or refuse it with the reasons."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from agent.core.edit.apply import has_blocks
-from agent.core.journal.action_results import Applied, Handed, Refused
+from agent.core.edit.seen import carry
+from agent.core.journal.action_results import Answered, Applied, Handed, Refused
 from agent.core.journal.kinds import Role, Stage
 from agent.core.journal.state import State
+from agent.core.prompt.answer import ANSWER_CHARS, CodeAnswer, answer_request
 from agent.core.prompt.conversation import excerpt_staged
+from agent.core.prompt.parts import room_of
 from agent.core.prompt.render import render_no_change, render_refusal
 from agent.core.prompt.view import shown_files
+from agent.core.reply.code_request import CodeRequest
+from agent.core.reply.inquiry import Inquiry
 from agent.core.reply.outcome import Edit, Handover, Refusal, read_reply, refuse_unread
 from agent.core.reply.turn import Turn
 from agent.core.text.reasoning import strip_reasoning
@@ -21,9 +26,11 @@ from agent.effects.commit import commit, trailers_of
 from agent.effects.edges import Edges
 from agent.effects.turn import take_turn
 
+CHARS_PER_TOKEN = 3
 
-def apply(edges: Edges, state: State, key: str) -> Applied | Handed | Refused:
-    """Apply the edit of the last reply to the newest commit, hand it over to the editor, or refuse it."""
+
+def apply(edges: Edges, state: State, key: str) -> Applied | Handed | Answered | Refused:
+    """Apply the edit of the last reply to the newest commit, hand it over to the editor, answer it, or refuse it."""
     turn = take_turn(edges, state, state.attempt.conversation.purpose)
     outcome = read_apart(edges.workspace.is_stopped, read_reply, state, turn)
     if isinstance(outcome, Unread):
@@ -35,6 +42,8 @@ def apply(edges: Edges, state: State, key: str) -> Applied | Handed | Refused:
             words = edges.journal.put(outcome.instruction)
             kept = _put_staged(edges, outcome.staged)
             return Handed(instruction=words, staged=kept, plan=outcome.plan, item=outcome.item)
+        case Inquiry():
+            return _answer(edges, state, turn, outcome, _put_staged(edges, outcome.staged))
         case Edit():
             return _carry_out(edges, state, outcome, key)
         case _:
@@ -52,13 +61,36 @@ def _refuse(edges: Edges, state: State, turn: Turn, refusal: Refusal) -> Refused
         base = turn.base
         told = excerpt_staged(refusal, turn)
         feedback = render_refusal(told, {name: base[name] for name in shown if name in base})
+        if refusal.wanted:
+            feedback += f"\n\n{_show_code(edges, state, turn, CodeRequest(refusal.wanted)).text}"
     return Refused(
         summary=refusal.summary,
         feedback=edges.journal.put(feedback),
         plan=refusal.plan,
         staged=_put_staged(edges, refusal.staged),
         stuck=refusal.stuck if state.stage is Stage.EXPERIMENTS else "",
+        wanted=refusal.wanted,
     )
+
+
+def _answer(edges: Edges, state: State, turn: Turn, inquiry: Inquiry, staged: str | None) -> Answered:
+    """The answer as an event. staged: blob of files that earlier replies changed."""
+    found = _show_code(edges, state, turn, inquiry.request)
+    shown = {n: carry(ranges, turn.base[n], turn.files[n]) for n, ranges in found.shown.items() if n in turn.files}
+    return Answered(
+        wanted=inquiry.request.places,
+        feedback=edges.journal.put(found.text),
+        shown=shown,
+        staged=staged,
+        plan=inquiry.plan,
+    )
+
+
+def _show_code(edges: Edges, state: State, turn: Turn, request: CodeRequest) -> CodeAnswer:
+    """The code that was asked for, within what the window of the model allows."""
+    window = edges.models.of(state.attempt.conversation.role).window_tokens
+    room = min(ANSWER_CHARS, CHARS_PER_TOKEN * room_of(window))
+    return answer_request(request, turn.readable, turn.editable, room_chars=room)
 
 
 def _put_staged(edges: Edges, staged: Mapping[str, str]) -> str | None:
@@ -81,4 +113,5 @@ def _carry_out(edges: Edges, state: State, outcome: Edit, key: str) -> Applied:
         plan=outcome.plan,
         item=outcome.item,
         dropped=outcome.dropped,
+        wanted=outcome.wanted,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.core.journal.action_results import Asked, AskFailed
 from agent.core.journal.budget import Paid
@@ -90,17 +90,20 @@ def _prompt(edges: Edges, question: _Question, budget: int | None) -> Prompt:
     return continue_chat(turn, question.view, budget, reopen) if turn.goes_on else open_chat(question.view, budget)
 
 
-def _ask_with(edges: Edges, question: _Question, prompt: Prompt, before: Paid) -> Asked | AskFailed:
-    """One question.
+def _store(edges: Edges, question: _Question, prompt: Prompt) -> str:
+    """Blob of the request in the form in which the journal keeps it."""
+    stored = prompt.to_json(model=question.model.name, purpose=question.turn.purpose.value)
+    return edges.journal.put(without_surrogates(stored))
 
-    before: paid for longer prompts of the same question.
+
+def _ask_with(edges: Edges, question: _Question, prompt: Prompt, before: Paid) -> Asked | AskFailed:
+    """One question. before: paid for longer prompts of it.
 
     Raises: ContextTooLong.
     """
     state, turn, role, model = question.state, question.turn, question.role, question.model
     prompt = prompt.without_keys(edges.journal.redact)
-    stored = prompt.to_json(model=model.name, purpose=turn.purpose.value)
-    request = edges.journal.put(without_surrogates(stored))
+    request = _store(edges, question, prompt)
     texts = {name: text for name in prompt.view.editable if (text := turn.base.get(name)) is not None}
     asking = Request(tuple(prompt.messages), prompt.view, role, state.spent.replies.get(role, 0), texts)
     started = edges.monotonic()
@@ -110,6 +113,8 @@ def _ask_with(edges: Edges, question: _Question, prompt: Prompt, before: Paid) -
         raise
     except (BudgetSpent, ProviderError) as error:
         return question.fail(error, prompt, before + (error.paid or Paid()))
+    if given_to := answer.request:
+        request = _store(edges, question, replace(prompt, shown=given_to.shown, answers=given_to.answers))
     paid = before + answer.paid
     return Asked(
         purpose=turn.purpose,

@@ -18,11 +18,16 @@ from agent.core.reply.example import example_of
 from agent.core.reply.turn import Turn, editable_at
 from agent.core.text.reasoning import strip_reasoning
 from agent.edges.run.prepare_step import limits_of
+from agent.edges.system.untrusted import read_untrusted
+from agent.edges.template.load import Template
 from agent.effects.edges import Edges
 from agent.effects.feedback import add_feedback
 
 DIFF_CHARS = 1500
 LAST_WORDS_CHARS = 1500
+READABLE = (".py", ".toml", ".yaml", ".yml")
+MOST_BESIDE = 60  # files
+BESIDE_BYTES = 200_000  # of one
 
 
 def take_turn(edges: Edges, state: State, purpose: Purpose) -> Turn:
@@ -49,7 +54,16 @@ def take_turn(edges: Edges, state: State, purpose: Purpose) -> Turn:
         feedback=with_keys(text_of(chat.feedback)),
         instruction=text_of(chat.instruction),
         example=example_of(first, spec.run_files),
+        beside=_beside(edges.template),
+        answers=past.answers,
     )
+
+
+def _beside(template: Template) -> dict[str, str]:
+    """Code that lies in the template's folder and not in the workspace's repository."""
+    names = [name for name in template.companions if name.endswith(READABLE)][:MOST_BESIDE]
+    texts = {name: read_untrusted(template.folder / name, BESIDE_BYTES, within=template.folder) for name in names}
+    return {name: text.decode("utf-8", "replace") for name, text in texts.items() if isinstance(text, bytes)}
 
 
 def show_turn(edges: Edges, state: State, turn: Turn) -> TurnView:
@@ -60,7 +74,8 @@ def show_turn(edges: Edges, state: State, turn: Turn) -> TurnView:
     study = Study(template.spec, idea, template.brief, template.baselines, limits_of(template))
     last_words = _last_words(edges, state, turn.purpose)
     texts = TurnTexts(turn.feedback, turn.instruction, failed_diff, _set_aside_diff(edges, state), last_words)
-    view = view_turn(_with_detail(edges, state), study, turn.purpose, turn.files, texts)
+    files = {**turn.beside, **turn.files}
+    view = view_turn(_with_detail(edges, state), study, turn.purpose, files, texts)
     view = replace(add_feedback(view, edges.workspace, turn.files), example=turn.example)
     model = edges.models.of(role_of(state, turn.purpose))
     return view if model.takes_files else show_parts(view, changed, model.window_tokens)

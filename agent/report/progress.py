@@ -9,6 +9,7 @@ from agent.core.evidence.baseline import Baseline, primary_metric, verdict_of
 from agent.core.evidence.verdict import Verdict
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.action_results import (
+    Answered,
     Applied,
     Asked,
     AskFailed,
@@ -123,6 +124,12 @@ def _say_values(result: Published, state: State, by: Yardstick | None, verdict: 
     return " ".join(said) + (f" and {more} more" if more > 0 else "")
 
 
+def _describe_refusal(result: Refused | Answered) -> str:
+    if isinstance(result, Refused):
+        return f"reply refused: {result.summary}"
+    return f"reply asks to see {', '.join(result.wanted) or 'what there is'}, which the next request shows"
+
+
 def _describe_result(event: Finished, state: State, by: Yardstick | None) -> str | None:
     result = event.result
     match result:
@@ -138,8 +145,8 @@ def _describe_result(event: Finished, state: State, by: Yardstick | None) -> str
         case Applied():
             done = f"commit {result.commit[:10]} {result.subject}" if result.commit else f"no edit: {result.subject}"
             return done + (f" (left out: {result.dropped})" if result.dropped else "")
-        case Refused():
-            return f"reply refused: {result.summary}"
+        case Refused() | Answered():
+            return _describe_refusal(result)
         case Handed():
             return "the planner's instruction goes to the editor"
         case Reviewed():

@@ -53,6 +53,7 @@ from agent.core.model.local_fault import local_fault
 from agent.core.model.messages import Message, Rules, normalise, scrub
 from agent.core.prompt.excerpt import changed_lines, choose_lines, find_focus, quoted_lines, render_excerpt
 from agent.core.prompt.notes import append_facts, end_of_notes
+from agent.core.reply.code_request import find_code_request
 from agent.core.reply.expectation import begins_label, headline, read_comparison, read_labels
 from agent.core.reply.misses import find_misses, is_missed_command
 from agent.core.reply.plan import Plan, PlanItem, bare_plan_line, merge_plan, parse_reply, without_plan
@@ -140,6 +141,8 @@ REPLIES: Final[dict[str, Reader]] = {
     "read_comparison": lambda text: read_comparison(text, ("f1", "val_loss"), "f1"),
     "read_comparison, a metric": lambda text: read_comparison(f"f1{text}", ("f1", "val_loss")),
     "find_misses": find_misses,
+    "find_code_request": lambda text: find_code_request(text, FILES, "experiment.py"),
+    "find_code_request, of an editor": lambda text: find_code_request(f"SHOW: {text}", FILES, strict=True),
     "is_missed_command": is_missed_command,
     "read_review": read_review,
     "read_review, parts": lambda text: read_review(f"JUDGEMENT: revise {text}\nREASON: {text}\nSUGGESTIONS:\n- {text}"),

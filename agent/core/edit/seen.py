@@ -93,16 +93,23 @@ def carry(ranges: Ranges, before: str, after: str) -> Ranges:
 
 
 def reveal(
-    shown: Mapping[str, Ranges], told: str, files: Mapping[str, str], staged: Mapping[str, str]
+    shown: Mapping[str, Ranges],
+    told: str,
+    files: Mapping[str, str],
+    staged: Mapping[str, str],
+    also: Mapping[str, Ranges] | None = None,
 ) -> dict[str, Ranges]:
-    """The ranges of `files` after a refusal that quoted lines with their numbers in the staged texts."""
+    """The ranges of `files` after a message that quoted lines with their numbers in the staged texts.
+
+    also: further lines of `files` that it shows.
+    """
     numbered = [(int(m[1]), m[2]) for line in told.split("\n") if (m := _NUMBERED.match(line))]
     found = {}
     for name, ranges in shown.items():
         old, new = split_lines(files.get(name, "")).text, split_lines(staged.get(name, files.get(name, ""))).text
         back = {j: i for i, j in _pairs(old, new)}
         counts, first = Counter(old), {line: i for i, line in reversed(list(enumerate(old)))}
-        seen = lines_of(ranges)
+        seen = lines_of(ranges) | lines_of((also or {}).get(name, ()))
         for number, text in numbered:
             if 0 < number <= len(new) and new[number - 1] == text:
                 seen |= {back[number - 1] + 1} if number - 1 in back else set()

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 
 from agent.core.decide import commit_of
 from agent.core.inputs.idea import Idea
-from agent.core.journal.action_results import Applied, Asked, Closed, Handed, Published, Refused, Restored, Reviewed
+from agent.core.journal.action_results import (
+    Answered,
+    Applied,
+    Asked,
+    Closed,
+    Handed,
+    Published,
+    Refused,
+    Restored,
+    Reviewed,
+)
 from agent.core.journal.events import Event, Finished, Launched
 from agent.core.journal.fold import advance, begin
 from agent.core.journal.kinds import Measured, Step
@@ -109,7 +119,7 @@ def _blobs_of(event: Event) -> list[tuple[str, str]]:
     match event:
         case Finished(result=Asked(request=request, reply=reply, reasoning=reasoning)):
             named = (("request", request), ("reply", reply), ("reasoning", reasoning))
-        case Finished(result=Refused(feedback=feedback, staged=staged)):
+        case Finished(result=Refused(feedback=feedback, staged=staged) | Answered(feedback=feedback, staged=staged)):
             named = (("feedback", feedback), ("staged", staged))
         case Finished(result=Handed(instruction=instruction, staged=staged)):
             named = (("instruction", instruction), ("staged", staged))

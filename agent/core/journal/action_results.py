@@ -117,6 +117,8 @@ class Applied:
     item: int | None = None
     # Why a part of the reply was left out.
     dropped: str = ""
+    # Places of the code that it asks to see beside its edits. Left out of the JSON if there are none.
+    wanted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +127,36 @@ class Refused:
 
     # Tells the kinds of results apart.
     type: Literal["refused"] = "refused"
-    # The reason in one line.
+    # The main reason in one line.
     summary: str = ""
-    # Blob: the text for the model.
+    # Blob of the text for the model.
     feedback: str = ""
-    # Blob: the files with the accepted blocks applied; None if there is none.
+    # Blob of the files with the accepted blocks applied.
     staged: str | None = None
     # The new plan; None if the reply had none.
     plan: tuple[PlanItem, ...] | None = None
     # Why the same request would get the same reply, as "repeat". Empty if it may not, and then left out of the JSON.
     stuck: str = ""
+    # Places of the code that it asks to see beside its edits. Left out of the JSON if there are none.
+    wanted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A reply asked to see code, which the next request shows. It leads to no attempt and is no refusal."""
+
+    # Tells the kinds of results apart.
+    type: Literal["answered"] = "answered"
+    # Places of the code: "experiment.py:train".
+    wanted: tuple[str, ...] = ()
+    # Blob of the text for the model.
+    feedback: str = ""
+    # By file: the lines of the newest commit's text that it shows.
+    shown: dict[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    # Blob of files with the accepted blocks of earlier replies applied.
+    staged: str | None = None
+    # The new plan; None if the reply had none.
+    plan: tuple[PlanItem, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +298,7 @@ Result = Annotated[
     | AskFailed
     | Applied
     | Refused
+    | Answered
     | Handed
     | Reviewed
     | Linted

@@ -11,7 +11,7 @@ from agent.core.journal.events import JOURNAL_VERSION, STEP_LIMITS, AnyEvent, Ev
 __all__ = ["NewerJournal", "UnknownEvent", "from_json", "to_json"]
 
 # Fields of results that are written only if they differ from this: older programs do not know them.
-_LEFT_OUT: dict[str, object] = {"uncounted": 0, "doubt": "", "served": "", "stuck": ""}
+_LEFT_OUT: dict[str, object] = {"uncounted": 0, "doubt": "", "served": "", "stuck": "", "wanted": []}
 # Fields of a launch that are left out if they are empty, and of a resume if they change nothing.
 _LATER = frozenset({"doubt", "caveat", "titles", "more_runs", *STEP_LIMITS})
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(Event, config=ConfigDict(extra="forbid"))

@@ -9,6 +9,7 @@ from typing import assert_never
 
 from agent.core.failure.diagnose import Failure, FailureKind
 from agent.core.journal.action_results import (
+    Answered,
     Applied,
     Asked,
     AskFailed,
@@ -26,7 +27,7 @@ from agent.core.journal.approval import go_on, open_again
 from agent.core.journal.events import Ended, Event, Finished, Launched, Paused, Resumed, Started, Told
 from agent.core.journal.kinds import Intent, PauseKind, Role, Stage, Step
 from agent.core.journal.replications import Replicate, Replicated, Seeded, advance_replications
-from agent.core.journal.roles import begin_review, hand_over, hear, miss_review, refuse_reply, take_review
+from agent.core.journal.roles import answer_reply, begin_review, hand_over, hear, miss_review, refuse_reply, take_review
 from agent.core.journal.spending import spend_call, spend_failure
 from agent.core.journal.state import Attempt, Candidate, CodeState, RunAtWork, RunRow, State
 from agent.core.journal.words import add_word, mark_shown
@@ -88,7 +89,9 @@ def _after(state: State, event: Finished) -> State:
         case Applied():
             return _applied(state, result)
         case Refused():
-            return miss_review(state, result) if state.reviewing else _refused(state, result)
+            return miss_review(state, result) if state.reviewing else _refused(state.want(result.wanted), result)
+        case Answered():
+            return answer_reply(state, result)
         case Handed():
             return hand_over(state, result)
         case Reviewed():
@@ -134,8 +137,10 @@ def _told(state: State, told: Told) -> State:
 
 def _applied(state: State, applied: Applied) -> State:
     tried_before = state.code.tried
+    run = state.want(applied.wanted).run
     state = replace(
         state,
+        run=replace(run, noted=applied.wanted),
         reply=None,
         code=replace(state.code, head=applied.commit or state.code.head),
         attempt=replace(state.attempt, set_aside=None),
@@ -249,7 +254,7 @@ def _next_serial(state: State) -> State:
 
 def _end_attempts(state: State) -> State:
     """The state with a new attempt, for which earlier failures do not count."""
-    return replace(new_attempt(state), run=replace(state.run, failures=(), attempts_spent=0))
+    return replace(new_attempt(state), run=replace(state.run, failures=(), attempts_spent=0, wanted=()))
 
 
 def spend_attempt(state: State, failure: Failure) -> State:
@@ -332,7 +337,7 @@ def _next_run(state: State, row: RunRow) -> State:
         rows=(*state.rows, row),
         warnings=(*state.warnings, warning) if hopeless else state.warnings,
         done_items=state.done_items if due is None else (*state.done_items, due),
-        run=RunAtWork(row.run + (not last)),
+        run=RunAtWork(row.run + (not last), wanted=() if last else state.run.noted),
         attempt=Attempt(state.plots + 1 if last else 1),
         reply=None,
         stage=_closing(state) if last else state.stage,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from agent.core.journal.action_results import Asked, Handed, Refused, Reviewed
+from agent.core.journal.action_results import Answered, Asked, Handed, Refused, Reviewed
 from agent.core.journal.kinds import Purpose, Role
 from agent.core.journal.state import Chat, Conversation, ReviewChat, State
 
@@ -74,6 +74,8 @@ def refuse_reply(chat: Conversation, refused: Refused, tries: int) -> Conversati
         chat,
         refusals=max(tries, chat.refusals + 1) if chat.purpose is Purpose.WHOLE else chat.refusals + 1,
         stuck=refused.stuck,
+        is_answered=False,
+        revealed={},
         feedback=refused.feedback,
         staged=refused.staged,
         summary=refused.summary,
@@ -81,6 +83,20 @@ def refuse_reply(chat: Conversation, refused: Refused, tries: int) -> Conversati
     if chat.asked_by is None or told.refusals < tries:
         return told
     return refuse_reply(chat.asked_by, replace(refused, staged=chat.asked_by.staged, stuck=""), tries)
+
+
+def answer_reply(state: State, answered: Answered) -> State:
+    """The state in which the same chat goes on with the code that its last reply asked to see."""
+    chat = replace(
+        state.attempt.conversation,
+        answers=state.attempt.conversation.answers + 1,
+        is_answered=True,
+        revealed=answered.shown,
+        feedback=answered.feedback,
+        staged=answered.staged,
+    )
+    state = replace(state, plan=state.plan if answered.plan is None else answered.plan).want(answered.wanted)
+    return replace(state, reply=None, attempt=replace(state.attempt, conversation=chat))
 
 
 def begin_review(state: State, run: int) -> State:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from agent.core.failure.diagnose import Failure
 from agent.core.journal.action_results import Opened, Reviewed
@@ -63,6 +64,9 @@ class Conversation(Chat):
     staged: str | None = None  # blob: texts of files after the accepted blocks of refused replies
     stuck: str = ""  # why a longer request would get the last refused reply again, as "repeat"
     asked_by: Conversation | None = None  # the planner's chat, which goes on if the editor makes no edit
+    answers: int = 0  # replies that asked to see code and were answered
+    is_answered: bool = False  # the last reply was such a one
+    revealed: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)  # lines that its answer shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class ReviewChat(Chat):
     misses: int = 0  # replies that could not be read
 
 
+MOST_WANTED = 24  # places of code that a run number's prompts show because they were asked for
 UNHELD = "without a sandbox"
 
 
@@ -177,6 +182,10 @@ class RunAtWork:
     failed_commit: str = ""
     # The last edit asked for the same code again, and no plan item says so.
     replicates: bool = False
+    # Places of the code that replies asked to see: its next prompts show them.
+    wanted: tuple[str, ...] = ()
+    # Those that the edit under way asked for, which the next run number's prompts show.
+    noted: tuple[str, ...] = ()
 
     @property
     def attempt(self) -> int:
@@ -282,6 +291,11 @@ class State:
     @property
     def limits(self) -> Limits:
         return self.launched.limits
+
+    def want(self, places: Sequence[str]) -> State:
+        """The state in which the next prompts of the run number show these places of the code, too."""
+        wanted = tuple(dict.fromkeys((*self.run.wanted, *places)))[-MOST_WANTED:]
+        return replace(self, run=replace(self.run, wanted=wanted))
 
     @property
     def open_keys(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.core.edit.seen import Ranges, as_ranges, carry, reveal
 from agent.core.failure.folding import cut_middle
-from agent.core.journal.kinds import Purpose, Role
+from agent.core.journal.kinds import Purpose, Role, Stage
 from agent.core.journal.state import State
 from agent.core.model.messages import Message, to_dicts
 from agent.core.model.tokens import count_tokens
@@ -33,11 +33,13 @@ UNREAD_CHARS = 4000  # of a reply that is too long to be read, in the request th
 class ChatRequest:
     """The messages of a request.
 
-    shown: for each file that they show in part, the lines of the newest commit's text that they show.
+    shown: for each file that they show in part, the lines of the newest commit's text that they show. answers: whether
+    a reply that asks to see code is answered; versions that did not do so refused it.
     """
 
     messages: tuple[Message, ...]
     shown: dict[str, Ranges] = field(default_factory=dict)
+    answers: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +54,15 @@ class Prompt(ChatRequest):
 
     def to_json(self, **more: Any) -> str:
         """The request in the form in which the journal keeps it, with `more` in front."""
-        stored = {**more, "messages": to_dicts(self.messages), "shown": self.shown}
+        stored = {**more, "messages": to_dicts(self.messages), "shown": self.shown, "answers": self.answers}
         return json.dumps(stored, ensure_ascii=False, indent=1)
 
 
 def load_request(text: str) -> ChatRequest:
     """A request that the journal kept. An old one without ranges of lines showed its files whole."""
     stored = json.loads(text)
-    return ChatRequest(
-        tuple(Message(m["role"], m["content"]) for m in stored["messages"]), as_ranges(stored.get("shown", {}))
-    )
+    messages = tuple(Message(m["role"], m["content"]) for m in stored["messages"])
+    return ChatRequest(messages, as_ranges(stored.get("shown", {})), stored.get("answers", False) is True)
 
 
 def excerpt_staged(refusal: Refusal, turn: Turn) -> Refusal:
@@ -83,6 +84,8 @@ def opening_purpose(state: State) -> Purpose:
     """The purpose of the first request of the chat about the run number at work."""
     if state.reviewing:
         return Purpose.REVIEW
+    if state.stage in (Stage.PLOT, Stage.NOTES):
+        return Purpose.PLOT if state.stage is Stage.PLOT else Purpose.NOTES
     if state.attempt.conversation.role is Role.EDITOR:
         return Purpose.EDIT
     return Purpose.FIX if state.run.failures else Purpose.NEXT if state.rows else Purpose.PLAN
@@ -104,7 +107,8 @@ def continue_chat(turn: Turn, view: TurnView, budget_tokens: int | None, reopen:
         return _begin_anew(turn, view, budget_tokens, reopen)
     reply = cut_middle(turn.reply, UNREAD_CHARS) if find_unreadable(turn.reply) else turn.reply
     exchanged = [*turn.past, Message("assistant", reply)]
-    shown = reveal(turn.seen, view.texts.feedback, turn.files, turn.base)
+    also = view.state.attempt.conversation.revealed
+    shown = reveal(turn.seen, view.texts.feedback, turn.files, turn.base, also)
     view = replace(view, shown=shown)
     told, is_whole = Message("user", render_repair(view)), False
     if view.purpose is Purpose.WHOLE and shown:
@@ -120,7 +124,7 @@ def continue_chat(turn: Turn, view: TurnView, budget_tokens: int | None, reopen:
         return Prompt(tuple(messages), shown, view=view)
     opening = reopen(max(0, budget_tokens - count_tokens(messages[-2:])))
     kept = {} if is_whole else opening.shown
-    shown = reveal(kept, view.texts.feedback, turn.files, turn.base)
+    shown = reveal(kept, view.texts.feedback, turn.files, turn.base, also)
     return Prompt((*opening.messages, *messages[-2:]), shown, view=view)
 
 

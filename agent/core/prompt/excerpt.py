@@ -9,29 +9,24 @@ lines. Alone in a REPLACE it is refused as a placeholder.
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-from agent.core.code.source import BadPython, parse
+from agent.core.code.definitions import Definition, read_definitions
 from agent.core.edit.lines import split_lines
 from agent.core.edit.seen import Ranges, lines_of, ranges_of
 
 __all__ = [
     "Focus",
-    "Unit",
     "changed_lines",
     "choose_lines",
     "find_focus",
     "needed_chars",
     "quoted_lines",
-    "read_units",
     "render_excerpt",
 ]
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _LEAST_TRIED = 20  # definitions that are tried for room, and more of them if they have few lines
 _MOST_LINES = 400_000
 _SHORTEST_GAP = 3  # a shorter one takes as much room as its marker
@@ -55,35 +50,15 @@ _HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 class Focus:
     """Places of a file that matter at a turn: 1-based lines, names of definitions, and words of a plan or an idea.
 
-    vital: first lines of the definitions that are shown before all others, in that order.
+    asked: lines that the model asked to see. vital: first lines of the definitions that are shown before all others, in
+    that order.
     """
 
     lines: frozenset[int] = frozenset()
     names: frozenset[str] = frozenset()
     words: frozenset[str] = frozenset()
+    asked: frozenset[int] = frozenset()
     vital: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """A function, a method, or a class without its methods. Lines are 1-based."""
-
-    # Name of the function, method or class.
-    name: str
-    # Name of the class of a method, or "".
-    owner: str
-    # Its first line, decorators included.
-    first: int
-    # Its last line.
-    last: int
-    # Lines above its body.
-    signature: frozenset[int]
-    # Lines of its body, without those of methods of a class.
-    body: frozenset[int]
-    # Names that it reads or calls.
-    uses: frozenset[str]
-    # Whether it is a class.
-    is_class: bool
 
 
 def find_focus(
@@ -143,7 +118,7 @@ def choose_lines(name: str, text: str, focus: Focus, max_chars: int, *, fill: bo
     fill: show further definitions, the nearest to the focus first, while there is room.
     """
     lines = split_lines(text).text
-    units = read_units(text) if name.endswith(".py") else None
+    units = read_definitions(text) if name.endswith(".py") else None
     if units is None:
         return _windows(lines, focus, max_chars) if len(text) > max_chars else ()
     shown = _outside(units, len(lines))
@@ -170,18 +145,18 @@ def choose_lines(name: str, text: str, focus: Focus, max_chars: int, *, fill: bo
 def needed_chars(name: str, text: str, focus: Focus) -> int:
     """Characters that all vital definitions and all lines outside definitions take."""
     lines = split_lines(text).text
-    units = read_units(text) if name.endswith(".py") else None
+    units = read_definitions(text) if name.endswith(".py") else None
     if not units:
         return 0
     return _cost(lines, _outside(units, len(lines)).union(*(unit.body for unit in _vital_units(units, focus))))
 
 
-def _outside(units: Sequence[Unit], count: int) -> set[int]:
+def _outside(units: Sequence[Definition], count: int) -> set[int]:
     """The lines outside bodies of definitions."""
     return set(range(1, count + 1)) - {i for unit in units for i in unit.body}
 
 
-def _vital_units(units: Sequence[Unit], focus: Focus) -> list[Unit]:
+def _vital_units(units: Sequence[Definition], focus: Focus) -> list[Definition]:
     """In their order, but the longest comes last, because it is the one to be shown in part."""
     at = {unit.first: unit for unit in units}
     found = [at[first] for first in focus.vital if first in at]
@@ -189,10 +164,12 @@ def _vital_units(units: Sequence[Unit], focus: Focus) -> list[Unit]:
     return sorted(found, key=lambda unit: unit is longest)
 
 
-def _in_order(unit: Unit, focus: Focus) -> list[int]:
+def _in_order(unit: Definition, focus: Focus) -> list[int]:
     """The lines of a definition in the order in which they matter: signature, lines around the focus, body."""
     own = unit.signature | unit.body
-    near = [j for i in sorted(focus.lines & own) for j in range(i - _WINDOW, i + _WINDOW + 1) if j in own]
+    near = [
+        j for i in sorted((focus.lines | focus.asked) & own) for j in range(i - _WINDOW, i + _WINDOW + 1) if j in own
+    ]
     return [*sorted(unit.signature), *near, *sorted(unit.body)]
 
 
@@ -209,7 +186,9 @@ def _grow(lines: Sequence[str], shown: set[int], order: Iterable[int], max_chars
     return grown
 
 
-def _squeeze(lines: Sequence[str], outside: set[int], vital: Sequence[Unit], focus: Focus, max_chars: int) -> Ranges:
+def _squeeze(
+    lines: Sequence[str], outside: set[int], vital: Sequence[Definition], focus: Focus, max_chars: int
+) -> Ranges:
     """The lines to show if there is no room for all lines outside definitions.
 
     Those are the lines in focus, the first lines outside definitions in a part of the room, because constants stand
@@ -246,53 +225,16 @@ def _indent_at(lines: Sequence[str], first: int) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
-@lru_cache(maxsize=8)
-def read_units(text: str) -> tuple[Unit, ...] | None:
-    """The definitions of a Python text at its top level and in classes there, or None if it does not parse."""
-    tree = parse("\n".join(split_lines(text).text))
-    if isinstance(tree, BadPython):
-        return None
-    units: list[Unit] = []
-    for node in tree.body:
-        if isinstance(node, _FUNCTIONS):
-            units.append(_unit(node, "", ()))
-        elif isinstance(node, ast.ClassDef):
-            methods = [_unit(child, node.name, ()) for child in node.body if isinstance(child, _FUNCTIONS)]
-            units += [_unit(node, node.name, methods), *methods]
-    return tuple(units)
-
-
-def _unit(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, owner: str, methods: Sequence[Unit]) -> Unit:
-    first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-    last = node.end_lineno or node.lineno
-    body = node.body[0]
-    start = min([body.lineno, *(d.lineno for d in getattr(body, "decorator_list", []))])
-    head = last if start <= node.lineno else start - 1  # a body on the line of its signature
-    theirs = {line for method in methods for line in range(method.first, method.last + 1)}
-    own = [n for n in ast.walk(node) if getattr(n, "lineno", 0) not in theirs]
-    uses = {n.id for n in own if isinstance(n, ast.Name)} | {n.attr for n in own if isinstance(n, ast.Attribute)}
-    return Unit(
-        node.name,
-        owner,
-        first,
-        last,
-        frozenset(range(first, head + 1)),
-        frozenset(range(head + 1, last + 1)) - theirs,
-        frozenset(uses),
-        isinstance(node, ast.ClassDef),
-    )
-
-
-def _score(units: Sequence[Unit], focus: Focus, lines: Sequence[str]) -> dict[Unit, float]:
+def _score(units: Sequence[Definition], focus: Focus, lines: Sequence[str]) -> dict[Definition, float]:
     """Weights of definitions: lines or a name in focus count most, then a call from or to one of those, then words."""
-    direct: dict[Unit, float] = {}
+    direct: dict[Definition, float] = {}
     for unit in units:
         named = unit.name in focus.names and not unit.name.startswith("__")
         direct[unit] = _LINES if (unit.signature | unit.body) & focus.lines else _NAMED if named else 0.0
     chosen = {u.name for u, score in direct.items() if score}
     owners = {u.owner for u, score in direct.items() if score and u.owner}
     used = {name for u, score in direct.items() if score for name in u.uses}
-    scores: dict[Unit, float] = {}
+    scores: dict[Definition, float] = {}
     for unit, score in direct.items():
         is_near = bool(unit.uses & chosen) or (unit.name in used and not unit.name.startswith("__"))
         is_near = is_near or (unit.name == "__init__" and unit.owner in owners)  # its attributes come from there

@@ -11,14 +11,14 @@ from dataclasses import replace
 from typing import Final
 
 from agent.core.edit.lines import split_lines
-from agent.core.edit.seen import Ranges
+from agent.core.edit.seen import Ranges, lines_of, ranges_of
 from agent.core.failure.diagnose import FailureKind
 from agent.core.inputs.refs import REFS_TOKENS, shorten_refs
 from agent.core.journal.kinds import Purpose
 from agent.core.model.tokens import count_tokens, estimate_tokens
 from agent.core.prompt.excerpt import Focus, choose_lines, find_focus, needed_chars, quoted_lines, render_excerpt
 from agent.core.prompt.render import render_opening
-from agent.core.prompt.view import TurnView
+from agent.core.prompt.view import TurnView, shown_files
 from agent.core.prompt.vital import find_vital
 
 __all__ = ["FILE_CHARS", "room_of", "show_parts"]
@@ -27,6 +27,7 @@ FILE_CHARS: Final = 12_000  # a file of at most so many is always shown whole, b
 FIX_LINES: Final = 150  # a file with more lines is shown in part if a failure names those that matter
 FIX_CHARS: Final = 8_000
 WORTH: Final = 0.75  # an excerpt longer than this share of its file saves too little for what it hides
+ASKED_CHARS: Final = 24_000  # of a file that is shown because the model asked for it
 USUAL_WINDOW: Final = 65_536  # tokens, if a model's own window is unknown
 MOST_TOKENS: Final = 32_768  # of prompt and reply, for whole files
 REPLY_TOKENS: Final = 8_192
@@ -49,7 +50,11 @@ def show_parts(
         name: _focus(view, name, text, (changed or {}).get(name, frozenset())) for name, text in view.files.items()
     }
     room = _room_for_files(view, window_tokens)
-    shown = {name: _choose(view, name, text, focus[name], room) for name, text in view.files.items()}
+    own = shown_files(view.state.stage, view.spec)
+    shown = {
+        name: _choose(view, name, text, focus[name], room) if name in own else _only_asked(text, view.asked[name])
+        for name, text in view.files.items()
+    }
     return replace(view, focus=focus, shown={name: ranges for name, ranges in shown.items() if ranges})
 
 
@@ -63,6 +68,18 @@ def _room_for_files(view: TurnView, window_tokens: int | None) -> float:
     return min(1.0, max(0.0, left / wanted))
 
 
+def _only_asked(text: str, asked: Ranges) -> Ranges:
+    """The lines of a file that is shown because the model asked for them, () for all."""
+    lines = split_lines(text).text
+    found, left = set[int](), ASKED_CHARS
+    for number in sorted(lines_of(asked)):
+        left -= len(lines[number - 1]) + 1 if number <= len(lines) else left
+        if left < 0:
+            break
+        found.add(number)
+    return ranges_of(found) if len(found) < len(lines) else ()
+
+
 def _focus(view: TurnView, name: str, text: str, changed: frozenset[int]) -> Focus:
     changed |= quoted_lines(text, view.texts.instruction)
     item = view.due.text if view.due else ""
@@ -71,7 +88,9 @@ def _focus(view: TurnView, name: str, text: str, changed: frozenset[int]) -> Foc
     idea = " ".join(str(value) for value in view.idea.details().values())
     about = view.texts.instruction or f"{item}\n{idea}"
     found = find_focus(name, text, told=[*told, view.texts.instruction], changed=changed, about=about)
-    found = replace(found, names=found.names | ({view.function} if view.function else set()))
+    asked = frozenset(lines_of(view.asked.get(name, ()))) if len(text) <= ASKED_CHARS or name.endswith(".py") else ()
+    names = found.names | ({view.function} if view.function else set())
+    found = replace(found, names=names, asked=frozenset(asked))
     return replace(found, vital=find_vital(text, found, about)) if name.endswith(".py") else found
 
 

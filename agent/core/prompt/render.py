@@ -21,6 +21,7 @@ from agent.core.prompt.excerpt import render_excerpt
 from agent.core.prompt.view import RowView, TurnView
 from agent.core.reply.example import HYPOTHESIS, example_of
 from agent.core.reply.expectation import Reading, headline
+from agent.core.reply.inquiry import MOST_ANSWERS
 from agent.core.reply.outcome import Refusal
 from agent.core.text.plain import plain, plain_line
 
@@ -53,6 +54,11 @@ def render_opening(view: TurnView) -> list[Message]:
 def render_repair(view: TurnView) -> str:
     """The user's message after a reply that led to no attempt, or after a review to reflect on."""
     return _fill("reflect.j2" if view.purpose in (Purpose.REVIEW, Purpose.REFLECT) else "repair.j2", view=view)
+
+
+def render_answer(parts: Sequence[object], missing: Sequence[str], outlines: Sequence[str]) -> str:
+    """The answer to a reply that asks to see code. parts: files with `name`, `text`, `is_editable` and `cut`."""
+    return _fill("answer.j2", parts=parts, missing=missing, outlines=outlines)
 
 
 def render_no_change(summary: str, last_words: str) -> str:
@@ -101,6 +107,7 @@ def _environment() -> Environment:
     environment.globals |= {"Purpose": Purpose, "Reason": Reason}
     environment.globals |= {"LAST_FORMATS": LAST_FORMATS, "explain_edits": explain_edits}
     environment.globals |= {"name_edits": name_edits, "example_of": example_of, "HYPOTHESIS": HYPOTHESIS}
+    environment.globals |= {"MOST_ANSWERS": MOST_ANSWERS}
     return environment
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from agent.core.edit.seen import Ranges
+from agent.core.code.places import lines_at
+from agent.core.edit.seen import Ranges, lines_of, ranges_of
 from agent.core.evidence.baseline import (
     RUN_0,
     Baseline,
@@ -114,6 +115,10 @@ class TurnView:
     files: dict[str, str] = field(default_factory=dict)
     # By file: the places that matter at this turn.
     focus: dict[str, Focus] = field(default_factory=dict)
+    # By file: the lines that the model asked to see at this run number.
+    asked: dict[str, Ranges] = field(default_factory=dict)
+    # Files of code that may be asked for and not changed.
+    readable: tuple[str, ...] = ()
     # By file: the lines that are shown of a file shown in part.
     shown: dict[str, Ranges] = field(default_factory=dict)
     # Whole texts that a repair shows.
@@ -239,7 +244,8 @@ def view_turn(
     reference = reference_of(state, study.baselines)
     primary = primary_metric(spec, seen or (reference[0].values if reference else None))
     in_review = purpose in (Purpose.REVIEW, Purpose.REFLECT)
-    shown = () if in_review else shown_files(state.stage, spec)
+    asked = {} if in_review else asked_lines(state.run.wanted, files)
+    shown = () if in_review else tuple(dict.fromkeys((*shown_files(state.stage, spec), *asked)))
     view = TurnView(
         purpose=purpose,
         state=state,
@@ -252,10 +258,21 @@ def view_turn(
         rows=tuple(view_row(row, spec, primary, reference) for row in state.rows),
         last=read_last(state, spec, reference),
         files={name: files[name] for name in shown if name in files},
+        asked=asked,
+        readable=tuple(n for n in files if n.endswith(".py") and n not in (*shown, *spec.editable)),
         notes=end_of_notes(files.get("notes.txt", ""), NOTES_END_CHARS) if in_review else "",
         texts=texts or TurnTexts(),
     )
     return replace(view, brief=_brief_of(view, study.brief))
+
+
+def asked_lines(places: Sequence[str], files: Mapping[str, str]) -> dict[str, Ranges]:
+    """By file: the lines of the places that a model asked to see."""
+    found: dict[str, set[int]] = {}
+    for place in places:
+        if at := lines_at(place, files):
+            found.setdefault(at[0], set()).update(lines_of(at[1]))
+    return {name: ranges_of(lines) for name, lines in found.items()}
 
 
 def goes_on(state: State, purpose: Purpose) -> bool:

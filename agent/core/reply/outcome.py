@@ -22,6 +22,7 @@ from agent.core.journal.kinds import Intent, PlanItem, Purpose, Role, Stage
 from agent.core.journal.state import State
 from agent.core.reply.example import Example, copies_example, without_example
 from agent.core.reply.expectation import headline
+from agent.core.reply.inquiry import MOST_ANSWERS, Inquiry, find_inquiry, places_beside
 from agent.core.reply.misses import CUT, Miss, find_misses, is_missed_command
 from agent.core.reply.plan import ParsedReply, Plan, merge_plan, parse_reply, without_plan
 from agent.core.reply.stuck import EXAMPLE, find_stuck
@@ -31,6 +32,7 @@ from agent.core.text.plain import plain_line
 from agent.core.text.reasoning import strip_reasoning
 
 SUBJECT_WIDTH = 72
+NO_MORE = f"{MOST_ANSWERS} requests to see code were answered at this turn, and no more are: decide by what you know"
 CLOSING_FILES = frozenset({"notes.txt", "plot.py"})
 
 
@@ -52,6 +54,8 @@ class Edit:
     item: int | None = None
     # Blocks of notes.txt that were refused while the rest is carried out.
     dropped: str = ""
+    # Places of code that it asks to see.
+    wanted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +90,14 @@ class Refusal:
     is_unread: bool = False
     # Why the same request would get the same reply, as "repeat"; empty if it may not.
     stuck: str = ""
+    # Places of code that it asks to see beside its edits.
+    wanted: tuple[str, ...] = ()
 
 
-def read_reply(state: State, turn: Turn) -> Edit | Handover | Refusal:
+Outcome = Edit | Handover | Inquiry | Refusal
+
+
+def read_reply(state: State, turn: Turn) -> Outcome:
     """Read the reply of a turn, and decide on its outcome."""
     if problem := find_unreadable(turn.reply):
         return refuse_unread(problem)
@@ -98,8 +107,10 @@ def read_reply(state: State, turn: Turn) -> Edit | Handover | Refusal:
     return outcome
 
 
-def _judge(state: State, turn: Turn) -> Edit | Handover | Refusal:
+def _judge(state: State, turn: Turn) -> Outcome:
     outcome = _read(state, turn)
+    if isinstance(outcome, Edit) or (isinstance(outcome, Refusal) and outcome.rejected):
+        outcome = replace(outcome, wanted=places_beside(state, turn))
     if not state.attempt.conversation.cut:
         return outcome
     match outcome:
@@ -110,7 +121,7 @@ def _judge(state: State, turn: Turn) -> Edit | Handover | Refusal:
             return Refusal(CUT, plan=outcome.plan, cut=True)
         case Edit(intent=Intent.RUN):  # the missing end may hold more of the edit: half an edit is never run
             return Refusal(CUT, applied=1, staged=outcome.changes, plan=outcome.plan, cut=True)
-        case Edit():
+        case Edit() | Inquiry():
             return outcome
         case _:
             assert_never(outcome)
@@ -159,7 +170,7 @@ class _ReplyParts:
         return Refusal(summary, staged=self.changes(code=False) | waiting, plan=self.plan)
 
 
-def _read(state: State, turn: Turn) -> Edit | Handover | Refusal:
+def _read(state: State, turn: Turn) -> Outcome:
     reply, planner = turn.reply, state.attempt.conversation.role is Role.PLANNER
     parsed = parse_reply(reply) if planner else ParsedReply(None, False, False)
     example = turn.shown_example
@@ -168,6 +179,12 @@ def _read(state: State, turn: Turn) -> Edit | Handover | Refusal:
     plan = _merge(state, parsed)
     if state.stage is Stage.EXPERIMENTS and _is_example(state, turn, result, example):
         return _refuse_example(example, plan)
+    if request := find_inquiry(state, turn, parsed, result):
+        if state.attempt.conversation.answers < MOST_ANSWERS:
+            return Inquiry(request, turn.changes_in(turn.base), plan)
+        if state.stage is Stage.EXPERIMENTS and not _plans_only(state):
+            kept = turn.changes_in(turn.base)
+            return Refusal("the reply asks to see more code", misses=(Miss(NO_MORE),), staged=kept, plan=plan)
     fatal = [r for r in result.rejected if state.stage is Stage.NOTES or not r.is_note]
     if fatal:
         staged = turn.changes_in(result.staged)

@@ -40,11 +40,20 @@ class Turn:
     instruction: str = ""
     # The example in the rules, if they hold one. None: it is made of `files`.
     example: Example | None = None
+    # Texts that runs find beside those of the commit: a model may see them and not change them.
+    beside: Mapping[str, str] = field(default_factory=dict)
+    # Whether the request was made by a version that answers requests to see code.
+    answers: bool = True
 
     @property
     def base(self) -> dict[str, str]:
         """Texts that the blocks of the reply are applied to: the newest commit's and, instead of some, the staged."""
         return {**self.files, **self.staged}
+
+    @property
+    def readable(self) -> dict[str, str]:
+        """All texts that may be shown."""
+        return {**self.beside, **self.base}
 
     @property
     def seen_in_base(self) -> dict[str, Ranges]:

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 from agent.core.journal.budget import Paid
 from agent.core.journal.kinds import Role
 from agent.core.model.messages import Message
+from agent.core.prompt.conversation import ChatRequest
 from agent.core.prompt.view import TurnView
 
 __all__ = ["FREE", "UNCOUNTED", "BoundedReply", "Model", "ModelReply", "Models", "Request"]
@@ -53,6 +54,8 @@ class ModelReply:
     reasoning: str = ""
     # The name by which it was asked: of several models the one that answered. Empty if it is `model`.
     asked: str = ""
+    # The request that a recorded reply was given to: it is judged by what that one showed.
+    request: ChatRequest | None = None
 
 
 class Model(Protocol):

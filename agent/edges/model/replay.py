@@ -7,6 +7,7 @@ from pathlib import Path
 
 from agent.core.journal.events import Launched, replies_of
 from agent.core.journal.kinds import Role
+from agent.core.prompt.conversation import load_request
 from agent.edges.model.protocol import FREE, ModelReply, Request
 from agent.edges.workspace.journal import Journal
 from agent.edges.workspace.layout import open_workspace
@@ -47,9 +48,10 @@ class ReplayModel:
             raise ProviderRefused(self.name, f"{said}: template, limits or options are not those of the recording")
         try:
             text = self._journal.get(due.reply)
+            given_to = load_request(self._journal.get(due.request)) if due.request else None
         except IntegrityError as error:
             raise ProviderRefused(self.name, f"{which} cannot be read: {error}") from error
-        return ModelReply(text, PREFIX + Path(self.name).name, FREE)
+        return ModelReply(text, PREFIX + Path(self.name).name, FREE, request=given_to)
 
     @cached_property
     def _journal(self) -> Journal:

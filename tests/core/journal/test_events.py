@@ -14,6 +14,7 @@ from agent.core.decide import Effect
 from agent.core.failure.diagnose import Failure, FailureKind, Location
 from agent.core.failure.record import ExitRecord
 from agent.core.journal.action_results import (
+    Answered,
     Applied,
     Asked,
     AskFailed,
@@ -78,6 +79,14 @@ RESULTS: dict[type, st.SearchStrategy[object]] = {
         repeated=st.booleans(),
         role=st.sampled_from(Role),
         finish_reason=text,
+    ),
+    Answered: st.builds(
+        Answered,
+        wanted=st.lists(text, max_size=2).map(tuple),
+        feedback=text,
+        shown=st.dictionaries(text, st.lists(st.tuples(count, count), max_size=2).map(tuple), max_size=2),
+        staged=st.none() | text,
+        plan=plan,
     ),
     Handed: st.builds(Handed, instruction=text, staged=st.none() | text, plan=plan, item=st.none() | count),
     Reviewed: st.builds(
