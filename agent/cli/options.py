@@ -167,6 +167,9 @@ class LaunchSettings(Budgets):
             help="Name or folder of the template.",
         ),
     ] = "sae"
+    from_: Annotated[
+        str, typer.Option("--from", metavar="WS@RUN", help="Begin at the code of that run, as WS@run/4 or WS@best.")
+    ] = ""
     profile: Annotated[
         str, typer.Option("--profile", envvar="SCIENTIST_PROFILE", help="Profile: the scale of the runs.")
     ] = ""

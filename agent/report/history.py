@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.core.journal.action_results import Applied, Closed, Linted, Published, Restored, Reviewed
-from agent.core.journal.events import Event, Finished
+from agent.core.journal.events import Event, Finished, Launched
 from agent.core.journal.kinds import Intent, Step
 from agent.core.journal.replications import Replicated
 from agent.edges.git.log import Commit
@@ -45,6 +45,8 @@ def outcomes(events: Sequence[Event]) -> dict[str, CommitOutcome]:
     found: dict[str, CommitOutcome] = {}
     trial = ""
     for event in events:
+        if isinstance(event, Launched) and event.begun:
+            found[event.begun.commit] = CommitOutcome("begun", {}, None)
         if isinstance(event, Replicated) and event.commit:
             found[event.commit] = CommitOutcome("replicated", {}, None)
         if not isinstance(event, Finished):

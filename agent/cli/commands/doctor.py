@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from agent.cli.commands.launch_from import find_beginning
 from agent.cli.drive import load_keys
 from agent.cli.environment import check_data as check_data_folder
 from agent.cli.environment import check_python, check_variables, weigh_baselines
@@ -62,6 +63,7 @@ NOT_ASKED = "needs no provider; left out: key, answers, two user turns, price, w
 
 @spread_settings
 def doctor(
+    context: typer.Context,
     settings: LaunchSettings,
     ideas: Annotated[str, typer.Argument(metavar="IDEAS", help="Ideas to launch: a file or a name.")] = "",
     deadline_s: Annotated[
@@ -74,6 +76,7 @@ def doctor(
     The options are those of `launch`, and so is [launch] of scientist.toml. Each model is asked up to three tiny
     questions. Exit code 1: the launch would fail.
     """
+    settings, _ = find_beginning(context, settings)
     remarks, printer = examine(settings, ideas, deadline_s), RemarkPrinter()
     if as_json:
         found = list(remarks)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import typer
 
+from agent.cli.commands.launch_from import announce_beginning, find_beginning
 from agent.cli.display import say_batch
 from agent.cli.drive import announce_model, drive_all, load_keys
 from agent.cli.environment import (
@@ -48,7 +49,7 @@ from agent.edges.template.authoring.inspect import check_given_run, read_given_r
 from agent.edges.template.data import Prepared
 from agent.edges.template.frozen import freeze_template
 from agent.edges.template.load import Template, find_template, load_template, read_spec
-from agent.edges.workspace.layout import Workspace, create_batch, template_store, with_name
+from agent.edges.workspace.layout import Extras, Workspace, create_batch, template_store, with_name
 from agent.edges.workspace.refs import find_refs
 from agent.report.standings import nearby
 
@@ -56,17 +57,20 @@ MOST_NAMED = 5
 
 
 @spread_settings
-def launch(ideas: IdeasArg, settings: LaunchSettings) -> None:
+def launch(context: typer.Context, ideas: IdeasArg, settings: LaunchSettings) -> None:
     """Launch a batch of ideas."""
     require_git()
     check_variables()
     file = find_ideas(ideas, ideas_roots())
     chosen = choose_ideas(read_ideas(file), settings.idea or [], str(file))
     refs = {one.slug: find_refs(file, one.slug, read_redactor()) for one in chosen}
+    settings, start = find_beginning(context, settings)
     source = load_template(find_template(settings.template, template_roots()), settings.profile)
+    if start and start.is_copy(source):
+        source = with_name(source, start.launched.template)
     load_keys()
-    asked = to_launched(settings)
-    check_roles(asked, source)
+    asked = replace(to_launched(settings), begun=start.begun if start else None)
+    check_roles(asked, replace(source, files=source.files | start.texts) if start else source)
     data = check_data(settings.data)
     interpreter = check_python(settings.python) if settings.python else None
     require_cache(source, interpreter)
@@ -76,20 +80,21 @@ def launch(ideas: IdeasArg, settings: LaunchSettings) -> None:
         refuse_colon(settings.workspaces)
     announce_model(replay_name(asked.model))
     announce_sandbox(sandbox)
+    if start:
+        announce_beginning(start)
     interpreter = interpreter or choose_interpreter(source)
     workspaces = settings.workspaces.absolute()
     copy = freeze_template(source.folder, template_store(workspaces))
     frozen = with_name(load_template(copy, source.profile), source.spec.name)
     prepared = prepare(frozen, interpreter)
-    again = Chosen(settings.template, settings.profile, settings.python, settings.data)
+    name = source.spec.name if start and start.is_copy(source) else settings.template
+    again = Chosen(name, settings.profile, settings.python, settings.data)
     found = weigh_baselines(frozen, give(interpreter, data, prepared), again)
     announce_baselines(found)
     announce_template(source, asked, sandbox.kind, data)
-    launched = describe_launch(asked, frozen, interpreter, prepared)
-    launched = replace(launched, doubt=found.doubt, caveat=found.caveat)
-    if found.doubt:  # the code as it is runs once, as run 0, since nothing else shows what it gives
-        launched = replace(launched, has_baseline=False)
-    made = create_batch(workspaces, batch_name(file), chosen, frozen, launched, refs)
+    launched = under_doubt(describe_launch(asked, frozen, interpreter, prepared), found)
+    extras = Extras(refs, start.texts if start else {})
+    made = create_batch(workspaces, batch_name(file), chosen, frozen, launched, extras)
     announce_workspaces(chosen, made)
     raise typer.Exit(say_batch(made, drive_all(made)))
 
@@ -121,6 +126,14 @@ def announce_baselines(found: Weighed) -> None:
         say(f"no verdicts: {found.doubt}")
     elif found.remark:
         note(f"baselines: {found.remark}")
+
+
+def under_doubt(launched: Launched, found: Weighed) -> Launched:
+    """The launch with what is to be said of the baselines. If they judge nothing, the code as it is runs once, as run
+    0, since nothing else shows what it gives.
+    """
+    has_baseline = launched.has_baseline and not found.doubt
+    return replace(launched, doubt=found.doubt, caveat=found.caveat, has_baseline=has_baseline)
 
 
 def announce_given_run(template: Template) -> None:

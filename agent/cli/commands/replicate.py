@@ -16,7 +16,7 @@ from agent.cli.drive import check_interpreter, find_data, interrupt, show_event
 from agent.cli.environment import announce_sandbox, check_variables, require_git
 from agent.cli.models import read_model_settings
 from agent.cli.options import Json, Quiet, Verbose, WorkspaceArg
-from agent.cli.places import digest_store
+from agent.cli.places import digest_store, open_idea
 from agent.cli.terminal import VOICE, note, put, say
 from agent.core.journal.fold import fold
 from agent.core.journal.replications import Replicate, choose_seeds
@@ -34,7 +34,6 @@ from agent.edges.workspace.layout import (
     Workspace,
     frozen_template,
     mend_folders,
-    open_workspace,
     read_state,
     withdraw_stop,
 )
@@ -63,7 +62,7 @@ def replicate(
     """
     require_git()
     check_variables()
-    workspace = open_workspace(path)
+    workspace = open_idea(path, "replicate")
     quoted = shlex.quote(str(workspace.path))
     mend_folders(workspace)
     try:

@@ -94,6 +94,7 @@ def describe_idea(workspace: Workspace, state: State, template: Template) -> dic
         "model": launched.model,
         "editor": launched.editor_model or (launched.editor if launched.separate_editor else ""),
         "reviewer": launched.reviewer_model,
+        "begins_at": str(launched.begun) if launched.begun else "",
         "idea": f"version {state.idea_version}, revised by the reviewer" if state.idea_version > 1 else "",
         "control": launched.remark,
         "results": say_trust(launched, Measured()),

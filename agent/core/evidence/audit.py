@@ -133,8 +133,9 @@ def named_commits(events: Iterable[Event]) -> list[NamedCommit]:
     found: dict[str, NamedCommit] = {}
     for seq, event in enumerate(events):
         match event:
-            case Launched(commit=sha):
-                found.setdefault(sha, NamedCommit(seq, sha, ""))
+            case Launched(commit=sha, begun=begun):
+                for made in (sha, *([begun.commit] if begun else [])):
+                    found.setdefault(made, NamedCommit(seq, made, ""))
             case Finished(result=Applied() | Reviewed() | Published() | Restored() as result) if result.commit:
                 found.setdefault(result.commit, NamedCommit(seq, result.commit, event.key))
             case Replicated(commit=sha, key=key) if sha:

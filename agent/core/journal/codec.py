@@ -13,7 +13,7 @@ __all__ = ["NewerJournal", "UnknownEvent", "from_json", "to_json"]
 # Fields of results that are written only if they differ from this: older programs do not know them.
 _LEFT_OUT: dict[str, object] = {"uncounted": 0, "doubt": "", "served": "", "stuck": "", "wanted": []}
 # Fields of a launch that are left out if they are empty, and of a resume if they change nothing.
-_LATER = frozenset({"doubt", "caveat", "titles", "more_runs", *STEP_LIMITS})
+_LATER = frozenset({"doubt", "caveat", "titles", "begun", "more_runs", *STEP_LIMITS})
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(Event, config=ConfigDict(extra="forbid"))
 
 

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from agent.core.journal.action_results import Asked, Result
 from agent.core.journal.budget import Limits
-from agent.core.journal.kinds import PauseKind, Role
+from agent.core.journal.kinds import Begun, PauseKind, Role
 from agent.core.journal.replications import Replicate, Replicated, Seeded
 
 JOURNAL_VERSION = 1
@@ -100,6 +100,9 @@ class Launched:
     memory_gib: float = 0.0
     # "plan" if edits are titled by their plan item. Empty in older journals and in their replays.
     titles: str = ""
+    # The run of another workspace at whose code the idea begins; None, and left out of the JSON, if it is the
+    # template's.
+    begun: Begun | None = None
 
     @property
     def separate_editor(self) -> bool:

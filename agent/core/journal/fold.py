@@ -42,11 +42,12 @@ def fold(events: Iterable[Event]) -> State:
 
 
 def begin(launched: Launched) -> State:
-    template = Candidate(launched.commit, "the template as it is", linted=True)
+    template, begun = Candidate(launched.commit, "the template as it is", linted=True), launched.begun
+    head, digest = (begun.commit, begun.code) if begun else (launched.commit, launched.code)
     return State(
         launched=launched,
         stage=Stage.EXPERIMENTS if launched.has_baseline else Stage.BASELINE,
-        code=CodeState(launched.commit, launched.commit, launched.code, launched.code),
+        code=CodeState(head, head, digest, digest),
         run=RunAtWork(1 if launched.has_baseline else 0),
         attempt=Attempt(candidate=None if launched.has_baseline else template),
     )

@@ -119,3 +119,28 @@ class Measured:
         weaker = next((kind for kind in _STRENGTH if kind in (self.sandbox, later.sandbox)), "")
         reported = later.self_reported or self.self_reported
         return Measured(self.values | later.values, reported, weaker, later.doubt or self.doubt)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run of another workspace, as it was when an idea began at its code. That workspace may be gone since."""
+
+    # Name of that workspace.
+    workspace: str
+    # Title of its idea.
+    title: str
+    # Number of the run.
+    run: int
+    # Purpose of the run.
+    subject: str
+    # What it measured there.
+    values: dict[str, float] = field(default_factory=dict)
+    # The commit of its code there.
+    source: str = ""
+    # The commit here that holds the code.
+    commit: str = ""
+    # Digest of the run files with it.
+    code: str = ""
+
+    def __str__(self) -> str:
+        return f"run {self.run} of {self.workspace} ({self.title}): {self.subject}"

@@ -10,7 +10,7 @@ from agent.core.evidence.draws import summarise_draws
 from agent.core.evidence.verdict import Verdict
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.action_results import Reviewed
-from agent.core.journal.kinds import Measured
+from agent.core.journal.kinds import Begun, Measured
 from agent.core.journal.state import State, say_trust
 from agent.core.prompt.render import number
 from agent.core.prompt.view import reference_of
@@ -98,6 +98,13 @@ def say_replications(state: State, spec: TemplateSpec, stored: Sequence[Baseline
     if draws and draws.verdict:
         lines.append(f"Verdict of the mean: {draws.verdict.kind.value}. {draws.verdict.reason}")
     return lines
+
+
+def begun_facts(begun: Begun) -> str:
+    """The section about the run of another workspace at whose code the idea begins."""
+    lines = ["## Beginning", "", f"The code begins as that of {begun}", "", "What it measured there:", ""]
+    lines += [f"- {name} = {number(value)}" for name, value in begun.values.items()]
+    return "\n".join(lines) + "\n"
 
 
 def review_facts(review: Reviewed, *, revised: bool) -> str:

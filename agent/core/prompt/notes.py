@@ -10,8 +10,8 @@ __all__ = ["append_facts", "end_of_notes"]
 
 END: Final = "[end of facts]"
 _REVIEW: Final = "## Review after run "
-# "## Run 3", "## Run 3: given up", "## Run 3 again"
-_RUN: Final = re.compile(r"## Run \d+(?:: given up| again)?")
+# "## Run 3", "## Run 3: given up", "## Run 3 again", "## Beginning"
+_RUN: Final = re.compile(r"## (?:Run \d+(?:: given up| again)?|Beginning)")
 
 
 def append_facts(notes: str, section: str) -> str:

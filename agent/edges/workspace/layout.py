@@ -17,7 +17,10 @@ from agent.core.inputs.idea import Idea
 from agent.core.inputs.refs import Reference
 from agent.core.journal.events import STEP_LIMITS, Launched
 from agent.core.journal.fold import fold
+from agent.core.journal.kinds import Begun
 from agent.core.journal.state import State
+from agent.core.prompt.facts import begun_facts
+from agent.core.prompt.notes import append_facts
 from agent.core.text.redact import Redactor
 from agent.edges.git.repo import Repo
 from agent.edges.system.files import clock_of, fsync_folder, write_durably
@@ -38,6 +41,16 @@ CLOCK_S = 1.0  # a filesystem's clock goes in steps
 
 def go_on() -> None:
     """Let the work on an idea go on, for whoever asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What the ideas of a batch are given beside the template."""
+
+    # Reference texts by the idea's slug.
+    refs: Mapping[str, Sequence[Reference]] = field(default_factory=dict)
+    # Texts of the files of another workspace's run, if the launch says that the ideas begin there.
+    code: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,15 +149,15 @@ def create_batch(
     ideas: Sequence[Idea],
     template: Template,
     launched: Launched,
-    refs: Mapping[str, Sequence[Reference]] | None = None,
+    extras: Extras | None = None,
 ) -> list[Workspace]:
     """Make `workspaces`/`name` with one workspace an idea. All appear at once, by one rename.
 
-    If another launch took that name, it is `name`-2, and so on. refs: reference texts by the idea's slug.
+    If another launch took that name, it is `name`-2, and so on.
 
     Raises: UsageError if the folder cannot be written.
     """
-    building = workspaces / f".{name}.{os.getpid()}"
+    building, extras = workspaces / f".{name}.{os.getpid()}", extras or Extras()
     try:
         remove_litter(workspaces)
         building.mkdir(parents=True)
@@ -157,8 +170,8 @@ def create_batch(
         titles = launched.titles if launched.is_replay else "plan"
         for idea in ideas:
             own = replace(launched, workspace=idea.slug, title=idea.Title, titles=titles)
-            _create(building / idea.slug, idea, template, own)
-            write_refs(building / idea.slug / ".agent", (refs or {}).get(idea.slug, ()))
+            _create(building / idea.slug, idea, template, own, extras.code)
+            write_refs(building / idea.slug / ".agent", extras.refs.get(idea.slug, ()))
         index = {"schema_version": BATCH_SCHEMA, "workspaces": [idea.slug for idea in ideas]}
         write_durably(building / BATCH_FILE, json.dumps(index, indent=2).encode() + b"\n")
         final = _take_name(building, workspaces / name)
@@ -186,14 +199,24 @@ def _take_name(building: Path, wanted: Path) -> Path:
     raise AssertionError
 
 
-def _create(path: Path, idea: Idea, template: Template, launched: Launched) -> None:
+def _create(path: Path, idea: Idea, template: Template, launched: Launched, code: Mapping[str, str]) -> None:
     workspace = Workspace(path)
     for folder in (path, workspace.agent, workspace.agent / "tmp", workspace.attempts):
         folder.mkdir()
     message = f"Start from template {template.spec.name}\n\n{idea.Title}"
     first = workspace.repo().create(template.files | {"idea.json": idea.to_json()}, message)
-    code = digest_code(template.files, template.spec.run_files)
-    Journal(workspace.agent).append(replace(launched, commit=first, code=code))
+    digest = digest_code(template.files, template.spec.run_files)
+    begun = launched.begun and _begin_at(workspace, template, launched.begun, code)
+    Journal(workspace.agent).append(replace(launched, commit=first, code=digest, begun=begun))
+
+
+def _begin_at(workspace: Workspace, template: Template, begun: Begun, code: Mapping[str, str]) -> Begun:
+    """Commit the code of another workspace's run on top of the template, with a section of notes.txt that names it."""
+    notes = append_facts(template.files.get("notes.txt", ""), begun_facts(begun))
+    changes = {name: text for name, text in code.items() if template.files.get(name) != text} | {"notes.txt": notes}
+    message = f"Begin at run {begun.run} of {begun.workspace}\n\n{begun.title}: {begun.subject}"
+    made = workspace.repo().commit(changes, message, {"Begins-At": begun.source})
+    return replace(begun, commit=made, code=digest_code({**template.files, **changes}, template.spec.run_files))
 
 
 def open_workspace(path: Path) -> Workspace:

@@ -43,7 +43,7 @@ from agent.core.journal.events import (
     Started,
     Told,
 )
-from agent.core.journal.kinds import Intent, Measured, PauseKind, PlanItem, Purpose, Role, Step, say_action
+from agent.core.journal.kinds import Begun, Intent, Measured, PauseKind, PlanItem, Purpose, Role, Step, say_action
 from agent.core.journal.replications import Replicate, Replicated, Seeded
 from tests.examples import examples
 
@@ -163,6 +163,7 @@ EVENTS: dict[type, st.SearchStrategy[object]] = {
         editor_model=text,
         reviewer_model=text,
         reflections=count,
+        begun=st.none() | st.builds(Begun, workspace=text, title=text, run=count, subject=text, values=values),
     ),
     Started: st.builds(Started, key=text, kind=text, run=count, attempt=count, turn=count),
     Finished: st.builds(Finished, key=text, result=st.one_of(*RESULTS.values())),
@@ -250,7 +251,7 @@ def test_an_event_names_its_type_and_all_its_fields(kind: type) -> None:
     @given(EVENTS[kind])
     @settings(max_examples=1, deadline=None)
     def check(event: Event) -> None:
-        later = {n for n in ("doubt", "caveat", "titles", "more_runs") if not getattr(event, n, True)}
+        later = {n for n in ("doubt", "caveat", "titles", "begun", "more_runs") if not getattr(event, n, True)}
         later |= {n for n in STEP_LIMITS if getattr(event, n, 1.0) == (0.0 if kind is Launched else None)}
         assert set(to_json(event)) == {f.name for f in fields(event)} - later
         assert to_json(event)["type"] == kind.__name__.lower()
