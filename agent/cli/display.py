@@ -8,10 +8,9 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -19,13 +18,15 @@ from rich.live import Live
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task
 from rich.text import Text
 
-from agent.cli.terminal import VOICE, CleanStream, Printable, clean, put, say
+from agent.cli.terminal import VOICE, CleanStream, Printable, clean, note, put, read_redactor, say
 from agent.core.journal.events import Event
 from agent.core.journal.state import State
+from agent.core.text.plain import plain
+from agent.core.text.remark import Remark
 from agent.edges.run.step_folder import LOG
 from agent.edges.workspace.layout import Workspace
 from agent.report.cells import wrap
-from agent.report.foot import Pace, ShownWork, describe_activity, draw_line, last_words
+from agent.report.foot import Pace, ShownWork, describe_activity, draw_line, last_words, read_tail
 from agent.report.overview import sum_up
 from agent.report.pause import ways_on
 from agent.report.progress import Yardstick
@@ -35,7 +36,8 @@ from agent.report.table import STYLES, describe_best
 
 SPINNER_CELLS = 2
 LOG_EVERY_S = 0.5
-TAIL_BYTES = 4096
+LOG_CELLS = 160  # of a line about a long step in a log
+LEVELS = {"ok": "green", "mend": "bold yellow", "FAIL": "bold red"}  # of remarks
 INTERRUPTED = 130  # exit code after Ctrl-C
 
 
@@ -68,6 +70,7 @@ class Foot:
         self._read_log: Callable[[], str] | None = None
         self._log, self._log_read_s = "", float("-inf")
         self._hidden = 0
+        self._redact = read_redactor()
 
     @property
     def is_hidden(self) -> bool:
@@ -91,9 +94,10 @@ class Foot:
         if self._read_log and now - self._log_read_s >= LOG_EVERY_S:
             self._log_read_s = now
             with contextlib.suppress(OSError):  # it is not there yet
-                self._log = clean(self._read_log())
+                self._log = self._redact(plain(self._read_log()))
         line = draw_line(self._work, now - self._began_s, self._log, max(width, 10))
-        return Text(_in_letters_of(self._progress.console, clean(line)), no_wrap=True, overflow="crop")
+        shown = self._redact(plain(line))
+        return Text(_in_letters_of(self._progress.console, shown), no_wrap=True, overflow="crop")
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
@@ -184,8 +188,18 @@ class Watch:
     began_s: float = field(default_factory=time.monotonic)
     # What its results are judged by; None until its template is read.
     by: Yardstick | None = None
+    # Seconds between two lines about a long step, where nothing moves at the foot.
+    every_s: float = 600.0
     # Seconds, as time.monotonic counts them.
     clock: Callable[[], float] = time.monotonic
+    # The activity.
+    _work: ShownWork = field(default_factory=lambda: ShownWork(""))
+    # Since when it goes on.
+    _work_s: float = 0.0
+    # Reads its log.
+    _read_log: Callable[[], str] | None = None
+    # When something was said of it last.
+    _said_s: float = field(default_factory=time.monotonic)
 
     def tell(self, printer: Callable[[str | Printable], None], text: str, style: str = "") -> None:
         """Print a line with the idea's name and the time. On a terminal it is broken between words."""
@@ -200,28 +214,39 @@ class Watch:
 
     def follow(self, event: Event, state: State) -> ShownWork:
         """The activity after an event, with the times that can be guessed."""
-        since_s = self.clock() - self.began_s
+        now = self.clock()
+        since_s = now - self.began_s
         self.pace.see(event, state, since_s)
-        return self.place(self.pace.guess(describe_activity(state), state, self.number, since_s))
+        work = self.place(self.pace.guess(describe_activity(state), state, self.number, since_s))
+        self._work, self._work_s, self._said_s, self._read_log = work, now, now, self.read_log(state)
+        return work
 
     def read_log(self, state: State) -> Callable[[], str] | None:
         """Reads the last line that the step at work printed. None if no step is."""
         if not state.opened:
             return None
         log = self.workspace.step_folder(state.opened.folder) / LOG
-        return lambda: last_words(read_tail(log, TAIL_BYTES))
+        return lambda: last_words(read_tail(log))
+
+    def sleep(self, seconds: float) -> None:
+        """Wait within a step. A log that nothing moves in gets a line now and then, so that one sees it goes on.
+
+        Raises: any exception of the workspace's `heed`.
+        """
+        self.workspace.sleep(seconds)
+        now = self.clock()
+        if VOICE.foot or now - self._said_s < self.every_s:
+            return
+        self._said_s = now
+        with contextlib.suppress(OSError):
+            log = self._read_log() if self._read_log else ""
+            self.tell(
+                note, draw_line(replace(self._work, name="", idea=None), now - self._work_s, clean(log), LOG_CELLS)
+            )
 
     def best(self, state: State) -> Best | None:
         """The idea's best run."""
         return best_run(state, self.by.spec, self.by.baselines) if self.by else None
-
-
-def read_tail(path: Path, most: int) -> bytes:
-    """The end of a file. Raises: OSError."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - most))
-        return file.read(most)
 
 
 def columns_of(stream: Any) -> int | None:
@@ -285,6 +310,22 @@ def say_batch(workspaces: Sequence[Workspace], code: int) -> int:
     for shown in sum_up(standings, columns_of(sys.stdout), where):
         put(Coloured(shown))
     return code
+
+
+class RemarkPrinter:
+    """Prints remarks as they come, and counts the faults among them."""
+
+    def __init__(self) -> None:
+        self.faults = 0
+        self.blocked = False
+
+    def add(self, remarks: Iterable[Remark]) -> None:
+        for remark in remarks:
+            self.blocked |= remark.blocks
+            self.faults += remark.is_fault
+            level = Text(f"{remark.level:<5}", LEVELS.get(remark.level, ""))
+            lines = [level.append(f" {remark.text}{':' if remark.lines else ''}", "default not bold")]
+            write_lines([*lines, *(Text(f"          {line}") for line in remark.lines)], sys.stdout)
 
 
 @contextmanager

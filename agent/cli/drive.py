@@ -208,7 +208,7 @@ def open_loop(
             announce_sandbox(works_here)
     detail_launch(workspace, state, template, sandbox)
     inherited, digests = dict(os.environ), digest_store()
-    steps = Steps(workspace, repo, template, runner, inherited, workspace.sleep, prepared, sandbox, warn, digests)
+    steps = Steps(workspace, repo, template, runner, inherited, watch.sleep, prepared, sandbox, warn, digests)
     edges = Edges(workspace, journal, repo, template, models, Linter(), steps, ledger)
     watch.by = Yardstick(template.spec, template.baselines)
     return Loop(edges, watch=partial(show_event, watch)), change

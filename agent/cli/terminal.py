@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,6 @@ import typer
 
 from agent.core.text.plain import plain, plain_line
 from agent.core.text.redact import Redactor, collect_secrets
-from agent.core.text.remark import Remark
 from agent.edges.system.streams import LossyStream, name_faults
 
 ENV_FILE = Path(".env")
@@ -228,19 +227,3 @@ def describe_surprise(error: Exception, folder: Path) -> str:
     except OSError:
         where = ""
     return f"{type(error).__name__}: {plain_line(redact(str(error)), 300)}{where}"
-
-
-class RemarkPrinter:
-    """Prints remarks as they come, and counts the faults among them."""
-
-    def __init__(self) -> None:
-        self.faults = 0
-        self.blocked = False
-
-    def add(self, remarks: Iterable[Remark]) -> None:
-        for remark in remarks:
-            self.blocked |= remark.blocks
-            self.faults += remark.is_fault
-            typer.echo(f"{remark.level:<5} {remark.text}{':' if remark.lines else ''}")
-            for line in remark.lines:
-                typer.echo(f"          {line}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 from rich.cells import cell_len
@@ -15,7 +18,7 @@ from agent.core.journal.state import State
 from agent.report.cells import cut
 from agent.report.status import phase_of
 
-__all__ = ["Pace", "ShownWork", "describe_activity", "draw_line", "last_words", "say_span"]
+__all__ = ["Pace", "ShownWork", "describe_activity", "draw_line", "last_words", "read_tail", "say_span"]
 
 ACTIVITIES: Final = {
     "ask": "asking the model",
@@ -31,6 +34,7 @@ ACTIVITIES: Final = {
 LEAST_NAME: Final = 12
 LEAST_LOG: Final = 8
 SHORT_BELOW: Final = 90
+TAIL_BYTES: Final = 8192
 WORTH_A_GUESS_S: Final = 5.0  # a shorter step is over before its length is read
 
 
@@ -158,3 +162,17 @@ def last_words(log: bytes) -> str:
         if states:
             return states[-1].strip()
     return ""
+
+
+def read_tail(path: Path, most: int = TAIL_BYTES) -> bytes:
+    """The end of a file, but for a line whose begin is not in it: half a key is not known for one.
+
+    Raises: OSError.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - most))
+        found = file.read(most)
+    if size <= most:
+        return found
+    return re.split(rb"[\r\n]", found, maxsplit=1)[-1] if re.search(rb"[\r\n]", found) else b""

@@ -14,7 +14,7 @@ from agent.edges.run.runner import HEARTBEAT_LIMIT_S, Queued, Running, StepStatu
 from agent.edges.system.faults import say_fault
 from agent.edges.workspace.layout import GONE, Workspace, find_missing, find_workspaces, frozen_template
 from agent.edges.workspace.lock import read_holder
-from agent.errors import IntegrityError
+from agent.errors import ScientistError
 from agent.report.status import Activity, Standing, stand
 
 __all__ = ["find_standings", "nearby", "poll_step", "read_standing", "read_standings"]
@@ -49,7 +49,7 @@ def read_standings(
     for workspace in workspaces:
         try:
             found.append(read_standing(workspace, name))
-        except IntegrityError as error:
+        except ScientistError as error:
             damaged.append(str(error))
         except OSError as error:
             damaged.append(say_fault(error, workspace.path))

@@ -8,14 +8,22 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from agent.cli.display import choose_spinner, is_live
+from agent.cli.display import RemarkPrinter, Watch, choose_spinner, is_live
 from agent.cli.terminal import clean_streams
+from agent.core.journal.action_results import Linted, Opened
+from agent.core.journal.budget import Limits
+from agent.core.journal.kinds import Step
+from agent.core.text.remark import Remark
+from agent.edges.workspace.layout import Workspace
+from agent.report.foot import Pace
 from tests.cli.conftest import LIMIT_S, SCIENTIST, Launched, Scientist, environment, only_workspace
 from tests.cli.screens import terminal
+from tests.core.journal_by_hand import Story
 from tests.overlays import held_quadratic
 from tests.paths import QUADRATIC
 
@@ -185,6 +193,46 @@ def test_lines_of_a_library_stand_above_the_moving_one(columns: int, folder: Pat
     moving = [line for frame in seen.frames for line in frame if SPINNER.match(line)]
     assert moving and all(len(frame) <= len(whole) + 1 for frame in seen.frames), "it takes one line at any width"
     assert not any("canary" in line for line in moving) and any("Collecting torch" in line for line in moving)
+
+
+def test_a_log_without_a_moving_line_hears_now_and_then_of_a_long_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story, now = Story(Limits(max_runs=4)), [0.0]
+    workspace = Workspace(tmp_path / "momentum")
+    workspace.step_folder("run_1.1").mkdir(parents=True)
+    (workspace.step_folder("run_1.1") / "log.txt").write_text("epoch 7 \x1b[2Jloss 0.5\n")
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    watch = Watch(workspace, 2, Pace(5), 0.0, every_s=600.0, clock=lambda: now[0])
+    story.apply()
+    story.tell(Linted(), Opened(step=Step.RUN, folder="run_1.1"))
+    assert watch.follow(story.events[-1], story.state).idea == (2, 5)
+    for _ in range(13):
+        watch.sleep(100.0)
+    said = [re.sub(r"\d\d:\d\d:\d\d", "TIME", line) for line in capsys.readouterr().err.splitlines()]
+    assert said == [f"[momentum] TIME run 1 of 4, training {m}:00 | epoch 7 loss 0.5" for m in (10, 20)]
+
+
+def test_remarks_have_the_colour_of_their_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = io.StringIO()
+    monkeypatch.setattr(said, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdout", said)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for colours in (True, False):
+        said.seek(0)
+        said.truncate()
+        if not colours:
+            monkeypatch.setenv("TERM", "dumb")
+        with clean_streams():
+            printer = RemarkPrinter()
+            printer.add([Remark("FAIL", "git", "is not there \x1b[2J"), Remark("ok", "python", "3.11")])
+        assert printer.faults == 1
+        assert said.getvalue().startswith("FAIL  git: is not there \n"), (
+            "what would steer is taken out, with its colour"
+        )
+        with clean_streams():
+            printer.add([Remark("FAIL", "git", "is not there"), Remark("ok", "python", "3.11")])
+        assert ("\x1b[1;31mFAIL" in said.getvalue(), "\x1b[32mok" in said.getvalue()) == (colours, colours)
 
 
 def test_quiet_leaves_the_last_line_and_verbose_says_more(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
@@ -12,7 +13,7 @@ from agent.core.journal.budget import Limits
 from agent.core.journal.events import Finished
 from agent.core.journal.kinds import Step
 from agent.report.cells import cut, pad, settle, wrap
-from agent.report.foot import Pace, ShownWork, describe_activity, draw_line, last_words, say_span
+from agent.report.foot import Pace, ShownWork, describe_activity, draw_line, last_words, read_tail, say_span
 from tests.core.journal_by_hand import Story
 
 TRAINING = ShownWork("training", "use_momentum_0_9", (2, 5), (3, 10), 150.0, 4000.0)
@@ -83,6 +84,13 @@ def test_a_guess_is_said_as_one(seconds: float, said: str) -> None:
 )
 def test_the_last_words_of_a_log(log: bytes, said: str) -> None:
     assert last_words(log) == said
+
+
+def test_a_line_whose_begin_is_not_read_is_left_out(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    log.write_bytes(b"key-0123456789 one\rtwo\nthree")
+    assert read_tail(log) == b"key-0123456789 one\rtwo\nthree"
+    assert read_tail(log, 20) == b"two\nthree" and read_tail(log, 4) == b""
 
 
 def test_text_is_cut_padded_and_wrapped_by_the_columns_that_it_takes() -> None:

@@ -66,8 +66,10 @@ def test_an_interrupted_idea_names_the_run_that_goes_on_and_no_other() -> None:
     story = Story()
     story.apply()
     story.tell(Linted(), Opened(step=Step.RUN, folder="run_1.1"))
-    assert standing(story.state, step_goes_on=True).reason == f"{ENDED_EARLY}; run_1.1 goes on"
-    assert standing(story.state).reason == f"{ENDED_EARLY}; nothing is running"
+    going, still = standing(story.state, step_goes_on=True), standing(story.state)
+    assert (going.reason, going.at_work) == (f"{ENDED_EARLY}; run_1.1 goes on", True)
+    assert (still.reason, still.at_work) == (f"{ENDED_EARLY}; nothing is running", False)
+    assert going.needs_person and still.needs_person
 
 
 def test_an_idea_at_work_or_to_come_needs_no_command() -> None:
@@ -85,6 +87,7 @@ def test_an_idea_whose_supervisor_is_silent_is_stalled_whoever_works_on_it() -> 
     alone = standing(story.state, silence=words, step_goes_on=True)
     assert (alone.state, alone.reason) == (WorkState.STALLED, f"{ENDED_EARLY}; {words}")
     assert (told.next, alone.next) == ((), ("scientist resume /w/momentum",))
+    assert not told.at_work and not alone.at_work, "nothing moves until a person does something"
 
 
 def test_a_paused_idea_says_why_until_somebody_works_on_it_again() -> None:
@@ -162,6 +165,7 @@ def test_the_best_run_is_that_of_the_metrics_direction(direction: Direction, run
 def test_the_best_run_comes_with_its_baseline_verdict_and_trust() -> None:
     best = best_run(after(0.9, verified=True).state, spec(), BASELINES)
     assert best == Best(1, "score", 0.9, 0.5, "better", True)
+    assert best and (best.delta, best.direction) == (pytest.approx(0.4), "higher")
     best = best_run(after(0.9).state, spec(), [])
     assert best == Best(1, "score", 0.9, None, "no verdict", False)
 

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from agent.cli.commands.launch_from import find_beginning
+from agent.cli.display import RemarkPrinter
 from agent.cli.drive import load_keys
 from agent.cli.environment import check_data as check_data_folder
 from agent.cli.environment import check_python, check_variables, weigh_baselines
@@ -27,7 +28,6 @@ from agent.cli.places import (
     read_ideas,
     template_roots,
 )
-from agent.cli.terminal import RemarkPrinter
 from agent.core.inputs.idea import choose_ideas
 from agent.core.inputs.judged import say_stand_in
 from agent.core.inputs.spec import Profile

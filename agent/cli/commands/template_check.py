@@ -15,6 +15,7 @@ from pathlib import Path
 import typer
 
 from agent.cli.commands.template_trial import Runs
+from agent.cli.display import RemarkPrinter
 from agent.cli.environment import (
     check_data,
     check_python,
@@ -25,7 +26,7 @@ from agent.cli.environment import (
 )
 from agent.cli.options import Chosen
 from agent.cli.places import short_name, template_roots
-from agent.cli.terminal import RemarkPrinter, say
+from agent.cli.terminal import say
 from agent.core.authoring.check import check_spec
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.text.remark import Remark

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from agent.cli.display import RemarkPrinter
 from agent.cli.environment import give, weigh_baselines
 from agent.cli.options import Chosen
-from agent.cli.terminal import RemarkPrinter, say
+from agent.cli.terminal import say
 from agent.core.authoring.advice import Surroundings, describe_foreign, explain_failure
 from agent.core.authoring.arguments import mend_out_dir, refuses_out_dir
 from agent.core.authoring.check import (
