@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -17,6 +18,7 @@ from agent.core.failure.folding import cut_middle
 from agent.core.inputs.spec import Control, Metric
 from agent.core.journal.kinds import PlanItem, Purpose
 from agent.core.model.messages import Message
+from agent.core.prompt.columns import choose_columns
 from agent.core.prompt.excerpt import render_excerpt
 from agent.core.prompt.view import RowView, TurnView
 from agent.core.reply.example import HYPOTHESIS, example_of
@@ -27,7 +29,6 @@ from agent.core.text.plain import plain, plain_line
 
 SUBJECT_CHARS = 60
 FAILURE_CHARS = 90
-METRICS_IN_ROW = 4
 MOST_DECIMALS = 6
 DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "unknown": "no direction"}
 NOTES_CHARS = 6000
@@ -88,7 +89,13 @@ def _environment() -> Environment:
         keep_trailing_newline=False,
         autoescape=False,
     )
-    environment.filters |= {"fenced": fenced, "row": row_line, "number": number, "rejected": rejected_title}
+    environment.filters |= {
+        "fenced": fenced,
+        "row": row_line,
+        "columns": choose_columns,
+        "number": number,
+        "rejected": rejected_title,
+    }
     environment.filters |= {
         "frontier": frontier_curves,
         "control": control_line,
@@ -132,18 +139,19 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
 
 
-def row_line(judged: RowView, view: TurnView) -> str:
-    """One past run in one line of bounded length, so that the last prompt is hardly longer than the second."""
+def row_line(judged: RowView, view: TurnView, columns: Sequence[str] | None = None) -> str:
+    """One past run in one line of bounded length, so that the last prompt is hardly longer than the second.
+
+    columns: its metrics. None: those that matter most in this row.
+    """
     row = judged.row
     aim = row.subject.partition(": ")[2] or row.subject or (headline(row.item.text) if row.item else "")
     if not row.completed:
         parts = [f"run {row.run}", "given up", *(plain_line(failure, FAILURE_CHARS) for failure in row.failures[-1:])]
         return " | ".join([*parts, plain_line(aim, SUBJECT_CHARS)]).removesuffix(" | ")
-    names = [m.name for m in view.spec.metrics] or list(row.values)
+    names = columns if columns is not None else choose_columns(replace(view, rows=(judged,)))
     primary = view.primary.name if view.primary else ""
-    names.sort(key=lambda name: (name != primary, name != view.spec.frontier))
-    shown = [name for name in names if name in row.values][:METRICS_IN_ROW]
-    numbers = " ".join(f"{name}={number(row.values[name])}" for name in shown)
+    numbers = " ".join(f"{name}={number(row.values[name])}" for name in names if name in row.values)
     remarks = [judged.verdict.kind.value] if judged.verdict else []
     remarks += ["self-reported"] if row.measured.self_reported else []
     remarks += [f"idea {row.review.judgement}"] if row.review else []
