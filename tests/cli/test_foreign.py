@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 from agent.edges.workspace.layout import open_workspace, read_state
@@ -70,3 +71,8 @@ def test_a_folder_is_launched_as_it_is(scientist: Scientist, folder: Path) -> No
     assert json.loads((work.parent / "spec.json").read_text())["deadline_s"] == 77
     assert "points.tsv" not in {path.name for path in place.iterdir()}
     assert "limits: run 77 s" in scientist("show", place).stdout
+    shown = scientist("show", place, "1").stdout.splitlines()
+    (line,) = [line.removeprefix("repeat: ") for line in shown if line.startswith("repeat: ")]
+    copies = line.partition(" && env ")[0]
+    subprocess.run(["/bin/sh", "-c", copies], cwd=folder, check=True)
+    assert (folder / "repeat" / "points.tsv").read_text() == "0.1\n0.4\n" and (folder / "repeat" / "loader").is_dir()

@@ -214,8 +214,13 @@ def repeat_line(workspace: Workspace, state: State, template: Template, row: Run
 
 
 def copy_inputs(workspace: Workspace, template: Template, step: Step, run: int) -> list[str]:
-    """Commands that put the files beside the code that the step finds there: its view of the profile, the baselines."""
+    """Commands that put the files beside the code that the step finds there: other files of the template, its view of
+    the profile, the baselines.
+    """
     copies = []
+    if step is Step.RUN and (tops := sorted({name.partition("/")[0] for name in template.companions})):
+        sources = shlex.join(str(template.folder / top) for top in tops)
+        copies.append(f"{{ cp -rns {sources} . || true; }}")  # edited files stay, which some versions call an error
     profile = template.folder / "profiles" / f"{template.profile}.json"
     has_hidden = template.public_profile != template.profile_text
     if has_hidden and step is Step.RUN:
