@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agent.core.inputs.companions import is_drawn
 from agent.core.journal.kinds import Step
-from agent.edges.template.contents import LARGE_BYTES
+from agent.edges.template.frozen import LARGE_BYTES
 from agent.edges.template.load import Template
 
 __all__ = ["put_companions"]

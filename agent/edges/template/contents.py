@@ -13,13 +13,11 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from agent.edges.system.files import write_durably
-from agent.edges.template.frozen import SKIPPED_FOLDERS
+from agent.edges.template.frozen import LARGE_BYTES, SETTLED_NS, SKIPPED_FOLDERS
 
-__all__ = ["LARGE_BYTES", "digest_files", "digest_place", "digest_text", "walk_files"]
+__all__ = ["digest_files", "digest_place", "digest_text", "walk_files"]
 
-LARGE_BYTES = 1 << 20  # a smaller file is read again each time
 MOST_REMEMBERED = 20_000
-SETTLED_NS = 2_000_000_000  # a file that changed later than this before it was read may change unseen
 
 # Traces of editors, of file managers, of network filesystems and of downloads, which come and go beside the data.
 _TRACES = (".swp", ".swo", ".DS_Store")

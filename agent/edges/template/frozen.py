@@ -10,14 +10,26 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from agent.edges.system.deep_folders import MAX_DEPTH
 from agent.edges.system.files import fsync_folder, fsync_tree
 from agent.errors import IntegrityError, UsageError
 
-__all__ = ["SKIPPED_FOLDERS", "check_frozen", "freeze_template", "hash_folder", "unplant", "walk_template"]
+__all__ = [
+    "LARGE_BYTES",
+    "SETTLED_NS",
+    "SKIPPED_FOLDERS",
+    "check_frozen",
+    "freeze_template",
+    "hash_folder",
+    "unplant",
+    "walk_template",
+]
 
+LARGE_BYTES = 1 << 20  # a smaller file is read again each time
+SETTLED_NS = 2_000_000_000  # a file that changed later than this before it was read may change unseen
 MOST_FILES = 100_000
 MOST_GIB = 16
 
@@ -130,9 +142,27 @@ def hash_folder(folder: Path) -> str:
     total = hashlib.sha256()
     for path in sorted(walk_template(folder)):
         total.update(os.fsencode(path.relative_to(folder)) + b"\0")
-        with reading(folder, path), path.open("rb") as file:
-            total.update(hashlib.file_digest(file, "sha256").digest())
+        with reading(folder, path):
+            total.update(_digest_file(path))
     return total.hexdigest()[:16]
+
+
+def _digest_file(path: Path) -> bytes:
+    """SHA-256 of a file. That of a large one is remembered in this process, by all that changes if the file does."""
+    status = path.stat()
+    stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
+    is_settled = time.time_ns() - status.st_ctime_ns > SETTLED_NS
+    return _digest_large(path, stamp) if status.st_size >= LARGE_BYTES and is_settled else _digest(path)
+
+
+@lru_cache(maxsize=10_000)
+def _digest_large(path: Path, _stamp: tuple[int, ...]) -> bytes:
+    return _digest(path)
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 @contextlib.contextmanager

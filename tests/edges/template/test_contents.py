@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.edges.template import contents
-from agent.edges.template.contents import LARGE_BYTES, digest_place, walk_files
+from agent.edges.template.contents import digest_place, walk_files
+from agent.edges.template.frozen import LARGE_BYTES
 
 
 @pytest.fixture

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from agent.edges.template import frozen
-from agent.edges.template.frozen import MOST_GIB, check_frozen, freeze_template, hash_folder, unplant, walk_template
+from agent.edges.template.frozen import (
+    LARGE_BYTES,
+    MOST_GIB,
+    check_frozen,
+    freeze_template,
+    hash_folder,
+    unplant,
+    walk_template,
+)
 from agent.edges.template.load import load_template
 from agent.errors import IntegrityError, UsageError
 from tests.paths import QUADRATIC
@@ -298,3 +306,18 @@ def test_a_link_to_keys_or_settings_is_refused(folder: Path, tmp_path: Path, tar
     ) as caught:
         freeze_template(folder, tmp_path / "store")
     assert caught.value.where == str(folder / "notes" / "x") and not list((tmp_path / "store").glob("*"))
+
+
+def test_a_large_file_is_read_once_until_it_changes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = folder / "large.bin"
+    large.write_bytes(b"a" * LARGE_BYTES)
+    monkeypatch.setattr(frozen, "SETTLED_NS", -1)
+    read: list[str] = []
+    digest = frozen._digest
+    monkeypatch.setattr(frozen, "_digest", lambda path: read.append(path.name) or digest(path))  # type: ignore[func-returns-value]
+    first = hash_folder(folder)
+    assert hash_folder(folder) == first and read.count("large.bin") == 1 and read.count("experiment.py") == 2
+    stamps = large.stat()
+    large.write_bytes(b"b" * LARGE_BYTES)
+    os.utime(large, ns=(stamps.st_atime_ns, stamps.st_mtime_ns))
+    assert hash_folder(folder) != first, "the time of its last change cannot be set back"
