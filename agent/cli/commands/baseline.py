@@ -39,18 +39,14 @@ from agent.errors import ScientistError, UsageError
 
 def baseline(
     template: TemplateArg,
-    profile: Annotated[
-        str, typer.Option("--profile", envvar="SCIENTIST_PROFILE", help="Profile: the scale of the runs.")
-    ] = "",
+    profile: Annotated[str, typer.Option("--profile", envvar="SCIENTIST_PROFILE", help="Scale of the runs.")] = "",
     parallel: Annotated[int, typer.Option("--parallel", min=1, max=256, help="Runs at the same time.")] = 1,
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Only this baseline, as topk or topk-6; may be repeated.")
     ] = None,
     python: PythonOption = None,
     data: DataOption = None,
-    redo: Annotated[
-        bool, typer.Option("--redo", help="Make rows again that other code, data or settings made.")
-    ] = False,
+    redo: Annotated[bool, typer.Option("--redo", help="Make rows again that other code or data made.")] = False,
     vouch: Annotated[
         bool, typer.Option("--vouch", help="Declare that rows which do not say so came of the template as it is.")
     ] = False,
