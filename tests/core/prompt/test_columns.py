@@ -80,8 +80,8 @@ def test_declared_metrics_come_by_primary_idea_target_and_difference() -> None:
 
 
 def test_a_difference_counts_in_units_of_spread_and_resolution() -> None:
-    spec = declared("noisy", "a", "b", "c", "steady", steady={"resolution": 0.001})
-    names = ("noisy", "a", "b", "c", "steady")
+    spec = declared("noisy", "alpha", "beta", "gamma", "steady", steady={"resolution": 0.001})
+    names = ("noisy", "alpha", "beta", "gamma", "steady")
     base = BaselineRow("plain", 3, dict.fromkeys(names, 1.0), {"noisy": 5.0})
     view = view_of(
         "B", dict.fromkeys(names, 1.0) | {"noisy": 4.0, "steady": 1.01}, spec=spec, baselines=(base,), primary=None
