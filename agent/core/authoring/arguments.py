@@ -227,8 +227,8 @@ def mend_out_dir(files: Mapping[str, str], folder: str, spec: TemplateSpec) -> R
         case "configurator":
             return Remark("mend", f"{place}: {says}; insert before this line", lines=('out_dir = "run_0"',))
         case "click":
-            text = f"{place}: {says}; insert before this line, and give the function the parameter out_dir"
-            return Remark("mend", text, lines=('@click.option("--out_dir", default="run_0")',))
+            line = '@click.option("--out_dir", default="run_0", expose_value=False)'
+            return Remark("mend", f"{place}: {says}; insert before this line", lines=(line,))
         case "sys.argv":
             text = f"{place}: arguments are read by their place; put the folder last, after those that it needs"
             line = f'command = "{COMMAND.replace("--out_dir=", "")}"'

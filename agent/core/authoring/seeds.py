@@ -81,14 +81,24 @@ class SeedChange:
 
     files: Mapping[str, str]
     lines: tuple[tuple[str, str], ...]
+    # Places of those that stand before a line, and not in place of it.
+    inserted: frozenset[str] = frozenset()
 
     def apply(self, _files: Mapping[str, str]) -> dict[str, str]:
         """The changed files."""
         return dict(self.files)
 
     def remark(self, folder: str, seen: str) -> Remark:
-        places = ", ".join(f"{folder}/{place}" for place, _ in self.lines[:MOST_SHOWN])
-        return Remark("note", f"{places}: write ({seen})", lines=tuple(text.strip() for _, text in self.lines))
+        """The lines, and where they go: new ones before a line of the file as it is, changed ones in place of one."""
+        added = [line for line in self.lines if line[0] in self.inserted]
+        written = [line for line in self.lines if line[0] not in self.inserted]
+        places = ", ".join(dict.fromkeys(f"{folder}/{place}" for place, _ in (written or added)[:MOST_SHOWN]))
+        how = "write instead" if written else "insert before this line"
+        if written and added:
+            how += f", and {added[0][1]} before {', '.join(f'{folder}/{place}' for place, _ in added)}"
+        return Remark(
+            "note", f"{places}: for seeds {how} ({seen})", lines=tuple(t.strip() for _, t in written or added)
+        )
 
 
 def propose_seeds(files: Mapping[str, str]) -> Iterator[SeedLine | SeedChange]:
@@ -208,7 +218,7 @@ def seed_added(files: Mapping[str, str]) -> SeedChange | None:
     lines = files[file].split("\n")
     changed = "\n".join([*lines[:at], *_os(files[file]), *new, *lines[at:]])
     shown = tuple((f"{file}:{at + 1}", line) for line in (*_os(files[file]), *new))
-    return SeedChange({**files, file: changed}, shown)
+    return SeedChange({**files, file: changed}, shown, frozenset({f"{file}:{at + 1}"}))
 
 
 def _modules_in(text: str) -> Iterator[str]:
@@ -225,7 +235,7 @@ def _os(text: str) -> list[str]:
 
 
 def _apply(files: Mapping[str, str], edits: Mapping[str, Mapping[_Span, str]]) -> SeedChange:
-    changed, shown = dict(files), list[tuple[str, str]]()
+    changed, shown, inserted = dict(files), list[tuple[str, str]](), set[str]()
     for file, places in edits.items():
         bom = "\ufeff" if files[file].startswith("\ufeff") else ""
         lines = files[file].removeprefix(bom).split("\n")
@@ -239,8 +249,9 @@ def _apply(files: Mapping[str, str], edits: Mapping[str, Mapping[_Span, str]]) -
             at = _os_place(tree.body if isinstance(tree, ast.Module) else [])
             lines[at:at] = added
             shown.insert(0, (f"{file}:{at + 1}", added[0]))
+            inserted.add(f"{file}:{at + 1}")
         changed[file] = bom + "\n".join(lines)
-    return SeedChange(changed, tuple(shown))
+    return SeedChange(changed, tuple(shown), frozenset(inserted))
 
 
 def _os_place(body: Sequence[ast.stmt]) -> int:

@@ -63,7 +63,13 @@ class Results:
         """An expression of the object to write."""
         if self.whole:
             return self.whole
-        return "{" + ", ".join(f'"{v.name}": float({v.code})' for v in self.values) + "}"
+        return "{" + ", ".join(f'"{v.name}": {_as_float(v.code)}' for v in self.values) + "}"
+
+
+def _as_float(code: str) -> str:
+    """The expression as a number of JSON: float(x), once."""
+    is_float = code.startswith("float(") and code.endswith(")") and "(" not in code[6:-1]
+    return code if is_float else f"float({code})"
 
 
 def find_results(files: Mapping[str, str]) -> list[Results]:

@@ -10,7 +10,7 @@ from agent.core.authoring.arguments import COMMAND, mend_out_dir
 from agent.core.authoring.proposals import mend_smoke
 from agent.core.authoring.ranges import offer_ranges
 from agent.core.authoring.records import mend_results, offer_curve
-from agent.core.authoring.seeds import SeedChange, propose_seeds
+from agent.core.authoring.seeds import propose_seeds
 from agent.core.code.search_marks import search_ranges
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.text.remark import Remark
@@ -39,19 +39,34 @@ def follow(files: dict[str, str], remark: Remark) -> dict[str, str]:
     elif first := re.search(r"add the first line below the imports \(line (\d+)\)", remark.text):
         code[number - 1] = new[1]
         code[int(first[1]) - 1 : int(first[1]) - 1] = [remark.lines[0]]
+    elif "for seeds write instead" in remark.text:
+        return follow_seeds(files, remark)
     else:
         assert "write instead" in remark.text, remark.text
         code[number - 1 : number] = new
     return files | {name: "\n".join(code)}
 
 
+def follow_seeds(files: dict[str, str], remark: Remark) -> dict[str, str]:
+    """The files with the lines in their places, and the import before the ones that are named for it."""
+    changed = {name: text.split("\n") for name, text in files.items()}
+    places, _, rest = remark.text.partition(": for seeds")
+    for (name, number), line in zip(re.findall(r"t/([\w.]+):(\d+)", places), remark.lines, strict=True):
+        old = changed[name][int(number) - 1]
+        changed[name][int(number) - 1] = old[: len(old) - len(old.lstrip())] + line
+    for name, number in re.findall(r"t/([\w.]+):(\d+)", rest):
+        changed[name].insert(int(number) - 1, "import os")
+    return {name: "\n".join(code) for name, code in changed.items()}
+
+
 def proposals(files: dict[str, str]) -> list[Remark]:
     """Every remark that can be followed by itself."""
+    seeds = [c.remark("t", "tried") for c in propose_seeds(files)]
     found = [mend_results(files, "t", TemplateSpec(name="t"), ""), *offer_curve(files, "t"), *mend_smoke(files, "t")]
     out_dir = mend_out_dir(files, "t", TemplateSpec(name="t"))
     if PLACE.match(out_dir.text) and "read by their place" not in out_dir.text:
         found.append(out_dir)
-    return [*found, *offer_ranges(files, "t")]
+    return [*found, *offer_ranges(files, "t"), *seeds]
 
 
 def test_every_line_can_be_put_where_it_is_said_to_go() -> None:
@@ -59,7 +74,6 @@ def test_every_line_can_be_put_where_it_is_said_to_go() -> None:
     for kind, given in KINDS.items():
         files = {n: text.replace("get_ipython", "print") for n, text in given.files.items()}
         versions = [follow(files, remark) for remark in proposals(files)]
-        versions += [dict(c.files) for c in propose_seeds(files) if isinstance(c, SeedChange)]
         assert versions, kind
         for number, version in enumerate(versions):
             changed |= {f"{kind.replace(' ', '_')}_{number}/{n}": text for n, text in version.items()}
@@ -82,7 +96,7 @@ def test_a_mark_that_is_offered_is_read_by_the_sweep(kind: str) -> None:
         ("fire", 'def train(lr=0.05, steps=100, weight_decay=0.0, out_dir: str = "run_0"):'),
         ("typer", 'def main(lr: float = 0.01, epochs: int = 2, out_dir: str = "run_0"):'),
         ("absl", 'flags.DEFINE_string("out_dir", "run_0", "Folder of results.")'),
-        ("click", '@click.option("--out_dir", default="run_0")'),
+        ("click", '@click.option("--out_dir", default="run_0", expose_value=False)'),
         ("several files", '    p.add_argument("--out_dir", default="run_0")'),
     ],
 )
