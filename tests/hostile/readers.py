@@ -9,16 +9,16 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from agent.core.authoring.advice import Surroundings, explain_failure
+from agent.core.authoring.arguments import mend_out_dir, refuses_out_dir
 from agent.core.authoring.check import numbers_in
-from agent.core.authoring.proposals import (
-    mend_import,
-    mend_out_dir,
-    mend_results,
-    mend_smoke,
-    refuses_out_dir,
-    seed_line,
-)
+from agent.core.authoring.proposals import mend_import, mend_smoke, seed_line
+from agent.core.authoring.ranges import offer_ranges
+from agent.core.authoring.reading.opened import find_downloads, find_paths
+from agent.core.authoring.reading.script import read_scripts
+from agent.core.authoring.records import mend_results, offer_curve
 from agent.core.authoring.seeds import find_generators, propose_seeds
+from agent.core.authoring.survey import survey_scripts
 from agent.core.code.digest import digest_code, imported_modules
 from agent.core.code.findings import check_calls
 from agent.core.code.search_marks import search_ranges, settings_of
@@ -86,6 +86,25 @@ OWN: Final = ("experiment.py",)
 WELL: Final = ExitRecord(0, None, False, False, 60.0, 1.0, 0.1)
 METRICS: Final = (Metric(name="f1", path=("f1",), direction="higher", primary=True),)
 REDACT: Final = Redactor({"sk-abcdefgh12345": "KEY", "two words and\na line that is long enough": "OTHER_KEY"})
+
+
+AROUND: Final = Surroundings(
+    folder="t",
+    names=("experiment.py",),
+    python="python",
+    is_built=False,
+    has_data=False,
+    is_described=True,
+    work="/a/work",
+    distribution_of=str.lower,
+)
+
+
+def survey(files: dict[str, str]) -> object:
+    """A script, read as `template new` and `check` do."""
+    found = survey_scripts(files)
+    lines = (found.describe(), found.metric_lines(), found.task(""))
+    return lines, list(offer_ranges(files, "t")), list(offer_curve(files, "t")), mend_out_dir(files, "t", SPEC)
 
 
 def refusing(read: Reader) -> Reader:
@@ -228,6 +247,16 @@ SOURCES: Final[dict[str, Reader]] = {
     "settings_of": settings_of,
     "set_constants": refusing(
         lambda text: set_constants({"experiment.py": f"LR = 1\n{text}"}, ("experiment.py",), {"LR": 2})
+    ),
+    "survey_scripts": lambda text: survey({"experiment.py": text}),
+    "survey_scripts, a value": lambda text: survey({"experiment.py": f"import json\nloss = {text}\n"}),
+    "survey_scripts, what is printed": lambda text: survey({"experiment.py": f"while 1:\n    print({text}, loss)\n"}),
+    "survey_scripts, an option": lambda text: survey({"experiment.py": f"p.add_argument('--lr', default={text})\n"}),
+    "find_paths": lambda text: [find_paths(s) for s in read_scripts({"a.py": f"open({text}, 'r')\n"})],
+    "find_downloads": lambda text: [list(find_downloads(s)) for s in read_scripts({"a.py": f"import a\n{text}\n"})],
+    "explain_failure": lambda text: list(explain_failure(text, AROUND)),
+    "explain_failure, a file": lambda text: list(
+        explain_failure(f"No such file or directory: '{text}'\nNo module named '{text}'", AROUND)
     ),
     "propose_seeds": lambda text: list(propose_seeds({"experiment.py": text})),
     "find_generators": lambda text: [call.describe() for call in find_generators({"experiment.py": text})],
