@@ -89,7 +89,7 @@ def _change(now: _TextLines, start: int, stop: int, new: _TextLines) -> list[tup
             return _at_the_end(now, start, stop, new)  # blank lines alone: nothing to search for
         wider = 1 if above < MOST_CONTEXT else len(now)
         above, below = above + wider, below + wider
-    if _without_tail(search) == _without_tail(replace):  # what the block is about
+    if "\n".join(search).rstrip() == "\n".join(replace).rstrip():  # what the block is about
         return [(search, replace)]
     # Else an empty last line that only one half has is layout: REPLACE gets one more, SEARCH cannot have one less.
     if search[-1] == "" and replace[-1:] != [""]:
@@ -108,13 +108,6 @@ def _at_the_end(now: _TextLines, start: int, stop: int, new: _TextLines) -> list
     if replace[-1:] == [""]:
         replace.append("")
     return [((), (mark,)), ([*now, mark], replace)]
-
-
-def _without_tail(lines: _TextLines) -> _TextLines:
-    count = len(lines)
-    while count and not lines[count - 1].strip():
-        count -= 1
-    return list(lines[:count])
 
 
 def _is_unique(text: _TextLines, part: _TextLines) -> bool:

@@ -73,7 +73,8 @@ class Rejected:
 class EditResult:
     """The result of a reply. files: the texts to write, the input itself if a block is rejected.
 
-    staged: the input with the accepted blocks applied. changed: whether `files` differs from the input.
+    staged: the input with the accepted blocks applied. changed: whether `files` differs from the input. same: files of
+    which the reply gives lines or all of them as they are.
     """
 
     files: dict[str, str]
@@ -81,3 +82,4 @@ class EditResult:
     applied: list[Block]
     rejected: list[Rejected]
     changed: bool
+    same: tuple[str, ...] = ()

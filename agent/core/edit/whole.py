@@ -1,18 +1,16 @@
-"""Apply whole files, and in the last turn of a repair, when SEARCH/REPLACE blocks did not fit, whole functions too.
+"""Apply whole files, functions, classes and constants of a reply.
 
 A text under a file's name is one of two:
 
 a file      all of it. The file is replaced or created.
-functions   in a .py file: nothing but complete functions and classes that the file has at its top level, each once,
-            while the file has other statements too. `class X:` around methods that X has, each once, stands for those
-            methods. They take the place of the old ones. Decorators that the text leaves out, and all text around,
-            stay as they are.
+parts       in a .py file: nothing but complete functions, classes and constants that the file has at its top level,
+            each once, and imports, while the file has other statements too (core/code/parts.py).
 
 Anything else, as a part of a file, or a new function among some that the file has, is refused: taken as a whole file
 it would delete the rest. So a whole file has most of the old lines, or at least most of the functions, or is a script
 much longer than the old one. If nobody asked for it, it has both lines and functions. Lines that the file has already,
-before the reply's blocks or after them, are a quotation and change nothing. The checks are those of every edit: paths,
-placeholders, Python that parses, all or nothing.
+before the reply's blocks or after them, are a quotation and change nothing, and so are parts that the words above call
+an example. The checks are those of every edit: paths, placeholders, Python that parses, all or nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +20,8 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from agent.core.code.source import BadPython, dump_tree, find_bad_python, parse
+from agent.core.code.parts import Definition, are_parts, has_definitions, replace_parts
+from agent.core.code.source import BadPython, find_bad_python, parse
 from agent.core.edit.formats.found import FoundText
 from agent.core.edit.hints import path_hint, show_lines, syntax_hint
 from agent.core.edit.lines import Splice, splice, split_body, split_lines
@@ -33,11 +32,10 @@ from agent.core.edit.workbench import Workbench, resolve_path
 
 __all__ = ["put_text"]
 
-_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _MIN_KEPT = 0.5
 _NEARLY_ALL = 0.8
 _GROWN = {True: 1.0, False: 2.0}  # length of a script written anew, by whether that was asked for
-_ONLY_FUNCTIONS = "It holds functions or classes alone: send them as SEARCH/REPLACE blocks, or the file whole."
+_EXAMPLE = "The words above this fence call it an example; if it is the edit, leave them out."
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +63,10 @@ def put_text(bench: Workbench, fenced: FoundText, editable: Collection[str]) -> 
         bench.reject(block, Reason.MALFORMED, None, hint)
         return path
     if not fenced.is_asked and _is_quotation(fenced.body, *bench.versions(path)):
+        if fenced.is_named:
+            bench.same.append(path)
         return path
-    if not fenced.is_asked and bench.has_edited(path):
+    if not fenced.is_asked and bench.has_edited(path, but_whole=_is_of_parts(path, text)):
         hint = f"Other edits of the same reply lead to another text of {path} than this one; send one of the two."
         bench.reject(block, Reason.NOT_WHOLE, None, hint)
         return path
@@ -83,9 +83,17 @@ def put_text(bench: Workbench, fenced: FoundText, editable: Collection[str]) -> 
     elif isinstance(after, _Unusable):
         shown = show_lines(split_lines(before or "").text, 0, 20, context=0)
         bench.reject(block, Reason.NOT_WHOLE, None, f"{after.why} {path} begins:\n{shown}")
+    elif fenced.is_example and not fenced.is_asked and _is_of_parts(path, text):
+        bench.reject(block, Reason.NOT_WHOLE, None, _EXAMPLE)
     elif not bench.refuse_placeholder(block, (split_lines(before or "").text, split_lines(after).text)):
         bench.replace_text(block, after)
     return path
+
+
+def _is_of_parts(path: str, text: str) -> bool:
+    """Whether a text is functions, classes and constants alone."""
+    tree = parse(text) if path.endswith(".py") else None
+    return isinstance(tree, ast.Module) and are_parts(tree.body)
 
 
 def _refuse_nameless(bench: Workbench, fenced: FoundText, editable: Collection[str]) -> Reason:
@@ -136,9 +144,37 @@ def _whole_text(path: str, before: str | None, text: str, is_asked: bool) -> str
     old_tree, new_tree = (parse(before), parse(text)) if is_python else (None, None)
     old = old_tree.body if isinstance(old_tree, ast.Module) else []
     new = new_tree.body if isinstance(new_tree, ast.Module) else []
-    if new and all(isinstance(node, _Definition) for node in new) and not all(isinstance(n, _Definition) for n in old):
-        return _replace_definitions(before, text, old, new) if is_asked else _Unusable(_ONLY_FUNCTIONS)
-    had, has = _names(old), _names(new)
+    whole = _whole_file(before, text, old, new_tree, is_asked=is_asked)
+    if not old or not are_parts(new):
+        return whole
+    parts = _with_parts(before, text)
+    if not has_definitions(new, alone=True):
+        is_sure = not has_definitions(new) or not are_parts([n for n in old if not _is_text(n)])
+        tried = [parts, whole] if is_sure else [whole, parts]
+    else:
+        tried = [whole, parts] if has_definitions(old, alone=True) else [parts]
+    return next((each for each in tried if isinstance(each, str)), tried[0])
+
+
+def _is_text(node: ast.stmt) -> bool:
+    """Whether a statement is nothing but a string, as a docstring is."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _with_parts(before: str, text: str) -> str | _Unusable:
+    """The file with each part of the text in the place of its own."""
+    lines = split_lines(before)
+    changes = replace_parts(lines.text, split_lines(text).text)
+    if isinstance(changes, str):
+        return _Unusable(changes)
+    return splice(lines, [Splice(change.start, change.stop, change.new) for change in changes]).join()
+
+
+def _whole_file(
+    before: str, text: str, old: Sequence[ast.stmt], new_tree: ast.Module | BadPython | None, *, is_asked: bool
+) -> str | _Unusable:
+    """The text as all of the file."""
+    had, has = _names(old), _names(new_tree.body if isinstance(new_tree, ast.Module) else [])
     if had and len(had & has) < _MIN_KEPT * len(had):
         lost = ", ".join(sorted(had - has)[:8])
         return _Unusable(f"As a whole file this would lose most of its functions and classes ({lost}).")
@@ -146,7 +182,8 @@ def _whole_text(path: str, before: str | None, text: str, is_asked: bool) -> str
     if still_used and len(has) < len(had):  # else it gives them other names, and lint finds what it missed
         advice = "Send all of the file, or SEARCH/REPLACE blocks."
         return _Unusable(f"It uses {still_used[0]}, which the file defines and this text does not. {advice}")
-    if (not had or not is_asked) and (lost_lines := _lost_lines(before, text, _GROWN[is_asked] if is_python else None)):
+    grown = _GROWN[is_asked] if new_tree is not None else None
+    if (not had or not is_asked) and (lost_lines := _lost_lines(before, text, grown)):
         return _Unusable(f"As a whole file this would lose {lost_lines} of its lines.")
     return _in_the_manner_of(before, text)
 
@@ -167,7 +204,7 @@ def _in_the_manner_of(before: str, text: str) -> str:
 
 
 def _names(nodes: Sequence[ast.stmt]) -> set[str]:
-    return {node.name for node in nodes if isinstance(node, _Definition)}
+    return {node.name for node in nodes if isinstance(node, Definition)}
 
 
 def _free_names(tree: ast.Module | BadPython | None) -> set[str]:
@@ -185,72 +222,3 @@ def _free_names(tree: ast.Module | BadPython | None) -> set[str]:
             case ast.alias(name=name, asname=asname):
                 bound.add(asname or name.partition(".")[0])
     return used - bound
-
-
-def _find_once(nodes: Sequence[ast.stmt], name: str) -> _Definition | None:
-    found = [node for node in nodes if isinstance(node, _Definition) and node.name == name]
-    return found[0] if len(found) == 1 else None
-
-
-def _replace_definitions(before: str, text: str, old: Sequence[ast.stmt], new: Sequence[ast.stmt]) -> str | _Unusable:
-    """The file with each definition of the block in place of its own of the same name."""
-    lines, given = split_lines(before), split_lines(text).text
-    pairs: list[tuple[_Definition, _Definition]] = []
-    for node in new:
-        assert isinstance(node, _Definition)
-        own = _find_once(old, node.name)
-        if own is None:
-            return _Unusable(
-                f"{node.name} is not in the file, or not once, at its top level; send the whole file instead."
-            )
-        chosen = _pair(own, node)
-        if isinstance(chosen, _Unusable):
-            return chosen
-        pairs += chosen
-    pairs.sort(key=lambda pair: pair[0].lineno)
-    if len({id(own) for own, _ in pairs}) < len(pairs):
-        return _Unusable("The block defines the same name twice.")
-    splices = []
-    for own, node in pairs:
-        if own.col_offset != node.col_offset:
-            return _Unusable(f"{node.name} is not indented as in the file.")
-        start = own.lineno if not node.decorator_list else min([own.lineno, *(d.lineno for d in own.decorator_list)])
-        first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-        splices.append(Splice(start - 1, own.end_lineno or start, given[first - 1 : node.end_lineno]))
-    return splice(lines, splices).join()
-
-
-def _bound(nodes: Sequence[ast.stmt]) -> set[str]:
-    """Names that a class body defines or assigns."""
-    names = _names(nodes)
-    for node in nodes:
-        targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        )
-        names |= {target.id for target in targets if isinstance(target, ast.Name)}
-    return names
-
-
-def _header(node: ast.ClassDef) -> list[str]:
-    return [dump_tree(part) or str(id(part)) for part in (*node.bases, *node.keywords, *node.decorator_list)]
-
-
-def _pair(own: _Definition, node: _Definition) -> list[tuple[_Definition, _Definition]] | _Unusable:
-    """Which definitions of the file the block's replace: the whole of one, or some methods of a class."""
-    if not isinstance(own, ast.ClassDef) or not isinstance(node, ast.ClassDef):
-        same_kind = isinstance(own, ast.ClassDef) == isinstance(node, ast.ClassDef)
-        return [(own, node)] if same_kind else _Unusable(f"{own.name} is a class in one and a function in the other.")
-    pairs: list[tuple[_Definition, _Definition]] = []
-    for method in node.body:
-        theirs = _find_once(own.body, method.name) if isinstance(method, _Definition) else None
-        if isinstance(method, _Definition) and theirs is not None:
-            pairs.append((theirs, method))
-    if len(pairs) == len(node.body) < len(own.body):
-        if _header(node) and _header(node) != _header(own):
-            return _Unusable(
-                f"The head of class {node.name} is another than in the file; send all of the class to change it."
-            )
-        return pairs
-    if _bound(own.body) <= _bound(node.body):
-        return [(own, node)]
-    return _Unusable(f"class {node.name} is neither whole nor only methods that the file has in it, each once.")

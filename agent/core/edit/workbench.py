@@ -66,6 +66,7 @@ class Workbench:
         self._shown = dict(shown or {})
         self._steps: list[AppliedBlock] = []
         self._rejected: list[Rejected] = []
+        self.same: list[str] = []  # files of which the reply gives lines as they are
         self._last_name: str | None = None
 
     def apply(self, found: FoundBlock) -> None:
@@ -137,6 +138,8 @@ class Workbench:
     def replace_text(self, block: Block, after: str) -> None:
         """Take a whole new text for a file, or refuse it if it changes lines that were not shown."""
         before = self.staged.get(block.path)
+        if before == after:
+            self.same.append(block.path)
         if before is not None and block.path in self._shown:
             hidden = hidden_in_text(self._shown[block.path], before, after)
             if hidden:
@@ -165,9 +168,10 @@ class Workbench:
                 return True
         return not is_about
 
-    def has_edited(self, path: str) -> bool:
-        """Whether an edit of the file was accepted or refused so far."""
-        return any(s.block.path == path for s in self._steps) or any(r.path == path for r in self._rejected)
+    def has_edited(self, path: str, *, but_whole: bool = False) -> bool:
+        """Whether an edit of the file was accepted or refused so far. but_whole: other than a whole file or parts."""
+        steps = (s for s in self._steps if s.block.path == path and not (but_whole and s.whole))
+        return any(steps) or any(r.path == path for r in self._rejected)
 
     def reject(self, block: Block, reason: Reason, line: int | None, hint: str) -> None:
         self._rejected.append(Rejected(block.path, block, reason, line, hint))
@@ -293,7 +297,8 @@ class Workbench:
         files = self.staged if clean else self._original
         applied = [s.block for s in self._steps]
         rejected = sorted(self._rejected, key=lambda r: r.block.line)
-        return EditResult(dict(files), dict(self.staged), applied, rejected, files != self._original)
+        same = tuple(dict.fromkeys(self.same))
+        return EditResult(dict(files), dict(self.staged), applied, rejected, files != self._original, same)
 
     def _take_back(self, path: str) -> None:
         """Undo all changes of a file: half of a diff means nothing."""

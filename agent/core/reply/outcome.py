@@ -285,6 +285,9 @@ def _experiment(parts: _ReplyParts) -> Edit | Refusal:
             return parts.refuse("REPLICATE needs a completed run whose code is the present one")
         return _replicate(parts, changes)
     names = ", ".join(turn.run_files)
+    if not changes and parts.result.same and not has_blocks(turn.reply):
+        given = ", ".join(parts.result.same)
+        return parts.refuse(f"the reply gives {given} as it is already, so nothing changed and no run was started")
     if not has_blocks(turn.reply) and not changes:
         is_whole = turn.purpose is Purpose.WHOLE
         asked = name_edits(LAST_FORMATS if is_whole else TAUGHT)

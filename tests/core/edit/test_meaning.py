@@ -222,9 +222,9 @@ def test_a_whole_file_is_applied(reply: str):
 @pytest.mark.parametrize(
     "text",
     [
-        "RATE = 4\n",
-        "import json\nimport os\n\n\ndef load():\n    return 2\n",
-        "def load():\n    return 2\n",
+        "BIAS = 4\n",
+        "import json\nimport os\n\n\ndef unload():\n    return 2\n",
+        "def load():\n    return 2\n\n\nprint(load())\n",
         "print(RATE)\n\n\ndef show(x):\n    print(x)\n",
         "import json\n\nRATE = 4\n# ... rest of the code\n",
         "import json\n\nRATE = (\n",
@@ -234,6 +234,27 @@ def test_a_whole_file_is_applied(reply: str):
 def test_a_part_of_a_file_never_takes_its_place_and_refuses_the_other_half(head: str, text: str):
     reply = block("print('figure')\n=======\nprint('figures')\n", "plot.py\n") + f"{head}```python\n{text}```\n"
     assert refused(reply, WITH_SCRIPT)
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [
+        ("RATE = 4\n", "RATE = 3\n", "RATE = 4\n"),
+        ("def load():\n    return 2\n", "    return 1\n", "    return 2\n"),
+        ("import json\n\nRATE = 5\n", "RATE = 3\n", "RATE = 5\n"),
+        ("import os\nRATE = 3\n", "import json\n", "import json\nimport os\n"),
+    ],
+)
+@pytest.mark.parametrize("head", ["experiment.py\n", "In `experiment.py` this changes:\n\n", "### experiment.py\n\n"])
+def test_whole_functions_and_constants_take_the_place_of_their_own_in_any_turn(
+    head: str, text: str, old: str, new: str
+) -> None:
+    after = WITH_SCRIPT["experiment.py"].replace(old, new)
+    assert changed(f"{head}```python\n{text}```\n", WITH_SCRIPT) == {"experiment.py": after}
+    doubled = f"```python\nexperiment.py\n```python\n{text}```\n"
+    assert changed(doubled, WITH_SCRIPT) == changed(doubled + "```\n", WITH_SCRIPT) == {"experiment.py": after}
+    assert refused(f"For example, in experiment.py:\n\n```python\n{text}```\n", WITH_SCRIPT)
+    assert refused(block("RATE = 3\n=======\nRATE = 7\n") + f"{head}```python\n{text}```\n", WITH_SCRIPT)
 
 
 @pytest.mark.parametrize("mark", ["# save() unchanged", "# (the rest as before)", "# continues...", "# existing code"])

@@ -119,7 +119,12 @@ def test_several_functions_and_blocks_in_one_reply():
         "class Net(Other):\n    def loss(self):\n        return 1\n",
         "class f:\n    pass\n",
         "def f(x):\n    return 1\n\n\ndef f(x):\n    return 2\n",
-        "import math\n\nSTEPS = 20\n",
+        "import math\n\nSTEPS = 20\nSIZE = 3\n",
+        "STEPS += 20\n",
+        "STEPS = 20; print(STEPS)\n",
+        "STEPS = WIDTH = 20\n",
+        "STEPS: int\n",
+        "STEPS = 20\nSTEPS = 30\n",
         "",
     ],
 )

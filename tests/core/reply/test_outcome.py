@@ -307,12 +307,26 @@ def test_a_whole_function_counts_when_the_same_failure_struck_twice() -> None:
     once, twice = story.state, None
     story.fail_attempt()
     twice = story.state
-    assert "neither a whole file" in refusal(once, WHOLE, purpose=Purpose.FIX).summary
+    assert edit(once, WHOLE, purpose=Purpose.FIX).intent is Intent.RUN
     assert edit(twice, WHOLE, purpose=Purpose.FIX).intent is Intent.RUN
 
 
-def test_a_fence_is_prose_where_no_whole_function_was_asked_for() -> None:
-    assert isinstance(read(fresh(), WHOLE, purpose=Purpose.PLAN), Refusal)
+def test_a_whole_function_or_constant_counts_in_any_turn_and_an_example_does_not() -> None:
+    for purpose in (Purpose.PLAN, Purpose.NEXT, Purpose.FIX, Purpose.REPAIR, Purpose.WHOLE):
+        assert edit(fresh(), WHOLE, purpose=purpose).changes["experiment.py"].endswith("    return LR\n")
+        found = edit(fresh(), "experiment.py\n```python\nLR = 0.3\n```\n", purpose=purpose)
+        assert found.changes == {"experiment.py": EXPERIMENT.replace("LR = 0.1", "LR = 0.3")}
+    assert isinstance(read(fresh(), WHOLE.replace("experiment.py\n", "For example, in experiment.py:\n")), Refusal)
+
+
+SAME = [EXPERIMENT, "LR = 0.1\n", "LR = 0.1\nMOMENTUM = 0.0\n", "def train():\n    return LR * MOMENTUM\n"]
+
+
+@pytest.mark.parametrize("purpose", [Purpose.PLAN, Purpose.WHOLE])
+@pytest.mark.parametrize("text", SAME)
+def test_a_text_that_the_file_has_is_told_to_change_nothing(purpose: Purpose, text: str) -> None:
+    found = refusal(fresh(), f"experiment.py\n```python\n{text}```\n", purpose=purpose)
+    assert found.summary == "the reply gives experiment.py as it is already, so nothing changed and no run was started"
 
 
 def test_blocks_count_on_the_turn_for_whole_functions_too() -> None:

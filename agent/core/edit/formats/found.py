@@ -62,6 +62,8 @@ class FoundText:
     is_asked: bool = True
     # Whether it stands under the name. If not, a sentence above mentions the file.
     is_named: bool = True
+    # Whether the words above call it an example.
+    is_example: bool = False
 
 
 @dataclass(frozen=True, slots=True)

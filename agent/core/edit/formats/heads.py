@@ -9,8 +9,17 @@ from agent.core.edit.formats.names import find_info_name, find_name, is_heading,
 from agent.core.text.lexer import Kind, Line
 from agent.core.text.markers import read_fence
 
-__all__ = ["mentioned_above", "name_above"]
+__all__ = ["calls_example", "mentioned_above", "name_above"]
 
+# Words above a fence that is no edit.
+_EXAMPLES = frozenset(
+    (
+        *("alternative", "alternatively", "call", "called", "concept", "example", "formula", "idea", "instance"),
+        *("later", "math", "otherwise", "pseudo", "pseudocode", "sketch", "usage", "use", "used"),
+    )
+)
+# "example"
+_WORD = re.compile(r"[A-Za-z_]+")
 # "- ", "2. "
 _LIST_ITEM = re.compile(r"(?:[-*+•]|\d{1,3}[.)])\s")
 
@@ -26,6 +35,12 @@ def name_above(lines: Sequence[Line], head: int, floor: int, editable: Collectio
     headings = (line for line in reversed(prose) if is_heading(line))
     name = name or next((found for line in headings if (found := find_name(line, editable))), None)
     return name or _lone_name(prose, editable)
+
+
+def calls_example(lines: Sequence[Line], end: int) -> bool:
+    """Whether the words just above index `end` call what follows an example."""
+    above = next((line.text for line in reversed(lines[max(0, end - 3) : end]) if line.text.strip()), "")
+    return not _EXAMPLES.isdisjoint(_WORD.findall(above[:400].lower()))
 
 
 def mentioned_above(lines: Sequence[Line], head: int, floor: int, editable: Collection[str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Final
 
 from agent.core.edit.formats.found import FoundText
-from agent.core.edit.formats.heads import name_above
+from agent.core.edit.formats.heads import calls_example, name_above
 from agent.core.edit.formats.names import find_info_name, find_name, mentioned, named_files
 from agent.core.edit.formats.pairs import paired_fences
 from agent.core.edit.formats.unified_diff import is_diff
@@ -77,6 +77,8 @@ class WholeTexts:
             return None
         mark = read_fence(lines[number - 1].text)
         info = mark.info if mark else ""
+        inner = _opened_twice(body, editable)
+        is_twice, body = inner is not None, inner or body
         name, held, is_named = next(_names(lines, number, info, body, floor, editable), ("", body, False))
         language = info.lower().split()[0].partition(":")[0] if info else ""
         unlike = _NOT_PYTHON if name.endswith(".py") else _NOT_CODE | _PYTHON
@@ -89,8 +91,9 @@ class WholeTexts:
             return None
         if not self.is_asked and not named_files(name, editable) and not (name.endswith(".py") and is_named):
             return None
-        problem = "" if lines[number - 1].is_closed else UNCLOSED
-        return FoundText(number, name, tuple(held), problem, self.is_asked, is_named)
+        problem = "" if lines[number - 1].is_closed or is_twice else UNCLOSED
+        is_example = calls_example(lines, number - 1)
+        return FoundText(number, name, tuple(held), problem, self.is_asked, is_named, is_example)
 
     def explain(self, *, in_part: bool = False) -> str:
         parts = (
@@ -98,11 +101,27 @@ class WholeTexts:
             if in_part
             else "either the complete functions or classes that change, or the complete file"
         )
-        return f"Write a line with the file's name, and under it a fenced block that holds {parts}."
+        more = "Of constants one line each, `NAME = value`, is enough."
+        return f"Write a line with the file's name, and under it a fenced block that holds {parts}. {more}"
 
 
 WHOLE_TEXTS: Final = WholeTexts(is_asked=True)
 WHOLE_FILES: Final = WholeTexts(is_asked=False)
+
+
+def _opened_twice(body: Sequence[str], editable: Collection[str]) -> Sequence[str] | None:
+    """The name and the text of a fence that opens again below the name of a .py file, None if it does not."""
+    said = [i for i, line in enumerate(body) if line.strip()][:2]
+    if len(said) < 2 or not (find_name(body[said[0]], editable) or "").endswith(".py"):
+        return None
+    marks = [i for i, line in enumerate(body) if read_fence(line)]
+    first = read_fence(body[said[1]])
+    if first is None or not first.info or marks[0] != said[1] or len(marks) > 2:
+        return None
+    if len(marks) == 2 and any(line.strip() for line in body[marks[1] + 1 :]):
+        return None
+    stop = marks[1] if len(marks) == 2 else len(body)
+    return [body[said[0]], *body[said[1] + 1 : stop]]
 
 
 def _names(

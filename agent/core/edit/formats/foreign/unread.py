@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from agent.core.code.source import find_bad_python
 from agent.core.edit.formats.foreign.tool_calls import json_parts, parse_json, read_calls
+from agent.core.edit.formats.heads import calls_example
 from agent.core.edit.formats.names import find_name, mentioned
 from agent.core.edit.formats.pairs import paired_fences
 from agent.core.text.hunks import BEGIN, SECTIONS, read_hunk_head
@@ -27,13 +28,6 @@ __all__ = ["UnreadChange", "find_unread"]
 SHORTEST: Final = 8  # characters of a line that is enough to know its file by
 _FEWEST_NEW: Final = 3  # lines of a fence of Python
 _MOST_BELOW: Final = 6  # lines below a name
-# Words above a fence that is no edit.
-_EXAMPLES: Final = frozenset(
-    (
-        *("alternative", "alternatively", "call", "called", "concept", "example", "formula", "idea", "instance"),
-        *("later", "math", "otherwise", "pseudo", "pseudocode", "sketch", "usage", "use", "used"),
-    )
-)
 _SHORTEST_NAME: Final = 4
 FEWEST_BARE: Final = 4  # lines of a file that stand without a fence
 _DEEPEST: Final = 6
@@ -205,8 +199,7 @@ def _is_new_code(lines: Sequence[Line], end: int, body: Sequence[str], known: _K
     is_code = len(new) >= _FEWEST_NEW and sum(map(_looks_like_code, new)) >= _FEWEST_NEW - 1
     if not is_code or find_bad_python(dedent("\n".join(body))) is not None:
         return False
-    above = next((line.text for line in reversed(lines[max(0, end - 3) : end]) if line.text.strip()), "")
-    return _EXAMPLES.isdisjoint(_WORD.findall(above[:400].lower()))
+    return not calls_example(lines, end)
 
 
 def _is_introduced(lines: Sequence[Line], end: int, known: _Known) -> bool:
