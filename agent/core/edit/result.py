@@ -71,15 +71,17 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class EditResult:
-    """The result of a reply. files: the texts to write, the input itself if a block is rejected.
+    """The result of a reply."""
 
-    staged: the input with the accepted blocks applied. changed: whether `files` differs from the input. same: files of
-    which the reply gives lines or all of them as they are.
-    """
-
+    # The texts to write: the input itself if a block is rejected.
     files: dict[str, str]
+    # The input with the accepted blocks applied.
     staged: dict[str, str]
+    # The accepted blocks.
     applied: list[Block]
+    # The others, each with its reason.
     rejected: list[Rejected]
+    # Whether `files` differs from the input.
     changed: bool
+    # Files of which the reply gives lines, or all of them, as they are.
     same: tuple[str, ...] = ()

@@ -70,24 +70,30 @@ def put_text(bench: Workbench, fenced: FoundText, editable: Collection[str]) -> 
         hint = f"Other edits of the same reply lead to another text of {path} than this one; send one of the two."
         bench.reject(block, Reason.NOT_WHOLE, None, hint)
         return path
+    _put(bench, fenced, block, before)
+    return path
+
+
+def _put(bench: Workbench, fenced: FoundText, block: Block, before: str | None) -> None:
+    """Take the text, or note what is wrong with it."""
+    path, text = block.path, block.replace
     read = as_in_file(block, *(split_lines(version).text for version in bench.versions(path)))
     if isinstance(read, str):
-        bench.reject(block, Reason.NUMBERED, None, f"The text cannot be taken: {read}.")
-        return path
+        return bench.reject(block, Reason.NUMBERED, None, f"The text cannot be taken: {read}.")
     if bench.refuse_placeholder(block):
-        return path
+        return None
     after = _whole_text(path, before, text, fenced.is_asked)
     if isinstance(after, BadPython):
         line, hint = syntax_hint(path, fenced.body, after, half_done=False)
-        bench.reject(block, Reason.SYNTAX, line, hint)
-    elif isinstance(after, _Unusable):
+        return bench.reject(block, Reason.SYNTAX, line, hint)
+    if isinstance(after, _Unusable):
         shown = show_lines(split_lines(before or "").text, 0, 20, context=0)
-        bench.reject(block, Reason.NOT_WHOLE, None, f"{after.why} {path} begins:\n{shown}")
-    elif fenced.is_example and not fenced.is_asked and _is_of_parts(path, text):
-        bench.reject(block, Reason.NOT_WHOLE, None, _EXAMPLE)
-    elif not bench.refuse_placeholder(block, (split_lines(before or "").text, split_lines(after).text)):
+        return bench.reject(block, Reason.NOT_WHOLE, None, f"{after.why} {path} begins:\n{shown}")
+    if fenced.is_example and not fenced.is_asked and _is_of_parts(path, text):
+        return bench.reject(block, Reason.NOT_WHOLE, None, _EXAMPLE)
+    if not bench.refuse_placeholder(block, (split_lines(before or "").text, split_lines(after).text)):
         bench.replace_text(block, after)
-    return path
+    return None
 
 
 def _is_of_parts(path: str, text: str) -> bool:
