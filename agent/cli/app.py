@@ -23,6 +23,7 @@ from agent.edges.system.large_imports import import_large
 from agent.edges.system.library_warnings import ignore_library_warnings
 from agent.edges.system.processes import read_process, running_s, undo_odd_start
 from agent.edges.system.streams import open_closed_streams, settle_streams
+from agent.edges.template.cache.claim import release_claims
 from agent.errors import ScientistError, UsageError
 
 # Each would end this process anyway, without a word.
@@ -172,7 +173,10 @@ def run(arguments: list[str], age_s: float = 0.0) -> int:
     """
     VOICE.reset(age_s)
     with clean_streams():
-        return answer(arguments)
+        try:
+            return answer(arguments)
+        finally:
+            release_claims()
 
 
 def run_app(arguments: list[str]) -> object:

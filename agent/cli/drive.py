@@ -15,7 +15,7 @@ from dotenv import load_dotenv
 from agent.cli.display import INTERRUPTED, Watch, open_foot, report
 from agent.cli.environment import announce_sandbox, prepare
 from agent.cli.models import ModelSettings, make_models, read_model_settings
-from agent.cli.places import digest_store
+from agent.cli.places import digest_store, environment_cache
 from agent.cli.terminal import VOICE, describe_surprise, detail, note, raise_end_behind, say, show_activity
 from agent.core.journal.approval import change_step_limits
 from agent.core.journal.events import Event, Resumed, Started
@@ -32,6 +32,7 @@ from agent.edges.run.choose_runner import runner_for
 from agent.edges.run.runner import Queued, Runner, Running
 from agent.edges.sandbox.choose import choose_sandbox
 from agent.edges.system.faults import say_fault
+from agent.edges.template.cache.claim import claim
 from agent.edges.template.data import Prepared, PreparedData
 from agent.edges.template.frozen import unplant
 from agent.edges.template.load import Template
@@ -235,6 +236,8 @@ def show_event(watch: Watch, event: Event, state: State) -> None:
 
 def check_interpreter(state: State, template: Template) -> None:
     """Raises: UsageError if the interpreter that runs were started with is no longer there."""
+    if Path(state.launched.python).is_relative_to(cache := environment_cache()):
+        claim(cache / Path(state.launched.python).relative_to(cache).parts[0])
     if not os.access(state.launched.python, os.X_OK):
         raise UsageError(
             state.launched.python,

@@ -25,6 +25,7 @@ from agent.edges.doctor.machine import check_cache
 from agent.edges.run.baselines import weigh
 from agent.edges.sandbox.choose import Sandbox, choose_sandbox
 from agent.edges.system.child import run_probe
+from agent.edges.template.cache.claim import claim, claimed_path
 from agent.edges.template.data import Prepared, prepare_data, store_of
 from agent.edges.template.environment import build_environment, environment_for
 from agent.edges.template.interpreters import python_places
@@ -142,6 +143,10 @@ def build(environment: Environment, template: Path, cache: Path, whose: str = ""
     whose: owner for the messages, by default the template.
     Raises: UsageError with pip's last lines if it cannot be built.
     """
+    return claimed_path(lambda: _build(environment, template, cache, whose), cache)
+
+
+def _build(environment: Environment, template: Path, cache: Path, whose: str) -> Path:
     places = python_places(os.environ)
     ready = environment_for(environment, template, cache, places)
     if ready:
@@ -166,6 +171,9 @@ def prepare(template: Template, interpreter: Path, is_stopped: Callable[[], bool
     name = template.spec.name + (f" at profile {template.profile}" if template.profile else "")
     limit_gib = data_limit_gib()
     title = f"preparing the data of template {name} (once; it is kept under {store})"
+    with contextlib.suppress(OSError):
+        store.parent.mkdir(parents=True, exist_ok=True)
+    claim(store)
     with shown(title) as tell, writing_cache(store):
         prepared = prepare_data(
             template, interpreter, store, os.environ, tell, max_gib=limit_gib, is_stopped=is_stopped

@@ -37,6 +37,7 @@ COMMANDS = {
     "verify": CommandEntry(_AT + "verify", "Check that journals, commits and results agree."),
     "doctor": CommandEntry(_AT + "doctor", "Check whether a launch with these options would work."),
     "setup": CommandEntry(_AT + "setup", "Build a template's environment and prepare its data."),
+    "clean": CommandEntry(_AT + "clean", "Remove environments and prepared data that nothing uses."),
     "templates": CommandEntry(_AT + "templates", "List the templates."),
     "template": CommandEntry(_AT + "templates", "Make a template of your own, and check it."),
     "baseline": CommandEntry(_AT + "baseline", "Run a template's baselines and store their results in it."),

@@ -21,7 +21,7 @@ from agent.edges.template.load import Template
 from agent.edges.template.variables import preparation_environment, resolve_command
 from agent.errors import IntegrityError, StopRequested, UsageError
 
-__all__ = ["Prepared", "PreparedData", "prepare_data", "store_of", "store_size"]
+__all__ = ["Prepared", "PreparedData", "find_store", "prepare_data", "store_of", "store_size"]
 
 ANSWER_CAP_BYTES = 1 << 20
 REASON_CHARS = 1500
@@ -82,7 +82,12 @@ class PreparedData:
 
 def store_of(cache: Path, template: Template) -> Path:
     """The template's own folder in the cache of all data."""
-    return cache.absolute() / (_ODD.sub("_", template.spec.name).strip(".") or "_")
+    return find_store(cache, template.spec.name)
+
+
+def find_store(cache: Path, name: str) -> Path:
+    """The folder in the cache of all data of the template with this name."""
+    return cache.absolute() / (_ODD.sub("_", name).strip(".") or "_")
 
 
 def store_size(path: Path) -> int:

@@ -12,12 +12,14 @@ from pathlib import Path
 from agent.edges.system.deep_folders import remove_tree
 from agent.edges.system.processes import Identity, boot_id, is_running, read_process
 
-__all__ = ["MAKER", "remove_litter", "remove_unfinished", "write_maker"]
+__all__ = ["MAKER", "find_litter", "remove_litter", "remove_unfinished", "write_maker"]
 
 MAKER = ".maker.json"
 DAY_S = 86400.0
 # ".20261129-101500-ideas.4711"
 _BUILDING = re.compile(r"\.\d{8}-\d{6}-[^.]*\.\d+")
+# ".0123456789abcdef.4711"
+_COPYING = re.compile(r"\.[0-9a-f]{16}\.\d+")
 
 
 def write_maker(folder: Path) -> None:
@@ -40,15 +42,25 @@ def remove_unfinished(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_litter(workspaces: Path) -> None:
-    """Remove unfinished batches whose maker is dead.
+def remove_litter(workspaces: Path, templates: Path | None = None) -> None:
+    """Remove what interrupted launches left: see find_litter."""
+    for folder in find_litter(workspaces, templates):
+        remove_tree(folder)
+
+
+def find_litter(workspaces: Path, templates: Path | None = None) -> list[Path]:
+    """Unfinished batches whose maker is dead, and, in a folder of frozen templates, copies that were not finished.
 
     A maker of this kernel and pid namespace is dead if that very process is gone. Of another, which may be on another
-    machine, it is known only after a day without a change.
+    machine, it is known only after a day without a change, and so is the end of a copy.
     """
-    for folder in workspaces.glob(".*"):
-        if _BUILDING.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink() and _is_dead(folder):
-            remove_tree(folder)
+    found = [folder for folder in _folders(workspaces, _BUILDING) if _is_dead(folder)]
+    return found + [folder for folder in _folders(templates, _COPYING) if _is_old(folder)]
+
+
+def _folders(place: Path | None, named: re.Pattern[str]) -> list[Path]:
+    listed = sorted(place.glob(".*")) if place and place.is_dir() else []
+    return [path for path in listed if named.fullmatch(path.name) and path.is_dir() and not path.is_symlink()]
 
 
 def _is_dead(folder: Path) -> bool:
@@ -58,6 +70,10 @@ def _is_dead(folder: Path) -> bool:
             return not is_running(Identity(int(pid), int(start_ticks)))
     except (OSError, ValueError, TypeError):
         pass
+    return _is_old(folder)
+
+
+def _is_old(folder: Path) -> bool:
     try:
         return time.time() - folder.stat().st_mtime > DAY_S
     except OSError:
