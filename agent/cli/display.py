@@ -66,7 +66,7 @@ class Foot:
         )
         self._progress.add_task("", total=None)
         self._clock, self._began_s = clock, clock()
-        self._work = ShownWork("")
+        self._work = ShownWork("starting")
         self._read_log: Callable[[], str] | None = None
         self._log, self._log_read_s = "", float("-inf")
         self._hidden = 0

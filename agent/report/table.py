@@ -134,7 +134,7 @@ def _layouts(standings: Sequence[Standing]) -> Iterator[list[Column]]:
     value, delta, baseline = _best_columns(standings)
     state = Column("state", lambda s: s.state, style=lambda s: STYLES.get(s.state, ""))
     verdict = Column("verdict", _verdict, style=_verdict_style)
-    runs = Column("runs", lambda s: f"{s.run}/{s.max_runs}", right=True)
+    runs = Column("runs", lambda s: f"{s.run if s.state is not WorkState.PENDING else 0}/{s.max_runs}", right=True)
     step = Column("step", lambda s: "-" if s.state in (WorkState.COMPLETED, WorkState.FAILED) else s.phase)
     trust, used = Column("trust", _trust), Column("used", lambda s: s.spent)
     together = Column("result", _result, style=_result_style)

@@ -73,7 +73,7 @@ class Terminal:
         """Let the screen take in what was written, and remember how it looks."""
         self.written += chunk
         *whole, self._rest = SCREEN.split(self._rest + chunk)
-        if b"\x1b" not in self._rest[-len(OPEN) :]:
+        if not any(self._rest.endswith(OPEN[:length]) for length in range(1, len(OPEN))):  # not cut in a sequence
             whole, self._rest = [*whole, self._rest], b""
         for part in whole:
             if part in (OPEN, CLOSE):
