@@ -124,6 +124,8 @@ def _read_call(file: str, node: ast.Call, names: Mapping[str, str]) -> Generator
     full = full_name(node.func, names)
     last = full.rpartition(".")[2]
     keywords = {keyword.arg: keyword.value for keyword in node.keywords}
+    if last.endswith("TrainingArguments") and keywords:
+        return GeneratorCall(file, show_code(node.func), keywords.get("seed"), node)
     if full in _MAKERS or (last in _SEEDERS and (node.args or keywords)):
         seed = node.args[0] if node.args else keywords.get("seed")
         return GeneratorCall(file, show_code(node.func), seed, node)
@@ -186,6 +188,9 @@ def _place_of(call: GeneratorCall, scope: _Scope) -> tuple[_Span, str] | None:
     seed, node = call.seed, call.node
     if seed is None:
         end = node.end_col_offset or 0
+        if node.keywords and node.func.end_lineno == node.lineno:  # the settings of a trainer: its seed is one
+            start = (node.func.end_col_offset or 0) + 1
+            return (node.lineno, start, start), f"seed={SEED}, "
         is_empty = not node.args and not node.keywords and node.lineno == node.end_lineno
         return ((node.lineno, end - 1, end - 1), SEED) if is_empty else None
     if isinstance(seed, ast.Name):

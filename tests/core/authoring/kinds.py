@@ -145,6 +145,9 @@ KINDS = {
             class ModelArguments:
                 name: str = "bert"
 
+            def compute_metrics(predictions):
+                return {"accuracy": 0.5, "f1": 0.5}
+
             def main():
                 parser = HfArgumentParser((ModelArguments, TrainingArguments))
                 model_args, training_args = parser.parse_args_into_dataclasses()
@@ -158,8 +161,8 @@ KINDS = {
                 main()
             """
         ),
-        "HfArgumentParser", (), "of the trainer", seeded="set_seed(training_args.seed)",
-        folder="--output_dir={out_dir}",
+        "HfArgumentParser", ("eval_loss", "eval_accuracy", "eval_f1"), "of the trainer",
+        seeded="set_seed(training_args.seed)", folder="--output_dir={out_dir}",
     ),
     "Lightning": Kind(
         one(
@@ -319,10 +322,11 @@ KINDS = {
             from tensorflow import keras
 
             model = keras.Sequential([])
-            history = model.fit(None, None, epochs=20)
+            model.compile(loss="mse", metrics=["mae"])
+            history = model.fit(None, None, epochs=20, validation_split=0.1)
             """
         ),
-        "", (), "of keras", length=("epochs", 20),
+        "", ("val_loss", "val_mae", "loss", "mae"), "of keras", length=("epochs", 20),
     ),
     "accelerate": Kind(
         one(
@@ -632,6 +636,20 @@ KINDS = {
             """
         ),
         "", ("rmse", "r2"), "logged", seeded="np.random.seed(2)",
+    ),
+    "Trainer with settings in the code": Kind(
+        one(
+            """
+            from transformers import Trainer, TrainingArguments
+
+            training_args = TrainingArguments(output_dir="out", num_train_epochs=3, learning_rate=2e-5)
+            trainer = Trainer(model=None, args=training_args)
+            trainer.train()
+            results = trainer.evaluate()
+            print(results)
+            """
+        ),
+        "", ("eval_loss",), "of the trainer", length=("num_train_epochs", 3), seeded="TrainingArguments()",
     ),
     "exported notebook": Kind(
         one(

@@ -189,7 +189,7 @@ def _use(site: Site, names: Mapping[str, str]) -> str:
     last = full.rpartition(".")[2]
     if last in _DOWNLOADS or _FETCHES.fullmatch(full):
         return ""
-    is_method = isinstance(call.func, ast.Attribute) and any(part is site.node for part in ast.walk(call.func))
+    is_method = site.node in _owners(call.func)
     texts = [a.value for a in (*call.args, *(k.value for k in call.keywords)) if isinstance(a, ast.Constant)]
     if last == "main" and any(k.arg == "config_path" and k.value is site.node for k in call.keywords):
         return "hydra"
@@ -200,6 +200,15 @@ def _use(site: Site, names: Mapping[str, str]) -> str:
         return "write"
     is_first = is_method or site.node in call.args[:1]
     return "read" if is_first and _READS.fullmatch(last) else ""
+
+
+def _owners(node: ast.expr) -> list[ast.expr]:
+    """The values whose attribute an expression is, a few steps down: x.y and x of x.y.z."""
+    found: list[ast.expr] = []
+    while isinstance(node, ast.Attribute | ast.Call) and len(found) < MOST_DEPTH:
+        node = node.value if isinstance(node, ast.Attribute) else node.func
+        found.append(node)
+    return found
 
 
 def find_downloads(script: Script) -> Iterator[tuple[int, str]]:

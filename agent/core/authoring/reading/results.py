@@ -28,6 +28,7 @@ _MEASURES: Final = re.compile(r"score|cross_val_score|(test|valid|validate|val|e
 # "metrics" in "{k: float(v) for k, v in metrics.items()}"
 _ITEMS: Final = re.compile(r" in ([\w.]+?)(?:\.history)?\.items")
 MOST_NAMED: Final = 6
+MOST_KEY_CHARS: Final = 100
 BY_TRAINER: Final = "of the trainer"
 LOGGED_BY_MODULE: Final = "logged by a module"  # self.log(...) of Lightning: a trainer holds the numbers
 
@@ -199,7 +200,8 @@ def _key(text: str) -> str:
 
 
 def _text(node: ast.expr | None) -> str:
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+    text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+    return text if len(text) <= MOST_KEY_CHARS else ""
 
 
 def _read_trainer(script: Script, site: Site, call: ast.Call, full: str) -> _Told:
@@ -212,9 +214,10 @@ def _read_trainer(script: Script, site: Site, call: ast.Call, full: str) -> _Tol
         return BY_TRAINER, [], f"{{k: float(v) for k, v in {metrics}.items()}}" if holder else ""
     if modules & {"transformers", "trl", "sentence_transformers"} and last in ("evaluate", "train") and holder:
         metrics = target if last == "evaluate" else f"{target}.metrics"
-        return (BY_TRAINER, [], _numbers(metrics)) if target else _NOTHING
+        names = _evaluated(script) if last == "evaluate" else ["train_loss"]
+        return (BY_TRAINER, [Labelled(name, "") for name in names], _numbers(metrics)) if target else _NOTHING
     if modules & {"keras", "tensorflow"} and last in ("evaluate", "fit") and holder and target:
-        return _read_keras(last, call, target)
+        return _read_keras(script, last, call, target)
     if last == "LightningCLI" and target:
         return BY_TRAINER, [], f"{{k: float(v) for k, v in {target}.trainer.callback_metrics.items()}}"
     if "," in target and (_MEASURES.fullmatch(last) or _SCORES.fullmatch(last)):
@@ -226,10 +229,31 @@ def _read_trainer(script: Script, site: Site, call: ast.Call, full: str) -> _Tol
     return _NOTHING
 
 
-def _read_keras(last: str, call: ast.Call, target: str) -> _Told:
+def _evaluated(script: Script) -> list[str]:
+    """Names of what Trainer.evaluate returns: eval_loss, and the keys that compute_metrics returns."""
+    names = ["eval_loss"]
+    for site in script.sites:
+        if site.function and site.function.name == "compute_metrics" and isinstance(site.node, ast.Return):
+            keys = site.node.value.keys if isinstance(site.node.value, ast.Dict) else []
+            names += [f"eval_{text}" for key in keys if (text := _text(key))]
+    return names
+
+
+def _fitted(script: Script, call: ast.Call) -> list[str]:
+    """Names of what Model.fit records: the loss, and the metrics that compile was given, held out too."""
+    names = ["loss"]
+    for _, other, full in script.calls():
+        if full.rpartition(".")[2] == "compile":
+            lists = [k.value.elts for k in other.keywords if k.arg == "metrics" and isinstance(k.value, ast.List)]
+            names += [text for elements in lists for element in elements if (text := _text(element))]
+    has_more = any(k.arg in ("validation_data", "validation_split") for k in call.keywords)
+    return [f"val_{name}" for name in names] + names if has_more else names
+
+
+def _read_keras(script: Script, last: str, call: ast.Call, target: str) -> _Told:
     if last == "fit":
         whole = f"{{k: float(v[-1]) for k, v in {target}.history.items()}}"
-        return "of keras", [], whole
+        return "of keras", [Labelled(name, "") for name in _fitted(script, call)], whole
     if "," in target:
         names = [name.strip() for name in target.split(",")]
         return "of keras", [Labelled(slug(name), name) for name in names], ""

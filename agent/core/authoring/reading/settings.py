@@ -14,6 +14,8 @@ from agent.core.code.source import constants_in
 
 __all__ = ["Setting", "find_settings"]
 
+MOST_CHARS: Final = 60  # of a name
+
 # Calls that declare an option with a default.
 _DECLARES: Final = re.compile(r".*\b(add_argument|option|DEFINE_float|DEFINE_integer|Option|field|Field)")
 _DASHES: Final = re.compile(r"--?[A-Za-z][\w-]*")  # --weight-decay
@@ -107,7 +109,7 @@ def _one(script: Script, name: str, value: ast.expr, kind: str, option: str = ""
 def _make(script: Script, name: str, value: ast.expr, kind: str, option: str = "") -> Setting | None:
     match value:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
-            if abs(number) > 1e300 or value.lineno != value.end_lineno:
+            if len(name) > MOST_CHARS or abs(number) > 1e300 or value.lineno != value.end_lineno:
                 return None
             stop = value.end_col_offset or 0
             return Setting(name, number, kind, script.file, value.lineno, value.col_offset, stop, option)

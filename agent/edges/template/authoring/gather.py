@@ -34,6 +34,11 @@ MOST_NOTES = 12
 CONFIGURATIONS = frozenset({".yaml", ".yml", ".toml", ".json", ".ini", ".cfg", ".conf", ".gin"})
 _PROJECT = (".git", "pyproject.toml", "setup.py", "setup.cfg", ".project-root")
 _WORDS = re.compile(r"(README|LICENSE|CHANGELOG|Makefile)\b.*", re.IGNORECASE)  # README.md
+# .env, aws_credentials.json, hf_token.txt, server.pem
+_SECRET = re.compile(
+    r"\..*|.*(secret|credential|passw|api_?key|id_rsa|netrc).*|(.*[_-])?tokens?\.(txt|json|ya?ml)|.*\.(pem|key|p12)",
+    re.IGNORECASE,
+)
 _MACHINE = ("/dev", "/proc", "/sys", "/tmp", "/etc", "/usr", "/bin")
 
 
@@ -224,6 +229,8 @@ def _weigh(found: Gathered, named: NamedPath, source: Path, own: Path, modules: 
         if named.is_whole and (target.name == "data" or (named.use == "read" and target.exists())):
             words = f"reads {path}, outside the template: give the folder with --data, and write data in its place"
             found.note(named, path, words)
+    elif target.is_file() and any(_SECRET.fullmatch(part) for part in Path(place).parts):
+        found.note(named, place, f"reads {place}, which is not copied: it is hidden, or may hold a secret")
     elif target.is_file() and named.is_whole:
         if not found.take(place, target):
             size = f"{target.stat().st_size / 2**20:.0f} MiB"

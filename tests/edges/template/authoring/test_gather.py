@@ -135,6 +135,14 @@ def test_texts_that_are_no_paths_are_passed_over(tmp_path: Path) -> None:
     assert set(found.copied) == {"notes.txt"} and not found.notes and not found.outside
 
 
+@pytest.mark.parametrize("name", [".env", "aws_credentials.json", "hf_token.txt", "server.pem"])
+def test_files_that_may_hold_secrets_are_not_copied(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("x")
+    (tmp_path / "tokenizer.json").write_text("{}")
+    found = gathered(tmp_path, f"open({name!r})\nopen('tokenizer.json')\n")
+    assert list(found.copied) == ["tokenizer.json"] and "may hold a secret" in found.notes[0]
+
+
 def test_a_link_out_of_the_folder_and_a_file_of_bytes_are_copied_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "far").mkdir()
     (tmp_path / "far" / "x.bin").write_bytes(b"\xff\x00")
