@@ -1,7 +1,7 @@
-"""The example of a reply in the rules for the model: a line of the file at hand, with a value nobody would ask for.
+"""The example of a reply in the rules for the model: a line of the file at hand, a word in place of its number.
 
-A small model copies an example rather than its form. So a reply that makes this very change is refused by name, and the
-example's plan is taken for nobody's expectation.
+A small model copies an example whole, its number too, and fills in a word. A reply that has the word is refused by
+name, and the example's plan is taken for nobody's expectation.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from agent.core.reply.plan import Plan
 
 __all__ = ["HYPOTHESIS", "Example", "copies_example", "example_of", "without_example"]
 
-HYPOTHESIS: Final = "the present value holds the score back"
+HYPOTHESIS: Final = "the value holds the score back"
+WORDS: Final = ("VALUE", "NEW_NUMBER", "YOUR_OWN_NUMBER")  # the first that the file lacks
 LONGEST: Final = 100  # characters of a line that is shown
 SHORTEST: Final = 6
 REMARK: Final = "  # the same line, as an example"
@@ -30,12 +31,16 @@ SIZES: Final = ("+0.02", "-0.02", "+0.005 or less", "-0.005 or more")
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A change of one line. old, new: the line before and after. aim: the change in words, as a plan's item says it."""
+    """A change of one line. old, new: the line before and after. aim: the change in words, as a plan's item says it.
+
+    note: what to write in the place of its word, "" if it has none.
+    """
 
     path: str
     old: str
     new: str
     aim: str
+    note: str = ""
 
     def is_made_by(self, lines: Sequence[str], before: Sequence[str]) -> bool:
         """Whether one of these lines is the example's new one, which the file lacks."""
@@ -57,7 +62,7 @@ def example_of(files: Mapping[str, str], names: Sequence[str]) -> Example:
     if found:
         return next((example for example in found if REMARK not in example.new), found[0])
     path = (code or list(names) or ["experiment.py"])[0]
-    return Example(path, "LR = 0.02", "LR = 0.02474", "Set LR to 0.02474")
+    return _with_word(path, ("LR", "LR = ", "0.02", ""), WORDS[0])
 
 
 @lru_cache(maxsize=16)
@@ -66,20 +71,27 @@ def _in_file(path: str, text: str) -> Example | None:
 
 
 def _numbers(path: str, text: str) -> Iterator[Example]:
-    """For each constant with a number, those with a fraction first, its line with an odd number in that place."""
+    """For each constant with a number, those with a fraction first, its line with a word in that place."""
     tree, lines = parse(text), python_lines(text)
     if not isinstance(tree, ast.Module):
         return
     found = constants_in(tree)
     names = [name for name, _ in found]
+    word = next((word for word in WORDS if word not in text), WORDS[0])
     once = [(name, value) for name, value in found if names.count(name) == 1 and _is_number(value)]
     for name, node in sorted(once, key=lambda pair: not isinstance(_value_of(pair[1]), float)):
         line = lines[node.lineno - 1]
         start, stop = (len(line.encode()[:column].decode()) for column in (node.col_offset, node.end_col_offset or 0))
-        new = repr(_odd(_value_of(node)))
         is_whole = target_of(line) == name and node.end_lineno == node.lineno and ";" not in line
         if is_whole and len(line) <= LONGEST and not line[:1].isspace():
-            yield Example(path, line, line[:start] + new + line[stop:], f"Set {name} to {new}")
+            yield _with_word(path, (name, line[:start], line[start:stop], line[stop:]), word)
+
+
+def _with_word(path: str, parts: tuple[str, str, str, str], word: str) -> Example:
+    """The example that a line gives. parts: its constant, the text before its number, the number, and the rest."""
+    name, head, number, tail = parts
+    note = f"{word} is any number but {number}"
+    return Example(path, head + number + tail, head + word + tail, f"Change {name} from {number} to {word}", note)
 
 
 def _is_number(node: ast.expr) -> bool:
@@ -93,13 +105,6 @@ def _value_of(node: ast.expr) -> int | float:
         return -_value_of(node.operand)
     assert isinstance(node, ast.Constant) and isinstance(node.value, int | float)
     return node.value
-
-
-def _odd(value: int | float) -> int | float:
-    """A number like this one that nobody would ask for: 0.02 -> 0.02474, 4 -> 4237."""
-    if isinstance(value, float):
-        return float(f"{value * 1.237 or 0.1237:.4g}")
-    return int(f"{value}237")
 
 
 def _other_lines(path: str, text: str) -> Iterator[Example]:

@@ -28,18 +28,18 @@ OWN = block("experiment.py", "MOMENTUM = 0.0\n", "MOMENTUM = 0.9\n")
     ("text", "old", "new"),
     [
         ("import os\nWIDTH = 64\nRATE = 0.5  # search: log 1e-3..1\n", "RATE = 0.5  # search: log 1e-3..1", None),
-        ("WIDTH = 64\nNAME = 'x'\n", "WIDTH = 64", "WIDTH = 64237"),
-        ("RATE: float = -2.0\n", "RATE: float = -2.0", "RATE: float = -2.474"),
-        ("ZERO = 0.0\n", "ZERO = 0.0", "ZERO = 0.1237"),
-        ("RATE = 0.5\nRATE = 0.7\nFLAG = True\nN = 3\n", "N = 3", "N = 3237"),
-        ("É = 0.5; A = 1\nB = (\n    2\n)\nÜ = 4  # é\n", "Ü = 4  # é", "Ü = 4237  # é"),
+        ("WIDTH = 64\nNAME = 'x'\n", "WIDTH = 64", "WIDTH = VALUE"),
+        ("RATE: float = -2.0\n", "RATE: float = -2.0", "RATE: float = VALUE"),
+        ("VALUE = 0.0\n", "VALUE = 0.0", "VALUE = NEW_NUMBER"),
+        ("RATE = 0.5\nRATE = 0.7\nFLAG = True\nN = 3\n", "N = 3", "N = VALUE"),
+        ("É = 0.5; A = 1\nB = (\n    2\n)\nÜ = 4  # é\n", "Ü = 4  # é", "Ü = VALUE  # é"),
         ("def f(x):\n    y = x + 1\n    return y\n", "    y = x + 1", "    y = x + 1  # the same line, as an example"),
         ("print('hello')\n", "print('hello')", "print('hello')  # the same line, as an example"),
     ],
 )
-def test_it_is_a_line_of_the_file_with_a_value_nobody_would_ask_for(text: str, old: str, new: str | None) -> None:
+def test_it_is_a_line_of_the_file_with_a_word_in_the_place_of_its_number(text: str, old: str, new: str | None) -> None:
     found = example_of({"experiment.py": text}, ["experiment.py"])
-    assert (found.path, found.old) == ("experiment.py", old) and found.new == (new or old.replace("0.5", "0.6185"))
+    assert (found.path, found.old) == ("experiment.py", old) and found.new == (new or old.replace("0.5", "VALUE"))
     reply = block("experiment.py", f"{found.old}\n", f"{found.new}\n")
     result = apply_reply({"experiment.py": text}, reply, editable=["experiment.py"])
     assert result.changed and copies_example(found, {"experiment.py": [found.new]}, {"experiment.py": text})
@@ -56,10 +56,11 @@ def test_the_rules_show_it() -> None:
     for story in (Story(), Story(editor_model="e/m")):
         shown = replace(view(story, Purpose.PLAN), files=files)
         system = render_opening(shown)[0].content
-        assert "RATE to 0.6185" in system and "LR" not in system
-        assert ("\nRATE = 0.5\n=======\nRATE = 0.6185\n" in system) is (not story.state.launched.separate_editor)
+        assert "Change RATE from 0.5 to VALUE." in system and "LR" not in system
+        assert "for example (VALUE is any number but 0.5):" in system
+        assert ("\nRATE = 0.5\n=======\nRATE = VALUE\n" in system) is (not story.state.launched.separate_editor)
         editor = render_opening(replace(shown, purpose=Purpose.EDIT))[0].content
-        assert "\nRATE = 0.5\n=======\nRATE = 0.6185\n" in editor
+        assert "\nRATE = 0.5\n=======\nRATE = VALUE\n" in editor
 
 
 @pytest.mark.parametrize(
