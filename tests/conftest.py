@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ WITH_LITELLM = (
     "tests/provider/",
     "tests/edges/model/test_client.py",
     "tests/edges/model/test_litellm_table.py",
+    "tests/edges/model/wire/test_traffic.py",
     "tests/edges/doctor/test_provider.py",
     "tests/cli/test_bad_input.py::test_an_option_that_cannot_be_used",
     "tests/cli/test_budgets.py",
@@ -62,12 +64,15 @@ WITH_LITELLM = (
     "tests/cli/test_wrong_values.py",
     "tests/loop/test_context_loop.py::test_a_real_server",
 )
+# Tests that read every module of agent, which is parsed once.
+OF_SOURCES = ("tests/core/test_purity.py", "tests/test_rooms.py", "tests/test_style.py")
 # Fixtures that take seconds and are made once a worker: one worker has the quick tests that share them.
 SHARED = ("launched", "finished", "whole", "undisturbed", "rows_made")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(memory.begin())
+    sys.meta_path.insert(0, GUARD)
     config.addinivalue_line("markers", "xdist_group(name): has a worker for itself")  # known without xdist, too
 
 
@@ -77,8 +82,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         shared = [name for name in SHARED if name in getattr(item, "fixturenames", ())]
         if item.nodeid.startswith(WITH_LITELLM):
             put_in_group(item, "litellm")
+        elif item.nodeid.startswith(OF_SOURCES):
+            put_in_group(item, "sources")
         elif shared and item.get_closest_marker("slow") is None:
             put_in_group(item, shared[0])
+
+
+class LitellmGuard(MetaPathFinder):
+    """Refuses the import of litellm to a test that is not in the group of those that need it."""
+
+    item: pytest.Item | None = None  # at work
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        if fullname == "litellm" and self.item and not self.item.nodeid.startswith(WITH_LITELLM):
+            raise AssertionError(f"{self.item.nodeid} imports litellm, which takes seconds: name it in WITH_LITELLM")
+
+
+GUARD = LitellmGuard()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    GUARD.item = item
 
 
 def put_in_group(item: pytest.Item, name: str) -> None:

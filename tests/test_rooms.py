@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import agent
+from tests.bench.house import parse
 
 MOST_ENTRIES = 12
 # One entry a command: a list that is looked through by name.
@@ -52,7 +53,7 @@ def entries(folder: Path) -> list[str]:
 
 def imported(path: Path) -> Iterator[str]:
     """Modules, or names of modules, that a module imports, those inside functions too."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(parse(path)):
         if isinstance(node, ast.ImportFrom):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):

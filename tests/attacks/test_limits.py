@@ -249,7 +249,10 @@ def test_nothing_goes_on_without_its_supervisor(rung: str) -> None:
         assert child is not None and not any(map(is_running, child.tree))
 
 
-@pytest.mark.parametrize("rung", ["bwrap", "landlock", "off"])
+# Under bwrap it does not even see its supervisor.
+@pytest.mark.parametrize(
+    "rung", ["landlock", *(pytest.param(rung, marks=pytest.mark.slow) for rung in ("bwrap", "off"))]
+)
 def test_a_run_cannot_kill_its_supervisor(rung: str) -> None:
     code = """
     try: os.kill(os.getppid(), signal.SIGKILL)

@@ -22,6 +22,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import FrameType
 
@@ -72,7 +73,9 @@ def sources(root: Path) -> list[Path]:
     return sorted(path for path in root.rglob("*.py") if "__pycache__" not in path.parts)
 
 
+@cache
 def parse(path: Path) -> ast.Module:
+    """Kept for the next measure. No caller changes it."""
     return ast.parse(path.read_text("utf-8"))
 
 

@@ -50,7 +50,7 @@ def command_lines() -> Iterator[set[bytes]]:
             for path in Path("/proc").glob("[0-9]*/cmdline"):
                 with contextlib.suppress(OSError):
                     seen.add(path.read_bytes())
-            time.sleep(0.05)
+            time.sleep(0.1)
 
     thread = threading.Thread(target=look)
     thread.start()

@@ -7,12 +7,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 import agent
+from tests.bench.house import parse
 
 ROOT = Path(agent.__file__).parent
 CORE = sorted((ROOT / "core").rglob("*.py"))
@@ -60,11 +60,6 @@ IMPURE_CALLS = {"open", "exec", "eval", "compile", "input", "print", "breakpoint
 def name_of(path: Path) -> str:
     parts = path.relative_to(ROOT.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-@cache
-def parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text("utf-8"))
 
 
 def imports(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, str]]:

@@ -133,7 +133,16 @@ def test_another_edit_is_kept_beside_the_first(crashed: Workspace, refuse: Check
     assert sorted(crashed.repo().read(sha)["notes.txt"] for sha in rescued(crashed).values()) == ["first", "second"]
 
 
-@pytest.mark.parametrize("kind", ["deleted", "link", "folder", "binary", "executable", "fifo"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "deleted",
+        "link",
+        "folder",
+        # Read in the same way: tests/edges/git/test_repo.py
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("binary", "executable", "fifo")),
+    ],
+)
 def test_whatever_stands_in_a_files_place_is_kept(crashed: Workspace, refuse: Check, kind: str) -> None:
     path = crashed.path / "plot.py"
     text = path.read_text()
@@ -181,7 +190,15 @@ def test_a_branch_moved_by_hand_is_kept_and_brought_back(crashed: Workspace, ref
     assert rescued(crashed) == kept and not verify(crashed).disagreements
 
 
-@pytest.mark.parametrize("place", ["reset", "detached", "another branch", "no branch"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "detached",
+        "no branch",
+        # Each is a branch at another commit, as above.
+        *(pytest.param(place, marks=pytest.mark.slow) for place in ("reset", "another branch")),
+    ],
+)
 def test_a_branch_is_brought_back_from_wherever_git_was_led(crashed: Workspace, place: str) -> None:
     head = git(crashed, "rev-parse", "main")
     if place == "reset":

@@ -121,6 +121,7 @@ def test_a_metric_that_was_a_number_at_run_0_and_is_nan_now_fails_the_run(
     if given:
         (folder / "run_0").mkdir()
         (folder / "run_0" / "final_info.json").write_text(GIVEN)
+    (folder / "experiment.py").write_text(EXPERIMENT.replace("500_000", "5"))
     study = make_study(folder, limits=Limits(max_runs=1))
     (line,) = [line for line in EXPERIMENT.splitlines(keepends=True) if '"val_loss": curve[2]' in line]
     diverged = line.replace("curve[2]", "float('nan')")

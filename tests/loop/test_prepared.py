@@ -153,8 +153,9 @@ def test_an_evaluation_can_call_itself_self_reported(prepared: Study, tmp_path: 
     "harm",
     [
         "    (sealed / 'evaluate.py').write_text('print(1)')\n",
-        "    (sealed / 'json.py').write_text('loads = 1')\n",
-        "    (sealed.parent / 'baselines/small/plain-seed0.json').unlink()\n",
+        # Other changes of the same folder: tests/edges/template/test_frozen.py
+        pytest.param("    (sealed / 'json.py').write_text('loads = 1')\n", marks=pytest.mark.slow),
+        pytest.param("    (sealed.parent / 'baselines/small/plain-seed0.json').unlink()\n", marks=pytest.mark.slow),
     ],
 )
 def test_an_evaluator_that_a_run_overwrote_is_refused(prepared: Study, tmp_path: Path, harm: str) -> None:
@@ -172,6 +173,7 @@ def test_an_evaluator_that_a_run_overwrote_is_refused(prepared: Study, tmp_path:
     assert not closed_steps(prepared, Step.EVALUATE) and not prepared.workspace.run_folder(1).exists()
 
 
+@pytest.mark.slow  # quick: test_compiled_code_beside_sealed_sources_is_gone_before_the_next_step in tests/attacks
 def test_compiled_code_planted_beside_the_evaluator_is_not_run(make_study: MakeStudy, tmp_path: Path) -> None:
     folder = prepared_quadratic(tmp_path / "a template" / "quadratic")
     (folder / "sealed" / "scoring.py").write_text("WEIGHT = 1.0\n")

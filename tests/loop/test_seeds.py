@@ -148,14 +148,23 @@ def crash(body: str) -> str:
 @pytest.mark.parametrize(
     ("body", "told"),
     [
+        # The other ends: tests/core/failure/test_diagnose.py, and for a hang tests/attacks/test_limits.py
         (BAR + "os._exit(1)", ["printed no error", "exit code 1", "Training:"]),
-        ("import signal\nos.kill(os.getpid(), signal.SIGSEGV)", ["SIGSEGV", "killed by signal 11"]),
+        pytest.param(
+            "import signal\nos.kill(os.getpid(), signal.SIGSEGV)",
+            ["SIGSEGV", "killed by signal 11"],
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "print('waiting for a lock', flush=True)\ntime.sleep(600)",
             ["timed out", "waiting for a lock"],
-            marks=pytest.mark.slow,  # quick: tests/core/failure/test_diagnose.py, and tests/attacks/test_limits.py
+            marks=pytest.mark.slow,
         ),
-        ("print('all good')\nraise SystemExit(0)", ["wrote no run_1/final_info.json", "all good"]),
+        pytest.param(
+            "print('all good')\nraise SystemExit(0)",
+            ["wrote no run_1/final_info.json", "all good"],
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["progress bars only", "killed by a signal", "hang", "exit 0 without results"],
 )
