@@ -61,8 +61,10 @@ WITH_LITELLM = (
     "tests/cli/test_hostile.py",
     "tests/cli/test_models.py",
     "tests/cli/test_secrets.py",
+    "tests/cli/test_tell.py::test_an_unknown_price",
     "tests/cli/test_wrong_values.py",
     "tests/loop/test_context_loop.py::test_a_real_server",
+    "tests/report/test_frontier_tokens.py",
 )
 # Tests that read every module of agent, which is parsed once.
 OF_SOURCES = ("tests/core/test_purity.py", "tests/test_rooms.py", "tests/test_style.py")
