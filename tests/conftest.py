@@ -67,7 +67,7 @@ WITH_LITELLM = (
     "tests/report/test_frontier_tokens.py",
 )
 # Tests that read every module of agent, which is parsed once.
-OF_SOURCES = ("tests/core/test_purity.py", "tests/test_rooms.py", "tests/test_style.py")
+OF_SOURCES = ("tests/test_purity.py", "tests/test_rooms.py", "tests/test_style.py")
 # Fixtures that take seconds and are made once a worker: one worker has the quick tests that share them.
 SHARED = ("launched", "finished", "whole", "undisturbed", "rows_made")
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from agent.core.journal.kinds import PlanItem
 from agent.core.reply.plan import Plan, merge_plan, parse_reply, without_plan
 from agent.core.text.reasoning import strip_reasoning
-from tests.core.timing import takes_at_most
 from tests.examples import examples
 
 
@@ -328,20 +327,3 @@ def test_words_about_a_run_below_a_numbered_plan_are_no_item_of_it() -> None:
 def test_a_program_in_a_fence_is_no_plan() -> None:
     assert parse_reply("```python\nPLAN:\n1. x\n```\n").plan is None
     assert not parse_reply("```\nPLAN:\n1. x\n\nALL_COMPLETED\n```\n").all_completed
-
-
-@pytest.mark.parametrize(
-    "unit",
-    [
-        "PLAN:\n",
-        "PLAN:\n1. a\n",
-        "PLAN:\nwords\n\n",
-        "PLAN:\n| a | b |\n",
-        "PLAN:\n### Run 1: a\n\nwords\n\n",
-        "```text\nPLAN:\n",
-    ],
-)
-def test_many_headers_take_time_linear_in_their_number(unit: str) -> None:
-    reply = unit * 1_000
-    # Many seconds if each of them read all that follows.
-    assert takes_at_most(1, lambda: parse_reply(reply)) and takes_at_most(1, lambda: without_plan(reply))

@@ -6,7 +6,6 @@ import pytest
 
 from agent.core.text.lexer import Kind, mark_lines, read_lines
 from agent.core.text.markers import OwnMarks
-from tests.core.timing import takes_at_most
 
 LETTERS = {Kind.PROSE: ".", Kind.FENCE: "f", Kind.CODE: "c", Kind.BLOCK: "b", Kind.REASONING: "r"}
 LETTERS |= {Kind.PATCH: "p", Kind.OWN: "o"}
@@ -88,29 +87,6 @@ def test_text_and_numbers_are_those_of_the_reply_without_reasoning_and_returns()
 
 def test_in_other_texts_a_tag_is_a_word() -> None:
     assert [line.kind for line in mark_lines(["<think>", "a"])] == [Kind.PROSE, Kind.PROSE]
-
-
-@pytest.mark.parametrize(
-    "unit",
-    [
-        "```\n",
-        "```a\n",
-        "~~~\n```b\n",
-        "<<<<<<< SEARCH\n",
-        "=======\n",
-        BODY,
-        "```\n" + BODY,
-        "1. ```\n",
-        " ",
-        "`",
-        "<",
-    ],
-)
-def test_long_replies_take_time_linear_in_their_length(unit: str) -> None:
-    reply = unit * (15_000 // len(unit))
-    lines = read_lines.__wrapped__(reply)
-    assert takes_at_most(1, lambda: read_lines.__wrapped__(reply))  # many seconds if a line looked at all the others
-    assert [line.text for line in lines] == reply.split("\n")[: len(lines)] and len(lines) >= reply.count("\n")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import pytest
 
 from agent.core.text.reasoning import strip_reasoning
 from tests.core.edit.formats.reading import find_blocks
-from tests.core.timing import takes_at_most
 
 BODY = "<<<<<<< SEARCH\na = 1\n=======\na = 2\n>>>>>>> REPLACE\n"
 
@@ -56,35 +55,6 @@ def test_a_tag_in_a_fence_or_a_closed_block_is_text() -> None:
 
 def test_a_tag_in_a_block_that_is_never_closed_is_reasoning() -> None:
     assert strip_reasoning("a\n<<<<<<< SEARCH\n<think>b</think>c") == "a\n<<<<<<< SEARCH\nc"
-
-
-@pytest.mark.parametrize(
-    "unit",
-    [
-        "<think></think>",
-        "<think>",
-        "<think>\n",
-        "x <think>a\n</think> y\n",
-        "x\n</think>\n",
-        "</think> x ",
-        "<think x</think",
-        "<|channel|>final <|constrain|>",
-        "[/THINK]`",
-        "<inner_monologue ",
-        ">>>>>>> REPLACE[/THINK]\n",
-        "<a",
-        "[Reasoning] x [/think] ",
-        "(think)",
-        "<details><summary>think</summary>",
-        "<details></details>",
-        "< think >",
-        "```think\n",
-        "```think\n```\n",
-        "x <think> and ",
-    ],
-)
-def test_many_tags_take_time_linear_in_their_number(unit: str) -> None:
-    assert takes_at_most(1, lambda: strip_reasoning(unit * 2_500))  # many seconds if each tag read the text anew
 
 
 DRAFT = f"Maybe momentum, as in `<think>`:\n\nexperiment.py\n```python\n{BODY}```\nNo, that diverges.\n"

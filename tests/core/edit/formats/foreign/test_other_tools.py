@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 
 import pytest
 
 from agent.core.edit.apply import apply_reply
-from agent.core.edit.formats.foreign.other_tools import OTHER_TOOLS
-from agent.core.text.lexer import read_lines
-from tests.core.timing import is_linear
 
 FILES = {"experiment.py": "WIDTH = 8\nDEPTH = 2\n", "plot.py": "print('figure')\n", "notes.txt": "# Study\n"}
 BLOCK = "experiment.py\n```python\n<<<<<<< SEARCH\nWIDTH = 8\n=======\nWIDTH = 9\n>>>>>>> REPLACE\n```\n"
@@ -76,27 +72,6 @@ def test_other_tags_and_json_are_words(words: str) -> None:
 def test_a_block_within_tags_is_read(opening: str) -> None:
     result = apply_reply(FILES, f"{opening}\n{BLOCK}</file>\n", editable=list(FILES))
     assert not result.rejected and result.changed
-
-
-@pytest.mark.parametrize(
-    "part",
-    [
-        "<search>\n",
-        "<search><replace>",
-        "<replace>\n<search>\n",
-        "<path>plot.py</path>\n",
-        "<file path='plot.py'>\nx\n",
-        "[SEARCH",
-        "<function=write>\n",
-        "[TOOL_CALLS] plot.py content\n",
-        "<parameter name=",
-        '{"path": "plot.py", "content": [\n',
-        '[{"arguments": "{}"}]\n',
-    ],
-)
-def test_long_replies_take_linear_time(part: str) -> None:
-    size = min(100_000 // len(part), 3_000 // max(1, part.count("\n")))
-    assert is_linear(0.14, lambda size: partial(OTHER_TOOLS.find, read_lines(part * size), tuple(FILES)), size)
 
 
 def test_a_raw_call_in_json_is_still_applied() -> None:

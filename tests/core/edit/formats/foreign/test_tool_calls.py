@@ -1,14 +1,10 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 
 import pytest
 
 from agent.core.edit.apply import EditResult, apply_reply
-from agent.core.edit.formats.foreign.tool_calls import TOOL_CALLS
-from agent.core.text.lexer import read_lines
-from tests.core.timing import is_linear
 
 FILES = {"experiment.py": "A = 1\nB = 2\nC = 3\n", "notes.txt": "# Study\n", "plot.py": ""}
 AFTER = "A = 1\nB = 4\nC = 3\n"
@@ -80,10 +76,3 @@ def test_a_call_that_is_not_understood_for_certain_refuses_the_reply(reply: str,
 def test_commands_that_write_no_editable_file_are_prose():
     told = "```bash\npython experiment.py --out_dir=run_1 > log.txt\ncat notes.txt\n```\n"
     assert not edit(told).rejected and edit(SEARCH + told).changed
-
-
-@pytest.mark.parametrize(
-    "line", ["<old_str>", "<path>a</path>\n<old_str>a</old_str>\n<new_str>", '{"old_str": [', "[", '"old_str": 1']
-)
-def test_calls_are_found_in_time_linear_in_the_reply(line: str):
-    assert is_linear(0.14, lambda size: partial(TOOL_CALLS.find, read_lines(f"{line}\n" * size), FILES), 4_000)

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from functools import partial
 
 import pytest
 
 from agent.core.edit.apply import FORMATS, TAUGHT, apply_reply
-from agent.core.edit.formats.foreign.unread import find_unread
 from agent.core.edit.result import Reason
-from agent.core.text.lexer import read_lines
-from tests.core.timing import is_linear
 
 CODE = (
     "import json\n\nRATE = 0.3\nEPOCHS = 40\n\n\ndef measure(model):\n    score = model.score()\n"
@@ -109,13 +104,3 @@ def test_words_of_a_planner_to_an_editor_are_not_judged():
 def test_a_command_that_would_change_a_file_refuses_the_reply(command: str):
     result = apply_reply(FILES, EDIT + command, editable=list(FILES))
     assert not result.changed and "commands of a reply are not run" in result.rejected[0].hint
-
-
-@pytest.mark.parametrize(
-    "part", ["```python\nx = f(3)\n```\nThen:\n", "RATE = 0.3\nx.y = 1\n", '{"a": "b"}\n', "    x = f(3)\n\n", "Add:\n"]
-)
-def test_it_takes_linear_time(part: str):
-    def prepare(size: int) -> Callable[[], object]:
-        return partial(find_unread, read_lines(part * size), (), FILES, FILES)
-
-    assert is_linear(0.16, prepare, 2_000 // part.count("\n"))
