@@ -8,9 +8,11 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -166,3 +168,20 @@ def example(folder: Path) -> Path:
 def only_workspace(folder: Path, name: str = "momentum") -> Path:
     (found,) = folder.glob(f"workspaces/*/{name}")
     return found
+
+
+@pytest.fixture
+def hanging_up() -> Iterator[str]:
+    """Base address of a server that accepts each connection and closes it, as a provider that is down."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def close_each() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    listening.accept()[0].close()
+
+        thread = threading.Thread(target=close_each)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()

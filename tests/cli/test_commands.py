@@ -165,12 +165,12 @@ def test_settings_file_gives_defaults_below_the_command_line(scientist: Scientis
     assert refused.returncode == 2 and "[lunch] is no command" in refused.stderr
 
 
-def test_a_real_model_is_warned_of_before_anything_runs(scientist: Scientist, folder: Path) -> None:
+def test_a_real_model_is_warned_of_before_anything_runs(scientist: Scientist, folder: Path, hanging_up: str) -> None:
     """The provider cannot be reached: the idea pauses, and says how to go on."""
     (folder / "scientist.toml").write_text("[launch]\n")
     done = scientist(
         "launch", "ideas.json", "--idea", "1", "--template", QUADRATIC, "--model", "openai/gpt-none",
-        OPENAI_API_KEY="sk-canary", OPENAI_API_BASE="http://127.0.0.1:9/v1", SCIENTIST_PATIENCE_S="0",
+        OPENAI_API_KEY="sk-canary", OPENAI_API_BASE=hanging_up, SCIENTIST_PATIENCE_S="0",
     )  # fmt: skip
     assert done.stderr.startswith("sandbox: ")
     assert done.returncode == 3 and "scientist resume" in done.stdout

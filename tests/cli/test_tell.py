@@ -15,9 +15,8 @@ from tests.paths import QUADRATIC
 WORD = "Keep the rate\nbelow 0.1 [bold]."
 ONE = ("launch", "ideas.json", "--idea", "momentum", "--template", QUADRATIC, "--max-runs", 1)
 UNPRICED = ("--model", "openai/gpt-none")
-NOWHERE = {
+ANSWERLESS = {
     "OPENAI_API_KEY": "sk-canary-0123456789",
-    "OPENAI_API_BASE": "http://127.0.0.1:9/v1",
     "SCIENTIST_PATIENCE_S": "0",
 }
 
@@ -103,8 +102,11 @@ def test_what_is_no_workspace_hears_nothing(scientist: Scientist, folder: Path) 
     assert done.returncode == 2 and "holds no workspace" in done.stderr
 
 
-def test_an_unknown_price_pauses_with_exit_code_4_and_a_way_on(scientist: Scientist, folder: Path) -> None:
-    done = scientist(*ONE, *UNPRICED, "--max-cost-usd", 2, **NOWHERE)
+def test_an_unknown_price_pauses_with_exit_code_4_and_a_way_on(
+    scientist: Scientist, folder: Path, hanging_up: str
+) -> None:
+    variables = ANSWERLESS | {"OPENAI_API_BASE": hanging_up}
+    done = scientist(*ONE, *UNPRICED, "--max-cost-usd", 2, **variables)
     workspace = only_workspace(folder)
     quoted = shlex.quote(str(workspace.relative_to(folder)))
     assert done.returncode == 4, done.stderr
@@ -118,8 +120,8 @@ def test_an_unknown_price_pauses_with_exit_code_4_and_a_way_on(scientist: Scient
     (folder / "scientist.toml").write_text(
         '[models."openai/gpt-none"]\ninput_usd_per_mtok = 1.0\noutput_usd_per_mtok = 2.0\n'
     )
-    assert scientist("resume", workspace, **NOWHERE).returncode == 3
-    lifted = scientist("resume", workspace, "--max-cost-usd", 0, "--max-tokens", 10, **NOWHERE)
+    assert scientist("resume", workspace, **variables).returncode == 3
+    lifted = scientist("resume", workspace, "--max-cost-usd", 0, "--max-tokens", 10, **variables)
     assert lifted.returncode == 4 and "used 0 of --max-tokens 10" in lifted.stdout
     (idea,) = json.loads(scientist("status", "--json").stdout)["workspaces"]
     assert (idea["max_cost_usd"], idea["max_tokens"]) == (None, 10)
