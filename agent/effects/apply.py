@@ -18,8 +18,8 @@ from agent.core.prompt.render import render_no_change, render_refusal
 from agent.core.prompt.view import shown_files
 from agent.core.reply.code_request import CodeRequest
 from agent.core.reply.inquiry import Inquiry
-from agent.core.reply.outcome import Edit, Handover, Refusal, read_reply, refuse_unread
-from agent.core.reply.turn import Turn
+from agent.core.reply.outcome import read_reply, refuse_unread
+from agent.core.reply.turn import Edit, Handover, Refusal, Turn
 from agent.core.text.reasoning import strip_reasoning
 from agent.edges.system.reader import Unread, read_apart
 from agent.effects.commit import commit, trailers_of

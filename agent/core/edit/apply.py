@@ -2,8 +2,9 @@
 
 Blocks are applied in the order of the reply whatever their format, each to the result of those before it, and each
 SEARCH must fit exactly one place (match.py compares). Whole files and functions come before all blocks. If only blocks
-of notes.txt fail, the rest applies. Python that parsed before must parse after: the block that breaks a file is
-refused, or all blocks of that file if no single one does. `staged` never holds such a text.
+of notes.txt, or of other files that no run uses, fail, the rest applies. Python that parsed before must parse after:
+the block that breaks a file is refused, or all blocks of that file if no single one does. `staged` never holds such
+a text.
 
 Some blocks change nothing and count as applied: those whose SEARCH equals their REPLACE, and those that repeat exactly
 the change of an earlier block of the same reply. A block is refused if its REPLACE merely stands
@@ -30,7 +31,7 @@ from agent.core.edit.formats.search_replace import SEARCH_REPLACE
 from agent.core.edit.formats.unified_diff import UNIFIED_DIFF
 from agent.core.edit.formats.whole_texts import WHOLE_FILES, WHOLE_TEXTS
 from agent.core.edit.hints import unread_hint
-from agent.core.edit.result import Block, EditResult, Reason, Rejected
+from agent.core.edit.result import NOTES, Block, EditResult, Reason, Rejected
 from agent.core.edit.seen import Ranges
 from agent.core.edit.whole import put_text
 from agent.core.edit.workbench import Workbench, as_block, resolve_path
@@ -39,6 +40,7 @@ from agent.core.text.lexer import Line, read_lines
 __all__ = [
     "FORMATS",
     "LAST_FORMATS",
+    "NOTES",
     "TAUGHT",
     "WHOLE_FORMATS",
     "Block",
@@ -75,23 +77,21 @@ def apply_reply(
     editable: Collection[str],
     shown: Mapping[str, Ranges] | None = None,
     formats: Sequence[Format] = FORMATS,
+    spare: Collection[str] = (NOTES,),
 ) -> EditResult:
     """Apply every edit of a reply to files (path -> text), or none. Nothing else in the reply is acted on.
 
     editable: relative paths that blocks may change or create. shown: the lines that the model saw of files shown in
-    part. An edit of other lines is refused. Never raises on any reply, never changes `files`.
+    part. An edit of other lines is refused. spare: files without whose edits the rest is applied.
+    Never raises on any reply, never changes `files`.
     """
     lines = lines_of(reply, formats)
-    bench = Workbench(files, editable, shown)
-    if (fences := len({line.fence for line in lines if line.fence})) > MOST_FENCES:
-        hint = f"The reply holds {fences:,} fences; at most {MOST_FENCES:,} are read. Write the edits alone."
-        bench.reject(Block("", "", "", 1), Reason.MALFORMED, None, hint)
-        return bench.result()
+    bench = Workbench(files, editable, shown, spare)
     whole: set[str | Reason] = set()
-    edits = _in_order(found for each in formats for found in each.find(lines, editable))
-    if len(edits) > MOST_EDITS:
-        hint = f"The reply holds {len(edits)} edits; at most {MOST_EDITS} are applied. Use fewer, larger ones."
-        bench.reject(Block("", "", "", edits[MOST_EDITS].line), Reason.MALFORMED, None, hint)
+    edits = [] if _has_too_many_fences(lines) else _in_order(e for each in formats for e in each.find(lines, editable))
+    if _has_too_many_fences(lines) or len(edits) > MOST_EDITS:
+        line = edits[MOST_EDITS].line if edits else 1
+        bench.reject(Block("", "", "", line), Reason.MALFORMED, None, _say_excess(lines, len(edits)))
         return bench.result()
     for found in edits:
         if isinstance(found, FoundText):
@@ -108,6 +108,17 @@ def apply_reply(
         read = {found.line for found in edits if isinstance(found, FoundBlock) or found.name}
         return _refuse_unread(bench, lines, read, files, editable)
     return result
+
+
+def _has_too_many_fences(lines: Sequence[Line]) -> bool:
+    return len({line.fence for line in lines if line.fence}) > MOST_FENCES
+
+
+def _say_excess(lines: Sequence[Line], edits: int) -> str:
+    if edits:
+        return f"The reply holds {edits} edits; at most {MOST_EDITS} are applied. Use fewer, larger ones."
+    fences = len({line.fence for line in lines if line.fence})
+    return f"The reply holds {fences:,} fences; at most {MOST_FENCES:,} are read. Write the edits alone."
 
 
 def _refuse_unread(
@@ -144,10 +155,15 @@ def _is_pair(found: FoundBlock) -> bool:
 
 
 def apply_whole(
-    files: Mapping[str, str], reply: str, *, editable: Collection[str], shown: Mapping[str, Ranges] | None = None
+    files: Mapping[str, str],
+    reply: str,
+    *,
+    editable: Collection[str],
+    shown: Mapping[str, Ranges] | None = None,
+    spare: Collection[str] = (NOTES,),
 ) -> EditResult:
     """Apply whole files and whole functions of a reply, and its SEARCH/REPLACE blocks for other files, or nothing."""
-    return apply_reply(files, reply, editable=editable, shown=shown, formats=WHOLE_FORMATS)
+    return apply_reply(files, reply, editable=editable, shown=shown, formats=WHOLE_FORMATS, spare=spare)
 
 
 def has_blocks(reply: str) -> bool:

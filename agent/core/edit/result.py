@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -63,10 +64,9 @@ class Rejected:
     line: int | None
     hint: str
 
-    @property
-    def is_note(self) -> bool:
-        """Whether it is about notes.txt alone, so that the rest of the reply may be applied."""
-        return self.path == NOTES and self.reason is not Reason.OTHER_FILE
+    def is_only_of(self, files: Collection[str]) -> bool:
+        """Whether it is about one of these files alone, so that the rest of the reply may be applied."""
+        return self.path in files and self.reason is not Reason.OTHER_FILE
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def as_block(found: FoundBlock, path: str, divided: Split | None = None) -> Bloc
 
 @dataclass(frozen=True, slots=True)
 class AppliedBlock:
-    """A block that was applied, with the text of its file before and after. whole: it was a whole file or function."""
+    """An applied block, with the text of its file before and after. whole: it was a whole file or function."""
 
     block: Block
     before: str | None
@@ -58,10 +58,15 @@ class Workbench:
     """Takes blocks in the order of the reply. `result` ends it."""
 
     def __init__(
-        self, files: Mapping[str, str], editable: Collection[str], shown: Mapping[str, Ranges] | None = None
+        self,
+        files: Mapping[str, str],
+        editable: Collection[str],
+        shown: Mapping[str, Ranges] | None = None,
+        spare: Collection[str] = (NOTES,),
     ) -> None:
         self._original = dict(files)
         self._editable = list(dict.fromkeys(editable))
+        self._spare = spare
         self.staged = dict(files)
         self._shown = dict(shown or {})
         self._steps: list[AppliedBlock] = []
@@ -76,10 +81,8 @@ class Workbench:
         for i in range(count, len(self._rejected)):
             was = self._rejected[i]
             if found.place and was.reason is not Reason.MALFORMED:
-                said = (
-                    f"{was.hint}\nThis was read as a hunk of a {found.place.form}; a SEARCH/REPLACE block will do too."
-                )
-                self._rejected[i] = replace(was, hint=said)
+                said = f"This was read as a hunk of a {found.place.form}; a SEARCH/REPLACE block will do too."
+                self._rejected[i] = replace(was, hint=f"{was.hint}\n{said}")
 
     def _apply(self, found: FoundBlock) -> None:
         target = self._target(found)
@@ -291,17 +294,16 @@ class Workbench:
     def result(self) -> EditResult:
         for path in dict.fromkeys(s.block.path for s in self._steps):
             self._gate_python(path)
-        if any(r.path == NOTES and r.block.exact for r in self._rejected):
-            self._take_back(NOTES)
-        clean = all(r.is_note for r in self._rejected)
+        for path in {r.path for r in self._rejected if r.path in self._spare and (r.path != NOTES or r.block.exact)}:
+            self._take_back(path)
+        clean = all(r.is_only_of(self._spare) for r in self._rejected)
         files = self.staged if clean else self._original
-        applied = [s.block for s in self._steps]
-        rejected = sorted(self._rejected, key=lambda r: r.block.line)
-        same = tuple(dict.fromkeys(self.same))
-        return EditResult(dict(files), dict(self.staged), applied, rejected, files != self._original, same)
+        rejected, same = sorted(self._rejected, key=lambda r: r.block.line), tuple(dict.fromkeys(self.same))
+        made = [s.block for s in self._steps]
+        return EditResult(dict(files), dict(self.staged), made, rejected, files != self._original, same)
 
     def _take_back(self, path: str) -> None:
-        """Undo all changes of a file: half of a diff means nothing."""
+        """Undo all changes of a file: half of a diff means nothing, and half of a program less."""
         self._steps = [s for s in self._steps if s.block.path != path]
         self.staged = {name: text for name, text in self.staged.items() if name != path}
         if path in self._original:

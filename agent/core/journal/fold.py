@@ -147,7 +147,7 @@ def _applied(state: State, applied: Applied) -> State:
         attempt=replace(state.attempt, set_aside=None),
         plan=state.plan if applied.plan is None else applied.plan,
         warnings=state.warnings + ((applied.dropped,) if applied.dropped else ()),
-        notes_left_out=applied.dropped.replace("notes.txt: ", ""),
+        notes_left_out=applied.left_out,
     )
     trial = Candidate(state.code.head, applied.subject, applied.item, tried_before=tried_before)
     code = replace(state.code, tried=applied.code)

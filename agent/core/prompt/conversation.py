@@ -18,8 +18,7 @@ from agent.core.prompt.fit import fit, fit_conversation, fits
 from agent.core.prompt.parts import FILE_CHARS, room_of
 from agent.core.prompt.render import render_opening, render_repair
 from agent.core.prompt.view import TurnView
-from agent.core.reply.outcome import Refusal
-from agent.core.reply.turn import Turn
+from agent.core.reply.turn import Refusal, Turn
 from agent.core.text.lexer import find_unreadable
 from agent.core.text.redact import Redactor
 

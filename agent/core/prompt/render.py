@@ -24,7 +24,7 @@ from agent.core.prompt.view import RowView, TurnView
 from agent.core.reply.example import HYPOTHESIS, example_of
 from agent.core.reply.expectation import Reading, headline
 from agent.core.reply.inquiry import MOST_ANSWERS
-from agent.core.reply.outcome import Refusal
+from agent.core.reply.turn import Refusal
 from agent.core.text.plain import plain, plain_line
 
 SUBJECT_CHARS = 60

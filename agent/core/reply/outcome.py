@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from agent.core.code.digest import digest_code
 from agent.core.edit.apply import (
     LAST_FORMATS,
+    NOTES,
     TAUGHT,
     EditResult,
     Reason,
@@ -26,7 +27,7 @@ from agent.core.reply.inquiry import MOST_ANSWERS, Inquiry, find_inquiry, places
 from agent.core.reply.misses import CUT, Miss, find_misses, is_missed_command
 from agent.core.reply.plan import ParsedReply, Plan, merge_plan, parse_reply, without_plan
 from agent.core.reply.stuck import EXAMPLE, find_stuck
-from agent.core.reply.turn import Turn
+from agent.core.reply.turn import Edit, Handover, Refusal, Turn
 from agent.core.text.lexer import find_unreadable
 from agent.core.text.plain import plain_line
 from agent.core.text.reasoning import strip_reasoning
@@ -34,64 +35,6 @@ from agent.core.text.reasoning import strip_reasoning
 SUBJECT_WIDTH = 72
 NO_MORE = f"{MOST_ANSWERS} requests to see code were answered at this turn, and no more are: decide by what you know"
 CLOSING_FILES = frozenset({"notes.txt", "plot.py"})
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """A reply that can be carried out."""
-
-    # The next action once the edit is in place.
-    intent: Intent
-    # New texts of the files that it alters.
-    changes: dict[str, str]
-    # First line of the commit message.
-    subject: str
-    # Digest of the code that it leads to.
-    code: str
-    # The plan as the reply changes it. None if it says nothing of the plan.
-    plan: tuple[PlanItem, ...] | None = None
-    # Number of the plan item that it carries out.
-    item: int | None = None
-    # Blocks of notes.txt that were refused while the rest is carried out.
-    dropped: str = ""
-    # Places of code that it asks to see.
-    wanted: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Handover:
-    """A planner's prose, which the editor is to carry out. `staged` holds the files that its own blocks changed."""
-
-    instruction: str
-    staged: dict[str, str] = field(default_factory=dict)
-    plan: tuple[PlanItem, ...] | None = None
-    item: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A reply that leads to no attempt."""
-
-    # The main reason in one line.
-    summary: str
-    # Blocks that were refused, each with its reason.
-    rejected: tuple[Rejected, ...] = ()
-    # How many blocks were accepted.
-    applied: int = 0
-    # Texts of the files that the accepted blocks changed. They wait for a repair.
-    staged: dict[str, str] = field(default_factory=dict)
-    # The plan as the reply changes it. None if it says nothing of the plan.
-    plan: tuple[PlanItem, ...] | None = None
-    # Places in the reply that miss its form.
-    misses: tuple[Miss, ...] = ()
-    # It ended at its length limit.
-    cut: bool = False
-    # It could not be read, so none of its words is quoted.
-    is_unread: bool = False
-    # Why the same request would get the same reply, as "repeat"; empty if it may not.
-    stuck: str = ""
-    # Places of code that it asks to see beside its edits.
-    wanted: tuple[str, ...] = ()
 
 
 Outcome = Edit | Handover | Inquiry | Refusal
@@ -185,12 +128,13 @@ def _read(state: State, turn: Turn) -> Outcome:
         if state.stage is Stage.EXPERIMENTS and not _plans_only(state):
             kept = turn.changes_in(turn.base)
             return Refusal("the reply asks to see more code", misses=(Miss(NO_MORE),), staged=kept, plan=plan)
-    fatal = [r for r in result.rejected if state.stage is Stage.NOTES or not r.is_note]
+    spare = _spare(state, turn) if turn.edits_code([block.path for block in result.applied]) else (NOTES,)
+    fatal = [r for r in result.rejected if state.stage is Stage.NOTES or not r.is_only_of(spare)]
     if fatal:
         staged = turn.changes_in(result.staged)
         return Refusal(_count_rejected(fatal), tuple(fatal), len(result.applied), staged, plan)
     changes = turn.changes_in(result.files)
-    dropped = "; ".join(f"notes.txt: {r.reason}" for r in result.rejected)
+    dropped = "; ".join(dict.fromkeys(f"{r.path}: {r.reason}" for r in result.rejected))
     match state.stage:
         case Stage.NOTES if not changes:
             misses = () if has_blocks(reply) else find_misses(reply)
@@ -222,17 +166,23 @@ def _refuse_example(example: Example, plan: tuple[PlanItem, ...] | None) -> Refu
     return Refusal(said, plan=plan, misses=(Miss(advice),), stuck=EXAMPLE)
 
 
+def _spare(state: State, turn: Turn) -> tuple[str, ...]:
+    """The files whose refused edits do not keep the rest from a run: those that the run command does not use."""
+    others = [name for name in turn.editable if name not in turn.run_files]
+    return tuple(dict.fromkeys((NOTES, *(others if state.stage is Stage.EXPERIMENTS else ()))))
+
+
 def _edit(state: State, turn: Turn) -> EditResult:
     """The result of the reply's blocks, or of its whole functions and files if the request asked for those."""
-    base, seen = turn.base, turn.seen_in_base
+    base, seen, spare = turn.base, turn.seen_in_base, _spare(state, turn)
     asked_for_whole = turn.purpose is Purpose.WHOLE or (turn.purpose is Purpose.FIX and state.run.repeats > 1)
     if asked_for_whole and not has_blocks(turn.reply):
-        whole = apply_whole(base, turn.reply, editable=turn.editable, shown=seen)
+        whole = apply_whole(base, turn.reply, editable=turn.editable, shown=seen, spare=spare)
         if not _plans_only(state) or (whole.changed and not whole.rejected):
             return whole
-    result = apply_reply(base, turn.reply, editable=turn.editable, shown=seen)
+    result = apply_reply(base, turn.reply, editable=turn.editable, shown=seen, spare=spare)
     if result.rejected and _plans_only(state):  # other formats may be words to the editor
-        return apply_reply(base, turn.reply, editable=turn.editable, shown=seen, formats=TAUGHT)
+        return apply_reply(base, turn.reply, editable=turn.editable, shown=seen, formats=TAUGHT, spare=spare)
     return result
 
 

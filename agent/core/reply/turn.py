@@ -1,4 +1,4 @@
-"""One request to a model and its reply: the values that the prompt and the reading of the reply must agree on."""
+"""One request to a model, its reply, and the decision on it: values that prompts and the reading of replies share."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from agent.core.edit.apply import Rejected
 from agent.core.edit.seen import Ranges, carry
-from agent.core.journal.kinds import Purpose, Stage
+from agent.core.journal.kinds import Intent, PlanItem, Purpose, Stage
 from agent.core.model.messages import Message
 from agent.core.reply.example import Example, example_of
+from agent.core.reply.misses import Miss
 
-__all__ = ["Turn", "editable_at"]
+__all__ = ["Edit", "Handover", "Refusal", "Turn", "editable_at"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,64 @@ class Turn:
     def changes_in(self, texts: Mapping[str, str]) -> dict[str, str]:
         """The texts that differ from the newest commit."""
         return {name: text for name, text in texts.items() if self.files.get(name) != text}
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A reply that can be carried out."""
+
+    # The next action once the edit is in place.
+    intent: Intent
+    # New texts of the files that it alters.
+    changes: dict[str, str]
+    # First line of the commit message.
+    subject: str
+    # Digest of the code that it leads to.
+    code: str
+    # The plan as the reply changes it. None if it says nothing of the plan.
+    plan: tuple[PlanItem, ...] | None = None
+    # Number of the plan item that it carries out.
+    item: int | None = None
+    # Blocks of files that no run uses, refused while the rest is carried out.
+    dropped: str = ""
+    # Places of code that it asks to see.
+    wanted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A planner's prose, which the editor is to carry out. `staged` holds the files that its own blocks changed."""
+
+    instruction: str
+    staged: dict[str, str] = field(default_factory=dict)
+    plan: tuple[PlanItem, ...] | None = None
+    item: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A reply that leads to no attempt."""
+
+    # The main reason in one line.
+    summary: str
+    # Blocks that were refused, each with its reason.
+    rejected: tuple[Rejected, ...] = ()
+    # How many blocks were accepted.
+    applied: int = 0
+    # Texts of the files that the accepted blocks changed. They wait for a repair.
+    staged: dict[str, str] = field(default_factory=dict)
+    # The plan as the reply changes it. None if it says nothing of the plan.
+    plan: tuple[PlanItem, ...] | None = None
+    # Places in the reply that miss its form.
+    misses: tuple[Miss, ...] = ()
+    # It ended at its length limit.
+    cut: bool = False
+    # It could not be read, so none of its words is quoted.
+    is_unread: bool = False
+    # Why the same request would get the same reply, as "repeat"; empty if it may not.
+    stuck: str = ""
+    # Places of code that it asks to see beside its edits.
+    wanted: tuple[str, ...] = ()
 
 
 def editable_at(stage: Stage, editable: Collection[str]) -> tuple[str, ...]:

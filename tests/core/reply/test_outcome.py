@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agent.core.code.digest import digest_code
 from agent.core.edit.apply import Reason, name_edits
+from agent.core.journal.action_results import Applied
 from agent.core.journal.budget import Limits
 from agent.core.journal.kinds import Intent, PlanItem, Purpose, Role, Stage
 from agent.core.journal.state import Conversation, State
@@ -536,3 +537,44 @@ def test_other_faults_of_a_cut_reply_are_told_with_it() -> None:
 
 def test_a_command_stands_though_the_words_after_it_were_cut() -> None:
     assert edit(cut(after_run()), "ALL_COMPLETED\nIt was a pleas").intent is Intent.FINISH
+
+
+# Files that no run uses
+
+LOST_PLOT = block("plot.py", "WIDTH = 1\n", "WIDTH = 2\n")
+BROKEN_PLOT = block("plot.py", "SIZE = 1\n", "SIZE = (\n")
+
+
+@pytest.mark.parametrize("lost", [LOST_PLOT, PLOT + LOST_PLOT, BROKEN_PLOT, block("plot.py", "", "...\n")])
+def test_good_code_is_not_lost_for_a_figure_that_fits_nowhere(lost: str) -> None:
+    for reply in (FASTER + lost, lost + FASTER):
+        found = edit(fresh(), reply + NOTE)
+        assert set(found.changes) == {"experiment.py", "notes.txt"} and found.dropped.startswith("plot.py: ")
+    both = edit(fresh(), FASTER + LOST_PLOT + block("notes.txt", "No such words.\n", "Words.\n"))
+    assert both.dropped == "plot.py: SEARCH not found; notes.txt: SEARCH not found"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        LOST_PLOT,
+        NOTE + LOST_PLOT,
+        FASTER + MISSING + LOST_PLOT,
+        FASTER + block("plot.py", "MOMENTUM = 0.0\n", "MOMENTUM = 0.9\n"),  # a line of the run's code
+        FASTER + block("elsewhere.py", "SIZE = 1\n", "SIZE = 2\n"),
+    ],
+)
+def test_a_figure_that_fits_nowhere_is_told_where_no_code_waits_for_it(reply: str) -> None:
+    assert read(fresh(), reply).rejected  # type: ignore[union-attr]
+
+
+def test_at_the_end_a_figure_that_fits_nowhere_is_refused() -> None:
+    story = Story()
+    story.complete_run()
+    plotting = replace(story.state, stage=Stage.PLOT)
+    assert isinstance(read(plotting, LOST_PLOT, purpose=Purpose.PLOT), Refusal)
+
+
+def test_what_was_left_out_is_told_by_its_file() -> None:
+    assert Applied(dropped="notes.txt: a; notes.txt: b").left_out == "a; b"
+    assert Applied(dropped="plot.py: a; notes.txt: b").left_out == "plot.py: a; notes.txt: b" and not Applied().left_out
