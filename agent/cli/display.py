@@ -223,9 +223,9 @@ class Watch:
 
     def read_log(self, state: State) -> Callable[[], str] | None:
         """Reads the last line that the step at work printed. None if no step is."""
-        if not state.opened:
+        if not state.going:
             return None
-        log = self.workspace.step_folder(state.opened.folder) / LOG
+        log = self.workspace.step_folder(state.going.folder) / LOG
         return lambda: last_words(read_tail(log))
 
     def sleep(self, seconds: float) -> None:

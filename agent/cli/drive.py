@@ -309,8 +309,7 @@ def interrupt(workspaces: Sequence[Workspace], command: str = "") -> None:
 def find_going(workspace: Workspace) -> tuple[Runner, Path] | None:
     """The runner and the folder of the step that is going or waits, None if there is none."""
     state = read_state(workspace)
-    opened = state.opened or (state.replications.next and state.replications.next.opened)
-    folder = workspace.step_folder(opened.folder) if opened else None
+    folder = workspace.step_folder(state.going.folder) if state.going else None
     if folder is None and state.pending and state.pending.kind == "StartStep":
         folder = max(workspace.attempts.glob("*.*"), key=lambda p: p.stat().st_mtime, default=None)
     runner = runner_for(state.launched)

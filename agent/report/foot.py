@@ -58,6 +58,10 @@ class ShownWork:
 
 def describe_activity(state: State) -> ShownWork:
     """The current activity of an idea."""
+    if (one := state.replications.next) and (state.ended or state.pause):
+        seeds = state.replications.of(one.run)
+        place = f"{seeds.index(one) + 1} of {len(seeds)}"
+        return ShownWork(f"run {one.run} again, seed {one.seed} ({place})", state.launched.workspace)
     number, phase, candidate = state.run.number, phase_of(state), state.attempt.candidate
     run = (number, state.limits.max_runs) if number and state.stage is Stage.EXPERIMENTS else None
     what = ACTIVITIES.get(phase, phase)
@@ -146,7 +150,7 @@ class Pace:
 
     def guess(self, activity: ShownWork, state: State, number: int, since_s: float) -> ShownWork:
         """The activity of the idea of that number, with the times that are known."""
-        expected = self.steps.get(state.opened.step) if state.opened else None
+        expected = self.steps.get(state.going.step) if state.going else None
         if not self.runs:
             return replace(activity, expected_s=expected)
         here = state.limits.max_runs - len(state.rows)

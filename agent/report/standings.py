@@ -79,10 +79,10 @@ def read_standing(workspace: Workspace, name: Callable[[Path], str] = str) -> St
 
 def poll_step(workspace: Workspace, state: State) -> StepStatus | None:
     """The state of the step at work. None if there is none, or if it cannot be asked from here."""
-    if not state.opened:
+    if not state.going:
         return None
     try:
-        return runner_for(state.launched).poll(workspace.step_folder(state.opened.folder))
+        return runner_for(state.launched).poll(workspace.step_folder(state.going.folder))
     except OSError:  # another host's, and nothing can be written here; or a batch system that does not answer
         return None
 
@@ -92,7 +92,7 @@ def _find_silence(path: str, state: State, step: StepStatus | None) -> str:
 
     It is empty if the heartbeat is recent.
     """
-    if not (state.opened and isinstance(step, Running) and step.heartbeat_age_s > HEARTBEAT_LIMIT_S):
+    if not (state.going and isinstance(step, Running) and step.heartbeat_age_s > HEARTBEAT_LIMIT_S):
         return ""
     ways = f"wake it: kill -CONT {step.pid}, or end it: scientist stop {shlex.quote(path)}"
-    return f"{state.opened.folder}: {say_silence(step)}; {ways}"
+    return f"{state.going.folder}: {say_silence(step)}; {ways}"

@@ -192,7 +192,7 @@ def _work_state(state: State, activity: Activity) -> tuple[WorkState, str]:
     cause = "Ctrl-C, a signal or a crash ended the work on it"
     if silence:
         return WorkState.STALLED, f"{cause}; {silence}"
-    step = f"{state.opened.folder} goes on" if state.opened and activity.step_goes_on else "nothing is running"
+    step = f"{state.going.folder} goes on" if state.going and activity.step_goes_on else "nothing is running"
     return WorkState.INTERRUPTED, f"{cause}; {step}"
 
 

@@ -10,8 +10,9 @@ from rich.cells import cell_len
 
 from agent.core.journal.action_results import Closed, Linted, Opened
 from agent.core.journal.budget import Limits
-from agent.core.journal.events import Finished
+from agent.core.journal.events import Ended, Finished
 from agent.core.journal.kinds import Step
+from agent.core.journal.replications import Replicate, Seeded
 from agent.report.cells import cut, pad, settle, wrap
 from agent.report.foot import Pace, ShownWork, describe_activity, draw_line, last_words, read_tail, say_span
 from tests.core.journal_by_hand import Story
@@ -104,3 +105,13 @@ def test_text_is_cut_padded_and_wrapped_by_the_columns_that_it_takes() -> None:
     assert wrap("one two three", 9, "> ", "  ") == ["> one two", "  three"]
     assert wrap("one two", None, "> ") == ["> one two"] and wrap("", 10, "> ") == [">"]
     assert max(map(cell_len, wrap("\u4f60\u597d " * 40, 30))) <= 30
+
+
+def test_a_replication_shows_its_seed() -> None:
+    story = Story()
+    story.complete_run(0.5)
+    story.hear(Ended(True, "1 run completed"))
+    story.hear(Replicate(1, (7, 8), "key"))
+    assert describe_activity(story.state) == ShownWork("run 1 again, seed 7 (1 of 2)", "momentum")
+    story.hear(Seeded(1, 7, Opened(folder="run_1.seed_7.1")))
+    assert story.state.going == Opened(folder="run_1.seed_7.1") and story.state.opened is None

@@ -43,6 +43,7 @@ from agent.effects.run_step import Steps
 from agent.errors import StopRequested, UsageError
 from agent.loop import Loop
 from agent.report.progress import Yardstick
+from agent.report.standings import nearby
 from agent.report.status import best_run
 
 
@@ -63,7 +64,7 @@ def replicate(
     require_git()
     check_variables()
     workspace = open_idea(path, "replicate")
-    quoted = shlex.quote(str(workspace.path))
+    quoted = shlex.quote(nearby(workspace.path))
     mend_folders(workspace)
     try:
         with open_foot(), hold_lock(workspace.agent):
@@ -81,7 +82,7 @@ def replicate(
     tell_end(workspace, state, number, as_json=as_json)
     if waiting := state.replications.next:
         why = state.replications.halt or "stopped by request"
-        put(f"{workspace.path}: paused: {why}")
+        put(f"{nearby(workspace.path)}: paused: {why}")
         put(f"  go on: scientist replicate {quoted} {waiting.run}")
         raise typer.Exit(3)
     raise typer.Exit(0 if state.replications.results_of(number) else 1)
@@ -99,8 +100,8 @@ def open_seeds(workspace: Workspace) -> Loop:
     template = frozen_template(workspace, state.launched)
     if state.opened or (state.pending and state.pending.kind != "AskModel"):
         at = state.opened.folder if state.opened else "an edit"
-        way = f"scientist resume {shlex.quote(str(workspace.path))}"
-        raise UsageError(str(workspace.path), f"{at} is under way, though nobody waits for it", f"first: {way}")
+        way = f"scientist resume {shlex.quote(nearby(workspace.path))}"
+        raise UsageError(nearby(workspace.path), f"{at} is under way, though nobody waits for it", f"first: {way}")
     works_here = choose_sandbox(state.launched.sandbox)
     check_untouched(workspace, repo, state)
     watch = Watch(workspace, by=Yardstick(template.spec, template.baselines))
@@ -136,7 +137,7 @@ def choose_run(workspace: Workspace, state: State, template: Template, run: str)
     if run == "best":
         best = best_run(state, template.spec, template.baselines)
         if best is None and not done:
-            raise UsageError(str(workspace.path), "has no completed run", there_are)
+            raise UsageError(nearby(workspace.path), "has no completed run", there_are)
         return best.run if best else done[-1]
     text = run.removeprefix("run/").removeprefix("run_")
     if not (text.isascii() and text.isdecimal() and len(text) < 6):
@@ -144,7 +145,7 @@ def choose_run(workspace: Workspace, state: State, template: Template, run: str)
     if int(text) not in (0, *done):
         known = next((row for row in state.rows if row.run == int(text)), None)
         problem = "was given up, so it has no result" if known else "is not over, or does not exist"
-        raise UsageError(f"{workspace.path}: run {int(text)}", problem, there_are)
+        raise UsageError(f"{nearby(workspace.path)}: run {int(text)}", problem, there_are)
     return int(text)
 
 
@@ -157,8 +158,8 @@ def plan_seeds(workspace: Workspace, loop: Loop, run: int, count: int) -> Replic
     if waiting := state.replications.next:
         left = sum(not one.is_over for one in state.replications.all)
         if waiting.run != run:
-            way = f"first: scientist replicate {shlex.quote(str(workspace.path))} {waiting.run}"
-            raise UsageError(f"{workspace.path}: run {waiting.run}", f"has {left} seeds left to run", way)
+            way = f"first: scientist replicate {shlex.quote(nearby(workspace.path))} {waiting.run}"
+            raise UsageError(f"{nearby(workspace.path)}: run {waiting.run}", f"has {left} seeds left to run", way)
         note(f"run {run} again: {left} of the seeds that were asked for earlier are left; no others are added")
         return None
     template = frozen_template(workspace, state.launched)
@@ -175,7 +176,7 @@ def tell_end(workspace: Workspace, state: State, run: int, *, as_json: bool) -> 
     template = frozen_template(workspace, state.launched)
     lines = say_replications(state, template.spec, template.baselines, run)
     if not as_json:
-        for line in (f"{workspace.path}: run {run} again", *(f"  {line}" for line in lines)):
+        for line in (f"{nearby(workspace.path)}: run {run} again", *(f"  {line}" for line in lines)):
             put(line)
         if state.launched.control:
             put(f"  {state.launched.control}")

@@ -50,7 +50,9 @@ def stop(
             continue
         idle = ", though nothing is at work on it" if state and is_idle(workspace, state) else ""
         path = nearby(workspace.path)
-        typer.echo(f"{path}: asked to stop{idle}; go on: scientist resume {shlex.quote(path)}")
+        again = state.replications.next if state and state.ended else None
+        command = f"replicate {shlex.quote(path)} {again.run}" if again else f"resume {shlex.quote(path)}"
+        typer.echo(f"{path}: asked to stop{idle}; go on: scientist {command}")
     raise typer.Exit(code)
 
 

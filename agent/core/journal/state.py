@@ -298,6 +298,12 @@ class State:
         return replace(self, run=replace(self.run, wanted=wanted))
 
     @property
+    def going(self) -> Opened | None:
+        """The supervised step that is going on: the idea's own, or that of a replication."""
+        one = self.replications.next
+        return self.opened or (one.opened if one else None)
+
+    @property
     def open_keys(self) -> tuple[str, ...]:
         """Keys of commits that may be on the branch already, though no event names them."""
         pending = (self.pending.key,) if self.pending else ()
