@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
+from agent.core.failure.diagnose import TIMED_OUT
 from agent.core.failure.remedy import remedy_for
 from agent.core.journal.approval import wait_for_plan, wait_for_run
 from agent.core.journal.budget import Limits
@@ -132,7 +133,7 @@ def decide(state: State, limits: Limits) -> Action:
         case Stage.EXPERIMENTS:
             return _experiment(state, limits)
         case Stage.PLOT | Stage.NOTES if not state.completed_runs:
-            return GiveUp(f"no run was completed within {limits.max_runs} run numbers")
+            return GiveUp(f"no run was completed within {limits.max_runs} run numbers{_say_too_short(state)}")
         case Stage.PLOT | Stage.NOTES if not state.code.clean:
             return Restore(gives_up=False)
         case Stage.PLOT:
@@ -144,9 +145,17 @@ def decide(state: State, limits: Limits) -> Action:
             assert_never(state.stage)
 
 
+def _say_too_short(state: State) -> str:
+    """The option that helps, if the last attempts of every run ran out of time. Empty if they did not."""
+    ends = [row.failures[-1] for row in state.rows if row.failures]
+    if not ends or not all(end.startswith(TIMED_OUT) for end in ends):
+        return ""
+    return f", as each {TIMED_OUT} its limit; launch with a longer --run-s"
+
+
 def _experiment(state: State, limits: Limits) -> Action:
     if state.given_up_in_row >= limits.give_ups and not state.completed_runs:
-        return GiveUp(f"{state.given_up_in_row} run numbers in a row were given up")
+        return GiveUp(f"{state.given_up_in_row} run numbers in a row were given up{_say_too_short(state)}")
     if state.run.attempts_spent >= limits.attempts:
         return Restore(gives_up=True)
     chat = state.attempt.conversation

@@ -24,6 +24,8 @@ place = "../../data" if out_dir == "run_0" else "../../../data"
 with open(os.path.join(place, "words", "train.txt")) as file:
     words = file.read().split()
 points = load_points("points.tsv")
+with open(os.path.join("sets", "large.txt")) as file:
+    assert len(file.read()) == 1 << 20
 loss = sum((x - RATE) ** 2 for x in points) / len(points)
 os.makedirs(out_dir, exist_ok=True)
 means = {"ethanol": {"RMSE_E": loss}, "words": len(words)}
@@ -41,6 +43,7 @@ def put_folder(parent: Path, **more: str) -> Path:
         "experiment.py": EXPERIMENT,
         "points.tsv": "0.1\n0.4\n",
         "loader/__init__.py": LOADER,
+        "sets/large.txt": "a" * (1 << 20),
         "prompt.json": json.dumps({"system": "You study points.", "task_description": "Lower the error."}),
         "ideas.json": json.dumps([{"Name": "rate", "Title": t, "Experiment": "Vary it."} for t in ("Rate", "Again")]),
         "latex/template.tex": "",
@@ -68,6 +71,7 @@ def test_a_folder_is_launched_as_it_is(scientist: Scientist, folder: Path) -> No
     assert state.baseline.values.keys() == {"ethanol.RMSE_E", "words"} and state.rows[0].values["words"] == 3
     work = next((place / ".agent" / "attempts").glob("run_1.*")) / "work"
     assert (work / "points.tsv").read_text() == "0.1\n0.4\n" and not (work / "latex").exists()
+    assert (work / "sets" / "large.txt").is_symlink() and not (work / "sets").is_symlink()
     assert json.loads((work.parent / "spec.json").read_text())["deadline_s"] == 77
     assert "points.tsv" not in {path.name for path in place.iterdir()}
     assert "limits: run 77 s" in scientist("show", place).stdout

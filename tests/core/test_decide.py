@@ -788,3 +788,12 @@ def test_no_step_is_started_but_for_an_edit_or_after_trouble(seed: int) -> None:
             assert applied and applied[-1].commit == action.commit
             entitled.add((action.step, action.folder))
         dice.play(action)
+
+
+def test_runs_that_all_ran_out_of_time_name_the_option_that_helps() -> None:
+    story = Story(Limits(max_runs=2, attempts=1))
+    for text in ("timed out after 1800 s", "timed out after 1800 s"):
+        story.fail_attempt(failure(text, FailureKind.TIMED_OUT))
+        story.restore(gives_up=True)
+    said = "no run was completed within 2 run numbers, as each timed out after its limit; launch with a longer --run-s"
+    assert story.action == GiveUp(said)

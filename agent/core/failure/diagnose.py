@@ -19,6 +19,7 @@ from agent.core.failure.traceback import FATAL, render_chain
 from agent.core.text.plain import plain_line
 
 __all__ = [
+    "TIMED_OUT",
     "Failure",
     "FailureKind",
     "Location",
@@ -31,6 +32,7 @@ __all__ = [
     "unread_output",
 ]
 
+TIMED_OUT: Final = "timed out after"
 DETAIL_CHARS: Final = 6000
 _CHAIN_CHARS: Final = 3200
 _EARLIER_CHARS: Final = 900
@@ -185,7 +187,7 @@ def _classify(
     if exit.stopped:
         return FailureKind.INFRASTRUCTURE, "stopped by request"
     if exit.timed_out:
-        return FailureKind.TIMED_OUT, f"timed out after {_say_seconds(exit.deadline_s)}"
+        return FailureKind.TIMED_OUT, f"{TIMED_OUT} {_say_seconds(exit.deadline_s)}"
     if exit.breach:
         kind = FailureKind.OUT_OF_MEMORY if exit.breach.startswith("memory") else FailureKind.KILLED
         return kind, f"killed: {exit.breach}"

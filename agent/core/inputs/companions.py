@@ -17,6 +17,9 @@ _OWN = frozenset(
     }
 )  # fmt: skip
 _OWN_FOLDERS = frozenset({"baselines", "latex", "profiles", "refs", "sealed"})
+_ENVIRONMENT = "/pyvenv.cfg"  # of a virtual environment, at its top
+# Caches, and records of earlier work.
+_LEFT_BEHIND = frozenset({"__pycache__", "lightning_logs", "mlruns", "node_modules", "wandb"})
 _DRAWINGS = frozenset({"figs", "figures", "plots"})
 # "ideas.json", "seed_ideas.json", "ideas_20250127.json", "requirements-dev.txt"
 _LISTS = re.compile(r"(?:\w{1,60}_)?ideas(?:_\w{1,60})?\.json|requirements[\w.-]{0,60}\.txt")
@@ -41,14 +44,22 @@ def select_companions(paths: Iterable[str], taken: Collection[str], code: Iterab
     taken: files that a workspace's repository holds. code: texts that runs execute: a figure counts only if one of them
     names it.
     """
-    texts = tuple(code)
-    return tuple(path for path in paths if path not in taken and _is_companion(path, texts))
+    texts, listed = tuple(code), list(paths)
+    environments = {path.removesuffix(_ENVIRONMENT) for path in listed if path.endswith(_ENVIRONMENT)}
+    return tuple(
+        path for path in listed if path not in taken and _is_companion(path, texts) and not _lies_in(path, environments)
+    )
+
+
+def _lies_in(path: str, folders: Collection[str]) -> bool:
+    parts = path.split("/") if folders else []
+    return any("/".join(parts[:count]) in folders for count in range(1, len(parts)))
 
 
 def _is_companion(path: str, texts: tuple[str, ...]) -> bool:
     parts = path.split("/")
     first, is_top = parts[0], len(parts) == 1
-    if any(part.startswith(".") or part == "__pycache__" for part in parts) or path.endswith(".pyc"):
+    if any(part.startswith(".") or part in _LEFT_BEHIND for part in parts) or path.endswith(".pyc"):
         return False
     if is_top and (first in _OWN or _LISTS.fullmatch(first)):
         return False

@@ -37,6 +37,10 @@ def check_demands(
     if (one := first.get("GPU")) and not name_gpus(inherited.get("CUDA_VISIBLE_DEVICES")):
         remedy = 'run where there is one, or write: "cuda" if torch.cuda.is_available() else "cpu"'
         yield Remark("warn", "GPU", f"none is here, and {one.place} asks for one ({one.what})", remedy)
+    if data and any(name.startswith("data/") for name in template.companions):
+        yield Remark(
+            "warn", "data", f"--data {data} stands in the place of the template's own data/, which no run sees"
+        )
     if (one := first.get("data")) and not (data or _is_there(template, one.what)):
         yield Remark("warn", "data", f"{one.place} names {one.what}, which no run has", _say_data(source, one.what))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import os
 import shutil
@@ -74,7 +75,8 @@ def _still_is(copy: Path, name: str) -> bool:
 
 
 def _copy_files(folder: Path, target: Path) -> None:
-    """Copy each file that the hash counts, read-only. Empty folders are left out.
+    """Copy each file that the hash counts, read-only. Empty folders are left out. A large file that another copy of the
+    store holds already is shared with it.
 
     Files are read-only against mistakes. `check_frozen` protects the copy: read-only folders would make `rm -rf` fail.
     """
@@ -83,8 +85,25 @@ def _copy_files(folder: Path, target: Path) -> None:
         place = target / path.relative_to(folder)
         place.parent.mkdir(parents=True, exist_ok=True)
         with reading(folder, path):
+            twin = _find_twin(target.parent, path.relative_to(folder), path)
+            if twin:
+                os.link(twin, place)
+                continue
             shutil.copyfile(path, place)
         place.chmod(0o444)
+
+
+def _find_twin(store: Path, name: Path, path: Path) -> Path | None:
+    """A read-only file of that name and content in a copy of the store, if the file is large."""
+    status = path.stat()
+    if status.st_size < LARGE_BYTES:
+        return None
+    for twin in store.glob(f"[!.]*/{glob.escape(str(name))}"):
+        found = twin.lstat()
+        is_like = stat.S_ISREG(found.st_mode) and found.st_size == status.st_size and not found.st_mode & 0o222
+        if is_like and found.st_dev == store.stat().st_dev and _digest_file(twin) == _digest_file(path):
+            return twin
+    return None
 
 
 def _put_in_place(temporary: Path, copy: Path) -> None:

@@ -27,6 +27,11 @@ def test_files_about_the_template_and_outputs_of_runs_are_not_given(path: str) -
     assert select_companions([path], (), ("import torch",)) == ()
 
 
+def test_a_virtual_environment_is_not_given() -> None:
+    inside = ["venv/pyvenv.cfg", "venv/lib/a.py", "tools/env/pyvenv.cfg", "tools/env/bin/python", "wandb/run/x.json"]
+    assert select_companions([*inside, "tools/a.sh", "venv.txt"], (), ()) == ("tools/a.sh", "venv.txt")
+
+
 def test_files_that_are_edited_are_no_companions_and_figures_are_if_code_reads_them() -> None:
     paths = ["config.yaml", "loss.png", "photo.png", "model/net.py"]
     code = ['image = Image.open("photo.png")']

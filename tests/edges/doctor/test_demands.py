@@ -60,3 +60,4 @@ def test_nothing_is_told_of_what_a_run_has(toy: Path, tmp_path: Path) -> None:
     (toy / "data").mkdir()
     (toy / "data" / "words.txt").write_text("a")
     assert warned(toy) == {}
+    assert "in the place of the template's own data/" in warned(toy, data=tmp_path)["data"]

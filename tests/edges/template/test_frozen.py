@@ -321,3 +321,19 @@ def test_a_large_file_is_read_once_until_it_changes(folder: Path, monkeypatch: p
     large.write_bytes(b"b" * LARGE_BYTES)
     os.utime(large, ns=(stamps.st_atime_ns, stamps.st_mtime_ns))
     assert hash_folder(folder) != first, "the time of its last change cannot be set back"
+
+
+def test_copies_that_differ_in_code_alone_share_their_large_files(folder: Path, tmp_path: Path) -> None:
+    (folder / "sets").mkdir()
+    large = folder / "sets" / "[a] large.bin"
+    large.write_bytes(b"a" * LARGE_BYTES)
+    copies = [freeze_template(folder, tmp_path / "store")]
+    for change in ("code", "data"):
+        (folder / "experiment.py").write_text(f"change = {change!r}\n")
+        if change == "data":
+            large.write_bytes(b"b" * LARGE_BYTES)
+        copies.append(freeze_template(folder, tmp_path / "store"))
+    files = [(copy / "sets" / large.name).stat() for copy in copies]
+    assert files[0].st_ino == files[1].st_ino != files[2].st_ino and not files[0].st_mode & 0o222
+    for copy in copies:
+        check_frozen(copy)
