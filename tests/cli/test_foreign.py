@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
+from agent.cli.commands.launch import announce_modules
+from agent.edges.template.load import load_template
 from agent.edges.workspace.layout import open_workspace, read_state
 from tests.cli.conftest import Scientist
 
@@ -53,7 +58,7 @@ def put_folder(parent: Path, **more: str) -> Path:
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
-    (parent / "datasets" / "words").mkdir(parents=True)
+    (parent / "datasets" / "words").mkdir(parents=True, exist_ok=True)
     (parent / "datasets" / "words" / "train.txt").write_text("a b c")
     return folder
 
@@ -80,3 +85,13 @@ def test_a_folder_is_launched_as_it_is(scientist: Scientist, folder: Path) -> No
     copies = line.partition(" && env ")[0]
     subprocess.run(["/bin/sh", "-c", copies], cwd=folder, check=True)
     assert (folder / "repeat" / "points.tsv").read_text() == "0.1\n0.4\n" and (folder / "repeat" / "loader").is_dir()
+
+
+def test_a_launch_says_which_modules_are_missing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = {"experiment.py": "import loader, json\n", "loader/__init__.py": "import nowhere_to_be_found\n"}
+    template = load_template(put_folder(folder, **files))
+    announce_modules(template, Path(sys.executable))
+    said = capsys.readouterr().err
+    assert said.startswith("modules: nowhere_to_be_found: imported by the template's code, and not installed for")
+    announce_modules(load_template(put_folder(folder, **{"experiment.py": "import json\n"})), Path("none"))
+    assert not capsys.readouterr().err

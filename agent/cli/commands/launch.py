@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -32,7 +33,7 @@ from agent.cli.environment import (
 )
 from agent.cli.models import check_roles, control_of, titles_of, to_launched
 from agent.cli.options import Chosen, IdeasArg, LaunchSettings, spread_settings
-from agent.cli.places import find_ideas, ideas_roots, read_ideas, template_roots
+from agent.cli.places import environment_cache, find_ideas, ideas_roots, read_ideas, template_roots
 from agent.cli.terminal import note, read_redactor, say
 from agent.core.authoring.check import numbers_in
 from agent.core.evidence.baseline import primary_metric
@@ -41,6 +42,7 @@ from agent.core.inputs.idea import NAME_CHARS, Idea, choose_ideas
 from agent.core.inputs.judged import say_stand_in
 from agent.core.journal.events import STEP_LIMITS, Launched
 from agent.edges.doctor.demands import check_demands
+from agent.edges.doctor.machine import check_modules
 from agent.edges.model.replay import replay_name
 from agent.edges.run.prepare_step import limits_of
 from agent.edges.sandbox.choose import choose_sandbox
@@ -49,6 +51,7 @@ from agent.edges.template.authoring.inspect import check_given_run, read_given_r
 from agent.edges.template.data import Prepared
 from agent.edges.template.frozen import freeze_template
 from agent.edges.template.load import Template, find_template, load_template, read_spec
+from agent.edges.template.origin import needed_modules
 from agent.edges.workspace.layout import Extras, Workspace, create_batch, template_store, with_name
 from agent.edges.workspace.refs import find_refs
 from agent.report.standings import nearby
@@ -91,7 +94,7 @@ def launch(context: typer.Context, ideas: IdeasArg, settings: LaunchSettings) ->
     again = Chosen(name, settings.profile, settings.python, settings.data)
     found = weigh_baselines(frozen, give(interpreter, data, prepared), again)
     announce_baselines(found)
-    announce_template(source, asked, sandbox.kind, data)
+    announce_template(source, asked, sandbox.kind, data, interpreter)
     launched = under_doubt(describe_launch(asked, frozen, interpreter, prepared), found)
     extras = Extras(refs, start.texts if start else {})
     made = create_batch(workspaces, batch_name(file), chosen, frozen, launched, extras)
@@ -99,7 +102,7 @@ def launch(context: typer.Context, ideas: IdeasArg, settings: LaunchSettings) ->
     raise typer.Exit(say_batch(made, drive_all(made)))
 
 
-def announce_template(source: Template, asked: Launched, sandbox: SandboxKind, data: Path | None) -> None:
+def announce_template(source: Template, asked: Launched, sandbox: SandboxKind, data: Path | None, python: Path) -> None:
     """Print what a person should know of the template's metrics, its limits and the wishes of its code."""
     if stand_in := say_stand_in(read_spec(source.folder), source.spec, source.profile):
         say(f"warning: {stand_in}")
@@ -107,6 +110,15 @@ def announce_template(source: Template, asked: Launched, sandbox: SandboxKind, d
         announce_given_run(source)
     announce_limits(source, asked)
     for remark in check_demands(source, source.folder, sandbox, data, os.environ):
+        say(remark.text)
+    announce_modules(source, python)
+
+
+def announce_modules(template: Template, python: Path) -> None:
+    """Print which modules the code imports and the interpreter lacks, that was not made for it."""
+    is_made_for_it = template.spec.environment.install and python.is_relative_to(environment_cache())
+    needed = set(needed_modules(template.folder, template.spec, template.files)) - sys.stdlib_module_names
+    if needed and not is_made_for_it and (remark := check_modules(template, python)).level != "ok":
         say(remark.text)
 
 

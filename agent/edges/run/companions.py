@@ -15,7 +15,7 @@ from agent.edges.template.load import Template
 __all__ = ["put_companions"]
 
 MOST_IN_FOLDER = 500  # files below a folder: one with more is linked as a whole
-MOST_COPIED_BYTES = 32 << 20
+MOST_COPIED_BYTES = 8 << 20
 MOST_OPENED = 500  # paths that a sandbox opens one by one
 _READ_ONLY, _OWN_COPY = 0o444, 0o644
 
