@@ -9,10 +9,12 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from agent.cli.commands.status import Board, Found
 from agent.cli.display import RemarkPrinter, Watch, choose_spinner, is_live
 from agent.cli.terminal import clean_streams
 from agent.core.journal.action_results import Linted, Opened
@@ -21,8 +23,10 @@ from agent.core.journal.kinds import Step
 from agent.core.text.remark import Remark
 from agent.edges.workspace.layout import Workspace
 from agent.report.foot import Pace
+from agent.report.status import WorkState
 from tests.cli.conftest import LIMIT_S, SCIENTIST, Launched, Scientist, environment, only_workspace
 from tests.cli.screens import terminal
+from tests.cli.test_status_lines import DONE
 from tests.core.journal_by_hand import Story
 from tests.overlays import held_quadratic
 from tests.paths import QUADRATIC
@@ -53,11 +57,12 @@ def talking(folder: Path) -> Path:
 def test_a_launch_has_one_moving_line_below_whole_ones_and_ends_with_a_table(
     columns: int, folder: Path, talking: Path
 ) -> None:
+    plain = {"NO_COLOR": "1"} if columns == 80 else {}
     with terminal(columns, 40) as seen:
-        seen.start(folder, "launch", "ideas.json", "--template", talking, "--profile", "slow", "--max-runs", 1)
+        seen.start(folder, "launch", "ideas.json", "--template", talking, "--profile", "slow", "--max-runs", 1, **plain)
         assert seen.end() == 0
         left, frames, moved = seen.everything(), seen.frames, seen.written.count(b"\x1b[2K")
-        colours = {line.partition(" ")[0]: seen.colours(row) for row, line in enumerate(seen.lines())}
+        assert bool(re.search(rb"\x1b\[[0-9;]*3[0-9]m", seen.written)) is not bool(plain)
     assert moved > 20 and not [line for line in left if SPINNER.match(line)], "no frame of the spinner stays"
     moving = [[line for line in frame if SPINNER.match(line)] for frame in frames]
     assert all(len(lines) <= 1 for lines in moving), "it is one line at every time"
@@ -76,7 +81,6 @@ def test_a_launch_has_one_moving_line_below_whole_ones_and_ends_with_a_table(
     table = left[left.index("2 ideas: 2 completed") :]
     assert sum(line.endswith(("/momentum", "/rates")) for line in table[2:-2]) == 2
     assert table[-2].startswith("look: scientist show workspaces/") and table[-1].endswith("-ideas")
-    assert colours["2"] == {"default"} and "default" in colours["look:"]
 
 
 def test_ctrl_c_leaves_a_clean_screen_and_status_and_watch_tell_the_truth(folder: Path) -> None:
@@ -108,6 +112,31 @@ def test_ctrl_c_leaves_a_clean_screen_and_status_and_watch_tell_the_truth(folder
     with terminal(80) as plain:
         plain.start(folder, "status", NO_COLOR="1")
         assert plain.end() == 0 and plain.lines() == seen.lines() and plain.colours(1) == {"default"}
+
+
+def test_a_watch_ends_with_the_work_or_with_ctrl_c_and_shows_as_much_as_the_screen_has(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    going, pending = replace(DONE, state=WorkState.RUNNING, at_work=True), replace(DONE, state=WorkState.PENDING)
+    slept: list[float] = []
+    board = Board(Path("ws"), False, (), sleep=slept.append)
+    page = board.page(Found([going, *[DONE] * 40], ["ws/b: is gone"]), 100, 10)
+    assert len(page) == 10 and str(page[1]) == "ws/b: is gone"
+    assert re.fullmatch(r"and \d+ lines below; scientist status \| less", str(page[-1]))
+    assert str(page[0]).endswith("  41 ideas: 40 completed, 1 running")
+    stalled, paused = (replace(DONE, state=state) for state in (WorkState.STALLED, WorkState.PAUSED))
+    assert board.is_over(Found([stalled, paused, DONE], [])) and not board.is_over(Found([going, stalled], []))
+    assert board.is_over(Found([], [])) and slept == []
+    for next_look, is_over in ((going, False), (pending, True)):  # one idea has ended, the next has not begun
+        monkeypatch.setattr(Board, "read", lambda self, look=next_look: Found([DONE, look], []))
+        assert board.is_over(Found([DONE, pending], [])) is is_over
+
+    def press(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    found = Found([going], [])
+    assert Board(Path("ws"), False, (), sleep=press).redraw(found) is found
+    assert "\x1b" not in capsys.readouterr().err
 
 
 def test_a_watch_in_a_pipe_ends_and_status_shows_a_part_if_it_is_asked_for(
