@@ -295,7 +295,8 @@ def interrupt(workspaces: Sequence[Workspace], command: str = "") -> None:
             continue
         going.append((*found, quoted))
         say(f"interrupted; {found[1].name} goes on. Ctrl-C again within {SECOND_INTERRUPT_S:g} s kills it.")
-        say(f"  go on: scientist {command or f'resume {quoted}'}    stop it: scientist stop {quoted}")
+        say(f"  go on: scientist {command or f'resume {quoted}'}")
+        say(f"  stop it: scientist stop {quoted}")
     try:
         time.sleep(SECOND_INTERRUPT_S if going else 0)
     except KeyboardInterrupt:

@@ -50,8 +50,10 @@ def count_states(standings: Iterable[Standing]) -> str:
 def _reasons(standings: Sequence[Standing], width: int | None) -> Iterator[Text]:
     """Why ideas wait for a person, or have failed."""
     told = [s for s in sort_standings(standings) if s.reason and (s.needs_person or s.state is WorkState.FAILED)]
+    names = Counter(s.name for s in standings)
     for s in told[:MOST_REASONS]:
-        head = f"{s.name} is {s.state}: " if s.state is not WorkState.FAILED else f"{s.name} failed: "
+        name = s.name if names[s.name] == 1 else s.path
+        head = f"{name} is {s.state}: " if s.state is not WorkState.FAILED else f"{name} failed: "
         for line in wrap(head + plain_line(s.reason, REASON_CHARS), width, rest="    "):
             yield Text(line, STYLES.get(s.state, ""))
     if len(told) > MOST_REASONS:

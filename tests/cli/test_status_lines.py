@@ -119,6 +119,12 @@ def test_remarks_name_a_few_ideas_and_are_said_once() -> None:
     assert "run without a sandbox" in told and "self-reported" in told
 
 
+def test_a_reason_names_the_path_of_an_idea_whose_name_another_has() -> None:
+    lines = shown([PAUSED, replace(DONE, path="workspaces/other/matryoshka_prefix_sae")], None)
+    assert f"{PAUSED.path} is interrupted: {PAUSED.reason}" in lines
+    assert f"{PAUSED.name} is interrupted: {PAUSED.reason}" in shown([PAUSED, idea("x", "worse", -0.1)], None)
+
+
 def test_reasons_are_bounded_in_number_and_length() -> None:
     many = [replace(PAUSED, name=f"i{n}", reason="no " * 100_000) for n in range(40)]
     lines = shown(many, 100)
