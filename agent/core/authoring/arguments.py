@@ -82,7 +82,8 @@ class Arguments:
 
 def find_arguments(files: Mapping[str, str]) -> Arguments:
     """How the first of the files that reads arguments does it. Its own file first."""
-    for number, (file, whole) in enumerate(files.items()):
+    code = [(file, text) for file, text in files.items() if file.endswith(".py")]
+    for number, (file, whole) in enumerate(code):
         text = whole if number == 0 else _MAIN.split(whole)[0]  # what a module does when it is run itself
         script = next(iter(read_scripts({file: text})), None)
         for found in _readers(script) if script else ():

@@ -226,7 +226,7 @@ KINDS = {
                 main()
             """
         ),
-        "hydra", ("val_best_loss",), "printed", seeded="L.seed_everything(cfg.seed)", folder="hydra.run.dir={out_dir}",
+        "hydra", ("best_val_loss",), "printed", seeded="L.seed_everything(cfg.seed)", folder="hydra.run.dir={out_dir}",
     ),
     "tyro": Kind(
         one(
@@ -251,6 +251,8 @@ KINDS = {
                 writer = SummaryWriter("runs")
                 for global_step in range(args.total_timesteps):
                     writer.add_scalar("charts/episodic_return", random.random(), global_step)
+                    writer.add_scalar("losses/approx_kl", 0.1, global_step)
+                    writer.add_scalar("charts/SPS", 10, global_step)
             """
         ),
         "tyro", ("episodic_return",), "logged", counter="global_step", length=("total_timesteps", 500000),

@@ -58,10 +58,10 @@ class Labelled:
 
 def slug(label: str) -> str:
     """A name for a metric: "Test set: Average loss" gives test_loss."""
-    words = [w.lower() for w in _WORD.findall(re.sub(r"([a-z])([A-Z])", r"\1_\2", label).replace("_", " "))]
-    split = next((_SPLITS[w] for w in words if w in _SPLITS), "")
-    rest = [w.lstrip("@") for w in words if w not in _SPLITS and w not in _FILLING]
-    kept = ([split] if split else []) + rest[-3:]
+    words = [w.lower().lstrip("@") for w in _WORD.findall(re.sub(r"([a-z])([A-Z])", r"\1_\2", label).replace("_", " "))]
+    kept = [_SPLITS.get(w, w) for w in words if w not in _FILLING][-4:]
+    if len(kept) > 1 and kept[-1] in _SPLITS.values():  # as in Loss/val
+        kept = [kept[-1], *kept[:-1]]
     return "_".join(kept or words[-1:])
 
 
@@ -71,7 +71,8 @@ def is_metric(name: str) -> bool:
 
 
 def is_held_out(name: str) -> bool:
-    return name.split("_")[0] in ("test", "val", "eval", "dev")
+    """Whether a name says that a number is of data that the model was not trained on."""
+    return not {"test", "val", "eval"}.isdisjoint(name.split("_"))
 
 
 def is_progress(name: str) -> bool:

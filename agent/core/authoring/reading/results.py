@@ -8,7 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from agent.core.authoring.reading.labels import Labelled, is_held_out, is_metric, is_progress, labelled, slug
+from agent.core.authoring.reading.labels import (
+    Labelled,
+    direction_of,
+    is_held_out,
+    is_metric,
+    is_progress,
+    labelled,
+    slug,
+)
 from agent.core.authoring.reading.script import Function, Script, Site, full_name, read_scripts
 from agent.core.code.source import show_code
 from agent.core.text.plain import plain_line
@@ -93,6 +101,7 @@ def best_results(found: list[Results], first: str, printed: Sequence[str] = ()) 
         number, r = item
         names = [v.name for v in r.values]
         points = 8 * any(is_held_out(name) for name in names) + 4 * any(is_metric(name) for name in names)
+        points += 2 * any(direction_of(name) == "higher" for name in names)
         points += 3 * (r.counter is None) + 2 * bool(r.whole) - 20 * (r.file != first)
         points -= 10 * r.is_rare + 4 * (r.kind == "a variable") + 2 * (names == ["loss"])
         points += 16 * any(name in seen or name.partition("_")[2] in seen for name in names)

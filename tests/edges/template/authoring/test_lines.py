@@ -23,6 +23,8 @@ PLACE = re.compile(r"t/([\w.]+):(\d+): ")
 
 def follow(files: dict[str, str], remark: Remark) -> dict[str, str]:
     """The files after a person has done what the remark says, word for word."""
+    if "for seeds write instead" in remark.text:
+        return follow_seeds(files, remark)
     placed = PLACE.match(remark.text)
     assert placed, remark.text
     name, number = placed[1], int(placed[2])
@@ -39,8 +41,6 @@ def follow(files: dict[str, str], remark: Remark) -> dict[str, str]:
     elif first := re.search(r"add the first line below the imports \(line (\d+)\)", remark.text):
         code[number - 1] = new[1]
         code[int(first[1]) - 1 : int(first[1]) - 1] = [remark.lines[0]]
-    elif "for seeds write instead" in remark.text:
-        return follow_seeds(files, remark)
     else:
         assert "write instead" in remark.text, remark.text
         code[number - 1 : number] = new
