@@ -148,7 +148,7 @@ def drive(
         if resumed:
             withdraw_stop(workspace, VOICE.age_s())
         if discards_edits:
-            say_discarded(workspace, resumed)
+            say_discarded(workspace)
         watch = watch or Watch(workspace)
         loop, change = open_loop(workspace, ledger, settings, resumed, watch, heeds=not discards_edits)
         if loop.state.ended and not (change and change.more_runs):
@@ -161,11 +161,9 @@ def drive(
     return exit_code(state)
 
 
-def say_discarded(workspace: Workspace, resumed: Callable[[State], Resumed] | None) -> None:
-    """Bring a workspace back to its journal, if the idea goes on, and print the git refs that keep the edits."""
+def say_discarded(workspace: Workspace) -> None:
+    """Bring a workspace back to its journal, and print the git refs that keep the edits."""
     state = read_state(workspace)
-    if state.ended and not (resumed and resumed(state).more_runs):
-        return
     for name in discard_edits(workspace, workspace.repo(), state):
         say(f"{nearby(workspace.path)}: kept as {name}")
 

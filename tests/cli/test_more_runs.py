@@ -31,3 +31,18 @@ def test_an_ended_batch_gets_more_runs(scientist: Scientist, launched: Launched,
     assert rest.returncode == 0 and "momentum: has ended already: 2 runs completed" in rest.stderr
     ideas = json.loads(scientist("status", "--json").stdout)["workspaces"]
     assert [(idea["state"], idea["run"], idea["max_runs"]) for idea in ideas] == [("completed", 2, 2)] * 2
+
+
+def test_edits_made_after_the_end_are_kept_before_it_goes_on(
+    scientist: Scientist, launched: Launched, folder: Path
+) -> None:
+    launched("--max-runs", 1)
+    workspace = only_workspace(folder)
+    (workspace / "experiment.py").write_text("print('by hand')\n")
+    for command in (("resume", workspace, "--max-runs", 2), ("replicate", workspace)):
+        refused = scientist(*command)
+        assert refused.returncode == 6 and "resume --discard-edits" in refused.stderr
+    done = scientist("resume", "--discard-edits", workspace)
+    assert "kept as refs/rescue/" in done.stderr and "has ended already" in done.stderr
+    assert "by hand" not in (workspace / "experiment.py").read_text()
+    assert "ok: " in scientist("verify", workspace).stdout

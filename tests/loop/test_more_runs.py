@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from agent.core.journal.budget import Limits
 from agent.core.journal.events import Event, Resumed
 from agent.core.journal.state import State
+from agent.edges.model.replay import ReplayModel
 from agent.edges.verify import verify
 from tests.fakes import ScriptedModel, block
 from tests.loop.conftest import Study
@@ -40,3 +42,16 @@ def test_an_ended_idea_goes_on_and_its_model_hears_its_last_words(study: Study) 
     assert "too low, still" in (path / "notes.txt").read_text() and "# drawn once" in (path / "plot.py").read_text()
     assert not verify(study.workspace).disagreements
     assert study.loop([]).run(Resumed()).ended  # nothing more to do
+
+
+def test_a_replay_goes_on_where_its_recording_went_on(make_study: Callable[..., Study], study: Study) -> None:
+    more = Resumed(limits=Limits(max_runs=2), more_runs=True)
+    study.loop([PLAN + FASTER, DONE, PLOT, NOTES], runner=instant_runner()).run()
+    study.loop([MOMENTUM, "plot.py stays.\n", NOTES], runner=instant_runner()).run(more)
+    again = make_study(batch="again")
+    model = ReplayModel(f"replay/{study.workspace.path}")
+    assert again.loop(model, runner=instant_runner()).run().ended
+    state = again.loop(model, runner=instant_runner()).run(more)
+    assert state.ended and state.ended.completed, state.pause
+    first, second = ([commit.subject for commit in one.workspace.repo().log()] for one in (study, again))
+    assert first == second and len(first) > 5

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from agent.cli.display import Watch, open_foot
-from agent.cli.drive import check_interpreter, find_data, interrupt, show_event
+from agent.cli.drive import check_interpreter, find_data, interrupt, say_trouble, show_event
 from agent.cli.environment import announce_sandbox, check_variables, require_git
 from agent.cli.models import read_model_settings
 from agent.cli.options import Json, Quiet, Verbose, WorkspaceArg
@@ -79,6 +79,8 @@ def replicate(
         raise typer.Exit(130) from None
     except StopRequested:
         state = fold(workspace.journal().events)
+    except (OSError, MemoryError) as error:  # what is done is stored
+        raise typer.Exit(say_trouble(workspace, error)) from error
     tell_end(workspace, state, number, as_json=as_json)
     if waiting := state.replications.next:
         why = state.replications.halt or "stopped by request"
