@@ -177,10 +177,10 @@ def check_modules(template: Template, python: Path) -> Remark:
         _, found = find_requirements(needed_modules(template.folder, template.spec, template.files), python)
     except UsageError as error:
         return Remark.of("modules", error, "warn")
-    if missing := [one.module for one in found if not one.version]:
+    if missing := [one.module for one in found if not one.is_there]:
         detail = f"{', '.join(missing)}: imported by the template's code, and not installed for {python}"
         return Remark("warn", "modules", detail, "install them there, or name another interpreter with --python")
-    return Remark("ok", "modules", ", ".join(f"{one.name} {one.version}" for one in found) or "Python's own")
+    return Remark("ok", "modules", ", ".join(f"{one.name} {one.version}".strip() for one in found) or "Python's own")
 
 
 def check_data(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.edges.system.child import run_probe
@@ -31,7 +31,8 @@ _KNOWN = {
     "yaml": "PyYAML", "zmq": "pyzmq",
 }  # fmt: skip
 
-# Run by the interpreter in question; answers its version and for each module "standard" or the distributions it is of.
+# Run by the interpreter in question; answers its version and for each module "standard", the distributions that it is
+# of, or "of none" if it is there and none brought it.
 _ASK = """
 import importlib.metadata as m, importlib.util, json, re, sys
 packages = m.packages_distributions()
@@ -60,13 +61,16 @@ for name in json.load(sys.stdin):
         continue
     found[name] = []
     try:
-        places = list((importlib.util.find_spec(name) or m).submodule_search_locations or [])
-    except (AttributeError, ImportError, ValueError):
-        places = []
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    places = list(spec and spec.submodule_search_locations or [])
     for dist in sorted(set(packages.get(name, []))):
         origin = json.loads(m.distribution(dist).read_text("direct_url.json") or "{}")
         edited = places[0] if places and origin.get("dir_info", {}).get("editable") else ""
         found[name].append([dist, m.version(dist), origin.get("url", ""), edited, below(dist)])
+    if not found[name] and spec and spec.origin:
+        found[name] = "of none"
 print(json.dumps(["%d.%d" % sys.version_info[:2], found]))
 """
 
@@ -89,6 +93,8 @@ class Requirement:
     folder: str = ""
     # It and all packages that it needs, as "numpy==2.4.1".
     below: tuple[str, ...] = ()
+    # Whether it can be imported, be its version known or not.
+    is_there: bool = True
 
 
 def find_requirements(modules: Sequence[str], python: Path) -> tuple[str, list[Requirement]]:
@@ -104,7 +110,8 @@ def find_requirements(modules: Sequence[str], python: Path) -> tuple[str, list[R
     found: dict[str, Requirement] = {}
     for module, answer in answers.items():
         if answer != "standard":
-            requirement = _requirement(module, answer)
+            requirement = _requirement(module, answer if answer != "of none" else [])
+            requirement = replace(requirement, is_there=bool(answer))
             found.setdefault(requirement.name, requirement)
     return f">={version}", list(found.values())
 

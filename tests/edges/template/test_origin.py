@@ -12,6 +12,7 @@ import pytest
 from agent.core.evidence.origin import compare
 from agent.core.inputs.spec import Reach, TemplateSpec
 from agent.edges.template.origin import Given, given_origin, template_origin
+from agent.edges.template.requirements import find_requirements
 
 CODE = {"experiment.py": "import toolbox\nimport json\n"}
 
@@ -41,6 +42,16 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def packages_of(python: Path, tmp_path: Path, part: str = "packages") -> str:
     return given_origin(Given(python), tmp_path, TemplateSpec(name="t"), CODE)[part]
+
+
+def test_a_module_that_no_package_brought_is_there_all_the_same(python: Path) -> None:
+    place = next((python.parents[1] / "lib").glob("python3*")) / "site-packages" / "own_tools.py"
+    place.write_text("SIZE = 1\n")
+    _, found = find_requirements(["own_tools", "nowhere", "json", "toolbox"], python)
+    assert {one.module: (one.version, one.is_there) for one in found} == {
+        "own_tools": ("", True), "nowhere": ("", False), "toolbox": ("1.0", True),
+    }  # fmt: skip
+    place.unlink()
 
 
 def test_packages_that_those_of_the_code_need_count_too(python: Path, tmp_path: Path) -> None:
