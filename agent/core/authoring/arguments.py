@@ -34,6 +34,9 @@ _REFUSES: Final = re.compile(
 )
 # if __name__ == "__main__":
 _MAIN: Final = re.compile(r"^if __name__ *==", re.MULTILINE)
+# sys.argv[2]
+_PLACE: Final = re.compile(r"\bargv\[(\d{1,2})\]")
+MOST_PLACES: Final = 9
 # "):" in "def main(lr=0.1) -> float:  # trains"
 _SIGNATURE_END: Final = re.compile(r"\)(?=\s{0,9}(->[^:#]{0,99})?:[ \t]{0,99}(#|$))")
 
@@ -231,11 +234,19 @@ def mend_out_dir(files: Mapping[str, str], folder: str, spec: TemplateSpec) -> R
             line = '@click.option("--out_dir", default="run_0", expose_value=False)'
             return Remark("mend", f"{place}: {says}; insert before this line", lines=(line,))
         case "sys.argv":
-            text = f"{place}: arguments are read by their place; put the folder last, after those that it needs"
-            line = f'command = "{COMMAND.replace("--out_dir=", "")}"'
-            return Remark("mend", f"{text}, in template.toml", lines=(line,))
+            return _mend_places(files, folder, found)
         case _:
             return _mend_definition(files, folder, found) or _mend_unknown(files, folder, command)
+
+
+def _mend_places(files: Mapping[str, str], folder: str, found: Arguments) -> Remark:
+    """The command for a script that reads its arguments by their place: the folder comes behind all of them."""
+    places = [int(n) for n in _PLACE.findall(files[found.file])]
+    values = " ".join(f"ARGUMENT_{n}" for n in range(1, 1 + min(max(places, default=0), MOST_PLACES)))
+    text = f"{folder}/{found.file}:{found.line}: arguments are read by their place; put the folder behind them"
+    how = f", with your own values for {values}" if values else ""
+    line = f'command = "{COMMAND.replace("--out_dir=", f"{values} ".lstrip())}"'
+    return Remark("mend", f"{text}, in template.toml{how}", lines=(line,))
 
 
 def _with_option(command: str, option: str) -> str:
