@@ -28,7 +28,7 @@ COMMANDS = {
     "status": CommandEntry(_AT + "status", "Show how ideas stand."),
     "show": CommandEntry(_AT + "show", "Show an idea's plan and runs, or one run in full."),
     "history": CommandEntry(_AT + "history", "Show every edit of an idea and its outcome."),
-    "diff": CommandEntry(_AT + "history", "Show the code difference between two runs or commits."),
+    "diff": CommandEntry(_AT + "diff", "Show the code difference between two runs or commits."),
     "logs": CommandEntry(_AT + "logs", "Print the log of a run, by default of the newest step."),
     "tell": CommandEntry(_AT + "tell", "Tell the model something: the next prompt shows it."),
     "stop": CommandEntry(_AT + "stop", "Stop the orchestrators and runs of workspaces."),

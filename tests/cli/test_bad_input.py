@@ -193,7 +193,7 @@ def test_runs_and_commits_that_do_not_exist(scientist: Scientist, launched: Laun
     launched("--idea", "momentum", "--max-runs", 2)
     (workspace,) = folder.glob("workspaces/*/momentum")
     for arguments, said in [
-        (("show", workspace, 7), "run 7: is not over"),
+        (("show", workspace, 7), "run 7: is not finished"),
         (("logs", workspace, 7), "has no log"),
         (("logs", workspace, "/etc"), "run /etc: has no log"),
         (("logs", workspace, "**x"), "run **x: has no log"),

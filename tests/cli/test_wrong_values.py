@@ -24,6 +24,7 @@ NEEDS: dict[str, list[str]] = {
     "resume": ["--all"],
     "stop": ["--all"],
     "show": ["."],
+    "export": ["."],
     "setup": [TEMPLATE],
     "template new": ["walk", "--from", "train.py"],
     "template check": [TEMPLATE],

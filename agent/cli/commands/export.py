@@ -30,6 +30,8 @@ def export(
 
     It holds all that show, diff, history, logs and verify read, and no working folders of steps.
     """
+    if out:
+        check_target(out)
     batch = path if (path / BATCH_FILE).is_file() else None
     found = find_workspaces(path) if batch else [open_workspace(path)]
     if not found:
@@ -37,10 +39,7 @@ def export(
     states = [read_idle(workspace) for workspace in found]
     root = found[0].path.parent
     target = out or Path(f"{(root if batch else found[0].path).name}.tar.gz")
-    if target.exists():
-        raise UsageError(str(target), "is there already", "name another file with --out")
-    if not target.parent.is_dir():
-        raise UsageError(str(target), "lies in a folder that is not there", "make it, or name another file with --out")
+    check_target(target)
     if (size := measure(found)) > MOST_GIB << 30:
         raise UsageError(
             str(path), f"holds {size / 2**30:.0f} GiB, of at most {MOST_GIB}", "export its ideas one by one"
@@ -54,6 +53,14 @@ def export(
     typer.echo(f"wrote {target} ({target.stat().st_size / 2**20:.1f} MiB)")
     inside = root.name if batch else f"{root.name}/{found[0].path.name}"
     typer.echo(f"to read it: tar -xzf {shlex.quote(target.name)} && scientist show {shlex.quote(inside)}")
+
+
+def check_target(target: Path) -> None:
+    """Raises: UsageError if the file is there, or cannot be."""
+    if target.exists():
+        raise UsageError(str(target), "is there already", "name another file with --out")
+    if not target.parent.is_dir():
+        raise UsageError(str(target), "lies in a folder that is not there", "make it, or name another file with --out")
 
 
 def read_idle(workspace: Workspace) -> State:

@@ -1,20 +1,23 @@
-"""scientist history and diff: every edit of an idea, its outcome, and the code between two runs."""
+"""scientist history: every edit of an idea and its outcome."""
 
 from __future__ import annotations
 
 import json
+import sys
 import time
-from typing import Annotated, Any
+from typing import Any
 
 import typer
+from rich.text import Text
 
+from agent.cli.display import columns_of, write_lines
 from agent.cli.options import Json, WorkspaceArg
 from agent.cli.places import open_idea
 from agent.core.journal.events import Launched, Told
-from agent.edges.git.repo import Repo
-from agent.edges.workspace.layout import read_state
-from agent.errors import UsageError
+from agent.core.text.plain import plain_line
+from agent.report.cells import wrap
 from agent.report.history import EditRow, edit_rows, outcomes
+from agent.report.one_idea.metrics import is_identity, say_metrics
 
 
 def history(path: WorkspaceArg, as_json: Json = False) -> None:
@@ -30,25 +33,40 @@ def history(path: WorkspaceArg, as_json: Json = False) -> None:
         found = {"schema_version": 1, "workspace": str(workspace.path), "edits": edits, "told": told}
         typer.echo(json.dumps(found, indent=1))
         return
+    launched = next(event for event in events if isinstance(event, Launched))
+    width = columns_of(sys.stdout)
+    lines: list[Text] = []
     for row in rows:
         while words and words[0][0] < row.commit.time:
-            print_word(*words.pop(0))
-        stamp = time.strftime("%H:%M:%S", time.localtime(row.commit.time))
-        size = f"+{row.commit.insertions} -{row.commit.deletions}"
-        typer.echo(f"{row.commit.sha[:10]} {stamp} {size:>9}  {row.commit.subject}")
-        said = row.outcome.failure or " ".join(f"{k}={v:.4g}" for k, v in row.outcome.metrics.items())
-        if row.outcome.outcome in ("failed", "completed"):
-            typer.echo(f"{'':>31}{row.outcome.outcome}: {said}")
+            lines += word_lines(*words.pop(0), width)
+        lines += edit_lines(row, launched.primary, width)
     for when, word in words:
-        print_word(when, word)
-    control = next((e.remark for e in events if isinstance(e, Launched)), "")
-    typer.echo(control, nl=bool(control))
+        lines += word_lines(when, word, width)
+    lines += [Text(line) for line in wrap(launched.remark, width)] if launched.remark else []
+    write_lines(lines, sys.stdout)
 
 
-def print_word(stamp: float, word: Told) -> None:
-    """Print a message of the researcher between the edits."""
+def edit_lines(row: EditRow, primary: str, width: int | None) -> list[Text]:
+    """An edit, and below it what came of it: the primary metric first."""
+    size = f"+{row.commit.insertions} -{row.commit.deletions}"
+    lines = [Text(line) for line in _columns(row.commit.sha[:10], row.commit.time, size, row.commit.subject, width)]
+    outcome, values = row.outcome.outcome, row.outcome.metrics
+    if outcome in ("failed", "completed"):
+        names = sorted(values, key=lambda name: (name != primary, is_identity(name)))
+        said = f"{outcome}: {row.outcome.failure or say_metrics(values, names, METRICS_SHOWN)}"
+        style = "red" if outcome == "failed" else "bold"
+        lines += [Text(line, style) for line in wrap(plain_line(said), width, MARGIN, MARGIN + "  ")]
+    return lines
+
+
+def word_lines(stamp: float, word: Told, width: int | None) -> list[Text]:
+    """A message of the researcher between the edits."""
+    return [Text(line, "cyan") for line in _columns("told", stamp, "", " ".join(word.text.split()), width)]
+
+
+def _columns(name: str, stamp: float, size: str, text: str, width: int | None) -> list[str]:
     when = time.strftime("%H:%M:%S", time.localtime(stamp))
-    typer.echo(f"{'told':<10} {when} {'':>9}  {' '.join(word.text.split())}")
+    return wrap(plain_line(text), width, f"{name:<10} {when} {size:>9}  ", MARGIN)
 
 
 def _to_json(row: EditRow) -> dict[str, Any]:
@@ -68,27 +86,5 @@ def _to_json(row: EditRow) -> dict[str, Any]:
     }
 
 
-SHORTEST_HASH = 7
-
-
-def diff(
-    path: WorkspaceArg,
-    a: Annotated[str, typer.Argument(metavar="A", help="Run number, tag or commit; 'start' is the template.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="The same; by default the newest commit.")] = "HEAD",
-) -> None:
-    """Show the code difference between two runs or commits."""
-    workspace = open_idea(path, "diff", a, *([b] if b != "HEAD" else []))
-    repo = workspace.repo()
-    first = read_state(workspace).launched.commit
-    typer.echo(repo.diff(_commit(repo, a, first), _commit(repo, b, first)), nl=False)
-
-
-def _commit(repo: Repo, name: str, first: str) -> str:
-    if name == "start":
-        return first
-    is_run = name.isdigit() and len(name) < SHORTEST_HASH  # a commit's hash may be all digits
-    found = repo.resolve(f"run/{name}" if is_run else name)
-    if found is None:
-        problem = "is no completed run, tag or commit of this workspace"
-        raise UsageError(name or repr(name), problem, "see: scientist history")
-    return found
+METRICS_SHOWN = 6
+MARGIN = " " * 31  # hash, time and size of an edit

@@ -21,7 +21,7 @@ from agent.edges.run.choose_runner import runner_for
 from agent.edges.run.runner import Queued, Runner, Running
 from agent.edges.workspace.layout import Workspace, read_state
 from agent.errors import IntegrityError, UsageError
-from agent.report.steps import StepName, order_steps
+from agent.report.one_idea.steps import StepName, order_steps
 
 CHUNK = 1 << 16
 LONGEST_LINE = 1 << 20

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from agent.core.journal.kinds import Step
-from agent.report.steps import order_steps, read_step
+from agent.report.one_idea.steps import order_steps, read_step
 
 IN_ORDER = [
     "run_0.1.smoke",

@@ -1,0 +1,1 @@
+"""One idea in full: its state, its runs and their numbers, its steps."""
