@@ -24,7 +24,7 @@ NEEDS: dict[str, list[str]] = {
     "resume": ["--all"],
     "stop": ["--all"],
     "show": ["."],
-    "export": ["."],
+    "export": ["ideas.json"],
     "setup": [TEMPLATE],
     "template new": ["walk", "--from", "train.py"],
     "template check": [TEMPLATE],
