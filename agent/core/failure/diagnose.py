@@ -209,8 +209,8 @@ def _classify(
 
 
 _ELSEWHERE: Final = (
-    "a module of your own belongs into the template's folder; one that is installed as editable has to stand in "
-    "[sandbox] read of template.toml"
+    "install it for the interpreter of the runs; a module of your own belongs into the template's folder, and the "
+    "sources of one that is installed as editable into [sandbox] read of template.toml"
 )
 _OUTSIDE: Final = (signal.SIGKILL, signal.SIGTERM, signal.SIGXCPU)  # sent to the process, never raised by its own error
 

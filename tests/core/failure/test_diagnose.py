@@ -708,5 +708,9 @@ def test_a_download_that_fails_is_told_as_a_run_without_network(headline: str) -
     online = diagnose(ended(), "", told)
     assert online.kind is FailureKind.INFRASTRUCTURE and remedy_for(online) == ""
     assert remedy_for(diagnose(ended(None, 9, timed_out=True), "", "")) == "launch with a longer --run-s"
+    for path, is_own in (("points.tsv", True), ("data/a.csv", True), ("/srv/a.csv", False)):
+        told = crash(f"FileNotFoundError: [Errno 2] No such file or directory: '{path}'")
+        remedy = remedy_for(diagnose(ended(), "", told))
+        assert remedy.startswith("put it into the template's folder, or name") == is_own
     no_metric = bad_results(ended(0), "", "", [f"final_info.json {NO_MEANS}"])
     assert remedy_for(no_metric) == "name its numbers as [[metrics]] in template.toml"
