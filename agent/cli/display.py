@@ -255,12 +255,14 @@ def columns_of(stream: Any) -> int | None:
 
 
 def write_lines(lines: Sequence[Text], stream: Any) -> None:
-    """Print lines, in colours if the stream is a terminal that has them and NO_COLOR is not set."""
-    plain = "".join(f"{line.plain}\n" for line in lines)
+    """Print lines, in colours on a terminal that has them, unless NO_COLOR is set, or anywhere if FORCE_COLOR is."""
+    plain_text = "".join(f"{line.plain}\n" for line in lines)
+    wanted = is_screen(stream) or bool(os.environ.get("FORCE_COLOR"))
     console = Console(file=stream, soft_wrap=True, highlight=False, markup=False, emoji=False)
     # Somebody may have put a key or a control character into a line: then nothing is coloured.
-    if not isinstance(stream, CleanStream) or console.color_system is None or clean(plain) != plain:
-        stream.write(plain)
+    has_colours = wanted and console.color_system is not None and isinstance(stream, CleanStream)
+    if not has_colours or clean(plain_text) != plain_text:
+        stream.write(plain_text)
     else:
         with console.capture() as captured:
             for line in lines:
@@ -328,9 +330,25 @@ class RemarkPrinter:
             write_lines([*lines, *(Text(f"          {line}") for line in remark.lines)], sys.stdout)
 
 
+class _Steered:
+    """Standard output for rich: what steers the terminal passes, and letters that it has not are written as escapes."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        (self._stream.steer if isinstance(self._stream, CleanStream) else self._stream.write)(text)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "rich_proxied_file":  # rich would write past this
+            raise AttributeError(name)
+        return getattr(self._stream, name)
+
+
 @contextmanager
 def open_screen() -> Iterator[Callable[[RenderableType], None]]:
     """A screen of its own above the terminal's, for something that is drawn anew. It is gone at the end."""
-    console = Console(highlight=False, markup=False, emoji=False)
+    stream: Any = _Steered(sys.stdout)
+    console = Console(file=stream, highlight=False, markup=False, emoji=False)
     with Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
         yield lambda drawn: live.update(drawn, refresh=True)

@@ -13,9 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.text import Text
 
 from agent.cli.commands.status import Board, Found
-from agent.cli.display import RemarkPrinter, Watch, choose_spinner, is_live
+from agent.cli.display import RemarkPrinter, Watch, choose_spinner, is_live, open_screen
 from agent.cli.terminal import clean_streams
 from agent.core.journal.action_results import Linted, Opened
 from agent.core.journal.budget import Limits
@@ -242,11 +243,23 @@ def test_a_log_without_a_moving_line_hears_now_and_then_of_a_long_step(
     assert said == [f"[momentum] TIME run 1 of 4, training {m}:00 | epoch 7 loss 0.5" for m in (10, 20)]
 
 
+def test_a_screen_of_its_own_shows_letters_that_the_terminal_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), "ascii", write_through=True)
+    monkeypatch.setattr(out, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    with clean_streams(), open_screen() as draw:
+        draw(Text("caf\u00e9 \u2026"))
+    written = out.buffer.getvalue()  # type: ignore[attr-defined]
+    assert written.startswith(b"\x1b[?1049h") and b"caf\\xe9 \\u2026" in written and b"\x1b[?1049l" in written
+
+
 def test_remarks_have_the_colour_of_their_level(monkeypatch: pytest.MonkeyPatch) -> None:
     said = io.StringIO()
     monkeypatch.setattr(said, "isatty", lambda: True)
     monkeypatch.setattr(sys, "stdout", said)
     monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("CI", "")
     for colours in (True, False):
         said.seek(0)
         said.truncate()
