@@ -2,9 +2,12 @@
 
 Run: python -m tests.bench.tokens [--roles [--reflect]] [TEMPLATE [MODEL]]
 
-Ten completed runs on a template (templates/sae): a lint failure in run 2, a revised plan in runs 3 and 7, a crash in
+TEMPLATE is sae, quadratic, long (an AI-Scientist folder whose experiment has 700 lines) or a folder.
+
+Ten completed runs on a template (sae): a lint failure in run 2, a revised plan in runs 3 and 7, a crash in
 run 4, a SEARCH that matches nothing in run 6. With --roles the planner writes prose, another model the edits, and a
-third reviews each run, with --reflect in two rounds. Counted by litellm.token_counter for the named model.
+third reviews each run, with --reflect in two rounds. Counted by litellm.token_counter for the named model. "Beside the
+files" leaves out the texts of the present files in the opening of each request.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ from agent.edges.run.prepare_step import EVALUATION
 from agent.edges.run.runner import Exited, StepStatus
 from agent.edges.run.step_folder import StepSpec
 from tests.bench.study import make_loop
+from tests.core.prompt.scripts import function, training_script
 from tests.fakes import InstantRunner, block
+from tests.paths import QUADRATIC
 
 SAE = Path(__file__).parents[2] / "templates" / "sae"
 ONE_BASELINE = SAE / "baselines" / "synth" / "topk-6-seed1001.json"
@@ -76,6 +81,7 @@ class Conversation:
         self.count = litellm.token_counter
         self.sent: dict[int, list[int]] = defaultdict(list)
         self.received: dict[int, list[int]] = defaultdict(list)
+        self.of_files = 0
 
     def ask(self, request: Request) -> ModelReply:
         view = request.view
@@ -84,6 +90,7 @@ class Conversation:
         run = view.rows[-1].row.run if self.role == "reviewer" else run
         self.sent[run].append(self.count(model=self.name, messages=to_dicts(request.messages)))
         self.received[run].append(self.count(model=self.name, text=text))
+        self.of_files += self.count(model=self.name, text=files_in(request))
         return ModelReply(text, self.name)
 
     @property
@@ -103,7 +110,7 @@ class Conversation:
         if view.purpose is Purpose.NOTES:
             return block("notes.txt", "", "What was found.\n" * 20)
         code, n = view.files["experiment.py"], view.state.run.number
-        first = next(line for line in code.splitlines() if line.startswith("def main(")) + "\n"
+        first = [line for line in code.splitlines() if line.startswith("def ")][-1] + "\n"
         new = block("experiment.py", first, term(n) + "\n\n" + first)
         if view.purpose is Purpose.FIX or (self.role == "editor" and view.state.run.failure):
             bad = "broken_name" if n == 2 else "crash_here"
@@ -156,22 +163,52 @@ def leave_results(folder: Path, spec: StepSpec) -> None:
     out = next((a.partition("=")[2] for a in spec.argv if a.startswith("--out_dir=")), None)
     if out:
         (folder / "work" / out).mkdir(exist_ok=True)
-        info = {"tokens": 716800, "k": 6, "final_loss": 0.31, "train_seconds": 21.0}
+        info: dict[str, object] = {"tokens": 716800, "k": 6, "final_loss": 0.31, "train_seconds": 21.0, "steps": 40}
         info["flops_per_token"] = 66000
+        for number, name in enumerate(("x_div_y", "x_minus_y", "permutation")):
+            kinds = ("final_train_loss", "final_val_loss", "final_val_acc", "step_val_acc_99")
+            info[name] = {"means": {f"{kind}_mean": 0.1 * number + 0.01 * len(kind) for kind in kinds}}
         (folder / "work" / out / "final_info.json").write_text(json.dumps(info))
         rows = [{"step": n * 20, "name": name, "value": v} for n in range(36) for name, v in curves_at(n).items()]
         (folder / "work" / out / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     else:
         found = {"f1": 0.481, "mcc": 0.62, "l0": 6.0, "explained_variance": 0.81, "dead_fraction": 0.01}
-        found |= {"uniqueness": 0.7, "precision": 0.5, "recall": 0.5, "d_sae": 256, "alive_fraction": 0.99}
+        found |= {
+            "score": 0.5,
+            "uniqueness": 0.7,
+            "precision": 0.5,
+            "recall": 0.5,
+            "d_sae": 256,
+            "alive_fraction": 0.99,
+        }
         found |= {"data_id": json.loads(ONE_BASELINE.read_text())["evaluation"]["data_id"]}
         (folder / "work" / EVALUATION).write_text(json.dumps(found))
+
+
+def files_in(request: Request) -> str:
+    """The texts of the present files in the opening of a request."""
+    opening = next(message.content for message in request.messages if message.role == "user")
+    section = opening.partition("# Present files\n")[2]
+    return section.rpartition("\n# Now\n")[0] or section.rpartition("\n# Instruction\n")[0]
+
+
+def make_long(folder: Path) -> Path:
+    """An AI-Scientist folder whose experiment has 700 lines."""
+    folder.mkdir()
+    (folder / "experiment.py").write_text(training_script())
+    (folder / "plot.py").write_text(function("draw", 60) + "draw()\n")
+    task = "You are given a script that trains a small transformer on modular arithmetic. Make it grok sooner."
+    (folder / "prompt.json").write_text(json.dumps({"system": "You are a researcher.", "task_description": task}))
+    return folder
 
 
 def main() -> None:
     named = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
     roles, reflections = "--roles" in sys.argv, int("--reflect" in sys.argv)
-    template = Path(named[0]) if named else SAE
+    scratch = tempfile.TemporaryDirectory()
+    known = {"sae": SAE, "quadratic": QUADRATIC}
+    where = named[0] if named else "sae"
+    template = make_long(Path(scratch.name) / "long") if where == "long" else known.get(where, Path(where))
     name = named[1] if len(named) > 1 else "deepseek/deepseek-reasoner"
     parts = [Conversation(name, plans_only=roles)]
     parts += [Conversation(name, "editor"), Conversation(name, "reviewer")] if roles else []
@@ -195,6 +232,8 @@ def main() -> None:
     print(f"prompt of run 10 over run 2: {last / first:.2f} (goal 1.2)")
     total, goal = sum(part.total for part in parts), 16000 if roles else 8000
     print(f"tokens a completed run:      {total / completed:.0f} (goal {goal}; the system it replaces: 62000)")
+    beside = total - sum(part.of_files for part in parts)
+    print(f"beside the files:            {beside / completed:.0f} (goal {4000 * len(parts)})")
 
 
 if __name__ == "__main__":
