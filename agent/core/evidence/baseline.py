@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Final
 
 from agent.core.evidence.frontier import END_SLACK, Curve, Sample, best_bar, read_curve
@@ -47,6 +48,32 @@ class BaselineRow:
     means: dict[str, float]
     deviations: dict[str, float | None]
     setting: str = ""
+
+
+def leading_rows(rows: Sequence[BaselineRow], primary: Metric | None, axis: str) -> tuple[BaselineRow, ...]:
+    """The rows along the frontier: those that no other baseline's line, drawn between settings over log axis, beats."""
+    if primary is None or primary.direction == "unknown":
+        return tuple(rows)
+    sign = 1 if primary.direction == "higher" else -1
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        if row.means.get(axis, 0.0) > 0 and primary.name in row.means:
+            lines.setdefault(row.name, []).append((math.log(row.means[axis]), sign * row.means[primary.name]))
+    kept = []
+    for row in rows:
+        if row.means.get(axis, 0.0) > 0 and primary.name in row.means:
+            at, own = math.log(row.means[axis]), sign * row.means[primary.name]
+            others = (value for name, line in lines.items() if name != row.name for value in _heights(sorted(line), at))
+            kept += [row] if all(value <= own for value in others) else []
+    return tuple(kept) or tuple(rows)
+
+
+def _heights(line: Sequence[tuple[float, float]], at: float) -> Iterator[float]:
+    """The height of a line at a place: one value, or none outside of it."""
+    for (left, low), (right, high) in pairwise(line):
+        if left <= at <= right:
+            yield low if right == left else low + (high - low) * (at - left) / (right - left)
+            return
 
 
 def summarise(baselines: Sequence[Baseline], axis: str = "") -> tuple[BaselineRow, ...]:

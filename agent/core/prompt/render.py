@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from agent.core.edit.apply import LAST_FORMATS, Reason, Rejected, explain_edits, name_edits
-from agent.core.evidence.baseline import BaselineRow
+from agent.core.evidence.baseline import BaselineRow, leading_rows
 from agent.core.failure.diagnose import Failure
 from agent.core.failure.folding import cut_middle
 from agent.core.inputs.spec import Control, Metric
@@ -98,6 +98,8 @@ def _environment() -> Environment:
     }
     environment.filters |= {
         "frontier": frontier_curves,
+        "leading": leading_rows,
+        "without": without_told,
         "control": control_line,
         "capitalise": capitalise,
         "excerpt": render_excerpt,
@@ -142,7 +144,8 @@ def number(value: float | None) -> str:
 def row_line(judged: RowView, view: TurnView, columns: Sequence[str] | None = None) -> str:
     """One past run in one line of bounded length, so that the last prompt is hardly longer than the second.
 
-    columns: its metrics. None: those that matter most in this row.
+    columns: its metrics, named in the first completed row of the view and in those that lack one. None: those that
+    matter most in this row, with their names.
     """
     row = judged.row
     aim = row.subject.partition(": ")[2] or row.subject or (headline(row.item.text) if row.item else "")
@@ -151,7 +154,10 @@ def row_line(judged: RowView, view: TurnView, columns: Sequence[str] | None = No
         return " | ".join([*parts, plain_line(aim, SUBJECT_CHARS)]).removesuffix(" | ")
     names = columns if columns is not None else choose_columns(replace(view, rows=(judged,)))
     primary = view.primary.name if view.primary else ""
-    numbers = " ".join(f"{name}={number(row.values[name])}" for name in names if name in row.values)
+    named = [f"{name}={number(row.values[name])}" for name in names if name in row.values]
+    first = next((each.row.run for each in view.rows if each.row.completed), row.run)
+    is_named = columns is None or row.run == first or len(named) < len(names)
+    numbers = " ".join(named if is_named else [number(row.values[name]) for name in names])
     remarks = [judged.verdict.kind.value] if judged.verdict else []
     remarks += ["self-reported"] if row.measured.self_reported else []
     remarks += [f"idea {row.review.judgement}"] if row.review else []
@@ -168,6 +174,12 @@ def _again(view: TurnView, run: int, primary: str) -> list[str]:
         return []
     spread = f" ± {number(statistics.stdev(values))}" if len(values) > 1 else ""
     return [f"again with {len(values)} other seeds: {number(statistics.fmean(values))}{spread}"]
+
+
+def without_told(lines: Sequence[str], values: Mapping[str, float]) -> list[str]:
+    """The lines of diagnostics but those that say what the metrics above them say."""
+    told = {f"{name} = {number(value)}" for name, value in values.items()}
+    return [line for line in lines if line not in told]
 
 
 def frontier_curves(rows: Sequence[BaselineRow], primary: Metric | None, axis: str) -> list[str]:

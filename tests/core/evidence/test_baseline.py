@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from agent.core.evidence.baseline import (
     Baseline,
+    BaselineRow,
     in_declared_order,
     judge_run,
+    leading_rows,
     primary_metric,
     reach_of,
     summarise,
@@ -354,3 +356,19 @@ def test_of_several_baselines_the_one_compared_with_is_named_and_a_stronger_one_
     assert above and above.reason.endswith("of 5 runs (baseline topk)")
     alone = judge_run(SPEC, F1, {"f1": 0.9, "tokens": 1000.0}, FIVE)
     assert alone and alone.reference == "" and "baseline topk" not in alone.reason
+
+
+def test_a_setting_leads_if_no_other_baseline_is_better_at_its_place() -> None:
+    f1 = Metric(name="f1", path=("f1",), direction="higher")
+    points = {"topk": ((2.0, 0.5), (4.0, 0.6), (16.0, 0.4)), "relu": ((1.9, 0.2), (4.1, 0.7), (8.0, 0.3), (32.0, 0.1))}
+    rows = [
+        BaselineRow(name, 3, {"l0": l0, "f1": value}, {}, f"{l0}")
+        for name, line in points.items()
+        for l0, value in line
+    ]
+    assert [(row.name, row.setting) for row in leading_rows(rows, f1, "l0")] == [
+        ("topk", "2.0"), ("topk", "16.0"), ("relu", "1.9"), ("relu", "4.1"), ("relu", "32.0")
+    ]  # fmt: skip
+    lower = f1.model_copy(update={"direction": "lower"})
+    assert [row.setting for row in leading_rows(rows, lower, "l0")] == ["4.0", "1.9", "8.0", "32.0"]
+    assert leading_rows(rows, None, "l0") == tuple(rows) == leading_rows(rows, f1, "none")

@@ -9,7 +9,7 @@ import pytest
 from agent.core.evidence.baseline import BaselineRow
 from agent.core.inputs.idea import Idea
 from agent.core.inputs.spec import Metric, TemplateSpec
-from agent.core.journal.kinds import Measured, Purpose
+from agent.core.journal.kinds import Measured, PlanItem, Purpose
 from agent.core.journal.state import RunRow
 from agent.core.prompt.columns import MOST_COLUMNS, choose_columns
 from agent.core.prompt.render import render_opening
@@ -65,9 +65,8 @@ def test_every_row_shows_the_same_numbers_and_few() -> None:
     text = render_opening(view_of("Reach step_val_acc_99_mean sooner.", GROKKING, GROKKING | {STEPS[0]: 7.0}))[
         1
     ].content
-    rows = [line for line in text.split("\n") if line.startswith("run ")]
-    assert len(rows) == 2 and all(line.count("step_val_acc_99_mean=") == 4 == line.count("=") for line in rows)
-    assert "x_div_y.step_val_acc_99_mean=7" in rows[1]
+    rows = [line.split(" | ")[1] for line in text.split("\n") if line.startswith("run ")]
+    assert rows == [" ".join(f"{name}=1" for name in STEPS), "7 1 1 1"], "later rows have the order of the first"
 
 
 def test_declared_metrics_come_by_primary_idea_target_and_difference() -> None:
@@ -87,6 +86,26 @@ def test_a_difference_counts_in_units_of_spread_and_resolution() -> None:
         "B", dict.fromkeys(names, 1.0) | {"noisy": 4.0, "steady": 1.01}, spec=spec, baselines=(base,), primary=None
     )
     assert choose_columns(view)[0] == "steady" and "noisy" in choose_columns(view)[:2]
+
+
+def test_a_turn_that_goes_on_with_the_plan_is_told_the_frontier_alone() -> None:
+    spec = declared("f1", "l0", f1={"direction": "higher", "primary": True}).model_copy(update={"frontier": "l0"})
+    base = tuple(
+        BaselineRow(name, 3, {"l0": 2.0**n, "f1": best - 0.1 * n}, {}, str(n))
+        for name, best in (("good", 0.9), ("poor", 0.5))
+        for n in range(4)
+    )
+    view = view_of("B", {"f1": 0.5, "l0": 2.0}, spec=spec, baselines=base, primary=spec.metric("f1"), reach=(1.0, 8.0))
+    plans, goes_on = (text_with(view, done) for done in ((), (1,)))
+    assert "good: 0=0.9@1" in plans and "poor: 0=0.5@1" in plans and "interpolated over log l0" in plans
+    assert "good: 0=0.9@1" in goes_on and "poor: " not in goes_on and "A run outside l0 1 to 8 is not" in goes_on
+    assert "settings that another baseline beats are shown where a plan is made" in goes_on
+
+
+def text_with(view: TurnView, done: tuple[int, ...]) -> str:
+    """The prompt if a plan item is left, with items done, or if none is."""
+    plan = (PlanItem(1, "Raise it"), PlanItem(2, "Raise it again")) if done else ()
+    return render_opening(replace(view, state=replace(view.state, plan=plan, done_items=done)))[1].content
 
 
 def test_no_run_and_a_run_that_was_given_up_have_no_columns() -> None:
