@@ -22,6 +22,7 @@ from agent.edges.system.untrusted import read_untrusted
 from agent.edges.template.load import Template
 from agent.effects.edges import Edges
 from agent.effects.feedback import add_feedback
+from agent.errors import IntegrityError
 
 DIFF_CHARS = 1500
 LAST_WORDS_CHARS = 1500
@@ -94,7 +95,11 @@ def _last_words(edges: Edges, state: State, purpose: Purpose) -> str:
     """The planner's reply at the end of the study, if that goes on now."""
     if not state.last_words or not goes_on(state, purpose):
         return ""
-    return cut_middle(strip_reasoning(edges.journal.get(state.last_words)).strip(), LAST_WORDS_CHARS)
+    try:
+        words = edges.journal.get(state.last_words)
+    except IntegrityError:  # `verify` tells it, and nothing else is lost
+        return ""
+    return cut_middle(strip_reasoning(words).strip(), LAST_WORDS_CHARS)
 
 
 def _failed_diff(edges: Edges, state: State, turn: Turn) -> tuple[str, dict[str, frozenset[int]]]:

@@ -47,6 +47,8 @@ def clean(
     """
     if yes and dry_run:
         raise UsageError("options", "--yes or --dry-run, not both", "leave one out")
+    if workspaces != DEFAULT_WORKSPACES and not workspaces.is_dir():  # its ideas would seem to use nothing
+        raise UsageError(f"--workspaces {workspaces}", "is no folder", "name the one whose ideas use the cache")
     cache = environment_cache()
     entries = look(cache, workspaces)
     litter = find_litter(workspaces, template_store(workspaces))

@@ -75,7 +75,7 @@ def refuse_reply(chat: Conversation, refused: Refused, tries: int) -> Conversati
         refusals=max(tries, chat.refusals + 1) if chat.purpose is Purpose.WHOLE else chat.refusals + 1,
         stuck=refused.stuck,
         is_answered=False,
-        revealed={},
+        revealed=(),
         feedback=refused.feedback,
         staged=refused.staged,
         summary=refused.summary,
@@ -91,7 +91,7 @@ def answer_reply(state: State, answered: Answered) -> State:
         state.attempt.conversation,
         answers=state.attempt.conversation.answers + 1,
         is_answered=True,
-        revealed=answered.shown,
+        revealed=tuple(answered.shown.items()),
         feedback=answered.feedback,
         staged=answered.staged,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from agent.core.failure.diagnose import Failure
@@ -66,7 +66,7 @@ class Conversation(Chat):
     asked_by: Conversation | None = None  # the planner's chat, which goes on if the editor makes no edit
     answers: int = 0  # replies that asked to see code and were answered
     is_answered: bool = False  # the last reply was such a one
-    revealed: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)  # lines that its answer shows
+    revealed: tuple[tuple[str, tuple[tuple[int, int], ...]], ...] = ()  # lines that its answer shows, by file
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ def continue_chat(turn: Turn, view: TurnView, budget_tokens: int | None, reopen:
         return _begin_anew(turn, view, budget_tokens, reopen)
     reply = cut_middle(turn.reply, UNREAD_CHARS) if find_unreadable(turn.reply) else turn.reply
     exchanged = [*turn.past, Message("assistant", reply)]
-    also = view.state.attempt.conversation.revealed
+    also = dict(view.state.attempt.conversation.revealed)
     shown = reveal(turn.seen, view.texts.feedback, turn.files, turn.base, also)
     view = replace(view, shown=shown)
     told, is_whole = Message("user", render_repair(view)), False
