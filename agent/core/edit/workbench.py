@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agent.core.code.source import find_bad_python
+from agent.core.code.trailing import code_key
 from agent.core.edit.formats.found import FoundBlock, Split
 from agent.core.edit.formats.names import is_unsafe, named_files
 from agent.core.edit.hints import (
@@ -164,8 +165,8 @@ class Workbench:
         is_about = found.name is not None
         for path in paths:
             was, now = (split_lines(text).text for text in self.versions(path))
-            lines = {line.strip() for line in (*was, *now)}
-            is_about = is_about or any(len(line.strip()) > 5 and line.strip() in lines for line in old)
+            lines = {code_key(line) for line in (*was, *now)}
+            is_about = is_about or any(len(line.strip()) > 5 and code_key(line) in lines for line in old)
             is_done = bool(places(new, old)) or (bool(places(was, old)) and not places(now, old))
             if places(now, new) and is_done:
                 return True

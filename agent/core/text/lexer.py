@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from agent.core.text.hunks import find_patches
-from agent.core.text.markers import FenceMark, OwnMarks, closes_block, read_fence, read_head
+from agent.core.text.markers import FenceMark, OwnMarks, closes_block, find_bare_heads, read_fence, read_head
 from agent.core.text.reasoning import split_reasoning
 
 __all__ = ["Kind", "Line", "find_unreadable", "mark_lines", "read_lines"]
@@ -81,9 +81,10 @@ def find_unreadable(reply: str) -> str:
 def read_lines(reply: str, own: tuple[OwnMarks, ...] = ()) -> tuple[Line, ...]:
     """The lines of a reply, in time linear in its length. One that is too long to be read is an empty line.
 
-    A block opens at <<<<<<< SEARCH and runs to >>>>>>> REPLACE, or if that is missing to the line before the next
-    block or to the end. Fences inside blocks are text. Inside a fence, one with words after it opens another. If that
-    leaves a fence open at the end, then from there on fences do not nest, and none of them counts as closed.
+    A block opens at <<<<<<< SEARCH, or at SEARCH alone if the rest of its markers follows, and runs to >>>>>>> REPLACE,
+    or if that is missing to the line before the next block or to the end. Fences inside blocks are text. Inside a
+    fence, one with words after it opens another. If that leaves a fence open at the end, then from there on fences do
+    not nest, and none of them counts as closed.
     own: markers of further blocks, between which all is text but the opening of another block.
     """
     parts = [("", False)] if find_unreadable(reply) else split_reasoning(reply)
@@ -124,10 +125,11 @@ def mark_lines(lines: Sequence[str], own: Sequence[OwnMarks] = ()) -> tuple[Line
 def _find_blocks(lines: Sequence[str], own: Sequence[OwnMarks]) -> list[_Span]:
     found: list[_Span] = []
     head, marks = -1, None
+    bare = find_bare_heads(lines)
     for i, line in enumerate(lines):
         kind = Kind.OWN if marks else Kind.BLOCK
         opened = next((each for each in own if each.read(line) is not None), None)
-        if opened or read_head(line):
+        if opened or i in bare or read_head(line):
             if head >= 0:
                 found.append(_Span(head, i - 1, has_end=False, kind=kind))
             head, marks = i, opened

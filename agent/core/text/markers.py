@@ -14,8 +14,10 @@ __all__ = [
     "BlockHead",
     "FenceMark",
     "OwnMarks",
+    "bare_header",
     "closes_block",
     "divider_width",
+    "find_bare_heads",
     "is_marker",
     "read_fence",
     "read_head",
@@ -108,6 +110,29 @@ def read_head(line: str) -> BlockHead | None:
         return BlockHead(len(text) - len(text.lstrip("-")), "") if _is_rule(text, "-", "SEARCH") else None
     mark = _read_mark(text, "<", _HEADS)
     return BlockHead(mark[0], mark[1].lstrip(" :>").rstrip()) if mark else None
+
+
+def bare_header(line: str) -> str:
+    """SEARCH or REPLACE if the line is that word alone, as in `SEARCH:` or `**REPLACE**`, else ""."""
+    text = line.strip(_DECORATION) if len(line) <= _LONGEST_ODD else ""
+    return text if text in ("SEARCH", "REPLACE") else ""
+
+
+def find_bare_heads(lines: Sequence[str]) -> frozenset[int]:
+    """Indices of lines `SEARCH` that lack the marks, above a divider and a line that closes a block as it should."""
+    found: set[int] = set()
+    head, is_divided = -1, False
+    for i, line in enumerate(lines):
+        if read_head(line):
+            head = -1
+        elif bare_header(line) == "SEARCH":
+            head, is_divided = i, False
+        elif head >= 0 and divider_width(line):
+            is_divided = True
+        elif head >= 0 and closes_block(line):
+            found |= {head} if is_divided else set()
+            head = -1
+    return frozenset(found)
 
 
 def closes_block(line: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Final
 from agent.core.edit.formats.found import FoundBlock, HunkPlace
 from agent.core.edit.formats.heads import mentioned_above, name_above
 from agent.core.text.lexer import Kind, Line
+from agent.core.text.markers import bare_header, read_fence
 
 __all__ = ["FORM", "PAIRS", "Pairs", "paired_fences"]
 
@@ -25,6 +26,8 @@ _AFTER: Final = frozenset(
 _BEFORE_FIRST: Final = frozenset(("replace", "find", "change", "from", "search"))
 _AFTER_FIRST: Final = frozenset(("with", "to", "by", "into", "becomes", "replace"))
 _AFTER_LAST: Final = frozenset(("with", "to", "by", "becomes"))
+# Words that label a fence on its own line, or as its first line.
+_FENCE_WORDS: Final = ("search", "replace", "before", "after", "old", "new", "original", "updated")
 # "Before"
 _WORD: Final = re.compile(r"[a-z]+")
 
@@ -91,7 +94,14 @@ def _fences(lines: Sequence[Line]) -> Iterator[_Fence]:
             continue
         is_closed = fence[-1].kind is Kind.FENCE and len(fence) > 1
         body = tuple(line.text for line in (fence[1:-1] if is_closed else fence[1:]))
-        yield _Fence(number, fence[-1].number, _label(lines, number - 1), body, is_closed)
+        headers = [bare_header(line) for line in body]
+        mark = read_fence(fence[0].text)
+        words = _WORD.findall(mark.info.lower()) if mark else []
+        if any(headers) and headers[0] and headers.count("") == len(headers) - 1:
+            words, body = [headers[0].lower()], body[1:]
+        is_labelled = len(words) == 1 and words[0] in _FENCE_WORDS
+        label = tuple(words) if is_labelled else _label(lines, number - 1)
+        yield _Fence(number, fence[-1].number, label, body, is_closed)
 
 
 def _label(lines: Sequence[Line], end: int) -> tuple[str, ...]:

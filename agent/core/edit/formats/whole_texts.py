@@ -13,7 +13,7 @@ from agent.core.edit.formats.names import find_info_name, find_name, mentioned, 
 from agent.core.edit.formats.pairs import paired_fences
 from agent.core.edit.formats.unified_diff import is_diff
 from agent.core.text.lexer import Kind, Line
-from agent.core.text.markers import is_marker, read_fence
+from agent.core.text.markers import bare_header, is_marker, read_fence
 
 __all__ = ["WHOLE_FILES", "WHOLE_TEXTS", "WholeTexts"]
 
@@ -73,7 +73,7 @@ class WholeTexts:
         self, lines: Sequence[Line], number: int, body: Sequence[str], floor: int, editable: Collection[str]
     ) -> FoundText | None:
         """The text in the fence that opens at line `number`, None if nothing says that it is one of a file."""
-        if any(is_marker(line) for line in body):
+        if any(is_marker(line) or bare_header(line) for line in body):
             return None
         mark = read_fence(lines[number - 1].text)
         info = mark.info if mark else ""
