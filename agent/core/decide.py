@@ -7,7 +7,7 @@ from typing import assert_never
 
 from agent.core.failure.diagnose import TIMED_OUT
 from agent.core.failure.remedy import remedy_for
-from agent.core.journal.approval import wait_for_plan, wait_for_run
+from agent.core.journal.approval import wait_for_model, wait_for_plan, wait_for_run
 from agent.core.journal.budget import Limits
 from agent.core.journal.events import Paused
 from agent.core.journal.kinds import Purpose, Role, Stage, Step
@@ -158,6 +158,8 @@ def _experiment(state: State, limits: Limits) -> Action:
         return GiveUp(f"{state.given_up_in_row} run numbers in a row were given up{_say_too_short(state)}")
     if state.run.attempts_spent >= limits.attempts:
         return Restore(gives_up=True)
+    if wait := wait_for_model(state):
+        return Pause(wait)
     chat = state.attempt.conversation
     if chat.refusals or chat.answers:
         last = chat.refusals > limits.repairs or bool(chat.stuck)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from agent.core.journal.action_results import Asked, AskFailed
+from agent.core.journal.approval import say_no_edit
 from agent.core.journal.budget import Paid
 from agent.core.journal.kinds import Purpose, Role
 from agent.core.journal.roles import role_of
@@ -44,7 +45,7 @@ class _Question:
     def fail(self, error: BudgetSpent | ProviderError, prompt: Prompt, paid: Paid) -> AskFailed:
         """The event of a question that got no reply, with the tokens and the money that it cost all the same."""
         return AskFailed(
-            reason=error.reason if isinstance(error, BudgetSpent) else str(error),
+            reason=self._why(error),
             refused=isinstance(error, ProviderRefused),
             remedy=error.remedy if isinstance(error, BudgetSpent) else "",
             role=self.role,
@@ -57,6 +58,13 @@ class _Question:
             repeated=self.begun,
             uncounted=paid.uncounted,
         )
+
+    def _why(self, error: BudgetSpent | ProviderError) -> str:
+        """The reason for a person. A budget that replies without an edit used up says so."""
+        if not isinstance(error, BudgetSpent):
+            return str(error)
+        spent_for_nothing = say_no_edit(self.state)
+        return f"{error.reason}; {spent_for_nothing}" if spent_for_nothing else error.reason
 
 
 def ask(edges: Edges, state: State, purpose: Purpose, *, begun: bool) -> Asked | AskFailed:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from agent.core.failure.diagnose import Failure
 from agent.core.journal.events import STEP_LIMITS, Launched, Paused, Resumed
 from agent.core.journal.kinds import PauseKind, Stage
 from agent.core.journal.state import Approval, Attempt, Candidate, RunAtWork, State
+from agent.core.text.plain import plain_line
 
+MOST_REFUSED = 16  # replies in a row: those of one run number without an edit, or of several
+FEWEST_REFUSED = 4  # of which a pause for another reason speaks
+REASON_CHARS = 160
 RUN = "run"
 PLAN = "plan"
 
@@ -33,6 +38,28 @@ def wait_for_plan(state: State) -> Paused | None:
     return Paused(PauseKind.APPROVAL, f"the planner's turn for run {state.run.number} waits for approval{item}")
 
 
+def wait_for_model(state: State) -> Paused | None:
+    """The pause after many replies in a row of which none led to an edit. None before that.
+
+    A replay has no other replies, so it goes on to their end.
+    """
+    most = MOST_REFUSED * (state.tries if state.launched.separate_editor else 1)
+    if state.refused_in_row < most or state.launched.model.startswith("replay/"):
+        return None
+    advice = "launch the idea with a larger model, or with --editor-model; a resume asks the same model again"
+    return Paused(PauseKind.MODEL, f"{say_no_edit(state)}; {advice}")
+
+
+def say_no_edit(state: State) -> str:
+    """That no reply led to an edit for long, with the last reason, "" if that is not so."""
+    if state.refused_in_row < FEWEST_REFUSED:
+        return ""
+    failures = state.run.failures or tuple(Failure.of_edit(row.failures[-1], "") for row in state.rows if row.failures)
+    why = state.attempt.conversation.summary or (failures[-1].summary if failures else "")
+    last = f" (the last one: {plain_line(why, REASON_CHARS)})" if why else ""
+    return f"no reply held an edit that could be applied: {state.refused_in_row} in a row were refused{last}"
+
+
 def change_step_limits(launched: Launched, resumed: Resumed) -> Launched:
     """The launch with the limits of steps that a resume sets."""
     given = {name: value for name in STEP_LIMITS if (value := getattr(resumed, name)) is not None}
@@ -55,7 +82,8 @@ def go_on(state: State, resumed: Resumed) -> State:
     launched = change_step_limits(launched, resumed)
     waited = state.pause is not None and state.pause.kind is PauseKind.APPROVAL
     objected = state.approval.objected
-    state = replace(state, launched=launched, pause=None, approval=replace(state.approval, objected=False))
+    state = replace(state, launched=launched, pause=None, refused_in_row=0)
+    state = replace(state, approval=replace(state.approval, objected=False))
     if not waited:
         return state
     candidate = state.attempt.candidate

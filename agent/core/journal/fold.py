@@ -143,6 +143,7 @@ def _applied(state: State, applied: Applied) -> State:
         state,
         run=replace(run, noted=applied.wanted),
         reply=None,
+        refused_in_row=0,
         code=replace(state.code, head=applied.commit or state.code.head),
         attempt=replace(state.attempt, set_aside=None),
         plan=state.plan if applied.plan is None else applied.plan,
@@ -186,6 +187,7 @@ def _refused(state: State, refused: Refused) -> State:
     chat = refuse_reply(state.attempt.conversation, refused, state.tries)
     attempt = replace(state.attempt, conversation=chat)
     state = replace(state, reply=None, attempt=attempt, plan=state.plan if refused.plan is None else refused.plan)
+    state = replace(state, refused_in_row=state.refused_in_row + 1)
     if chat.refusals < state.tries:
         return state
     return spend_attempt(state, Failure.of_edit(refused.summary, refused.feedback))

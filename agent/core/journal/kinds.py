@@ -65,6 +65,7 @@ class PauseKind(StrEnum):
     STOP = "stop"
     BUDGET = "budget"
     APPROVAL = "approval"
+    MODEL = "model"
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,6 +255,8 @@ class State:
     rows: tuple[RunRow, ...] = ()
     # Run numbers given up since the last completed run.
     given_up_in_row: int = 0
+    # Replies refused since the last one that was carried out, or since a resume.
+    refused_in_row: int = 0
     # Supervised steps lost, or killed by somebody else, one after the other.
     lost_in_row: int = 0
     # Version of idea.json; a review may revise it.

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.decide import AskModel, GiveUp, Pause, StartStep
+from agent.core.decide import AskModel, GiveUp, Pause, Restore, StartStep
 from agent.core.journal.action_results import Asked, Linted, Refused
-from agent.core.journal.approval import change_step_limits
+from agent.core.journal.approval import MOST_REFUSED, change_step_limits, say_no_edit, wait_for_model
 from agent.core.journal.budget import Limits
 from agent.core.journal.codec import from_json, to_json
 from agent.core.journal.events import Launched, Paused, Resumed, Told
@@ -221,3 +221,37 @@ def test_a_resume_changes_the_limits_of_steps_that_it_names() -> None:
     assert change_step_limits(launched, Resumed(run_s=0.0)).run_s == 0.0, "the template's own again"
     assert to_json(Resumed(run_s=0.0))["run_s"] == 0.0 and "smoke_s" not in to_json(Resumed(run_s=0.0))
     assert "run_s" not in to_json(Launched()) and from_json(to_json(launched)) == launched
+
+
+# A model that cannot follow the form
+
+
+def test_a_model_whose_replies_never_hold_an_edit_pauses_the_idea_and_a_resume_asks_it_again() -> None:
+    story = Story()
+    for _ in range(MOST_REFUSED):
+        while isinstance(story.action, Restore):
+            story.restore(gives_up=story.action.gives_up)
+        story.refuse("the reply holds no SEARCH/REPLACE block")
+    while isinstance(story.action, Restore):
+        story.restore(gives_up=story.action.gives_up)
+    action = story.action
+    assert isinstance(action, Pause) and action.pause.kind is PauseKind.MODEL and not action.pause.remedy
+    assert action.pause.reason.startswith(
+        "no reply held an edit that could be applied: 16 in a row were refused (the last"
+    )
+    assert "holds no SEARCH/REPLACE block" in action.pause.reason and "--editor-model" in action.pause.reason
+    story.hear(action.pause)
+    story.resume()
+    assert isinstance(story.action, AskModel) and story.state.refused_in_row == 0
+
+
+def test_an_edit_ends_the_count_and_a_replay_goes_on() -> None:
+    story = Story()
+    for _ in range(3):
+        story.refuse()
+    assert story.state.refused_in_row == 3 and not say_no_edit(story.state)
+    story.apply()
+    assert story.state.refused_in_row == 0
+    replayed = replace(story.state, refused_in_row=99, launched=replace(story.state.launched, model="replay/x"))
+    assert wait_for_model(replayed) is None and wait_for_model(replace(story.state, refused_in_row=99))
+    assert "99 in a row" in say_no_edit(replayed)
