@@ -1,4 +1,4 @@
-"""How launches and tables look: the line at a terminal's foot, coloured lines, results, a screen that is drawn anew."""
+"""How launches and tables look: the line at a terminal's foot, coloured lines, remarks, results."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rich.console import Console, RenderableType
-from rich.live import Live
+from rich.console import Console
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task
 from rich.text import Text
 
@@ -328,27 +327,3 @@ class RemarkPrinter:
             level = Text(f"{remark.level:<5}", LEVELS.get(remark.level, ""))
             lines = [level.append(f" {remark.text}{':' if remark.lines else ''}", "default not bold")]
             write_lines([*lines, *(Text(f"          {line}") for line in remark.lines)], sys.stdout)
-
-
-class _Steered:
-    """Standard output for rich: what steers the terminal passes, and letters that it has not are written as escapes."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> None:
-        (self._stream.steer if isinstance(self._stream, CleanStream) else self._stream.write)(text)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "rich_proxied_file":  # rich would write past this
-            raise AttributeError(name)
-        return getattr(self._stream, name)
-
-
-@contextmanager
-def open_screen() -> Iterator[Callable[[RenderableType], None]]:
-    """A screen of its own above the terminal's, for something that is drawn anew. It is gone at the end."""
-    stream: Any = _Steered(sys.stdout)
-    console = Console(file=stream, highlight=False, markup=False, emoji=False)
-    with Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
-        yield lambda drawn: live.update(drawn, refresh=True)

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from rich.text import Text
 
-from agent.cli.commands.status import Board, Found
-from agent.cli.display import RemarkPrinter, Watch, choose_spinner, is_live, open_screen
+from agent.cli.commands.status import Board, Found, open_screen
+from agent.cli.display import RemarkPrinter, Watch, choose_spinner, is_live
 from agent.cli.terminal import clean_streams
 from agent.core.journal.action_results import Linted, Opened
 from agent.core.journal.budget import Limits

@@ -7,21 +7,23 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.console import Group
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.text import Text
 
-from agent.cli.display import columns_of, is_screen, open_screen, write_lines
+from agent.cli.display import columns_of, is_screen, write_lines
 from agent.cli.options import Json
 from agent.cli.places import data_cache
 from agent.cli.table import DEFAULT_WORKSPACES
-from agent.cli.terminal import clean, say
+from agent.cli.terminal import CleanStream, clean, say
 from agent.edges.template.data import store_size
 from agent.errors import UsageError
 from agent.report.overview import count_states, survey
@@ -189,6 +191,30 @@ class Board:
             return True
         self.sleep(1.0)
         return not any(s.at_work for s in self.read().standings)
+
+
+class _Steered:
+    """Standard output for rich: what steers the terminal passes, and letters that it has not are written as escapes."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        (self._stream.steer if isinstance(self._stream, CleanStream) else self._stream.write)(text)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "rich_proxied_file":  # rich would write past this
+            raise AttributeError(name)
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def open_screen() -> Iterator[Callable[[RenderableType], None]]:
+    """A screen of its own above the terminal's, for something that is drawn anew. It is gone at the end."""
+    stream: Any = _Steered(sys.stdout)
+    console = Console(file=stream, highlight=False, markup=False, emoji=False)
+    with Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
+        yield lambda drawn: live.update(drawn, refresh=True)
 
 
 def find_data() -> Path | None:
