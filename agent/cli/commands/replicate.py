@@ -82,12 +82,17 @@ def replicate(
     except (OSError, MemoryError) as error:  # what is done is stored
         raise typer.Exit(say_trouble(workspace, error)) from error
     tell_end(workspace, state, number, as_json=as_json)
+    raise typer.Exit(tell_wait(workspace, state, number))
+
+
+def tell_wait(workspace: Workspace, state: State, number: int) -> int:
+    """Say why seeds wait, if some do, with the command to go on, and return the exit code."""
     if waiting := state.replications.next:
         why = state.replications.halt or "stopped by request"
         put(f"{nearby(workspace.path)}: paused: {why}")
-        put(f"  go on: scientist replicate {quoted} {waiting.run}")
-        raise typer.Exit(3)
-    raise typer.Exit(0 if state.replications.results_of(number) else 1)
+        put(f"  go on: scientist replicate {shlex.quote(nearby(workspace.path))} {waiting.run}")
+        return 3
+    return 0 if state.replications.results_of(number) else 1
 
 
 def open_seeds(workspace: Workspace) -> Loop:
