@@ -23,7 +23,7 @@ from agent.core.model.rules import ModelRules
 from agent.core.model.variables import provider_prefixes
 from agent.core.text.redact import Redactor
 from agent.edges.model.aider_output import Heard, read_output
-from agent.edges.model.call import sleep_unless_stopped
+from agent.edges.model.call import address_and_key, sleep_unless_stopped
 from agent.edges.model.protocol import ModelReply, Request
 from agent.edges.model.throttle import Held, Throttle, Ticket
 from agent.edges.sandbox.resolve import shut_in_program
@@ -147,11 +147,12 @@ class AiderModel:
         editable = ", ".join(request.view.editable)
         # Its own words come first: aider takes a message that begins with / or ! for a command.
         (home / "message").write_text(_TASK.format(names=editable) + _instruction(request), "utf-8", errors="replace")
-        environment = aider_environment(self.model, self.inherited, home)
+        name, address = _name_and_address(self.model, self.inherited)
+        environment = aider_environment(name, {**self.inherited, **address}, home)
         command = [
             *self._hold(home, environment),
             str(self.executable),
-            *arguments(self.model, self.rules, home, self.deadline_s),
+            *arguments(name, self.rules, home, self.deadline_s),
             "--",
             *_chat(request),
         ]
@@ -286,6 +287,20 @@ def _settings(model: str, rules: ModelRules) -> dict[str, object]:
         "reasoning_tag": "think",
         "extra_params": {"max_tokens": most} if most else {},
     }
+
+
+def _name_and_address(model: str, inherited: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """The model as aider's own litellm asks it, and the variables for a server whose own ones that litellm reads not.
+
+    It would ask api.openai.com.
+    """
+    passed = address_and_key(model, inherited)
+    if not passed:
+        return model, {}
+    named = {"OPENAI_API_KEY": passed["api_key"]}
+    if "api_base" in passed:
+        named |= dict.fromkeys(("OPENAI_API_BASE", "OPENAI_BASE_URL"), passed["api_base"])
+    return f"openai/{model.partition('/')[2]}", named
 
 
 def aider_environment(model: str, inherited: Mapping[str, str], home: Path) -> dict[str, str]:

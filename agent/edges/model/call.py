@@ -28,7 +28,7 @@ from agent.edges.model.wire.headers import RateLimits, lower_names, read_limits,
 from agent.edges.model.wire.traffic import Traffic, record
 from agent.errors import StopRequested
 
-__all__ = ["Answer", "Call", "CallFailed", "check_stop", "sleep_unless_stopped"]
+__all__ = ["Answer", "Call", "CallFailed", "address_and_key", "check_stop", "sleep_unless_stopped"]
 
 NAME_CHARS = 200
 READ_BYTES = 4000
@@ -101,7 +101,7 @@ class Call:
         Raises: CallFailed, and the exception of `check_stop`.
         """
         litellm = load_litellm()
-        parameters = _parameters(model, rules, dropped) | _passed(model, self.environment)
+        parameters = _parameters(model, rules, dropped) | address_and_key(model, self.environment)
         timeout = _read_timeout(rules.timeout_s or DEFAULT_TIMEOUT_S)
         provider = full_name(model).partition("/")[0]
         seen = Traffic(lambda host, key: foreign_request(provider, host, key, self.environment))
@@ -242,7 +242,7 @@ def _parameters(model: str, rules: ModelRules, dropped: Collection[str]) -> dict
     return parameters | ({"additional_drop_params": left_out} if left_out else {})
 
 
-def _passed(model: str, environment: Mapping[str, str]) -> dict[str, Any]:
+def address_and_key(model: str, environment: Mapping[str, str]) -> dict[str, Any]:
     """Address and key of a server whose own variables litellm does not read: it would take OpenAI's."""
     provider = model.partition("/")[0]
     place = place_of(provider, environment) if provider in PASSED or provider == "openai" else None

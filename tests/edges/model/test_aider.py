@@ -9,6 +9,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -77,6 +78,21 @@ def test_what_aider_changed_comes_back_as_blocks_that_apply(stand_in: Callable[.
     reply = model.ask(request("Raise LR."))
     assert applied(reply) == FILES | {"experiment.py": FILES["experiment.py"].replace("0.02", "0.1")}
     assert (reply.model, reply.paid) == ("aider/p/m", Paid(1500, 20, cost_usd=None, requests=1))
+
+
+def test_a_server_whose_variables_litellm_does_not_read_is_asked_and_not_openai(
+    stand_in: Callable[..., AiderModel],
+) -> None:
+    inherited = {
+        "PATH": os.environ["PATH"],
+        "OPENAI_API_KEY": "sk-of-openai",
+        "XINFERENCE_API_BASE": "http://box:9997/v1",
+    }
+    script = """echo "p = '$OPENAI_API_BASE $OPENAI_BASE_URL $OPENAI_API_KEY $*'" > plot.py"""
+    model = replace(stand_in(script, inherited=inherited), model="xinference/q")
+    written = applied(model.ask(request("Raise LR.")))
+    assert written["plot.py"].startswith("p = 'http://box:9997/v1 http://box:9997/v1 none ")
+    assert "--model=openai/q --weak-model=openai/q" in written["plot.py"]
 
 
 def test_files_outside_the_list_are_left_out_and_named(stand_in: Callable[..., AiderModel]) -> None:
