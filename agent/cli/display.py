@@ -37,6 +37,7 @@ SPINNER_CELLS = 2
 LOG_EVERY_S = 0.5
 LOG_CELLS = 160  # of a line about a long step in a log
 LEVELS = {"ok": "green", "mend": "bold yellow", "FAIL": "bold red"}  # of remarks
+WORDS = {"mend": "fix"}  # for levels that are printed by another word
 INTERRUPTED = 130  # exit code after Ctrl-C
 
 
@@ -324,6 +325,6 @@ class RemarkPrinter:
         for remark in remarks:
             self.blocked |= remark.blocks
             self.faults += remark.is_fault
-            level = Text(f"{remark.level:<5}", LEVELS.get(remark.level, ""))
+            level = Text(f"{WORDS.get(remark.level, remark.level):<5}", LEVELS.get(remark.level, ""))
             lines = [level.append(f" {remark.text}{':' if remark.lines else ''}", "default not bold")]
             write_lines([*lines, *(Text(f"          {line}") for line in remark.lines)], sys.stdout)

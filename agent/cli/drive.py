@@ -20,7 +20,7 @@ from agent.cli.terminal import VOICE, describe_surprise, detail, note, raise_end
 from agent.core.journal.approval import change_step_limits
 from agent.core.journal.events import Event, Resumed, Started
 from agent.core.journal.fold import fold
-from agent.core.journal.kinds import PauseKind
+from agent.core.journal.kinds import PauseKind, say_action
 from agent.core.journal.state import State
 from agent.edges.git.repo import Repo
 from agent.edges.lint import Linter
@@ -228,7 +228,7 @@ def show_event(watch: Watch, event: Event, state: State) -> None:
     for part in (describe(event, state, watch.by) or "").splitlines():
         watch.tell(note, part, style)
     if isinstance(event, Started):
-        watch.tell(detail, f"begins {event.kind} ({event.key})")
+        watch.tell(detail, f"begins to {say_action(event.kind)}")
     show_activity(watch.follow(event, state), watch.read_log(state))
 
 

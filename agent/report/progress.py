@@ -24,7 +24,7 @@ from agent.core.journal.action_results import (
     Voided,
 )
 from agent.core.journal.events import Ended, Event, Finished, Launched, Paused, Resumed, Started, Told
-from agent.core.journal.kinds import Step
+from agent.core.journal.kinds import Purpose, Step
 from agent.core.journal.replications import Replicate, Replicated, Seeded
 from agent.core.journal.state import State
 from agent.core.prompt.render import number
@@ -34,6 +34,14 @@ from agent.report.table import STYLES
 
 METRICS_SHOWN = 4
 NAME_CHARS = 40
+# What a model is asked to do, where the purpose's own name does not say it.
+_ASKED = {
+    Purpose.NEXT: "go on",
+    Purpose.REPAIR: "repair its reply",
+    Purpose.WHOLE: "write whole functions",
+    Purpose.NOTES: "write the notes",
+    Purpose.REFLECT: "reconsider the review",
+}
 # What the end of a step is called.
 _ENDED = {
     Step.SMOKE: "smoke test passed after",
@@ -59,7 +67,7 @@ def describe(event: Event, state: State, by: Yardstick | None = None) -> str | N
         case Paused():
             return f"paused: {event.reason}"
         case Resumed(more_runs=True):
-            return f"goes on: up to {state.limits.max_runs} runs in all, {len(state.rows)} of them over"
+            return f"goes on: up to {state.limits.max_runs} runs in all, {len(state.rows)} done so far"
         case Resumed():
             return "resumed"
         case Told():
@@ -137,7 +145,8 @@ def _describe_result(event: Finished, state: State, by: Yardstick | None) -> str
             cached = f" ({result.tokens_cached} cached)" if result.tokens_cached else ""
             tokens = f", {result.tokens_in}{cached} + {result.tokens_out} tokens" if result.tokens_in else ""
             cut = ", cut at its length limit" if result.finish_reason == "length" else ""
-            return f"asked {result.model} to {result.purpose.value} ({result.seconds:.1f} s{tokens}{cut})"
+            what = _ASKED.get(result.purpose, result.purpose.value)
+            return f"asked {result.model} to {what} ({result.seconds:.1f} s{tokens}{cut})"
         case AskFailed(remedy=remedy) if remedy:
             return None  # the pause that follows says it
         case AskFailed():

@@ -128,7 +128,7 @@ def test_a_link_that_leads_nowhere_is_refused_by_every_command(
     assert problem in refuse("launch", "ideas.json", "--template", "linked")
     assert problem in refuse("baseline", "linked")
     assert app.run(["template", "check", "linked"]) == 1
-    assert f"mend  linked/{problem}; remove it, or put a file in its place" in capsys.readouterr().out
+    assert f"fix   linked/{problem}; remove it, or put a file in its place" in capsys.readouterr().out
 
 
 def test_a_sweep_needs_a_marked_range(refuse: Refuse, folder: Path) -> None:

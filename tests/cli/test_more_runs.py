@@ -17,12 +17,12 @@ def test_an_ended_batch_gets_more_runs(scientist: Scientist, launched: Launched,
         assert refused.returncode == 2 and len(refused.stderr.splitlines()) == 1 and "--max-runs" in refused.stderr
     assert "1 is the total of all runs, and it has 1 already" in scientist("resume", batch, "--max-runs", 1).stderr
     unheard = scientist("resume", workspace, "--tell", "Go on.")
-    assert unheard.returncode == 2 and "nobody would hear it" in unheard.stderr
+    assert unheard.returncode == 2 and "no model would read it" in unheard.stderr
     before = (workspace / ".agent/journal.jsonl").read_text()
 
     done = scientist("resume", workspace, "--max-runs", 2, "--tell", "Try more momentum.")
     assert done.returncode == 0, done.stderr
-    assert "goes on: up to 2 runs in all, 1 of them over" in done.stderr and "2 completed runs" in done.stdout
+    assert "goes on: up to 2 runs in all, 1 done so far" in done.stderr and "2 completed runs" in done.stdout
     assert (workspace / ".agent/journal.jsonl").read_text().startswith(before)
     assert "Try more momentum. (shown in run 2)" in scientist("show", workspace).stdout
     assert "ok:" in scientist("verify", workspace).stdout

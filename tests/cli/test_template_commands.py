@@ -144,7 +144,7 @@ def test_a_plain_script_becomes_a_template_that_runs(scientist: Scientist, folde
     assert raw["run_files"] == ["experiment.py", "steps.py"] and raw["summary"] == "Walk to the minimum of a parabola."
 
     code, report = check(scientist, "walk")
-    fills = [line for line in report.splitlines() if line.startswith("mend") and "delete this mark" in line]
+    fills = [line for line in report.splitlines() if line.startswith("fix ") and "delete this mark" in line]
     assert code == 1 and len(fills) == int(re.search(r"to fill: (\d+)", said)[1])  # type: ignore[index]
     assert all(re.search(r"templates/walk/[\w.]+:\d+: ", line) for line in fills)
 
@@ -361,7 +361,7 @@ def test_what_is_amiss_is_one_line_with_the_remedy(
     (walk / file).write_text(text.replace(old, new_text))
     code, report = check(scientist, "walk")
     assert code == 1
-    assert any(said in line for line in report.splitlines() if line.startswith("mend")), report
+    assert any(said in line for line in report.splitlines() if line.startswith("fix ")), report
 
 
 def test_folders_named_as_files_and_a_profile_without_end_are_told(scientist: Scientist, walk: Path) -> None:
@@ -378,7 +378,7 @@ def test_independent_faults_are_told_in_one_go(scientist: Scientist, walk: Path)
     (walk / "prompt.md").write_text("FILL: the task\n")
     (walk / "experiment.py").write_text((walk / "experiment.py").read_text().replace("error = abs(x - 3)", UNSEEDED))
     code, report = check(scientist, "walk")
-    assert code == 1 and report.splitlines()[-1].startswith("3 to mend"), report
+    assert code == 1 and report.splitlines()[-1].startswith("3 to fix"), report
     assert "something random is not seeded" in report and 'add: direction = "higher"' in report
 
 
@@ -419,7 +419,7 @@ def test_a_folder_of_ai_scientist_is_tried_as_it_is(scientist: Scientist, folder
     given = {"a": {"means": {"loss": math.nan, "acc": 1.0, "fid": None}}}
     (folder / "old" / "run_0" / "final_info.json").write_text(json.dumps(given))
     status, report = check(scientist, "old")
-    assert "mend  old/run_0: loss (final_info.json: ['a', 'means', 'loss']) is NaN" in report
+    assert "fix   old/run_0: loss (final_info.json: ['a', 'means', 'loss']) is NaN" in report
     assert "note  old/run_0: fid (final_info.json: ['a', 'means', 'fid']) is null" in report
     assert "acc, which the baseline has under `means` of final_info.json, is missing" in report
 

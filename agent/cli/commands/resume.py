@@ -101,7 +101,7 @@ def leave_word(found: Sequence[Workspace], settings: ResumeSettings) -> None:
     heard = [w for w, state in states.items() if state and (not state.ended or change(settings, state).more_runs)]
     if found and not heard:
         remedy = f"add runs: scientist resume {shlex.quote(str(found[0].path))} --max-runs N --tell ..."
-        raise UsageError("--tell", "nobody would hear it, since no named idea goes on", remedy)
+        raise UsageError("--tell", "no model would read it, since no named idea goes on", remedy)
     for workspace in heard:
         try:
             put_word(workspace.agent, read_redactor()(settings.tell), now=time.time(), token=secrets.token_hex(4))

@@ -47,7 +47,7 @@ from agent.errors import ScientistError, UsageError
 
 
 def check_template(chosen: Chosen, *, keep: bool) -> int:
-    """The exit code: 0 nothing to mend, 1 something.
+    """The exit code: 0 nothing to fix, 1 something.
 
     Raises: UsageError if there is no such template, or an option cannot be used.
     """
@@ -104,7 +104,7 @@ def heed_signals(chosen: Chosen) -> None:
 def finish(printer: RemarkPrinter, name: str, chosen: Chosen, *, can_sweep: bool) -> int:
     """Print the command to go on with, with the options that were given. Return the exit code."""
     if printer.faults:
-        typer.echo(f"{printer.faults} to mend, then again: {chosen.say('template check')}")
+        typer.echo(f"{printer.faults} to fix, then again: {chosen.say('template check')}")
         return 1
     model = "offline/sweep" if can_sweep else "PROVIDER/MODEL"
     beside = [Path(chosen.template, file) for file in ("ideas.json", "seed_ideas.json")]
@@ -136,7 +136,7 @@ def check_code(
     assert template and python
     printer.add([*check_plan(template), Remark("ok", f"runs with {python}")])
     if findings or printer.blocked:
-        printer.add([Remark("note", "nothing was run: mend the above first")])
+        printer.add([Remark("note", "nothing was run: fix the above first")])
         return None
     return template, python
 

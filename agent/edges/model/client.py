@@ -142,11 +142,13 @@ class LiteLLMModel:
         effort.last = f"{fault.kind}: {fault.text}" if candidate.name == self.name else f"{candidate.name}: {text}"
 
     def _describe(self, effort: Effort) -> str:
-        minutes = (self._clock() - effort.started) / 60
+        seconds = self._clock() - effort.started
+        lasted = f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
+        times = "once" if effort.requests == 1 else f"{effort.requests} times"
         asks = f", told to wait {effort.asks_s / 60:.0f} min" if effort.asks_s >= 60 else ""
         paid = f", {effort.wasted} answers were billed" if effort.wasted > 1 else ""
         remedy = f"; {advice(effort.seen, self.name)}" if effort.seen is FaultKind.TIMEOUT else ""
-        return f"{effort.last} (asked {effort.requests} times in {minutes:.0f} min{asks}{paid}{remedy})"
+        return f"{effort.last} (asked {times} in {lasted}{asks}{paid}{remedy})"
 
     def _converse(self, candidate: Responder, messages: Sequence[Message], effort: Effort, *, alone: bool) -> Answer:
         """One model's whole answer. If it was cut, it is joined with its rest, or a shorter one takes its place.
