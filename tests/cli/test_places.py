@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli import places
+from agent.cli.commands.templates import say_ready
 from tests.cli.conftest import IDEAS, Scientist
 from tests.paths import QUADRATIC
 
@@ -48,6 +49,14 @@ def test_ideas_are_a_path_or_a_name_and_ones_own_come_first(package: Path, scien
     (folder / "ideas" / "toys.json").write_text(json.dumps(IDEAS[1]))
     for name in ("toys", "toys.json", "ideas/toys.json"):
         assert "1. rates" in scientist("ideas", name).stdout, name
+
+
+def test_templates_says_for_which_profiles_the_environment_is_built() -> None:
+    row = {"profiles": ["big", "small"], "ready_profiles": ["small"], "environment_built": True}
+    assert say_ready(row) == "small: ready; big: environment not built"
+    assert say_ready(row | {"ready_profiles": []}) == "big, small; environment not built"
+    assert say_ready(row | {"ready_profiles": ["big", "small"]}) == "big, small; ready"
+    assert say_ready({"profiles": [], "ready_profiles": [], "environment_built": True}) == "no profiles; ready"
 
 
 def test_version_and_help_have_the_names_that_people_try(scientist: Scientist) -> None:

@@ -20,7 +20,7 @@ from agent.core.inputs.spec import Environment
 from agent.edges.template.authoring.new import make_template
 from agent.edges.template.environment import environment_for
 from agent.edges.template.interpreters import python_places
-from agent.edges.template.load import list_templates, read_spec
+from agent.edges.template.load import environment_of, list_templates, read_spec
 from agent.errors import UsageError
 
 MOST_NAMED = 12  # files of a list
@@ -31,23 +31,37 @@ def templates(as_json: Json = False) -> None:
     rows: list[dict[str, Any]] = []
     for folder in list_templates(template_roots()):
         spec = read_spec(folder)
-        built = not spec.environment.install or find_environment(spec.environment, folder)
         profiles = sorted(p.stem for p in (folder / "profiles").glob("*.json"))
+        built = {name: is_built(environment_of(spec, name), folder) for name in (spec.default_profile, *profiles)}
         rows.append(
             {
                 "name": folder.name,
                 "summary": spec.summary,
                 "folder": str(folder),
                 "profiles": profiles,
-                "environment_built": bool(built),
+                "environment_built": built[spec.default_profile],
+                "ready_profiles": [name for name in profiles if built[name]],
             }
         )
     if as_json:
         typer.echo(json.dumps({"schema_version": 1, "templates": rows}, indent=2))
         return
     for row in rows:
-        state = "ready" if row["environment_built"] else "environment not built"
-        typer.echo(f"{row['name']}  {row['summary']}  [{', '.join(row['profiles']) or 'no profiles'}; {state}]")
+        typer.echo(f"{row['name']}  {row['summary']}  [{say_ready(row)}]")
+
+
+def is_built(environment: Environment, folder: Path) -> bool:
+    return not environment.install or find_environment(environment, folder) is not None
+
+
+def say_ready(row: dict[str, Any]) -> str:
+    """The profiles, and for which of them the environment is built."""
+    profiles, ready = row["profiles"], row["ready_profiles"]
+    if not profiles or len(ready) in (0, len(profiles)):
+        is_ready = bool(ready) if profiles else row["environment_built"]
+        return f"{', '.join(profiles) or 'no profiles'}; {'ready' if is_ready else 'environment not built'}"
+    missing = [name for name in profiles if name not in ready]
+    return f"{', '.join(ready)}: ready; {', '.join(missing)}: environment not built"
 
 
 def find_environment(environment: Environment, folder: Path) -> Path | None:
