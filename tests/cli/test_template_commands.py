@@ -137,7 +137,9 @@ def check(scientist: Scientist, template: object, *options: object) -> tuple[int
 def test_a_plain_script_becomes_a_template_that_runs(scientist: Scientist, folder: Path, plain: Path) -> None:
     said = new(scientist, plain)
     template = folder / "templates" / "walk"
-    assert "copied        steps.py" in said and "none beyond Python" in said
+    assert "copied        steps.py: an idea may not change these" in said and "none beyond Python" in said
+    assert "options       argparse (experiment.py:13, 3 options)" in said
+    assert "results       final_error (printed, experiment.py:17)" in said and "length        steps = 20" in said
     assert plain.read_text() == PLAIN == (template / "experiment.py").read_text()
     assert (template / "steps.py").read_text() == STEPS
     raw = tomllib.loads((template / "template.toml").read_text())
@@ -266,7 +268,7 @@ def test_check_tells_the_lines_that_a_script_lacks_one_by_one(scientist: Scienti
         script.write_text("\n".join(code) + "\n")
 
     insert(check(scientist, "walk")[1], "no argument names the folder of results; insert before this line:", 0)
-    insert(check(scientist, "walk")[1], "final_info.json is not written; add below what is printed here:", 1)
+    insert(check(scientist, "walk")[1], "results are not written to final_info.json; add below this line", 1)
     assert 'json.dumps({"final_error": float(error)})' in script.read_text()
     with (folder / "templates/walk/template.toml").open("a") as toml:
         toml.write(METRIC)
@@ -406,7 +408,9 @@ def test_a_folder_of_ai_scientist_is_tried_as_it_is(scientist: Scientist, folder
     code = "import json, os, sys\nout = sys.argv[1].split('=')[1]\nos.makedirs(out)\n"
     code += "json.dump({'a': {'means': {'loss': 1.0}}}, open(out + '/final_info.json', 'w'))\n"
     (folder / "old" / "experiment.py").write_text(code)
+    (folder / "old" / "seed_ideas.json").write_text("[]")
     status, report = check(scientist, "old")
+    assert f"launch old/seed_ideas.json --template old --python {sys.executable} --model PROVIDER" in report
     assert status == 0 and "SCIENTIST_SEED is read nowhere" in report and "no template.toml" in report
     lines = [line[10:] for line in report.splitlines() if line.startswith(" " * 10)]
     whole = tomllib.loads("\n".join(lines))

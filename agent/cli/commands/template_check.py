@@ -33,7 +33,14 @@ from agent.core.text.remark import Remark
 from agent.edges.lint import Linter
 from agent.edges.run.baselines import check_plan
 from agent.edges.run.prepare_step import Equipment
-from agent.edges.template.authoring.inspect import check_files, check_given_run, check_marks, find_bad_file, spec_faults
+from agent.edges.template.authoring.inspect import (
+    check_files,
+    check_given_run,
+    check_marks,
+    find_bad_file,
+    spec_faults,
+    survey_folder,
+)
 from agent.edges.template.load import (
     TEMPLATE_FILE,
     Template,
@@ -72,7 +79,7 @@ def check_template(chosen: Chosen, *, keep: bool) -> int:
         where = str(shown / TEMPLATE_FILE)
         printer.add(check_files(shown, spec, profile or spec.default_profile))
         if (folder / TEMPLATE_FILE).is_file():
-            printer.add(check_spec(spec, where))
+            printer.add(check_spec(spec, where, survey_folder(folder, spec).metric_lines()))
         else:
             printer.add([Remark("note", f"{shown}: no template.toml, so metrics are its `means` and get no verdict")])
             printer.add(check_given_run(shown))

@@ -33,11 +33,14 @@ ROUNDING_SHARE = 1e-3  # of a number: a larger difference is no rounding
 CHANCE_SHARE = 0.05  # of the distance between seeds: more than that is no rounding of threads or GPUs
 
 
-def check_spec(spec: TemplateSpec, where: str) -> Iterator[Remark]:
-    """Remarks on gaps and contradictions of the description. `where` names its file."""
+def check_spec(spec: TemplateSpec, where: str, metric_lines: Sequence[str] = ()) -> Iterator[Remark]:
+    """Remarks on gaps and contradictions of the description. `where` names its file.
+
+    metric_lines: sections for the results that the code was seen to have.
+    """
     if not spec.metrics:
         text = f"{where}: declares no metric; add a section [[metrics]] with a name that final_info.json holds, as"
-        yield Remark("mend", text, lines=_metric_lines(("accuracy",)))
+        yield Remark("mend", text, lines=tuple(metric_lines) or _metric_lines(("accuracy",)))
     primaries = [m.name for m in spec.metrics if m.primary]
     if len(primaries) > 1:
         names = " and ".join(primaries)

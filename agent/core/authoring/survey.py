@@ -64,7 +64,7 @@ class Survey:
             yield "notebook", f"{', '.join(self.magic)}: take these lines out, Python alone does not know them"
 
     def metric_lines(self) -> list[str]:
-        """[[metrics]] sections as comments, for the results that were found, the primary one first."""
+        """[[metrics]] sections for the results that were found, the primary one first."""
         names = _by_weight(self.results) or ["accuracy"]
         lines: list[str] = []
         for number, name in enumerate(names[:MOST_NAMES]):
@@ -75,7 +75,7 @@ class Survey:
                 lines.append("resolution = 0.002  # smaller differences count for nothing")
                 lines.append('reading = "What it measures, with a value to compare it with, as that of chance."')
                 lines.append("primary = true")
-        return [f"# {line}" for line in lines]
+        return lines
 
     def task(self, summary: str) -> str:
         """An example of the words that a model is told."""

@@ -93,7 +93,7 @@ KINDS = {
             print(f"final mse: {float((w ** 2).mean()):.5f}")
             """
         ),
-        "", ("mse",), "printed", length=("STEPS", 200),
+        "", ("final_mse",), "printed", length=("STEPS", 200),
         ranges=("LR log 0.003..0.3", "MOMENTUM 0.5..0.99"), seeded="np.random.default_rng(0)",
     ),
     "configuration file": Kind(

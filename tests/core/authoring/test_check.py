@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
 from agent.core.authoring.check import (
@@ -13,6 +15,7 @@ from agent.core.authoring.check import (
     describe_times,
     find_number,
 )
+from agent.core.authoring.survey import survey_scripts
 from agent.core.evidence.baseline import Baseline
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.kinds import Step
@@ -145,6 +148,22 @@ def test_speeds_are_no_results_and_a_difference_of_a_third_is_no_rounding() -> N
         assert list(check_repeats(spec(), *numbers, (1, 2), True)) == [], name
     (remark,) = check_repeats(spec(), {"acc": 0.5}, {"acc": 0.49}, {"acc": 5.0}, (1, 2), True)
     assert remark.level == "note" and "2.0% apart: more than rounding" in remark.text
+
+
+def test_a_primary_metric_that_is_a_speed_is_named_as_such() -> None:
+    timed = spec({"name": "mfu", "path": ["mfu"], "direction": "higher", "primary": True})
+    (remark,) = check_repeats(timed, {"mfu": 0.5}, {"mfu": 0.4}, {"mfu": 0.6}, (1, 2), True)
+    assert remark.level == "note" and remark.text.startswith("mfu is a time, a speed or a size of memory")
+
+
+def test_a_missing_metric_is_proposed_under_the_names_that_the_code_prints() -> None:
+    lines = survey_scripts({"experiment.py": "print('val loss', loss, 'val acc', acc)\n"}).metric_lines()
+    (remark,) = check_spec(TemplateSpec(name="t", smoke=True), "t.toml", lines)
+    metrics = TemplateSpec.model_validate(tomllib.loads('name = "t"\n' + "\n".join(remark.lines))).metrics
+    assert [(m.name, m.direction, m.primary) for m in metrics] == [
+        ("val_acc", "higher", True),
+        ("val_loss", "lower", False),
+    ]
 
 
 def test_times_beside_limits_are_told_in_whole_seconds() -> None:

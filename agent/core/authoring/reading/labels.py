@@ -25,7 +25,7 @@ _SPLITS: Final = {"test": "test", "val": "val", "valid": "val", "validation": "v
                   "evaluation": "eval", "train": "train", "training": "train"}  # fmt: skip
 # Words that say nothing of what a number measures.
 _FILLING: Final = frozenset(
-    "set average avg mean the of on final current is for in total overall after got at s".split()  # noqa: SIM905
+    "set average avg mean the of on current is for in total overall after got at s".split()  # noqa: SIM905
 )
 # A word of a name: "loss" of "val_loss", "acc1"
 _LOWER: Final = re.compile(

@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from agent.core.authoring.ranges import offer_ranges
+from agent.core.authoring.survey import Survey, survey_scripts
 from agent.core.code.search_marks import search_ranges
 from agent.core.evidence.means import means_problems
 from agent.core.inputs.spec import TemplateSpec
@@ -89,6 +90,13 @@ def check_files(folder: Path, spec: TemplateSpec, profile: str) -> Iterator[Rema
         yield Remark("mend", f"{fill} (do it, then delete this mark)", blocks=in_code)
     if where.is_file() and ((folder / "prompt.md").is_file() or not (folder / "prompt.json").is_file()):
         yield from _check_brief(folder / "prompt.md")
+
+
+def survey_folder(folder: Path, spec: TemplateSpec) -> Survey:
+    """What the code of a run tells by its text."""
+    there = [folder / name for name in spec.run_files if name.endswith(".py") and (folder / name).is_file()]
+    texts = {str(path.relative_to(folder)): path.read_bytes().decode("utf-8", "replace") for path in there}
+    return survey_scripts(texts)
 
 
 def check_given_run(folder: Path) -> Iterator[Remark]:

@@ -215,7 +215,7 @@ def _fill_skeleton(given: _Values) -> dict[str, str]:
         "read": _listed(list(given.outside) or ["/data/mnist"]),
         "python": _quoted(given.python),
         "environment": environment,
-        "metrics": "\n".join(given.survey.metric_lines()),
+        "metrics": "\n".join(f"# {line}" for line in given.survey.metric_lines()),
         "task": given.survey.task(given.summary),
     }
     files = {n: (SKELETON / n).read_text("utf-8") for n in ("template.toml", "prompt.md")}
