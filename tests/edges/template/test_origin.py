@@ -11,7 +11,7 @@ import pytest
 
 from agent.core.evidence.origin import compare
 from agent.core.inputs.spec import Reach, TemplateSpec
-from agent.edges.template.origin import Given, given_origin, template_origin
+from agent.edges.template.origin import Given, given_origin, modules_of, needed_modules, template_origin
 from agent.edges.template.requirements import find_requirements
 
 CODE = {"experiment.py": "import toolbox\nimport json\n"}
@@ -107,3 +107,23 @@ def test_code_that_moves_from_one_file_to_the_next_is_other_code(tmp_path: Path)
     two = template_origin(tmp_path, spec, {"experiment.py": "import model\n", "model.py": "X = 1\nY = 2\n"}, "")
     assert one["order"] != two["order"]
     assert "order" not in template_origin(tmp_path, TemplateSpec(name="t"), {"experiment.py": ""}, "")
+
+
+def test_all_that_a_run_finds_beside_its_code_counts_and_nothing_else(tmp_path: Path) -> None:
+    files = {
+        "experiment.py": "from loader import size\nopen('corpus.md')\n", "loader/__init__.py": "import gear_wheels\n",
+        "run_configs/a.yaml": "1", "corpus.md": "c", "sets/a.csv": "1", "README.md": "r", "run_0/out.txt": "1",
+        "latex/a.tex": "l", "tools/unused.py": "import paint\n",
+    }  # fmt: skip
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    spec, code = TemplateSpec(name="t"), {"experiment.py": files["experiment.py"]}
+    before = template_origin(tmp_path, spec, code, "")["files"]
+    counts = {}
+    for name in files.keys() - {"experiment.py"}:
+        (tmp_path / name).write_text("other")
+        counts[name] = template_origin(tmp_path, spec, code, "")["files"] != before
+        (tmp_path / name).write_text(files[name])
+    assert {name for name, does in counts.items() if not does} == {"README.md", "run_0/out.txt", "latex/a.tex"}
+    assert modules_of(tmp_path, spec, code) == needed_modules(tmp_path, spec, code) == ["gear_wheels"]
