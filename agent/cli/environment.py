@@ -21,9 +21,9 @@ from agent.cli.places import data_cache, data_limit_gib, digest_store, environme
 from agent.cli.terminal import note, say
 from agent.core.evidence.origin import say_given, say_moved, say_remedy
 from agent.core.inputs.spec import Environment
-from agent.edges.doctor.machine import check_cache
+from agent.edges.doctor.machine import INSTALL_BWRAP, check_cache
 from agent.edges.run.baselines import weigh
-from agent.edges.sandbox.choose import Sandbox, choose_sandbox
+from agent.edges.sandbox.choose import NOT_INSTALLED, Sandbox, choose_sandbox
 from agent.edges.system.child import run_probe
 from agent.edges.template.cache.claim import claim, claimed_path
 from agent.edges.template.data import Prepared, prepare_data, store_of
@@ -217,6 +217,7 @@ def announce_sandbox(sandbox: Sandbox) -> None:
         note(
             f"sandbox: {sandbox.kind}{missed}"
             + (f"; it leaves open: {'; '.join(sandbox.gaps)}" if sandbox.gaps else "")
+            + (f"; {INSTALL_BWRAP}" if NOT_INSTALLED in sandbox.missed else "")
         )
 
 

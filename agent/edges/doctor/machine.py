@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from agent.core.text.remark import Level, Remark
-from agent.edges.sandbox.choose import choose_sandbox
+from agent.edges.sandbox.choose import NOT_INSTALLED, choose_sandbox
 from agent.edges.template.data import prepare_data, store_of, store_size
 from agent.edges.template.environment import environment_for
 from agent.edges.template.interpreters import PythonPlaces, find_python
@@ -26,6 +26,7 @@ from agent.edges.template.requirements import find_requirements
 from agent.errors import StopRequested, UsageError
 
 __all__ = [
+    "INSTALL_BWRAP",
     "check_cache",
     "check_data",
     "check_disk",
@@ -44,6 +45,7 @@ COMMAND_S = 20.0
 DATA_S = 60.0
 GRACE_S = 3.0
 LEAST_FREE_GIB = 2.0
+INSTALL_BWRAP = "apt install bubblewrap, which leaves less open and lets worker processes share memory"
 GIT_WITH_FULL_SYNC = (2, 36)
 
 
@@ -149,7 +151,8 @@ def check_sandbox(wanted: str) -> Remark:
         return Remark.of("sandbox", error)
     level: Level = "ok" if found.kind == "bwrap" else "warn"
     kind = found.kind + (f" ({found.missed})" if found.missed else "")
-    return Remark(level, "sandbox", kind + (f": {'; '.join(found.gaps)}" if found.gaps else ""))
+    remedy = INSTALL_BWRAP if NOT_INSTALLED in found.missed else ""
+    return Remark(level, "sandbox", kind + (f": {'; '.join(found.gaps)}" if found.gaps else ""), remedy)
 
 
 def check_environment(

@@ -24,8 +24,9 @@ from agent.edges.sandbox.walls import Bounds, SandboxKind, Walls
 from agent.edges.system.faults import is_machine_fault
 from agent.errors import UsageError
 
-__all__ = ["NO_SANDBOX", "SYSTEM", "Sandbox", "choose_sandbox"]
+__all__ = ["NOT_INSTALLED", "NO_SANDBOX", "SYSTEM", "Sandbox", "choose_sandbox"]
 
+NOT_INSTALLED = "is not installed"
 PROBE_TIMEOUT_S = 20.0
 SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"),
@@ -98,7 +99,7 @@ _PROBE = ["/bin/sh", "-c", "exec /bin/true </dev/null"]
 def _try_bwrap(search: str | None) -> Sandbox | str:
     program = shutil.which("bwrap", path=search)
     if program is None:
-        return "is not installed"
+        return NOT_INSTALLED
     if os.uname().machine not in MACHINES:
         return f"no system call filter is known for {os.uname().machine}"
     walls = Walls("bwrap", read=tuple(p for p in SYSTEM if Path(p).exists()), bwrap=program)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.inputs.spec import Environment
+from agent.edges.doctor import machine
 from agent.edges.doctor.machine import (
     check_data,
     check_disk,
@@ -21,6 +22,7 @@ from agent.edges.doctor.machine import (
     check_git,
     check_gpus,
 )
+from agent.edges.sandbox.choose import NOT_INSTALLED, Sandbox
 from agent.edges.template.data import prepare_data, store_of
 from agent.edges.template.load import Template, load_template
 from tests.overlays import prepared_quadratic
@@ -127,3 +129,14 @@ def test_data_are_found_but_not_made(tmp_path: Path) -> None:
 
     broken = load_template(prepared_quadratic(tmp_path / "broken", fail=True))
     assert check_data(broken, python, cache, os.environ).level == "FAIL"
+
+
+def test_a_machine_without_bubblewrap_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for missed, is_told in (
+        (f"bwrap: {NOT_INSTALLED}", True),
+        ("bwrap: No permissions to create new namespace", False),
+    ):
+        held = Sandbox("landlock", ("something",), missed=missed)
+        monkeypatch.setattr(machine, "choose_sandbox", lambda wanted, held=held: held)
+        remark = machine.check_sandbox("auto")
+        assert (remark.level, "apt install bubblewrap" in remark.remedy) == ("warn", is_told)
