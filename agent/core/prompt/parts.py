@@ -70,6 +70,12 @@ def _room_for_files(view: TurnView, window_tokens: int | None) -> float:
 
 def _only_asked(text: str, asked: Ranges) -> Ranges:
     """The lines of a file that is shown because the model asked for them, () for all."""
+    found = _first_asked(text, asked)
+    return ranges_of(found) if len(found) < len(split_lines(text).text) else ()
+
+
+def _first_asked(text: str, asked: Ranges) -> frozenset[int]:
+    """The first of the lines that the model asked for, as far as there is room."""
     lines = split_lines(text).text
     found, left = set[int](), ASKED_CHARS
     for number in sorted(lines_of(asked)):
@@ -77,7 +83,7 @@ def _only_asked(text: str, asked: Ranges) -> Ranges:
         if left < 0:
             break
         found.add(number)
-    return ranges_of(found) if len(found) < len(lines) else ()
+    return frozenset(found)
 
 
 def _focus(view: TurnView, name: str, text: str, changed: frozenset[int]) -> Focus:
@@ -88,9 +94,9 @@ def _focus(view: TurnView, name: str, text: str, changed: frozenset[int]) -> Foc
     idea = " ".join(str(value) for value in view.idea.details().values())
     about = view.texts.instruction or f"{item}\n{idea}"
     found = find_focus(name, text, told=[*told, view.texts.instruction], changed=changed, about=about)
-    asked = frozenset(lines_of(view.asked.get(name, ()))) if len(text) <= ASKED_CHARS or name.endswith(".py") else ()
+    asked = _first_asked(text, view.asked.get(name, ()))
     names = found.names | ({view.function} if view.function else set())
-    found = replace(found, names=names, asked=frozenset(asked))
+    found = replace(found, names=names, asked=asked)
     return replace(found, vital=find_vital(text, found, about)) if name.endswith(".py") else found
 
 

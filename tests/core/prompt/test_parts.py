@@ -23,6 +23,7 @@ from tests.core.journal_by_hand import Story
 from tests.core.prompt.scripts import function, training_script
 from tests.core.prompt.test_fit import CODE, FAULT, make_view, size_of, text_of
 
+STUDY = Study(TemplateSpec(name="t"), Idea(Title="A schedule", Experiment="Shrink the context."))
 NANO = training_script()
 HUGE = training_script(train=900, others=60)
 LOOP_TOKENS = estimate_tokens(function("train", 900)) + 60 * 40  # with the signatures and marks of the others
@@ -143,6 +144,21 @@ def test_more_signatures_than_room_leave_the_entry_in_sight() -> None:
 def test_a_text_that_is_no_python_has_nothing_vital() -> None:
     assert find_vital("def f(:\n", Focus()) == () and find_vital("", Focus()) == ()
     assert show_parts(first_view("def f(:\n" + "a\n" * 40_000), window_tokens=8_192).shown
+
+
+def test_what_the_model_asked_for_stays_in_sight_as_far_as_there_is_room() -> None:
+    code = function("rare_one", 40) + training_script(train=300, others=60)
+    plain = first_view(code)
+    files = {"experiment.py": code, "prepare.py": function("evaluate", 5) + function("other", 5)}
+    state = Story().state.want(["experiment.py:rare_one", "prepare.py:evaluate", "gone.py"])
+    asked = view_turn(state, STUDY, Purpose.PLAN, files)
+    assert "rare_one_30" in hidden_in(show_parts(plain, window_tokens=16_384))
+    shown = show_parts(asked, window_tokens=16_384)
+    assert "rare_one_30" not in hidden_in(shown) and "train_250" not in hidden_in(shown)
+    text = text_of(shown)
+    assert "prepare.py (read-only)" in text and "evaluate_3 =" in text and "other_3 =" not in text
+    whole = replace(asked, asked=asked.asked | {"experiment.py": ((1, len(split_lines(code).text)),)})
+    assert size_of(show_parts(whole, window_tokens=16_384)) < 0.6 * size_of(plain), "not all of a large file"
 
 
 # Parts of a file at a repair
