@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import assert_never
 
 from agent.core.edit.apply import has_blocks
@@ -21,6 +22,7 @@ from agent.core.reply.inquiry import Inquiry
 from agent.core.reply.outcome import read_reply, refuse_unread
 from agent.core.reply.turn import Edit, Handover, Refusal, Turn
 from agent.core.text.reasoning import strip_reasoning
+from agent.edges.model.replay import ReplayModel
 from agent.edges.system.reader import Unread, read_apart
 from agent.effects.commit import commit, trailers_of
 from agent.effects.edges import Edges
@@ -31,6 +33,8 @@ CHARS_PER_TOKEN = 3
 
 def apply(edges: Edges, state: State, key: str) -> Applied | Handed | Answered | Refused:
     """Apply the edit of the last reply to the newest commit, hand it over to the editor, answer it, or refuse it."""
+    if refused := _refused_in_recording(edges, state):
+        return refused
     turn = take_turn(edges, state, state.attempt.conversation.purpose)
     outcome = read_apart(edges.workspace.is_stopped, read_reply, state, turn)
     if isinstance(outcome, Unread):
@@ -48,6 +52,20 @@ def apply(edges: Edges, state: State, key: str) -> Applied | Handed | Answered |
             return _carry_out(edges, state, outcome, key)
         case _:
             assert_never(outcome)
+
+
+def _refused_in_recording(edges: Edges, state: State) -> Refused | None:
+    """The refusal of this reply in the recording that is replayed, with its texts. None if there is none."""
+    role = state.attempt.conversation.role
+    model = edges.models.of(role)
+    if not isinstance(model, ReplayModel):
+        return None
+    found = model.refusal_of(role, state.spent.replies.get(role, 0), state.launched.template_hash)
+    if found is None:
+        return None
+    refused, read = found
+    staged = edges.journal.put(read(refused.staged)) if refused.staged else None
+    return replace(refused, feedback=edges.journal.put(read(refused.feedback)), staged=staged)
 
 
 def _refuse(edges: Edges, state: State, turn: Turn, refusal: Refusal) -> Refused:

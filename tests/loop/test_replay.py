@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from agent.core.journal.budget import Limits
 from agent.core.journal.events import Event
 from agent.core.journal.kinds import PauseKind
 from agent.core.journal.state import State
-from agent.edges.model.protocol import Models
+from agent.edges.model.protocol import ModelReply, Models, Request
 from agent.edges.model.replay import ReplayModel
 from agent.edges.workspace.layout import Workspace
 from tests.fakes import block
@@ -62,6 +63,24 @@ def test_a_replay_that_stops_anywhere_goes_on_where_it_was(make_study: Callable[
             again.loop(replay_of(first.workspace), runner=instant_runner(), watch=crash).run()
     again.loop(replay_of(first.workspace), runner=instant_runner()).run()
     assert again.loop([]).state.ended and trees(again.workspace) == trees(first.workspace)
+
+
+def test_what_an_older_version_refused_stays_refused(make_study: Callable[..., Study]) -> None:
+    """The recording was made before comments at the ends of lines could be left out."""
+    first = make_study(batch="recorded", limits=Limits(max_runs=1))
+    first.loop([PLAN + MISFIT, FASTER, NO_PLOT_EDIT, NOTES], runner=instant_runner()).run()
+    newer = PLAN + block("experiment.py", "LR = 0.02\n", "LR = 0.3\n")
+    again = make_study(batch="replayed", limits=Limits(max_runs=1))
+    model = replay_of(first.workspace)
+    original = model.ask
+
+    def ask(request: Request) -> ModelReply:
+        said = original(request)
+        return replace(said, text=newer) if request.asked == 0 else said
+
+    model.ask = ask  # type: ignore[method-assign]
+    state = again.loop(model, runner=instant_runner()).run()
+    assert state.ended and trees(again.workspace) == trees(first.workspace)
 
 
 def test_spent_replies_pause_and_say_which_was_due(make_study: Callable[..., Study]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
-from agent.core.journal.events import Launched, replies_of
+from agent.core.journal.action_results import Applied, Asked, Handed, Refused
+from agent.core.journal.events import Finished, Launched, replies_of
 from agent.core.journal.kinds import Role
 from agent.core.prompt.conversation import load_request
 from agent.edges.model.protocol import FREE, ModelReply, Request
@@ -52,6 +54,21 @@ class ReplayModel:
         except IntegrityError as error:
             raise ProviderRefused(self.name, f"{which} cannot be read: {error}") from error
         return ModelReply(text, PREFIX + Path(self.name).name, FREE, request=given_to)
+
+    def refusal_of(self, role: Role, number: int, template_hash: str) -> tuple[Refused, Callable[[str], str]] | None:
+        """How the recording refused a reply of a role, counted from 1, and what reads the texts that this names.
+
+        A later version may read more forms of edits. It makes the same commits all the same. None if the reply was not
+        refused, or if the recording has another template.
+        """
+        events = self._journal.events
+        if not isinstance(events[0], Launched) or events[0].template_hash != template_hash:
+            return None
+        results = [event.result for event in events if isinstance(event, Finished)]
+        given = [n for n, result in enumerate(results) if isinstance(result, Asked) and result.role == role]
+        after = results[given[number - 1] + 1 :] if 0 < number <= len(given) else []
+        found = next((r for r in after if isinstance(r, Applied | Handed | Refused | Asked)), None)
+        return (found, self._journal.get) if isinstance(found, Refused) else None
 
     @cached_property
     def _journal(self) -> Journal:
