@@ -7,7 +7,7 @@ import shlex
 from agent.core.journal.kinds import PauseKind
 from agent.core.journal.state import State
 
-__all__ = ["ways_on"]
+__all__ = ["ways_further", "ways_on"]
 
 
 def ways_on(path: str, state: State) -> list[tuple[str, str]]:
@@ -25,3 +25,15 @@ def ways_on(path: str, state: State) -> list[tuple[str, str]]:
     look = f"scientist diff {workspace} {state.code.good[:10]} {state.attempt.candidate.commit[:10]}"
     replicates = state.attempt.candidate.commit == state.code.good
     return [*([] if replicates else [("look", look)]), ("approve", resume), ("set aside", tell)]
+
+
+def ways_further(path: str, state: State, best: int | None) -> list[tuple[str, str]]:
+    """What may be done with an idea that has ended, each command with its purpose. best: number of its best run."""
+    if not state.ended or not state.rows:
+        return []
+    workspace = shlex.quote(path)
+    ways = [("more runs", f"scientist resume {workspace} --max-runs {len(state.rows) + 3}")]
+    if best is not None:
+        begin = f"scientist launch IDEAS --from {shlex.quote(f'{path}@run/{best}')}"
+        ways += [("fresh seeds", f"scientist replicate {workspace} {best}"), ("another idea from there", begin)]
+    return ways

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 from agent.edges.workspace.lock import hold_lock
@@ -45,3 +46,14 @@ def test_an_idea_without_a_completed_run_has_nothing_to_replicate(scientist: Sci
     for run in ("best", "1"):
         refused = scientist("replicate", only_workspace(folder), run)
         assert refused.returncode == 2 and "0 is the template's own code" in refused.stderr
+
+
+def test_an_ended_idea_says_what_may_be_done_with_it(scientist: Scientist, launched: Launched, folder: Path) -> None:
+    launched("--max-runs", 1)
+    place = only_workspace(folder).resolve()
+    ways = json.loads(scientist("show", place, "--json").stdout)["further"]
+    assert ways == [
+        f"more runs: scientist resume {shlex.quote(str(place))} --max-runs 4",
+        f"fresh seeds: scientist replicate {shlex.quote(str(place))} 1",
+        f"another idea from there: scientist launch IDEAS --from {shlex.quote(f'{place}@run/1')}",
+    ]

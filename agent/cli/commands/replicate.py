@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shlex
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
@@ -64,35 +66,31 @@ def replicate(
     require_git()
     check_variables()
     workspace = open_idea(path, "replicate")
-    quoted = shlex.quote(nearby(workspace.path))
     mend_folders(workspace)
     try:
         with open_foot(), hold_lock(workspace.agent):
-            withdraw_stop(workspace, VOICE.age_s())
-            before = read_state(workspace)
-            number = choose_run(workspace, before, frozen_template(workspace, before.launched), run)
-            loop = open_seeds(workspace)
-            asked = plan_seeds(workspace, loop, number, seeds)
-            state = loop.replicate(asked)
+            number = run_seeds(workspace, run, seeds)
     except KeyboardInterrupt:
-        interrupt([workspace], f"replicate {quoted} {run}")
+        interrupt([workspace], f"replicate {shlex.quote(nearby(workspace.path))} {run}")
         raise typer.Exit(130) from None
-    except StopRequested:
-        state = fold(workspace.journal().events)
     except (OSError, MemoryError) as error:  # what is done is stored
         raise typer.Exit(say_trouble(workspace, error)) from error
-    tell_end(workspace, state, number, as_json=as_json)
-    raise typer.Exit(tell_wait(workspace, state, number))
+    raise typer.Exit(tell_end(workspace, read_state(workspace), number, as_json=as_json))
 
 
-def tell_wait(workspace: Workspace, state: State, number: int) -> int:
-    """Say why seeds wait, if some do, with the command to go on, and return the exit code."""
-    if waiting := state.replications.next:
-        why = state.replications.halt or "stopped by request"
-        put(f"{nearby(workspace.path)}: paused: {why}")
-        put(f"  go on: scientist replicate {shlex.quote(nearby(workspace.path))} {waiting.run}")
-        return 3
-    return 0 if state.replications.results_of(number) else 1
+def run_seeds(workspace: Workspace, run: str, count: int) -> int:
+    """Run the replications of a run, as far as nobody asks for the end, and return its number. The lock is held.
+
+    Raises: UsageError, IntegrityError, OSError.
+    """
+    withdraw_stop(workspace, VOICE.age_s())
+    before = read_state(workspace)
+    number = choose_run(workspace, before, frozen_template(workspace, before.launched), run)
+    loop = open_seeds(workspace)
+    asked = plan_seeds(workspace, loop, number, count)
+    with contextlib.suppress(StopRequested):
+        loop.replicate(asked)
+    return number
 
 
 def open_seeds(workspace: Workspace) -> Loop:
@@ -178,17 +176,26 @@ def plan_seeds(workspace: Workspace, loop: Loop, run: int, count: int) -> Replic
     return Replicate(run, seeds, hashlib.sha256(named.encode()).hexdigest()[:20])
 
 
-def tell_end(workspace: Workspace, state: State, run: int, *, as_json: bool) -> None:
-    """Print the run's replications, those of earlier calls too."""
-    template = frozen_template(workspace, state.launched)
+def tell_end(workspace: Workspace, state: State, run: int, *, as_json: bool) -> int:
+    """Print the run's replications, those of earlier calls too, and return the exit code."""
+    template, path = frozen_template(workspace, state.launched), nearby(workspace.path)
     lines = say_replications(state, template.spec, template.baselines, run)
-    if not as_json:
-        for line in (f"{nearby(workspace.path)}: run {run} again", *(f"  {line}" for line in lines)):
+    if as_json:
+        typer.echo(json.dumps(describe(workspace, state, run, lines), indent=2, ensure_ascii=False))
+    else:
+        control = [state.launched.control] if state.launched.control else []
+        for line in (f"{path}: run {run} again", *(f"  {line}" for line in (*lines, *control))):
             put(line)
-        if state.launched.control:
-            put(f"  {state.launched.control}")
-        return
-    found = {
+    if waiting := state.replications.next:
+        say(f"{path}: paused: {state.replications.halt or 'stopped by request'}")
+        say(f"  go on: scientist replicate {shlex.quote(path)} {waiting.run}")
+        return 3
+    last = state.replications.under(state.replications.of(run)[-1].key)
+    return 0 if any(one.published for one in last) else 1
+
+
+def describe(workspace: Workspace, state: State, run: int, lines: Sequence[str]) -> dict[str, object]:
+    return {
         "schema_version": 1,
         "workspace": str(workspace.path),
         "run": run,
@@ -197,6 +204,5 @@ def tell_end(workspace: Workspace, state: State, run: int, *, as_json: bool) -> 
             {"seed": one.seed, "values": one.measured.values, "failure": one.failure, "completed": one.published}
             for one in state.replications.of(run)
         ],
-        "summary": lines,
+        "summary": list(lines),
     }
-    typer.echo(json.dumps(found, indent=2, ensure_ascii=False))

@@ -198,7 +198,7 @@ def copy_inputs(workspace: Workspace, template: Template, step: Step, run: int) 
         copies.append(f"printf %s {shlex.quote(shown)} > profile.json")
     elif template.profile_text and (has_hidden or step is Step.RUN):
         copies.append(f"cp -f {shlex.quote(str(profile))} profile.json")
-    known = sorted(workspace.attempts.glob(f"run_{run}.*/work/baselines.json"))
+    known = sorted(workspace.attempts.glob(f"run_{run}.[0-9]*/work/baselines.json"))
     if step is Step.EVALUATE and known:
         copies.append(f"cp {shlex.quote(str(known[-1]))} baselines.json")
     return copies

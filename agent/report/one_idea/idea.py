@@ -21,7 +21,7 @@ from agent.edges.template.load import Template
 from agent.edges.workspace.layout import Workspace
 from agent.report.frontier import frontier_lines
 from agent.report.one_idea.metrics import order_metrics, say_metrics, say_value, set_apart
-from agent.report.pause import ways_on
+from agent.report.pause import ways_further, ways_on
 from agent.report.spending import say_batch_limits, say_cost, say_tokens
 from agent.report.status import Best, best_run
 
@@ -50,6 +50,7 @@ def describe_idea(workspace: Workspace, state: State, template: Template) -> dic
         "luck": _luck_line(state, template),
         "results": say_trust(launched, Measured()),
         "next": [f"{purpose}: {command}" for purpose, command in ways_on(str(workspace.path), state)],
+        "further": [f"{purpose}: {way}" for purpose, way in ways_further(str(workspace.path), state, best and best.run)],
         "warnings": list(state.warnings),
         "no_verdicts": doubt_of(template.baselines),
         "caveat": launched.caveat,

@@ -32,7 +32,7 @@ def idea_lines(found: Mapping[str, Any], width: int | None) -> Iterator[Text]:
     yield from _paragraph(found["control"], width, style="yellow") if found["control"] else ()
     for name in _HEAD:
         yield from _field(name, found[name], width)
-    for way in found["next"]:
+    for way in (*found["next"], *found["further"]):
         purpose, _, command = way.partition(": ")
         yield Text(f"{purpose}: {short.within(command)}", "cyan")
     for warning in (*found["warnings"], *filter(None, (found["no_verdicts"], found["caveat"]))):
