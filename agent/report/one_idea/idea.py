@@ -49,8 +49,8 @@ def describe_idea(workspace: Workspace, state: State, template: Template) -> dic
         "verdict": f"{best.verdict}: {best.reason}" if best and best.reason else (best.verdict if best else ""),
         "luck": _luck_line(state, template),
         "results": say_trust(launched, Measured()),
-        "next": [f"{purpose}: {command}" for purpose, command in ways_on(str(workspace.path), state)],
-        "further": [f"{purpose}: {way}" for purpose, way in ways_further(str(workspace.path), state, best and best.run)],
+        "next": _say_ways(ways_on(str(workspace.path), state)),
+        "further": _say_ways(ways_further(str(workspace.path), state, best.run if best else None)),
         "warnings": list(state.warnings),
         "no_verdicts": doubt_of(template.baselines),
         "caveat": launched.caveat,
@@ -71,6 +71,10 @@ def describe_idea(workspace: Workspace, state: State, template: Template) -> dic
         "limits": limits_of(template).describe(smoke=launched.smoke),
         "told": [say_word(word) for word in state.words],
     }
+
+
+def _say_ways(ways: Sequence[tuple[str, str]]) -> list[str]:
+    return [f"{purpose}: {command}" for purpose, command in ways]
 
 
 def run_zero(events: Sequence[Event], state: State) -> RunRow | None:

@@ -20,6 +20,7 @@ IDEA: dict[str, Any] = {
     "luck": "",
     "results": "verified",
     "next": ["go on: scientist resume '/far/away/batch/it'\"'\"'s an idea' --max-tokens 1000000"],
+    "further": [],
     "warnings": ["no figures: plot.py failed"],
     "no_verdicts": "",
     "caveat": "",
