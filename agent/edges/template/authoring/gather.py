@@ -39,6 +39,11 @@ _SECRET = re.compile(
     r"\..*|.*(secret|credential|passw|api_?key|id_rsa|netrc).*|(.*[_-])?tokens?\.(txt|json|ya?ml)|.*\.(pem|key|p12)",
     re.IGNORECASE,
 )
+# Files and folders of a template that mean something else.
+_TAKEN = frozenset(
+    {"experiment.py", "plot.py", "notes.txt", "template.toml", "prompt.md", "prompt.json", "requirements.txt"}
+)
+_FOLDERS_TAKEN = frozenset({"profiles", "baselines", "sealed", "refs", "run_0"})
 _MACHINE = ("/dev", "/proc", "/sys", "/tmp", "/etc", "/usr", "/bin")
 
 
@@ -231,6 +236,8 @@ def _weigh(found: Gathered, named: NamedPath, source: Path, own: Path, modules: 
             found.note(named, path, words)
     elif target.is_file() and any(_SECRET.fullmatch(part) for part in Path(place).parts):
         found.note(named, place, f"reads {place}, which is not copied: it is hidden, or may hold a secret")
+    elif target.is_file() and (place in _TAKEN or place.split("/")[0] in _FOLDERS_TAKEN):
+        found.note(named, place, f"reads {place}, a name that a template has for files of its own: rename it")
     elif target.is_file() and named.is_whole:
         if not found.take(place, target):
             size = f"{target.stat().st_size / 2**20:.0f} MiB"

@@ -91,7 +91,7 @@ def test_what_a_script_opens_is_copied_read_only_or_named(project: Path, monkeyp
     assert set(made.copied) == copied and copied <= names
     assert not names & {"log.txt", "big.npy", "README.md", "run.py"}
     spec = tomllib.loads((made.folder / "template.toml").read_text())
-    assert spec["editable"] == ["experiment.py", "plot.py", "notes.txt"]
+    assert spec["editable"] == ["experiment.py", "plot.py", "words.txt"]
     assert {"evaluation.py", "configurator.py", "config.yaml", "names.json"} < set(spec["run_files"])
     assert "tables/train.csv" not in spec["run_files"] and spec["command"].endswith("hydra.run.dir={out_dir}")
     text = (made.folder / "template.toml").read_text()
@@ -130,9 +130,17 @@ def test_calls_that_need_the_network_are_named_once(tmp_path: Path) -> None:
 
 
 def test_texts_that_are_no_paths_are_passed_over(tmp_path: Path) -> None:
-    text = 'print("notes.txt")\nname = x + "/notes.txt"\ny = f"{x}/notes.txt"\nz = "a\\0b"\nw = "x" * 9\nopen(9)\n'
-    found = gathered(tmp_path, text, notes__txt="x")
-    assert set(found.copied) == {"notes.txt"} and not found.notes and not found.outside
+    text = 'print("words.txt")\nname = x + "/words.txt"\ny = f"{x}/words.txt"\nz = "a\\0b"\nw = "x" * 9\nopen(9)\n'
+    found = gathered(tmp_path, text, words__txt="x")
+    assert set(found.copied) == {"words.txt"} and not found.notes and not found.outside
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "requirements.txt", "profiles/a.json"])
+def test_names_that_a_template_has_for_itself_are_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("x")
+    found = gathered(tmp_path, f"open({name!r})\n")
+    assert not found.copied and "a name that a template has for files of its own" in found.notes[0]
 
 
 @pytest.mark.parametrize("name", [".env", "aws_credentials.json", "hf_token.txt", "server.pem"])
