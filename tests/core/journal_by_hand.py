@@ -20,6 +20,7 @@ from agent.core.decide import (
 from agent.core.failure.diagnose import Failure, FailureKind
 from agent.core.failure.record import ExitRecord
 from agent.core.journal.action_results import (
+    Answered,
     Applied,
     Asked,
     AskFailed,
@@ -43,7 +44,7 @@ from agent.core.journal.state import State
 
 ANSWERS: dict[type, tuple[type, ...]] = {
     AskModel: (Asked, AskFailed),
-    ApplyReply: (Applied, Handed, Refused),
+    ApplyReply: (Answered, Applied, Handed, Refused),
     ReadReview: (Reviewed, Refused),
     Lint: (Linted,),
     StartStep: (Opened, Voided),
@@ -164,6 +165,12 @@ class Story:
     ) -> Purpose:
         purpose = self.ask()
         self.tell(Refused(summary=summary, feedback="feedback", staged=staged, stuck=stuck))
+        return purpose
+
+    def answer(self, *wanted: str) -> Purpose:
+        """The model is asked, asks to see code, and is answered."""
+        purpose = self.ask()
+        self.tell(Answered(wanted=wanted, feedback="answer", shown={"experiment.py": ((1, 9),)}))
         return purpose
 
     def run_step(self, values: dict[str, float] | None = None, failed: Failure | None = None) -> StartStep:
