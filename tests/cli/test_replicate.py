@@ -23,12 +23,13 @@ def test_a_run_is_replicated_and_every_reading_command_knows_it(
     with hold_lock(workspace / ".agent"):
         assert scientist("replicate", workspace).returncode == 5
 
-    done = scientist("replicate", workspace, "--seeds", 2)
+    done = scientist("replicate", workspace, "--seeds", 2)  # of the best run
     assert done.returncode == 0, done.stderr
     assert "run 1 again with seeds 10001, 10002" in done.stderr and "smoke" not in done.stderr
     assert "over 2 fresh seeds of the code of run 1" in done.stdout and "Verdict of the mean: " in done.stdout
     for reading in (("show", workspace), ("show", workspace, 1), ("status", workspace)):
-        assert "again" in scientist(*reading).stdout or "- seed 10002: score = " in scientist(*reading).stdout
+        said = scientist(*reading).stdout
+        assert "run 1 again" in said or "- seed 10002: score = " in said
     assert "record 2 replications in notes.txt" in scientist("history", workspace).stdout
     assert "ok: " in scientist("verify", workspace).stdout
     (idea,) = json.loads(scientist("status", workspace, "--json").stdout)["workspaces"]
