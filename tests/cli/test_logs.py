@@ -123,7 +123,7 @@ def test_whoever_joins_late_sees_the_step_at_work_and_a_pause(idea: Idea, capsys
     follow(idea, None, play)
     said = capsys.readouterr()
     assert said.out == "==> run_1.1: training of run 1 <==\nepoch 1\n"
-    assert "waits: it is paused" in said.err
+    assert "waits: the idea is paused; to go on: scientist resume " in said.err
 
 
 def test_a_batch_names_its_ideas_and_the_command(scientist: Scientist, folder: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_batch_names_its_ideas_and_the_command(scientist: Scientist, folder: P
     ideas = [Idea(batch / name) for name in ("first", "second")]
     (batch / "batch.json").write_text(json.dumps({"schema_version": 1, "workspaces": ["first", "second"]}))
     for command in (["logs"], ["history"], ["diff"]):
-        more = ["start"] if command == ["diff"] else []
+        more = ["1"] if command == ["diff"] else []
         done = scientist(*command, "batch", *more)
         assert done.returncode == 2 and done.stdout == ""
         ways = [" ".join(["scientist", *command, f"batch/{name}", *more]) for name in ("first", "second")]

@@ -83,6 +83,7 @@ def test_diff_shows_code_and_notes_on_request(batch: Path, scientist: Scientist)
     place = batch / "momentum"
     code = scientist("diff", place, "start", 1).stdout
     assert code.startswith("diff --git a/experiment.py b/experiment.py\n") and code.count("diff --git") == 1
+    assert scientist("diff", place).stdout == code, "all that the idea changed"
     whole = scientist("diff", place, "start", "--notes").stdout
     assert code in whole and "diff --git a/notes.txt b/notes.txt\n" in whole
     notes = scientist("diff", place, 1)

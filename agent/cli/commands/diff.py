@@ -34,12 +34,12 @@ STYLES = {"diff ": "bold", "index ": "bold", "--- ": "bold", "+++ ": "bold", "@@
 
 def diff(
     path: WorkspaceArg,
-    a: Annotated[str, typer.Argument(metavar="A", help="Run number, tag or commit; 'start' is the template.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="Run number, tag, commit, or start: the template.")] = "start",
     b: Annotated[str, typer.Argument(metavar="B", help="The same; by default the newest commit.")] = "HEAD",
     notes: Annotated[bool, typer.Option("--notes", help="Also what notes.txt says.")] = False,
 ) -> None:
     """Show the code difference between two runs or commits."""
-    workspace = open_idea(path, "diff", a, *([b] if b != "HEAD" else []))
+    workspace = open_idea(path, "diff", *([a, b] if b != "HEAD" else [a] if a != "start" else []))
     repo = workspace.repo()
     first = read_state(workspace).launched.commit
     ends = _commit(repo, a, first), _commit(repo, b, first)

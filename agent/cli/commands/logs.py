@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,16 +23,17 @@ from agent.edges.run.runner import Queued, Runner, Running
 from agent.edges.workspace.layout import Workspace, read_state
 from agent.errors import IntegrityError, UsageError
 from agent.report.one_idea.steps import StepName, order_steps
+from agent.report.standings import nearby
 
 CHUNK = 1 << 16
 LONGEST_LINE = 1 << 20
 POLL_S = 0.3
 LATEST = 8  # steps whose logs may still grow
-# Why nothing more comes from an idea for now, and what a person can do about it.
+# Why nothing more comes from an idea for now.
 WAITS = {
-    "paused": "it is paused: see scientist status; go on: scientist resume",
-    "interrupted": "nobody works on it; go on: scientist resume",
-    "pending": "it has not begun: other ideas of its batch come first",
+    "paused": "the idea is paused",
+    "interrupted": "no orchestrator works on it",
+    "pending": "it has not begun; other ideas of its batch may come first",
 }
 Put = Callable[[bytes], None]
 
@@ -164,7 +166,8 @@ def follow_idea(tail: Tail) -> None:
                 say("no step has printed anything")
             return
         if state != told and state in WAITS:
-            say(f"waits: {WAITS[state]} (Ctrl-C leaves)")
+            way = f"scientist resume {shlex.quote(nearby(workspace.path))}"
+            say(f"waits: {WAITS[state]}; to go on: {way} (Ctrl-C leaves this)")
         told = state
         time.sleep(POLL_S)
 
