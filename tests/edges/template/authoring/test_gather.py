@@ -91,7 +91,7 @@ def test_what_a_script_opens_is_copied_read_only_or_named(project: Path, monkeyp
     assert set(made.copied) == copied and copied <= names
     assert not names & {"log.txt", "big.npy", "README.md", "run.py"}
     spec = tomllib.loads((made.folder / "template.toml").read_text())
-    assert spec["editable"] == ["experiment.py", "plot.py", "words.txt"]
+    assert spec["editable"] == ["experiment.py", "plot.py", "notes.txt"]
     assert {"evaluation.py", "configurator.py", "config.yaml", "names.json"} < set(spec["run_files"])
     assert "tables/train.csv" not in spec["run_files"] and spec["command"].endswith("hydra.run.dir={out_dir}")
     text = (made.folder / "template.toml").read_text()
