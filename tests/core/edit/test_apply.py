@@ -260,6 +260,7 @@ def test_a_replacement_that_is_there_already_is_named():
     assert (
         reasons(result) == [Reason.NOT_FOUND]
         and "REPLACE is in experiment.py already, at line 1" in result.rejected[0].hint
+        and "If you exchanged the two, send it again with these lines in SEARCH" in result.rejected[0].hint
     )
 
 
