@@ -211,8 +211,8 @@ def not_found_hint(
     if len(there) == 1:
         start = there[0][0]
         said.append(
-            f"REPLACE is in {block.path} already, at line {start + 1}. If you exchanged the two, send it again with these "
-            "lines in SEARCH and the new ones in REPLACE; else leave this block out."
+            f"REPLACE is in {block.path} already, at line {start + 1}. If you exchanged the two, send it again with "
+            "these lines in SEARCH and the new ones in REPLACE; else leave this block out."
         )
     near = find_nearest(lines, search)
     if near is None and there:
