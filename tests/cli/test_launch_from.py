@@ -48,7 +48,7 @@ def test_what_cannot_be_begun_at_is_one_line(
     spec.write_text(spec.read_text().replace('"plot.py", ', ""))
     before = sorted(folder.glob("workspaces/*"))
     for where, options, problem in (
-        (f"{done}@run/9", (), "run 9: is not over, or does not exist; completed are: 1"),
+        (f"{done}@run/9", (), "run 9: is not finished, or does not exist; completed are: 1"),
         (f"{done}@0", (), "run 0 is the template's own code"),
         ("nowhere@1", (), "there is no folder nowhere"),
         (f"{done}@last", (), "write WS@run/4"),

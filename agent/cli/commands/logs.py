@@ -152,7 +152,7 @@ def follow_idea(tail: Tail) -> None:
     """Print the logs of all steps as they grow, until the idea ends, or the run that was named."""
     workspace, told = tail.workspace, ""
     tail.skip_old()
-    if not tail.steps():
+    if not tail.steps() and state_of(workspace.agent) != "ended":
         say("waits for the first step; Ctrl-C leaves")
     while True:
         state = state_of(workspace.agent)

@@ -149,7 +149,7 @@ def choose_run(workspace: Workspace, state: State, template: Template, run: str)
         raise UsageError(f"run {run}", "is no run number", there_are)
     if int(text) not in (0, *done):
         known = next((row for row in state.rows if row.run == int(text)), None)
-        problem = "was given up, so it has no result" if known else "is not over, or does not exist"
+        problem = "was given up, so it has no result" if known else "is not finished, or does not exist"
         raise UsageError(f"{nearby(workspace.path)}: run {int(text)}", problem, there_are)
     return int(text)
 

@@ -93,7 +93,7 @@ def say_replications(state: State, spec: TemplateSpec, stored: Sequence[Baseline
         value = one.measured.values.get(metric.name) if metric else None
         said = f"{metric.name} = {number(value)}" if metric and value is not None else "its results lie in the folder"
         judged = f" ({verdict.kind.value})" if verdict else ""
-        told = f"failed: {one.failure}" if one.failure else f"{said}{judged}" if one.published else "is not over"
+        told = f"failed: {one.failure}" if one.failure else f"{said}{judged}" if one.published else "is not finished"
         lines.append(f"- seed {one.seed}: {plain_line(told)}")
     if draws and draws.verdict:
         lines.append(f"Verdict of the mean: {draws.verdict.kind.value}. {draws.verdict.reason}")
