@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from agent.core.code.comments import without_comment
 from agent.core.edit.apply import apply_reply, apply_whole
 from agent.core.edit.from_texts import Unwritable, blocks_of
 
@@ -53,7 +54,10 @@ def _measure(name: str, write: Writer, edits: list[tuple[Texts, Texts]], show: b
         except Unwritable:
             continue
         result = apply(before, reply, editable=[*dict.fromkeys([*before, *after])])
-        if {n: t.rstrip("\n") for n, t in result.files.items()} == {n: t.rstrip("\n") for n, t in after.items()}:
+        read = _code if write is _without_comments else str
+        if {n: read(t).rstrip("\n") for n, t in result.files.items()} == {
+            n: read(t).rstrip("\n") for n, t in after.items()
+        }:
             counts["meant"] += 1
         elif result.changed:
             counts["different"] += 1
@@ -145,6 +149,29 @@ def _marked(head: str, divider: str, closer: str) -> Writer:
     return write
 
 
+def _headed(before: Texts, after: Texts) -> str:
+    """SEARCH: and REPLACE: in one fence, without markers."""
+    swaps = {"<<<<<<< SEARCH": "SEARCH:\n", "=======": "REPLACE:\n", ">>>>>>> REPLACE": ""}
+    return "".join(swaps.get(line, f"{line}\n") for line in blocks_of(before, after).splitlines())
+
+
+def _without_comments(before: Texts, after: Texts) -> str:
+    """Blocks whose SEARCH lacks the comments at the ends of lines of Python."""
+    said, is_search = [], False
+    for name in after:
+        blocks = blocks_of({n: t for n, t in before.items() if n == name}, {name: after[name]})
+        for line in blocks.splitlines():
+            is_search = (is_search or line == "<<<<<<< SEARCH") and line != "======="
+            bare = without_comment(line).rstrip() if is_search and name.endswith(".py") else ""
+            said.append(bare or line)
+    return "".join(f"{line}\n" for line in said)
+
+
+def _code(text: str) -> str:
+    """The lines without comments at their ends, which an edit that does not quote them cannot delete."""
+    return "\n".join(without_comment(line).rstrip() for line in text.split("\n"))
+
+
 def _each(write: Callable[[str, str, str], str], *, between: str = "\n") -> Writer:
     return lambda before, after: "I change this.\n\n" + between.join(write(*one) for one in _changed(before, after))
 
@@ -227,6 +254,9 @@ FORMATS: Final[dict[str, Writer]] = {
     "markers of 4": _marked("<<<< SEARCH", "====", ">>>> REPLACE"),
     "markers of 12": _marked("<" * 12 + " SEARCH", "=" * 12, ">" * 12 + " REPLACE"),
     "markers ORIGINAL and UPDATED": _marked("<<<<<<< ORIGINAL", "=======", ">>>>>>> UPDATED"),
+    "SEARCH without marks above a block": _marked("SEARCH", "=======", ">>>>>>> REPLACE"),
+    "SEARCH: and REPLACE: in one fence": _headed,
+    "SEARCH lacks comments at ends of lines": _without_comments,
     "cline's markers": _marked("------- SEARCH", "=======", "+++++++ REPLACE"),
     "doubled divider": _marked("<<<<<<< SEARCH", "=======\n=======", ">>>>>>> REPLACE"),
     "divider above the closing marker": _marked("<<<<<<< SEARCH", "=======", "=======\n>>>>>>> REPLACE"),
