@@ -190,9 +190,12 @@ def test_crlf_lines_are_kept() -> None:
 def test_constants_of_several_files_are_searched_together() -> None:
     files = {"experiment.py": ONE, "model.py": "Y = 3  # search: int 1..99\n"}
     view = view_of(files=files)
-    result = apply_reply(files, ask(view), editable=tuple(files))
+    both = replace(view, spec=view.spec.model_copy(update={"editable": tuple(files)}))
+    result = apply_reply(files, ask(both), editable=tuple(files))
     assert result.rejected == [] and set(result.files) == set(files)
     assert [n for n in files if result.files[n] != files[n]] == ["experiment.py", "model.py"]
+    closed = apply_reply(files, ask(view), editable=view.spec.editable)  # which may not change model.py
+    assert closed.rejected == [] and [n for n in files if closed.files[n] != files[n]] == ["experiment.py"]
 
 
 @pytest.mark.parametrize("purpose", Purpose)
