@@ -22,6 +22,8 @@ import pytest
 
 from agent.cli import app
 from agent.edges.lint import Linter
+from agent.edges.run.local_runner import LocalRunner
+from tests.forked import ForkingRunner
 from tests.loop.conftest import RememberingLinter
 from tests.paths import QUADRATIC, ROOT
 
@@ -88,6 +90,7 @@ def run_here(folder: Path, *arguments: object, **extra: str) -> subprocess.Compl
         mock.patch.dict(os.environ, environment(**extra), clear=True),
         mock.patch.object(tempfile, "tempdir", None),  # what TMPDIR said is remembered there
         mock.patch.object(Linter, "check", RememberingLinter.check),
+        mock.patch.object(LocalRunner, "begin", ForkingRunner.begin),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):

@@ -19,7 +19,6 @@ from agent.core.journal.events import Event, Launched
 from agent.core.journal.state import State
 from agent.edges.lint import Linter
 from agent.edges.model.protocol import Model, Models
-from agent.edges.run.local_runner import LocalRunner
 from agent.edges.run.runner import Runner
 from agent.edges.template.data import PreparedData
 from agent.edges.template.frozen import freeze_template
@@ -29,6 +28,7 @@ from agent.effects.edges import Edges
 from agent.effects.run_step import Steps
 from agent.loop import Loop
 from tests.fakes import Line, ScriptedModel
+from tests.forked import ForkingRunner
 from tests.memory import copy_made, remember
 from tests.paths import QUADRATIC
 
@@ -75,7 +75,7 @@ class Study:
             models=model if isinstance(model, Models) else Models(_scripted(model)),
             linter=RememberingLinter(),
             steps=Steps(
-                self.workspace, repo, self.template, runner or LocalRunner(), inherited, sleep, prepared=prepared
+                self.workspace, repo, self.template, runner or ForkingRunner(), inherited, sleep, prepared=prepared
             ),
         )
         return Loop(edges, watch=watch or (lambda event, state: None))

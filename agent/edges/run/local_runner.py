@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from agent.core.failure.record import ExitRecord
 from agent.edges.run import step_folder as step
@@ -68,22 +69,29 @@ class LocalRunner:
         problem = ""
         try:
             with log.open("ab") as output:
-                process = subprocess.Popen(
-                    supervisor_command(self.python, folder, detach=True),
-                    cwd="/",
-                    env=supervisor_environment(spec),
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    start_new_session=True,
-                )
-            code = _wait_for(process, self.starting_limit_s)
+                code = self.begin(folder, spec, output)
             if code != 0 and not _tells_of_signal(code):
                 problem = f"the supervisor did not start (exit code {code}): {_last_line(log)}"
         except subprocess.TimeoutExpired:
             problem = f"the supervisor did not start within {self.starting_limit_s:g} s"
         if problem and self.take_claim(folder):
             step.write_exit(folder, ExitRecord.lost(problem, spec.deadline_s))
+
+    def begin(self, folder: Path, spec: StepSpec, log: IO[bytes]) -> int:
+        """Start a supervisor, whose output goes to the log. Returns its exit code, once it has claimed the step.
+
+        Raises: subprocess.TimeoutExpired.
+        """
+        process = subprocess.Popen(
+            supervisor_command(self.python, folder, detach=True),
+            cwd="/",
+            env=supervisor_environment(spec),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        return _wait_for(process, self.starting_limit_s)
 
     def poll(self, folder: Path) -> StepStatus:
         """State of the step, as its records and the processes of this machine show it.
