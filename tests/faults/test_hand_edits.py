@@ -126,6 +126,7 @@ def test_an_index_that_is_a_folder_is_moved_aside(crashed: Workspace) -> None:
     assert index.is_file() and list((crashed.agent / "rescue").glob("index.*"))
 
 
+@pytest.mark.slow  # quick: the tests around it
 def test_another_edit_is_kept_beside_the_first(crashed: Workspace, refuse: Check) -> None:
     for text in ("first", "second", "first"):
         (crashed.path / "notes.txt").write_text(text)

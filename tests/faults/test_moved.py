@@ -213,6 +213,7 @@ def test_a_copy_without_its_template_is_refused_and_told_what_to_copy(
     assert scientist("resume", copy, SCIENTIST_CACHE=str(folder / "cache")).returncode == 0
 
 
+@pytest.mark.slow  # quick: data evicted under a run, in tests/loop/test_prepared.py
 def test_on_another_machine_prepared_data_is_made_again(scientist: Scientist, folder: Path, paused: Path) -> None:
     (folder / "workspaces").rename(folder / "there")
     (folder / "cache").rename(folder / "gone")

@@ -89,6 +89,7 @@ def leave(path: Path, **changes: object) -> Holder:
     return holder
 
 
+@pytest.mark.slow  # quick: tests/edges/workspace/test_lock.py
 def test_a_lock_of_another_host_stays_until_it_is_unlocked(scientist: Scientist, paused: Path) -> None:
     there = leave(paused, host="node17", pid=4711, boot_id="another")
     for _ in range(2):

@@ -77,6 +77,7 @@ def test_a_call_that_was_not_made_is_no_call_in_flight(make_study: Callable[...,
     assert len(pauses_in(events, PauseKind.BUDGET)) == 2
 
 
+@pytest.mark.slow  # quick: the same in tests/cli/test_tell.py
 def test_an_unknown_price_pauses_before_the_first_call_and_says_what_to_do(make_study: Callable[..., Study]) -> None:
     study = make_study(limits=Limits(max_runs=1, max_cost_usd=5.0))
     model = ScriptedModel([PLAN + FASTER, NO_PLOT_EDIT, NOTES])
@@ -103,6 +104,7 @@ def test_an_idea_within_its_batchs_limit_goes_to_its_end(make_study: Callable[..
     assert state.spent.by_role["planner"].chars > 1000
 
 
+@pytest.mark.slow  # quick: the same without pauses in test_resume.py
 def test_a_crash_after_every_event_of_a_pause_changes_nothing(make_study: Callable[..., Study]) -> None:
     study = make_study(limits=Limits(max_runs=1, max_tokens=1))
     model, seen = ScriptedModel([PLAN + FASTER, NO_PLOT_EDIT, NOTES]), set()

@@ -70,6 +70,7 @@ def prompt_of(request: Request) -> str:
     return "\n".join(m.content for m in request.messages)
 
 
+@pytest.mark.slow  # quick: tests/core/prompt/test_fit.py
 def test_a_small_window_is_kept_at_every_turn(long_study: Callable[..., Study]) -> None:
     study = long_study()
     write_refs(study.workspace.agent, [Reference("refs/paper.md", "A line of a paper.\n" * 300)])

@@ -70,6 +70,7 @@ def test_runs_train_on_prepared_data_and_see_nothing_hidden(prepared: Study, tmp
         assert [json.loads(p.read_text()).keys() & {"hidden"} for p in works] in ([set()], [])
 
 
+@pytest.mark.slow  # quick: the next test
 def test_data_that_was_evicted_between_two_runs_is_made_again(prepared: Study, tmp_path: Path) -> None:
     store = tmp_path / "store"
     data = data_of(prepared, store)

@@ -48,6 +48,7 @@ def test_a_replay_makes_the_same_commits(make_study: Callable[..., Study]) -> No
     assert (state.spent.paid.tokens_in, state.spent.cost_usd, state.spent.unknown_costs) == (0, 0.0, 0)
 
 
+@pytest.mark.slow  # quick: the test before it, and test_resume.py
 def test_a_replay_that_stops_anywhere_goes_on_where_it_was(make_study: Callable[..., Study]) -> None:
     """A crash after every reply: each resume is a new process, with a new model."""
     first = make_study(batch="recorded", limits=Limits(max_runs=4))

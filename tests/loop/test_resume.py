@@ -150,6 +150,7 @@ def resume_until_ended_by_last_event(study: Study, start: Callable[[Recalled], S
     return resume_until_ended(study, start_or_look)
 
 
+@pytest.mark.slow  # quick: tests/crash/test_points.py
 def test_a_crash_after_every_effect_before_its_record_changes_nothing(
     make_study: Callable[..., Study],
     undisturbed: tuple[dict[str, object], Counter[str]],
