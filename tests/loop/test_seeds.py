@@ -11,7 +11,7 @@ import pytest
 
 from agent.core.journal.action_results import Applied, Opened
 from agent.core.journal.budget import Limits
-from agent.core.journal.events import Finished
+from agent.core.journal.events import Finished, Resumed
 from agent.core.journal.kinds import PauseKind, Step
 from agent.core.model.messages import Rules, normalise
 from tests.fakes import Line, ScriptedModel, block
@@ -195,14 +195,17 @@ def test_004_nan_in_a_declared_metric_is_named(study: Study) -> None:
     assert "final_loss (final_info.json: ['final_loss']) is NaN" in said(model, 1)
 
 
-def test_an_idea_without_a_working_edit_ends_as_failed_within_its_budgets(make_study: Callable[..., Study]) -> None:
+def test_an_idea_without_a_working_edit_pauses_and_if_resumed_ends_as_failed_within_its_budgets(
+    make_study: Callable[..., Study],
+) -> None:
     study = make_study(limits=Limits(max_runs=10))
     model = ScriptedModel([f"PLAN:\n1. Think\n\nThought {n}.\n" for n in range(100)])
-    pauses = 0
-    while not (state := study.loop(model).run()).ended:  # a person resumes it all the same
-        assert state.pause and state.pause.kind is PauseKind.MODEL
-        pauses += 1
-    assert 0 < pauses < 4 and not state.ended.completed
+    state = study.loop(model).run()
+    for runs in (1, 2):
+        assert state.pause and state.pause.kind is PauseKind.MODEL and len(model.requests) == 4 * 4 * runs
+        assert state.pause.reason.startswith("no reply held an edit that could be applied: 16 in a row were refused")
+        state = study.loop(model).run(Resumed())
+    assert state.ended and not state.ended.completed
     assert len(model.requests) == 3 * 4 * 4  # runs given up, attempts of each, replies of each attempt
     for request in model.requests:
         told = request.messages[-1].content
