@@ -61,7 +61,9 @@ _NUMBER: Final = re.compile(r"(start|begin|offset|first|end|last)[\w\"]{0,12}>\s
 _ANY_TAG: Final = re.compile(r"<[^<>\n]{1,80}>")
 # 'read_file("experiment.py", 10, 40)', "print(open('experiment.py').read())", "inspect.getsource(train)"
 _PYTHON: Final = re.compile(r"(?:print\()?(?:[A-Za-z_]\w{0,40}\.){0,3}([A-Za-z_]\w{0,40})\(([^()\n]{0,200})\)")
-# "10,40p", "10,40!d"
+# "20", "-20", "-n20"
+_COUNT: Final = re.compile(r"-{0,2}n?(\d{1,6})")
+# "10,40p", "7p"
 _SED: Final = re.compile(r"(\d{1,6})(?:,(\d{1,6}|\$))?p")
 # "10"
 _INTEGER: Final = re.compile(r"\b\d{1,6}\b")
@@ -99,9 +101,9 @@ def read_calls(lines: Sequence[Line], files: Mapping[str, str]) -> Iterator[Call
         shows = _shows(action[1]) if action else shows
         if line.number in done or len(text) > JSON_CHARS:
             continue
-        if "{" in text and '"' in text and not text.startswith("{"):
-            inner = Line(line.number, text[text.index("{") : text.rindex("}") + 1], line.kind)
-            yield from _in_json(parse_json([inner]), files, shows=shows) if len(inner.text) > 2 else ()
+        start, stop = text.find("{"), text.rfind("}") + 1
+        if 0 < start < stop and '"' in text:
+            yield from _in_json(parse_json([Line(line.number, text[start:stop], line.kind)]), files, shows=shows)
         elif (tag := _TAG.match(text)) and _shows(tag[1]):
             yield from _in_tags([each.text[:400] for each in lines[i : i + _TAGS_BELOW]], files)
         elif text.startswith("<"):
@@ -215,7 +217,7 @@ def _shown_by(words: Sequence[str], files: Mapping[str, str], *, is_alone: bool)
         return None
     if is_alone and (len(words) > 6 or any(word.lower() in ("and", "the", "to") for word in rest)):
         return None  # a sentence
-    count = next((abs(int(word.lstrip("-n"))) for word in rest if word.lstrip("-n").isdigit()), _USUAL_LINES)
+    count = next((int(found[1]) for word in rest if (found := _COUNT.fullmatch(word))), _USUAL_LINES)
     if program in _READERS:
         return Call(path)
     if program in _ENDS:

@@ -25,6 +25,7 @@ __all__ = ["CodeRequest", "find_code_request"]
 
 MOST_PLACES: Final = 8
 MOST_LINES: Final = 1_000  # at either end of a reply
+MOST_LINE: Final = 9_999_999  # number of a line
 MOST_NAMES: Final = 400  # looked up for one reply
 MOST_IN_FENCE: Final = 6  # lines with text of a fence that may be a command
 STRICT_CHARS: Final = 600
@@ -160,8 +161,10 @@ class _Found:
         """What a call or a command would show."""
         self.lists = self.lists or call.lists
         if not call.names and call.path:
+            first = min(max(1, call.first), MOST_LINE)
+            last = min(call.last, MOST_LINE) if call.last >= first else MOST_LINE
             whole = not call.first and not call.last
-            self.places[call.path if whole else f"{call.path}:{max(1, call.first)}-{call.last or 9_999_999}"] = None
+            self.places[call.path if whole else f"{call.path}:{first}-{last}"] = None
         elif call.names:
             known = dict(self.places)
             self.add(call.names)

@@ -55,6 +55,7 @@ ASKS = [
     ("```bash\ncat experiment.py\n```", ["experiment.py"], []),
     ("```\nsed -n '3,8p' experiment.py\n```", ["experiment.py:3-8"], []),
     ("$ head -n 5 experiment.py", ["experiment.py:1-5"], []),
+    ("head -² experiment.py", ["experiment.py:1-10"], []),
     ("tail -5 experiment.py", ["experiment.py:16-21"], []),
     ("grep -n 'def train' experiment.py", ["experiment.py:train"], []),
     ("```bash\ngrep -n backward experiment.py\n```", ["experiment.py:8-24"], []),
@@ -75,6 +76,12 @@ ASKS = [
     ),
     ('```json\n{"tool": "open_file", "path": "prepare.py"}\n```', ["prepare.py"], []),
     ('{"command": "view", "path": "/testbed/experiment.py", "view_range": [2, 6]}', ["experiment.py:2-6"], []),
+    ('{"command": "view", "path": "experiment.py", "view_range": [4, -1]}', ["experiment.py:4-9999999"], []),
+    (
+        '{"name": "read_file", "path": "experiment.py", "offset": %s}' % ("9" * 4000),
+        ["experiment.py:9999999-9999999"],
+        [],
+    ),
     ('{"name":"bash","arguments":{"command":"cat prepare.py"}}', ["prepare.py"], []),
     ("<read_file>\n<path>prepare.py</path>\n</read_file>", ["prepare.py"], []),
     (
@@ -130,6 +137,9 @@ NO_ASKS = [
     "Let me know.",
     "First, open the valve.",
     "What a result!",
+    'The metrics are {"loss": 0.3, and so on',
+    'It ends } and begins {"loss',
+    'Action: read_file\nThe path is {"path": "experiment.py"',
 ]
 
 
