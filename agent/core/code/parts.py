@@ -15,7 +15,7 @@ from itertools import pairwise, takewhile
 
 from agent.core.code.source import dump_tree, parse
 
-__all__ = ["Change", "Definition", "are_parts", "has_definitions", "replace_parts"]
+__all__ = ["Change", "Definition", "are_parts", "has_definitions", "part_names", "replace_parts"]
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _Constant = ast.Assign | ast.AnnAssign
@@ -46,6 +46,11 @@ def _name(node: ast.stmt) -> str:
             return name
         case _:
             return ""
+
+
+def part_names(nodes: Sequence[ast.stmt]) -> list[str]:
+    """Names of the definitions and constants among the statements, in order."""
+    return [name for node in nodes if (name := _name(node))]
 
 
 def has_definitions(nodes: Sequence[ast.stmt], *, alone: bool = False) -> bool:

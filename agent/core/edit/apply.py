@@ -25,6 +25,7 @@ from agent.core.edit.formats.foreign.other_tools import OTHER_TOOLS
 from agent.core.edit.formats.foreign.tool_calls import TOOL_CALLS
 from agent.core.edit.formats.foreign.unread import find_unread
 from agent.core.edit.formats.found import Format, FoundBlock, FoundText
+from agent.core.edit.formats.nameless import NAMELESS
 from agent.core.edit.formats.pairs import FORM as PAIR
 from agent.core.edit.formats.pairs import PAIRS
 from agent.core.edit.formats.search_replace import SEARCH_REPLACE
@@ -40,6 +41,7 @@ from agent.core.text.lexer import Line, read_lines
 __all__ = [
     "FORMATS",
     "LAST_FORMATS",
+    "NAMED_FORMATS",
     "NOTES",
     "TAUGHT",
     "WHOLE_FORMATS",
@@ -60,8 +62,10 @@ MOST_FENCES: Final = 1_000  # in one reply: each is looked at for a file's name
 
 FORMATS: Final[Sequence[Format]] = (
     *(SEARCH_REPLACE, UNIFIED_DIFF, BEGIN_PATCH, TOOL_CALLS, OTHER_TOOLS, PAIRS),
-    WHOLE_FILES,
+    *(WHOLE_FILES, NAMELESS),
 )
+# Those that count in the words of a planner for an editor.
+NAMED_FORMATS: Final[Sequence[Format]] = tuple(each for each in FORMATS if each is not NAMELESS)
 # Those of which the model is told. The others are understood if they come unasked.
 TAUGHT: Final[Sequence[Format]] = (SEARCH_REPLACE,)
 # Those of which the model is told only in the last turn of a repair, when SEARCH/REPLACE blocks did not fit.
@@ -87,12 +91,26 @@ def apply_reply(
     """
     lines = lines_of(reply, formats)
     bench = Workbench(files, editable, shown, spare)
-    whole: set[str | Reason] = set()
     edits = [] if _has_too_many_fences(lines) else _in_order(e for each in formats for e in each.find(lines, editable))
     if _has_too_many_fences(lines) or len(edits) > MOST_EDITS:
         line = edits[MOST_EDITS].line if edits else 1
         bench.reject(Block("", "", "", line), Reason.MALFORMED, None, _say_excess(lines, len(edits)))
         return bench.result()
+    _put_edits(bench, edits, editable)
+    result = bench.result()
+    if NAMELESS in formats and not (result.applied or bench.same or any(r.path for r in result.rejected)):
+        only = NAMELESS.find_in(lines, files, editable)
+        nameless = Workbench(files, editable, shown, spare)
+        _put_edits(nameless, only, editable)
+        return nameless.result() if only else result
+    if OTHER_TOOLS in formats and result.applied and not result.rejected:
+        read = {found.line for found in edits if isinstance(found, FoundBlock) or found.name}
+        return _refuse_unread(bench, lines, read, files, editable)
+    return result
+
+
+def _put_edits(bench: Workbench, edits: Sequence[FoundBlock | FoundText], editable: Collection[str]) -> None:
+    whole: set[str | Reason] = set()
     for found in edits:
         if isinstance(found, FoundText):
             whole.add(put_text(bench, found, editable))
@@ -103,11 +121,6 @@ def apply_reply(
             bench.reject(as_block(found, found.name), Reason.NOT_WHOLE, None, hint)
         else:
             bench.apply(found)
-    result = bench.result()
-    if OTHER_TOOLS in formats and result.applied and not result.rejected:
-        read = {found.line for found in edits if isinstance(found, FoundBlock) or found.name}
-        return _refuse_unread(bench, lines, read, files, editable)
-    return result
 
 
 def _has_too_many_fences(lines: Sequence[Line]) -> bool:

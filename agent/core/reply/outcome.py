@@ -8,7 +8,9 @@ from typing import assert_never
 
 from agent.core.code.digest import digest_code
 from agent.core.edit.apply import (
+    FORMATS,
     LAST_FORMATS,
+    NAMED_FORMATS,
     NOTES,
     TAUGHT,
     EditResult,
@@ -180,7 +182,8 @@ def _edit(state: State, turn: Turn) -> EditResult:
         whole = apply_whole(base, turn.reply, editable=turn.editable, shown=seen, spare=spare)
         if not _plans_only(state) or (whole.changed and not whole.rejected):
             return whole
-    result = apply_reply(base, turn.reply, editable=turn.editable, shown=seen, spare=spare)
+    formats = NAMED_FORMATS if _plans_only(state) else FORMATS
+    result = apply_reply(base, turn.reply, editable=turn.editable, shown=seen, formats=formats, spare=spare)
     if result.rejected and _plans_only(state):  # other formats may be words to the editor
         return apply_reply(base, turn.reply, editable=turn.editable, shown=seen, formats=TAUGHT, spare=spare)
     return result

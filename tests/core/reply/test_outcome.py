@@ -128,7 +128,7 @@ def test_an_edit_of_other_files_starts_no_run_and_is_kept_for_the_repair(reply: 
     assert repaired.changes.keys() == {"experiment.py", *found.staged}
 
 
-@pytest.mark.parametrize("reply", ["", "I shall raise the learning rate.\n", "```python\nLR = 0.2\n```\n"])
+@pytest.mark.parametrize("reply", ["", "I shall raise the learning rate.\n", "```python\nRATE = 0.2\n```\n"])
 def test_prose_starts_no_run(reply: str) -> None:
     found = refusal(fresh(), reply)
     assert found.summary.startswith(f"the reply holds no {name_edits()}, so experiment.py is unchanged")
@@ -297,7 +297,7 @@ def test_a_whole_function_counts_when_it_was_asked_for() -> None:
 
 
 def test_a_last_reply_without_a_named_fence_is_told_so() -> None:
-    found = refusal(fresh(), "```python\ndef train():\n    return LR\n```\n", purpose=Purpose.WHOLE)
+    found = refusal(fresh(), "```python\ndef teach():\n    return LR\n```\n", purpose=Purpose.WHOLE)
     assert "holds no whole file or function in a fence" in found.summary
     assert "names a file that may be edited" in str(found.misses[0])
 
@@ -497,8 +497,8 @@ def test_an_edit_without_a_plan_is_called_after_the_planners_words() -> None:
 
 
 def test_prose_is_refused_with_the_line_that_went_wrong() -> None:
-    (miss,) = refusal(fresh(), "Set:\n```python\nLR = 0.2\n```\n").misses
-    assert (miss.line, miss.quoted) == (2, "```python LR = 0.2")
+    (miss,) = refusal(fresh(), "Set:\n```python\nRATE = 0.2\n```\n").misses
+    assert (miss.line, miss.quoted) == (2, "```python RATE = 0.2")
     assert refusal(at(Stage.NOTES), "All is said.\n").misses[0].line == 1
     assert refusal(after_run(), NOTE).misses == ()
 
