@@ -34,6 +34,7 @@ PURE: dict[str, set[str] | None] = {
     "hashlib": {"sha256"},
     "html": {"unescape"},
     "io": {"StringIO"},
+    "ipaddress": {"ip_address"},
     "itertools": None,
     "json": {"JSONDecodeError", "JSONDecoder", "dumps", "loads"},
     "math": None,

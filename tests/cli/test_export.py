@@ -17,8 +17,11 @@ def test_an_exported_idea_is_read_and_verified_elsewhere(
     launched("--idea", "momentum", "--max-runs", 2)
     workspace = only_workspace(folder)
     (workspace / ".agent/inbox").mkdir()
+    with (workspace / ".git/config").open("a") as config:
+        config.write('[remote "o"]\n\turl = https://me:p4ssw0rd@example.com/x.git\n')
     done = scientist("export", workspace)
     assert done.returncode == 0 and "wrote momentum.tar.gz (" in done.stdout, done.stderr
+    assert "look before you send it: it holds momentum/.git/config, perhaps secret" in done.stderr
     batch = workspace.parent.name
     assert f"tar -xzf momentum.tar.gz && scientist show {batch}/momentum" in done.stdout
     before = [scientist(name, workspace, "--json").stdout for name in ("show", "history")]

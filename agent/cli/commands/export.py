@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from agent.cli.terminal import read_redactor, say
 from agent.core.journal.state import State
-from agent.edges.workspace.archive import MOST_GIB, measure, pack
+from agent.edges.workspace.archive import MOST_GIB, find_private, measure, pack
 from agent.edges.workspace.layout import (
     BATCH_FILE,
     Workspace,
@@ -20,6 +21,8 @@ from agent.edges.workspace.layout import (
 )
 from agent.edges.workspace.lock import read_holder
 from agent.errors import Locked, UsageError
+
+MOST_NAMED = 5
 
 
 def export(
@@ -51,6 +54,9 @@ def export(
         where = error.filename or str(target)
         raise UsageError(str(target), f"{where}: {error.strerror}", "name another file with --out") from error
     typer.echo(f"wrote {target} ({target.stat().st_size / 2**20:.1f} MiB)")
+    if private := list(find_private(found, sorted(templates), read_redactor())):
+        more = f" and {len(private) - MOST_NAMED} more" if len(private) > MOST_NAMED else ""
+        say(f"scientist: look before you send it: it holds {', '.join(private[:MOST_NAMED])}{more}, perhaps secret")
     inside = root.name if batch else f"{root.name}/{found[0].path.name}"
     typer.echo(f"to read it: tar -xzf {shlex.quote(target.name)} && scientist show {shlex.quote(inside)}")
 

@@ -67,15 +67,20 @@ def check_spec(spec: TemplateSpec, where: str, metric_lines: Sequence[str] = ())
         yield Remark("mend", f'{where}: no metric reads the evaluation; add to one: source = "evaluation"')
     if spec.frontier and spec.frontier not in {m.name for m in declared}:
         yield Remark("mend", f"{where}: frontier {spec.frontier!r} is no metric; name one that is declared")
+    yield from _check_varied(spec, where)
+    if not spec.smoke:
+        how = "let SCIENTIST_SMOKE=1 pass through all code in seconds, then add: smoke = true"
+        yield Remark("note", f"{where}: no smoke test, so a typo at the end costs a whole run; {how}")
+
+
+def _check_varied(spec: TemplateSpec, where: str) -> Iterator[Remark]:
+    """Note profiles whose baselines vary a constant of which no frontier tells."""
     for profile, entry in spec.profiles.items():
         varied = [variant.name for variant in entry.baselines if variant.vary]
         if varied and not spec.frontier:
             only = f"only the first setting of {entry.baselines[0].name} is compared with"
             how = 'name the metric that the varied constant moves: frontier = "l0"'
             yield Remark("note", f"{where}: profile {profile} varies {varied[0]} without a frontier, so {only}; {how}")
-    if not spec.smoke:
-        how = "let SCIENTIST_SMOKE=1 pass through all code in seconds, then add: smoke = true"
-        yield Remark("note", f"{where}: no smoke test, so a typo at the end costs a whole run; {how}")
 
 
 def check_results(spec: TemplateSpec, final_info: Mapping[str, object], where: str) -> Iterator[Remark]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -50,8 +50,6 @@ _AT_HOME: Final = {
     "langflow": "http://localhost:7860",
     "langgraph": "http://localhost:2024",
 }
-# "127.0.0.1", "192.168.1.7", "::1", "fd12::1"
-_PRIVATE: Final = re.compile(r"(?:127|10|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))\.|0\.0\.0\.0$|::1$|f[cd]|fe80:")
 _OPENAI_BASES: Final = ("OPENAI_BASE_URL", "OPENAI_API_BASE")  # in the order in which litellm looks
 
 
@@ -121,7 +119,10 @@ def _is_near(address: str) -> bool:
         return False
     if host.endswith((".local", "localhost")) or ("." not in host and ":" not in host):
         return True
-    return _PRIVATE.match(host) is not None
+    try:
+        return ip_address(host).is_private
+    except ValueError:  # a name
+        return False
 
 
 def shown_address(value: str) -> str:

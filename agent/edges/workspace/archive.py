@@ -7,12 +7,14 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from agent.core.text.secret_files import may_hold_secret
+from agent.edges.template.frozen import walk_template
 from agent.edges.workspace.layout import BATCH_FILE, BATCH_SCHEMA, TEMPLATES, Workspace
 
-__all__ = ["MOST_GIB", "measure", "pack"]
+__all__ = ["MOST_GIB", "find_private", "measure", "pack"]
 
 MOST_GIB = 8  # of a workspace's files
 # Of a step's folder: what it was given and what it wrote on the way. Its logs and results stay.
@@ -34,7 +36,7 @@ def pack(target: Path, batch: str, workspaces: Sequence[Workspace], templates: S
             tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
         ):
             for workspace in workspaces:
-                _add(archive, workspace.path, f"{batch}/{workspace.path.name}")
+                _add(archive, workspace.path, f"{batch}/{workspace.path.name}", building)
             for folder in templates:
                 archive.add(folder, f"{batch}/{TEMPLATES}/{folder.name}", filter=_without_owner)
             _add_index(archive, batch, [workspace.path.name for workspace in workspaces])
@@ -54,11 +56,28 @@ def measure(workspaces: Sequence[Workspace]) -> int:
     return sizes
 
 
-def _add(archive: tarfile.TarFile, folder: Path, name: str) -> None:
+def find_private(
+    workspaces: Sequence[Workspace], templates: Sequence[Path], redact: Callable[[str], str]
+) -> Iterator[str]:
+    """Paths of files in such an archive that may hold a secret: of a template by their name, of git by their text."""
+    for folder in templates:
+        inside = (path.relative_to(folder) for path in walk_template(folder))
+        yield from (f"{TEMPLATES}/{folder.name}/{path}" for path in inside if any(map(may_hold_secret, path.parts)))
+    for workspace in workspaces:
+        config = workspace.path / ".git" / "config"
+        text = config.read_text("utf-8", "replace") if config.is_file() else ""
+        if redact(text) != text:  # a remote's address with a password
+            yield f"{workspace.path.name}/.git/config"
+
+
+def _add(archive: tarfile.TarFile, folder: Path, name: str, itself: Path) -> None:
+    """Add a workspace's folder. itself: the file that is being written, which may lie in it."""
+    own = f"{name}/{itself.name}" if itself.absolute().parent == folder.absolute() else ""
+
     def choose(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
         inside = Path(info.name).relative_to(name)
         is_plain = info.isfile() or info.isdir() or info.issym() or info.islnk()
-        return _without_owner(info) if is_plain and _is_packed(inside) else None
+        return _without_owner(info) if is_plain and info.name != own and _is_packed(inside) else None
 
     archive.add(folder, name, filter=choose)
 

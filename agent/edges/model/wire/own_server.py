@@ -49,7 +49,7 @@ def look_at(place: Place, name: str, environment: Mapping[str, str]) -> Sight:
     status, models = asker.get(f"{asker.base}/api/tags" if provider in OLLAMA else f"{asker.base}/models")
     if status == 0 and asker.base.lower().startswith("https:"):
         plain = f"http:{asker.base.partition(':')[2]}"
-        if asker.get(plain + "/models")[0]:
+        if _Asker(plain, "").get(plain + "/models")[0]:  # without the key: the line is open
             remedy = f"export {place.variable}={shown_address(plain)}"
             return Sight(problem="the server does not speak https", remedy=remedy, is_there=True)
     if status == 0:

@@ -16,6 +16,7 @@ from agent.core.authoring.reading.script import read_scripts
 from agent.core.code.digest import imported_modules
 from agent.core.code.source import parse
 from agent.core.text.plain import plain_line
+from agent.core.text.secret_files import may_hold_secret
 from agent.errors import UsageError
 
 __all__ = ["EXPERIMENT", "Gathered", "gather_files", "local_modules", "read_source"]
@@ -34,11 +35,6 @@ MOST_NOTES = 12
 CONFIGURATIONS = frozenset({".yaml", ".yml", ".toml", ".json", ".ini", ".cfg", ".conf", ".gin"})
 _PROJECT = (".git", "pyproject.toml", "setup.py", "setup.cfg", ".project-root")
 _WORDS = re.compile(r"(README|LICENSE|CHANGELOG|Makefile)\b.*", re.IGNORECASE)  # README.md
-# .env, aws_credentials.json, hf_token.txt, server.pem
-_SECRET = re.compile(
-    r"\..*|.*(secret|credential|passw|api_?key|id_rsa|netrc).*|(.*[_-])?tokens?\.(txt|json|ya?ml)|.*\.(pem|key|p12)",
-    re.IGNORECASE,
-)
 # Files and folders of a template that mean something else.
 _TAKEN = frozenset(
     {"experiment.py", "plot.py", "notes.txt", "template.toml", "prompt.md", "prompt.json", "requirements.txt"}
@@ -202,6 +198,10 @@ def gather_files(source: Path, texts: Mapping[str, str], places: Mapping[str, Pa
     return found
 
 
+def _is_private(place: str) -> bool:
+    return any(part.startswith(".") or may_hold_secret(part) for part in place.split("/"))
+
+
 def _say_download(call: str) -> str:
     if call == "wandb.init":
         return 'calls wandb.init, and a run has no network: [environment] variables = { WANDB_MODE = "offline" }'
@@ -211,12 +211,8 @@ def _say_download(call: str) -> str:
 def _weigh(found: Gathered, named: NamedPath, source: Path, own: Path, modules: Collection[Path]) -> None:
     """Copy what a path names, or note it."""
     path = posixpath.normpath(named.path)
-    if path.startswith("~"):
-        _name_outside(found, named, os.path.expanduser(path), " (a run has a home of its own)")  # noqa: PTH111
-        return
-    if path.startswith("/"):
-        if path.count("/") > 1 and not path.startswith(_MACHINE) and (named.use == "read" or Path(path).exists()):
-            _name_outside(found, named, path, "")
+    if path.startswith(("~", "/")):
+        _weigh_outside(found, named, path)
         return
     is_own = path == OWN_FOLDER or path.startswith(OWN_FOLDER + "/")
     base = own if is_own or named.use == "hydra" else source.parent
@@ -234,7 +230,7 @@ def _weigh(found: Gathered, named: NamedPath, source: Path, own: Path, modules: 
         if named.is_whole and (target.name == "data" or (named.use == "read" and target.exists())):
             words = f"reads {path}, outside the template: give the folder with --data, and write data in its place"
             found.note(named, path, words)
-    elif target.is_file() and any(_SECRET.fullmatch(part) for part in Path(place).parts):
+    elif target.is_file() and _is_private(place):
         found.note(named, place, f"reads {place}, which is not copied: it is hidden, or may hold a secret")
     elif target.is_file() and (place in _TAKEN or place.split("/")[0] in _FOLDERS_TAKEN):
         found.note(named, place, f"reads {place}, a name that a template has for files of its own: rename it")
@@ -249,6 +245,14 @@ def _weigh(found: Gathered, named: NamedPath, source: Path, own: Path, modules: 
     elif named.use == "read" and named.is_whole and not target.exists():
         words = f"reads {place}, which is not beside the script: put it into the template, or use --data"
         found.note(named, place, words)
+
+
+def _weigh_outside(found: Gathered, named: NamedPath, path: str) -> None:
+    """Note a path that begins at the home or at the root, if it is no place of the machine."""
+    if path.startswith("~"):
+        _name_outside(found, named, os.path.expanduser(path), " (a run has a home of its own)")  # noqa: PTH111
+    elif path.count("/") > 1 and not path.startswith(_MACHINE) and (named.use == "read" or Path(path).exists()):
+        _name_outside(found, named, path, "")
 
 
 def _name_outside(found: Gathered, named: NamedPath, path: str, why: str) -> None:
@@ -272,7 +276,11 @@ def _copy_folder(found: Gathered, named: NamedPath, folder: Path, place: str) ->
         )
         return
     for path in files:
-        found.take(f"{inside}/{path.relative_to(folder).as_posix()}", path)
+        name = path.relative_to(folder).as_posix()
+        if _is_private(name):
+            found.note(named, path.name, f"does not get {place}/{name}: it is hidden, or may hold a secret")
+        else:
+            found.take(f"{inside}/{name}", path)
     if inside != place:
         found.note(named, place, f'reads {place}: it is copied as {inside}; write config_path="{inside}"')
 

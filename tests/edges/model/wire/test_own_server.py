@@ -112,7 +112,8 @@ def test_a_model_that_the_server_does_not_have_is_told_with_those_that_it_has(se
 def test_a_server_that_does_not_speak_https_is_told_so(server: Servers) -> None:
     named = {VARIABLE: server.url.replace("http:", "https:") + "/v1"}
     with pytest.raises(UsageError, match=f"/v1: the server does not speak https; export {VARIABLE}={server.url}/v1$"):
-        check_server("hosted_vllm/q", named, "--model")
+        check_server("hosted_vllm/q", named | {"HOSTED_VLLM_API_KEY": "sk-1234567890"}, "--model")
+    assert [key for _, key, _ in server.asked] == [""], "no key goes over an open line"
 
 
 def test_a_model_list_that_is_too_long_is_not_read(server: Servers, monkeypatch: pytest.MonkeyPatch) -> None:

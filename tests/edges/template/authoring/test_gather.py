@@ -68,6 +68,8 @@ def project(tmp_path: Path) -> Path:
         "train/config.yaml": "lr: 0.1\n",
         "train/conf/base.yaml": "lr: 0.1\n",
         "train/conf/model/small.yaml": "width: 8\n",
+        "train/conf/secrets.yaml": "token: hf_0123456789",
+        "train/conf/local/.env": "KEY=0123456789",
         "train/names.json": "[]",
         "train/tables/train.csv": "1,2\n",
         "train/log.txt": "of an earlier run",
@@ -102,6 +104,7 @@ def test_what_a_script_opens_is_copied_read_only_or_named(project: Path, monkeyp
     assert 'reads /mnt/images/train.npy, and in template.toml: [sandbox] read = ["/mnt/images/train.npy"]' in said
     assert "reads big.npy (0 MiB): give its folder with --data, and read it as data/big.npy" in said
     assert f"a run finds the folder data as --data {project}/train/data" in said
+    assert all(f"does not get conf/{one}: it is hidden, or may" in said for one in ("secrets.yaml", "local/.env"))
     assert "reads nowhere.txt, which is not beside the script" in said
     assert made.data == project / "train" / "data"
     pins = (made.folder / "requirements.txt").read_text()
