@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import sys
 import tempfile
@@ -151,9 +152,16 @@ def end(number: int, _frame: object) -> None:
     with contextlib.suppress(OSError, RuntimeError):  # the second: it came while another line was printed
         name = signal.Signals(number).name
         has_runs = {"launch", "resume", "replicate"} & set(sys.argv[1:])
-        more = "; a run at work goes on by itself; to go on: scientist resume --all" if has_runs else ""
+        more = f"; a run at work goes on by itself; to go on: {say_resume()}" if has_runs else ""
         say(f"scientist: ended by {name}{more}")
     sys.exit(128 + number)
+
+
+def say_resume() -> str:
+    """The command that goes on with what this call began."""
+    given = CALL.context.params.get("workspaces") if CALL.context else None
+    folder = given if given and given != DEFAULT_WORKSPACES else ""
+    return "scientist resume --all" + (f" --workspaces {shlex.quote(str(folder))}" if folder else "")
 
 
 def require_folder(arguments: list[str]) -> None:

@@ -179,4 +179,5 @@ def read_tail(path: Path, most: int = TAIL_BYTES) -> bytes:
         found = file.read(most)
     if size <= most:
         return found
+    # the end of "epoch 1\repoch 2\n"
     return re.split(rb"[\r\n]", found, maxsplit=1)[-1] if re.search(rb"[\r\n]", found) else b""

@@ -1,11 +1,11 @@
-"""Tokens and money in words: known costs, unknown ones, and limits."""
+"""Tokens, money and room on a disk in words."""
 
 from __future__ import annotations
 
 from agent.core.journal.budget import Limits
 from agent.core.journal.state import Spent
 
-__all__ = ["say_batch_limits", "say_cost", "say_tokens"]
+__all__ = ["say_batch_limits", "say_cost", "say_size", "say_tokens"]
 
 
 def say_tokens(spent: Spent, limits: Limits) -> str:
@@ -34,3 +34,12 @@ def say_batch_limits(limits: Limits) -> str:
     cost = f"${limits.batch_max_cost_usd:g}" if limits.batch_max_cost_usd else ""
     both = " and ".join(part for part in (tokens, cost) if part)
     return f"at most {both} for the batch" if both else ""
+
+
+def say_size(size: float) -> str:
+    """Bytes as "830 B", "14 KiB" or "1.2 GiB"."""
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"

@@ -52,7 +52,7 @@ def test_what_cannot_be_begun_at_is_one_line(
         (f"{done}@0", (), "run 0 is the template's own code"),
         ("nowhere@1", (), "there is no folder nowhere"),
         (f"{done}@last", (), "write WS@run/4"),
-        (f"{done.parent}@1", (), "is a batch of 2 ideas"),
+        (f"{done.parent}@1", (), "name one: scientist launch IDEAS --from "),
         (f"{folder}@1", (), "is not a workspace"),
         (done, ("--template", other), "than that of momentum (experiment.py, notes.txt, plot.py)"),
     ):

@@ -18,6 +18,7 @@ def test_an_ended_batch_gets_more_runs(scientist: Scientist, launched: Launched,
     assert "1 is the total of all runs, and it has 1 already" in scientist("resume", batch, "--max-runs", 1).stderr
     unheard = scientist("resume", workspace, "--tell", "Go on.")
     assert unheard.returncode == 2 and "no model would read it" in unheard.stderr
+    assert str(folder) not in unheard.stderr + refused.stderr, "paths as they can be typed"
     before = (workspace / ".agent/journal.jsonl").read_text()
 
     done = scientist("resume", workspace, "--max-runs", 2, "--tell", "Try more momentum.")

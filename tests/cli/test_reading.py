@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 
 from agent.cli.commands.diff import choose_pager
+from agent.edges.workspace.lock import hold_lock
 from tests.cli.conftest import Launched, Scientist, only_workspace
 from tests.cli.screens import terminal
 from tests.paths import QUADRATIC
@@ -42,6 +44,29 @@ def test_show_begins_with_state_best_run_baseline_and_verdict(batch: Path, scien
     assert "controls: steps=40" in run and f"log: scientist logs {place} 1" in run
     refused = scientist("show", place, 9)
     assert refused.returncode == 2 and "run 9: is not finished, or does not exist; finished: 1" in refused.stderr
+    for odd in ("9" * 5000, ""):
+        refused = scientist("show", place, odd)
+        assert refused.returncode == 2 and f'RUN "{odd}": is no run number' in refused.stderr
+    assert scientist("show", place, "run/1").stdout == "\n".join(run) + "\n"
+    lost = scientist("diff", place, 9)
+    assert lost.returncode == 2 and lost.stderr.endswith(f"see: scientist history {place}\n")
+    assert scientist("diff", place, "start", "run_1").stdout == scientist("diff", place, "start", 1).stdout != ""
+    late = scientist("logs", place, 9, "-f")
+    assert late.returncode == 2 and late.stderr.startswith(f"scientist: {place}: run 9: has no log; there are: ")
+    silent = scientist("logs", place, 1, "-f")
+    assert (silent.returncode, silent.stdout, silent.stderr) == (0, "", "run 1 has printed nothing\n")
+
+
+def test_show_of_an_idea_at_work_proposes_no_resume(batch: Path, scientist: Scientist, folder: Path) -> None:
+    idea = folder / batch / "momentum"
+    journal = idea / ".agent/journal.jsonl"
+    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:3]))
+    assert "go on: scientist resume" in scientist("show", idea).stdout
+    with hold_lock(idea / ".agent"):
+        at_work = scientist("show", idea).stdout
+        assert "state: running: run 1 of 1\n" in at_work and "scientist resume" not in at_work
+        refused = scientist("resume", idea)
+    assert refused.returncode == 5 and f"or end it: scientist stop {shlex.quote(str(idea))}\n" in refused.stderr
 
 
 def test_show_of_a_batch_is_a_table_and_names_what_to_look_at(batch: Path, scientist: Scientist, folder: Path) -> None:

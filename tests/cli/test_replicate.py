@@ -16,9 +16,15 @@ def test_a_run_is_replicated_and_every_reading_command_knows_it(
 ) -> None:
     launched("--max-runs", 1)
     workspace = only_workspace(folder)
-    for run, problem in (("7", "is not finished, or does"), ("x", "is no run number"), ("-1", "No such option")):
+    for run, problem in (
+        ("7", "is not finished, or does"),
+        ("x", "is no run number"),
+        ("", "run '': is no run number"),
+        ("-1", "No such option"),
+    ):
         refused = scientist("replicate", workspace, run)
         assert refused.returncode == 2 and problem in refused.stderr and len(refused.stderr.splitlines()) == 1
+    assert "momentum' 1 or: " in scientist("replicate", workspace.parent, 1).stderr
     assert scientist("replicate", workspace, "--seeds", 0).returncode == 2
     with hold_lock(workspace / ".agent"):
         assert scientist("replicate", workspace).returncode == 5

@@ -145,7 +145,7 @@ def test_an_empty_path_as_of_an_unset_variable_is_refused(scientist: Scientist, 
 
 
 def test_an_argument_with_a_wrong_value_is_told(scientist: Scientist) -> None:
-    assert_told(scientist("show", ".", "first"), '"first": is not a whole number', "show: RUN")
+    assert_told(scientist("show", ".", "first"), '"first": is no run number', "show: RUN")
 
 
 def test_a_place_that_is_empty_is_refused_wherever_it_stands(scientist: Scientist, folder: Path) -> None:

@@ -145,7 +145,7 @@ def test_a_live_holder_is_not_unlocked_wherever_it_says_it_is(scientist: Scienti
         assert process.stdout and process.stdout.readline() == b"held\n"
         for _ in range(2):
             refused = scientist("unlock", paused)
-            assert refused.returncode == 5 and "`scientist stop` it first" in refused.stderr, refused.stderr
+            assert refused.returncode == 5 and "end it first: scientist stop " in refused.stderr, refused.stderr
             there = leave(paused, host="node17", pid=4711)
         assert "process 4711 on node17" in refused.stderr and read_holder(paused / ".agent") == there
         process.communicate()

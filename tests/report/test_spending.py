@@ -1,4 +1,4 @@
-"""Tokens and money in words."""
+"""Tokens, money and room on a disk in words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from agent.core.journal.budget import Limits, Paid
 from agent.core.journal.state import Spent
-from agent.report.spending import say_batch_limits, say_cost, say_tokens
+from agent.report.spending import say_batch_limits, say_cost, say_size, say_tokens
 
 USED = Spent(calls=3, paid=Paid(12_300, 400, cost_usd=0.12))
 
@@ -45,3 +45,10 @@ def test_limits_of_a_batch() -> None:
     assert say_batch_limits(Limits()) == ""
     both = Limits(batch_max_tokens=10_000, batch_max_cost_usd=2.5)
     assert say_batch_limits(both) == "at most 10,000 tokens and $2.5 for the batch"
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(0, "0 B"), (830, "830 B"), (14_000, "14 KiB"), (3 << 20, "3 MiB"), (1288490189, "1.2 GiB")]
+)
+def test_sizes(size: int, said: str) -> None:
+    assert say_size(size) == said

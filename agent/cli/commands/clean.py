@@ -31,6 +31,7 @@ from agent.edges.template.load import environment_of, list_templates, profile_na
 from agent.edges.workspace.layout import find_workspaces, read_state, template_store
 from agent.edges.workspace.litter import find_litter, remove_litter
 from agent.errors import ScientistError, UsageError
+from agent.report.spending import say_size
 
 MOST_USERS = 3
 
@@ -168,12 +169,3 @@ def describe(
         ],
         "litter": [{"path": str(path), "removed": not os.path.lexists(path)} for path in litter],
     }
-
-
-def say_size(size: float) -> str:
-    """As 1.2 GiB."""
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,6 +24,7 @@ from agent.cli.terminal import clean, say
 from agent.edges.git.repo import Repo
 from agent.edges.workspace.layout import read_state
 from agent.errors import UsageError
+from agent.report.one_idea.steps import read_run
 from agent.report.standings import nearby
 
 # As git sets it: quit if all fits on a screen, keep colours, leave the text on the terminal.
@@ -42,7 +45,7 @@ def diff(
     workspace = open_idea(path, "diff", *([a, b] if b != "HEAD" else [a] if a != "start" else []))
     repo = workspace.repo()
     first = read_state(workspace).launched.commit
-    ends = _commit(repo, a, first), _commit(repo, b, first)
+    ends = [_commit(repo, name, first, workspace.path) for name in (a, b)]
     found = repo.diff(*ends, *([] if notes else CODE_ALONE))
     if not found:
         left = "notes.txt alone differs: see it with --notes" if not notes and repo.diff(*ends) else "nothing differs"
@@ -55,14 +58,14 @@ def paint(line: str) -> Text:
     return Text(line, next((style for start, style in STYLES.items() if line.startswith(start)), ""))
 
 
-def _commit(repo: Repo, name: str, first: str) -> str:
+def _commit(repo: Repo, name: str, first: str, path: Path) -> str:
     if name == "start":
         return first
-    is_run = name.isdigit() and len(name) < SHORTEST_HASH  # a commit's hash may be all digits
-    found = repo.resolve(f"run/{name}" if is_run else name)
+    run = None if len(name) >= SHORTEST_HASH and name.isdigit() else read_run(name)  # a hash may be all digits
+    found = repo.resolve(name if run is None else f"run/{run}")
     if found is None:
         problem = "is no completed run, tag or commit of this workspace"
-        raise UsageError(name or repr(name), problem, "see: scientist history")
+        raise UsageError(name or repr(name), problem, f"see: scientist history {shlex.quote(nearby(path))}")
     return found
 
 

@@ -19,8 +19,9 @@ from agent.edges.workspace.layout import (
     open_workspace,
     read_state,
 )
-from agent.edges.workspace.lock import read_holder
+from agent.edges.workspace.lock import read_holder, wait_for
 from agent.errors import Locked, UsageError
+from agent.report.spending import say_size
 
 MOST_NAMED = 5
 
@@ -53,7 +54,7 @@ def export(
     except OSError as error:
         where = error.filename or str(target)
         raise UsageError(str(target), f"{where}: {error.strerror}", "name another file with --out") from error
-    typer.echo(f"wrote {target} ({target.stat().st_size / 2**20:.1f} MiB)")
+    typer.echo(f"wrote {target} ({say_size(target.stat().st_size)})")
     if private := list(find_private(found, sorted(templates), read_redactor())):
         more = f" and {len(private) - MOST_NAMED} more" if len(private) > MOST_NAMED else ""
         say(f"scientist: look before you send it: it holds {', '.join(private[:MOST_NAMED])}{more}, perhaps secret")
@@ -76,5 +77,5 @@ def read_idle(workspace: Workspace) -> State:
     """
     holder = read_holder(workspace.agent)
     if holder is not None and holder.is_alive() is not False:
-        raise Locked(workspace.path, str(holder), "wait for it, or `scientist stop` it")
+        raise Locked(workspace.path, str(holder), wait_for(workspace.path))
     return read_state(workspace)

@@ -90,10 +90,10 @@ def launch(context: typer.Context, ideas: IdeasArg, settings: LaunchSettings) ->
     copy = freeze_template(source.folder, template_store(workspaces))
     frozen = with_name(load_template(copy, source.profile), source.spec.name)
     prepared = prepare(frozen, interpreter)
-    name = source.spec.name if start and start.is_copy(source) else settings.template
-    again = Chosen(name, settings.profile, settings.python, settings.data)
+    is_copy = bool(start and start.is_copy(source))  # whose baselines cannot be vouched for
+    again = Chosen(source.spec.name if is_copy else settings.template, settings.profile, settings.python, settings.data)
     found = weigh_baselines(frozen, give(interpreter, data, prepared), again)
-    announce_baselines(found)
+    announce_baselines(replace(found, remark="") if is_copy else found)
     announce_template(source, asked, sandbox.kind, data, interpreter)
     launched = under_doubt(describe_launch(asked, frozen, interpreter, prepared), found)
     extras = Extras(refs, start.texts if start else {})

@@ -70,7 +70,7 @@ def read_beginning(named: str) -> Beginning:
     place, run = (found["workspace"], found["run"]) if found else (named, "best")
     if not os.path.lexists(place):
         raise UsageError(option, f"there is no folder {place}", "write WS@run/4: a workspace and a completed run of it")
-    workspace = open_idea(Path(place), "show")
+    workspace = open_idea(Path(place), "launch IDEAS --from")
     state = read_state(workspace)
     template = frozen_template(workspace, state.launched)
     number = choose_run(workspace, state, template, run)

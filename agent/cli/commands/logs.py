@@ -22,7 +22,7 @@ from agent.edges.run.choose_runner import runner_for
 from agent.edges.run.runner import Queued, Runner, Running
 from agent.edges.workspace.layout import Workspace, read_state
 from agent.errors import IntegrityError, UsageError
-from agent.report.one_idea.steps import StepName, order_steps
+from agent.report.one_idea.steps import StepName, order_steps, read_run
 from agent.report.standings import nearby
 
 CHUNK = 1 << 16
@@ -54,13 +54,15 @@ def logs(
 
     Steps that printed nothing are passed over.
     """
-    workspace = open_idea(path, "logs")
-    put = _put_raw if raw else _put_lines
-    if not follow or (run and not _is_number(run)):  # of one step: the folder says that it has ended
+    workspace = open_idea(path, "logs", *([run] if run else []), *(["-f"] if follow else []))
+    put, number = _put_raw if raw else _put_lines, read_run(run)
+    if follow and number is not None and is_over(workspace, number):
+        follow = False
+    if not follow or (run and number is None):  # of one step: the folder says that it has ended
         print_log(_find_log(workspace, run), put, _runner_of(workspace) if follow else None)
         return
     try:
-        follow_idea(Tail(workspace, int(run) if _is_number(run) else None, put))
+        follow_idea(Tail(workspace, number, put))
     except KeyboardInterrupt:  # the way to leave
         raise typer.Exit(130) from None
 
@@ -172,6 +174,16 @@ def follow_idea(tail: Tail) -> None:
         time.sleep(POLL_S)
 
 
+def is_over(workspace: Workspace, run: int) -> bool:
+    """Whether no step of a run can come any more, or the idea has no run of that number."""
+    if state_of(workspace.agent) == "ended" or is_past(workspace, run):
+        return True
+    try:
+        return run > read_state(workspace).limits.max_runs
+    except IntegrityError:
+        return False
+
+
 def is_past(workspace: Workspace, run: int) -> bool:
     """Whether a run is published, or a later step than its own has begun."""
     later = order_steps(path.name for path in workspace.attempts.glob("*"))
@@ -206,11 +218,14 @@ def _find_log(workspace: Workspace, run: str) -> Path:
 
     Raises: UsageError if there is none.
     """
-    published = workspace.run_folder(int(run)) / "log.txt" if _is_number(run) else None
+    number = read_run(run)
+    published = workspace.run_folder(number) / "log.txt" if number is not None else None
     if published and published.is_file():
+        if not published.stat().st_size:
+            say(f"run {number} has printed nothing")
         return published
     steps = order_steps(path.parent.name for path in workspace.attempts.glob("*/log.txt"))
-    fitting = [s for s in steps if not run or s.folder == run or (_is_number(run) and s.run == int(run))]
+    fitting = [s for s in steps if not run or s.folder == run or (number is not None and s.run == number)]
     logs = [workspace.step_folder(step.folder) / "log.txt" for step in fitting]
     if not logs:
         raise UsageError(*_say_missing(workspace, run, steps))
@@ -224,11 +239,8 @@ def _find_log(workspace: Workspace, run: str) -> Path:
 
 
 def _say_missing(workspace: Workspace, run: str, steps: Sequence[StepName]) -> tuple[str, str, str]:
+    path = nearby(workspace.path)
     if run:
         known = say_known([step.folder for step in steps])
-        return f"{workspace.path}: run {run}", "has no log", f"there are: {known}" if known else "no step has begun"
-    return str(workspace.path), "has no log: no step has begun", "wait for the first: scientist logs -f WS"
-
-
-def _is_number(run: str) -> bool:
-    return run.isdecimal() and run.isascii() and len(run) < 10
+        return f"{path}: run {run}", "has no log", f"there are: {known}" if known else "no step has begun"
+    return path, "has no log: no step has begun", f"wait for the first: scientist logs -f {shlex.quote(path)}"

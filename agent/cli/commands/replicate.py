@@ -13,13 +13,13 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.display import Watch, open_foot
+from agent.cli.display import Watch, open_foot, put_prose
 from agent.cli.drive import check_interpreter, find_data, interrupt, say_trouble, show_event
 from agent.cli.environment import announce_sandbox, check_variables, require_git
 from agent.cli.models import read_model_settings
 from agent.cli.options import Json, Quiet, Verbose, WorkspaceArg
 from agent.cli.places import digest_store, open_idea
-from agent.cli.terminal import VOICE, note, put, say
+from agent.cli.terminal import VOICE, note, say
 from agent.core.journal.fold import fold
 from agent.core.journal.replications import Replicate, choose_seeds
 from agent.core.journal.state import State
@@ -44,6 +44,7 @@ from agent.effects.edges import Edges
 from agent.effects.run_step import Steps
 from agent.errors import StopRequested, UsageError
 from agent.loop import Loop
+from agent.report.one_idea.steps import read_run
 from agent.report.progress import Yardstick
 from agent.report.standings import nearby
 from agent.report.status import best_run
@@ -65,7 +66,7 @@ def replicate(
     """
     require_git()
     check_variables()
-    workspace = open_idea(path, "replicate")
+    workspace = open_idea(path, "replicate", *([run] if run != "best" else []))
     mend_folders(workspace)
     try:
         with open_foot(), hold_lock(workspace.agent):
@@ -144,14 +145,14 @@ def choose_run(workspace: Workspace, state: State, template: Template, run: str)
         if best is None and not done:
             raise UsageError(nearby(workspace.path), "has no completed run", there_are)
         return best.run if best else done[-1]
-    text = run.removeprefix("run/").removeprefix("run_")
-    if not (text.isascii() and text.isdecimal() and len(text) < 6):
-        raise UsageError(f"run {run}", "is no run number", there_are)
-    if int(text) not in (0, *done):
-        known = next((row for row in state.rows if row.run == int(text)), None)
+    number = read_run(run)
+    if number is None:
+        raise UsageError(f"run {run or repr(run)}", "is no run number", there_are)
+    if number not in (0, *done):
+        known = next((row for row in state.rows if row.run == number), None)
         problem = "was given up, so it has no result" if known else "is not finished, or does not exist"
-        raise UsageError(f"{nearby(workspace.path)}: run {int(text)}", problem, there_are)
-    return int(text)
+        raise UsageError(f"{nearby(workspace.path)}: run {number}", problem, there_are)
+    return number
 
 
 def plan_seeds(workspace: Workspace, loop: Loop, run: int, count: int) -> Replicate | None:
@@ -185,7 +186,7 @@ def tell_end(workspace: Workspace, state: State, run: int, *, as_json: bool) -> 
     else:
         control = [state.launched.control] if state.launched.control else []
         for line in (f"{path}: run {run} again", *(f"  {line}" for line in (*lines, *control))):
-            put(line)
+            put_prose(line, "")
     if waiting := state.replications.next:
         say(f"{path}: paused: {state.replications.halt or 'stopped by request'}")
         say(f"  go on: scientist replicate {shlex.quote(path)} {waiting.run}")

@@ -24,6 +24,7 @@ from agent.core.journal.state import State
 from agent.edges.workspace.inbox import put_word
 from agent.edges.workspace.layout import GONE, Workspace, find_missing, read_state
 from agent.errors import IntegrityError, UsageError
+from agent.report.standings import nearby
 
 
 @spread_settings
@@ -89,7 +90,7 @@ def check_runs(found: Sequence[Workspace], settings: ResumeSettings) -> None:
     going = [w for w, problem in problems.items() if problem and not has_ended(w)]
     refused = going or [w for w, problem in problems.items() if problem]
     if going or (refused and len(refused) == len(found)):
-        raise UsageError(f"{refused[0].path}: --max-runs", problems[refused[0]])
+        raise UsageError(f"{nearby(refused[0].path)}: --max-runs", problems[refused[0]])
 
 
 def leave_word(found: Sequence[Workspace], settings: ResumeSettings) -> None:
@@ -100,7 +101,7 @@ def leave_word(found: Sequence[Workspace], settings: ResumeSettings) -> None:
     states = {workspace: try_state(workspace) for workspace in found}
     heard = [w for w, state in states.items() if state and (not state.ended or change(settings, state).more_runs)]
     if found and not heard:
-        remedy = f"add runs: scientist resume {shlex.quote(str(found[0].path))} --max-runs N --tell ..."
+        remedy = f"add runs: scientist resume {shlex.quote(nearby(found[0].path))} --max-runs N --tell ..."
         raise UsageError("--tell", "no model would read it, since no named idea goes on", remedy)
     for workspace in heard:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Iterable
@@ -36,8 +37,10 @@ from agent.errors import UsageError
 from agent.report.one_idea.idea import describe_idea, judge_row, run_zero
 from agent.report.one_idea.metrics import order_metrics, set_apart
 from agent.report.one_idea.pages import idea_lines, run_lines
+from agent.report.one_idea.steps import read_run
 from agent.report.overview import survey
 from agent.report.standings import find_standings, nearby, read_standing, read_standings
+from agent.report.status import WorkState
 
 __all__ = ["copy_inputs", "describe_idea", "describe_run", "find_prepared", "show"]
 
@@ -54,12 +57,12 @@ def show(
     A run is shown with the shell line that repeats it, a batch as a table.
     """
     words = words or []
-    if len(words) == 1 and words[0].isdecimal() and words[0].isascii():
-        show_run(open_idea(path, "show", words[0]), int(words[0]), as_json)
+    if len(words) == 1 and (run := read_run(words[0])) is not None:
+        show_run(open_idea(path, "show", words[0]), run, as_json)
         return
     for word in words:
-        if not Path(word).exists():
-            raise UsageError(f"show: RUN {json.dumps(word)}", "is not a whole number", "see: scientist show --help")
+        if not word or not os.path.lexists(word):
+            raise UsageError(f"show: RUN {json.dumps(word)}", "is no run number", "see: scientist show --help")
     places = without_lists([path, *map(Path, words)])
     is_batch = len(places) == 1 and (places[0] / BATCH_FILE).is_file()
     found = find_workspaces(places[0]) if is_batch else [open_workspace(place) for place in places]
@@ -75,6 +78,10 @@ def show_idea(workspace: Workspace, as_json: bool) -> None:
     standing = read_standing(workspace)
     if not state.ended:
         found["state"] = f"{standing.state}: {standing.reason}".removesuffix(": ")
+        if standing.state is WorkState.RUNNING:
+            found["state"], found["next"] = f"running: run {standing.run} of {standing.max_runs}", []
+        elif standing.state is WorkState.STALLED and not standing.next:
+            found["next"] = []
     put(found, as_json, idea_lines(found, columns_of(sys.stdout)))
 
 

@@ -16,6 +16,7 @@ from agent.edges.workspace.inbox import drop_word, put_word, take_in
 from agent.edges.workspace.layout import Workspace, find_workspaces, read_state
 from agent.edges.workspace.lock import hold_lock
 from agent.errors import IntegrityError, Locked, UsageError
+from agent.report.standings import nearby
 
 
 def tell(
@@ -39,7 +40,7 @@ def tell(
             damaged = True
             continue
         if said:
-            typer.echo(f"{workspace.path}: {said}")
+            typer.echo(f"{nearby(workspace.path)}: {said}")
             heard += 1
     if not heard and not damaged:
         way = f"add runs and say it at once: scientist resume {shlex.quote(str(path))} --max-runs N --tell ..."
@@ -73,7 +74,7 @@ def deliver(workspace: Workspace, text: str) -> str:
             take_in(workspace.agent, {w.id for w in state.words}, workspace.journal(read_redactor()).append)
     except Locked:
         return f"told; the next prompt shows it{deaf}"
-    resume = f"scientist resume {shlex.quote(str(workspace.path))}"
+    resume = f"scientist resume {shlex.quote(nearby(workspace.path))}"
     if state.attempt.candidate and state.pause and state.pause.kind is PauseKind.APPROVAL:
         return f"told; this sets the waiting edit aside and asks anew: {resume}"
     return f"told; the next prompt shows it{deaf}; go on: {resume}"

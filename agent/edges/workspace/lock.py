@@ -81,7 +81,7 @@ def hold_lock(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=MOMENT_S)
     except Timeout as error:
         holder = read_holder(folder)
-        raise Locked(workspace, str(holder or "another process"), "wait for it, or `scientist stop` it") from error
+        raise Locked(workspace, str(holder or "another process"), wait_for(workspace)) from error
     except (NotImplementedError, OSError) as error:
         raise _explain(workspace, error) from error
     try:
@@ -99,6 +99,11 @@ def hold_lock(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def wait_for(workspace: Path) -> str:
+    """What a person may do about the process that works on a workspace."""
+    return f"wait for it, or end it: scientist stop {shlex.quote(str(workspace))}"
+
+
 def break_lock(folder: Path) -> Holder | None:
     """Forget a holder that is dead or on another host, and return it.
 
@@ -106,7 +111,11 @@ def break_lock(folder: Path) -> Holder | None:
     written.
     """
     holder = read_holder(folder)
-    alive = Locked(folder.parent, str(holder or "another process"), "`scientist stop` it first")
+    alive = Locked(
+        folder.parent,
+        str(holder or "another process"),
+        f"end it first: scientist stop {shlex.quote(str(folder.parent))}",
+    )
     if holder and holder.is_alive():
         raise alive
     lock = FileLock(folder / LOCK, fallback_to_soft=False)

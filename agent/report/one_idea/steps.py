@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 from agent.core.journal.kinds import Step
 
-__all__ = ["StepName", "order_steps", "read_step"]
+__all__ = ["StepName", "order_steps", "read_run", "read_step"]
 
 # "run_3.2.smoke", "run_3.2", "plot.1", "run_3.seed_10001.1.evaluate"
 _NAME = re.compile(
     r"(?:run_(?P<run>[0-9]{1,9})(?:\.seed_(?P<seed>[0-9]{1,9}))?|plot)"
     r"\.(?P<attempt>[0-9]{1,9})(?:\.(?P<step>smoke|evaluate))?"
 )
+# "3", and the same run as a tag, "run/3", or as a folder, "run_3"
+_RUN = re.compile(r"(?:run[/_])?([0-9]{1,9})")
 _WORDS = {Step.SMOKE: "smoke test", Step.RUN: "training", Step.EVALUATE: "evaluation", Step.PLOT: "figures"}
 _ORDER = (Step.SMOKE, Step.RUN, Step.EVALUATE, Step.PLOT)
 
@@ -35,6 +37,12 @@ class StepName:
         of_run = "" if self.run is None else f" of run {self.run}"
         of_run += "" if self.seed is None else f" again, seed {self.seed}"
         return f"{_WORDS[self.step]}{of_run}" + (f", attempt {self.attempt}" if self.attempt > 1 else "")
+
+
+def read_run(text: str) -> int | None:
+    """The run number that a person wrote. None if it is none, or longer than any run number."""
+    found = _RUN.fullmatch(text)
+    return int(found[1]) if found else None
 
 
 def read_step(folder: str) -> StepName | None:

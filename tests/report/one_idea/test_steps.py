@@ -7,7 +7,7 @@ import random
 import pytest
 
 from agent.core.journal.kinds import Step
-from agent.report.one_idea.steps import order_steps, read_step
+from agent.report.one_idea.steps import order_steps, read_run, read_step
 
 IN_ORDER = [
     "run_0.1.smoke",
@@ -54,3 +54,15 @@ def test_a_replication_is_named_by_its_seed_and_comes_last() -> None:
     assert [step.folder for step in order_steps([again, "plot.1", "run_4.1"])] == ["run_4.1", "plot.1", again]
     found = read_step(again)
     assert found and (found.run, found.seed, found.title) == (3, 10001, "evaluation of run 3 again, seed 10001")
+
+
+@pytest.mark.parametrize(
+    ("text", "run"),
+    [("3", 3), ("run/3", 3), ("run_3", 3), ("0", 0), ("", None), ("-1", None), ("٣", None), ("²", None), ("3\n", None)],
+)
+def test_a_run_number_is_read_as_people_write_it(text: str, run: int | None) -> None:
+    assert read_run(text) == run
+
+
+def test_a_number_longer_than_any_run_number_is_none() -> None:
+    assert read_run("9" * 5000) is None
