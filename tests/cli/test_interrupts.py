@@ -10,10 +10,13 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from agent.cli import drive
+from agent.cli.app import say_resume
+from agent.cli.settings import CALL
 from agent.core.journal.action_results import Opened
 from agent.core.journal.events import Event, Finished
 from agent.core.journal.kinds import Step
@@ -254,3 +257,14 @@ def test_one_interrupt_is_told_for_all_ideas_at_work_and_a_second_kills_all_thei
     told = capsys.readouterr().err
     assert told.count("run_1.1 goes on") == 2 and told.count("nothing is running") == 1 and waited == [1.5]
     assert killed == (["a", "b"] if presses == 2 else []) and told.count("killed run_1.1") == len(killed)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [("workspaces", "scientist resume --all"), ("my ideas", "scientist resume --all --workspaces 'my ideas'")],
+)
+def test_the_way_on_after_a_request_to_end_names_the_folder(
+    given: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CALL, "context", SimpleNamespace(params={"workspaces": Path(given)}))
+    assert say_resume() == said
