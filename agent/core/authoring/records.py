@@ -86,9 +86,11 @@ def _out_dir(files: Mapping[str, str], found: Results) -> str:
     option = (arguments.folder or "--out_dir").lstrip("-").replace("-", "_")
     if arguments.kind == "hydra":
         return _HYDRA
-    if arguments.kind == "configurator" and arguments.file == found.file:
+    if arguments.file != found.file:
+        return _ARGUMENT
+    if arguments.kind == "configurator" and _is_visible(files, found, option):
         return option
-    if arguments.kind == "argparse" and arguments.file == found.file and _is_visible(files, found, arguments.holder):
+    if arguments.kind == "argparse" and _is_visible(files, found, arguments.holder):
         return f"{arguments.holder}.{option}"
     return _ARGUMENT
 

@@ -95,6 +95,12 @@ def test_a_script_without_arguments_takes_the_folder_from_the_command_line() -> 
     assert remark.lines[:2] == ("import json, pathlib, sys", 'out = pathlib.Path(sys.argv[-1].rpartition("=")[2])')
 
 
+def test_an_executed_configurator_gives_the_folder_only_to_a_script_that_has_the_variable() -> None:
+    code = "lr = 0.1\nexec(open('configurator.py').read())\nprint(f'val loss {lr:.4f}')\n"
+    assert "out = pathlib.Path(out_dir)" in mend_results(files("out_dir = 'out'\n" + code), "t", SPEC, "").lines
+    assert 'out = pathlib.Path(sys.argv[-1].rpartition("=")[2])' in mend_results(files(code), "t", SPEC, "").lines
+
+
 def test_declared_metrics_name_the_results() -> None:
     spec = TemplateSpec.model_validate({"name": "t", "metrics": [{"name": "a", "path": ["auc"]}]})
     assert '{"auc": float(auc)}' in mend_results(files("x = 1\n"), "t", spec, "").lines[-1]
