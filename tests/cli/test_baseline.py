@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from agent.edges.system.processes import all_processes
+from agent.edges.template.cache.claim import hold_alone
 from tests.cli.conftest import SCIENTIST, Scientist, environment, only_workspace
 from tests.paths import QUADRATIC
 
@@ -269,6 +270,9 @@ def test_an_interrupted_call_leaves_no_process_and_no_half_row(
     while len(list(folder.glob("cache/baselines/*/*/.agent/attempts/*/child.json"))) < 2:
         assert time.monotonic() < until and call.poll() is None
         time.sleep(0.05)
+    (place,) = (path for path in (folder / "cache/baselines").iterdir() if path.is_dir())
+    with hold_alone(place) as is_free:
+        assert not is_free, "clean leaves it alone"
     began = time.monotonic()
     call.send_signal(number)
     _, told = call.communicate(timeout=20)

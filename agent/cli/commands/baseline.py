@@ -25,13 +25,14 @@ from agent.cli.environment import (
     prepare,
 )
 from agent.cli.options import DataOption, PythonOption, TemplateArg
-from agent.cli.places import digest_store, environment_cache, is_installed, template_roots
+from agent.cli.places import digest_store, environment_cache, is_installed, template_roots, writing_cache
 from agent.cli.terminal import say
 from agent.core.evidence.baseline import primary_metric
 from agent.core.failure.diagnose import Failure
 from agent.core.prompt.render import number
 from agent.edges.run.baselines import Bench, Made, Row, RowState, make_all, plan_rows, undeclared_files
 from agent.edges.run.baselines import vouch as vouch_rows
+from agent.edges.template.cache.claim import claim
 from agent.edges.template.load import Template, find_template, load_template
 from agent.edges.template.origin import data_digest, given_origin
 from agent.errors import ScientistError, UsageError
@@ -88,6 +89,9 @@ def make_rows(bench: Bench, parallel: int, only: Sequence[str], *, redo: bool) -
         origin["clock"] += f"; {parallel} at a time"
     rows = plan_rows(template, only, origin)
     refuse_stale(rows, redo)
+    with writing_cache(bench.place):
+        bench.place.mkdir(parents=True, exist_ok=True)
+    claim(bench.place)  # also between two rows, when no process of a run names it
     return run_rows(bench, rows, parallel, redo)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["claim", "claimed_path", "hold_alone", "is_claim", "release_claims"]
+__all__ = ["claim", "claim_of", "claimed_path", "hold_alone", "is_claim", "release_claims"]
 
 SUFFIX = ".use"
 # Descriptors of the claims of this process, by entry. The kernel gives them back at its end, however that comes.

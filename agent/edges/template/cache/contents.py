@@ -11,13 +11,13 @@ from pathlib import Path
 
 from agent.edges.system.deep_folders import remove_tree
 from agent.edges.system.processes import all_processes
-from agent.edges.template.cache.claim import hold_alone
+from agent.edges.template.cache.claim import claim_of, hold_alone
 from agent.edges.template.data import store_size
 
 __all__ = ["CacheEntry", "EntryKind", "Removal", "find_entries", "find_users", "remove_entry"]
 
-# "0123456789abcdef"
-_ENVIRONMENT = re.compile(r"[0-9a-f]{16}")
+# "0123456789abcdef", of an environment and of a template's baseline runs
+_DIGEST = re.compile(r"[0-9a-f]{16}")
 # ".gone.0123456789abcdef.4711": its removal was interrupted
 _GONE = re.compile(r"\.gone\..+\.[0-9]+")
 _MARKS = ("pyvenv.cfg", ".complete", "bin")  # of a virtual environment, however far its build came
@@ -60,7 +60,8 @@ def find_entries(cache: Path, data: Path) -> list[CacheEntry]:
     found = [(path, kind) for path in _folders_in(cache) if (kind := _kind_of(path))]
     for place, kind in ((data, EntryKind.DATA), (cache / "baselines", EntryKind.BASELINES)):
         inner = [] if place.is_symlink() else _folders_in(place)
-        found += [(path, EntryKind.GONE if _GONE.fullmatch(path.name) else kind) for path in inner]
+        found += [(path, EntryKind.GONE) for path in inner if _GONE.fullmatch(path.name)]
+        found += [(path, kind) for path in inner if _is_ours(path, kind)]
     return [CacheEntry(path, kind, store_size(path)) for path, kind in found]
 
 
@@ -70,11 +71,20 @@ def _folders_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
 
 
+def _is_ours(path: Path, kind: EntryKind) -> bool:
+    """Whether a folder of data or of baseline runs was made here: SCIENTIST_CACHE may name a folder with data of its
+    owner.
+    """
+    if kind is EntryKind.BASELINES:
+        return _DIGEST.fullmatch(path.name) is not None
+    return claim_of(path).is_file() or (path / "store.lock").is_file()  # the second in those of version 0.1
+
+
 def _kind_of(path: Path) -> EntryKind | None:
     """The kind of a folder in the cache itself. None if it is somebody else's."""
     if _GONE.fullmatch(path.name):
         return EntryKind.GONE
-    if not _ENVIRONMENT.fullmatch(path.name):
+    if not _DIGEST.fullmatch(path.name):
         return None
     if (path / ".complete").is_file():
         return EntryKind.ENVIRONMENT

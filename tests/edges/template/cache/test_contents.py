@@ -14,20 +14,21 @@ from agent.edges.template.cache import claim as claims
 from agent.edges.template.cache.claim import claim, claimed_path, hold_alone, release_claims
 from agent.edges.template.cache.contents import EntryKind, Removal, find_entries, find_users, remove_entry, with_users
 
-ENV = "0123456789abcdef"
+ENV, RUNS = "0123456789abcdef", "c" * 16
 
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
     """A cache with an environment, one that was not finished, data, and things of somebody else."""
     place = tmp_path / "the cache"
-    for name in (f"{ENV}/bin", "fedcba9876543210/bin", "data/sae/training", "baselines/k/run", "mine", "b" * 16):
+    for name in (f"{ENV}/bin", "fedcba9876543210/bin", "data/sae/training", f"baselines/{RUNS}/run", "mine", "b" * 16):
         (place / name).mkdir(parents=True)
     (place / ENV / ".complete").write_text("{}")
     (place / ENV / "bin" / "python").symlink_to(sys.executable)
     (place / "data/sae/training/x.bin").write_bytes(b"x" * 1000)
     (place / "mine" / "thesis.txt").write_text("dear")
     (place / ("a" * 16)).symlink_to(place / "mine")
+    (place / "data/sae.use").touch()
     (place / "digests.json").write_text("{}")
     return place
 
@@ -41,12 +42,19 @@ def test_only_what_this_program_made_is_listed(cache: Path) -> None:
         ENV: EntryKind.ENVIRONMENT,
         "fedcba9876543210": EntryKind.UNFINISHED,
         "sae": EntryKind.DATA,
-        "k": EntryKind.BASELINES,
+        RUNS: EntryKind.BASELINES,
     }
     (cache / "data").rename(cache / "elsewhere")
     (cache / "data").symlink_to(cache / "elsewhere")
     assert "sae" not in kinds(cache)
     assert find_entries(cache / "none", cache / "none" / "data") == []
+
+
+def test_data_of_somebody_else_in_the_same_folder_are_passed_over(cache: Path) -> None:
+    for name in ("data/imagenet/train", "data/old", "baselines/papers"):
+        (cache / name).mkdir(parents=True)
+    (cache / "data/old/store.lock").touch()
+    assert {"sae", "old", RUNS} < kinds(cache).keys() and not {"imagenet", "papers"} & kinds(cache).keys()
 
 
 def test_users_count_for_the_entry_in_which_a_file_of_theirs_lies(cache: Path) -> None:
