@@ -7,9 +7,11 @@ from functools import partial
 
 import pytest
 
+from agent.core.code.parts import replace_parts
 from agent.core.edit.formats.foreign.other_tools import OTHER_TOOLS
 from agent.core.edit.formats.foreign.tool_calls import TOOL_CALLS
 from agent.core.edit.formats.foreign.unread import find_unread
+from agent.core.reply.example import example_of
 from agent.core.reply.plan import parse_reply, without_plan
 from agent.core.text.lexer import read_lines
 from agent.core.text.reasoning import strip_reasoning
@@ -128,3 +130,9 @@ def test_many_headers_of_plans(unit: str) -> None:
     reply = unit * 1_000
     # Many seconds if each of them read all that follows.
     assert takes_at_most(1, lambda: parse_reply(reply)) and takes_at_most(1, lambda: without_plan(reply))
+
+
+def test_many_definitions_and_equal_lines() -> None:
+    lines = [f"def f_{number}(): return 1" for number in range(5_000)]
+    assert takes_at_most(2, lambda: replace_parts(["x = 1", *lines], lines))
+    assert takes_at_most(2, lambda: example_of({"a.py": "found = value\n" * 10_000}, ["a.py"]))

@@ -83,11 +83,11 @@ def replace_parts(before: _Lines, given: _Lines) -> list[Change] | str:
 
 def _changes(old: ast.Module, new: ast.Module, before: _Lines, given: _Lines) -> list[Change]:
     changes = list(_new_imports(old, new, given))
-    stored = _stored(old)
+    stored, definitions = _stored(old), _definitions(old.body)
     constants = {_name(node): node for node in old.body if isinstance(node, _Constant)}
     for node in new.body:
         if isinstance(node, Definition):
-            own = _find_once(old.body, node.name)
+            own = definitions.get(node.name)
             if own is None:
                 raise _Unfit(
                     f"{node.name} is not in the file, or not once, at its top level; send the whole file instead."
@@ -191,9 +191,11 @@ def _cut(node: _Constant, lines: _Lines) -> tuple[str, str, str]:
 # functions and classes
 
 
-def _find_once(nodes: Sequence[ast.stmt], name: str) -> Definition | None:
-    found = [node for node in nodes if isinstance(node, Definition) and node.name == name]
-    return found[0] if len(found) == 1 else None
+def _definitions(nodes: Sequence[ast.stmt]) -> dict[str, Definition]:
+    """The functions and classes by name, without those of which there are several."""
+    found = [node for node in nodes if isinstance(node, Definition)]
+    counts = Counter(node.name for node in found)
+    return {node.name: node for node in found if counts[node.name] == 1}
 
 
 def _definition(own: Definition, node: Definition, given: _Lines) -> Change:
@@ -226,8 +228,9 @@ def _pair(own: Definition, node: Definition) -> list[tuple[Definition, Definitio
             raise _Unfit(f"{own.name} is a class in one and a function in the other.")
         return [(own, node)]
     pairs: list[tuple[Definition, Definition]] = []
+    methods = _definitions(own.body)
     for method in node.body:
-        theirs = _find_once(own.body, method.name) if isinstance(method, Definition) else None
+        theirs = methods.get(method.name) if isinstance(method, Definition) else None
         if isinstance(method, Definition) and theirs is not None:
             pairs.append((theirs, method))
     if len(pairs) == len(node.body) < len(own.body):

@@ -7,6 +7,7 @@ name, and the example's plan is taken for nobody's expectation.
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -76,9 +77,9 @@ def _numbers(path: str, text: str) -> Iterator[Example]:
     if not isinstance(tree, ast.Module):
         return
     found = constants_in(tree)
-    names = [name for name, _ in found]
+    names = Counter(name for name, _ in found)
     word = next((word for word in WORDS if word not in text), WORDS[0])
-    once = [(name, value) for name, value in found if names.count(name) == 1 and _is_number(value)]
+    once = [(name, value) for name, value in found if names[name] == 1 and _is_number(value)]
     for name, node in sorted(once, key=lambda pair: not isinstance(_value_of(pair[1]), float)):
         line = lines[node.lineno - 1]
         start, stop = (len(line.encode()[:column].decode()) for column in (node.col_offset, node.end_col_offset or 0))
@@ -113,10 +114,11 @@ def _other_lines(path: str, text: str) -> Iterator[Example]:
     ends = line_ends(lines)
     if ends is None:
         return
+    counts = Counter(lines)
     for line, end in sorted(zip(lines, ends, strict=True), key=lambda pair: not target_of(pair[0])):
         target = target_of(line)
         is_plain = not end.is_open and end.comment is None and SHORTEST <= len(line.strip()) <= LONGEST
-        if is_plain and lines.count(line) == 1:
+        if is_plain and counts[line] == 1:
             yield Example(path, line, line.rstrip() + REMARK, f"Set {target} anew" if target else "Change one line")
 
 

@@ -121,17 +121,17 @@ def bare_header(line: str) -> str:
 def find_bare_heads(lines: Sequence[str]) -> frozenset[int]:
     """Indices of lines `SEARCH` that lack the marks, above a divider and a line that closes a block as it should."""
     found: set[int] = set()
-    head, is_divided = -1, False
+    head, is_divided, is_open = -1, False, False
     for i, line in enumerate(lines):
         if read_head(line):
-            head = -1
-        elif bare_header(line) == "SEARCH":
+            head, is_divided, is_open = -1, False, True  # a line SEARCH within it is text
+        elif bare_header(line) == "SEARCH" and not is_open:
             head, is_divided = i, False
         elif head >= 0 and divider_width(line):
             is_divided = True
-        elif head >= 0 and closes_block(line):
+        elif (head >= 0 or is_open) and closes_block(line):
             found |= {head} if is_divided else set()
-            head = -1
+            head, is_divided, is_open = -1, False, False
     return frozenset(found)
 
 

@@ -152,6 +152,13 @@ def test_an_underline_like_the_divider_does_not_truncate(search: str, replace: s
     assert apply_reply({"notes.txt": before}, reply, editable=EDITABLE).files["notes.txt"] == after
 
 
+def test_a_heading_search_in_a_body_is_text():
+    new = "Intro\n\nSEARCH\n======\nThe rate was searched.\n"
+    reply = f"notes.txt\n<<<<<<< SEARCH\nIntro\n=======\n{new}>>>>>>> REPLACE\n"
+    result = apply_reply({"notes.txt": "Intro\n"}, reply, editable=EDITABLE)
+    assert (result.files["notes.txt"], result.rejected) == (new, [])
+
+
 def test_fences_in_a_body_are_text_and_fences_around_both_bodies_are_not():
     reply = "notes.txt\n````\n<<<<<<< SEARCH\nRun:\n=======\nRun:\n```bash\npython x\n```\n>>>>>>> REPLACE\n````\n"
     assert (
