@@ -117,6 +117,8 @@ class Applied:
     item: int | None = None
     # Why a part of the reply was left out.
     dropped: str = ""
+    # Places of the code that it asks to see beside its edits. Left out of the JSON if there are none.
+    wanted: tuple[str, ...] = ()
 
     @property
     def left_out(self) -> str:
@@ -124,9 +126,6 @@ class Applied:
         parts = self.dropped.split("; ")
         is_of_notes = all(part.startswith("notes.txt: ") for part in parts)
         return "; ".join(part.removeprefix("notes.txt: ") for part in parts) if is_of_notes else self.dropped
-
-    # Places of the code that it asks to see beside its edits. Left out of the JSON if there are none.
-    wanted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -296,15 +296,16 @@ def reference_of(state: State, baselines: Sequence[Baseline]) -> tuple[Baseline,
     """The runs that others are compared with: the template's baselines, else the run of its own code.
 
     A run 0 that calls its results self-reported does not count: verified results are not ranked with it. If the
-    template's baselines are in doubt, so is every verdict, but run 0 is shown.
+    template's baselines are in doubt, or run 0's own replications, so is every verdict, but run 0 is shown.
     """
     usable = state.baseline.values and not state.baseline.self_reported
     doubt = doubt_of(baselines)
     if not usable or (baselines and not doubt):
         return tuple(baselines)
-    again = [(seed, m.values) for seed, m in state.replications.results_of(0).items() if not m.self_reported]
-    runs = [(0, state.baseline.values), *again]  # with fresh seeds of the same code it has a band
-    return tuple(Baseline(RUN_0, seed, values, doubt=doubt) for seed, values in runs)
+    again = {seed: m for seed, m in state.replications.results_of(0).items() if not m.self_reported}
+    runs = {0: state.baseline, **again}  # with fresh seeds of the same code it has a band
+    doubt = doubt or next((f"run 0 with seed {seed}: {m.doubt}" for seed, m in again.items() if m.doubt), "")
+    return tuple(Baseline(RUN_0, seed, m.values, doubt=doubt) for seed, m in runs.items())
 
 
 def view_row(row: RunRow, spec: TemplateSpec, primary: Metric | None, baselines: Sequence[Baseline]) -> RowView:

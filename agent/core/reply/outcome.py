@@ -154,7 +154,8 @@ def _read(state: State, turn: Turn) -> Outcome:
 
 def _is_example(state: State, turn: Turn, result: EditResult, example: Example) -> bool:
     """Whether a reply makes the change that the rules show as an example, or asks the editor for it."""
-    if _plans_only(state) and example.aim in without_plan(turn.reply):
+    words = example.aim if example.note else f"In {example.path}: {example.aim}"  # else words that anybody may use
+    if _plans_only(state) and words in without_plan(turn.reply):
         return True
     given: dict[str, list[str]] = {}
     for block in (*result.applied, *(r.block for r in result.rejected)):

@@ -10,12 +10,13 @@ from agent.core.evidence.baseline import Baseline
 from agent.core.evidence.verdict import VerdictKind
 from agent.core.inputs.idea import Idea
 from agent.core.inputs.spec import Control, Metric, TemplateSpec
-from agent.core.journal.action_results import Published
+from agent.core.journal.action_results import Closed, Opened, Published
 from agent.core.journal.budget import Limits
-from agent.core.journal.kinds import Intent, Measured, PlanItem, Purpose, Stage
+from agent.core.journal.kinds import Intent, Measured, PlanItem, Purpose, Stage, Step
+from agent.core.journal.replications import Replicate, Seeded
 from agent.core.journal.state import State
 from agent.core.prompt.view import Study, TurnTexts, TurnView, reference_of, shown_files, view_row, view_turn
-from tests.core.journal_by_hand import PLAN, Story, failure
+from tests.core.journal_by_hand import PLAN, WELL, Story, failure
 
 SCORE = Metric(name="score", path=("score",), direction="higher", resolution=0.01)
 SPEC = TemplateSpec(name="t", metrics=(SCORE,), run_files=("experiment.py", "model.py"))
@@ -118,6 +119,21 @@ def test_run_zero_stands_in_for_a_baseline_only_where_there_is_none() -> None:
     assert [row.name for row in view(story.state, baselines=[]).baselines] == ["run 0"]
     assert [row.name for row in view(story.state).baselines] == ["plain"]
     assert reference_of(Story().state, ()) == ()
+
+
+def test_a_replication_of_run_zero_that_is_in_doubt_sets_no_bar() -> None:
+    story = Story(has_baseline=False)
+    story.run_step({"score": 0.4})
+    story.publish({"score": 0.4})
+    story.hear(Replicate(0, (7, 8), "key"))
+    for seed, score, doubt in ((7, 0.4, "the seed does not reach the code"), (8, 0.401, "")):
+        closed = Closed(step=Step.RUN, folder="f", exit=WELL, values={"score": score}, doubt=doubt)
+        for result in (Opened(step=Step.RUN, folder="f"), closed, Published(run=0, seed=seed)):
+            story.hear(Seeded(0, seed, result))
+    story.complete_run(0.5)
+    (row,) = view(story.state, baselines=[]).rows
+    assert row.verdict and row.verdict.kind is VerdictKind.NO_VERDICT
+    assert row.verdict.reason == "run 0 with seed 7: the seed does not reach the code"
 
 
 def test_a_run_zero_that_calls_itself_self_reported_is_no_bar() -> None:

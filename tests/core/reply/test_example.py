@@ -110,6 +110,9 @@ def test_a_planner_that_asks_the_editor_for_it_is_refused() -> None:
     outcome = read(planner, ITEM + f"In experiment.py: {OURS.aim}. Nothing else changes.\n")
     assert isinstance(outcome, Refusal) and outcome.stuck == EXAMPLE
     assert not isinstance(read(planner, "In experiment.py set LR = 0.3.\n"), Refusal)
+    plain = {"experiment.py": "print('hello')\n"}  # its example has no word that only the example uses
+    assert not isinstance(read(planner, "Change one line: print the loss.\n", files=plain), Refusal)
+    assert isinstance(read(planner, "In experiment.py: Change one line. Nothing else changes.", files=plain), Refusal)
 
 
 def test_lines_that_the_file_has_are_no_copy() -> None:
