@@ -154,6 +154,8 @@ def drive(
         if loop.state.ended and not (change and change.more_runs):
             path = nearby(workspace.path)
             say(f"{path}: has ended already: {loop.state.ended.summary.splitlines()[0]}")
+            if one := loop.state.replications.next:
+                say(f"  seeds that are left: scientist replicate {shlex.quote(path)} {one.run}")
             say(f"  more runs: scientist resume {shlex.quote(path)} --max-runs {len(loop.state.rows) + 3}")
             return exit_code(loop.state)
         state = loop.run(change)

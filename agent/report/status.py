@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -172,7 +173,7 @@ def stand(path: str, state: State, spec: TemplateSpec, baselines: Sequence[Basel
         no_verdicts=doubt_of(baselines),
         caveat=state.launched.caveat,
         batch=PurePath(path).parent.name,
-        again=say_again(state),
+        again=say_again(state) + (_say_left(path, state) if waits else ""),
         at_work=not activity.silence and not state.ended and (activity.is_held or activity.step_goes_on),
     )
 
@@ -201,6 +202,12 @@ def say_again(state: State) -> str:
     runs = sorted({one.run for one in state.replications.all})
     counts = [(run, [one.is_over for one in state.replications.of(run)]) for run in runs]
     return ", ".join(f"run {run} again with {sum(over)} of {len(over)} seeds" for run, over in counts)
+
+
+def _say_left(path: str, state: State) -> str:
+    """The command for seeds of replications that are left and that nobody works on. Empty if none is."""
+    one = state.replications.next
+    return f"; go on: scientist replicate {shlex.quote(path)} {one.run}" if one else ""
 
 
 def phase_of(state: State) -> str:

@@ -129,6 +129,7 @@ def test_a_batch_runs_one_idea_after_another_and_keeps_an_index(
     assert names == ["momentum", "rates"]
     assert "has ended already" in scientist("resume", only_workspace(folder)).stderr
     assert scientist("resume", "--all").returncode == 0
+    assert scientist("stop", "--all").stdout == "workspaces: nothing to stop\n"
 
 
 def test_stop_takes_workspaces_batches_and_all(scientist: Scientist, folder: Path) -> None:

@@ -23,7 +23,8 @@ def done(launched: Launched, folder: Path) -> Path:
 
 def test_an_idea_begins_at_another_ones_code_which_may_then_go(scientist: Scientist, done: Path, folder: Path) -> None:
     code = (done / "experiment.py").read_text()
-    said = scientist("launch", "more.json", "--from", f"{done}@run/1", "--max-runs", 1, "--pause-before", "run")
+    pattern = f"{done.parent.parent}/*/{done.name}@run/1"  # no shell expands it
+    said = scientist("launch", "more.json", "--from", pattern, "--max-runs", 1, "--pause-before", "run")
     assert said.returncode == 3 and "begins at the code of run 1 of momentum (Momentum helps)" in said.stderr
     again = only_workspace(folder, "again")
     shutil.rmtree(done)
@@ -53,6 +54,8 @@ def test_what_cannot_be_begun_at_is_one_line(
         ("nowhere@1", (), "there is no folder nowhere"),
         (f"{done}@last", (), "write WS@run/4"),
         (f"{done.parent}@1", (), "name one: scientist launch IDEAS --from "),
+        (f"{done.parent}/*@1", (), "fits 3 folders; name one, as "),
+        (f"{done.parent}/nothing*@1", (), "there is no folder "),
         (f"{folder}@1", (), "is not a workspace"),
         (done, ("--template", other), "than that of momentum (experiment.py, notes.txt, plot.py)"),
     ):

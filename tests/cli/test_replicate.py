@@ -29,6 +29,8 @@ def test_a_run_is_replicated_and_every_reading_command_knows_it(
     with hold_lock(workspace / ".agent"):
         assert scientist("replicate", workspace).returncode == 5
 
+    journal = workspace / ".agent/journal.jsonl"
+    ended = len(journal.read_text().splitlines())
     done = scientist("replicate", workspace, "--seeds", 2)  # of the best run
     assert done.returncode == 0, done.stderr
     assert "run 1 again with seeds 10001, 10002" in done.stderr and "smoke" not in done.stderr
@@ -46,6 +48,11 @@ def test_a_run_is_replicated_and_every_reading_command_knows_it(
     found = json.loads(more.stdout)
     assert [one["seed"] for one in found["replications"]] == [10001, 10002, 10003]
     assert all(one["completed"] and one["values"]["score"] for one in found["replications"])
+
+    whole = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(whole[: ended + 1]))  # a crash before the first seed
+    assert "0 of 2 seeds; go on: scientist replicate" in scientist("status").stdout
+    assert "seeds that are left: scientist replicate" in scientist("resume", workspace).stderr
 
 
 def test_an_idea_without_a_completed_run_has_nothing_to_replicate(scientist: Scientist, folder: Path) -> None:

@@ -114,7 +114,7 @@ def run_here(line: str, place: Path, environment: Mapping[str, str]) -> subproce
         contextlib.redirect_stderr(said),
     ):
         words = [
-            sorted(map(str, Path().glob(word))) if "*" in word else [word]
+            (sorted(map(str, Path().glob(word))) if "*" in word else []) or [word]  # as bash does
             for word in shlex.split(line, comments=True)[1:]
         ]
         code = app.run([word for found in words for word in found])

@@ -12,6 +12,7 @@ from agent.core.journal.action_results import Asked, AskFailed, Linted, Opened, 
 from agent.core.journal.budget import Limits
 from agent.core.journal.events import Ended, Paused
 from agent.core.journal.kinds import Intent, Measured, PauseKind, Step
+from agent.core.journal.replications import Replicate
 from agent.core.journal.state import State
 from agent.report import status
 from agent.report.status import Activity, Best, Standing, WorkState, best_run, phase_of, stand
@@ -106,6 +107,15 @@ def test_an_ended_idea_tells_the_first_line_of_its_summary(completed: bool, stat
     story.hear(Ended(completed, "the end\nrun 1 (given up): AError"))
     told = standing(story.state, is_held=is_held)
     assert (told.state, told.reason, told.phase) == (state, "the end", "ended")
+
+
+def test_fresh_seeds_that_nobody_works_on_name_the_way_on() -> None:
+    story = after(0.5)
+    story.hear(Ended(True, "1 run completed"))
+    story.hear(Replicate(1, (7, 8), "key"))
+    left = "run 1 again with 0 of 2 seeds"
+    assert standing(story.state).again == f"{left}; go on: scientist replicate /w/momentum 1"
+    assert standing(story.state, is_held=True).again == left
 
 
 def test_an_end_without_words_is_still_an_end() -> None:

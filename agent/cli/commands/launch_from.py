@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from collections.abc import Callable, Collection
@@ -67,7 +68,8 @@ def read_beginning(named: str) -> Beginning:
     """
     option = f"--from {named}"
     found = None if os.path.lexists(named) else _AT_RUN.fullmatch(named)  # a folder's own name may look like that
-    place, run = (found["workspace"], found["run"]) if found else (named, "best")
+    typed, run = (found["workspace"], found["run"]) if found else (named, "best")
+    place = expand_pattern(typed, option)
     if not os.path.lexists(place):
         raise UsageError(option, f"there is no folder {place}", "write WS@run/4: a workspace and a completed run of it")
     workspace = open_idea(Path(place), "launch IDEAS --from")
@@ -87,6 +89,19 @@ def read_beginning(named: str) -> Beginning:
         source=row.commit,
     )
     return Beginning(option, state.launched, template, begun, workspace.repo().read(row.commit, names))
+
+
+def expand_pattern(place: str, option: str) -> str:
+    """The one path that a pattern fits: a shell leaves workspaces/*/idea@run/4 as it is.
+
+    Raises: UsageError if it fits several.
+    """
+    if os.path.lexists(place) or not glob.has_magic(place):
+        return place
+    found = sorted(glob.glob(place))  # noqa: PTH207  # Path.glob refuses some patterns, as "a**"
+    if len(found) > 1:
+        raise UsageError(option, f"{place} fits {len(found)} folders", f"name one, as {found[-1]}")
+    return found[0] if found else place
 
 
 def take_over(settings: LaunchSettings, start: Beginning, is_typed: Callable[[str], bool]) -> LaunchSettings:

@@ -29,7 +29,7 @@ def stop(
 
     scientist resume goes on from there.
     """
-    code = 0
+    code, is_asked = 0, False
     for workspace in choose_workspaces("stop", paths, all_, workspaces):
         try:
             state: State | None = read_state(workspace)
@@ -40,6 +40,7 @@ def stop(
         except (IntegrityError, OSError) as error:  # it may be at work all the same
             state = None
             say(f"scientist: {error}")
+        is_asked = True
         try:
             workspace.stop_file.touch()
         except OSError as error:
@@ -53,6 +54,8 @@ def stop(
         again = state.replications.next if state and state.ended else None
         command = f"replicate {shlex.quote(path)} {again.run}" if again else f"resume {shlex.quote(path)}"
         typer.echo(f"{path}: asked to stop{idle}; go on: scientist {command}")
+    if all_ and not is_asked:
+        typer.echo(f"{workspaces}: nothing to stop")
     raise typer.Exit(code)
 
 

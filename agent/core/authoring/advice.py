@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
+from agent.core.authoring.reading.labels import direction_of, slug
 from agent.core.evidence.means import means_paths
 from agent.core.text.plain import plain_line
 from agent.core.text.remark import Remark
@@ -132,8 +133,11 @@ def describe_foreign(
         lines += ['plot = ""', 'editable = ["experiment.py", "notes.txt"]']
     if "requirements.txt" in files:
         lines += ["[environment]", 'install = [["-r", "requirements.txt"]]']
-    for number, (metric, path) in enumerate(list(means_paths(final_info).items())[:MOST_METRICS]):
+    paths = dict(list(means_paths(final_info).items())[:MOST_METRICS])
+    better = {metric: direction_of("_".join(slug(key) for key in path[-2:])) for metric, path in paths.items()}
+    primary = next((metric for metric in paths if better[metric]), next(iter(paths), ""))
+    for metric, path in paths.items():
         lines += ["[[metrics]]", f"name = {json.dumps(metric)}", f"path = {json.dumps(list(path))}"]
-        lines.append('direction = "higher"  # or "lower"')
-        lines += ["primary = true"] if number == 0 else []
+        lines.append(f'direction = "{better[metric]}"' if better[metric] else 'direction = "higher"  # or "lower"')
+        lines += ["primary = true"] if metric == primary else []
     return tuple(lines)

@@ -68,9 +68,19 @@ def check_spec(spec: TemplateSpec, where: str, metric_lines: Sequence[str] = ())
     if spec.frontier and spec.frontier not in {m.name for m in declared}:
         yield Remark("mend", f"{where}: frontier {spec.frontier!r} is no metric; name one that is declared")
     yield from _check_varied(spec, where)
+    yield from _check_same_seeds(spec, where)
     if not spec.smoke:
         how = "let SCIENTIST_SMOKE=1 pass through all code in seconds, then add: smoke = true"
         yield Remark("note", f"{where}: no smoke test, so a typo at the end costs a whole run; {how}")
+
+
+def _check_same_seeds(spec: TemplateSpec, where: str) -> Iterator[Remark]:
+    """Note baselines that run a deterministic program several times."""
+    for variant in (one for profile in spec.profiles.values() for one in profile.baselines):
+        if spec.deterministic and (variant.seeds > 1 or (variant.vary and variant.middle_seeds > 1)):
+            less = "seeds = 1, middle_seeds = 1" if variant.vary else "seeds = 1"
+            what = f"deterministic = true, so one run of baseline {variant.name} is enough"
+            yield Remark("note", f"{where}: {what}; write {less}")
 
 
 def _check_varied(spec: TemplateSpec, where: str) -> Iterator[Remark]:
@@ -223,6 +233,10 @@ def lack_baselines(spec: TemplateSpec, profile: str, command: str, *, is_foreign
     """The way to baseline results, which verdicts need. command: `scientist baseline` with its options."""
     if is_foreign:
         return Remark("note", "no baseline results: the code as it is runs first, as run 0")
+    if spec.deterministic:
+        return Remark(
+            "note", "no baseline results: the code as it is runs first, as run 0, and runs are compared with it"
+        )
     here, how = spec.profiles.get(profile), f"make them: {command}"
     if not here or not here.baselines:
         lines = (f"[[profiles.{profile or 'full'}.baselines]]", 'name = "plain"', "seeds = 5")
@@ -238,8 +252,8 @@ def check_bands(spec: TemplateSpec, baselines: Sequence[Baseline], where: str, r
     redo: the command that makes them anew.
     """
     primary = primary_metric(spec, baselines[0].values if baselines else None)
-    if primary is None:
-        return
+    if primary is None or primary.direction == "unknown":
+        return  # one of `means` has no direction, so nothing is judged by it
     settings: dict[tuple[str, str], list[float]] = {}
     for b in baselines:
         if primary.name in b.values:

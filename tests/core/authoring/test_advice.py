@@ -64,3 +64,14 @@ def test_a_whole_description_holds_the_means_of_a_folder_without_one() -> None:
     assert spec.name == 'x "y"' and spec.deterministic and spec.plot == "" and spec.environment.install
     assert [m.path for m in spec.metrics] == [("a", "means", "loss"), ("a", "means", "acc", "val")]
     assert [m.primary for m in spec.metrics] == [True, False]
+    assert [m.direction for m in spec.metrics] == ["lower", "higher"]
+
+
+def test_the_primary_metric_that_is_proposed_is_one_whose_name_tells_what_is_better() -> None:
+    info = {"tide": {"means": {"degree": 3, "fit": {"mse": 0.5, "max": 1.0}}}}
+    lines = describe_foreign("tide", info, {"plot.py"}, ())
+    assert [m.name for m in TemplateSpec.model_validate(tomllib.loads("\n".join(lines))).metrics if m.primary] == [
+        "fit.mse"
+    ]
+    assert lines[lines.index("primary = true") - 1] == 'direction = "lower"'
+    assert lines.count('direction = "higher"  # or "lower"') == 2

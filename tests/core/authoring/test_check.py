@@ -14,9 +14,11 @@ from agent.core.authoring.check import (
     check_spread,
     describe_times,
     find_number,
+    lack_baselines,
 )
 from agent.core.authoring.survey import survey_scripts
 from agent.core.evidence.baseline import Baseline
+from agent.core.inputs.foreign import describe_foreign
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.journal.kinds import Step
 from agent.core.text.remark import Remark
@@ -140,6 +142,25 @@ def test_the_band_that_stored_seeds_show(stored: list[Baseline], deterministic: 
     assert (len(found) == 1 and said in found[0]) if said else found == []
     if "gave one" in said:
         assert "scientist baseline t --redo" in found[0] and "deterministic = true" in found[0]
+
+
+def test_means_without_a_direction_lack_no_second_seed() -> None:
+    means = Baseline("run_0", 0, {"degree": 3.0})
+    assert list(check_bands(describe_foreign("tide", ["experiment.py"]), [means], "tide/template.toml", "redo")) == []
+
+
+def test_a_deterministic_program_needs_one_run_of_a_baseline() -> None:
+    def said(**more: object) -> list[str]:
+        plain = {"name": "plain", "seeds": 5} | more
+        odd = spec(deterministic=True, profiles={"full": {"baselines": [plain]}})
+        return [remark.text for remark in check_spec(odd, "t.toml")]
+
+    assert said() == ["t.toml: deterministic = true, so one run of baseline plain is enough; write seeds = 1"]
+    assert said(seeds=1) == []
+    (varied,) = [text for text in said(seeds=1, vary="K", values=[1, 2]) if "is enough" in text]
+    assert varied.endswith("seeds = 1, middle_seeds = 1")
+    lacking = lack_baselines(spec(deterministic=True), "", "scientist baseline t", is_foreign=False)
+    assert lacking.level == "note" and "as run 0, and runs are compared with it" in lacking.text and not lacking.lines
 
 
 def test_speeds_are_no_results_and_a_difference_of_a_third_is_no_rounding() -> None:

@@ -21,3 +21,10 @@ def test_a_script_of_each_kind_is_read(name: str) -> None:
     assert (survey.length and (survey.length.name, survey.length.value)) == kind.length
     assert set(kind.ranges) <= set(survey.ranges)
     assert not kind.seeded or survey.generators[0].endswith(f" {kind.seeded}")
+
+
+def test_a_dictionary_keeps_the_names_that_its_script_gave() -> None:
+    script = 'print({"mean_reward": total / n, "avg_cost": c, "Val Loss": v})\n'
+    lines = survey_scripts({"experiment.py": script}).metric_lines()
+    names = {line for line in lines if line.startswith("name =")}
+    assert names == {'name = "mean_reward"', 'name = "avg_cost"', 'name = "val_loss"'}

@@ -202,7 +202,9 @@ def _dictionaries(script: Script) -> dict[Function | None, dict[str, list[str]]]
 
 
 def _key(text: str) -> str:
-    """The name of a logged metric: "charts/episodic_return" gives episodic_return, "val/loss" val_loss."""
+    """The name of a metric under its key: "charts/episodic_return" gives episodic_return, "val/loss" val_loss."""
+    if text.isidentifier() and text.islower():
+        return text  # the script's own name, as "mean_reward"
     last = slug(text.rpartition("/")[2])
     whole = slug(text.replace("/", " "))
     return last if is_metric(last) and not is_held_out(whole) and not whole.startswith("train_") else whole
