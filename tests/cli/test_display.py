@@ -281,7 +281,7 @@ def test_quiet_leaves_the_last_line_and_verbose_says_more(
     scientist: Scientist, launched: Launched, folder: Path
 ) -> None:
     usual = launched("--idea", "momentum", "--max-runs", 2)
-    assert "interpreter" not in usual.stderr and "ApplyReply" not in usual.stderr
+    assert "interpreter" not in usual.stderr and "begins to apply" not in usual.stderr
     assert "-q" not in usual.stderr and "workspace " in usual.stderr
     quiet = scientist(*LAUNCH, "-q")
     assert quiet.returncode == 0 and quiet.stderr == ""
@@ -290,7 +290,7 @@ def test_quiet_leaves_the_last_line_and_verbose_says_more(
     loud = scientist(*LAUNCH, "--verbose", "--workspaces", "more")  # what is typed counts more than the file
     (folder / "scientist.toml").unlink()
     assert re.search(r"\[momentum\] template .*, profile small\n", loud.stderr)
-    assert "interpreter " in loud.stderr and "ApplyReply" in loud.stderr
+    assert "interpreter " in loud.stderr and "begins to apply the reply" in loud.stderr
 
 
 def test_quiet_hides_no_problem(scientist: Scientist) -> None:

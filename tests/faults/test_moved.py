@@ -208,7 +208,7 @@ def test_a_copy_without_its_template_is_refused_and_told_what_to_copy(
     copy = folder / "elsewhere" / "batch" / paused.name
     refused = scientist("resume", copy, SCIENTIST_CACHE=str(folder / "cache"))
     assert refused.returncode == 6 and len(refused.stderr.strip().splitlines()) == 1, refused.stderr
-    assert "put .templates back" in refused.stderr and "a copy of the .templates above the original" in refused.stderr
+    assert "put .templates back" in refused.stderr and "scientist export" in refused.stderr
     shutil.copytree(folder / "workspaces" / ".templates", folder / "elsewhere" / ".templates")
     assert scientist("resume", copy, SCIENTIST_CACHE=str(folder / "cache")).returncode == 0
 

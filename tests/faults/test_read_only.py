@@ -73,7 +73,7 @@ def test_of_a_batch_whatever_can_be_written_is_asked_to_stop(
     read_only(closed)
     told = scientist("stop", closed.parent)
     assert told.returncode == 2 and f"{closed}: cannot be written" in told.stderr
-    assert f"{open_}: asked to stop" in told.stdout and (open_ / ".agent" / "stop").exists()
+    assert f"{open_.relative_to(folder)}: asked to stop" in told.stdout and (open_ / ".agent" / "stop").exists()
 
 
 @pytest.fixture

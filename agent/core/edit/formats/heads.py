@@ -9,7 +9,7 @@ from agent.core.edit.formats.names import find_info_name, find_name, is_heading,
 from agent.core.text.lexer import Kind, Line
 from agent.core.text.markers import read_fence
 
-__all__ = ["calls_example", "mentioned_above", "name_above"]
+__all__ = ["calls_example", "is_unsure", "mentioned_above", "name_above"]
 
 # Words above a fence that is no edit.
 _EXAMPLES = frozenset(
@@ -18,6 +18,8 @@ _EXAMPLES = frozenset(
         *("later", "math", "otherwise", "pseudo", "pseudocode", "sketch", "usage", "use", "used"),
     )
 )
+# Words above code that is weighed, and not sent.
+_UNSURE = frozenset(("could", "consider", "if", "may", "maybe", "might", "perhaps", "should", "would"))
 # "example"
 _WORD = re.compile(r"[A-Za-z_]+")
 # "- ", "2. "
@@ -39,14 +41,23 @@ def name_above(lines: Sequence[Line], head: int, floor: int, editable: Collectio
 
 def calls_example(lines: Sequence[Line], end: int) -> bool:
     """Whether the words just above index `end` call what follows an example."""
-    above = next((line.text for line in reversed(lines[max(0, end - 3) : end]) if line.text.strip()), "")
-    return not _EXAMPLES.isdisjoint(_WORD.findall(above[:400].lower()))
+    return not _EXAMPLES.isdisjoint(_words_above(lines, end))
+
+
+def is_unsure(lines: Sequence[Line], end: int) -> bool:
+    """Whether the words just above index `end` weigh what follows: "I would set"."""
+    return not _UNSURE.isdisjoint(_words_above(lines, end))
 
 
 def mentioned_above(lines: Sequence[Line], head: int, floor: int, editable: Collection[str]) -> tuple[str, ...]:
     """The editable files that prose mentions between the last edit and this one."""
     prose = (line.text for line in lines[floor:head] if line.kind is Kind.PROSE)
     return tuple({file: None for line in prose for file in mentioned(line, editable)})
+
+
+def _words_above(lines: Sequence[Line], end: int) -> list[str]:
+    above = next((line.text for line in reversed(lines[max(0, end - 3) : end]) if line.text.strip()), "")
+    return _WORD.findall(above[:400].lower())
 
 
 def _adjacent_name(lines: Sequence[Line], head: int, floor: int, editable: Collection[str]) -> str | None:

@@ -16,7 +16,7 @@ from agent.core.code.parts import are_parts, part_names
 from agent.core.code.source import parse
 from agent.core.code.trailing import code_key
 from agent.core.edit.formats.found import FoundBlock, FoundText, HunkPlace
-from agent.core.edit.formats.heads import calls_example
+from agent.core.edit.formats.heads import calls_example, is_unsure
 from agent.core.edit.formats.pairs import FORM
 from agent.core.edit.formats.unified_diff import is_diff
 from agent.core.text.lexer import Kind, Line
@@ -82,10 +82,14 @@ def _fences(lines: Sequence[Line]) -> list[_Fence] | None:
         body = tuple(line.text for line in fence[1:-1])
         info = mark.info.strip().lower() if mark else "none"
         is_plain = is_closed and info in _CODE and not any(line.block for line in fence) and any(map(str.strip, body))
-        if not is_plain or is_diff(fence[0].text, body) or calls_example(lines, number - 1) or len(found) == 2:
+        if not is_plain or is_diff(fence[0].text, body) or _is_no_edit(lines, number - 1) or len(found) == 2:
             return None
         found.append(_Fence(number, fence[-1].number, info, body))
     return found
+
+
+def _is_no_edit(lines: Sequence[Line], end: int) -> bool:
+    return calls_example(lines, end) or is_unsure(lines, end)
 
 
 def _pair(old: _Fence, new: _Fence, lines: Sequence[Line], texts: Mapping[str, str]) -> FoundBlock | None:

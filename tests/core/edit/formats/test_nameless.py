@@ -72,6 +72,8 @@ def test_one_fence_of_constants_and_functions_is_a_change_if_one_file_has_them_a
         fence("return LR\n") + fence("return LR * 2\n"),  # a part of a line
         fence(OLD) + "a\n" * 9 + fence(NEW),
         "For example:\n" + fence(OLD) + fence(NEW),
+        "I would set LR to 0.05:\n" + fence("LR = 0.05\n"),
+        "We could shorten the loop:\n" + fence(OLD) + fence(NEW),
         "A sketch of the idea:\n" + fence("LR = 0.05\n"),
         fence("LR = 0.05\nEPS = 1e-8\n"),  # one of them is new
         fence("EPS = 1e-8\n"),
