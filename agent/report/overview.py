@@ -92,7 +92,7 @@ def _name(about: Sequence[Standing], standings: Sequence[Standing]) -> str:
 
 def say_next(standings: Sequence[Standing], where: str) -> list[Text]:
     """The commands that go on with the ideas that nobody works on. They are not broken: they are there to be copied."""
-    waiting = [s for s in standings if s.next]
+    waiting = [s for s in standings if s.next and s.state not in (WorkState.COMPLETED, WorkState.FAILED)]
     if len(waiting) == 1:
         first, *others = waiting[0].next
         return [Text(f"next: {first}"), *(Text(f"  or: {command}") for command in others)]

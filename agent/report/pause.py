@@ -11,10 +11,11 @@ __all__ = ["ways_further", "ways_on"]
 
 
 def ways_on(path: str, state: State) -> list[tuple[str, str]]:
-    """Each command with its purpose. An idea that has ended has none."""
-    if state.ended:
-        return []
+    """Each command with its purpose. An idea that has ended has one if replications are left to run, else none."""
     workspace = shlex.quote(path)
+    if state.ended:
+        left = state.replications.next
+        return [("go on", f"scientist replicate {workspace} {left.run}")] if left else []
     resume = f"scientist resume {workspace}"
     pause = state.pause
     if pause is None or pause.kind is not PauseKind.APPROVAL:

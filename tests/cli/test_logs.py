@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -109,6 +110,26 @@ def test_one_run_is_followed_past_its_smoke_test_to_its_end(idea: Idea, capsys: 
         "of run_2.1",
         "of run_2.1.evaluate",
     ]
+
+
+def test_a_run_after_the_figures_is_the_newest_and_is_followed(
+    idea: Idea, scientist: Scientist, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for second, folder in enumerate(("run_1.1", "plot.1", "run_2.1.smoke"), start=1):  # more runs after an end
+        idea.log(folder, f"of {folder}\n")
+        os.utime(idea.path / ".agent/attempts" / folder / "log.txt", (second, second))
+    idea.note("resumed")
+    assert scientist("logs", idea.path).stdout == "of run_2.1.smoke\n"
+
+    def play() -> None:
+        time.sleep(0.05)
+        idea.log("run_2.1", "of run_2.1\n")
+        time.sleep(0.05)
+        idea.note("ended")
+
+    follow(idea, 2, play)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("of ")] == ["of run_2.1.smoke", "of run_2.1"]
 
 
 def test_whoever_joins_late_sees_the_step_at_work_and_a_pause(idea: Idea, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 
 from agent.core.inputs.spec import Direction
-from agent.report.overview import MOST_REASONS, count_states, sum_up, survey
+from agent.report.overview import MOST_REASONS, count_states, say_next, sum_up, survey
 from agent.report.status import Best, Standing, WorkState
 from agent.report.table import describe_best, lay_out, sort_standings
 
@@ -145,6 +145,12 @@ def test_the_end_of_a_batch_counts_ranks_and_says_where_to_look() -> None:
         f"      scientist status {BATCH}",
     ]
     assert count_states(ideas) == "2 completed, 1 paused"
+
+
+def test_replications_that_are_left_are_no_ideas_to_resume() -> None:
+    left = replace(DONE, next=(f"scientist replicate {BATCH}/x 2",))
+    assert say_next([DONE, left], "--all") == []
+    assert [str(line) for line in say_next([PAUSED, left], "--all")] == [f"next: {PAUSED.next[0]}"]
 
 
 def test_verdicts_and_states_have_colours_and_the_words_are_there_without_them() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from agent.core.journal.action_results import Applied, Asked, AskFailed, Linted
 from agent.core.journal.events import Ended, Paused, Resumed
 from agent.core.journal.kinds import Intent, PauseKind, Purpose
+from agent.core.journal.replications import Replicate
 from agent.core.journal.state import State
 from agent.report.pause import ways_on
 from tests.core.journal_by_hand import Story
@@ -69,3 +70,11 @@ def test_an_idea_that_has_ended_goes_on_nowhere() -> None:
     story.tell(Asked(purpose=Purpose.PLAN, request="q", reply="r"))
     story.hear(Ended(True, "done"))
     assert ways_on(WS, story.state) == []
+
+
+def test_an_ended_idea_with_replications_left_goes_on_with_those() -> None:
+    story = Story()
+    story.complete_run()
+    story.hear(Ended(True, "1 run completed"))
+    story.hear(Replicate(1, (10001, 10002), "key"))
+    assert ways_on(WS, story.state) == [("go on", f"scientist replicate {QUOTED} 1")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 import time
@@ -103,13 +104,13 @@ class Tail:
     shown: str = ""
 
     def steps(self) -> list[StepName]:
-        found = order_steps(p.parent.name for p in self.workspace.attempts.glob("*/log.txt"))
+        found = find_logged(self.workspace)
         return found if self.run is None else [step for step in found if step.run == self.run]
 
     def skip_old(self) -> None:
         """Leave out steps that lie before the newest that printed something."""
         steps = self.steps()
-        sizes = {step.folder: self._log(step).stat().st_size for step in steps}
+        sizes = {step.folder: _size(self._log(step)) for step in steps}
         newest = max((n for n, step in enumerate(steps) if sizes[step.folder]), default=0)
         self.read = {step.folder: sizes[step.folder] for step in steps[:newest]}
 
@@ -132,7 +133,7 @@ class Tail:
         return self.workspace.step_folder(step.folder) / "log.txt"
 
     def _new_of(self, step: StepName) -> Iterator[bytes]:
-        with self._log(step).open("rb") as file:
+        with contextlib.suppress(FileNotFoundError), self._log(step).open("rb") as file:  # of a reply set aside
             file.seek(self.read.get(step.folder, 0))
             while chunk := file.read(CHUNK):
                 self.read[step.folder] = file.tell()
@@ -186,8 +187,21 @@ def is_over(workspace: Workspace, run: int) -> bool:
 
 def is_past(workspace: Workspace, run: int) -> bool:
     """Whether a run is published, or a later step than its own has begun."""
-    later = order_steps(path.name for path in workspace.attempts.glob("*"))
-    return workspace.run_folder(run).is_dir() or any(step.run is None or step.run > run for step in later)
+    begun = order_steps(path.name for path in workspace.attempts.glob("*"))  # figures may be those of an earlier end
+    return workspace.run_folder(run).is_dir() or any(step.run is not None and step.run > run for step in begun)
+
+
+def find_logged(workspace: Workspace) -> list[StepName]:
+    """Steps that have a log, the one that printed last at the end: an idea may go on after its figures."""
+    stamps: dict[str, int] = {}
+    for log in workspace.attempts.glob("*/log.txt"):
+        with contextlib.suppress(FileNotFoundError):
+            stamps[log.parent.name] = log.stat().st_mtime_ns
+    return sorted(order_steps(stamps), key=lambda step: stamps[step.folder])
+
+
+def _size(log: Path) -> int:
+    return log.stat().st_size if log.is_file() else 0
 
 
 def _runner_of(workspace: Workspace) -> Runner:
@@ -224,7 +238,7 @@ def _find_log(workspace: Workspace, run: str) -> Path:
         if not published.stat().st_size:
             say(f"run {number} has printed nothing")
         return published
-    steps = order_steps(path.parent.name for path in workspace.attempts.glob("*/log.txt"))
+    steps = find_logged(workspace)
     fitting = [s for s in steps if not run or s.folder == run or (number is not None and s.run == number)]
     logs = [workspace.step_folder(step.folder) / "log.txt" for step in fitting]
     if not logs:

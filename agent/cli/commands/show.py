@@ -73,16 +73,22 @@ def show(
 
 
 def show_idea(workspace: Workspace, as_json: bool) -> None:
+    found = describe_now(workspace)
+    put(found, as_json, idea_lines(found, columns_of(sys.stdout)))
+
+
+def describe_now(workspace: Workspace) -> dict[str, Any]:
+    """Everything that is known of an idea, and whether somebody works on it at this moment."""
     state = read_state(workspace)
     found = describe_idea(workspace, state, frozen_template(workspace, state.launched))
     standing = read_standing(workspace)
-    if not state.ended:
+    if standing.state is WorkState.RUNNING:
+        found["state"] = f"running: run {standing.run} of {standing.max_runs}"
+    elif not state.ended:
         found["state"] = f"{standing.state}: {standing.reason}".removesuffix(": ")
-        if standing.state is WorkState.RUNNING:
-            found["state"], found["next"] = f"running: run {standing.run} of {standing.max_runs}", []
-        elif standing.state is WorkState.STALLED and not standing.next:
-            found["next"] = []
-    put(found, as_json, idea_lines(found, columns_of(sys.stdout)))
+    if not standing.next and standing.state is not WorkState.PENDING:
+        found["next"] = []  # it would be refused
+    return found
 
 
 def show_run(workspace: Workspace, run: int, as_json: bool) -> None:
@@ -103,10 +109,7 @@ def show_several(workspaces: list[Workspace], batch: Path | None, as_json: bool)
     """Ideas as a table, with the command that shows one of them. batch: the folder that lists them all."""
     standings, damaged = find_standings(batch, nearby) if batch else read_standings(workspaces, nearby)
     if as_json:
-        ideas = []
-        for workspace in workspaces if not damaged else ():
-            state = read_state(workspace)
-            ideas.append(describe_idea(workspace, state, frozen_template(workspace, state.launched)))
+        ideas = [describe_now(workspace) for workspace in workspaces] if not damaged else []
         typer.echo(json.dumps({"schema_version": 1, "ideas": ideas}, indent=2, ensure_ascii=False))
     elif standings:
         where = shlex.quote(nearby(batch)) if batch else shlex.join(s.path for s in standings)

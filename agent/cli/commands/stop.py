@@ -17,6 +17,7 @@ from agent.edges.run.runner import Queued, Running
 from agent.edges.workspace.layout import Workspace, open_workspace, read_state
 from agent.edges.workspace.lock import break_lock, read_holder
 from agent.errors import IntegrityError, UsageError
+from agent.report.pause import ways_on
 from agent.report.standings import nearby, poll_step
 
 
@@ -51,9 +52,9 @@ def stop(
             continue
         idle = ", though nothing is at work on it" if state and is_idle(workspace, state) else ""
         path = nearby(workspace.path)
-        again = state.replications.next if state and state.ended else None
-        command = f"replicate {shlex.quote(path)} {again.run}" if again else f"resume {shlex.quote(path)}"
-        typer.echo(f"{path}: asked to stop{idle}; go on: scientist {command}")
+        ways = ways_on(path, state) if state and state.ended else []
+        command = ways[0][1] if ways else f"scientist resume {shlex.quote(path)}"
+        typer.echo(f"{path}: asked to stop{idle}; go on: {command}")
     if all_ and not is_asked:
         typer.echo(f"{workspaces}: nothing to stop")
     raise typer.Exit(code)

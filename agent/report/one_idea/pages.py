@@ -87,7 +87,8 @@ class _Shortener:
         """A path below the workspace, or a command that names the workspace."""
         if text.startswith(self._long):
             return self.path + text.removeprefix(self._long)
-        return text.replace(shlex.quote(self._long), shlex.quote(self.path))
+        begin = f"'{self._long}@", f"'{self.path}@"  # of a run, in quotes with its number
+        return text.replace(shlex.quote(self._long), shlex.quote(self.path)).replace(*begin)
 
 
 def _field(name: str, value: object, width: int | None, style: str = "") -> Iterator[Text]:

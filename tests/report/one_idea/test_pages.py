@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.cells import cell_len
 
 from agent.report.one_idea.pages import idea_lines, run_lines
@@ -113,3 +115,10 @@ def test_a_run_tells_its_verdict_first_and_keeps_identities_apart() -> None:
     assert "refuted if: f1 below 0.5" in lines and "  in the smoke run: NameError" in lines
     assert lines[-1] == f"repeat: {RUN['repeat']}", "a command is one line, however long"
     assert not any(line.startswith(("changes", "review", "control:")) for line in lines)
+
+
+def test_a_run_to_begin_at_is_named_as_one_can_type_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    begin = f"another idea from there: scientist launch IDEAS --from '{tmp_path}/an idea@run/2'"
+    lines = [line.plain for line in idea_lines(IDEA | {"workspace": f"{tmp_path}/an idea", "further": [begin]}, 80)]
+    assert "another idea from there: scientist launch IDEAS --from 'an idea@run/2'" in lines
