@@ -12,6 +12,7 @@ from agent.core.edit.seen import carry
 from agent.core.journal.action_results import Answered, Applied, Handed, Refused
 from agent.core.journal.kinds import Role, Stage
 from agent.core.journal.state import State
+from agent.core.model.tokens import LEAST_CHARS_PER_TOKEN
 from agent.core.prompt.answer import ANSWER_CHARS, CodeAnswer, answer_request
 from agent.core.prompt.conversation import excerpt_staged
 from agent.core.prompt.parts import room_of
@@ -27,8 +28,6 @@ from agent.edges.system.reader import Unread, read_apart
 from agent.effects.commit import commit, trailers_of
 from agent.effects.edges import Edges
 from agent.effects.turn import take_turn
-
-CHARS_PER_TOKEN = 3
 
 
 def apply(edges: Edges, state: State, key: str) -> Applied | Handed | Answered | Refused:
@@ -107,7 +106,7 @@ def _answer(edges: Edges, state: State, turn: Turn, inquiry: Inquiry, staged: st
 def _show_code(edges: Edges, state: State, turn: Turn, request: CodeRequest) -> CodeAnswer:
     """The code that was asked for, within what the window of the model allows."""
     window = edges.models.of(state.attempt.conversation.role).window_tokens
-    room = min(ANSWER_CHARS, CHARS_PER_TOKEN * room_of(window))
+    room = min(ANSWER_CHARS, int(LEAST_CHARS_PER_TOKEN * room_of(window)))
     return answer_request(request, turn.readable, turn.editable, room_chars=room)
 
 

@@ -15,9 +15,9 @@ from itertools import pairwise, takewhile
 
 from agent.core.code.source import dump_tree, parse
 
-__all__ = ["Change", "Definition", "are_parts", "has_definitions", "part_names", "replace_parts"]
+__all__ = ["Change", "DefinitionNode", "are_parts", "has_definitions", "part_names", "replace_parts"]
 
-Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+DefinitionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _Constant = ast.Assign | ast.AnnAssign
 _Lines = Sequence[str]
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
@@ -55,7 +55,7 @@ def part_names(nodes: Sequence[ast.stmt]) -> list[str]:
 
 def has_definitions(nodes: Sequence[ast.stmt], *, alone: bool = False) -> bool:
     """Whether some statement, or with `alone` each of them, is a function or a class."""
-    return (all if alone else any)(isinstance(node, Definition) for node in nodes)
+    return (all if alone else any)(isinstance(node, DefinitionNode) for node in nodes)
 
 
 def are_parts(nodes: Sequence[ast.stmt]) -> bool:
@@ -86,7 +86,7 @@ def _changes(old: ast.Module, new: ast.Module, before: _Lines, given: _Lines) ->
     stored, definitions = _stored(old), _definitions(old.body)
     constants = {_name(node): node for node in old.body if isinstance(node, _Constant)}
     for node in new.body:
-        if isinstance(node, Definition):
+        if isinstance(node, DefinitionNode):
             own = definitions.get(node.name)
             if own is None:
                 raise _Unfit(
@@ -137,7 +137,7 @@ def _stored(tree: ast.Module) -> Counter[str]:
     found: Counter[str] = Counter()
     for node in _top_level(tree):
         found.update(bound for _, name, asname in _imported(node) if (bound := asname or name.partition(".")[0]))
-        if isinstance(node, Definition):
+        if isinstance(node, DefinitionNode):
             found[node.name] += 1
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             found[node.id] += 1
@@ -191,14 +191,14 @@ def _cut(node: _Constant, lines: _Lines) -> tuple[str, str, str]:
 # functions and classes
 
 
-def _definitions(nodes: Sequence[ast.stmt]) -> dict[str, Definition]:
+def _definitions(nodes: Sequence[ast.stmt]) -> dict[str, DefinitionNode]:
     """The functions and classes by name, without those of which there are several."""
-    found = [node for node in nodes if isinstance(node, Definition)]
+    found = [node for node in nodes if isinstance(node, DefinitionNode)]
     counts = Counter(node.name for node in found)
     return {node.name: node for node in found if counts[node.name] == 1}
 
 
-def _definition(own: Definition, node: Definition, given: _Lines) -> Change:
+def _definition(own: DefinitionNode, node: DefinitionNode, given: _Lines) -> Change:
     if own.col_offset != node.col_offset:
         raise _Unfit(f"{node.name} is not indented as in the file.")
     start = own.lineno if not node.decorator_list else min([own.lineno, *(d.lineno for d in own.decorator_list)])
@@ -208,7 +208,7 @@ def _definition(own: Definition, node: Definition, given: _Lines) -> Change:
 
 def _bound(nodes: Sequence[ast.stmt]) -> set[str]:
     """Names that a class body defines or assigns."""
-    names = {node.name for node in nodes if isinstance(node, Definition)}
+    names = {node.name for node in nodes if isinstance(node, DefinitionNode)}
     for node in nodes:
         targets = (
             node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
@@ -221,17 +221,17 @@ def _header(node: ast.ClassDef) -> list[str]:
     return [dump_tree(part) or str(id(part)) for part in (*node.bases, *node.keywords, *node.decorator_list)]
 
 
-def _pair(own: Definition, node: Definition) -> list[tuple[Definition, Definition]]:
+def _pair(own: DefinitionNode, node: DefinitionNode) -> list[tuple[DefinitionNode, DefinitionNode]]:
     """Which definitions of the file the text's replace: the whole of one, or some methods of a class."""
     if not isinstance(own, ast.ClassDef) or not isinstance(node, ast.ClassDef):
         if isinstance(own, ast.ClassDef) != isinstance(node, ast.ClassDef):
             raise _Unfit(f"{own.name} is a class in one and a function in the other.")
         return [(own, node)]
-    pairs: list[tuple[Definition, Definition]] = []
+    pairs: list[tuple[DefinitionNode, DefinitionNode]] = []
     methods = _definitions(own.body)
     for method in node.body:
-        theirs = methods.get(method.name) if isinstance(method, Definition) else None
-        if isinstance(method, Definition) and theirs is not None:
+        theirs = methods.get(method.name) if isinstance(method, DefinitionNode) else None
+        if isinstance(method, DefinitionNode) and theirs is not None:
             pairs.append((theirs, method))
     if len(pairs) == len(node.body) < len(own.body):
         if _header(node) and _header(node) != _header(own):

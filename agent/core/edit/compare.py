@@ -12,7 +12,7 @@ from agent.core.code.comments import line_ends
 from agent.core.code.trailing import code_key, fits_but_for_comment
 from agent.core.edit.lines import find_runs, most_places
 
-__all__ = ["Place", "find_places", "indent_of", "trailing_places"]
+__all__ = ["SearchPlace", "find_places", "indent_of", "trailing_places"]
 
 Text = Sequence[str]
 
@@ -20,7 +20,7 @@ _QUOTES = str.maketrans("‘’‚‛“”„‟\u00a0\u202f", "''''\"\"\"\"  "
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SearchPlace:
     """A place that a comparison found. where: the file line of each SEARCH line, None for a blank one that it lacks.
 
     shift: (indent to add, indent to remove) to get from SEARCH to the file. odd: the shifts of lines that have another.
@@ -59,7 +59,7 @@ def _shift(file: Text, search: Text) -> tuple[str, str] | None:
     return shifts.pop() if len(shifts) == 1 else None
 
 
-def _line_places(file: Text, search: Text, key: Callable[[str], str]) -> list[Place]:
+def _line_places(file: Text, search: Text, key: Callable[[str], str]) -> list[SearchPlace]:
     """Places at which every line, blank ones included, has an equal key and all indents differ by the same amount."""
     places = []
     hay, needle = [key(line) for line in file], [key(line) for line in search]
@@ -67,7 +67,7 @@ def _line_places(file: Text, search: Text, key: Callable[[str], str]) -> list[Pl
     for start in starts:
         shift = _shift(file[start : start + len(search)], search)
         if shift is not None or len(starts) >= most_places(needle):
-            places.append(Place(tuple(range(start, start + len(search))), shift or ("", "")))
+            places.append(SearchPlace(tuple(range(start, start + len(search))), shift or ("", "")))
     return places
 
 
@@ -86,7 +86,7 @@ def _place_blanks(file: Text, search: Text, solid: dict[int, int]) -> tuple[int 
     return tuple(where)
 
 
-def _blank_places(file: Text, search: Text, key: Callable[[str], str]) -> list[Place]:
+def _blank_places(file: Text, search: Text, key: Callable[[str], str]) -> list[SearchPlace]:
     """Places at which the non-blank lines agree, however many blank lines stand between them."""
     file_solid = [i for i, line in enumerate(file) if line.strip()]
     search_solid = [i for i, line in enumerate(search) if line.strip()]
@@ -98,17 +98,17 @@ def _blank_places(file: Text, search: Text, key: Callable[[str], str]) -> list[P
         shift = _shift([file[i] for i in at], [search[i] for i in search_solid])
         if shift is not None or len(starts) >= most_places(needle):
             where = _place_blanks(file, search, dict(zip(search_solid, at, strict=True)))
-            places.append(Place(where, shift or ("", "")))
+            places.append(SearchPlace(where, shift or ("", "")))
     return places
 
 
-def _exact_places(file: Text, search: Text) -> list[Place]:
-    return [Place(tuple(range(i, i + len(search))), ("", "")) for i in find_runs(file, search)]
+def _exact_places(file: Text, search: Text) -> list[SearchPlace]:
+    return [SearchPlace(tuple(range(i, i + len(search))), ("", "")) for i in find_runs(file, search)]
 
 
-def trailing_places(file: Text, search: Text) -> list[Place]:
+def trailing_places(file: Text, search: Text) -> list[SearchPlace]:
     hay, needle = [line.rstrip() for line in file], [line.rstrip() for line in search]
-    return [Place(tuple(range(i, i + len(search))), ("", "")) for i in find_runs(hay, needle)]
+    return [SearchPlace(tuple(range(i, i + len(search))), ("", "")) for i in find_runs(hay, needle)]
 
 
 def _continuations(file: Text) -> frozenset[int]:
@@ -126,7 +126,7 @@ def _continuations(file: Text) -> frozenset[int]:
     return frozenset(inside)
 
 
-def _statement_places(file: Text, search: Text) -> list[Place]:
+def _statement_places(file: Text, search: Text) -> list[SearchPlace]:
     """Places in Python at which the lines agree and all statements and comments differ by the same indent."""
     search_solid = [i for i, line in enumerate(search) if line.strip()]
     file_solid = [i for i, line in enumerate(file) if line.strip()]
@@ -140,11 +140,11 @@ def _statement_places(file: Text, search: Text) -> list[Place]:
         shifts = {i: _line_shift(file[at[i]], search[i]) for i in search_solid}
         if inside and (shift is not None or len(starts) >= most_places(search_solid)):
             odd = {i: other for i, other in shifts.items() if other is not None and other != shift}
-            found.append(Place(_place_blanks(file, search, at), shift or ("", ""), odd))
+            found.append(SearchPlace(_place_blanks(file, search, at), shift or ("", ""), odd))
     return found
 
 
-def _comment_places(file: Text, search: Text) -> list[Place]:
+def _comment_places(file: Text, search: Text) -> list[SearchPlace]:
     """Places in Python at which the lines agree but for comments at their ends, first those spaced otherwise alone."""
     file_solid = [i for i, line in enumerate(file) if line.strip()]
     search_solid = [i for i, line in enumerate(search) if line.strip()]
@@ -163,13 +163,13 @@ def _comment_places(file: Text, search: Text) -> list[Place]:
             shift = _shift([file[i] for i in at], [search[i] for i in search_solid]) if all(fits) else None
             if shift is not None or len(starts) >= most_places(wanted):
                 where = _place_blanks(file, search, dict(zip(search_solid, at, strict=True)))
-                found.append(Place(where, shift or ("", ""), keeps_comments=True))
+                found.append(SearchPlace(where, shift or ("", ""), keeps_comments=True))
         if found:
             return found
     return []
 
 
-_COMPARISONS: tuple[Callable[[Text, Text], list[Place]], ...] = (
+_COMPARISONS: tuple[Callable[[Text, Text], list[SearchPlace]], ...] = (
     _exact_places,
     trailing_places,
     lambda file, search: _line_places(file, search, str.strip),
@@ -180,7 +180,7 @@ _COMPARISONS: tuple[Callable[[Text, Text], list[Place]], ...] = (
 )
 
 
-def find_places(file: Text, search: Text, is_python: bool) -> list[Place]:
+def find_places(file: Text, search: Text, is_python: bool) -> list[SearchPlace]:
     """All places that the strictest comparison with any finds."""
     if any(line.strip() for line in search):
         for compare in (*_COMPARISONS, *([_statement_places, _comment_places] if is_python else [])):

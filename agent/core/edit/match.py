@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dataclasses import replace as replace_new
 
 from agent.core.code.trailing import keep_comments, pair_lines
-from agent.core.edit.compare import Place, find_places, indent_of, trailing_places
+from agent.core.edit.compare import SearchPlace, find_places, indent_of, trailing_places
 from agent.core.edit.lines import MOST_PLACES, Splice, differing_runs, most_places
 from agent.core.text.markers import read_fence
 
@@ -81,7 +81,7 @@ def _changes(search: Text, replace: Text, fine: bool) -> list[tuple[int, int, in
     return [(head + i1, head + i2, head + j1, head + j2) for i1, i2, j1, j2 in differing_runs(a, b)]
 
 
-def _splice_at(place: Place, search: Text, replace: Text, fine: bool) -> list[Splice]:
+def _splice_at(place: SearchPlace, search: Text, replace: Text, fine: bool) -> list[Splice]:
     splices = []
     for i1, i2, j1, j2 in _changes(search, replace, fine):
         paired = i2 - i1 == j2 - j1
@@ -97,7 +97,7 @@ def _splice_at(place: Place, search: Text, replace: Text, fine: bool) -> list[Sp
 
 
 def _with_comments(
-    file: Text, place: Place, search: Text, replace: Text, splices: Sequence[Splice]
+    file: Text, place: SearchPlace, search: Text, replace: Text, splices: Sequence[Splice]
 ) -> tuple[Splice, ...]:
     """The splices with the comments of the file on the lines that they are about."""
     now: list[str] = []

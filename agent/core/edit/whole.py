@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from agent.core.code.parts import Definition, are_parts, has_definitions, replace_parts
+from agent.core.code.parts import DefinitionNode, are_parts, has_definitions, replace_parts
 from agent.core.code.source import BadPython, find_bad_python, parse
 from agent.core.edit.formats.found import FoundText
 from agent.core.edit.hints import path_hint, show_lines, syntax_hint
@@ -210,7 +210,7 @@ def _in_the_manner_of(before: str, text: str) -> str:
 
 
 def _names(nodes: Sequence[ast.stmt]) -> set[str]:
-    return {node.name for node in nodes if isinstance(node, Definition)}
+    return {node.name for node in nodes if isinstance(node, DefinitionNode)}
 
 
 def _free_names(tree: ast.Module | BadPython | None) -> set[str]:

@@ -9,6 +9,7 @@ from agent.core.model.messages import Message
 
 __all__ = [
     "CHARS_PER_TOKEN",
+    "LEAST_CHARS_PER_TOKEN",
     "LEAST_REPLY_TOKENS",
     "count_tokens",
     "drops_front",

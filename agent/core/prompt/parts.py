@@ -17,6 +17,7 @@ from agent.core.inputs.refs import REFS_TOKENS, shorten_refs
 from agent.core.journal.kinds import Purpose
 from agent.core.model.tokens import count_tokens, estimate_tokens
 from agent.core.prompt.excerpt import Focus, choose_lines, find_focus, needed_chars, quoted_lines, render_excerpt
+from agent.core.prompt.fit import REPLY_TOKENS
 from agent.core.prompt.render import render_opening
 from agent.core.prompt.view import TurnView, shown_files
 from agent.core.prompt.vital import find_vital
@@ -30,7 +31,6 @@ WORTH: Final = 0.75  # an excerpt longer than this share of its file saves too l
 ASKED_CHARS: Final = 24_000  # of a file that is shown because the model asked for it
 USUAL_WINDOW: Final = 65_536  # tokens, if a model's own window is unknown
 MOST_TOKENS: Final = 32_768  # of prompt and reply, for whole files
-REPLY_TOKENS: Final = 8_192
 
 
 def room_of(window_tokens: int | None) -> int:

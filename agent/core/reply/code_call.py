@@ -12,7 +12,7 @@ from agent.core.edit.formats.foreign.tool_calls import json_parts, parse_json, p
 from agent.core.edit.formats.names import mentioned, named_files
 from agent.core.text.lexer import Line
 
-__all__ = ["Call", "read_calls", "read_command"]
+__all__ = ["CodeCall", "read_calls", "read_command"]
 
 MOST_CALLS: Final = 20
 JSON_CHARS: Final = 4_000  # of one line
@@ -77,7 +77,7 @@ _TAGS_BELOW: Final = 10  # lines that belong to a call in tags
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CodeCall:
     """What a call or a command would show: a file, lines of it (last 0: all), names in it, or a list of the files."""
 
     path: str = ""
@@ -87,7 +87,7 @@ class Call:
     lists: bool = False
 
 
-def read_calls(lines: Sequence[Line], files: Mapping[str, str]) -> Iterator[Call]:
+def read_calls(lines: Sequence[Line], files: Mapping[str, str]) -> Iterator[CodeCall]:
     """Calls of tools in lines of prose or of one fence."""
     done: set[int] = set()
     for part in json_parts(lines):
@@ -116,7 +116,7 @@ def _shows(name: str) -> bool:
     return any(part.lower() in _SHOWS for part in _PARTS.findall(name[:80]))
 
 
-def _in_json(value: Any, files: Mapping[str, str], depth: int = 0, *, shows: bool = False) -> Iterator[Call]:
+def _in_json(value: Any, files: Mapping[str, str], depth: int = 0, *, shows: bool = False) -> Iterator[CodeCall]:
     if depth > _DEEPEST:
         return
     if isinstance(value, str) and value.lstrip().startswith("{"):
@@ -140,7 +140,7 @@ def _in_json(value: Any, files: Mapping[str, str], depth: int = 0, *, shows: boo
             yield from _in_json(inner, files, depth + 1, shows=shows)
 
 
-def _of_arguments(held: Mapping[str, Any], files: Mapping[str, str]) -> Iterator[Call]:
+def _of_arguments(held: Mapping[str, Any], files: Mapping[str, str]) -> Iterator[CodeCall]:
     names = " ".join(text for key in _SYMBOL_KEYS for text in _texts(held.get(key)))
     paths = [path for key in _PATH_KEYS for text in _texts(held.get(key)) for path in _meant(text, files)]
     first = next((held[key] for key in _FIRST_KEYS if isinstance(held.get(key), int)), 0)
@@ -151,9 +151,9 @@ def _of_arguments(held: Mapping[str, Any], files: Mapping[str, str]) -> Iterator
     if pair and all(isinstance(number, int) for number in pair):
         first, last = pair
     if names:
-        yield Call(paths[0] if paths else "", names=names)
+        yield CodeCall(paths[0] if paths else "", names=names)
     else:
-        yield from (Call(path, first, last) for path in paths)
+        yield from (CodeCall(path, first, last) for path in paths)
 
 
 def _meant(path: str, files: Mapping[str, str]) -> tuple[str, ...]:
@@ -167,30 +167,30 @@ def _texts(value: Any) -> list[str]:
     ]
 
 
-def _in_tags(lines: Sequence[str], files: Mapping[str, str]) -> Iterator[Call]:
+def _in_tags(lines: Sequence[str], files: Mapping[str, str]) -> Iterator[CodeCall]:
     """A call in XML: the first file that its tags hold, and the numbers in tags that begin or end a range."""
     text = "\n".join(lines)
     numbers = {("first" if found[0] in ("start", "begin", "offset", "first") else "last"): int(found[1])
                for found in reversed(_NUMBER.findall(text))}  # fmt: skip
     paths = mentioned(text, files)
     if paths:
-        yield Call(paths[0], numbers.get("first", 0), numbers.get("last", 0))
+        yield CodeCall(paths[0], numbers.get("first", 0), numbers.get("last", 0))
     else:
-        yield Call(names=_ANY_TAG.sub(" ", text))
+        yield CodeCall(names=_ANY_TAG.sub(" ", text))
 
 
-def _in_python(name: str, arguments: str, files: Mapping[str, str]) -> Iterator[Call]:
+def _in_python(name: str, arguments: str, files: Mapping[str, str]) -> Iterator[CodeCall]:
     if not _shows(name) or name == "print":
         return
     paths = mentioned(arguments, files)
     numbers = [int(found) for found in _INTEGER.findall(arguments)[:2]]
     if paths:
-        yield Call(paths[0], *(numbers if len(numbers) == 2 else ()))
+        yield CodeCall(paths[0], *(numbers if len(numbers) == 2 else ()))
     elif name != "open":
-        yield Call(names=arguments.replace('"', " ").replace("'", " "))
+        yield CodeCall(names=arguments.replace('"', " ").replace("'", " "))
 
 
-def read_command(text: str, files: Mapping[str, str], *, is_alone: bool = False) -> Iterator[Call]:
+def read_command(text: str, files: Mapping[str, str], *, is_alone: bool = False) -> Iterator[CodeCall]:
     """What a command of a shell would show of the files. is_alone: it stands on a line of prose, which may be words."""
     bare = text.strip().strip("`").strip()
     prompt = next((sign for sign in _PROMPTS if bare.startswith(sign)), "")
@@ -207,25 +207,25 @@ def read_command(text: str, files: Mapping[str, str], *, is_alone: bool = False)
             return
 
 
-def _shown_by(words: Sequence[str], files: Mapping[str, str], *, is_alone: bool) -> Call | None:
+def _shown_by(words: Sequence[str], files: Mapping[str, str], *, is_alone: bool) -> CodeCall | None:
     program, rest = words[0].lower(), words[1:]
     paths = [path for word in rest for path in _meant(word, files)]
     path = paths[0] if paths else ""
     if program in _LISTS:
-        return Call(lists=True) if not is_alone or len(words) <= 2 else None
+        return CodeCall(lists=True) if not is_alone or len(words) <= 2 else None
     if not path:
         return None
     if is_alone and (len(words) > 6 or any(word.lower() in ("and", "the", "to") for word in rest)):
         return None  # a sentence
     count = next((int(found[1]) for word in rest if (found := _COUNT.fullmatch(word))), _USUAL_LINES)
     if program in _READERS:
-        return Call(path)
+        return CodeCall(path)
     if program in _ENDS:
         end = files[path].count("\n") + 1
-        return Call(path, 1, count) if program == "head" else Call(path, max(1, end - count), end)
+        return CodeCall(path, 1, count) if program == "head" else CodeCall(path, max(1, end - count), end)
     if program == "sed" and (found := next((m for word in rest if (m := _SED.search(word))), None)):
         last = found[2] if found[2] and found[2] != "$" else "0"
-        return Call(path, int(found[1]), int(last) or (files[path].count("\n") + 1 if found[2] else int(found[1])))
+        return CodeCall(path, int(found[1]), int(last) or (files[path].count("\n") + 1 if found[2] else int(found[1])))
     if program in _SEARCHES:
-        return Call(path, names=" ".join(word for word in rest if not word.startswith("-") and word not in paths))
+        return CodeCall(path, names=" ".join(word for word in rest if not word.startswith("-") and word not in paths))
     return None

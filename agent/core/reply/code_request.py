@@ -16,7 +16,7 @@ from agent.core.code.entry import training_places
 from agent.core.code.places import name_places
 from agent.core.edit.apply import lines_of
 from agent.core.edit.formats.names import mentioned
-from agent.core.reply.code_call import Call, read_calls, read_command
+from agent.core.reply.code_call import CodeCall, read_calls, read_command
 from agent.core.reply.plan import without_plan
 from agent.core.text.lexer import Kind, Line
 from agent.core.text.markers import read_fence
@@ -157,7 +157,7 @@ class _Found:
         self.places |= places
         self.lists = self.lists or (not places and _FILES.search(text) is not None)
 
-    def call(self, call: Call) -> None:
+    def call(self, call: CodeCall) -> None:
         """What a call or a command would show."""
         self.lists = self.lists or call.lists
         if not call.names and call.path:
@@ -240,7 +240,7 @@ def _sentences(text: str) -> Iterator[str]:
     yield text[start:]
 
 
-def _calls(lines: Sequence[Line], files: Mapping[str, str]) -> Iterator[Call]:
+def _calls(lines: Sequence[Line], files: Mapping[str, str]) -> Iterator[CodeCall]:
     """Calls and commands in short fences, and those that stand alone on lines of prose."""
     heads = {line.number: line.text for line in lines if line.kind is Kind.FENCE}
     for fence, group in groupby(lines, key=lambda line: line.fence):
