@@ -91,13 +91,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class LitellmGuard(MetaPathFinder):
-    """Refuses the import of litellm to a test that is not in the group of those that need it."""
+    """Refuses the import of litellm to a quick test that is not in the group of those that need it."""
 
     item: pytest.Item | None = None  # at work
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
-        if fullname == "litellm" and self.item and not self.item.nodeid.startswith(WITH_LITELLM):
-            raise AssertionError(f"{self.item.nodeid} imports litellm, which takes seconds: name it in WITH_LITELLM")
+        item = self.item if fullname == "litellm" else None
+        if item and item.get_closest_marker("slow") is None and not item.nodeid.startswith(WITH_LITELLM):
+            raise AssertionError(f"{item.nodeid} imports litellm, which takes seconds: name it in WITH_LITELLM")
 
 
 GUARD = LitellmGuard()
