@@ -309,7 +309,7 @@ def say_batch(workspaces: Sequence[Workspace], code: int) -> int:
         say(f"scientist: {line}")
     batches = {workspace.path.parent for workspace in workspaces}
     where = shlex.quote(nearby(batches.pop() if len(batches) == 1 else workspaces[0].path.parent.parent))
-    for shown in sum_up(standings, columns_of(sys.stdout), where):
+    for shown in sum_up(standings, columns_of(sys.stdout), where) if standings else ():
         put(Coloured(shown))
     return code
 

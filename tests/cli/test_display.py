@@ -16,7 +16,7 @@ import pytest
 from rich.text import Text
 
 from agent.cli.commands.status import Board, Found, open_screen
-from agent.cli.display import RemarkPrinter, Watch, choose_spinner, is_live
+from agent.cli.display import RemarkPrinter, Watch, choose_spinner, is_live, say_batch
 from agent.cli.terminal import clean_streams
 from agent.core.journal.action_results import Linted, Opened
 from agent.core.journal.budget import Limits
@@ -252,6 +252,13 @@ def test_a_screen_of_its_own_shows_letters_that_the_terminal_has_not(monkeypatch
         draw(Text("caf\u00e9 \u2026"))
     written = out.buffer.getvalue()  # type: ignore[attr-defined]
     assert written.startswith(b"\x1b[?1049h") and b"caf\\xe9 \\u2026" in written and b"\x1b[?1049l" in written
+
+
+def test_a_batch_of_which_nothing_can_be_read_ends_without_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert say_batch([Workspace(tmp_path / name) for name in ("one", "two")], 6) == 6
+    assert capsys.readouterr().out == ""
 
 
 def test_remarks_have_the_colour_of_their_level(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,3 +69,6 @@ def test_what_cannot_be_exported_is_one_line_and_leaves_nothing(
         index = json.load(archive.extractfile(f"{top}/batch.json"))  # type: ignore[arg-type]
         assert index["workspaces"] == ["momentum", "rates"]
         assert {f"{top}/momentum/notes.txt", f"{top}/rates/notes.txt"} <= set(archive.getnames())
+    shutil.rmtree(workspace.parent / "rates")
+    part = scientist("export", workspace.parent, "--out", "part.tar.gz")
+    assert part.returncode == 0 and "rates: is gone" in part.stderr, part.stderr

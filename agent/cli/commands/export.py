@@ -13,7 +13,9 @@ from agent.core.journal.state import State
 from agent.edges.workspace.archive import MOST_GIB, find_private, measure, pack
 from agent.edges.workspace.layout import (
     BATCH_FILE,
+    GONE,
     Workspace,
+    find_missing,
     find_template_copy,
     find_workspaces,
     open_workspace,
@@ -54,6 +56,8 @@ def export(
     except OSError as error:
         where = error.filename or str(target)
         raise UsageError(str(target), f"{where}: {error.strerror}", "name another file with --out") from error
+    for missing in find_missing(path) if batch else ():
+        say(f"scientist: {missing}: {GONE}")
     typer.echo(f"wrote {target} ({say_size(target.stat().st_size)})")
     if private := list(find_private(found, sorted(templates), read_redactor())):
         more = f" and {len(private) - MOST_NAMED} more" if len(private) > MOST_NAMED else ""
