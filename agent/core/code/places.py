@@ -53,8 +53,8 @@ def _find(text: str, name: str) -> list[tuple[str, Lines]]:
     known, heads, constants = _index(text)
     if name in known:
         return list(known[name])
-    lines = text.split("\n")
     if name in heads:
+        lines = text.split("\n")
         return [(name, (i + 1, _end_of_block(lines, i))) for i in heads[name]]
     number = constants.get(name, 0)
     return [(name, (max(1, number - _AROUND), min(_count(text), number + _AROUND)))] if number else []
@@ -63,7 +63,7 @@ def _find(text: str, name: str) -> list[tuple[str, Lines]]:
 _Index = tuple[dict[str, list[tuple[str, Lines]]], dict[str, list[int]], dict[str, int]]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)  # more than the files that a reply may ask for, each of which a name is looked up in
 def _index(text: str) -> _Index:
     """By name: definitions with their lines, indices of the lines at which functions begin, numbers of constants."""
     known: dict[str, list[tuple[str, Lines]]] = defaultdict(list)
