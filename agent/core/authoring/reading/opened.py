@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -59,14 +59,14 @@ class NamedPath:
 
 def find_paths(script: Script) -> list[NamedPath]:
     """Paths that the script names, each once, without those that it writes."""
-    constants = _constants(script)
+    known = _Known(_constants(script), script.names)
     covered: set[int] = set()
     found: dict[str, NamedPath] = {}
     written: set[str] = set()
     for site in script.sites:
         if id(site.node) in covered or not isinstance(site.node, ast.expr):
             continue
-        folded = _fold(site.node, constants, script.names, 0)
+        folded = _fold(site.node, known, 0)
         if folded is None:
             covered |= _unknown_parts(site.node)
             continue
@@ -104,21 +104,38 @@ def _constants(script: Script) -> dict[str, ast.expr]:
 _Folded = tuple[str, bool]
 
 
-def _fold(node: ast.expr, known: Mapping[str, ast.expr], names: Mapping[str, str], depth: int) -> _Folded | None:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Names of a script, and the paths that its expressions make."""
+
+    constants: Mapping[str, ast.expr]
+    imports: Mapping[str, str]
+    # By the expression and whether it is a part of another: each is looked at once, however often a name stands for it.
+    folded: dict[tuple[int, bool], _Folded | None] = field(default_factory=dict)
+
+
+def _fold(node: ast.expr, known: _Known, depth: int) -> _Folded | None:
     """The path that an expression makes. None if not even its beginning is known."""
     if depth > MOST_DEPTH:
         return None
+    key = id(node), depth > 0
+    if key not in known.folded:
+        path = _fold_anew(node, known, depth)
+        known.folded[key] = (path[0][: MOST_CHARS + 1], path[1]) if path else None
+    return known.folded[key]
 
+
+def _fold_anew(node: ast.expr, known: _Known, depth: int) -> _Folded | None:
     def inner(part: ast.expr) -> _Folded | None:
-        return _fold(part, known, names, depth + 1)
+        return _fold(part, known, depth + 1)
 
     match node:
         case ast.Constant(value=str(text)):
             return text, True
         case ast.Name(id="__file__"):
             return f"{OWN_FOLDER}/_", True
-        case ast.Name(id=name) if depth and name in known:
-            return inner(known[name])
+        case ast.Name(id=name) if depth and name in known.constants:
+            return inner(known.constants[name])
         case ast.JoinedStr(values=[ast.Constant(value=str(text)), *rest]):
             return text, not rest
         case ast.BinOp(op=ast.Div(), left=left, right=right):
@@ -131,23 +148,23 @@ def _fold(node: ast.expr, known: Mapping[str, ast.expr], names: Mapping[str, str
         case ast.Attribute(attr="parent", value=value):
             return _above(inner(value))
         case ast.Call():
-            return _fold_call(node, known, names, depth)
+            return _fold_call(node, known, depth)
         case _:
             return None
 
 
-def _fold_call(node: ast.Call, known: Mapping[str, ast.expr], names: Mapping[str, str], depth: int) -> _Folded | None:
-    full = full_name(node.func, names)
+def _fold_call(node: ast.Call, known: _Known, depth: int) -> _Folded | None:
+    full = full_name(node.func, known.imports)
     last = full.rpartition(".")[2]
     if full.endswith("Path.home"):
         return "~", True
-    parts = [_fold(part, known, names, depth + 1) for part in node.args[:MOST_DEPTH]]
+    parts = [_fold(part, known, depth + 1) for part in node.args[:MOST_DEPTH]]
     if full == "os.path.dirname" and parts:
         return _above(parts[0])
     if (full.endswith("path.join") or last in _KEPT) and parts:
         return _join(parts)
     if last in _SAME and isinstance(node.func, ast.Attribute) and not node.args:
-        return _fold(node.func.value, known, names, depth + 1)
+        return _fold(node.func.value, known, depth + 1)
     return None
 
 

@@ -6,6 +6,8 @@ import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 from agent.core.authoring.reading.labels import (
@@ -17,7 +19,7 @@ from agent.core.authoring.reading.labels import (
     labelled,
     slug,
 )
-from agent.core.authoring.reading.script import Function, Script, Site, full_name, read_scripts
+from agent.core.authoring.reading.script import Function, Script, Site, full_name, read_script, read_scripts
 from agent.core.code.source import show_code
 from agent.core.text.plain import plain_line
 
@@ -37,6 +39,8 @@ _MEASURES: Final = re.compile(r"score|cross_val_score|(test|valid|validate|val|e
 _ITEMS: Final = re.compile(r" in ([\w.]+?)(?:\.history)?\.items")
 MOST_NAMED: Final = 6
 MOST_KEY_CHARS: Final = 100
+MOST_KEYS: Final = 100  # of a dictionary that has a name
+MOST_PLACES: Final = 1000  # of a file
 BY_TRAINER: Final = "of the trainer"
 LOGGED_BY_MODULE: Final = "logged by a module"  # self.log(...) of Lightning: a trainer holds the numbers
 
@@ -83,7 +87,7 @@ def _as_float(code: str) -> str:
 
 def find_results(files: Mapping[str, str]) -> list[Results]:
     """Every place at which results are known, in the order of the files."""
-    found = [results for script in read_scripts(files) for results in _results_in(script)]
+    found = [results for script in read_scripts(files) for results in islice(_results_in(script), MOST_PLACES)]
     hooks = [v for r in found if r.kind == LOGGED_BY_MODULE for v in r.values]
     named = tuple({v.name: v for v in hooks if is_metric(v.name)}.values())
     found = [replace(r, values=named) if r.kind == BY_TRAINER and not r.values else r for r in found]
@@ -191,11 +195,11 @@ def _dictionaries(script: Script) -> dict[Function | None, dict[str, list[str]]]
                 ast.Assign(targets=[ast.Name(id=name)], value=ast.Dict(keys=keys))
                 | ast.AnnAssign(target=ast.Name(id=name), value=ast.Dict(keys=keys))
             ):
-                own.setdefault(name, []).extend(text for key in keys if (text := _text(key)))
+                own[name] = [*own.get(name, ()), *filter(None, map(_text, keys))][:MOST_KEYS]
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Name(id="dict"), keywords=keywords)):
-                own.setdefault(name, []).extend(k.arg for k in keywords if k.arg)
+                own[name] = [*own.get(name, ()), *(k.arg for k in keywords if k.arg)][:MOST_KEYS]
             case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name), slice=key)]) if name in own and _text(key):
-                own[name].append(_text(key))
+                own[name] = [*own[name], _text(key)][:MOST_KEYS]
             case _:
                 pass
     return found
@@ -225,7 +229,7 @@ def _read_trainer(script: Script, site: Site, call: ast.Call, full: str) -> _Tol
         return BY_TRAINER, [], f"{{k: float(v) for k, v in {metrics}.items()}}" if holder else ""
     if modules & {"transformers", "trl", "sentence_transformers"} and last in ("evaluate", "train") and holder:
         metrics = target if last == "evaluate" else f"{target}.metrics"
-        names = _evaluated(script) if last == "evaluate" else ["train_loss"]
+        names = _evaluated(script.file, script.text) if last == "evaluate" else ("train_loss",)
         return (BY_TRAINER, [Labelled(name, "") for name in names], _numbers(metrics)) if target else _NOTHING
     if modules & {"keras", "tensorflow"} and last in ("evaluate", "fit") and holder and target:
         return _read_keras(script, last, call, target)
@@ -240,25 +244,33 @@ def _read_trainer(script: Script, site: Site, call: ast.Call, full: str) -> _Tol
     return _NOTHING
 
 
-def _evaluated(script: Script) -> list[str]:
+@lru_cache(maxsize=4)  # asked at each call of a trainer
+def _evaluated(file: str, text: str) -> tuple[str, ...]:
     """Names of what Trainer.evaluate returns: eval_loss, and the keys that compute_metrics returns."""
-    names = ["eval_loss"]
-    for site in script.sites:
+    script, names = read_script(file, text), ["eval_loss"]
+    for site in script.sites if script else ():
         if site.function and site.function.name == "compute_metrics" and isinstance(site.node, ast.Return):
             keys = site.node.value.keys if isinstance(site.node.value, ast.Dict) else []
             names += [f"eval_{text}" for key in keys if (text := _text(key))]
-    return names
+    return tuple(names[:MOST_KEYS])
 
 
 def _fitted(script: Script, call: ast.Call) -> list[str]:
     """Names of what Model.fit records: the loss, and the metrics that compile was given, held out too."""
-    names = ["loss"]
-    for _, other, full in script.calls():
-        if full.rpartition(".")[2] == "compile":
-            lists = [k.value.elts for k in other.keywords if k.arg == "metrics" and isinstance(k.value, ast.List)]
-            names += [text for elements in lists for element in elements if (text := _text(element))]
+    names = ["loss", *_compiled(script.file, script.text)]
     has_more = any(k.arg in ("validation_data", "validation_split") for k in call.keywords)
     return [f"val_{name}" for name in names] + names if has_more else names
+
+
+@lru_cache(maxsize=4)  # asked at each call of fit
+def _compiled(file: str, text: str) -> tuple[str, ...]:
+    """Metrics that a call of compile names."""
+    script, names = read_script(file, text), list[str]()
+    for _, call, full in script.calls() if script else ():
+        if full.rpartition(".")[2] == "compile":
+            lists = [k.value.elts for k in call.keywords if k.arg == "metrics" and isinstance(k.value, ast.List)]
+            names += [text for elements in lists for element in elements if (text := _text(element))]
+    return tuple(names[:MOST_KEYS])
 
 
 def _read_keras(script: Script, last: str, call: ast.Call, target: str) -> _Told:

@@ -20,6 +20,7 @@ __all__ = [
     "below_imports",
     "full_name",
     "imported",
+    "read_script",
     "read_scripts",
     "read_tree",
 ]
