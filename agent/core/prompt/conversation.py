@@ -133,7 +133,8 @@ def _begin_anew(turn: Turn, view: TurnView, budget_tokens: int | None, reopen: R
     room = None if budget_tokens is None else max(0, budget_tokens - count_tokens([Message("user", told)]))
     opening = reopen(room)
     *first, last = opening.messages
-    shown = reveal(opening.shown, view.texts.feedback, turn.files, turn.base)
+    also = dict(view.state.attempt.conversation.revealed)
+    shown = reveal(opening.shown, view.texts.feedback, turn.files, turn.base, also)
     begun = (*first, Message("user", f"{last.content}\n\n{told}"))
     if shown and (whole := _with_whole_files(turn, replace(view, shown=shown))):
         grown = (*first, Message("user", f"{last.content}\n\n{whole.content}"))

@@ -114,7 +114,9 @@ def test_good_blocks_are_told_by_the_parts_that_were_shown() -> None:
 def test_a_chat_that_led_nowhere_begins_anew_in_another_form() -> None:
     prompt = opening()
     state = make_view(Purpose.FIX).state
-    chat = replace(state.attempt.conversation, stuck="repeat")
+    number = CODE.split("\n").index(LINE.rstrip("\n")) + 1
+    shown = (("experiment.py", ((number, number),)),)  # by an answer in this message
+    chat = replace(state.attempt.conversation, stuck="repeat", revealed=shown)
     stuck = replace(state, attempt=replace(state.attempt, conversation=chat))
     view = replace(make_view(Purpose.WHOLE), state=stuck, texts=TurnTexts("It asks again for this."), shown={})
     for budget in (None, 6000, 1500):
@@ -131,3 +133,4 @@ def test_a_chat_that_led_nowhere_begins_anew_in_another_form() -> None:
         assert BLIND not in user.content and "Do not send SEARCH/REPLACE blocks" in user.content
         assert "asks again for this" in user.content and len(asked) == 1
         assert budget is None or count_tokens(anew.messages) <= budget
+        assert budget != 1500 or number in lines_of(anew.shown["experiment.py"])
