@@ -88,7 +88,7 @@ class Standing:
     state: WorkState
     # The step at work, in one word.
     phase: str
-    # The run number at work.
+    # The run number at work; of an idea that has ended, the last one that it used.
     run: int
     # Run numbers that the idea may use.
     max_runs: int
@@ -152,7 +152,7 @@ def stand(path: str, state: State, spec: TemplateSpec, baselines: Sequence[Basel
         path=path,
         state=work,
         phase=phase_of(state),
-        run=state.run.number,
+        run=len(state.rows) if state.ended else state.run.number,
         max_runs=state.limits.max_runs,
         reason=reason,
         cost_usd=None if spent.unknown_costs and not spent.cost_usd else round(spent.cost_usd, 6),

@@ -118,6 +118,13 @@ def test_fresh_seeds_that_nobody_works_on_name_the_way_on() -> None:
     assert standing(story.state, is_held=True).again == left
 
 
+def test_an_idea_that_ended_early_counts_the_runs_that_it_used() -> None:
+    story = after(0.5, 0.6)
+    assert (story.state.run.number, standing(story.state).run) == (3, 3)
+    story.hear(Ended(True, "2 runs completed"))
+    assert standing(story.state).run == 2
+
+
 def test_an_end_without_words_is_still_an_end() -> None:
     story = Story()
     story.hear(Ended(True, ""))
