@@ -58,7 +58,7 @@ class Foot:
         # Nothing is redirected: rich would take what `clean_streams` put in place of the streams, and print around it.
         self._progress = Progress(
             SpinnerColumn(choose_spinner()),
-            _Line(self),
+            _MovingLine(self),
             console=console,
             transient=True,
             redirect_stdout=False,
@@ -121,7 +121,7 @@ class Foot:
             self._progress.stop()
 
 
-class _Line(ProgressColumn):
+class _MovingLine(ProgressColumn):
     """The foot's words, as wide as there is room."""
 
     def __init__(self, foot: Foot) -> None:

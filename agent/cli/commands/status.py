@@ -80,7 +80,7 @@ def status(
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Sighted:
     """How ideas stand at one time."""
 
     standings: Sequence[Standing]
@@ -97,21 +97,21 @@ class Board:
     only: tuple[Only, ...]
     sleep: Callable[[float], None] = time.sleep
 
-    def read(self) -> Found:
+    def read(self) -> Sighted:
         """Raises: UsageError if there is no such folder."""
         if self.folder != DEFAULT_WORKSPACES and not self.folder.is_dir():
             remedy = "name a workspace, a batch, or the folder of all batches"
             raise UsageError(str(self.folder), "is no folder", remedy)
-        return Found(*find_standings(self.folder, str if self.as_json else nearby))
+        return Sighted(*find_standings(self.folder, str if self.as_json else nearby))
 
-    def lines(self, found: Found, width: int | None) -> list[Text]:
+    def lines(self, found: Sighted, width: int | None) -> list[Text]:
         where = "--all" if self.folder == DEFAULT_WORKSPACES else shlex.quote(str(self.folder))
         shown = [s for s in found.standings if not self.only or any(only.fits(s) for only in self.only)]
         if found.standings and not shown:
             return [Text(f"{self.folder}: none of {len(found.standings)} ideas is {' or '.join(self.only)}")]
         return survey(shown, width, where) if shown else []
 
-    def put(self, found: Found) -> None:
+    def put(self, found: Sighted) -> None:
         """Print it once."""
         for line in found.damaged:
             say(f"scientist: {line}")
@@ -122,7 +122,7 @@ class Board:
         else:
             write_lines(self.lines(found, columns_of(sys.stdout)), sys.stdout)
 
-    def dump(self, found: Found) -> str:
+    def dump(self, found: Sighted) -> str:
         data = find_data()
         shown = [s for s in found.standings if not self.only or any(only.fits(s) for only in self.only)]
         fields = {
@@ -131,7 +131,7 @@ class Board:
         }
         return json.dumps({"schema_version": 1} | fields, indent=2)
 
-    def repeat(self, found: Found) -> Found:
+    def repeat(self, found: Sighted) -> Sighted:
         """Print it whenever it has changed, for a pipe. Return how ideas stand once nothing is at work any more."""
         said = None
         while not self.is_over(found):
@@ -144,7 +144,7 @@ class Board:
             found = self.read()
         return found
 
-    def redraw(self, found: Found) -> Found:
+    def redraw(self, found: Sighted) -> Sighted:
         """Draw it on a screen of its own, anew if it changes. Return how ideas stand once nothing is at work any more.
 
         Ctrl-C ends the watch, and nothing else.
@@ -158,7 +158,7 @@ class Board:
             pass
         return found
 
-    def draw(self, draw: Callable[[Group], None], found: Found) -> None:
+    def draw(self, draw: Callable[[Group], None], found: Sighted) -> None:
         """Draw what is known, and wait. If the terminal changes its size meanwhile, draw again."""
         drawn, left_s = (0, 0), EVERY_S
         while left_s > 0:
@@ -169,7 +169,7 @@ class Board:
             self.sleep(GLANCE_S)
             left_s -= GLANCE_S
 
-    def page(self, found: Found, columns: int, rows: int) -> list[Text]:
+    def page(self, found: Sighted, columns: int, rows: int) -> list[Text]:
         """As many lines as the screen has, the last of which says what is left out."""
         head = f"{time.strftime('%H:%M:%S')}  {len(found.standings)} ideas: {count_states(found.standings)}"
         texts = [Text(clean(head), "dim"), *(Text(clean(line), "red") for line in found.damaged)]
@@ -183,7 +183,7 @@ class Board:
             lines = [*lines[:kept], Text(f"and {len(lines) - kept} lines below; scientist status | less", "dim")]
         return lines[:rows]
 
-    def is_over(self, found: Found) -> bool:
+    def is_over(self, found: Sighted) -> bool:
         """Whether nothing is at work. Between two ideas of a batch there is a moment in which none is."""
         if found.damaged or any(s.at_work for s in found.standings):
             return bool(found.damaged)

@@ -9,7 +9,7 @@ from typing import Final
 
 from agent.core.authoring.arguments import find_arguments
 from agent.core.authoring.reading.labels import Labelled, slug
-from agent.core.authoring.reading.results import Results, best_results, curve_of, find_results
+from agent.core.authoring.reading.results import SeenResults, best_results, curve_of, find_results
 from agent.core.authoring.reading.script import Function, read_scripts
 from agent.core.inputs.spec import TemplateSpec
 from agent.core.text.remark import Remark
@@ -40,12 +40,12 @@ def mend_results(files: Mapping[str, str], folder: str, spec: TemplateSpec, outp
     return Remark("mend", f"{place}: results are not written to final_info.json; {said}", lines=lines)
 
 
-def _guess(files: Mapping[str, str], spec: TemplateSpec, labels: list[str]) -> Results:
+def _guess(files: Mapping[str, str], spec: TemplateSpec, labels: list[str]) -> SeenResults:
     """Names of results whose place in the code is not known."""
     names = [metric.path[0] for metric in spec.metrics if len(metric.path) == 1 and metric.source == "final_info"]
     names = names or [slug(label) for label in labels[-1:]] or ["accuracy"]
     values = tuple(Labelled(name, re.sub(r"\W+", "_", name)) for name in names)
-    return Results(next(iter(files), "experiment.py"), 0, 0, "", values)
+    return SeenResults(next(iter(files), "experiment.py"), 0, 0, "", values)
 
 
 def offer_curve(files: Mapping[str, str], folder: str) -> Iterator[Remark]:
@@ -66,21 +66,21 @@ def offer_curve(files: Mapping[str, str], folder: str) -> Iterator[Remark]:
     yield Remark("note", f"{place}: for learning curves, which a model is told, {_below(found)}", lines=lines)
 
 
-def _below(found: Results) -> str:
+def _below(found: SeenResults) -> str:
     if found.end == found.line:
         return "add below this line"
     return f"add below this statement, indented alike (its last line is {found.end})"
 
 
-def _needs(files: Mapping[str, str], found: Results) -> list[str]:
+def _needs(files: Mapping[str, str], found: SeenResults) -> list[str]:
     return ["sys"] if _out_dir(files, found) == _ARGUMENT else []
 
 
-def _hydra_import(files: Mapping[str, str], found: Results) -> tuple[str, ...]:
+def _hydra_import(files: Mapping[str, str], found: SeenResults) -> tuple[str, ...]:
     return ("from hydra.core.hydra_config import HydraConfig",) if _out_dir(files, found) == _HYDRA else ()
 
 
-def _out_dir(files: Mapping[str, str], found: Results) -> str:
+def _out_dir(files: Mapping[str, str], found: SeenResults) -> str:
     """An expression of the run's folder that can be used at that place."""
     arguments = find_arguments(files)
     option = (arguments.folder or "--out_dir").lstrip("-").replace("-", "_")
@@ -95,7 +95,7 @@ def _out_dir(files: Mapping[str, str], found: Results) -> str:
     return _ARGUMENT
 
 
-def _is_visible(files: Mapping[str, str], found: Results, name: str) -> bool:
+def _is_visible(files: Mapping[str, str], found: SeenResults, name: str) -> bool:
     """Whether a variable is known at the place of the results: the module's, or of the function around it."""
     scripts = read_scripts({found.file: files[found.file]})
     if not scripts:

@@ -10,7 +10,7 @@ from typing import Final
 from agent.core.authoring.arguments import Arguments, find_arguments, own_command
 from agent.core.authoring.ranges import find_length, range_of
 from agent.core.authoring.reading.labels import direction_of, is_held_out
-from agent.core.authoring.reading.results import Results, best_results, curve_of, find_results
+from agent.core.authoring.reading.results import SeenResults, best_results, curve_of, find_results
 from agent.core.authoring.reading.settings import Setting, find_settings
 from agent.core.authoring.seeds import find_generators
 from agent.core.text.plain import plain_line
@@ -29,9 +29,9 @@ class Survey:
     # How it takes options.
     arguments: Arguments
     # The place of the results that count most. None if none was found.
-    results: Results | None
+    results: SeenResults | None
     # The place of numbers in a loop.
-    curve: Results | None
+    curve: SeenResults | None
     # Calls that take a seed, as "experiment.py:12 np.random.RandomState(cfg['seed'])".
     generators: tuple[str, ...]
     # The number of epochs or steps.
@@ -84,7 +84,7 @@ class Survey:
         return f"{subject}. Improve {name}." if name else f"{subject}. Improve its results."
 
 
-def _by_weight(results: Results | None) -> list[str]:
+def _by_weight(results: SeenResults | None) -> list[str]:
     """Names of the results, held-out ones first, and of those the ones that are no loss."""
     names = [value.name for value in results.values if value.name] if results else []
     return sorted(names, key=lambda name: (not is_held_out(name), direction_of(name) != "higher"))

@@ -127,7 +127,7 @@ class CodeRequest:
 
 
 @dataclass(slots=True)
-class _Found:
+class _FoundRequest:
     """What was asked for so far."""
 
     # All texts that may be shown.
@@ -209,7 +209,7 @@ def find_code_request(
         return None
     lines = lines_of(words)
     lines = lines if len(lines) <= 2 * MOST_LINES else (*lines[:MOST_LINES], *lines[-MOST_LINES:])
-    found = _Found(files, main)
+    found = _FoundRequest(files, main)
     for call in _calls(lines, files):
         found.call(call)
     forms = (_TELLS, _WANTS) if strict else (_TELLS, _ASKS, _WANTS, _NEEDS, _QUESTION)
@@ -220,7 +220,7 @@ def find_code_request(
     return CodeRequest(places, missing) if places or missing or found.lists else None
 
 
-def _take_prose(found: _Found, text: str, forms: Sequence[re.Pattern[str]]) -> None:
+def _take_prose(found: _FoundRequest, text: str, forms: Sequence[re.Pattern[str]]) -> None:
     if show := _SHOW.match(text):
         found.add(show["what"], is_list=True)
         return

@@ -59,14 +59,14 @@ def wait(runner: Runner, folder: Path, patience: StepPatience) -> Exited | Lost:
     record that says "stopped". A supervisor that lives and is silent may wake again: it is killed once its deadline
     has passed.
     """
-    watch = _Watch(runner, folder, patience)
+    watch = _StepWatch(runner, folder, patience)
     while (end := watch.look()) is None:
         patience.sleep(watch.pause_s)
         watch.pause_s = min(POLL_S, 2 * watch.pause_s)
     return end
 
 
-class _Watch:
+class _StepWatch:
     """Observations of a step since the wait began. pause_s: seconds from this look to the next.
 
     A queue is timed by the clock, because its runner may take long to answer. Silence counts the pauses, which stop if

@@ -23,7 +23,7 @@ from agent.core.authoring.reading.script import Function, Script, Site, full_nam
 from agent.core.code.source import show_code
 from agent.core.text.plain import plain_line
 
-__all__ = ["Results", "best_results", "curve_of", "find_results"]
+__all__ = ["SeenResults", "best_results", "curve_of", "find_results"]
 
 # print, logger.info, tqdm.write, accelerator.print, console.print, logging.info
 _PRINTS: Final = re.compile(r"(\w+\.)*(print|pprint|info|warning|debug|write|echo|secho|rprint|print_rank_0|log_print)")
@@ -46,8 +46,8 @@ LOGGED_BY_MODULE: Final = "logged by a module"  # self.log(...) of Lightning: a 
 
 
 @dataclass(frozen=True, slots=True)
-class Results:
-    """Results that are known below one statement."""
+class SeenResults:
+    """SeenResults that are known below one statement."""
 
     # "experiment.py"
     file: str
@@ -85,7 +85,7 @@ def _as_float(code: str) -> str:
     return code if is_float else f"float({code})"
 
 
-def find_results(files: Mapping[str, str]) -> list[Results]:
+def find_results(files: Mapping[str, str]) -> list[SeenResults]:
     """Every place at which results are known, in the order of the files."""
     found = [results for script in read_scripts(files) for results in islice(_results_in(script), MOST_PLACES)]
     hooks = [v for r in found if r.kind == LOGGED_BY_MODULE for v in r.values]
@@ -94,14 +94,14 @@ def find_results(files: Mapping[str, str]) -> list[Results]:
     return list({(r.file, r.line, r.kind): r for r in found if r.kind != LOGGED_BY_MODULE}.values())
 
 
-def best_results(found: list[Results], first: str, printed: Sequence[str] = ()) -> Results | None:
+def best_results(found: list[SeenResults], first: str, printed: Sequence[str] = ()) -> SeenResults | None:
     """The place whose numbers count most: held-out ones at the end of a run.
 
     first: the file that is run, whose places count more. printed: labels that a run was seen to print.
     """
     seen = {slug(label) for label in printed}
 
-    def weigh(item: tuple[int, Results]) -> tuple[int, int]:
+    def weigh(item: tuple[int, SeenResults]) -> tuple[int, int]:
         number, r = item
         names = [v.name for v in r.values]
         points = 8 * any(is_held_out(name) for name in names) + 4 * any(is_metric(name) for name in names)
@@ -114,13 +114,13 @@ def best_results(found: list[Results], first: str, printed: Sequence[str] = ()) 
     return max(enumerate(found), key=weigh)[1] if found else None
 
 
-def curve_of(found: list[Results], first: str) -> Results | None:
-    """Results inside a loop, which make a learning curve."""
+def curve_of(found: list[SeenResults], first: str) -> SeenResults | None:
+    """SeenResults inside a loop, which make a learning curve."""
     loops = [r for r in found if r.counter and r.values and any(is_metric(v.name) for v in r.values)]
     return best_results(loops, first)
 
 
-def _results_in(script: Script) -> Iterator[Results]:
+def _results_in(script: Script) -> Iterator[SeenResults]:
     known = _dictionaries(script)
     for site, call, full in script.calls():
         dicts = known.get(None, {}) | known.get(site.function, {})
@@ -220,7 +220,7 @@ def _text(node: ast.expr | None) -> str:
 
 
 def _read_trainer(script: Script, site: Site, call: ast.Call, full: str) -> _Told:
-    """Results that a library's trainer or model returns, if the statement keeps them in a variable."""
+    """SeenResults that a library's trainer or model returns, if the statement keeps them in a variable."""
     last, holder = full.rpartition(".")[2], full.rpartition(".")[0].removeprefix("?.")
     target = _target(site.statement, call)
     modules = script.modules
@@ -301,12 +301,12 @@ def _target(statement: ast.stmt, call: ast.Call) -> str:
             return ""
 
 
-def _at(script: Script, site: Site, kind: str, values: list[Labelled], whole: str) -> Results:
+def _at(script: Script, site: Site, kind: str, values: list[Labelled], whole: str) -> SeenResults:
     statement = site.statement
     unique = tuple({v.name: v for v in values}.values())
     counter = None if site.loop is None else _counter(site)
     end = statement.end_lineno or statement.lineno
-    return Results(script.file, statement.lineno, end, kind, unique, whole, counter, _is_comparison(site.condition))
+    return SeenResults(script.file, statement.lineno, end, kind, unique, whole, counter, _is_comparison(site.condition))
 
 
 def _is_comparison(condition: ast.expr | None) -> bool:

@@ -30,7 +30,7 @@ _CODE: Final = ("", "python", "py", "python3")
 
 
 @dataclass(frozen=True, slots=True)
-class _Fence:
+class _PlainFence:
     """A closed fence of code. number, last: its first and last line."""
 
     number: int
@@ -70,9 +70,9 @@ class NamelessFences:
 NAMELESS: Final = NamelessFences()
 
 
-def _fences(lines: Sequence[Line]) -> list[_Fence] | None:
+def _fences(lines: Sequence[Line]) -> list[_PlainFence] | None:
     """The fences of a reply, None if one of them is no plain code, or is called an example."""
-    found: list[_Fence] = []
+    found: list[_PlainFence] = []
     for number, part in groupby(lines, key=lambda line: line.fence):
         if not number:
             continue
@@ -84,7 +84,7 @@ def _fences(lines: Sequence[Line]) -> list[_Fence] | None:
         is_plain = is_closed and info in _CODE and not any(line.block for line in fence) and any(map(str.strip, body))
         if not is_plain or is_diff(fence[0].text, body) or _is_no_edit(lines, number - 1) or len(found) == 2:
             return None
-        found.append(_Fence(number, fence[-1].number, info, body))
+        found.append(_PlainFence(number, fence[-1].number, info, body))
     return found
 
 
@@ -92,7 +92,7 @@ def _is_no_edit(lines: Sequence[Line], end: int) -> bool:
     return calls_example(lines, end) or is_unsure(lines, end)
 
 
-def _pair(old: _Fence, new: _Fence, lines: Sequence[Line], texts: Mapping[str, str]) -> FoundBlock | None:
+def _pair(old: _PlainFence, new: _PlainFence, lines: Sequence[Line], texts: Mapping[str, str]) -> FoundBlock | None:
     between = [line for line in lines[old.last : new.number - 1] if line.text.strip()]
     homes = {path: _count(text, old.body) for path, text in texts.items()}
     home = next(iter(path for path, count in homes.items() if count), "")
@@ -114,7 +114,7 @@ def _are_alike(old: Sequence[str], new: Sequence[str]) -> bool:
     return not {code_key(line) for line in old if line.strip()}.isdisjoint(code_key(line) for line in new)
 
 
-def _parts(fence: _Fence, texts: Mapping[str, str]) -> FoundText | None:
+def _parts(fence: _PlainFence, texts: Mapping[str, str]) -> FoundText | None:
     given = parse("\n".join(fence.body))
     if not isinstance(given, ast.Module) or not are_parts(given.body):
         return None

@@ -45,11 +45,11 @@ def look_at(place: Place, name: str, environment: Mapping[str, str]) -> Sight:
     name: the model's name, with its provider.
     """
     provider, _, model = name.partition("/")
-    asker = _Asker(place.address.rstrip("/"), environment.get(key_variable(name), ""))
+    asker = _Questions(place.address.rstrip("/"), environment.get(key_variable(name), ""))
     status, models = asker.get(f"{asker.base}/api/tags" if provider in OLLAMA else f"{asker.base}/models")
     if status == 0 and asker.base.lower().startswith("https:"):
         plain = f"http:{asker.base.partition(':')[2]}"
-        if _Asker(plain, "").get(plain + "/models")[0]:  # without the key: the line is open
+        if _Questions(plain, "").get(plain + "/models")[0]:  # without the key: the line is open
             remedy = f"export {place.variable}={shown_address(plain)}"
             return Sight(problem="the server does not speak https", remedy=remedy, is_there=True)
     if status == 0:
@@ -88,7 +88,7 @@ def check_server(name: str, environment: Mapping[str, str], option: str) -> None
         raise UsageError(where, sight.problem, sight.remedy)
 
 
-def _ask_on(asker: _Asker, models: str, model: str, *, is_ollama: bool) -> ServerWords:
+def _ask_on(asker: _Questions, models: str, model: str, *, is_ollama: bool) -> ServerWords:
     """The answers of the server's own interface, as far as the first one says whose server it is."""
     parts = urlsplit(asker.base)
     root = asker.base if is_ollama else f"{parts.scheme}://{parts.netloc}"
@@ -108,7 +108,7 @@ def _start(place: Place) -> str:
 
 
 @dataclass(slots=True)
-class _Asker:
+class _Questions:
     """Small questions to one server."""
 
     base: str
