@@ -44,3 +44,11 @@ def test_what_nothing_uses_is_listed_and_removed(scientist: Scientist, launched:
     assert done.returncode == 0 and "freed 4 B" in done.stdout
     assert not (cache / used).exists() and not (cache / unused).exists()
     assert "holds no environment and no prepared data" in scientist("clean", **mine).stdout
+
+
+def test_many_small_folders_are_one_line(scientist: Scientist, folder: Path) -> None:
+    for number in range(8):
+        (folder / "cache" / "baselines" / f"{number:016x}").mkdir(parents=True)
+    listed = scientist("clean", "--dry-run", SCIENTIST_CACHE=str(folder / "cache")).stdout.splitlines()
+    (line,) = [line for line in listed if "less than 1 MiB" in line]
+    assert "8 folders" in line and not any("0000000000000001" in line for line in listed)

@@ -34,6 +34,8 @@ from agent.errors import ScientistError, UsageError
 from agent.report.spending import say_size
 
 MOST_USERS = 3
+SMALL_BYTES = 1 << 20
+MOST_SMALL = 5  # of unused ones that are listed one by one
 
 
 def clean(
@@ -120,11 +122,18 @@ def used_by_workspaces(root: Path) -> Iterator[tuple[Path, str]]:
 def show_entries(cache: Path, entries: Sequence[CacheEntry], litter: Sequence[Path]) -> None:
     if not entries and not litter:
         typer.echo(f"{cache}: holds no environment and no prepared data")
+    small = [entry for entry in entries if not entry.used_by and entry.bytes < SMALL_BYTES]
+    hidden = small if len(small) > MOST_SMALL else []
     for entry in sorted(entries, key=lambda one: (not one.used_by, -one.bytes)):
+        if entry in hidden:
+            continue
         more = len(entry.used_by) - MOST_USERS
         users = ", ".join(entry.used_by[:MOST_USERS]) + (f" and {more} more" if more > 0 else "")
         said = f"used by {users}" if entry.used_by else "nothing in sight uses it"
         typer.echo(f"{say_size(entry.bytes):>9}  {entry.kind}  {entry.path}: {said}")
+    if hidden:
+        size = say_size(sum(entry.bytes for entry in hidden))
+        typer.echo(f"{size:>9}  {len(hidden)} folders of less than 1 MiB below {cache}: nothing in sight uses them")
     for path in litter:
         typer.echo(f"{say_size(store_size(path)):>9}  rest of an interrupted launch  {path}")
 
