@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ MOST_BYTES = 1 << 28  # of a file that somebody wrote into the work tree
 EXCLUDED = ("run_*/", "replications/", ".agent/", "plots/")
 
 _NO_COMMIT = "0" * 40
+# "refs/tags/run/1", and not "refs/heads/main^"
+_REFERENCE = re.compile(r"refs/[^\^~:@{}\s]+")
 
 
 class Repo:
@@ -287,7 +290,7 @@ class Repo:
         """The full commit that a revision names, or None."""
         if revision.startswith("-"):
             return None
-        named = read_reference(self.folder / ".git", revision) if revision.startswith("refs/") else revision
+        named = read_reference(self.folder / ".git", revision) if _REFERENCE.fullmatch(revision) else revision
         if named == "":
             return None
         if commit := self._objects.peel(named or ""):

@@ -247,6 +247,11 @@ def test_revisions_are_resolved_and_options_are_not_taken_for_one(repo: Repo) ->
     head = repo.head()
     repo.tag("run/1", head, "Run 1")
     assert [repo.resolve(name) for name in ("run/1", "main", "HEAD", head[:8])] == [head] * 4
+    for name in ("refs/tags/run/1", BRANCH, f"{BRANCH}^0", f"{BRANCH}@{{0}}", "refs/tags/run/1^{commit}", f"{head}~0"):
+        assert repo.resolve(name) == head, name
+    second = repo.commit({"notes.txt": "b"}, "More")
+    assert repo.resolve(f"{BRANCH}^") == head == repo.resolve(f"{second}^") and repo.resolve("refs/tags/run/2") is None
+    repo.move_branch(head)
     assert [repo.resolve(name) for name in ("run/2", "--all", "-h", "", "a b", "HEAD~1")] == [None] * 6
 
 
