@@ -1,4 +1,4 @@
-"""Replies of one unit, again and again: each reader takes time linear in their length."""
+"""Replies, files and scripts of one unit, again and again: each reader takes time linear in their length."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ from functools import partial
 
 import pytest
 
+from agent.core.authoring.reading.opened import find_paths
+from agent.core.authoring.reading.script import read_scripts
+from agent.core.authoring.survey import survey_scripts
 from agent.core.code.parts import replace_parts
+from agent.core.edit.apply import apply_reply
 from agent.core.edit.formats.foreign.other_tools import OTHER_TOOLS
 from agent.core.edit.formats.foreign.tool_calls import TOOL_CALLS
 from agent.core.edit.formats.foreign.unread import find_unread
+from agent.core.edit.match import Ambiguous
+from agent.core.reply.code_request import MOST_PLACES, find_code_request
 from agent.core.reply.example import example_of
 from agent.core.reply.plan import parse_reply, without_plan
 from agent.core.text.lexer import read_lines
 from agent.core.text.reasoning import strip_reasoning
+from tests.core.code.test_trailing import match as match_lines
 from tests.core.timing import is_linear, takes_at_most
 
 FILES = {
@@ -23,6 +30,8 @@ FILES = {
     "notes.txt": "# Study\n",
 }
 BODY = "<<<<<<< SEARCH\nLR = 0.1\n=======\nLR = 0.2\n>>>>>>> REPLACE\n"
+JOINS = "".join(f"A{n + 1} = os.path.join({', '.join([f'A{n}'] * 12)})\n" for n in range(12))
+KEYS = "d = {" + ", ".join(f"'k{n}': {n}" for n in range(500)) + "}\n"
 
 
 @pytest.mark.parametrize(
@@ -136,3 +145,62 @@ def test_many_definitions_and_equal_lines() -> None:
     lines = [f"def f_{number}(): return 1" for number in range(5_000)]
     assert takes_at_most(2, lambda: replace_parts(["x = 1", *lines], lines))
     assert takes_at_most(2, lambda: example_of({"a.py": "found = value\n" * 10_000}, ["a.py"]))
+
+
+def test_requests_for_code() -> None:
+    many = {"experiment.py": "".join(f"def f_{n}(): return {n}\n" for n in range(3000))}
+    asked = "SHOW: " + ", ".join(f"f_{n}" for n in range(3000)) + "\n"
+    found = find_code_request(asked * 10, many, "experiment.py")
+    assert found and len(found.places) == MOST_PLACES
+    hostile = [
+        "please show me " * 3000, "SHOW: train " * 4000, "show me f_1() " * 3000, "<view>" * 6000,
+        '{"name": "read", "path": ' * 1500, "```\ncat experiment.py\n```\n" * 1500, "I need " * 6000,
+        "SHOW: x_1\n" * 3900, "`" * 40_000, "what is a.b.c.d? " * 2000, "cat 'experiment.py\n" * 2000,
+    ]  # fmt: skip
+    for text in hostile:
+        assert takes_at_most(1.0, partial(find_code_request, text, many, "experiment.py")), text[:40]
+
+
+@pytest.mark.parametrize(
+    "line", ["'" * 40_000, '"\\' * 20_000, "#" * 40_000, "a" * 10_000 + "=", "a: " * 3_000 + "#", "a[" * 4_000]
+)
+def test_long_lines_of_a_file(line: str) -> None:
+    text = "\n".join([line, "RATE = 0.3  # x"] * 4) + "\n"
+    assert takes_at_most(0.3, lambda: match_lines(line + "x\n", "y\n", text))
+    assert takes_at_most(0.3, lambda: match_lines("RATE = 0.3\n", "y\n", text))
+
+
+def test_a_long_file_of_equal_lines() -> None:
+    text = "a = 1  # x\n" * 8_000
+    assert takes_at_most(1.0, lambda: match_lines("a = 1\n" * 20, "b\n", text))
+    assert isinstance(match_lines("a = 1\n" * 20, "b\n", text), Ambiguous)
+
+
+def test_many_headers_without_marks() -> None:
+    for text in (
+        "SEARCH\n" * 12_000,
+        "SEARCH\n=======\n" * 6_000,
+        "```\n" + "SEARCH:\na\nREPLACE:\nb\n" * 3_000 + "```\n",
+    ):
+        assert takes_at_most(2.0, lambda text=text: apply_reply(FILES, text, editable=list(FILES)))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"import os\nA0 = 'x'\n{JOINS}open(A12)\n",  # 12 names, each 12 times the one before
+        f"import json\n{KEYS}" + "json.dump(d, f)\n" * 500,
+        "import transformers\n"
+        + "m = t.evaluate()\n" * 1500
+        + "def compute_metrics():\n"
+        + " return {'a': 1}\n" * 1500,
+        "import keras\n" + "m.compile(metrics=['a'])\n" * 1000 + "h = m.fit(x)\n" * 1000,
+    ],
+    ids=["joins", "keys", "trainer", "keras"],
+)
+def test_a_script_that_repeats_itself(text: str) -> None:
+    def read() -> None:
+        survey_scripts({"experiment.py": text})
+        assert [find_paths(script) for script in read_scripts({"experiment.py": text})]
+
+    assert takes_at_most(2.0, read)

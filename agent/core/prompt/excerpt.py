@@ -253,10 +253,17 @@ def _score(units: Sequence[Definition], focus: Focus, lines: Sequence[str]) -> d
 
 
 def _cost(lines: Sequence[str], shown: set[int]) -> int:
-    """Characters of the lines shown and of a marker for every gap."""
-    shown = _without_short_gaps(lines, shown)
-    gaps = sum(number not in shown and (number == 1 or number - 1 in shown) for number in range(1, len(lines) + 1))
-    return sum(len(lines[number - 1]) + 1 for number in shown) + _MARKER_CHARS * gaps
+    """Characters of the lines shown, of those in short gaps, and of a marker for every other gap."""
+    chars = gap = gap_chars = 0
+    for number, line in enumerate((*lines, ""), start=1):
+        if number not in shown and number <= len(lines):
+            gap += 1
+            gap_chars += len(line) + 1
+        else:
+            chars += (gap_chars if gap < _SHORTEST_GAP else _MARKER_CHARS) if gap else 0
+            chars += len(line) + 1
+            gap = gap_chars = 0
+    return chars - 1  # the end, which is no line
 
 
 def _without_short_gaps(lines: Sequence[str], shown: set[int]) -> set[int]:

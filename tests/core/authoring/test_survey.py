@@ -5,11 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agent.core.authoring.arguments import find_arguments
-from agent.core.authoring.reading.opened import find_paths
-from agent.core.authoring.reading.script import read_scripts
 from agent.core.authoring.survey import survey_scripts
 from tests.core.authoring.kinds import KINDS
-from tests.core.timing import takes_at_most
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -31,28 +28,3 @@ def test_a_dictionary_keeps_the_names_that_its_script_gave() -> None:
     lines = survey_scripts({"experiment.py": script}).metric_lines()
     names = {line for line in lines if line.startswith("name =")}
     assert names == {'name = "mean_reward"', 'name = "avg_cost"', 'name = "val_loss"'}
-
-
-JOINS = "".join(f"A{n + 1} = os.path.join({', '.join([f'A{n}'] * 12)})\n" for n in range(12))
-KEYS = "d = {" + ", ".join(f"'k{n}': {n}" for n in range(500)) + "}\n"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        f"import os\nA0 = 'x'\n{JOINS}open(A12)\n",  # 12 names, each 12 times the one before
-        f"import json\n{KEYS}" + "json.dump(d, f)\n" * 500,
-        "import transformers\n"
-        + "m = t.evaluate()\n" * 1500
-        + "def compute_metrics():\n"
-        + " return {'a': 1}\n" * 1500,
-        "import keras\n" + "m.compile(metrics=['a'])\n" * 1000 + "h = m.fit(x)\n" * 1000,
-    ],
-    ids=["joins", "keys", "trainer", "keras"],
-)
-def test_a_script_that_repeats_itself_is_read_in_linear_time(text: str) -> None:
-    def read() -> None:
-        survey_scripts({"experiment.py": text})
-        assert [find_paths(script) for script in read_scripts({"experiment.py": text})]
-
-    assert takes_at_most(2.0, read)

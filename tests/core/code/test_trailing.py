@@ -11,7 +11,6 @@ from agent.core.code.trailing import pair_lines, target_of
 from agent.core.edit.apply import Reason, apply_reply
 from agent.core.edit.lines import splice, split_body, split_lines
 from agent.core.edit.match import Ambiguous, Match, Missing, Outcome, match_block
-from tests.core.timing import takes_at_most
 
 FILE = """import math
 
@@ -194,18 +193,3 @@ def test_pairs_of_lines_are_known_by_their_heads() -> None:
         "",
         "",
     ]
-
-
-@pytest.mark.parametrize(
-    "line", ["'" * 40_000, '"\\' * 20_000, "#" * 40_000, "a" * 10_000 + "=", "a: " * 3_000 + "#", "a[" * 4_000]
-)
-def test_long_lines_take_linear_time(line: str) -> None:
-    text = "\n".join([line, "RATE = 0.3  # x"] * 4) + "\n"
-    assert takes_at_most(0.3, lambda: match(line + "x\n", "y\n", text))
-    assert takes_at_most(0.3, lambda: match("RATE = 0.3\n", "y\n", text))
-
-
-def test_a_long_file_of_equal_lines_is_ambiguous() -> None:
-    text = "a = 1  # x\n" * 8_000
-    assert takes_at_most(1.0, lambda: match("a = 1\n" * 20, "b\n", text))
-    assert isinstance(match("a = 1\n" * 20, "b\n", text), Ambiguous)

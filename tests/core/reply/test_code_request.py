@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
-from agent.core.reply.code_request import MOST_PLACES, find_code_request
+from agent.core.reply.code_request import find_code_request
 
 CODE = """import x
 BLOCK_SIZE = 256
@@ -167,19 +165,3 @@ def test_other_words_ask_for_nothing(reply: str) -> None:
 )
 def test_words_to_an_editor_are_requests_only_if_they_are_nothing_else(reply: str, asks: bool) -> None:
     assert (find_code_request(reply, FILES, "experiment.py", strict=True) is not None) is asks
-
-
-def test_a_request_is_bounded_and_read_in_linear_time() -> None:
-    many = {"experiment.py": "".join(f"def f_{n}(): return {n}\n" for n in range(3000))}
-    asked = "SHOW: " + ", ".join(f"f_{n}" for n in range(3000)) + "\n"
-    found = find_code_request(asked * 10, many, "experiment.py")
-    assert found and len(found.places) == MOST_PLACES
-    hostile = [
-        "please show me " * 3000, "SHOW: train " * 4000, "show me f_1() " * 3000, "<view>" * 6000,
-        '{"name": "read", "path": ' * 1500, "```\ncat experiment.py\n```\n" * 1500, "I need " * 6000,
-        "SHOW: x_1\n" * 3900, "`" * 40_000, "what is a.b.c.d? " * 2000, "cat 'experiment.py\n" * 2000,
-    ]  # fmt: skip
-    for text in hostile:
-        begun = time.process_time()
-        find_code_request(text, many, "experiment.py")
-        assert time.process_time() - begun < 1.0, text[:40]
