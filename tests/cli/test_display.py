@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from rich.text import Text
 
-from agent.cli.commands.status import Board, Found, open_screen
+from agent.cli.commands.status import Board, Sighted, open_screen
 from agent.cli.display import RemarkPrinter, Watch, choose_spinner, is_live, say_batch
 from agent.cli.terminal import clean_streams
 from agent.core.journal.action_results import Linted, Opened
@@ -121,21 +121,21 @@ def test_a_watch_ends_with_the_work_or_with_ctrl_c_and_shows_as_much_as_the_scre
     going, pending = replace(DONE, state=WorkState.RUNNING, at_work=True), replace(DONE, state=WorkState.PENDING)
     slept: list[float] = []
     board = Board(Path("ws"), False, (), sleep=slept.append)
-    page = board.page(Found([going, *[DONE] * 40], ["ws/b: is gone"]), 100, 10)
+    page = board.page(Sighted([going, *[DONE] * 40], ["ws/b: is gone"]), 100, 10)
     assert len(page) == 10 and str(page[1]) == "ws/b: is gone"
     assert re.fullmatch(r"and \d+ lines below; scientist status \| less", str(page[-1]))
     assert str(page[0]).endswith("  41 ideas: 40 completed, 1 running")
     stalled, paused = (replace(DONE, state=state) for state in (WorkState.STALLED, WorkState.PAUSED))
-    assert board.is_over(Found([stalled, paused, DONE], [])) and not board.is_over(Found([going, stalled], []))
-    assert board.is_over(Found([], [])) and slept == []
+    assert board.is_over(Sighted([stalled, paused, DONE], [])) and not board.is_over(Sighted([going, stalled], []))
+    assert board.is_over(Sighted([], [])) and slept == []
     for next_look, is_over in ((going, False), (pending, True)):  # one idea has ended, the next has not begun
-        monkeypatch.setattr(Board, "read", lambda self, look=next_look: Found([DONE, look], []))
-        assert board.is_over(Found([DONE, pending], [])) is is_over
+        monkeypatch.setattr(Board, "read", lambda self, look=next_look: Sighted([DONE, look], []))
+        assert board.is_over(Sighted([DONE, pending], [])) is is_over
 
     def press(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    found = Found([going], [])
+    found = Sighted([going], [])
     assert Board(Path("ws"), False, (), sleep=press).redraw(found) is found
     assert "\x1b" not in capsys.readouterr().err
 
