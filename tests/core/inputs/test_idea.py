@@ -241,7 +241,7 @@ def test_a_name_that_stands_several_times_gets_a_number() -> None:
     assert slugs(["k", "k", "k_2", "k_3", "k"]) == ["k", "k_4", "k_2", "k_3", "k_5"], "no given name changes"
     long = slugs(["n" * 70, "n" * 65, "n" * 60])
     assert long == ["n" * 60, "n" * 58 + "_2", "n" * 58 + "_3"] and slugs(long) == long
-    assert len(set(slugs(["x"] * 5000))) == 5000
+    assert len(set(slugs(["x"] * 1500))) == 1500
     untitled = parse_ideas(json.dumps([{"Title": "Same", "Experiment": step} for step in "ab"]), "f")
     assert [(idea.slug, idea.Experiment) for idea in untitled] == [("same", "a"), ("same_2", "b")]
 

@@ -111,5 +111,5 @@ def test_it_takes_linear_time(body: str) -> None:
     files = {"experiment.py": CODE * 20}
     for reply in (lambda n: fence(body * n), lambda n: fence(body * n) + fence(body * n + "b = 2\n")):
         assert is_linear(
-            0.3, lambda n, make=reply: lambda: NAMELESS.find_in(read_lines(make(n)), files, list(files)), 900
+            0.3, lambda n, make=reply: lambda: NAMELESS.find_in(read_lines(make(n)), files, list(files)), 400
         )
