@@ -166,7 +166,7 @@ def standard_error(trials: int) -> float:
 def test_the_band_holds_ninety_five_of_a_hundred_new_runs(seeds: tuple[int, int], share: float) -> None:
     """Baseline and new run alike are noise about one line in log axis."""
     noise = random.Random(7)
-    axis, inside, trials = 4 * 2**share, 0, scaled(4000)
+    axis, inside, trials = 4 * 2**share, 0, scaled(2400)
     for _ in range(trials):
         left, right = (
             [mean + noise.gauss(0, 0.02) for _ in range(n)] for mean, n in zip((0.4, 0.6), seeds, strict=True)
@@ -179,7 +179,7 @@ def test_the_band_holds_ninety_five_of_a_hundred_new_runs(seeds: tuple[int, int]
 
 def test_the_band_holds_where_parabolas_meet() -> None:
     noise = random.Random(11)
-    means, axis, inside, trials = (0.3, 0.5, 0.6, 0.55), 8 * 2**0.4, 0, scaled(4000)
+    means, axis, inside, trials = (0.3, 0.5, 0.6, 0.55), 8 * 2**0.4, 0, scaled(2400)
     truth = curve(*((4.0 * 2**n, [mean]) for n, mean in enumerate(means))).bar("l0", axis).mean
     for _ in range(trials):
         seeds = [(4.0 * 2**n, [mean + noise.gauss(0, 0.02) for _ in range(3)]) for n, mean in enumerate(means)]

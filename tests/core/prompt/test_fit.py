@@ -88,7 +88,7 @@ def left_out(view: TurnView) -> list[bool]:
     ]
 
 
-@pytest.mark.parametrize("purpose", [Purpose.NEXT, Purpose.FIX])
+@pytest.mark.parametrize("purpose", [Purpose.FIX, pytest.param(Purpose.NEXT, marks=pytest.mark.slow)])
 def test_nothing_goes_before_all_that_comes_earlier_in_the_order_is_gone(purpose: Purpose) -> None:
     view = make_view(purpose)
     seen = set()

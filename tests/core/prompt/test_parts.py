@@ -85,8 +85,13 @@ def test_the_entry_function_and_the_longest_are_never_hidden(guard: str) -> None
     assert "helper_20_3 =" in hidden and f"{guard}_100" not in hidden and "longest_120" not in hidden
 
 
-def test_what_the_guard_calls_through_a_launcher_is_the_entry() -> None:
-    for call in ("fire.Fire(work)", "sys.exit(work())", "asyncio.run(work())", "Work().work(3)", "tyro.cli(work)"):
+LAUNCHERS = ("fire.Fire(work)", "sys.exit(work())", "Work().work(3)")
+MORE_LAUNCHERS = pytest.param(("asyncio.run(work())", "tyro.cli(work)"), marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("calls", [LAUNCHERS, MORE_LAUNCHERS], ids=["three", "more"])
+def test_what_the_guard_calls_through_a_launcher_is_the_entry(calls: tuple[str, ...]) -> None:
+    for call in calls:
         code = training_script(train=120, others=25, main="other").partition("if __name__")[0]
         code += function("work", 50) + f'if __name__ == "__main__":\n    {call}\n'
         assert "work_40" not in hidden_in(show_parts(first_view(code), window_tokens=8_192)), call

@@ -33,7 +33,7 @@ def said(lines: tuple[Line, ...], word: str, *kinds: Kind) -> bool:
     return any(line.text == word and line.kind in kinds for line in lines)
 
 
-@examples(1000)
+@examples(500)
 @given(REPLY)
 @example("1. ```python\n   ```\n### notes.txt\nI add a remark.\n<<<<<<< SEARCH\n=======\na = 1\n>>>>>>> REPLACE\n")
 @example("<<<<<<< SEARCH\na = 1\n=======\n>>>>>>> REPLACE # done\nREPLICATE\n")
