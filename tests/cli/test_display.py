@@ -197,7 +197,7 @@ import sys, time
 from agent.cli.display import open_foot
 from agent.cli.terminal import clean_streams, put, say
 with clean_streams(), open_foot() as foot:
-    foot.update("at work with canary-5e8f2a71c0 \\x1b[2J")
+    foot.update("at work with canary-90d4c1b7aa \\x1b[2J")
     time.sleep(0.3)
     say("a line")
     print("a library", "prints", file=sys.stderr)
@@ -216,7 +216,7 @@ with clean_streams(), open_foot() as foot:
 @pytest.mark.parametrize("columns", [40, 100])
 def test_lines_of_a_library_stand_above_the_moving_one(columns: int, folder: Path) -> None:
     with terminal(columns) as seen:
-        seen.start(folder, "-c", LIBRARY, program=[sys.executable], X_API_KEY="canary-5e8f2a71c0")
+        seen.start(folder, "-c", LIBRARY, program=[sys.executable], X_API_KEY="canary-90d4c1b7aa")
         assert seen.end() == 0
     whole = ["a line", "a library prints", "to standard output", "half a line, and the rest", "a result", "no end"]
     assert seen.everything() == whole

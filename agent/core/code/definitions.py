@@ -69,6 +69,26 @@ def _statements(tree: ast.Module) -> Iterator[ast.AST]:
             waiting += reversed([child for child in ast.iter_child_nodes(node) if isinstance(child, _INNER)])
 
 
+def _used_names(node: ast.AST, *, but_methods: bool) -> frozenset[str]:
+    """Names and attributes that stand in a definition. but_methods: not those of the functions directly in it."""
+    names: set[str] = set()
+    waiting = [child for child in ast.iter_child_nodes(node) if not (but_methods and isinstance(child, _FUNCTIONS))]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, ast.Name):
+            names.add(each.id)
+            continue
+        if isinstance(each, ast.Attribute):
+            names.add(each.attr)
+        for field in each._fields:
+            value = getattr(each, field, None)
+            if isinstance(value, list):
+                waiting += [one for one in value if isinstance(one, ast.AST)]
+            elif isinstance(value, ast.AST):
+                waiting.append(value)
+    return frozenset(names)
+
+
 def _definition(
     node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, owner: str, methods: Sequence[Definition]
 ) -> Definition:
@@ -78,8 +98,7 @@ def _definition(
     start = min([body.lineno, *(d.lineno for d in getattr(body, "decorator_list", []))])
     head = last if start <= node.lineno else start - 1  # a body on the line of its signature
     theirs = {line for method in methods for line in range(method.first, method.last + 1)}
-    own = [n for n in ast.walk(node) if getattr(n, "lineno", 0) not in theirs]
-    uses = {n.id for n in own if isinstance(n, ast.Name)} | {n.attr for n in own if isinstance(n, ast.Attribute)}
+    uses = _used_names(node, but_methods=bool(methods))
     return Definition(
         node.name,
         owner,
@@ -87,6 +106,6 @@ def _definition(
         last,
         frozenset(range(first, head + 1)),
         frozenset(range(head + 1, last + 1)) - theirs,
-        frozenset(uses),
+        uses,
         isinstance(node, ast.ClassDef),
     )
