@@ -212,9 +212,10 @@ def test_a_launch_outlives_its_terminal_if_it_was_started_to_ignore_that(folder:
 @pytest.mark.parametrize(
     ("line", "code", "told"),
     [
-        ("templates | head -c0", 0, ""),
+        # Further ends of a stream: tests/edges/system/test_streams.py
+        pytest.param("templates | head -c0", 0, "", marks=pytest.mark.slow),
         ("templates > /dev/full", 1, "scientist: standard output: cannot be written: No space left on device\n"),
-        ("templates >&- 2>&-", 0, ""),
+        pytest.param("templates >&- 2>&-", 0, "", marks=pytest.mark.slow),
     ],
 )
 def test_output_that_cannot_be_written_is_told_in_a_line_and_a_reader_that_left_is_no_error(

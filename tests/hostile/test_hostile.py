@@ -10,7 +10,7 @@ import pytest
 from tests.hostile.readers import GROUPS
 from tests.paths import ROOT
 
-SMALL, STRIDE = 20_000, 211
+SMALL, STRIDE = 20_000, 421
 LARGE, LARGE_STRIDE = 1_000_000, 41
 
 
