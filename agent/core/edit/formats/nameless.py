@@ -89,6 +89,7 @@ def _fences(lines: Sequence[Line]) -> list[_PlainFence] | None:
 
 
 def _is_no_edit(lines: Sequence[Line], end: int) -> bool:
+    """Whether the words above index `end` say that what follows is no change, or only may be one."""
     return calls_example(lines, end) or is_unsure(lines, end)
 
 
@@ -103,8 +104,10 @@ def _pair(old: _PlainFence, new: _PlainFence, lines: Sequence[Line], texts: Mapp
 
 
 def _count(text: str, part: Sequence[str]) -> int:
-    """How often the lines of a part stand in a text, one after the other."""
-    return f"\n{text}\n".count("\n" + "\n".join(part) + "\n")
+    """How often the lines of a part stand in a text, one after the other; 2 for more often."""
+    whole, wanted = f"\n{text}\n", "\n" + "\n".join(part) + "\n"
+    first = whole.find(wanted)
+    return 0 if first < 0 else 1 if whole.find(wanted, first + 1) < 0 else 2  # places may share lines
 
 
 def _are_alike(old: Sequence[str], new: Sequence[str]) -> bool:

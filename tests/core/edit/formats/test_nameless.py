@@ -95,6 +95,13 @@ def test_what_two_files_hold_belongs_to_neither() -> None:
         assert apply_reply(files, reply, editable=["plot.py"]).files["plot.py"] != CODE, "the other is not to be edited"
 
 
+def test_lines_that_stand_twice_and_overlap_are_no_place() -> None:
+    files = {"experiment.py": "A = 1\nA = 1\nA = 1\nB = 2\n"}
+    for old in ("A = 1\n", "A = 1\nA = 1\n"):
+        result = apply_reply(files, fence(old) + fence(old + "C = 3\n"), editable=list(files))
+        assert result.files == files and not result.rejected
+
+
 def test_beside_an_edit_or_in_a_planners_words_for_an_editor_it_is_prose() -> None:
     block = "experiment.py\n<<<<<<< SEARCH\nSTEPS = 40\n=======\nSTEPS = 41\n>>>>>>> REPLACE\n"
     assert "LR = 0.05" not in edit(block + "\n" + fence("LR = 0.05\n")).files["experiment.py"]
